@@ -1,0 +1,18 @@
+# Airflow with Welkin Calendar Sync in it: one image for every component of docker-compose.yaml.
+FROM apache/airflow:3.3.2-python3.12
+
+WORKDIR /opt/calendar-sync
+
+# First what changes rarely, so that a change of the code does not install everything anew.
+COPY --chown=airflow:root requirements.txt ./
+RUN pip install --no-cache-dir -r requirements.txt
+
+COPY --chown=airflow:root pyproject.toml requirements.in README.md LICENSE ./
+COPY --chown=airflow:root include ./include
+RUN pip install --no-cache-dir --no-deps .
+
+COPY --chown=airflow:root config ./config
+COPY --chown=airflow:root dags ${AIRFLOW_HOME}/dags
+COPY --chown=airflow:root plugins ${AIRFLOW_HOME}/plugins
+
+WORKDIR ${AIRFLOW_HOME}

@@ -1,0 +1,74 @@
+# `make demo` and `make test` work from a fresh clone: each installs first, once.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# A Python that this project supports and that can make a venv; override with `make PYTHON=...`.
+PYTHON ?= $(shell .ci/find-python)
+PYTEST_ARGS ?= -n 2 --dist loadgroup
+SANDBOX_ARGS ?= --port 8443 --users 25 --encounters 20 --directory .demo/sandbox
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(STAMP) ## Create .venv and install everything (again when the requirements change)
+
+# uv installs in seconds what takes pip minutes; where its wheel does not run, pip does the job.
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Needs Python 3.11, 3.12 or 3.13 with venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "$$(grep -o '^uv==[^ ;]*' requirements-dev.txt)" || true
+	if $(BIN)/uv --version; then \
+		$(BIN)/uv pip install --python $(BIN)/python -r requirements.txt -r requirements-dev.txt && \
+		$(BIN)/uv pip install --python $(BIN)/python --no-deps -e . ; \
+	else \
+		$(BIN)/python -m pip install -r requirements.txt -r requirements-dev.txt && \
+		$(BIN)/python -m pip install --no-deps -e . ; \
+	fi
+	touch $@
+
+.PHONY: test
+test: install ## Run all tests (PYTEST_ARGS="-k words" for some)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: install ## Check style and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: install ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: types
+types: install ## Check types
+	$(BIN)/mypy
+
+.PHONY: demo
+demo: install ## Play the sync story on a sandbox and a real Airflow (DEMO_EXIT=1 ends by itself)
+	@exec $(BIN)/python -m calendar_sync.sandbox.demo
+
+.PHONY: sandbox
+sandbox: install ## Serve stand-ins for Welkin and Google over HTTPS
+	@mkdir -p .demo/sandbox
+	@exec $(BIN)/calendar-sync sandbox $(SANDBOX_ARGS)
+
+.PHONY: lock
+lock: install ## Pin the requirements anew (LOCK_ARGS=--upgrade for newer versions)
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-annotate $(LOCK_ARGS) \
+		--custom-compile-command "make lock" requirements.in -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-annotate $(LOCK_ARGS) \
+		--custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
+
+.PHONY: clean
+clean: ## Remove what the demo, the tests and the tools left behind (not .venv)
+	rm -rf .demo build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache include/*.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Keep Welkin schedules and staff calendars in step, both ways, under Apache Airflow."""

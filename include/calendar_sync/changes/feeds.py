@@ -1,0 +1,250 @@
+"""What Welkin reports for everybody at once: a handful of requests, however many users.
+
+One set of positions serves both platforms. A position moves on in the transaction that marks the
+users concerned, so that a stored position means that nothing before it is lost.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from calendar_sync.errors import TransientError
+from calendar_sync.identity import EXTERNAL_ID_PREFIX
+from calendar_sync.model import Link, LinkKind, Window, parse_iso
+from calendar_sync.services import Services
+from calendar_sync.settings import Settings
+from calendar_sync.state.feeds import Cursor
+from calendar_sync.state.marks import Pair
+from calendar_sync.welkin import AuditUnavailable, EncounterRow, EventRow, FeedPage
+from calendar_sync.welkin.parse import welkin_time
+
+OLDEST = "2000-01-01T00:00:00.000Z"
+OVERLAP = timedelta(minutes=5)
+USERS_EVERY = timedelta(hours=24)
+SWEEP_AHEAD = timedelta(days=7)
+SWEEP_PASSES = 10
+SWEEP_USERS = 50
+WELKIN = "welkin"
+EVENTS, ENCOUNTERS, AUDIT, SWEEP = "events", "encounters", "audit", "sweep"
+Row = TypeVar("Row", EventRow, EncounterRow)
+
+
+@dataclass
+class WelkinFeeds:
+    """Reads the feeds once and marks users of both platforms."""
+
+    services: Services
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        """Whom a Welkin user's changes concern."""
+        self.pairs: dict[str, list[Pair]] = {}
+        for mapped in self.services.store.config.mapping():
+            if mapped.enabled:
+                pair = (mapped.user_id, mapped.platform)
+                self.pairs.setdefault(mapped.user_id, []).append(pair)
+
+    async def read(self) -> None:
+        """All feeds. The encounter index is filled before anything else."""
+        await self._users()
+        await self._encounters()
+        await self._events()
+        await self._deletions()
+
+    # --- staff --------------------------------------------------------------------------------
+
+    async def _users(self) -> None:
+        config, now = self.services.store.config, self.services.clock.now()
+        seen = config.welkin_users_seen_at()
+        if seen is None or now - seen >= USERS_EVERY:
+            users = await self.services.welkin.users()
+            if users:
+                config.save_welkin_users(users, now)
+
+    # --- encounters ---------------------------------------------------------------------------
+
+    async def _encounters(self) -> None:
+        feeds = self.services.store.feeds
+        first = feeds.cursor(WELKIN, ENCOUNTERS) is None
+        pages = self._pages(ENCOUNTERS, self.services.welkin.exported_encounters, OLDEST)
+        async for page, position in pages:
+            fresh = self._unseen(ENCOUNTERS, {row.encounter.encounter_id: row for row in page.rows})
+            known = feeds.encounters(row.encounter.event_id for row in fresh)
+            changed = [row for row in fresh if known.get(row.encounter.event_id) != row.encounter]
+            concerned = [] if first else self._of_encounters(changed)
+            with self.services.store.database.write() as connection:
+                feeds.save_encounters(connection, (row.encounter for row in changed))
+                self._advance(connection, ENCOUNTERS, position, concerned)
+                self._remember(
+                    connection, ENCOUNTERS, {r.encounter.encounter_id: r.updated_at for r in fresh}
+                )
+
+    def _of_encounters(self, rows: Iterable[EncounterRow]) -> list[Pair]:
+        rows = list(rows)
+        pairs = [pair for row in rows for user in row.user_ids for pair in self._of_user(user)]
+        return pairs + self._owners(LinkKind.MIRROR, (row.encounter.event_id for row in rows))
+
+    # --- calendar events ----------------------------------------------------------------------
+
+    async def _events(self) -> None:
+        start = welkin_time(self.services.clock.now() - OVERLAP)
+        async for page, position in self._pages(
+            EVENTS, self.services.welkin.exported_events, start
+        ):
+            fresh = self._unseen(EVENTS, {row.id: row for row in page.rows})
+            concerned = self._of_events(fresh)
+            with self.services.store.database.write() as connection:
+                self._advance(connection, EVENTS, position, concerned)
+                self._remember(connection, EVENTS, {row.id: row.updated_at for row in fresh})
+
+    def _of_events(self, rows: list[EventRow]) -> list[Pair]:
+        """Everybody whose stored state differs from what the rows say."""
+        links = self.services.store.links
+        ids = [row.id for row in rows]
+        mirrors = _by(links.live_by_source(LinkKind.MIRROR, ids), lambda link: link.source.id)
+        blocks = _by(links.live_by_remote(LinkKind.BLOCK, ids), lambda link: link.remote_id)
+        encounters = self.services.store.feeds.encounters(ids)
+        window = self.settings.mirror_window(self.services.clock.now())
+        concerned: list[Pair] = []
+        for row in rows:
+            event = row.event
+            if event is None:
+                continue
+            if row.id in blocks or (event.external_id or "").startswith(EXTERNAL_ID_PREFIX):
+                content = self.services.identity.block_hash(event)
+                concerned += [
+                    (link.user_id, link.platform)
+                    for link in blocks.get(row.id, [])
+                    if link.remote_hash != content
+                ]
+                continue
+            if event.kind == "LEAVE":
+                continue
+            encounter = encounters.get(row.id) if event.kind == "ENCOUNTER" else None
+            content = self.services.identity.appointment_hash(
+                event,
+                encounter.template if encounter else None,
+                encounter.status if encounter else "",
+            )
+            linked = {(link.user_id, link.platform): link for link in mirrors.get(row.id, [])}
+            pairs = {pair for user in event.user_ids for pair in self._of_user(user)}
+            new = not event.cancelled and event.span.overlaps(window, ZoneInfo("UTC"))
+            for pair in pairs | linked.keys():
+                link = linked.get(pair)
+                if link.source_hash != content if link is not None else new:
+                    concerned.append(pair)
+        return concerned
+
+    # --- deletions ----------------------------------------------------------------------------
+
+    async def _deletions(self) -> None:
+        """From the audit; where that is refused, by sweeping the next days in turn."""
+        services, now = self.services, self.services.clock.now()
+        stored = services.store.feeds.cursor(WELKIN, AUDIT)
+        since = parse_iso(stored.position) if stored is not None else now
+        start = since if isinstance(since, datetime) else now
+        try:
+            deleted = await services.welkin.deleted_events(start - OVERLAP, now)
+        except AuditUnavailable:
+            services.store.runs.set_facts(WELKIN, deletions_from="sweep")
+            await self._sweep(now)
+            return
+        if services.store.runs.facts(WELKIN).get("deletions_from") != "audit":
+            services.store.runs.set_facts(WELKIN, deletions_from="audit")
+        fresh = deleted - services.store.feeds.seen(AUDIT, deleted).keys()
+        concerned = self._owners(LinkKind.MIRROR, fresh)
+        concerned += self._owners_of_blocks(fresh)
+        with services.store.database.write() as connection:
+            self._advance(connection, AUDIT, welkin_time(now), concerned)
+            self._remember(connection, AUDIT, dict.fromkeys(fresh, ""))
+            services.store.feeds.forget_seen(connection, now - timedelta(days=1))
+
+    async def _sweep(self, now: datetime) -> None:
+        """A tenth of the users a pass, so that every near visit is at most 10 minutes stale."""
+        feeds = self.services.store.feeds
+        users = sorted(self.pairs)
+        if not users:
+            return
+        stored = feeds.cursor(WELKIN, SWEEP)
+        first = int(stored.position) % len(users) if stored is not None else 0
+        size = min(len(users), max(SWEEP_USERS, -(-len(users) // SWEEP_PASSES)))
+        turn = [users[(first + step) % len(users)] for step in range(size)]
+        window = Window(now, now + SWEEP_AHEAD)
+        found, _ = await self.services.welkin.events(turn, window, ZoneInfo("UTC"))
+        missing: list[Pair] = []
+        for user in turn:
+            for pair in self.pairs[user]:
+                for link in self.services.store.links.standing(*pair):
+                    event_id = link.source.id if link.kind is LinkKind.MIRROR else link.remote_id
+                    near = link.span.overlaps(window, ZoneInfo("UTC"))
+                    if near and event_id not in found:
+                        missing.append(pair)
+        with self.services.store.database.write() as connection:
+            self._advance(connection, SWEEP, str(first + size), missing)
+
+    # --- common -------------------------------------------------------------------------------
+
+    async def _pages(
+        self,
+        feed: str,
+        read: Callable[[str], Coroutine[Any, Any, FeedPage[Row]]],
+        first: str,
+    ) -> AsyncIterator[tuple[FeedPage[Row], str]]:
+        """Pages since the stored position, each with the position that it reaches."""
+        stored = self.services.store.feeds.cursor(WELKIN, feed)
+        start = _earlier(stored.position) if stored is not None else first
+        reached = stored.position if stored is not None else first
+        while True:
+            page = await read(start)
+            reached = max(reached, page.end)
+            yield page, reached
+            if not page.more:
+                return
+            if page.end <= start:
+                raise TransientError("welkin_feed_does_not_advance", detail=feed)
+            start = page.end
+
+    def _unseen(self, feed: str, rows: dict[str, Row]) -> list[Row]:
+        seen = self.services.store.feeds.seen(feed, rows)
+        return [row for key, row in rows.items() if seen.get(key) != row.updated_at]
+
+    def _advance(
+        self, connection: Any, feed: str, position: str, concerned: Iterable[Pair]
+    ) -> None:
+        store, now = self.services.store, self.services.clock.now()
+        store.marks.mark(connection, concerned, now)
+        store.feeds.save_cursor(connection, WELKIN, feed, Cursor(position, ""), now)
+
+    def _remember(self, connection: Any, feed: str, rows: dict[str, str]) -> None:
+        self.services.store.feeds.remember(connection, feed, rows, self.services.clock.now())
+
+    def _of_user(self, user_id: str) -> list[Pair]:
+        return self.pairs.get(user_id, [])
+
+    def _owners(self, kind: LinkKind, source_ids: Iterable[str]) -> list[Pair]:
+        links = self.services.store.links.live_by_source(kind, source_ids)
+        return [(link.user_id, link.platform) for link in links]
+
+    def _owners_of_blocks(self, event_ids: Iterable[str]) -> list[Pair]:
+        links = self.services.store.links.live_by_remote(LinkKind.BLOCK, event_ids)
+        return [(link.user_id, link.platform) for link in links]
+
+
+def _by(links: Iterable[Link], key: Callable[[Link], str]) -> dict[str, list[Link]]:
+    found: dict[str, list[Link]] = {}
+    for link in links:
+        found.setdefault(key(link), []).append(link)
+    return found
+
+
+def _earlier(position: str) -> str:
+    """Whether a position is inclusive is not known: begin a little before it."""
+    try:
+        value = parse_iso(position)
+    except ValueError:
+        return position
+    if not isinstance(value, datetime):
+        return position
+    return welkin_time(value.astimezone(UTC) - OVERLAP)

@@ -1,0 +1,155 @@
+"""`find_changed_users`: who has work on one platform, packed into groups for the mapped tasks."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from calendar_sync.changes.feeds import WelkinFeeds
+from calendar_sync.changes.polls import Poller, PollResult, platform_fault
+from calendar_sync.errors import ConfigurationError, TenantMisconfigured
+from calendar_sync.model import MappedUser, Platform
+from calendar_sync.services import Services
+from calendar_sync.state.config import Revision
+from calendar_sync.state.marks import Pair, UserSync
+
+
+@dataclass(frozen=True)
+class Found:
+    """Groups of Welkin user ids that have work, and how they were found."""
+
+    groups: tuple[tuple[str, ...], ...] = ()
+    polled: int = 0
+    marked: int = 0
+    waiting: int = 0
+    named: bool = False
+    fault: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+async def find_changed_users(
+    services: Services,
+    revision: Revision,
+    platform: Platform,
+    *,
+    users: Collection[str] = (),
+    full_comparison: bool = False,
+) -> Found:
+    """Read the feeds, poll the accounts, add who is due, and return those with work.
+
+    Raises:
+        ConfigurationError: a user named in `users` is not mapped.
+        TenantMisconfigured: nobody can be synced; the platform is stopped until it answers again.
+        SyncError: Welkin's feeds cannot be read.
+    """
+    store, now = services.store, services.clock.now()
+    mapped = {user.user_id: user for user in store.config.mapping(platform) if user.enabled}
+    departed = store.links.departed(platform)
+    if users:
+        unknown = set(users) - mapped.keys() - departed
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            raise ConfigurationError(detail=f"not mapped on {platform.value}: {names}")
+        pairs = [(user, platform) for user in sorted(users)]
+        _mark(services, pairs, full=full_comparison)
+        if store.config.welkin_users_seen_at() is None:
+            await WelkinFeeds(services, revision.settings).read()
+        return Found(_pack(sorted(users), revision), marked=len(pairs), named=True)
+    await WelkinFeeds(services, revision.settings).read()
+    poller = Poller(services, revision, platform)
+    fault = await _still_faulty(poller, mapped.values())
+    if fault:
+        return Found(fault=fault, polled=min(len(mapped), 3))
+    polls = await poller.poll(mapped.values(), store.marks.all(platform))
+    _stop_on_tenant_fault(services, platform, polls)
+    if fault := platform_fault(store.marks.all(platform).values(), now):
+        store.runs.set_fault(platform, fault, now)
+        return Found(fault=fault, polled=polls.polled)
+    _mark_due(services, platform, mapped, departed, full=full_comparison)
+    return _collect(services, revision, platform, polls, mapped, departed)
+
+
+async def _still_faulty(poller: Poller, mapped: Collection[MappedUser]) -> str | None:
+    """While a fault stands, a few accounts are asked; when they answer, work goes on."""
+    services, platform = poller.services, poller.platform
+    fault = services.store.runs.fault(platform)
+    if fault is None:
+        return None
+    result = await poller.probe(mapped, services.store.marks.all(platform))
+    _stop_on_tenant_fault(services, platform, result)
+    if result.failed or not result.polled:
+        return fault.code
+    services.store.runs.set_fault(platform, None, services.clock.now())
+    return None
+
+
+def _stop_on_tenant_fault(services: Services, platform: Platform, result: PollResult) -> None:
+    if result.tenant_fault is not None:
+        services.store.runs.set_fault(platform, result.tenant_fault, services.clock.now())
+        raise TenantMisconfigured(result.tenant_fault, detail=platform.value)
+
+
+def _mark_due(
+    services: Services,
+    platform: Platform,
+    mapped: Collection[str],
+    departed: Collection[str],
+    *,
+    full: bool,
+) -> None:
+    """Daily full comparisons, users who are no longer mapped, and everybody when asked to."""
+    now = services.clock.now()
+    states = services.store.marks.all(platform)
+    due = [(user_id, platform) for user_id in departed]
+    for user_id in mapped:
+        state = states.get((user_id, platform))
+        comparison = state is None or state.next_full_at is None or state.next_full_at <= now
+        if (full or comparison) and not (state is not None and state.marked):
+            due.append((user_id, platform))
+    with services.store.database.write() as connection:
+        services.store.marks.mark(connection, due, now)
+        if full:
+            everybody = [(user_id, platform) for user_id in mapped]
+            services.store.marks.compare_fully(connection, everybody, now)
+
+
+def _mark(services: Services, pairs: list[Pair], *, full: bool) -> None:
+    now = services.clock.now()
+    with services.store.database.write() as connection:
+        services.store.marks.mark(connection, pairs, now)
+        if full:
+            services.store.marks.compare_fully(connection, pairs, now)
+
+
+def _collect(
+    services: Services,
+    revision: Revision,
+    platform: Platform,
+    polls: PollResult,
+    mapped: Collection[str],
+    departed: Collection[str],
+) -> Found:
+    now = services.clock.now()
+    states = [
+        state
+        for state in services.store.marks.all(platform).values()
+        if state.marked and (state.user_id in mapped or state.user_id in departed)
+    ]
+    ready = [state for state in states if not state.waiting(now)]
+    ready.sort(key=lambda state: _age_order(state, now))
+    return Found(
+        _pack([state.user_id for state in ready], revision),
+        polled=polls.polled,
+        marked=len(ready),
+        waiting=len(states) - len(ready),
+    )
+
+
+def _age_order(state: UserSync, now: datetime) -> tuple[datetime, str]:
+    """Least fresh first."""
+    return state.marked_at or now, state.user_id
+
+
+def _pack(users: list[str], revision: Revision) -> tuple[tuple[str, ...], ...]:
+    """One user a group up to the largest number of tasks, beyond that packed evenly."""
+    tasks = min(len(users), revision.settings.limits.max_user_tasks)
+    return tuple(tuple(users[first::tasks]) for first in range(tasks))

@@ -1,0 +1,200 @@
+"""Ask every account that is due for changes: one request each while nothing is new."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from calendar_sync.concurrency import together
+from calendar_sync.cycle.scope import cursor_shape
+from calendar_sync.errors import (
+    CursorExpired,
+    SyncError,
+    TenantMisconfigured,
+    TransientError,
+    UserUnavailable,
+)
+from calendar_sync.http import waiting_at_most
+from calendar_sync.model import CalendarEvent, Link, LinkKind, LinkState, MappedUser, Platform
+from calendar_sync.services import Services
+from calendar_sync.state.config import Revision
+from calendar_sync.state.feeds import Cursor
+from calendar_sync.state.marks import Pair, UserSync
+
+QUOTA_SHARE = 0.6
+FAULT_WITHIN = timedelta(minutes=15)
+FAULT_SHARE = 0.2
+FAULT_OF_AT_LEAST = 10
+PROBES = 3
+POLL_WAITS = 5.0
+
+
+@dataclass
+class PollResult:
+    """What one round of polls showed."""
+
+    polled: int = 0
+    news: list[Pair] = field(default_factory=list)
+    failed: dict[Pair, str] = field(default_factory=dict)
+    tenant_fault: str | None = None
+
+
+@dataclass
+class Poller:
+    """One round of polls on one platform."""
+
+    services: Services
+    revision: Revision
+    platform: Platform
+    _cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
+    _moved: list[tuple[str, str, Cursor]] = field(default_factory=list)
+
+    async def poll(
+        self, mapped: Iterable[MappedUser], states: Mapping[Pair, UserSync]
+    ) -> PollResult:
+        """Poll who is due. Marked users are left out: their cycle reads anyway."""
+        users = list(mapped)
+        now, interval = self.services.clock.now(), self.interval(len(users))
+        return await self._round([user for user in users if _due(user, states, interval, now)])
+
+    async def probe(
+        self, mapped: Iterable[MappedUser], states: Mapping[Pair, UserSync]
+    ) -> PollResult:
+        """During a platform fault: ask a few accounts that were healthy before it."""
+
+        def failed_last(user: MappedUser) -> bool:
+            state = states.get((user.user_id, user.platform))
+            return state is not None and state.poll_error is not None
+
+        users = sorted(mapped, key=lambda user: (not failed_last(user), user.user_id))
+        return await self._round(users[:PROBES])
+
+    def interval(self, accounts: int) -> timedelta:
+        """The configured interval, stretched so that polls use 60 % of the daily quota at most."""
+        settings = self.revision.settings
+        calendars = len(settings.calendars_of(self.platform).all)
+        budget = settings.limits.daily_calendar_requests * QUOTA_SHARE
+        least = 86_400 * accounts * calendars / budget
+        return timedelta(seconds=max(settings.poll.interval_seconds, least))
+
+    async def _round(self, users: list[MappedUser]) -> PollResult:
+        result = PollResult(polled=len(users))
+        settings = self.revision.settings
+        self._cursors = self.services.store.feeds.cursors(self.platform.value)
+        self._moved = []
+        gate = asyncio.Event()
+
+        async def one(user: MappedUser) -> None:
+            if gate.is_set():
+                return
+            pair = (user.user_id, user.platform)
+            try:
+                with waiting_at_most(POLL_WAITS):
+                    if await self._news(user):
+                        result.news.append(pair)
+            except TenantMisconfigured as error:
+                result.tenant_fault = error.code
+                gate.set()
+            except UserUnavailable as error:
+                result.failed[pair] = error.code
+            except TransientError:
+                # Nothing is known of this account: its cursor stays, the next round asks again.
+                result.polled -= 1
+                unanswered.add(pair)
+            except SyncError as error:
+                result.failed[pair] = error.code
+
+        unanswered: set[Pair] = set()
+        await together((one(user) for user in users), settings.limits.polls_at_once)
+        self._record(users, result, unanswered)
+        return result
+
+    async def _news(self, user: MappedUser) -> bool:
+        """Anything but our own writes, or no cursor to ask with."""
+        platform = self.services.platforms[self.platform]
+        shape = cursor_shape(platform.shape, self.revision, user)
+        window = self.revision.settings.list_window(self.services.clock.now())
+        moved: list[tuple[str, str, Cursor]] = []
+        for calendar in self.revision.settings.calendars_of(self.platform).all:
+            stored = self._cursors.get((user.user_id, calendar))
+            if stored is None or stored.shape != shape:
+                return True
+            try:
+                found = await platform.changes(user.account, calendar, stored.position, window)
+            except CursorExpired:
+                return True
+            if found.events and not self._echoes(user, found.events):
+                return True
+            if found.cursor != stored.position:
+                cursor = Cursor(found.cursor, stored.shape, stored.window_end)
+                moved.append((user.user_id, calendar, cursor))
+        self._moved += moved
+        return False
+
+    def _echoes(self, user: MappedUser, events: Iterable[CalendarEvent]) -> bool:
+        """Every change is the trace of a write of ours (rule: no echo)."""
+        links = {
+            link.remote_id: link
+            for link in self.services.store.links.of(user.user_id, user.platform)
+            if link.kind is LinkKind.MIRROR
+        }
+        return all(self._echo(event, links.get(event.id)) for event in events)
+
+    def _echo(self, event: CalendarEvent, link: Link | None) -> bool:
+        if link is None:
+            return False
+        if event.deleted:
+            return link.state in {LinkState.DELETED, LinkState.DISMISSED}
+        standing = link.state in {LinkState.LIVE, LinkState.RETIRED}
+        return standing and self.services.identity.event_hash(event) == link.remote_hash
+
+    def _record(self, users: list[MappedUser], result: PollResult, unanswered: set[Pair]) -> None:
+        store, now = self.services.store, self.services.clock.now()
+        if result.tenant_fault is not None:
+            return
+        good = [
+            pair
+            for user in users
+            if (pair := (user.user_id, user.platform)) not in result.failed
+            and pair not in unanswered
+        ]
+        with store.database.write() as connection:
+            store.marks.ensure(connection, (*good, *result.failed))
+            store.marks.polled(connection, good, result.failed.items(), now=now)
+            store.marks.mark(connection, (*result.news, *result.failed), now)
+            for owner, calendar, cursor in self._moved:
+                store.feeds.save_cursor(
+                    connection, self.platform.value, owner, cursor, now, calendar
+                )
+
+
+def _due(
+    user: MappedUser, states: Mapping[Pair, UserSync], interval: timedelta, now: datetime
+) -> bool:
+    state = states.get((user.user_id, user.platform))
+    if state is None or state.last_poll_at is None:
+        return True
+    if state.marked:
+        return False
+    # Runs begin a little early or late: nine tenths of the interval count as due.
+    return now - state.last_poll_at >= interval * 0.9
+
+
+def platform_fault(states: Iterable[UserSync], now: datetime) -> str | None:
+    """Rule 14: too many accounts that were healthy a quarter of an hour ago fail now."""
+    healthy, newly = 0, 0
+    for state in states:
+        if state.last_poll_at is None:
+            continue
+        if state.poll_error is None:
+            healthy += 1
+        elif (
+            state.poll_failed_at is not None
+            and now - state.poll_failed_at <= FAULT_WITHIN
+            and state.last_success_at is not None
+        ):
+            newly += 1
+    candidates = healthy + newly
+    if candidates >= FAULT_OF_AT_LEAST and newly > FAULT_SHARE * candidates:
+        return "many_accounts_failing"
+    return None

@@ -1,0 +1,252 @@
+"""Read both sides of one (user, platform) and join them into what the planner looks at."""
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from calendar_sync import privacy
+from calendar_sync.concurrency import both, together
+from calendar_sync.cycle.scope import Scope, cursor_shape
+from calendar_sync.errors import CursorExpired, TransientError
+from calendar_sync.identity import EXTERNAL_ID_PREFIX
+from calendar_sync.model import (
+    Appointment,
+    CalendarEvent,
+    Changes,
+    Draft,
+    Encounter,
+    Link,
+    LinkKind,
+    WelkinEvent,
+)
+from calendar_sync.planner import CalendarView, Questions, View, questions
+from calendar_sync.planner.view import BlockSeen
+from calendar_sync.services import Services
+from calendar_sync.state.feeds import Cursor
+
+ROUNDS = 4
+DOUBTFUL = 5
+
+
+@dataclass
+class Reading:
+    """The view, and the positions to store once everything in it has been applied."""
+
+    view: View
+    cursors: dict[str, Cursor]
+    full: bool
+    unreadable: int
+
+
+@dataclass
+class Reader:
+    """Asks both sides until the planner has no question left."""
+
+    services: Services
+    scope: Scope
+    links: tuple[Link, ...]
+    full: bool
+    _block_ids: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Note which Welkin events are blocks of ours, by link."""
+        blocks = (link for link in self.links if link.kind is LinkKind.BLOCK)
+        self._block_ids = frozenset(link.remote_id for link in blocks)
+
+    async def read(self) -> Reading:
+        """Both sides at once, then what the planner still asks for."""
+        scope = self.scope
+        calendars = scope.calendars
+        (found, unreadable), changes = await both(
+            self._welkin_window(), together(self._changes(name) for name in calendars.all)
+        )
+        appointments, blocks = await self._sort(found.values())
+        view = View(
+            user_id=scope.user_id,
+            now=scope.now,
+            zone=scope.zone,
+            direction=scope.direction,
+            mirror_window=scope.mirror_window,
+            block_window=scope.block_window,
+            list_window=scope.list_window,
+            appointments=appointments,
+            drafts=self._drafts(appointments),
+            blocks=blocks,
+            absent=frozenset(),
+            calendars=tuple(
+                self._calendar(name, {event.id: event for event in change.events}, full=change.full)
+                for name, (change, _) in zip(calendars.all, changes, strict=True)
+            ),
+            links=self.links,
+            block_hash=self._block_hash,
+            approved=self.services.store.runs.approved(*scope.pair, scope.now),
+        )
+        for _ in range(ROUNDS):
+            asked = questions(view)
+            if not asked.count:
+                break
+            view = await self._answer(view, asked)
+        return Reading(
+            view,
+            {name: cursor for name, (_, cursor) in zip(calendars.all, changes, strict=True)},
+            full=all(change.full for change, _ in changes),
+            unreadable=unreadable,
+        )
+
+    # --- Welkin -------------------------------------------------------------------------------
+
+    async def _welkin_window(self) -> tuple[dict[str, WelkinEvent], int]:
+        scope = self.scope
+        return await self.services.welkin.events([scope.user_id], scope.welkin_window, scope.zone)
+
+    async def _sort(
+        self, events: Iterable[WelkinEvent]
+    ) -> tuple[dict[str, Appointment], dict[str, BlockSeen]]:
+        """Our blocks, other people's leave (of no interest), and appointments."""
+        blocks: dict[str, BlockSeen] = {}
+        visits: list[WelkinEvent] = []
+        for event in events:
+            ours = (event.external_id or "").startswith(EXTERNAL_ID_PREFIX)
+            if ours or event.id in self._block_ids:
+                content = self.services.identity.block_hash(event)
+                blocks[event.id] = BlockSeen(event.id, event.span, content, event.cancelled)
+            elif event.kind != "LEAVE":
+                visits.append(event)
+        encounters = await self._encounters(visits)
+        appointments = {event.id: self._appointment(event, encounters) for event in visits}
+        return appointments, blocks
+
+    async def _encounters(self, visits: list[WelkinEvent]) -> dict[str, Encounter]:
+        """From the index; a miss is looked up once, through the hosts' encounters."""
+        store = self.services.store
+        wanted = {event.id: event for event in visits if event.kind == "ENCOUNTER"}
+        known = store.feeds.encounters(wanted)
+        missing = {event.host_id for key, event in wanted.items() if key not in known}
+        found: dict[str, Encounter] = {}
+        for host in sorted(host for host in missing if host):
+            found |= await self.services.welkin.encounters_of(host)
+        if found:
+            with store.database.write() as connection:
+                store.feeds.save_encounters(connection, found.values())
+        return {**found, **known}
+
+    def _appointment(self, event: WelkinEvent, encounters: dict[str, Encounter]) -> Appointment:
+        encounter = encounters.get(event.id) if event.kind == "ENCOUNTER" else None
+        template = encounter.template if encounter else None
+        status = encounter.status if encounter else ""
+        source_hash = self.services.identity.appointment_hash(event, template, status)
+        return Appointment(event, encounter, source_hash)
+
+    def _drafts(self, appointments: dict[str, Appointment]) -> dict[str, Draft]:
+        scope = self.scope
+        return {
+            key: privacy.draft(appointment, scope.settings, self.services.identity, scope.zone.key)
+            for key, appointment in appointments.items()
+            if scope.user_id in appointment.event.user_ids
+        }
+
+    # --- the calendar -------------------------------------------------------------------------
+
+    async def _changes(self, calendar: str) -> tuple[Changes, Cursor]:
+        """What the calendar reports, and the cursor to store once it has been applied."""
+        scope, services = self.scope, self.services
+        platform, window = services.platforms[scope.platform], scope.list_window
+        stored = services.store.feeds.cursor(scope.platform.value, scope.user_id, calendar)
+        shape = cursor_shape(platform.shape, scope.revision, scope.mapped)
+        if stored is not None and not self.full and self._usable(stored, shape):
+            with contextlib.suppress(CursorExpired):
+                found = await platform.changes(scope.account, calendar, stored.position, window)
+                return found, replace(stored, position=found.cursor)
+        found = await platform.changes(scope.account, calendar, None, window)
+        return found, Cursor(found.cursor, shape, window.end)
+
+    def _usable(self, stored: Cursor, shape: str) -> bool:
+        """Same request, settings and account, and a window that still reaches far enough."""
+        reaches = stored.window_end is None or stored.window_end >= self.scope.welkin_window.end
+        return stored.shape == shape and reaches
+
+    def _calendar(self, name: str, events: dict[str, CalendarEvent], *, full: bool) -> CalendarView:
+        identity, calendars = self.services.identity, self.scope.calendars
+        mirrors = {link.remote_id for link in self.links if link.kind is LinkKind.MIRROR}
+        return CalendarView(
+            name=name,
+            holds_mirrors=name == calendars.mirrors,
+            counts_as_busy=name in calendars.busy,
+            full=full,
+            events=events,
+            hashes={
+                event.id: identity.event_hash(event)
+                for event in events.values()
+                if event.id in mirrors
+            },
+            ours=frozenset(event.id for event in events.values() if identity.is_ours(event.marker)),
+        )
+
+    def _block_hash(self, event: CalendarEvent) -> str:
+        rules = self.scope.settings.block_time
+        title = event.title if rules.block_title == "event_title" else rules.title
+        write = rules.all_day_write if event.span is not None and event.span.all_day else ""
+        return self.services.identity.hash("block", str(event.span), title, write)
+
+    # --- questions ----------------------------------------------------------------------------
+
+    async def _answer(self, view: View, asked: Questions) -> View:
+        services, scope = self.services, self.scope
+        fetched = await together(
+            services.welkin.event(key, scope.zone) for key in asked.welkin_events
+        )
+        absent = {
+            key for key, event in zip(asked.welkin_events, fetched, strict=True) if event is None
+        }
+        await self._control_welkin(view, absent)
+        appointments, blocks = await self._sort(event for event in fetched if event is not None)
+        calendars = tuple(
+            [await self._answer_calendar(calendar, asked) for calendar in view.calendars]
+        )
+        return replace(
+            view,
+            appointments={**view.appointments, **appointments},
+            drafts={**view.drafts, **self._drafts(appointments)},
+            blocks={**view.blocks, **blocks},
+            absent=view.absent | absent,
+            calendars=calendars,
+        )
+
+    async def _answer_calendar(self, calendar: CalendarView, asked: Questions) -> CalendarView:
+        platform = self.services.platforms[self.scope.platform]
+        account = self.scope.account
+        ids = asked.calendar_events.get(calendar.name, ())
+        wanted = asked.series.get(calendar.name, ())
+        if not ids and not wanted:
+            return calendar
+        found = await together(platform.event(account, calendar.name, key) for key in ids)
+        window = self.scope.list_window
+        sets = await together(
+            platform.series(account, calendar.name, key, window) for key in wanted
+        )
+        gone = {key for key, event in zip(ids, found, strict=True) if event is None}
+        await self._control_calendar(calendar, gone)
+        events = {event.id: event for event in found if event is not None}
+        fresh = self._calendar(calendar.name, {**calendar.events, **events}, full=calendar.full)
+        return replace(
+            fresh,
+            series={**calendar.series, **dict(zip(wanted, sets, strict=True))},
+            gone=calendar.gone | gone,
+        )
+
+    # --- controls: many 404s at once are believed only if a living id still answers -----------
+
+    async def _control_welkin(self, view: View, absent: set[str]) -> None:
+        if len(absent) < DOUBTFUL:
+            return
+        living = next(iter([*view.appointments, *view.blocks]), None)
+        if living and await self.services.welkin.event(living, self.scope.zone) is None:
+            raise TransientError("welkin_denies_living_events", detail=str(len(absent)))
+
+    async def _control_calendar(self, calendar: CalendarView, gone: set[str]) -> None:
+        if len(gone) < DOUBTFUL:
+            return
+        living = next((event.id for event in calendar.events.values() if not event.deleted), None)
+        platform, account = self.services.platforms[self.scope.platform], self.scope.account
+        if living and await platform.event(account, calendar.name, living) is None:
+            raise TransientError("calendar_denies_living_events", detail=str(len(gone)))

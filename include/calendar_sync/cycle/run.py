@@ -1,0 +1,220 @@
+"""The flow of a cycle: lease in hand, read, plan, apply, record; the cursor is stored last."""
+
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from calendar_sync.cycle.apply import Applier, Outcome
+from calendar_sync.cycle.read import Reader, Reading
+from calendar_sync.cycle.scope import Scope, next_full
+from calendar_sync.errors import NotFound, TenantMisconfigured, UserUnavailable
+from calendar_sync.http import waiting_at_most
+from calendar_sync.model import (
+    Action,
+    Conflict,
+    Link,
+    LinkKind,
+    LinkState,
+    MappedUser,
+    Plan,
+    Step,
+)
+from calendar_sync.planner import plan
+from calendar_sync.services import Services
+from calendar_sync.state.audit import CycleLog
+from calendar_sync.state.config import Revision
+from calendar_sync.state.shared import Lease
+
+LEFT = "left_in_account"
+
+
+@dataclass(frozen=True)
+class CycleResult:
+    """What a cycle did, in numbers and codes. `plan` is there for a dry run only."""
+
+    user_id: str
+    account: str
+    done: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    conflicts: Mapping[str, int] = field(default_factory=dict)
+    held: int = 0
+    refused: int = 0
+    parked: int = 0
+    unreadable: int = 0
+    complete: bool = True
+    full: bool = False
+    plan: Plan | None = None
+
+    @property
+    def writes(self) -> int:
+        """External writes."""
+        return sum(count for step, count in self.done.items() if step != "noted")
+
+
+class Cycle:
+    """One (user, platform) under a lease."""
+
+    def __init__(
+        self,
+        services: Services,
+        revision: Revision,
+        mapped: MappedUser,
+        lease: Lease,
+        run_id: str,
+    ) -> None:
+        self._services = services
+        self._lease = lease
+        self._run_id = run_id
+        now = services.clock.now()
+        known = services.store.config.welkin_user(mapped.user_id)
+        zone = revision.settings.zone(known.time_zone if known else None)
+        self._scope = Scope(mapped, revision, zone, now)
+
+    async def run(self, *, full: bool = False, dry_run: bool = False) -> CycleResult:
+        """Bring the user's two sides in step.
+
+        Raises:
+            SyncError: the cycle could not be finished; what was done is recorded, and the next
+                cycle goes on from there.
+        """
+        with waiting_at_most(self._scope.settings.limits.cycle_waits_seconds):
+            if not self._scope.mapped.enabled:
+                return await self._leave_all()
+            return await self._sync(full=full, dry_run=dry_run)
+
+    async def _sync(self, *, full: bool, dry_run: bool) -> CycleResult:
+        services, scope = self._services, self._scope
+        state = services.store.marks.of(*scope.pair)
+        due = state.next_full_at is None or state.next_full_at <= scope.now
+        links = services.store.links.of(*scope.pair)
+        here = tuple(link for link in links if self._belongs_here(link))
+        elsewhere = [link for link in links if not self._belongs_here(link)]
+        leftover = [] if dry_run else await self._clear(elsewhere)
+        reading = await Reader(services, scope, here, full or due).read()
+        made = plan(reading.view, scope.settings)
+        if dry_run:
+            return _result(scope, reading, made, Outcome(complete=False), plan=made)
+        outcome = await self._apply(reading, made.actions)
+        self._finish(state.mark_seq, reading, made, outcome, leftover)
+        return _result(scope, reading, made, outcome)
+
+    def _belongs_here(self, link: Link) -> bool:
+        """A mirror or block of the account and calendars that are mapped now."""
+        if link.account.lower() != self._scope.account.lower():
+            return False
+        return link.kind is LinkKind.BLOCK or link.calendar == self._scope.calendars.mirrors
+
+    async def _apply(self, reading: Reading, actions: tuple[Action, ...]) -> Outcome:
+        scope = self._scope
+        log = CycleLog(
+            cycle_id=uuid.uuid4().hex,
+            run_id=self._run_id,
+            user_id=scope.user_id,
+            platform=scope.platform.value,
+            account=scope.account,
+            mapping_revision=scope.mapped.revision,
+        )
+        applier = Applier(self._services, scope, reading.view, self._lease, log)
+        return await applier.apply(actions)
+
+    def _finish(
+        self,
+        seq: int,
+        reading: Reading,
+        made: Plan,
+        outcome: Outcome,
+        leftover: list[Conflict],
+    ) -> None:
+        """Everything that may be believed from now on, in one transaction."""
+        store, scope, now = self._services.store, self._scope, self._services.clock.now()
+        if made.held:
+            store.runs.request_approval(
+                made.digest, scope.user_id, scope.platform, len(made.held), now
+            )
+        with store.database.write() as connection:
+            store.leases.check(connection, self._lease)
+            store.links.record_conflicts(connection, *scope.pair, (*made.conflicts, *leftover), now)
+            if not outcome.complete:
+                return
+            for calendar, cursor in reading.cursors.items():
+                store.feeds.save_cursor(
+                    connection, scope.platform.value, scope.user_id, cursor, now, calendar
+                )
+            following = self._next_full(now) if reading.full else None
+            store.marks.done(connection, scope.pair, seq, now, following)
+
+    def _next_full(self, now: datetime) -> datetime:
+        text = self._services.identity.hash("jitter", self._scope.user_id, now.date().isoformat())
+        return next_full(now, int(text[:8], 16) / 0xFFFFFFFF)
+
+    # --- accounts that are no longer the user's -----------------------------------------------
+
+    async def _leave_all(self) -> CycleResult:
+        """The user is no longer mapped: take away what we made."""
+        services, scope = self._services, self._scope
+        seq = services.store.marks.of(*scope.pair).mark_seq
+        links = services.store.links.of(*scope.pair)
+        done: Counter[str] = Counter()
+        leftover = await self._clear(links, done)
+        now = services.clock.now()
+        with services.store.database.write() as connection:
+            services.store.leases.check(connection, self._lease)
+            services.store.links.record_conflicts(connection, *scope.pair, leftover, now)
+            services.store.marks.done(connection, scope.pair, seq, now, None)
+        conflicts = Counter(conflict.kind for conflict in leftover)
+        return CycleResult(scope.user_id, scope.account, done=done, conflicts=conflicts)
+
+    async def _clear(self, links: list[Link], done: Counter[str] | None = None) -> list[Conflict]:
+        """Remove mirrors and blocks (rule 2b); what cannot be removed is reported, not lost."""
+        left = []
+        remains = {LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED}
+        for link in links:
+            if link.state not in remains:
+                continue
+            if link.kind is LinkKind.BLOCK and link.state is LinkState.RETIRED:
+                continue
+            step = Step.DELETE_MIRROR if link.kind is LinkKind.MIRROR else Step.DELETE_BLOCK
+            try:
+                await self._remove(step, link)
+            except (UserUnavailable, TenantMisconfigured, NotFound):
+                left.append(Conflict(LEFT, link.source, LEFT))
+            else:
+                if done is not None:
+                    done[step] += 1
+        return left
+
+    async def _remove(self, step: Step, link: Link) -> None:
+        action = Action(step, "account_left", link.source, link.span, link)
+        scope = replace(self._scope, mapped=replace(self._scope.mapped, account=link.account))
+        log = CycleLog(
+            cycle_id=uuid.uuid4().hex,
+            run_id=self._run_id,
+            user_id=scope.user_id,
+            platform=scope.platform.value,
+            account=link.account,
+            mapping_revision=scope.mapped.revision,
+        )
+        await Applier(self._services, scope, None, self._lease, log).apply([action])
+
+
+def _result(
+    scope: Scope, reading: Reading, made: Plan, outcome: Outcome, plan: Plan | None = None
+) -> CycleResult:
+    return CycleResult(
+        user_id=scope.user_id,
+        account=scope.account,
+        done=dict(outcome.done),
+        reasons=dict(outcome.reasons),
+        skipped=made.skipped,
+        conflicts=dict(Counter(conflict.kind for conflict in made.conflicts)),
+        held=len(made.held),
+        refused=outcome.refused,
+        parked=outcome.parked,
+        unreadable=reading.unreadable,
+        complete=outcome.complete,
+        full=reading.full,
+        plan=plan,
+    )

@@ -1,0 +1,85 @@
+"""Whom a cycle is about, and the values that stay the same while it runs."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from calendar_sync.model import Direction, MappedUser, Platform, Window
+from calendar_sync.settings import Calendars, Settings
+from calendar_sync.state.config import Revision
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One (user, platform) at one moment, under one revision of the settings."""
+
+    mapped: MappedUser
+    revision: Revision
+    zone: ZoneInfo
+    now: datetime
+
+    @property
+    def settings(self) -> Settings:
+        """The organisation's settings."""
+        return self.revision.settings
+
+    @property
+    def user_id(self) -> str:
+        """Welkin's id of the user."""
+        return self.mapped.user_id
+
+    @property
+    def platform(self) -> Platform:
+        """The calendar system."""
+        return self.mapped.platform
+
+    @property
+    def account(self) -> str:
+        """The mailbox."""
+        return self.mapped.account
+
+    @property
+    def pair(self) -> tuple[str, Platform]:
+        """The key of everything that is kept by user and platform."""
+        return self.mapped.user_id, self.mapped.platform
+
+    @property
+    def direction(self) -> Direction:
+        """Which sides are written."""
+        return self.settings.direction_of(self.platform, self.mapped.direction)
+
+    @property
+    def calendars(self) -> Calendars:
+        """Which calendars are read, and where mirrors go."""
+        return self.settings.calendars_of(self.platform)
+
+    @property
+    def mirror_window(self) -> Window:
+        """Where appointments get mirrors."""
+        return self.settings.mirror_window(self.now)
+
+    @property
+    def block_window(self) -> Window:
+        """Where busy time gets blocks."""
+        return self.settings.block_window(self.now, self.zone)
+
+    @property
+    def list_window(self) -> Window:
+        """What a full read of a calendar covers."""
+        return self.settings.list_window(self.now)
+
+    @property
+    def welkin_window(self) -> Window:
+        """What is read of Welkin."""
+        mirrors, blocks = self.mirror_window, self.block_window
+        return Window(min(mirrors.start, blocks.start), max(mirrors.end, blocks.end))
+
+
+def cursor_shape(platform_shape: str, revision: Revision, mapped: MappedUser) -> str:
+    """A cursor counts only for the same request, settings and account."""
+    return f"{platform_shape}:{revision.blocks_hash}:{mapped.account.lower()}"
+
+
+def next_full(now: datetime, fraction: float) -> datetime:
+    """The next daily full comparison; `fraction` (0 to 1) spreads the users over the day."""
+    return now + timedelta(hours=20) + fraction * timedelta(hours=8)

@@ -1,0 +1,134 @@
+"""The closed set of errors, grouped by the reaction that they need.
+
+An error carries a `code` from a short vocabulary and never any text of a remote answer: bodies may
+hold patient data. `detail` is written by our own code (an opaque id, a staff account, a status).
+"""
+
+
+class SyncError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+    code = "sync_error"
+
+    def __init__(self, code: str | None = None, *, detail: str = "") -> None:
+        self.code = code or type(self).code
+        self.detail = detail
+        super().__init__(f"{self.code}: {detail}" if detail else self.code)
+
+
+# --- wait and try again -----------------------------------------------------------------------
+
+
+class TransientError(SyncError):
+    """The other side or the network failed; the same request may work in a moment."""
+
+    code = "unavailable"
+
+
+class RateLimited(TransientError):
+    """The other side asks for a pause.
+
+    `retry_after` is in seconds, None where the server named none. `tenant_wide` tells a limit of
+    the whole project or tenant from one user's.
+    """
+
+    code = "rate_limited"
+
+    def __init__(
+        self,
+        code: str | None = None,
+        *,
+        detail: str = "",
+        retry_after: float | None = None,
+        tenant_wide: bool = False,
+    ) -> None:
+        super().__init__(code, detail=detail)
+        self.retry_after = retry_after
+        self.tenant_wide = tenant_wide
+
+
+class OutcomeUnknown(TransientError):
+    """A write was sent and its answer lost: look before sending it again."""
+
+    code = "outcome_unknown"
+
+
+# --- read again, then decide ------------------------------------------------------------------
+
+
+class CursorExpired(SyncError):
+    """The stored cursor is no longer valid: a full read is needed."""
+
+    code = "cursor_expired"
+
+
+class PreconditionFailed(SyncError):
+    """The item changed since it was read (If-Match)."""
+
+    code = "precondition_failed"
+
+
+class Duplicate(SyncError):
+    """An item with this id exists already, possibly as a deleted one."""
+
+    code = "duplicate"
+
+
+class NotFound(SyncError):
+    """The item is not there (any more)."""
+
+    code = "not_found"
+
+
+# --- one item, one user, everybody ------------------------------------------------------------
+
+
+class BadItem(SyncError):
+    """The other side refuses this one item; it is parked after some tries."""
+
+    code = "bad_item"
+
+
+class UserUnavailable(SyncError):
+    """This user's account cannot be used now; nobody else is concerned."""
+
+    code = "user_unavailable"
+
+
+class TenantMisconfigured(SyncError):
+    """Credentials, consent or rights are wrong for everybody: nothing may be written."""
+
+    code = "tenant_misconfigured"
+
+
+class TokenRejected(SyncError):
+    """The access token is not accepted (any more): refresh it once."""
+
+    code = "token_rejected"
+
+
+# --- this process must stop -------------------------------------------------------------------
+
+
+class LeaseLost(SyncError):
+    """Another worker has taken over this user: stop before the next write."""
+
+    code = "lease_lost"
+
+
+class LeaseHeld(SyncError):
+    """Another worker is busy with this user; not a failure."""
+
+    code = "lease_held"
+
+
+class ConfigurationError(SyncError):
+    """Settings, mapping or a connection are missing or wrong; says what to do."""
+
+    code = "configuration"
+
+
+class UsersFailed(SyncError):
+    """Some users of a run failed; names opaque ids and accounts only."""
+
+    code = "users_failed"

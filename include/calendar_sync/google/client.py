@@ -1,0 +1,238 @@
+"""Google Calendar behind `CalendarPlatform`.
+
+https://developers.google.com/workspace/calendar/api/v3/reference/events and guides/sync.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from calendar_sync.errors import (
+    BadItem,
+    CursorExpired,
+    NotFound,
+    TenantMisconfigured,
+    TokenRejected,
+    TransientError,
+    UserUnavailable,
+)
+from calendar_sync.google.parse import FIELDS, LIST_FIELDS, mirror_body, parse_event
+from calendar_sync.http import Answer, HttpClient, TokenSource
+from calendar_sync.model import CalendarEvent, Changes, Draft, Platform, SeriesSet, Window, iso
+
+PAGE = 2500
+LONGEST_LIST = 400
+
+
+class GoogleCalendar:
+    """All accounts of one Workspace organisation, each through its own delegated token."""
+
+    platform = Platform.GOOGLE
+
+    def __init__(self, http: HttpClient, token_of: Callable[[str], TokenSource]) -> None:
+        self._http = http
+        self._token_of = token_of
+        # Everything but the window and the cursor: a token got with other parameters is void.
+        self._list_params = {
+            "singleEvents": "true",
+            "maxResults": str(PAGE),
+            "fields": LIST_FIELDS,
+        }
+
+    @property
+    def shape(self) -> str:
+        """A hash of the list parameters."""
+        text = "&".join(f"{key}={value}" for key, value in sorted(self._list_params.items()))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    async def _call(
+        self,
+        kind: str,
+        method: str,
+        account: str,
+        calendar: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: object | None = None,
+        etag: str | None = None,
+    ) -> Answer:
+        address = f"/calendar/v3/calendars/{quote(calendar, safe='')}/events{path}"
+        try:
+            return await self._http.request(
+                f"google.{kind}",
+                method,
+                address,
+                params=params,
+                json=json,
+                headers={"If-Match": etag} if etag else None,
+                token=self._token_of(account),
+            )
+        except TokenRejected:
+            # A fresh token is refused too: the account, not the token, is the matter.
+            raise UserUnavailable("google_unauthorized", detail=account) from None
+        except (UserUnavailable, TenantMisconfigured) as error:
+            error.detail = account
+            raise
+
+    async def changes(
+        self, account: str, calendar: str, cursor: str | None, window: Window
+    ) -> Changes:
+        """See `CalendarPlatform.changes`. A page may be empty and still have a successor."""
+        params = dict(self._list_params)
+        if cursor is None:
+            params |= {"timeMin": iso(window.start), "timeMax": iso(window.end)}
+        else:
+            params["syncToken"] = cursor
+        found: dict[str, CalendarEvent] = {}
+        for _ in range(LONGEST_LIST):
+            body = await self._list(account, calendar, "", params, with_cursor=cursor is not None)
+            # The last state of an item wins when pages repeat it.
+            found.update(_events(body))
+            page, token = body.get("nextPageToken"), body.get("nextSyncToken")
+            if isinstance(page, str) and page:
+                params["pageToken"] = page
+            elif isinstance(token, str) and token:
+                return Changes(tuple(found.values()), token, full=cursor is None)
+            else:
+                raise TransientError("google_list_without_cursor", detail=account)
+        raise TransientError("google_endless_list", detail=account)
+
+    async def _list(
+        self,
+        account: str,
+        calendar: str,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        with_cursor: bool,
+    ) -> Mapping[str, Any]:
+        kind = "events.instances" if path else "events.list"
+        try:
+            answer = await self._call(kind, "GET", account, calendar, path, params=params)
+        except BadItem as error:
+            if path:
+                raise
+            # Some servers call a malformed or foreign token a bad request.
+            if with_cursor:
+                raise CursorExpired("google_cursor_refused", detail=error.detail) from None
+            raise UserUnavailable("google_list_refused", detail=error.detail) from None
+        except NotFound:
+            if path:
+                raise
+            raise UserUnavailable("google_calendar_not_found", detail=account) from None
+        if not isinstance(answer.json, Mapping):
+            raise TransientError("google_unreadable_page", detail=account)
+        return answer.json
+
+    async def event(self, account: str, calendar: str, event_id: str) -> CalendarEvent | None:
+        """See `CalendarPlatform.event`."""
+        try:
+            answer = await self._call(
+                "events.get",
+                "GET",
+                account,
+                calendar,
+                "/" + quote(event_id, safe=""),
+                params={"fields": FIELDS},
+            )
+        except NotFound:
+            return None
+        return _read(answer)
+
+    async def series(
+        self, account: str, calendar: str, series_id: str, window: Window
+    ) -> SeriesSet:
+        """See `CalendarPlatform.series`."""
+        params = {
+            "timeMin": iso(window.start),
+            "timeMax": iso(window.end),
+            "maxResults": str(PAGE),
+            "fields": f"items({FIELDS}),nextPageToken",
+        }
+        path = f"/{quote(series_id, safe='')}/instances"
+        found: dict[str, CalendarEvent] = {}
+        for _ in range(LONGEST_LIST):
+            try:
+                body = await self._list(account, calendar, path, params, with_cursor=False)
+            except (NotFound, CursorExpired, BadItem):
+                found = {}
+                break
+            found.update(_events(body))
+            page = body.get("nextPageToken")
+            if not isinstance(page, str) or not page:
+                break
+            params["pageToken"] = page
+        live = tuple(event for event in found.values() if not event.deleted)
+        if live:
+            return SeriesSet(live)
+        # Nothing left: a tombstone of the series tells deletion from not being there.
+        master = await self.event(account, calendar, series_id)
+        if master is not None and not master.deleted and not master.is_master:
+            return SeriesSet((master,))
+        return SeriesSet((), known=master is not None)
+
+    async def create_mirror(
+        self, account: str, calendar: str, event_id: str, marker: str, draft: Draft
+    ) -> CalendarEvent:
+        """See `CalendarPlatform.create_mirror`. The id makes a repeated insert harmless."""
+        answer = await self._call(
+            "events.insert",
+            "POST",
+            account,
+            calendar,
+            "",
+            params={"sendUpdates": "none", "fields": FIELDS},
+            json={"id": event_id, **mirror_body(draft, marker)},
+        )
+        return _read(answer)
+
+    async def update_mirror(
+        self,
+        account: str,
+        calendar: str,
+        event_id: str,
+        marker: str,
+        draft: Draft,
+        etag: str | None,
+    ) -> CalendarEvent:
+        """See `CalendarPlatform.update_mirror`: PUT, because the mirror is wholly ours."""
+        answer = await self._call(
+            "events.update",
+            "PUT",
+            account,
+            calendar,
+            "/" + quote(event_id, safe=""),
+            params={"sendUpdates": "none", "fields": FIELDS},
+            json=mirror_body(draft, marker),
+            etag=etag,
+        )
+        return _read(answer)
+
+    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> None:
+        """See `CalendarPlatform.delete_mirror`."""
+        try:
+            await self._call(
+                "events.delete",
+                "DELETE",
+                account,
+                calendar,
+                "/" + quote(event_id, safe=""),
+                params={"sendUpdates": "none"},
+            )
+        except NotFound:
+            return
+
+
+def _events(body: Mapping[str, Any]) -> dict[str, CalendarEvent]:
+    items = body.get("items")
+    events = map(parse_event, items if isinstance(items, list) else [])
+    return {event.id: event for event in events if event is not None}
+
+
+def _read(answer: Answer) -> CalendarEvent:
+    event = parse_event(answer.json)
+    if event is None:
+        raise TransientError("google_unreadable_event")
+    return event

@@ -1,0 +1,96 @@
+"""Google's error answers, grouped by the reaction that they need.
+
+API errors: https://developers.google.com/workspace/calendar/api/guides/errors
+Token errors: RFC 6749 `error` with Google's descriptions.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from calendar_sync.errors import (
+    BadItem,
+    CursorExpired,
+    Duplicate,
+    NotFound,
+    PreconditionFailed,
+    RateLimited,
+    SyncError,
+    TenantMisconfigured,
+    TokenRejected,
+    TransientError,
+    UserUnavailable,
+)
+from calendar_sync.http import Failure
+
+_USER_LIMITS = frozenset({"userRateLimitExceeded", "quotaExceeded"})
+_LIMITS = _USER_LIMITS | {"rateLimitExceeded", "dailyLimitExceeded", "sharingRateLimitExceeded"}
+_TENANT = frozenset(
+    {"accessNotConfigured", "insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}
+)
+_CODE = re.compile(r"^[A-Za-z_]{2,60}$")
+QUOTA_PAUSE = 3600.0
+
+
+def classify(failure: Failure) -> SyncError:
+    """An answer of the Calendar API."""
+    status, reason = failure.status, reason_of(failure.json)
+    if status == 429 or (status == 403 and reason in _LIMITS):
+        pause = failure.retry_after
+        if pause is None and reason == "quotaExceeded":
+            pause = QUOTA_PAUSE
+        user = reason in _USER_LIMITS
+        return RateLimited("google_rate_limited", retry_after=pause, tenant_wide=not user)
+    if status == 401:
+        return TokenRejected("google_token_rejected")
+    if status == 403 and reason in _TENANT:
+        return TenantMisconfigured("google_" + _snake(reason))
+    if status == 403 and reason in {"forbiddenForNonOrganizer", "eventTypeRestriction"}:
+        return BadItem("google_refused", detail=reason)
+    if status == 403:
+        return UserUnavailable("google_" + (_snake(reason) or "forbidden"))
+    if status == 404:
+        return NotFound("google_not_found")
+    if status == 410:
+        if reason == "deleted":
+            return NotFound("google_deleted")
+        return CursorExpired("google_cursor_expired")
+    if status == 409:
+        return Duplicate("google_duplicate")
+    if status == 412:
+        return PreconditionFailed("google_changed_meanwhile")
+    if status >= 500 or status == 408:
+        return TransientError("google_unavailable", detail=str(status))
+    return BadItem("google_refused", detail=reason or str(status))
+
+
+def classify_token(failure: Failure) -> SyncError:
+    """An answer of the token endpoint for a service account with delegation."""
+    body = failure.json if isinstance(failure.json, Mapping) else {}
+    error, description = str(body.get("error") or ""), str(body.get("error_description") or "")
+    if failure.status == 429:
+        return RateLimited("google_token_limited", retry_after=failure.retry_after)
+    if failure.status >= 500 or error == "internal_failure":
+        return TransientError("google_token_unavailable", detail=str(failure.status))
+    if error == "invalid_grant" and not description.startswith("Invalid JWT"):
+        return UserUnavailable("google_account_refused")
+    if error == "invalid_request" and "prn email" in description:
+        return UserUnavailable("google_account_malformed")
+    if error == "access_denied" and "Account restricted" in description:
+        return UserUnavailable("google_account_restricted")
+    return TenantMisconfigured("google_" + (_snake(error) or "token_refused"))
+
+
+def reason_of(body: Any) -> str:
+    """The first `error.errors[].reason`, where there is one and it looks like a code."""
+    error = body.get("error") if isinstance(body, Mapping) else None
+    errors = error.get("errors") if isinstance(error, Mapping) else None
+    first = errors[0] if isinstance(errors, list) and errors else None
+    reason = first.get("reason") if isinstance(first, Mapping) else None
+    return reason if isinstance(reason, str) and _CODE.match(reason) else ""
+
+
+def _snake(reason: str) -> str:
+    if not _CODE.match(reason):
+        return ""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", reason).lower()

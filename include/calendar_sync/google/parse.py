@@ -1,0 +1,123 @@
+"""From Google's event resource to our values, and from a draft to the body of a write.
+
+Field semantics: https://developers.google.com/workspace/calendar/api/v3/reference/events
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from calendar_sync.identity import MARKER
+from calendar_sync.model import (
+    Availability,
+    CalendarEvent,
+    Draft,
+    Span,
+    iso,
+    parse_iso,
+    to_second,
+    zone_or_none,
+)
+
+FIELDS = (
+    "id,status,etag,summary,description,start,end,transparency,visibility,eventType,"
+    "attendees(self,responseStatus),recurrence,recurringEventId,originalStartTime,"
+    "extendedProperties/private,iCalUID,organizer/email,creator/email"
+)
+LIST_FIELDS = f"items({FIELDS}),nextPageToken,nextSyncToken"
+INFORMATIONAL = frozenset({"workingLocation", "birthday"})
+
+
+def parse_event(row: Any) -> CalendarEvent | None:
+    """An event or a tombstone, of which only `id` is certain; None without an id."""
+    if not isinstance(row, Mapping) or not isinstance(row.get("id"), str):
+        return None
+    span = _span(row)
+    deleted = row.get("status") == "cancelled"
+    attendees = [a for a in row.get("attendees") or () if isinstance(a, Mapping)]
+    own = next((a.get("responseStatus") for a in attendees if a.get("self") is True), None)
+    properties = (row.get("extendedProperties") or {}).get("private") or {}
+    return CalendarEvent(
+        id=row["id"],
+        etag=row.get("etag"),
+        deleted=deleted,
+        span=None if deleted else span,
+        series_id=row.get("recurringEventId"),
+        original_start=_moment_text(row.get("originalStartTime")),
+        is_master=bool(row.get("recurrence")),
+        availability=_availability(row, own),
+        declined=own == "declined",
+        informational=row.get("eventType") in INFORMATIONAL,
+        private=row.get("visibility") in {"private", "confidential"},
+        has_attendees=bool(attendees),
+        title=str(row.get("summary") or ""),
+        description=str(row.get("description") or ""),
+        marker=properties.get(MARKER),
+        ical_uid=row.get("iCalUID"),
+        organizer=(row.get("organizer") or {}).get("email"),
+        creator=(row.get("creator") or {}).get("email"),
+    )
+
+
+def mirror_body(draft: Draft, marker: str) -> dict[str, object]:
+    """The whole resource of a mirror: no attendees, private, opaque, no reminders of its own."""
+    return {
+        "summary": draft.title,
+        "description": draft.description,
+        "start": _moment(draft.span.start, draft.time_zone),
+        "end": _moment(draft.span.end, draft.time_zone),
+        "status": "confirmed",
+        "transparency": "opaque",
+        "visibility": "private",
+        "reminders": {"useDefault": True},
+        "extendedProperties": {"private": {MARKER: marker}},
+    }
+
+
+def _availability(row: Mapping[str, Any], own: Any) -> Availability:
+    if row.get("transparency") == "transparent":
+        return Availability.FREE
+    if row.get("status") == "tentative" or own == "tentative":
+        return Availability.TENTATIVE
+    return Availability.BUSY
+
+
+def _span(row: Mapping[str, Any]) -> Span | None:
+    start, end = _parsed(row.get("start")), _parsed(row.get("end"))
+    if start is None or end is None or isinstance(start, datetime) != isinstance(end, datetime):
+        return None
+    return Span(start, end)
+
+
+def _parsed(moment: Any) -> Any:
+    """`{"date"}` or `{"dateTime", "timeZone"}`; an instant without an offset takes the zone."""
+    if not isinstance(moment, Mapping):
+        return None
+    value = moment.get("date") or moment.get("dateTime")
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = parse_iso(value)
+    except ValueError:
+        zone = zone_or_none(moment.get("timeZone"))
+        try:
+            naive = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        if zone is None or naive.tzinfo is not None:
+            return None
+        parsed = parse_iso(naive.replace(tzinfo=zone).isoformat())
+    return to_second(parsed) if isinstance(parsed, datetime) else parsed
+
+
+def _moment_text(moment: Any) -> str | None:
+    value = _parsed(moment)
+    return None if value is None else iso(value)
+
+
+def _moment(value: Any, zone: str) -> dict[str, str]:
+    if isinstance(value, datetime):
+        place = zone_or_none(zone)
+        local = value.astimezone(place) if place is not None else value
+        return {"dateTime": local.isoformat(), "timeZone": zone if place is not None else "UTC"}
+    return {"date": value.isoformat()}

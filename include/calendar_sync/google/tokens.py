@@ -1,0 +1,54 @@
+"""Access tokens by domain-wide delegation: one per account, for an hour.
+
+The assertion is signed here and posted through our own client, for full sight of the error.
+https://developers.google.com/identity/protocols/oauth2/service-account
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from google.auth import crypt, jwt
+
+from calendar_sync.connections import GoogleCredentials
+from calendar_sync.errors import ConfigurationError, TransientError
+from calendar_sync.http import HttpClient
+from calendar_sync.model import to_second
+
+SCOPE = "https://www.googleapis.com/auth/calendar.events"
+GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+async def fetch_token(
+    http: HttpClient, credentials: GoogleCredentials, path: str, account: str, now: datetime
+) -> tuple[str, datetime]:
+    """A token that acts as `account`, and when it expires.
+
+    Raises:
+        UserUnavailable: this account is unknown, suspended or refused.
+        TenantMisconfigured: the delegation, the key or the scope is wrong for everybody.
+        ConfigurationError: the private key cannot be read.
+    """
+    now = to_second(now)
+    claims = {
+        "iss": credentials.client_email,
+        "sub": account,
+        "scope": SCOPE,
+        "aud": credentials.token_uri,
+        "iat": int(now.timestamp()),
+        "exp": int((now + timedelta(hours=1)).timestamp()),
+    }
+    try:
+        signer = crypt.RSASigner.from_string(  # type: ignore[no-untyped-call]
+            credentials.private_key, credentials.private_key_id
+        )
+    except ValueError:
+        raise ConfigurationError(detail="keyfile_dict.private_key cannot be read") from None
+    assertion = jwt.encode(signer, claims).decode()  # type: ignore[no-untyped-call]
+    answer = await http.request(
+        "google.token", "POST", path, form={"grant_type": GRANT, "assertion": assertion}
+    )
+    body = answer.json if isinstance(answer.json, Mapping) else {}
+    token, lifetime = body.get("access_token"), body.get("expires_in", 3600)
+    if not isinstance(token, str) or not token:
+        raise TransientError("google_token_unreadable")
+    return token, now + timedelta(seconds=float(lifetime))

@@ -1,0 +1,302 @@
+"""One HTTP client for all three services, and the only importer of httpx.
+
+It owns the access token in the header, rates, retries and their waiting time, the translation of
+failures into our errors, and silence: no body, query string or header ever reaches a log or an
+exception.
+"""
+
+import contextlib
+import email.utils
+import logging
+import random
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import httpx
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+
+from calendar_sync.clock import Clock
+from calendar_sync.errors import (
+    ConfigurationError,
+    OutcomeUnknown,
+    RateLimited,
+    SyncError,
+    TokenRejected,
+    TransientError,
+)
+
+USER_AGENT = "welkin-calendar-sync (gzip)"
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+ATTEMPTS = 4
+LONGEST_RETRY_AFTER = 6 * 3600.0
+
+# httpx logs every URL with its query string at INFO.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class TokenSource(Protocol):
+    """Where a request's bearer token comes from."""
+
+    async def get(self) -> str:
+        """A token that is believed to be valid."""
+        ...
+
+    async def reject(self, token: str) -> None:
+        """The server refused this token: the next `get` must return another."""
+        ...
+
+
+class Waits:
+    """The seconds that one cycle may spend waiting for retries, all together."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+
+    def afford(self, seconds: float) -> bool:
+        """Take the seconds out of the budget, if they are there."""
+        if seconds > self.left:
+            return False
+        self.left -= seconds
+        return True
+
+
+_waits: ContextVar[Waits | None] = ContextVar("waits", default=None)
+
+
+@contextlib.contextmanager
+def waiting_at_most(seconds: float) -> Iterator[Waits]:
+    """Bound the time that requests inside this block spend waiting for retries."""
+    waits = Waits(seconds)
+    reset = _waits.set(waits)
+    try:
+        yield waits
+    finally:
+        _waits.reset(reset)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer: its status, its JSON (None for an empty body), its ETag."""
+
+    status: int
+    json: Any
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Failure:
+    """An unsuccessful answer, for an adapter to classify. `json` is None when it is none."""
+
+    status: int
+    json: Any
+    retry_after: float | None
+
+
+@dataclass
+class Meter:
+    """Counts every attempt, by kind ("google.events.list")."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    throttled: int = 0
+
+    @property
+    def total(self) -> int:
+        """All attempts."""
+        return self.requests.total()
+
+
+Classifier = Callable[[Failure], SyncError]
+Limiter = Callable[[], Awaitable[None]]
+
+
+class HttpClient:
+    """Requests to one host. Share one instance per event loop, close it with `aclose`."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        clock: Clock,
+        classify: Classifier,
+        limiter: Limiter | None = None,
+        verify: str | bool = True,
+        transport: httpx.AsyncBaseTransport | None = None,
+        meter: Meter | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
+        if not base_url.startswith("https://"):
+            raise ConfigurationError(detail="a base URL must begin with https://")
+        self._base_url = base_url.rstrip("/")
+        self._clock = clock
+        self._classify = classify
+        self._limiter = limiter
+        self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
+        self.meter = meter or Meter()
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            verify=_ssl_context(verify) if transport is None else False,
+            timeout=TIMEOUT,
+            follow_redirects=False,
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def request(
+        self,
+        kind: str,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: object | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        token: TokenSource | None = None,
+        repeatable: bool = True,
+    ) -> Answer:
+        """Send, and send again while that can help and the waiting time lasts.
+
+        `repeatable` is False for a write that would happen twice when sent twice: then a lost
+        answer raises `OutcomeUnknown` at once.
+
+        Raises:
+            SyncError: as the adapter's classifier says; `TransientError` for the network.
+        """
+
+        async def attempt() -> Answer:
+            return await self._once(
+                kind, method, path, params, json, form, headers, token, repeatable
+            )
+
+        rejected = False
+        while True:
+            try:
+                return await self._retrying()(attempt)
+            except TokenRejected:
+                if rejected or token is None:
+                    raise
+                rejected = True
+
+    def _retrying(self) -> AsyncRetrying:
+        return AsyncRetrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=self._give_up,
+            wait=self._pause,
+            sleep=self._clock.sleep,
+            reraise=True,
+        )
+
+    def _give_up(self, state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, OutcomeUnknown) or state.attempt_number >= ATTEMPTS:
+            return True
+        waits = _waits.get()
+        return waits is not None and not waits.afford(state.upcoming_sleep)
+
+    def _pause(self, state: RetryCallState) -> float:
+        """Full jitter on a doubling pause, never less than the server asked for."""
+        error = state.outcome.exception() if state.outcome else None
+        own: float = self._chance.uniform(0.1, 1.0) * 0.5 * 2 ** (state.attempt_number - 1)
+        if isinstance(error, RateLimited) and error.retry_after is not None:
+            return error.retry_after + own
+        return own
+
+    async def _once(
+        self,
+        kind: str,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        json: object | None,
+        form: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        token: TokenSource | None,
+        repeatable: bool,
+    ) -> Answer:
+        if self._limiter is not None:
+            await self._limiter()
+        sent = dict(headers or {})
+        bearer = await token.get() if token is not None else ""
+        if bearer:
+            sent["Authorization"] = f"Bearer {bearer}"
+        self.meter.requests[kind] += 1
+        lost = TransientError if repeatable else OutcomeUnknown
+        try:
+            response = await self._client.request(
+                method, self._base_url + path, params=params, json=json, data=form, headers=sent
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            raise TransientError("no_connection", detail=kind) from None
+        except httpx.TimeoutException:
+            raise lost("timeout", detail=kind) from None
+        except httpx.HTTPError:
+            raise lost("connection_lost", detail=kind) from None
+        if response.is_success:
+            return Answer(
+                response.status_code, _json_of(response, kind, lost), response.headers.get("ETag")
+            )
+        body = None
+        with contextlib.suppress(ValueError):
+            body = response.json()
+        error = self._classify(
+            Failure(response.status_code, body, retry_after(response.headers, self._clock.now()))
+        )
+        if isinstance(error, TokenRejected) and token is not None:
+            await token.reject(bearer)
+        if isinstance(error, RateLimited):
+            self.meter.throttled += 1
+        elif isinstance(error, TransientError) and not repeatable:
+            error = OutcomeUnknown(error.code)
+        error.detail = error.detail or kind
+        raise error
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """The server's Retry-After in seconds: a number or a date; absurd values are bounded."""
+    text = headers.get("Retry-After", "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            when = email.utils.parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=UTC)
+        seconds = (when - now).total_seconds()
+    if seconds != seconds:  # NaN
+        return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+
+
+def _json_of(response: httpx.Response, kind: str, lost: type[TransientError]) -> Any:
+    """The body; a truncated one, HTML, or an empty 200 where JSON belongs is a failed request."""
+    if response.status_code == 204:
+        return None
+    if not response.content:
+        return None
+    try:
+        return response.json()
+    except ValueError:
+        raise lost("unreadable_answer", detail=kind) from None
+
+
+def _ssl_context(verify: str | bool) -> ssl.SSLContext | bool:
+    if isinstance(verify, str):
+        try:
+            return ssl.create_default_context(cafile=verify)
+        except OSError:
+            raise ConfigurationError(detail="the CA bundle named in verify is missing") from None
+    return verify

@@ -1,0 +1,109 @@
+"""Ids that we choose and keyed hashes of content: the same input gives the same text for ever.
+
+All are HMAC-SHA256 under the organisation's key (connection `calendar_sync_hmac_key`), so that
+nobody without the key can test a guess about the content. The key decides every id that we make:
+a changed key would make every existing mirror foreign, hence it is made once by
+`calendar-sync init` and never rotated in place.
+"""
+
+import base64
+import hashlib
+import hmac
+
+from calendar_sync.model import Availability, CalendarEvent, Platform, Source, Span, WelkinEvent
+
+MARKER = "calendarSync"
+EXTERNAL_ID_PREFIX = "calsync-"
+
+
+class Identity:
+    """Makes ids and hashes for one Welkin organisation (`tenant/instance`)."""
+
+    def __init__(self, key: str, organisation: str) -> None:
+        self._key = key.encode()
+        self._organisation = organisation
+        self._tag = self._digest("organisation").hex()[:10]
+
+    def _digest(self, *parts: str) -> bytes:
+        text = "\x1f".join((self._organisation, *parts))
+        return hmac.new(self._key, text.encode(), hashlib.sha256).digest()
+
+    def hash(self, *parts: str) -> str:
+        """A keyed hash of texts: 32 hexadecimal digits."""
+        return self._digest("content", *parts).hex()[:32]
+
+    # --- ids of what we create ----------------------------------------------------------------
+
+    def mirror_id(
+        self, platform: Platform, user_id: str, account: str, event_id: str, generation: int
+    ) -> str:
+        """The id of a mirror: 32 characters of base32hex, legal as a Google event id."""
+        parts = ("mirror", platform, user_id, account, event_id, str(generation))
+        return base64.b32hexencode(self._digest(*parts)[:20]).decode().lower()
+
+    def block_external_id(
+        self, platform: Platform, user_id: str, account: str, source: Source, generation: int
+    ) -> str:
+        """The `externalId` of a block in Welkin: our prefix and 24 hexadecimal digits."""
+        parts = ("block", platform, user_id, account, source.id, source.original_start)
+        return EXTERNAL_ID_PREFIX + self._digest(*parts, str(generation)).hex()[:24]
+
+    def marker(self, user_id: str, event_id: str) -> str:
+        """The private property of a mirror: tells that it is ours, and of which appointment."""
+        return f"{self._tag}.{self._digest('marker', user_id, event_id).hex()[:24]}"
+
+    def is_ours(self, marker: str | None) -> bool:
+        """The marker was written by this organisation's sync."""
+        return marker is not None and marker.split(".")[0] == self._tag
+
+    # --- hashes of content --------------------------------------------------------------------
+
+    def mirror_hash(self, title: str, description: str, span: Span) -> str:
+        """The content that we want a mirror to have."""
+        return self._mirror_hash(title, description, span)
+
+    def event_hash(self, event: CalendarEvent) -> str:
+        """The same for an event as read: equal to `mirror_hash` while nobody has touched it."""
+        extra = []
+        if not event.private:
+            extra.append("public")
+        if event.availability is not Availability.BUSY:
+            extra.append(event.availability)
+        if event.has_attendees:
+            extra.append("attendees")
+        if event.span is None:
+            extra.append("no time")
+        span = event.span if event.span is not None else ""
+        return self._mirror_hash(event.title, event.description, span, *extra)
+
+    def _mirror_hash(self, title: str, description: str, span: Span | str, *extra: str) -> str:
+        return self.hash("mirror", title.strip(), description.strip(), str(span), *extra)
+
+    def appointment_hash(self, event: WelkinEvent, template: str | None, status: str) -> str:
+        """All of an appointment that a mirror may depend on, `updatedAt` excepted."""
+        people = sorted(f"{p.first_name}\x1e{p.last_name}" for p in event.patients)
+        return self.hash(
+            "appointment",
+            str(event.span),
+            event.kind,
+            str(event.cancelled),
+            event.host_id or "",
+            ",".join(sorted(event.user_ids)),
+            "\x1d".join(people),
+            event.mode or "",
+            event.location or "",
+            event.time_zone or "",
+            template or "",
+            status,
+        )
+
+    def block_hash(self, event: WelkinEvent) -> str:
+        """A block as it stands in Welkin."""
+        return self.hash(
+            "block",
+            str(event.span),
+            (event.title or "").strip(),
+            event.kind,
+            str(event.cancelled),
+            ",".join(sorted(event.user_ids)),
+        )

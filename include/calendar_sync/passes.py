@@ -1,0 +1,232 @@
+"""Cycles for a group of users, and whole passes without a scheduler (the CLI, the simulation)."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from calendar_sync.changes import Found, find_changed_users
+from calendar_sync.concurrency import together
+from calendar_sync.cycle import Cycle, CycleResult
+from calendar_sync.errors import LeaseHeld, LeaseLost, RateLimited, SyncError
+from calendar_sync.model import MappedUser, Platform
+from calendar_sync.services import Services
+from calendar_sync.state.config import Revision
+
+ROUNDS = 200
+_WORDS = {
+    "create_mirror": "created",
+    "update_mirror": "updated",
+    "delete_mirror": "removed",
+    "create_block": "blocked",
+    "update_block": "block moved",
+    "delete_block": "unblocked",
+}
+
+
+@dataclass(frozen=True)
+class UserOutcome:
+    """How one user's cycle ended: `ok`, `more` (work is left), `busy`, `idle` or `failed`."""
+
+    user_id: str
+    account: str
+    status: str
+    code: str = ""
+    attention: bool = False
+    result: CycleResult = field(default_factory=lambda: CycleResult("", ""))
+
+    @property
+    def label(self) -> str:
+        """One line for the run history: `dana@example.org: 2 created, 1 updated`."""
+        return f"{self.account or self.user_id}: {self._words()}"
+
+    def _words(self) -> str:
+        if self.status == "failed":
+            return f"{'still failing' if self.attention else 'failed'} ({self.code})"
+        if self.status == "busy":
+            return "busy"
+        if self.status == "idle":
+            return "nothing to do"
+        result = self.result
+        words = [
+            f"{result.done[step]} {word}" for step, word in _WORDS.items() if step in result.done
+        ]
+        if result.held:
+            words.append(f"{result.held} waiting for approval")
+        if result.refused or result.parked:
+            words.append(f"{result.refused + result.parked} refused")
+        if self.status == "more":
+            words.append("more to come")
+        return ", ".join(words) or "in step"
+
+
+async def sync_users(
+    services: Services,
+    revision: Revision,
+    platform: Platform,
+    user_ids: Iterable[str],
+    *,
+    run_id: str,
+    owner: str,
+    full: bool = False,
+    dry_run: bool = False,
+) -> list[UserOutcome]:
+    """Run the cycles of a group, several users at once; one user's failure stays that user's."""
+
+    async def one(user_id: str) -> UserOutcome:
+        return await _sync_user(
+            services, revision, platform, user_id, run_id, owner, full=full, dry_run=dry_run
+        )
+
+    at_once = revision.settings.limits.users_at_once
+    return await together((one(user_id) for user_id in user_ids), at_once)
+
+
+async def _sync_user(
+    services: Services,
+    revision: Revision,
+    platform: Platform,
+    user_id: str,
+    run_id: str,
+    owner: str,
+    *,
+    full: bool,
+    dry_run: bool,
+) -> UserOutcome:
+    store = services.store
+    mapped = _mapped(services, platform, user_id)
+    state = store.marks.of(user_id, platform)
+    if not (state.marked or full or dry_run):
+        return UserOutcome(user_id, mapped.account, "idle")
+    try:
+        lease = store.leases.take(user_id, owner, services.clock.now())
+    except LeaseHeld:
+        return UserOutcome(user_id, mapped.account, "busy")
+    try:
+        cycle = Cycle(services, revision, mapped, lease, run_id)
+        result = await cycle.run(full=full, dry_run=dry_run)
+    except LeaseLost:
+        return UserOutcome(user_id, mapped.account, "busy")
+    except SyncError as error:
+        if dry_run:
+            return UserOutcome(user_id, mapped.account, "failed", error.code)
+        pause = error.retry_after if isinstance(error, RateLimited) else None
+        store.marks.failed((user_id, platform), error.code, services.clock.now(), pause)
+        return UserOutcome(user_id, mapped.account, "failed", error.code, state.attention)
+    finally:
+        store.leases.release(lease, services.clock.now())
+    status = "ok" if result.complete else "more"
+    return UserOutcome(user_id, mapped.account, status, result=result)
+
+
+def _mapped(services: Services, platform: Platform, user_id: str) -> MappedUser:
+    found = services.store.config.mapped(user_id, platform)
+    if found is not None:
+        return found
+    return MappedUser(user_id, platform, account="", enabled=False)
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """What a whole pass did: the last outcome of every user, and sums over all rounds."""
+
+    outcomes: dict[str, UserOutcome]
+    done: Counter[str]
+    rounds: int
+    fault: str | None = None
+
+    @property
+    def failed(self) -> list[UserOutcome]:
+        """Users whose last cycle failed."""
+        return [outcome for outcome in self.outcomes.values() if outcome.status == "failed"]
+
+
+async def run_pass(
+    services: Services,
+    revision: Revision,
+    platform: Platform,
+    *,
+    run_id: str,
+    owner: str,
+    users: Collection[str] = (),
+    full: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PassResult:
+    """Feeds, polls, then cycles until nothing is marked or everything left is waiting.
+
+    A pass is one run: `record_run` is the caller's.
+    """
+    outcomes: dict[str, UserOutcome] = {}
+    done: Counter[str] = Counter()
+    for number in range(1, ROUNDS + 1):
+        first = number == 1
+        found = await find_changed_users(
+            services,
+            revision,
+            platform,
+            users=users if first else (),
+            full_comparison=full and first,
+        )
+        if found.fault:
+            return PassResult(outcomes, done, number, found.fault)
+        wanted = [user for group in found.groups for user in group]
+        if users:
+            wanted = [user for user in wanted if user in users]
+        wanted = [user for user in wanted if _worth_trying(outcomes.get(user))]
+        if not wanted:
+            return PassResult(outcomes, done, number)
+        finished = 0
+        for batch in _batches(wanted, revision.settings.limits.users_at_once * 4):
+            for outcome in await sync_users(
+                services, revision, platform, batch, run_id=run_id, owner=owner, dry_run=dry_run
+            ):
+                outcomes[outcome.user_id] = outcome
+                done.update(outcome.result.done)
+            finished += len(batch)
+            progress(finished, len(wanted))
+        if dry_run:
+            return PassResult(outcomes, done, number)
+    return PassResult(outcomes, done, ROUNDS)
+
+
+def _worth_trying(outcome: UserOutcome | None) -> bool:
+    return outcome is None or outcome.status in {"ok", "more"}
+
+
+def _batches(users: list[str], size: int) -> list[list[str]]:
+    return [users[first : first + size] for first in range(0, len(users), size)]
+
+
+def record_run(
+    services: Services,
+    platform: Platform,
+    run_id: str,
+    started_at: datetime,
+    outcomes: Iterable[UserOutcome],
+    found: Found | None = None,
+) -> str:
+    """Write the run's row and seal its operations; returns the newest seal, for the log."""
+    outcomes = list(outcomes)
+    now = services.clock.now()
+    counts = Counter(outcome.status for outcome in outcomes)
+    done: Counter[str] = Counter()
+    for outcome in outcomes:
+        done.update(outcome.result.done)
+    seal = services.store.audit.seal(run_id, now)
+    services.store.runs.record(
+        run_id,
+        platform,
+        started_at,
+        now,
+        users=len(outcomes),
+        failed=counts["failed"],
+        summary={
+            "statuses": dict(counts),
+            "done": dict(done),
+            "requests": dict(services.meter.requests),
+            "polled": found.polled if found is not None else 0,
+            "seal": seal,
+        },
+    )
+    return seal

@@ -1,0 +1,12 @@
+"""Decide what a cycle does: pure functions of what was read, without clock, I/O or chance.
+
+`questions` says what must still be asked before a plan can be made (an id that is missing from a
+complete read is asked for by name, never believed missing); `plan` then makes the actions.
+"""
+
+from calendar_sync.planner.blocks import blocks_time
+from calendar_sync.planner.plan import plan
+from calendar_sync.planner.questions import Questions, questions
+from calendar_sync.planner.view import CalendarView, View
+
+__all__ = ["CalendarView", "Questions", "View", "blocks_time", "plan", "questions"]

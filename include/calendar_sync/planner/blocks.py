@@ -1,0 +1,246 @@
+"""Rules 5 to 8b: from the account's busy time to blocks in Welkin."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from calendar_sync.model import (
+    Action,
+    Availability,
+    CalendarEvent,
+    Conflict,
+    Direction,
+    Link,
+    LinkKind,
+    LinkState,
+    Source,
+    Step,
+)
+from calendar_sync.planner.mirrors import restored_too_often
+from calendar_sync.planner.view import CalendarView, View
+from calendar_sync.settings import BlockTime, Settings
+
+
+def blocks_time(event: CalendarEvent, rules: BlockTime, zone: ZoneInfo) -> bool:
+    """The event makes its owner busy."""
+    if event.deleted or event.span is None or event.is_master or event.span.empty(zone):
+        return False
+    if event.declined or event.informational or event.availability is Availability.FREE:
+        return False
+    if event.availability is Availability.TENTATIVE and not rules.tentative:
+        return False
+    if event.span.all_day and rules.all_day == "ignore":
+        return False
+    return not rules.ignore_external.ignores(event.creator, event.organizer, event.ical_uid)
+
+
+def plan_blocks(view: View, settings: Settings) -> Iterator[Action | Conflict]:
+    """One block for each busy instance of a calendar that counts, none for anything else."""
+    if not view.direction.writes_welkin:
+        return
+    busy = {calendar.name for calendar in view.calendars if calendar.counts_as_busy}
+    for link in view.live(LinkKind.BLOCK):
+        if view.past(link.span) and not link.span.overlaps(view.block_window, view.zone):
+            yield _note(link, "left_the_window", state=LinkState.RETIRED)
+        elif link.calendar not in busy or not settings.block_time.enabled:
+            yield from _remove(view, link, "not_wanted_by_settings")
+    if not settings.block_time.enabled:
+        return
+    for calendar in view.calendars:
+        if calendar.counts_as_busy:
+            yield from _CalendarBlocks(view, settings, calendar).plan()
+
+
+class _CalendarBlocks:
+    """The blocks of one calendar: what should be there against what is linked."""
+
+    def __init__(self, view: View, settings: Settings, calendar: CalendarView) -> None:
+        self.view = view
+        self.rules = settings.block_time
+        self.calendar = calendar
+
+    def plan(self) -> Iterator[Action | Conflict]:
+        singles, series = self._groups()
+        links = self._links_in_reach(singles, series)
+        for event_id, event in singles.items():
+            yield from self._match(self._busy([event]), links.pop(event_id, []))
+        for series_id, instances in series.items():
+            wanted = self._busy(instances)
+            if len(wanted) > self.rules.instances_per_series:
+                wanted = self._nearest(wanted)
+                yield Conflict("series_too_long", Source(series_id), "nearest_only")
+            yield from self._match(wanted, links.pop(series_id, []))
+        for left in links.values():
+            yield from self._match({}, left)
+
+    def _groups(self) -> tuple[dict[str, CalendarEvent], dict[str, Iterable[CalendarEvent]]]:
+        """Events of this read that stand alone, and complete sets of series, by id."""
+        singles: dict[str, CalendarEvent] = {}
+        series: dict[str, list[CalendarEvent]] = defaultdict(list)
+        complete: dict[str, Iterable[CalendarEvent]] = {
+            series_id: found.instances for series_id, found in self.calendar.series.items()
+        }
+        for event in self.calendar.events.values():
+            if not self.view.is_external(event, self.calendar):
+                continue
+            if event.series_id:
+                series[event.series_id].append(event)
+            elif event.id not in complete:
+                singles[event.id] = event
+        if self.calendar.full:
+            complete = {**series, **complete}
+        return singles, complete
+
+    def _links_in_reach(
+        self, singles: Mapping[str, CalendarEvent], series: Mapping[str, object]
+    ) -> dict[str, list[Link]]:
+        """Links about which this read has the last word, by series or event id.
+
+        A delta speaks only of the events and series that came with it; a full read of all.
+        """
+        reach: dict[str, list[Link]] = defaultdict(list)
+        for (calendar, source), link in self.view.block_links.items():
+            if calendar != self.calendar.name:
+                continue
+            part_of_read = source.id in series or (
+                source.id in singles and not source.original_start
+            )
+            if part_of_read or (self.calendar.full and self._must_be_listed(link)):
+                reach[source.id].append(link)
+        return reach
+
+    def _must_be_listed(self, link: Link) -> bool:
+        return link.state in {LinkState.LIVE, LinkState.INTENT} and link.span.overlaps(
+            self.view.block_window, self.view.zone
+        )
+
+    def _busy(self, events: Iterable[CalendarEvent]) -> dict[Source, CalendarEvent]:
+        view = self.view
+        return {
+            event.source: event
+            for event in events
+            if blocks_time(event, self.rules, view.zone)
+            and event.span is not None
+            and event.span.overlaps(view.block_window, view.zone)
+        }
+
+    def _nearest(self, wanted: dict[Source, CalendarEvent]) -> dict[Source, CalendarEvent]:
+        """Endless series: only so many instances, those nearest to now."""
+
+        def distance(event: CalendarEvent) -> float:
+            return abs((_start(self.view, event) - self.view.now).total_seconds())
+
+        nearest = sorted(wanted.values(), key=distance)[: self.rules.instances_per_series]
+        return {event.source: event for event in nearest}
+
+    def _match(
+        self, wanted: dict[Source, CalendarEvent], links: list[Link]
+    ) -> Iterator[Action | Conflict]:
+        """Keep what fits; pair what vanished with what is new, in time order; the rest is plain."""
+        by_source = {link.source: link for link in links}
+        new = []
+        for source, event in wanted.items():
+            link = by_source.pop(source, None)
+            if link is None or link.state in {LinkState.INTENT, LinkState.DELETED}:
+                new.append((event, link))
+            elif link.state is LinkState.DISMISSED:
+                if event.span != link.span:
+                    new.append((event, link))
+            else:
+                yield from self._keep(event, link)
+        left = [
+            link
+            for link in by_source.values()
+            if link.state in {LinkState.LIVE, LinkState.INTENT} and self._must_be_listed(link)
+        ]
+        left.sort(key=lambda link: link.span.instants(self.view.zone))
+        new.sort(key=lambda pair: _start(self.view, pair[0]))
+        while new and left and _movable(left[0], new[0], self.view):
+            link, (event, _) = left.pop(0), new.pop(0)
+            yield self._update(event, link, "instance_moved")
+        for event, link in new:
+            yield self._create(event, link)
+        for link in left:
+            yield from self._take_away(link)
+
+    def _keep(self, event: CalendarEvent, link: Link) -> Iterator[Action | Conflict]:
+        view = self.view
+        seen = view.blocks.get(link.remote_id)
+        lost = link.remote_id in view.absent or (seen is not None and seen.cancelled)
+        edited = lost or (seen is not None and seen.hash != link.remote_hash)
+        if edited and event.span is not None and not view.past(event.span):
+            yield from self._damaged(event, link, lost=lost)
+        elif view.block_hash(event) != link.wanted_hash or event.span != link.span:
+            yield self._update(event, link, "changed")
+        elif link.state is LinkState.RETIRED:
+            yield _note(link, "back_in_the_window", state=LinkState.LIVE)
+
+    def _damaged(
+        self, event: CalendarEvent, link: Link, *, lost: bool
+    ) -> Iterator[Action | Conflict]:
+        """Somebody edited or deleted the block in Welkin (rule 8b)."""
+        view = self.view
+        seen = view.blocks.get(link.remote_id)
+        decision = "restored"
+        if view.direction is Direction.BIDIRECTIONAL and self.rules.block_edited == "accept":
+            decision = "accepted"
+        elif restored_too_often(view, link):
+            decision = "parked"
+        if decision == "restored":
+            step = self._create(event, link) if lost else self._update(event, link, "")
+            yield replace(step, reason="block_edited", restore=True)
+        elif lost or seen is None:
+            yield _note(link, "block_edited", state=LinkState.DISMISSED)
+        else:
+            yield _note(link, "block_edited", remote_hash=seen.hash)
+        if view.direction is Direction.BIDIRECTIONAL:
+            yield Conflict("block_edited", link.source, decision)
+
+    def _take_away(self, link: Link) -> Iterator[Action]:
+        """The instance is no longer there, or no longer busy."""
+        event = self.calendar.events.get(link.event_id)
+        found = self.calendar.series.get(link.source.id)
+        if event is not None:
+            reason, absence = ("event_deleted" if event.deleted else "not_busy"), False
+        elif found is not None:
+            reason, absence = "instance_gone", not found.known
+        else:
+            reason, absence = "event_gone", True
+        yield from _remove(self.view, link, reason, absence=absence)
+
+    def _create(self, event: CalendarEvent, link: Link | None) -> Action:
+        if event.span is None:  # pragma: no cover - busy events have a time
+            raise ValueError(event.id)
+        return Action(Step.CREATE_BLOCK, "busy", event.source, event.span, link, event=event)
+
+    def _update(self, event: CalendarEvent, link: Link, reason: str) -> Action:
+        if event.span is None:  # pragma: no cover - busy events have a time
+            raise ValueError(event.id)
+        return Action(Step.UPDATE_BLOCK, reason, event.source, event.span, link, event=event)
+
+
+def _movable(link: Link, pair: tuple[CalendarEvent, Link | None], view: View) -> bool:
+    """A live block, still in Welkin, may take the place of a new instance that has no row."""
+    seen = view.blocks.get(link.remote_id)
+    lost = link.remote_id in view.absent or (seen is not None and seen.cancelled)
+    return link.state is LinkState.LIVE and pair[1] is None and not lost
+
+
+def _remove(view: View, link: Link, reason: str, *, absence: bool = False) -> Iterator[Action]:
+    seen = view.blocks.get(link.remote_id)
+    if link.remote_id in view.absent or (seen is not None and seen.cancelled):
+        yield _note(link, reason, state=LinkState.DELETED)
+    else:
+        yield Action(Step.DELETE_BLOCK, reason, link.source, link.span, link, absence=absence)
+
+
+def _start(view: View, event: CalendarEvent) -> datetime:
+    if event.span is None:  # pragma: no cover - busy events have a time
+        raise ValueError(event.id)
+    return event.span.instants(view.zone)[0]
+
+
+def _note(link: Link, reason: str, **becomes: object) -> Action:
+    return Action(Step.NOTE, reason, link.source, link.span, link, becomes=becomes)

@@ -1,0 +1,187 @@
+"""Rules 1 to 4 and 9 to 12: from appointments to mirrors."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+from calendar_sync.model import (
+    Action,
+    Appointment,
+    CalendarEvent,
+    Conflict,
+    Direction,
+    Draft,
+    Link,
+    LinkState,
+    Source,
+    Step,
+)
+from calendar_sync.planner.view import CalendarView, View
+from calendar_sync.settings import Settings
+
+PENDING = "pending"
+RESTORES_A_DAY = 3
+
+
+def plan_mirrors(view: View, settings: Settings) -> Iterator[Action | Conflict]:
+    """One mirror for each wanted appointment, none for any other."""
+    if not view.direction.writes_calendar:
+        return
+    calendar = next(calendar for calendar in view.calendars if calendar.holds_mirrors)
+    for appointment in view.appointments.values():
+        link = view.mirror_links.get(appointment.id)
+        objection = judge(view, settings, appointment)
+        if objection == PENDING:
+            continue
+        if objection is None:
+            draft = view.drafts[appointment.id]
+            yield from _wanted(view, settings, calendar, appointment, draft, link)
+        elif link is not None:
+            yield from _unwanted(view, link, objection)
+    for link in view.standing_mirrors:
+        if link.source.id in view.absent:
+            yield _delete(link, "appointment_gone", absence=True)
+        elif link.source.id not in view.appointments:
+            yield from _unseen(view, link)
+
+
+def judge(view: View, settings: Settings, appointment: Appointment) -> str | None:
+    """Why this appointment gets no mirror in this calendar; None when it gets one."""
+    event = appointment.event
+    types = settings.encounter_types
+    if appointment.cancelled:
+        return "cancelled"
+    if view.user_id not in event.user_ids:
+        return "not_participant"
+    if not event.span.overlaps(view.mirror_window, view.zone):
+        return "outside_window"
+    if appointment.pending:
+        return PENDING
+    if event.kind == "ENCOUNTER" and (
+        appointment.encounter is None or not appointment.encounter.template
+    ):
+        return None if types.unknown_type == "include" else "unknown_type"
+    if not types.wants(appointment.type_name):
+        return "filtered"
+    if event.span.empty(view.zone):
+        return "empty_time"
+    return None
+
+
+def _wanted(
+    view: View,
+    settings: Settings,
+    calendar: CalendarView,
+    appointment: Appointment,
+    draft: Draft,
+    link: Link | None,
+) -> Iterator[Action | Conflict]:
+    create = Action(Step.CREATE_MIRROR, "wanted", _source(appointment), draft.span, link, draft)
+    if link is None or link.state in {LinkState.DELETED, LinkState.INTENT}:
+        yield create
+        return
+    if link.state is LinkState.DISMISSED:
+        if link.source_hash != appointment.source_hash:
+            yield replace(create, reason="changed_after_dismissal")
+        return
+    event = calendar.events.get(link.remote_id)
+    if link.remote_id in calendar.gone or (event is not None and event.deleted):
+        yield from _deleted_by_hand(view, settings, link, create)
+        return
+    edited = event is not None and calendar.hashes[event.id] != link.remote_hash
+    update = Action(Step.UPDATE_MIRROR, "changed", link.source, draft.span, link, draft, event)
+    if draft.hash != link.wanted_hash or draft.level is not link.level:
+        yield update
+        if edited and view.direction is Direction.BIDIRECTIONAL:
+            yield Conflict("both_changed", link.source, "welkin_wins")
+    elif edited and event is not None:
+        yield from _edited_by_hand(view, settings, calendar, event, update)
+    elif link.source_hash != appointment.source_hash or link.state is LinkState.RETIRED:
+        becomes = {"source_hash": appointment.source_hash, "state": LinkState.LIVE}
+        yield _note(link, "unchanged_for_the_calendar", **becomes)
+
+
+def _deleted_by_hand(
+    view: View, settings: Settings, link: Link, create: Action
+) -> Iterator[Action | Conflict]:
+    both_ways = view.direction is Direction.BIDIRECTIONAL
+    decision = "restored"
+    if view.past(create.span):
+        decision = ""
+    elif both_ways and settings.mirror_deleted == "report":
+        decision = "reported"
+    elif restored_too_often(view, link):
+        decision = "parked"
+    if decision == "restored":
+        yield replace(create, reason="deleted_by_hand", restore=True)
+    else:
+        yield _note(link, "deleted_by_hand", state=LinkState.DISMISSED)
+    if decision and both_ways:
+        yield Conflict("mirror_deleted", link.source, decision)
+
+
+def _edited_by_hand(
+    view: View,
+    settings: Settings,
+    calendar: CalendarView,
+    event: CalendarEvent,
+    update: Action,
+) -> Iterator[Action | Conflict]:
+    link = update.link
+    if link is None:  # pragma: no cover - an update always has its link
+        return
+    both_ways = view.direction is Direction.BIDIRECTIONAL
+    moved = event.span != update.span
+    decision = "restored"
+    if view.past(update.span):
+        decision = ""
+    elif both_ways and moved and settings.mirror_moved == "report":
+        decision = "reported"
+    elif restored_too_often(view, link):
+        decision = "parked"
+    if decision == "restored":
+        yield replace(update, reason="edited_by_hand", restore=True)
+    else:
+        yield _note(link, "edited_by_hand", remote_hash=calendar.hashes[event.id], etag=event.etag)
+    if decision and both_ways:
+        yield Conflict("mirror_moved" if moved else "mirror_edited", link.source, decision)
+
+
+def restored_too_often(view: View, link: Link) -> bool:
+    """Someone keeps undoing what we do: after three restores in a day a person decides."""
+    recent = link.restored_at is not None and view.now - link.restored_at < timedelta(days=1)
+    return recent and link.restores >= RESTORES_A_DAY
+
+
+def _unwanted(view: View, link: Link, objection: str) -> Iterator[Action]:
+    if link.state not in {LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED}:
+        return
+    if objection == "outside_window" and _before_window(view, link):
+        if link.state is LinkState.LIVE:
+            yield _note(link, "left_the_window", state=LinkState.RETIRED)
+        return
+    yield _delete(link, objection)
+
+
+def _unseen(view: View, link: Link) -> Iterator[Action]:
+    """The link lies outside the window that was read."""
+    if _before_window(view, link):
+        yield _note(link, "left_the_window", state=LinkState.RETIRED)
+    elif not link.span.overlaps(view.mirror_window, view.zone):
+        yield _delete(link, "outside_window")
+
+
+def _before_window(view: View, link: Link) -> bool:
+    return link.span.instants(view.zone)[1] <= view.mirror_window.start
+
+
+def _source(appointment: Appointment) -> Source:
+    return Source(appointment.id)
+
+
+def _delete(link: Link, reason: str, *, absence: bool = False) -> Action:
+    return Action(Step.DELETE_MIRROR, reason, link.source, link.span, link, absence=absence)
+
+
+def _note(link: Link, reason: str, **becomes: object) -> Action:
+    return Action(Step.NOTE, reason, link.source, link.span, link, becomes=becomes)

@@ -1,0 +1,92 @@
+"""What a cycle must still ask before it may plan.
+
+Absence is only believed after a GET by id; and when one instance of a series changes, the whole
+set of the series is read again, because calendars lose, thin and merge tombstones of instances.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from calendar_sync.model import LinkKind
+from calendar_sync.planner.view import CalendarView, View
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Ids to GET in Welkin; per calendar, events to GET and series to read as a whole."""
+
+    welkin_events: tuple[str, ...]
+    calendar_events: Mapping[str, tuple[str, ...]]
+    series: Mapping[str, tuple[str, ...]]
+
+    @property
+    def count(self) -> int:
+        """Requests that the answers will cost at least."""
+        asked = [*self.calendar_events.values(), *self.series.values()]
+        return len(self.welkin_events) + sum(len(ids) for ids in asked)
+
+
+def questions(view: View) -> Questions:
+    """Ask for everything that is missing from a complete read, and for touched series."""
+    welkin: list[str] = []
+    for link in view.standing_mirrors:
+        known = link.source.id in view.appointments or link.source.id in view.absent
+        if not known and link.span.overlaps(view.mirror_window, view.zone):
+            welkin.append(link.source.id)
+    for link in view.live(LinkKind.BLOCK):
+        known = link.remote_id in view.blocks or link.remote_id in view.absent
+        if not known and link.span.overlaps(view.block_window, view.zone):
+            welkin.append(link.remote_id)
+    events: dict[str, tuple[str, ...]] = {}
+    series: dict[str, tuple[str, ...]] = {}
+    for calendar in view.calendars:
+        touched = _touched_series(view, calendar)
+        if touched:
+            series[calendar.name] = tuple(sorted(touched))
+        missing = _missing_events(view, calendar)
+        if missing:
+            events[calendar.name] = tuple(sorted(missing))
+    return Questions(tuple(sorted(set(welkin))), events, series)
+
+
+def _touched_series(view: View, calendar: CalendarView) -> set[str]:
+    """Series of which a member came with this delta. A full read holds every set already."""
+    if calendar.full or not calendar.counts_as_busy:
+        return set()
+    by_event: dict[str, str] = {}
+    linked: set[str] = set()
+    for link in view.live(LinkKind.BLOCK, calendar.name):
+        if link.source.original_start:
+            by_event[link.event_id] = link.source.id
+            linked.add(link.source.id)
+    touched: set[str] = set()
+    for event in calendar.events.values():
+        if event.id in calendar.ours or event.id in view.mirror_ids:
+            continue
+        if event.series_id:
+            touched.add(event.series_id)
+        elif event.id in linked or event.is_master:
+            touched.add(event.id)
+        elif event.id in by_event:
+            touched.add(by_event[event.id])
+    return touched - calendar.series.keys()
+
+
+def _missing_events(view: View, calendar: CalendarView) -> set[str]:
+    """Live links whose event a full read did not show, and events whose block must be restored."""
+    missing: set[str] = set()
+    if calendar.full:
+        for link in view.live(LinkKind.MIRROR, calendar.name):
+            if link.span.overlaps(view.list_window, view.zone):
+                missing.add(link.remote_id)
+        for link in view.live(LinkKind.BLOCK, calendar.name):
+            if link.span.overlaps(view.block_window, view.zone):
+                missing.add(link.event_id)
+    for link in view.live(LinkKind.BLOCK, calendar.name):
+        seen = view.blocks.get(link.remote_id)
+        damaged = link.remote_id in view.absent or (
+            seen is not None and (seen.cancelled or seen.hash != link.remote_hash)
+        )
+        if damaged:
+            missing.add(link.event_id)
+    return missing - calendar.events.keys() - calendar.gone

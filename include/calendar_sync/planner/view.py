@@ -1,0 +1,120 @@
+"""What the planner looks at: both sides of one (user, platform) as one cycle has read them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from calendar_sync.model import (
+    Appointment,
+    CalendarEvent,
+    Direction,
+    Draft,
+    Link,
+    LinkKind,
+    LinkState,
+    SeriesSet,
+    Source,
+    Span,
+    Window,
+)
+
+
+@dataclass(frozen=True)
+class BlockSeen:
+    """A block as Welkin showed it: its time, the hash of its content, cancelled or not."""
+
+    event_id: str
+    span: Span
+    hash: str
+    cancelled: bool
+
+
+@dataclass(frozen=True)
+class CalendarView:
+    """One calendar of the account.
+
+    `events` are all events of the listed window (`full`) or those that changed since the cursor.
+    `series` are complete instance sets of touched series, `gone` are event ids that a GET has
+    confirmed as missing, `known` events that a GET has returned. `hashes` are of our own mirrors
+    among them, by event id. `ours` are ids of events with our marker.
+    """
+
+    name: str
+    holds_mirrors: bool
+    counts_as_busy: bool
+    full: bool
+    events: Mapping[str, CalendarEvent]
+    series: Mapping[str, SeriesSet] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    ours: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that one plan depends on.
+
+    `appointments` holds every appointment of the complete window read, and those fetched by id.
+    `absent` are Welkin ids that a GET has confirmed as missing. `drafts` are the mirrors' contents
+    by appointment id, `block_hash` tells what the block of an external event should be. `approved`
+    are digests of removals that a person has approved.
+    """
+
+    user_id: str
+    now: datetime
+    zone: ZoneInfo
+    direction: Direction
+    mirror_window: Window
+    block_window: Window
+    list_window: Window
+    appointments: Mapping[str, Appointment]
+    drafts: Mapping[str, Draft]
+    blocks: Mapping[str, BlockSeen]
+    absent: frozenset[str]
+    calendars: tuple[CalendarView, ...]
+    links: tuple[Link, ...]
+    block_hash: Callable[[CalendarEvent], str]
+    approved: frozenset[str] = frozenset()
+
+    @cached_property
+    def mirror_links(self) -> dict[str, Link]:
+        """Mirror links by appointment id."""
+        return {link.source.id: link for link in self.links if link.kind is LinkKind.MIRROR}
+
+    @cached_property
+    def block_links(self) -> dict[tuple[str, Source], Link]:
+        """Block links by calendar and source."""
+        return {
+            (link.calendar, link.source): link for link in self.links if link.kind is LinkKind.BLOCK
+        }
+
+    @cached_property
+    def mirror_ids(self) -> frozenset[str]:
+        """Remote ids of all mirrors that ever were: none of them is an external event."""
+        return frozenset(link.remote_id for link in self.mirror_links.values())
+
+    def live(self, kind: LinkKind, calendar: str | None = None) -> list[Link]:
+        """Live links of one kind (in one calendar)."""
+        return [
+            link
+            for link in self.links
+            if link.kind is kind
+            and link.state is LinkState.LIVE
+            and (calendar is None or link.calendar == calendar)
+        ]
+
+    @cached_property
+    def standing_mirrors(self) -> list[Link]:
+        """Mirrors that are there, or may be: an interrupted creation counts."""
+        states = {LinkState.LIVE, LinkState.INTENT}
+        return [link for link in self.mirror_links.values() if link.state in states]
+
+    def is_external(self, event: CalendarEvent, calendar: CalendarView) -> bool:
+        """Neither our marker nor a mirror link."""
+        return event.id not in self.mirror_ids and event.id not in calendar.ours
+
+    def past(self, span: Span) -> bool:
+        """The span has ended."""
+        return span.instants(self.zone)[1] <= self.now

@@ -1,0 +1,73 @@
+"""The one interface of external calendars: what a cycle asks of Google or Microsoft."""
+
+from typing import Protocol
+
+from calendar_sync.model import CalendarEvent, Changes, Draft, Platform, SeriesSet, Window
+
+
+class CalendarPlatform(Protocol):
+    """An adapter for one external calendar system, for all accounts of one organisation.
+
+    All methods raise `SyncError`s: `TransientError`, `RateLimited`, `UserUnavailable`,
+    `TenantMisconfigured`; those named with a method come in addition.
+    """
+
+    platform: Platform
+
+    @property
+    def shape(self) -> str:
+        """Names the request shape: a cursor that was got with another shape is void."""
+        ...
+
+    async def changes(
+        self, account: str, calendar: str, cursor: str | None, window: Window
+    ) -> Changes:
+        """What changed since the cursor, or (without one) everything in the window.
+
+        Raises:
+            CursorExpired: a full read is needed.
+        """
+        ...
+
+    async def event(self, account: str, calendar: str, event_id: str) -> CalendarEvent | None:
+        """One event or its tombstone; None only where the server answers "not found"."""
+        ...
+
+    async def series(
+        self, account: str, calendar: str, series_id: str, window: Window
+    ) -> SeriesSet:
+        """All live instances of a series that overlap the window."""
+        ...
+
+    async def create_mirror(
+        self, account: str, calendar: str, event_id: str, marker: str, draft: Draft
+    ) -> CalendarEvent:
+        """Create a private, busy event without attendees, as the server then has it.
+
+        Raises:
+            Duplicate: there is an event with this id, or was one.
+            BadItem: the server refuses the content.
+        """
+        ...
+
+    async def update_mirror(
+        self,
+        account: str,
+        calendar: str,
+        event_id: str,
+        marker: str,
+        draft: Draft,
+        etag: str | None,
+    ) -> CalendarEvent:
+        """Replace the whole content.
+
+        Raises:
+            PreconditionFailed: it changed since `etag`.
+            NotFound: it is gone.
+            BadItem: the server refuses the content.
+        """
+        ...
+
+    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> None:
+        """Delete; gone already is success."""
+        ...

@@ -1,0 +1,136 @@
+"""Put the parts together from credentials: one runtime for one event loop."""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiolimiter import AsyncLimiter
+
+from calendar_sync import welkin as welkin_adapter
+from calendar_sync.clock import Clock, SystemClock
+from calendar_sync.connections import GoogleCredentials, WelkinCredentials
+from calendar_sync.google import GoogleCalendar
+from calendar_sync.google import fetch_token as fetch_google_token
+from calendar_sync.google.errors import classify as classify_google
+from calendar_sync.google.errors import classify_token as classify_google_token
+from calendar_sync.http import HttpClient, Meter
+from calendar_sync.identity import Identity
+from calendar_sync.model import Platform
+from calendar_sync.platforms import CalendarPlatform
+from calendar_sync.services import Services
+from calendar_sync.settings import Limits
+from calendar_sync.state import Database, Store
+from calendar_sync.tokens import CachedToken, TokenCache
+from calendar_sync.welkin.client import classify as classify_welkin
+from calendar_sync.welkin.tokens import fetch_token as fetch_welkin_token
+
+# Requests that wait their turn are served a little slower than the limit: networks add jitter.
+RATE_MARGIN = 0.95
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Everything that comes from Airflow Connections (and Airflow's Fernet key)."""
+
+    welkin: WelkinCredentials
+    hmac_key: str
+    fernet_keys: tuple[str, ...]
+    google: GoogleCredentials | None = None
+
+
+@asynccontextmanager
+async def open_services(
+    secrets: Secrets,
+    database: Database,
+    limits: Limits,
+    *,
+    clock: Clock | None = None,
+    transport: Any = None,
+    chance: random.Random | None = None,
+) -> AsyncIterator[Services]:
+    """Clients for all configured services, closed at the end.
+
+    `transport` is an httpx transport in place of the network; tests pass the sandbox's.
+    """
+    clock = clock or SystemClock()
+    meter = Meter()
+    store = Store(database, secrets.hmac_key)
+    tokens = TokenCache(store.tokens, list(secrets.fernet_keys), clock)
+    clients: list[HttpClient] = []
+
+    def client(base_url: str, classify: Any, verify: str | bool, limiter: Any) -> HttpClient:
+        made = HttpClient(
+            base_url,
+            clock=clock,
+            classify=classify,
+            limiter=limiter,
+            verify=verify,
+            transport=transport,
+            meter=meter,
+            chance=chance,
+        )
+        clients.append(made)
+        return made
+
+    credentials = secrets.welkin
+    http = client(
+        credentials.base_url,
+        classify_welkin,
+        credentials.verify,
+        _shared_rate(store, limits.welkin_requests_per_second, clock),
+    )
+
+    async def fetch() -> Any:
+        return await fetch_welkin_token(http, credentials, clock.now())
+
+    name = f"welkin:{credentials.organisation}:{credentials.client}"
+    welkin = welkin_adapter.Welkin(http, credentials, tokens.source(name, fetch))
+    platforms: dict[Platform, CalendarPlatform] = {}
+    if secrets.google is not None:
+        platforms[Platform.GOOGLE] = _google(secrets.google, tokens, clock, limits, client)
+    identity = Identity(secrets.hmac_key, credentials.organisation)
+    try:
+        yield Services(welkin, platforms, store, identity, clock, meter)
+    finally:
+        for made in clients:
+            await made.aclose()
+
+
+def _google(
+    credentials: GoogleCredentials,
+    tokens: TokenCache,
+    clock: Clock,
+    limits: Limits,
+    client: Callable[..., HttpClient],
+) -> GoogleCalendar:
+    address = urlsplit(credentials.token_uri)
+    token_http = client(
+        f"{address.scheme}://{address.netloc}", classify_google_token, credentials.verify, None
+    )
+    per_minute = AsyncLimiter(limits.calendar_requests_per_minute, 60)
+    http = client(credentials.api_root, classify_google, credentials.verify, per_minute.acquire)
+
+    def token_of(account: str) -> CachedToken:
+        async def fetch() -> Any:
+            return await fetch_google_token(
+                token_http, credentials, address.path, account, clock.now()
+            )
+
+        return tokens.source(f"google:{credentials.client_email}:{account.lower()}", fetch)
+
+    return GoogleCalendar(http, token_of)
+
+
+def _shared_rate(store: Store, per_second: float, clock: Clock) -> Callable[[], Awaitable[None]]:
+    """All processes together keep to Welkin's rate: each request reserves its moment."""
+
+    async def wait() -> None:
+        now = clock.now().timestamp()
+        pause = store.rates.reserve("welkin", per_second * RATE_MARGIN, now)
+        if pause > 0:
+            await clock.sleep(pause)
+
+    return wait

@@ -1,0 +1,17 @@
+"""Welkin and Google Calendar for the demo and for tests: real wire formats, kept in memory."""
+
+from calendar_sync.sandbox.clock import Clock, RealClock
+from calendar_sync.sandbox.faults import ConnectionBroken, Fault
+from calendar_sync.sandbox.sandbox import Sandbox
+from calendar_sync.sandbox.server import running, serve, serve_async
+
+__all__ = [
+    "Clock",
+    "ConnectionBroken",
+    "Fault",
+    "RealClock",
+    "Sandbox",
+    "running",
+    "serve",
+    "serve_async",
+]

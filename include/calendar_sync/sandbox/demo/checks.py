@@ -1,0 +1,69 @@
+"""Searches everything that the demo has left on disk for patient data."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+PREFIX = 4
+
+
+def leaks(texts: Iterable[tuple[str, bytes]], canaries: Sequence[str]) -> list[str]:
+    """Where canaries are, one entry for each place and canary; never the canary itself.
+
+    Args:
+        texts: places and what is there.
+        canaries: what must not be there.
+    """
+    # Over a thousand canaries in many megabytes: whatever begins like one is looked at closely.
+    begins: dict[bytes, list[tuple[int, bytes]]] = {}
+    for number, canary in enumerate(canaries):
+        for spelling in _spellings(canary):
+            begins.setdefault(spelling[:PREFIX], []).append((number, spelling))
+    return [
+        f"{place}: canary {number}"
+        for place, content in texts
+        for number in sorted(_found(content, begins))
+    ]
+
+
+def _found(content: bytes, begins: dict[bytes, list[tuple[int, bytes]]]) -> set[int]:
+    found = set()
+    for prefix, candidates in begins.items():
+        position = content.find(prefix)
+        while position >= 0:
+            found |= {
+                number for number, spelling in candidates if content.startswith(spelling, position)
+            }
+            position = content.find(prefix, position + 1)
+    return found
+
+
+def _spellings(canary: str) -> set[bytes]:
+    # As it is, and as JSON writes it when it is not ASCII.
+    return {canary.encode(), json.dumps(canary)[1:-1].encode()}
+
+
+def contents(folder: Path, skip: frozenset[str] = frozenset()) -> Iterator[tuple[str, bytes]]:
+    """Every file below a folder, databases also row by row; `skip` names entries of the top."""
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        if place.parts[0] in skip or not path.is_file():
+            continue
+        yield str(place), path.read_bytes()
+        if path.suffix == ".db":
+            # A long value may lie scattered over pages, so the bytes alone are not enough.
+            yield f"{place} (rows)", "\n".join(_rows(path)).encode()
+
+
+def _rows(path: Path) -> Iterator[str]:
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        # Rows that others write meanwhile are of no use here, but must not end the search.
+        database.text_factory = lambda raw: raw.decode(errors="replace")
+        yield from database.iterdump()

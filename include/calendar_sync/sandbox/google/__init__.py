@@ -1,0 +1,1 @@
+"""A double of the Google Calendar API v3."""

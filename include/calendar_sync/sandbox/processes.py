@@ -1,0 +1,164 @@
+"""Programs in sessions of their own, so that all they start can be found and ended.
+
+A process group would not do: Airflow gives every running task a group of its own, and `airflow
+standalone` leaves its components behind when it ends. All of them stay in the session, though.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Self
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+
+class ProgramError(RuntimeError):
+    """A program did not start, ended early or cannot be ended."""
+
+
+class Program:
+    """One running program and everything that it started.
+
+    Args:
+        command: the program and its arguments.
+        log: file that receives what it prints.
+        folder: its working directory.
+        env: its whole environment.
+    """
+
+    def __init__(
+        self, command: Sequence[str], *, log: Path, folder: Path, env: Mapping[str, str]
+    ) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self._leader = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env=dict(env),
+                start_new_session=True,
+            )
+        self.session = self._leader.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether the program itself (not what it started) still runs."""
+        return self._leader.poll() is None
+
+    @property
+    def members(self) -> list[int]:
+        """Process ids of the program and of all that it started and that still run."""
+        self._leader.poll()
+        return session_members(self.session)
+
+    def stop(self, patience: float = 10) -> None:
+        """End the program and all that it started; return when none is left.
+
+        Raises:
+            ProgramError: something outlived even SIGKILL.
+        """
+        # Ctrl-C a second time must not leave half of it running.
+        end_session(self.session, patience)
+        self._leader.wait()
+
+    def tail(self, lines: int = 20) -> str:
+        """The last lines of what it printed."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def session_members(session: int) -> list[int]:
+    """The living processes of a session. Zombies are not alive: they only await their parent."""
+    members = []
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) == session and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                members.append(pid)
+        except (OSError, psutil.NoSuchProcess):
+            continue
+    return members
+
+
+def end_session(session: int, patience: float = 10) -> None:
+    """Ask every member of a session to end, then make the rest; return when none is left.
+
+    Raises:
+        ProgramError: something outlived even SIGKILL.
+    """
+    # SIGKILL is repeated, since a member may have started another one while we looked.
+    deadline = time.monotonic() + patience
+    _signal_all(session_members(session), signal.SIGTERM)
+    while members := session_members(session):
+        if time.monotonic() > deadline + 10:
+            raise ProgramError(f"processes that cannot be ended: {members}")
+        if time.monotonic() > deadline:
+            _signal_all(members, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _signal_all(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+
+
+class Register:
+    """A file that names our sessions, so that a later run can end what a killed one left behind.
+
+    A number alone proves nothing, since the system gives it out again: only a process whose
+    working directory lies in our folder is ended.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._path = self._folder / "sessions.json"
+
+    def add(self, session: int) -> None:
+        """Note a session."""
+        self._path.write_text(json.dumps([*self._sessions(), session]))
+
+    def end_leftovers(self) -> int:
+        """End what still runs of the noted sessions and forget them; return how many ran."""
+        ended = 0
+        for session in self._sessions():
+            members = session_members(session)
+            if any(self._is_ours(pid) for pid in members):
+                ended += len(members)
+                end_session(session)
+        self._path.unlink(missing_ok=True)
+        return ended
+
+    def _sessions(self) -> list[int]:
+        try:
+            return [int(session) for session in json.loads(self._path.read_text())]
+        except (FileNotFoundError, ValueError):
+            return []
+
+    def _is_ours(self, pid: int) -> bool:
+        try:
+            return self._folder.as_posix() in psutil.Process(pid).cwd()
+        except psutil.Error:
+            return False

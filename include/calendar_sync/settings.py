@@ -1,0 +1,287 @@
+"""The settings of an organisation: one typed model, refused as a whole when a part is wrong.
+
+`parse` reads a mapping (from YAML or a stored revision). The defaults serve the everyday case
+without tuning.
+"""
+
+import difflib
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from string import Formatter
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.model import DetailLevel, Direction, Platform, Window, zone_or_none
+
+TEXT_FIELDS = frozenset(
+    {
+        "patient_first_name",
+        "patient_last_name",
+        "patient_initials",
+        "encounter_type",
+        "mode",
+        "location",
+    }
+)
+PRIMARY = "primary"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EncounterTypes(_Section):
+    """Which appointments get mirrors: names of encounter templates and of plain event types.
+
+    `*` and `?` are wildcards; case does not matter. `exclude` wins over `include`.
+    """
+
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    unknown_type: Literal["skip", "include"] = "skip"
+
+    def wants(self, name: str) -> bool:
+        """The filter lets this template or event type through."""
+        return _matches(name, self.include) and not _matches(name, self.exclude)
+
+
+class Windows(_Section):
+    """How far the sync looks, in days from now. Blocks begin today."""
+
+    mirrors_past_days: int = Field(default=30, ge=0, le=366)
+    mirrors_future_days: int = Field(default=365, ge=1, le=730)
+    blocks_future_days: int = Field(default=120, ge=1, le=730)
+
+
+class IgnoreExternal(_Section):
+    """Events that never block: another integration may copy Welkin's visits already."""
+
+    creators: tuple[str, ...] = ()
+    organizers: tuple[str, ...] = ()
+    ical_uids: tuple[str, ...] = ()
+
+    def ignores(self, creator: str | None, organizer: str | None, ical_uid: str | None) -> bool:
+        """Some pattern matches."""
+        return (
+            _matches(creator, self.creators)
+            or _matches(organizer, self.organizers)
+            or _matches(ical_uid, self.ical_uids)
+        )
+
+
+class BlockTime(_Section):
+    """How busy time of the calendar becomes unavailability in Welkin."""
+
+    enabled: bool = True
+    tentative: bool = False
+    all_day: Literal["block", "ignore"] = "block"
+    all_day_write: Literal["flag", "timed"] = "flag"
+    block_title: Literal["fixed", "event_title"] = "fixed"
+    title: str = Field(default="Busy", min_length=1, max_length=200)
+    block_edited: Literal["restore", "accept"] = "restore"
+    ignore_external: IgnoreExternal = IgnoreExternal()
+    instances_per_series: int = Field(default=500, ge=1, le=2500)
+
+
+class Calendars(_Section):
+    """Which calendars of an account count as busy, and where mirrors go."""
+
+    busy: tuple[str, ...] = (PRIMARY,)
+    mirrors: str = PRIMARY
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every calendar that a cycle reads, the mirrors' first."""
+        return (self.mirrors, *(name for name in self.busy if name != self.mirrors))
+
+
+class Text(_Section):
+    """One text of a mirror. `template` is used at level `full` only: `{field}` for each field."""
+
+    level: DetailLevel = DetailLevel.BUSY
+    template: str = ""
+
+    @field_validator("template")
+    @classmethod
+    def _known_fields(cls, value: str) -> str:
+        try:
+            parts = list(Formatter().parse(value))
+        except ValueError as error:
+            raise ValueError(f"not a template: {error}") from None
+        for _, name, spec, conversion in parts:
+            if name is None:
+                continue
+            if name not in TEXT_FIELDS or spec or conversion:
+                raise ValueError(f"unknown field {{{name}}}{_nearest(name, TEXT_FIELDS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _full_has_template(self) -> Self:
+        if self.level is DetailLevel.FULL and not self.template:
+            raise ValueError("level full needs a template")
+        return self
+
+
+class BaaConfirmed(_Section):
+    """Who confirmed that a business associate agreement covers the calendars, and when."""
+
+    by: str = Field(min_length=1)
+    on: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+
+
+class Details(_Section):
+    """What a mirror says."""
+
+    title: Text = Text()
+    description: Text = Text()
+    busy_title: str = Field(default="Busy", min_length=1, max_length=200)
+    type_titles: dict[str, str] = {}
+    baa_confirmed: BaaConfirmed | None = None
+
+    @model_validator(mode="after")
+    def _full_needs_agreement(self) -> Self:
+        if self.level is DetailLevel.FULL and self.baa_confirmed is None:
+            raise ValueError("level full needs baa_confirmed: {by, on}")
+        return self
+
+    @property
+    def level(self) -> DetailLevel:
+        """The higher of the two texts' levels."""
+        order = list(DetailLevel)
+        return max(self.title.level, self.description.level, key=order.index)
+
+
+class Brake(_Section):
+    """How many removals that rest on absence alone one cycle may do without approval."""
+
+    at_least: int = Field(default=10, ge=0)
+    share: float = Field(default=0.2, ge=0, le=1)
+
+    def allows(self, removals: int, live: int) -> bool:
+        """`removals` of `live` links need nobody's approval."""
+        return removals <= max(self.at_least, int(self.share * live))
+
+
+class Limits(_Section):
+    """Rates and sizes."""
+
+    welkin_requests_per_second: float = Field(default=5.0, gt=0, le=100)
+    calendar_requests_per_minute: int = Field(default=10_000, ge=1)
+    daily_calendar_requests: int = Field(default=1_000_000, ge=1000)
+    max_user_tasks: int = Field(default=200, ge=1, le=1000)
+    users_at_once: int = Field(default=4, ge=1, le=32)
+    polls_at_once: int = Field(default=16, ge=1, le=64)
+    cycle_seconds: float = Field(default=60.0, gt=0)
+    cycle_writes: int = Field(default=100, ge=1)
+    cycle_waits_seconds: float = Field(default=20.0, ge=0)
+
+
+class Poll(_Section):
+    """How often an account is asked for changes."""
+
+    interval_seconds: int = Field(default=60, ge=5, le=86_400)
+
+
+class Settings(_Section):
+    """Everything that an organisation decides."""
+
+    time_zone: str = "UTC"
+    direction: dict[Platform, Direction] = {}
+    encounter_types: EncounterTypes = EncounterTypes()
+    windows: Windows = Windows()
+    block_time: BlockTime = BlockTime()
+    calendars: dict[Platform, Calendars] = {}
+    details: Details = Details()
+    mirror_moved: Literal["restore", "report"] = "restore"
+    mirror_deleted: Literal["restore", "report"] = "restore"
+    brake: Brake = Brake()
+    poll: Poll = Poll()
+    limits: Limits = Limits()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if zone_or_none(value) is None:
+            raise ValueError("not an IANA time zone")
+        return value
+
+    def direction_of(self, platform: Platform, override: Direction | None) -> Direction:
+        """The user's own direction, else the platform's, else both ways."""
+        return override or self.direction.get(platform, Direction.BIDIRECTIONAL)
+
+    def calendars_of(self, platform: Platform) -> Calendars:
+        """The platform's calendars, primary only unless set."""
+        return self.calendars.get(platform, Calendars())
+
+    def zone(self, *names: str | None) -> ZoneInfo:
+        """The first known of these zones, else the organisation's."""
+        for name in names:
+            if zone := zone_or_none(name):
+                return zone
+        return ZoneInfo(self.time_zone)
+
+    def mirror_window(self, now: datetime) -> Window:
+        """Where appointments get mirrors."""
+        past = timedelta(days=self.windows.mirrors_past_days)
+        return Window(now - past, now + timedelta(days=self.windows.mirrors_future_days))
+
+    def block_window(self, now: datetime, zone: ZoneInfo) -> Window:
+        """Where busy time gets blocks: from midnight today in the user's zone."""
+        midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        end = now + timedelta(days=self.windows.blocks_future_days)
+        return Window(midnight.astimezone(now.tzinfo), end)
+
+    def list_window(self, now: datetime) -> Window:
+        """What a full read of a calendar covers: both windows and two weeks to come."""
+        mirrors = self.mirror_window(now)
+        ahead = max(self.windows.mirrors_future_days, self.windows.blocks_future_days) + 14
+        past = min(mirrors.start, now - timedelta(days=2))
+        return Window(past, now + timedelta(days=ahead))
+
+
+def parse(document: Any) -> Settings:
+    """Settings from a mapping.
+
+    Raises:
+        ConfigurationError: names each wrong key and, for an unknown one, the nearest known name.
+    """
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        raise ConfigurationError(detail="settings: a mapping is expected")
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_input=False, include_url=False):
+            where = ".".join(str(part) for part in problem["loc"])
+            message = problem["msg"]
+            if problem["type"] == "extra_forbidden":
+                message = "unknown setting" + _nearest(str(problem["loc"][-1]), _known_names())
+            lines.append(f"{where}: {message}")
+        raise ConfigurationError(detail="settings: " + "; ".join(lines)) from None
+
+
+def _known_names() -> set[str]:
+    names: set[str] = set()
+    todo: list[type[BaseModel]] = [Settings]
+    sections = _Section.__subclasses__()
+    todo.extend(sections)
+    for model in todo:
+        names.update(model.model_fields)
+    return names
+
+
+def _nearest(name: str, known: frozenset[str] | set[str]) -> str:
+    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f", did you mean {found[0]}?" if found else ""
+
+
+def _matches(value: str | None, patterns: tuple[str, ...]) -> bool:
+    if value is None:
+        return False
+    value = value.casefold()
+    return any(fnmatchcase(value, pattern.casefold()) for pattern in patterns)

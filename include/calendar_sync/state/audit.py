@@ -1,0 +1,160 @@
+"""The append-only record of every external write, sealed against later changes.
+
+Each operation carries a keyed hash over itself and the one before it in its cycle. `seal` ties
+the heads of all finished cycles into one chain; its newest value goes to the run's log. `verify`
+finds a changed byte, a removed row and a cut tail.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from calendar_sync.model import iso
+from calendar_sync.state import tables as t
+from calendar_sync.state.database import Database
+
+
+SEAL_OVERLAP = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One external write (or the attempt at it)."""
+
+    step: str
+    reason: str
+    source_id: str
+    remote_id: str
+    calendar: str
+    level: str
+    outcome: str
+    milliseconds: int
+
+
+@dataclass
+class CycleLog:
+    """The chain of one cycle's operations."""
+
+    cycle_id: str
+    run_id: str
+    user_id: str
+    platform: str
+    account: str
+    mapping_revision: int
+    seq: int = 0
+    head: str = ""
+
+
+class AuditStore:
+    """Writes and checks the record."""
+
+    def __init__(self, database: Database, key: str) -> None:
+        self._database = database
+        self._key = hashlib.sha256(b"audit" + key.encode()).digest()
+
+    def append(
+        self, connection: Connection, log: CycleLog, operation: Operation, now: datetime
+    ) -> None:
+        """Add one operation, in the transaction that stores its link."""
+        values: dict[str, Any] = {
+            "cycle_id": log.cycle_id,
+            "seq": log.seq + 1,
+            "at": now,
+            "run_id": log.run_id,
+            "user_id": log.user_id,
+            "platform": log.platform,
+            "account": log.account,
+            "mapping_revision": log.mapping_revision,
+            **vars(operation),
+        }
+        values["hash"] = self._link(log.head, values)
+        connection.execute(insert(t.operation).values(values))
+        log.seq, log.head = values["seq"], values["hash"]
+
+    def seal(self, run_id: str, now: datetime) -> str:
+        """Tie all heads that no seal covers yet into the chain; returns its newest value."""
+        with self._database.write() as connection:
+            last = connection.execute(
+                select(t.audit_seal).order_by(t.audit_seal.c.id.desc()).limit(1)
+            ).one_or_none()
+            before = last.seal if last is not None else ""
+            # Only what is recent can be unsealed: a cycle ends long before the overlap does.
+            since = last.at - SEAL_OVERLAP if last is not None else None
+            heads = self._heads(connection, since)
+            known: dict[str, int] = {}
+            recent = select(t.audit_seal.c.heads)
+            if since is not None:
+                recent = recent.where(t.audit_seal.c.at > since - SEAL_OVERLAP)
+            for row in connection.execute(recent):
+                for cycle_id, seq, _ in row.heads:
+                    known[cycle_id] = max(seq, known.get(cycle_id, 0))
+            new = [
+                [cycle_id, seq, head]
+                for cycle_id, (seq, head) in sorted(heads.items())
+                if seq > known.get(cycle_id, 0)
+            ]
+            if not new:
+                return before
+            seal = self._mac(before, json.dumps(new))
+            connection.execute(
+                insert(t.audit_seal).values(at=now, run_id=run_id, heads=new, seal=seal)
+            )
+            return seal
+
+    def verify(self, expected_seal: str | None = None) -> list[str]:
+        """What is wrong with the record; empty when it is whole.
+
+        `expected_seal` is a value from a run's log: it must still be part of the chain.
+        """
+        problems: list[str] = []
+        reached: dict[tuple[str, int], str] = {}
+        with self._database.read() as connection:
+            heads: dict[str, tuple[int, str]] = {}
+            query = select(t.operation).order_by(t.operation.c.cycle_id, t.operation.c.seq)
+            for row in connection.execute(query):
+                seq, head = heads.get(row.cycle_id, (0, ""))
+                values = {key: value for key, value in row._mapping.items() if key != "id"}
+                if row.seq != seq + 1 or row.hash != self._link(head, values):
+                    problems.append(f"operation {row.cycle_id}/{row.seq} does not fit")
+                heads[row.cycle_id] = (row.seq, row.hash)
+                reached[row.cycle_id, row.seq] = row.hash
+            seal, seals = "", [""]
+            for row in connection.execute(select(t.audit_seal).order_by(t.audit_seal.c.id)):
+                seal = self._mac(seal, json.dumps(row.heads))
+                if seal != row.seal:
+                    problems.append(f"seal {row.id} does not fit")
+                    seal = row.seal
+                seals.append(seal)
+                problems.extend(
+                    f"operation {cycle_id}/{seq} is missing"
+                    for cycle_id, seq, head in row.heads
+                    if reached.get((cycle_id, seq)) != head
+                )
+        if expected_seal is not None and expected_seal not in seals:
+            problems.append("the expected seal is not part of the chain")
+        return problems
+
+    def _heads(self, connection: Connection, since: datetime | None) -> dict[str, tuple[int, str]]:
+        table = t.operation
+        query = select(table.c.cycle_id, table.c.seq, table.c.hash)
+        if since is not None:
+            query = query.where(table.c.at > since)
+        rows = connection.execute(query.order_by(table.c.cycle_id, table.c.seq))
+        return {row.cycle_id: (row.seq, row.hash) for row in rows}
+
+    def _link(self, before: str, values: Mapping[str, Any]) -> str:
+        fields = {
+            key: iso(value) if isinstance(value, datetime) else value
+            for key, value in values.items()
+            if key != "hash"
+        }
+        return self._mac(before, json.dumps(fields, sort_keys=True))
+
+    def _mac(self, before: str, text: str) -> str:
+        return hmac.new(self._key, f"{before}\n{text}".encode(), hashlib.sha256).hexdigest()[:40]

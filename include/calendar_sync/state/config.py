@@ -1,0 +1,201 @@
+"""Settings revisions, the user mapping, and what Welkin said of its users."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, func, insert, select, update
+
+from calendar_sync.model import Direction, MappedUser, Platform, WelkinUser
+from calendar_sync.settings import Settings, parse
+from calendar_sync.state import tables as t
+from calendar_sync.state.database import Database
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A stored state of the settings. `blocks_hash` covers what decides which events block."""
+
+    id: int
+    settings: Settings
+    blocks_hash: str
+    author: str = ""
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class MappingDifference:
+    """What an import changed."""
+
+    added: tuple[MappedUser, ...]
+    changed: tuple[MappedUser, ...]
+    removed: tuple[MappedUser, ...]
+
+
+class ConfigStore:
+    """Reads and writes the organisation's configuration."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- settings -----------------------------------------------------------------------------
+
+    def revision(self) -> Revision:
+        """The newest settings; the defaults as revision 0 before any was applied."""
+        query = select(t.settings_revision).order_by(t.settings_revision.c.id.desc()).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            settings = Settings()
+            return Revision(0, settings, blocks_hash(settings))
+        return Revision(row.id, parse(row.document), row.blocks_hash, row.author, row.created_at)
+
+    def save_settings(self, settings: Settings, author: str, now: datetime) -> tuple[int, bool]:
+        """Store a revision unless nothing changed; returns its number and whether it is new."""
+        before = self.revision()
+        if before.id and before.settings == settings:
+            return before.id, False
+        values = {
+            "created_at": now,
+            "author": author,
+            "document": settings.model_dump(mode="json"),
+            "blocks_hash": blocks_hash(settings),
+        }
+        with self._database.write() as connection:
+            made = connection.execute(insert(t.settings_revision).values(values))
+            key = made.inserted_primary_key
+        return int(key[0]) if key else 0, True
+
+    # --- user mapping -------------------------------------------------------------------------
+
+    def mapping(self, platform: Platform | None = None) -> list[MappedUser]:
+        """All rows, disabled ones too, in the order of the user ids."""
+        query = select(t.user_mapping).order_by(t.user_mapping.c.user_id, t.user_mapping.c.platform)
+        if platform is not None:
+            query = query.where(t.user_mapping.c.platform == platform.value)
+        with self._database.read() as connection:
+            return [_mapped(row) for row in connection.execute(query)]
+
+    def mapped(self, user_id: str, platform: Platform) -> MappedUser | None:
+        """One row, None for a user who is not mapped."""
+        query = select(t.user_mapping).where(
+            t.user_mapping.c.user_id == user_id, t.user_mapping.c.platform == platform.value
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return _mapped(row) if row is not None else None
+
+    def replace_mapping(
+        self, users: Iterable[MappedUser], author: str, now: datetime
+    ) -> MappingDifference:
+        """Make the mapping exactly these rows, in one transaction."""
+        wanted = {(user.user_id, user.platform): user for user in users}
+        table = t.user_mapping
+        with self._database.write() as connection:
+            current = {
+                (user.user_id, user.platform): user
+                for user in map(_mapped, connection.execute(select(table)))
+            }
+            revision = 1 + (connection.scalar(select(func.max(table.c.revision))) or 0)
+            removed = [user for key, user in current.items() if key not in wanted]
+            changed = [
+                user
+                for key, user in wanted.items()
+                if key in current and not _same(user, current[key])
+            ]
+            added = [user for key, user in wanted.items() if key not in current]
+            for user in (*removed, *changed):
+                connection.execute(
+                    delete(table).where(
+                        table.c.user_id == user.user_id, table.c.platform == user.platform.value
+                    )
+                )
+            rows = [
+                {
+                    "user_id": user.user_id,
+                    "platform": user.platform.value,
+                    "account": user.account,
+                    "enabled": user.enabled,
+                    "direction": user.direction.value if user.direction else None,
+                    "revision": revision,
+                    "changed_at": now,
+                    "changed_by": author,
+                }
+                for user in (*changed, *added)
+            ]
+            if rows:
+                connection.execute(insert(table), rows)
+        return MappingDifference(tuple(added), tuple(changed), tuple(removed))
+
+    # --- Welkin's users -----------------------------------------------------------------------
+
+    def save_welkin_users(self, users: Iterable[WelkinUser], now: datetime) -> None:
+        """Keep zone and state of every member of staff; who is no longer listed is inactive."""
+        rows = [
+            {
+                "user_id": user.id,
+                "email": user.email,
+                "time_zone": user.time_zone,
+                "active": user.active,
+                "seen_at": now,
+            }
+            for user in users
+        ]
+        table = t.welkin_user
+        with self._database.write() as connection:
+            connection.execute(update(table).values(active=False))
+            if rows:
+                statement = self._database.insert(table)
+                keys = ("email", "time_zone", "active", "seen_at")
+                new = {key: statement.excluded[key] for key in keys}
+                connection.execute(
+                    statement.on_conflict_do_update(index_elements=["user_id"], set_=new), rows
+                )
+
+    def welkin_user(self, user_id: str) -> WelkinUser | None:
+        """What Welkin last said of this user."""
+        query = select(t.welkin_user).where(t.welkin_user.c.user_id == user_id)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return WelkinUser(row.user_id, row.email, row.time_zone, row.active) if row else None
+
+    def welkin_users_seen_at(self) -> datetime | None:
+        """When the list of staff was last read."""
+        with self._database.read() as connection:
+            seen: datetime | None = connection.scalar(select(func.max(t.welkin_user.c.seen_at)))
+        return seen
+
+    def welkin_users(self) -> list[WelkinUser]:
+        """All members of staff as last read."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(t.welkin_user).order_by(t.welkin_user.c.user_id))
+            return [WelkinUser(r.user_id, r.email, r.time_zone, r.active) for r in rows]
+
+
+def blocks_hash(settings: Settings) -> str:
+    """Names the settings that decide what a full read would plan: a cursor carries it."""
+    document = settings.model_dump(mode="json", exclude={"limits", "poll", "brake"})
+    text = json.dumps(document, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _same(one: MappedUser, other: MappedUser) -> bool:
+    return (one.account, one.enabled, one.direction) == (
+        other.account,
+        other.enabled,
+        other.direction,
+    )
+
+
+def _mapped(row: Row[Any]) -> MappedUser:
+    return MappedUser(
+        row.user_id,
+        Platform(row.platform),
+        row.account,
+        row.enabled,
+        Direction(row.direction) if row.direction else None,
+        row.revision,
+    )

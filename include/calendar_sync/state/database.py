@@ -1,0 +1,103 @@
+"""Opening the state database, and transactions as short as a few statements.
+
+SQLite: write-ahead log, busy timeout, and BEGIN IMMEDIATE for every transaction that writes (a
+deferred one fails as soon as two processes upgrade at once). No transaction is ever open during a
+request to a remote service.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from calendar_sync.errors import ConfigurationError
+
+URL_VARIABLE = "CALENDAR_SYNC_DATABASE_URL"
+BUSY_SECONDS = 30
+_READ = "calendar_sync_read"
+
+
+def default_url() -> str:
+    """The configured URL, else a SQLite file in AIRFLOW_HOME."""
+    if url := os.environ.get(URL_VARIABLE):
+        return url
+    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+    return f"sqlite:///{home / 'calendar_sync.db'}"
+
+
+class Database:
+    """The state database: `read()` and `write()` are its transactions."""
+
+    def __init__(self, url: str | None = None) -> None:
+        self.url = make_url(url or default_url())
+        self.engine = _open(self.url)
+        self._reader = self.engine.execution_options(**{_READ: True})
+
+    @property
+    def is_sqlite(self) -> bool:
+        """One machine only."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write; committed at the end, rolled back on an exception."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads and so never waits for writers."""
+        with self._reader.begin() as connection:
+            yield connection
+
+    def insert(self, table: Any) -> Any:
+        """An INSERT of this dialect that knows ON CONFLICT."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def close(self) -> None:
+        """Close the pool."""
+        self.engine.dispose()
+
+
+def is_lock_failure(error: DBAPIError) -> bool:
+    """The database was locked or went away: the same transaction may work in a moment."""
+    return error.connection_invalidated or "locked" in str(error.orig).lower()
+
+
+def _open(url: Any) -> Engine:
+    name = url.get_backend_name()
+    if name == "postgresql":
+        return create_engine(url, pool_pre_ping=True, pool_size=5, hide_parameters=True)
+    if name != "sqlite":
+        raise ConfigurationError(detail=f"{URL_VARIABLE}: sqlite or postgresql, not {name}")
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        # A connection per transaction: nothing to inherit when Airflow forks a task.
+        engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+    else:
+        engine = create_engine(url, hide_parameters=True)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    read = connection.get_execution_options().get(_READ)
+    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")

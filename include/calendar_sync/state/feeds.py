@@ -1,0 +1,158 @@
+"""Cursors, what the feeds have shown already, and the encounter index."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select
+
+from calendar_sync.model import Encounter
+from calendar_sync.state import tables as t
+from calendar_sync.state.database import Database
+
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A stored position. `shape` names the request and the settings that it belongs to."""
+
+    position: str
+    shape: str
+    window_end: datetime | None = None
+
+
+class FeedStore:
+    """Reads and writes positions, seen rows and encounters."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- cursors ------------------------------------------------------------------------------
+
+    def cursor(self, scope: str, owner: str, calendar: str = "") -> Cursor | None:
+        """One cursor."""
+        table = t.cursor
+        query = select(table).where(
+            table.c.scope == scope, table.c.owner == owner, table.c.calendar == calendar
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return Cursor(row.position, row.shape, row.window_end) if row is not None else None
+
+    def cursors(self, scope: str) -> dict[tuple[str, str], Cursor]:
+        """All cursors of a platform, by owner and calendar."""
+        query = select(t.cursor).where(t.cursor.c.scope == scope)
+        with self._database.read() as connection:
+            return {
+                (row.owner, row.calendar): Cursor(row.position, row.shape, row.window_end)
+                for row in connection.execute(query)
+            }
+
+    def save_cursor(
+        self,
+        connection: Connection,
+        scope: str,
+        owner: str,
+        cursor: Cursor,
+        now: datetime,
+        calendar: str = "",
+    ) -> None:
+        """Store a position, inside the caller's transaction."""
+        values = {
+            "position": cursor.position,
+            "shape": cursor.shape,
+            "window_end": cursor.window_end,
+            "updated_at": now,
+        }
+        statement = self._database.insert(t.cursor).values(
+            scope=scope, owner=owner, calendar=calendar, **values
+        )
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["scope", "owner", "calendar"], set_=values
+            )
+        )
+
+    def drop_cursor(
+        self, connection: Connection, scope: str, owner: str, calendar: str = ""
+    ) -> None:
+        """The next read is a full one."""
+        table = t.cursor
+        connection.execute(
+            delete(table).where(
+                table.c.scope == scope, table.c.owner == owner, table.c.calendar == calendar
+            )
+        )
+
+    # --- seen rows ----------------------------------------------------------------------------
+
+    def seen(self, feed: str, ids: Iterable[str]) -> dict[str, str]:
+        """Which of these items were shown before, with their `updatedAt` then."""
+        table, wanted, found = t.feed_seen, sorted(set(ids)), {}
+        with self._database.read() as connection:
+            for first in range(0, len(wanted), _BATCH):
+                query = select(table.c.item_id, table.c.updated_at).where(
+                    table.c.feed == feed, table.c.item_id.in_(wanted[first : first + _BATCH])
+                )
+                found.update({row.item_id: row.updated_at for row in connection.execute(query)})
+        return found
+
+    def remember(
+        self, connection: Connection, feed: str, rows: Mapping[str, str], now: datetime
+    ) -> None:
+        """Note what was shown (`updatedAt` by item id)."""
+        if not rows:
+            return
+        statement = self._database.insert(t.feed_seen)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["feed", "item_id"],
+                set_={
+                    "updated_at": statement.excluded.updated_at,
+                    "seen_at": statement.excluded.seen_at,
+                },
+            ),
+            [
+                {"feed": feed, "item_id": key, "updated_at": value, "seen_at": now}
+                for key, value in sorted(rows.items())
+            ],
+        )
+
+    def forget_seen(self, connection: Connection, before: datetime) -> None:
+        """Drop what no overlap can show again."""
+        connection.execute(delete(t.feed_seen).where(t.feed_seen.c.seen_at < before))
+
+    # --- encounter index ----------------------------------------------------------------------
+
+    def encounters(self, event_ids: Iterable[str]) -> dict[str, Encounter]:
+        """Encounters by the calendar event that they belong to."""
+        table, wanted, found = t.encounter_index, sorted(set(event_ids)), {}
+        with self._database.read() as connection:
+            for first in range(0, len(wanted), _BATCH):
+                query = select(table).where(table.c.event_id.in_(wanted[first : first + _BATCH]))
+                for row in connection.execute(query):
+                    found[row.event_id] = Encounter(
+                        row.event_id, row.encounter_id, row.template, row.status
+                    )
+        return found
+
+    def save_encounters(self, connection: Connection, encounters: Iterable[Encounter]) -> None:
+        """Insert or replace."""
+        rows = [
+            {
+                "event_id": encounter.event_id,
+                "encounter_id": encounter.encounter_id,
+                "template": encounter.template,
+                "status": encounter.status,
+            }
+            for encounter in encounters
+        ]
+        if not rows:
+            return
+        statement = self._database.insert(t.encounter_index)
+        keys = ("encounter_id", "template", "status")
+        new = {key: statement.excluded[key] for key in keys}
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=["event_id"], set_=new), rows
+        )

@@ -1,0 +1,244 @@
+"""Links, their operations, and everything else that a cycle writes about single items."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, delete, insert, select, update
+
+from calendar_sync.model import (
+    Conflict,
+    DetailLevel,
+    Link,
+    LinkKind,
+    LinkState,
+    Platform,
+    Source,
+    Span,
+    Step,
+)
+from calendar_sync.state import tables as t
+from calendar_sync.state.database import Database
+
+TRIES_BEFORE_PARKING = 3
+_BATCH = 500
+
+
+class LinkStore:
+    """Reads and writes links, conflicts and parked items."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, user_id: str, platform: Platform) -> list[Link]:
+        """All links of one (user, platform), deleted ones too: their generations count."""
+        query = select(t.link).where(
+            t.link.c.user_id == user_id, t.link.c.platform == platform.value
+        )
+        with self._database.read() as connection:
+            return [_link(row) for row in connection.execute(query)]
+
+    def standing(self, user_id: str, platform: Platform) -> list[Link]:
+        """Links of one (user, platform) that have something remote now."""
+        return [link for link in self.of(user_id, platform) if link.state is LinkState.LIVE]
+
+    def departed(self, platform: Platform) -> set[str]:
+        """Users with mirrors or blocks whose account is no longer mapped (or not enabled)."""
+        remains = [LinkState.LIVE.value, LinkState.INTENT.value]
+        mapped = select(t.user_mapping.c.user_id).where(
+            t.user_mapping.c.platform == platform.value, t.user_mapping.c.enabled.is_(True)
+        )
+        query = (
+            select(t.link.c.user_id)
+            .where(
+                t.link.c.platform == platform.value,
+                t.link.c.state.in_(remains),
+                t.link.c.user_id.not_in(mapped),
+            )
+            .distinct()
+        )
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
+
+    def live_by_source(self, kind: LinkKind, ids: Iterable[str]) -> list[Link]:
+        """Links that still have something remote, by Welkin event id or external event id."""
+        return self._live(kind, t.link.c.source_id, ids)
+
+    def live_by_remote(self, kind: LinkKind, ids: Iterable[str]) -> list[Link]:
+        """The same by the id on the side that we wrote."""
+        return self._live(kind, t.link.c.remote_id, ids)
+
+    def _live(self, kind: LinkKind, column: Any, ids: Iterable[str]) -> list[Link]:
+        wanted, found = sorted(set(ids)), []
+        states = [LinkState.LIVE.value, LinkState.INTENT.value]
+        with self._database.read() as connection:
+            for first in range(0, len(wanted), _BATCH):
+                query = select(t.link).where(
+                    t.link.c.kind == kind.value,
+                    column.in_(wanted[first : first + _BATCH]),
+                    t.link.c.state.in_(states),
+                )
+                found += [_link(row) for row in connection.execute(query)]
+        return found
+
+    def save(self, connection: Connection, link: Link, now: datetime, revision: int) -> Link:
+        """Insert a link, or write the values of a known one."""
+        values = _values(link) | {"updated_at": now, "mapping_revision": revision}
+        if link.id is None:
+            made = connection.execute(insert(t.link).values(**values, created_at=now))
+            key = made.inserted_primary_key
+            return replace(link, id=int(key[0]) if key else None)
+        connection.execute(update(t.link).where(t.link.c.id == link.id).values(values))
+        return link
+
+    # --- conflicts and parked items -----------------------------------------------------------
+
+    def record_conflicts(
+        self,
+        connection: Connection,
+        user_id: str,
+        platform: Platform,
+        conflicts: Iterable[Conflict],
+        now: datetime,
+    ) -> None:
+        """One row an item and kind; seen again, it counts up and is shown again."""
+        for conflict in conflicts:
+            statement = self._database.insert(t.conflict).values(
+                user_id=user_id,
+                platform=platform.value,
+                kind=conflict.kind,
+                source_id=conflict.source.id,
+                original_start=conflict.source.original_start,
+                decision=conflict.decision,
+                times=1,
+                first_at=now,
+                last_at=now,
+            )
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["user_id", "platform", "kind", "source_id", "original_start"],
+                    set_={
+                        "times": t.conflict.c.times + 1,
+                        "last_at": now,
+                        "decision": conflict.decision,
+                        "dismissed_at": None,
+                    },
+                )
+            )
+
+    def parked(self, user_id: str, platform: Platform) -> dict[tuple[Step, Source], str]:
+        """Items that are no longer tried, with the hash of the content that was refused."""
+        table = t.parked_item
+        query = select(table).where(
+            table.c.user_id == user_id,
+            table.c.platform == platform.value,
+            table.c.tries >= TRIES_BEFORE_PARKING,
+        )
+        with self._database.read() as connection:
+            return {
+                (Step(row.step), Source(row.source_id, row.original_start)): row.content
+                for row in connection.execute(query)
+            }
+
+    def refused(
+        self,
+        connection: Connection,
+        pair: tuple[str, Platform],
+        step: Step,
+        source: Source,
+        content: str,
+        code: str,
+        now: datetime,
+    ) -> None:
+        """Count a refusal; other content of the same item begins anew."""
+        table = t.parked_item
+        user_id, platform = pair
+        statement = self._database.insert(table).values(
+            user_id=user_id,
+            platform=platform.value,
+            step=step.value,
+            source_id=source.id,
+            original_start=source.original_start,
+            content=content,
+            code=code,
+            tries=1,
+            first_at=now,
+            last_at=now,
+        )
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["user_id", "platform", "step", "source_id", "original_start"],
+                set_={
+                    "tries": _again(table, content),
+                    "content": content,
+                    "code": code,
+                    "last_at": now,
+                },
+            )
+        )
+
+    def unpark(self, connection: Connection, pair: tuple[str, Platform], source: Source) -> None:
+        """The item works again."""
+        table = t.parked_item
+        user_id, platform = pair
+        connection.execute(
+            delete(table).where(
+                table.c.user_id == user_id,
+                table.c.platform == platform.value,
+                table.c.source_id == source.id,
+                table.c.original_start == source.original_start,
+            )
+        )
+
+
+def _again(table: Any, content: str) -> Any:
+    return case((table.c.content == content, table.c.tries + 1), else_=1)
+
+
+def _values(link: Link) -> dict[str, Any]:
+    return {
+        "kind": link.kind.value,
+        "user_id": link.user_id,
+        "platform": link.platform.value,
+        "account": link.account,
+        "calendar": link.calendar,
+        "source_id": link.source.id,
+        "original_start": link.source.original_start,
+        "event_id": link.event_id,
+        "generation": link.generation,
+        "state": link.state.value,
+        "remote_id": link.remote_id,
+        "etag": link.etag,
+        "span": str(link.span),
+        "wanted_hash": link.wanted_hash,
+        "remote_hash": link.remote_hash,
+        "source_hash": link.source_hash,
+        "level": link.level.value,
+        "restores": link.restores,
+        "restored_at": link.restored_at,
+    }
+
+
+def _link(row: Row[Any]) -> Link:
+    return Link(
+        id=row.id,
+        kind=LinkKind(row.kind),
+        user_id=row.user_id,
+        platform=Platform(row.platform),
+        account=row.account,
+        calendar=row.calendar,
+        source=Source(row.source_id, row.original_start),
+        event_id=row.event_id,
+        generation=row.generation,
+        state=LinkState(row.state),
+        remote_id=row.remote_id,
+        etag=row.etag,
+        span=Span.parse(row.span),
+        wanted_hash=row.wanted_hash,
+        remote_hash=row.remote_hash,
+        source_hash=row.source_hash,
+        level=DetailLevel(row.level),
+        restores=row.restores,
+        restored_at=row.restored_at,
+    )

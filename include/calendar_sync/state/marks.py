@@ -1,0 +1,214 @@
+"""Which users have work, and how each one's sync is doing.
+
+A mark raises `mark_seq` in the database. A cycle notes the value at its start and, when it is
+done, sets `done_seq` to that value: a mark set meanwhile stays. No clock is compared.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, select, update
+
+from calendar_sync.model import Platform
+from calendar_sync.state import tables as t
+from calendar_sync.state.database import Database
+
+FIRST_RETRY = timedelta(minutes=1)
+LAST_RETRY = timedelta(hours=6)
+ATTENTION_AFTER = 3
+
+Pair = tuple[str, Platform]
+
+
+@dataclass(frozen=True)
+class UserSync:
+    """The state of one (user, platform)."""
+
+    user_id: str
+    platform: Platform
+    mark_seq: int = 0
+    done_seq: int = 0
+    marked_at: datetime | None = None
+    retry_at: datetime | None = None
+    failures: int = 0
+    error_code: str | None = None
+    failing_since: datetime | None = None
+    attention: bool = False
+    last_success_at: datetime | None = None
+    last_poll_at: datetime | None = None
+    poll_error: str | None = None
+    poll_failed_at: datetime | None = None
+    next_full_at: datetime | None = None
+
+    @property
+    def marked(self) -> bool:
+        """There is work."""
+        return self.mark_seq > self.done_seq
+
+    def waiting(self, now: datetime) -> bool:
+        """A failure's pause has not passed yet."""
+        return self.retry_at is not None and self.retry_at > now
+
+
+class MarkStore:
+    """Reads and writes `user_sync`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def mark(self, connection: Connection, pairs: Iterable[Pair], now: datetime) -> None:
+        """Give work to these users, inside the caller's transaction."""
+        pairs = list(dict.fromkeys(pairs))
+        if not pairs:
+            return
+        table = t.user_sync
+        insert = self._database.insert(table)
+        unmarked = table.c.mark_seq <= table.c.done_seq
+        statement = insert.on_conflict_do_update(
+            index_elements=["user_id", "platform"],
+            set_={
+                "mark_seq": table.c.mark_seq + 1,
+                "marked_at": case((unmarked, insert.excluded.marked_at), else_=table.c.marked_at),
+            },
+        )
+        rows = [
+            {
+                "user_id": user_id,
+                "platform": platform.value,
+                "mark_seq": 1,
+                "done_seq": 0,
+                "marked_at": now,
+                "failures": 0,
+                "attention": False,
+            }
+            for user_id, platform in sorted(pairs)
+        ]
+        connection.execute(statement, rows)
+
+    def ensure(self, connection: Connection, pairs: Iterable[Pair]) -> None:
+        """Rows for users who have none yet, without work."""
+        rows = [
+            {"user_id": user_id, "platform": platform.value, "mark_seq": 0, "done_seq": 0}
+            for user_id, platform in sorted(pairs)
+        ]
+        if rows:
+            statement = self._database.insert(t.user_sync).on_conflict_do_nothing()
+            connection.execute(statement, rows)
+
+    def compare_fully(self, connection: Connection, pairs: Iterable[Pair], now: datetime) -> None:
+        """The next cycle of these users lists everything."""
+        for pair in pairs:
+            statement = _where(update(t.user_sync), pair).values(next_full_at=now)
+            connection.execute(statement)
+
+    def mark_now(self, pairs: Iterable[Pair], now: datetime) -> None:
+        """`mark` in a transaction of its own."""
+        with self._database.write() as connection:
+            self.mark(connection, pairs, now)
+
+    def of(self, user_id: str, platform: Platform) -> UserSync:
+        """One user's state; a fresh one for a user without a row."""
+        query = select(t.user_sync).where(
+            t.user_sync.c.user_id == user_id, t.user_sync.c.platform == platform.value
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return _state(row) if row is not None else UserSync(user_id, platform)
+
+    def all(self, platform: Platform | None = None) -> dict[Pair, UserSync]:
+        """Everybody's state."""
+        query = select(t.user_sync)
+        if platform is not None:
+            query = query.where(t.user_sync.c.platform == platform.value)
+        with self._database.read() as connection:
+            states = [_state(row) for row in connection.execute(query)]
+        return {(state.user_id, state.platform): state for state in states}
+
+    def done(
+        self,
+        connection: Connection,
+        pair: Pair,
+        seq: int,
+        now: datetime,
+        next_full_at: datetime | None,
+    ) -> None:
+        """A good cycle that began at `seq`. A mark set since then keeps its own age."""
+        table = t.user_sync
+        still = table.c.mark_seq > seq
+        values: dict[str, Any] = {
+            "done_seq": seq,
+            "marked_at": case((still, now), else_=None),
+            "retry_at": None,
+            "failures": 0,
+            "error_code": None,
+            "failing_since": None,
+            "attention": False,
+            "last_success_at": now,
+        }
+        if next_full_at is not None:
+            values["next_full_at"] = next_full_at
+        connection.execute(_where(update(table), pair).values(values))
+
+    def failed(self, pair: Pair, code: str, now: datetime, pause: float | None) -> UserSync:
+        """A failed cycle: the user waits, a little longer each time, at most six hours.
+
+        `pause` is what the server asked for, in seconds.
+        """
+        before = self.of(*pair)
+        failures = before.failures + 1
+        wait = min(FIRST_RETRY * 2 ** min(before.failures, 12), LAST_RETRY)
+        if pause is not None:
+            wait = max(timedelta(seconds=pause), timedelta(seconds=5))
+        with self._database.write() as connection:
+            connection.execute(
+                _where(update(t.user_sync), pair).values(
+                    failures=failures,
+                    error_code=code,
+                    retry_at=now + wait,
+                    failing_since=before.failing_since or now,
+                    attention=failures >= ATTENTION_AFTER,
+                )
+            )
+        return self.of(*pair)
+
+    def polled(
+        self,
+        connection: Connection,
+        good: Iterable[Pair],
+        bad: Iterable[tuple[Pair, str]],
+        *,
+        now: datetime,
+    ) -> None:
+        """Record one round of polls; a poll without news is a successful sync, too."""
+        table = t.user_sync
+        for pair in good:
+            unmarked = table.c.mark_seq <= table.c.done_seq
+            connection.execute(
+                _where(update(table), pair).values(
+                    last_poll_at=now,
+                    poll_error=None,
+                    poll_failed_at=None,
+                    last_success_at=case((unmarked, now), else_=table.c.last_success_at),
+                )
+            )
+        for pair, code in bad:
+            first = case((table.c.poll_error.is_(None), now), else_=table.c.poll_failed_at)
+            connection.execute(
+                _where(update(table), pair).values(
+                    last_poll_at=now, poll_error=code, poll_failed_at=first
+                )
+            )
+
+
+def _where(statement: Any, pair: Pair) -> Any:
+    table = t.user_sync
+    user_id, platform = pair
+    return statement.where(table.c.user_id == user_id, table.c.platform == platform.value)
+
+
+def _state(row: Row[Any]) -> UserSync:
+    values = dict(row._mapping)
+    values["platform"] = Platform(values["platform"])
+    return UserSync(**values)

@@ -1,0 +1,134 @@
+"""Runs, the state of a platform as a whole, and approvals of held removals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+
+from calendar_sync.model import Platform
+from calendar_sync.state import tables as t
+from calendar_sync.state.database import Database
+
+APPROVAL_LASTS = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class PlatformFault:
+    """Why no cycle starts on a platform, and since when."""
+
+    code: str
+    since: datetime
+
+
+class RunStore:
+    """Reads and writes what concerns more than one user."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(
+        self,
+        run_id: str,
+        platform: Platform,
+        started_at: datetime,
+        ended_at: datetime,
+        users: int,
+        failed: int,
+        summary: Mapping[str, Any],
+    ) -> None:
+        """One row a run; a cleared run is written again."""
+        values = {
+            "started_at": started_at,
+            "ended_at": ended_at,
+            "users": users,
+            "failed": failed,
+            "summary": dict(summary),
+        }
+        statement = self._database.insert(t.sync_run).values(
+            run_id=run_id, platform=platform.value, **values
+        )
+        with self._database.write() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["run_id", "platform"], set_=values)
+            )
+
+    # --- platform faults ----------------------------------------------------------------------
+
+    def fault(self, platform: Platform) -> PlatformFault | None:
+        """The fault that keeps cycles from starting, if any."""
+        table = t.platform_state
+        query = select(table).where(table.c.platform == platform.value)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None or row.fault_code is None:
+            return None
+        return PlatformFault(row.fault_code, row.fault_since)
+
+    def set_fault(self, platform: Platform, code: str | None, now: datetime) -> None:
+        """Raise, keep or (None) end the fault."""
+        before = self.fault(platform)
+        since = before.since if before is not None and code is not None else now
+        values = {"fault_code": code, "fault_since": since if code else None}
+        statement = self._database.insert(t.platform_state).values(
+            platform=platform.value, facts={}, **values
+        )
+        with self._database.write() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["platform"], set_=values)
+            )
+
+    def facts(self, platform: str) -> dict[str, Any]:
+        """Small facts about a platform (or about Welkin) that health shows."""
+        table = t.platform_state
+        with self._database.read() as connection:
+            facts = connection.scalar(select(table.c.facts).where(table.c.platform == platform))
+        return dict(facts or {})
+
+    def set_facts(self, platform: str, **facts: Any) -> None:
+        """Add or change facts."""
+        merged = {**self.facts(platform), **facts}
+        statement = self._database.insert(t.platform_state).values(platform=platform, facts=merged)
+        with self._database.write() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["platform"], set_={"facts": merged})
+            )
+
+    # --- approvals ----------------------------------------------------------------------------
+
+    def request_approval(
+        self, digest: str, user_id: str, platform: Platform, removals: int, now: datetime
+    ) -> None:
+        """Show that removals wait for a person."""
+        statement = self._database.insert(t.approval).values(
+            digest=digest,
+            user_id=user_id,
+            platform=platform.value,
+            removals=removals,
+            requested_at=now,
+        )
+        with self._database.write() as connection:
+            connection.execute(statement.on_conflict_do_nothing())
+
+    def approved(self, user_id: str, platform: Platform, now: datetime) -> frozenset[str]:
+        """Digests that may be carried out now."""
+        table = t.approval
+        query = select(table.c.digest).where(
+            table.c.user_id == user_id,
+            table.c.platform == platform.value,
+            table.c.expires_at > now,
+        )
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(query))
+
+    def grant(self, digest: str, author: str, now: datetime) -> int:
+        """Approve these removals for 24 hours; returns for how many users."""
+        table = t.approval
+        with self._database.write() as connection:
+            granted = connection.execute(
+                update(table)
+                .where(table.c.digest == digest)
+                .values(granted_at=now, granted_by=author, expires_at=now + APPROVAL_LASTS)
+            )
+            return int(granted.rowcount)

@@ -1,0 +1,204 @@
+"""What processes share: leases on users, access tokens, and the request rate."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Update, or_, select, update
+
+from calendar_sync.errors import LeaseHeld, LeaseLost
+from calendar_sync.state import tables as t
+from calendar_sync.state.database import Database
+
+LEASE_SECONDS = 90
+RENEW_SECONDS = 30
+REFRESH_SECONDS = 45
+LONGEST_QUEUE = 60.0
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on one user. A higher fence elsewhere means that it was taken over."""
+
+    user_id: str
+    owner: str
+    fence: int
+
+
+class LeaseStore:
+    """One worker a user, for both platforms together: they share Welkin's side."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take(self, user_id: str, owner: str, now: datetime) -> Lease:
+        """Take a free, expired or own lease.
+
+        Raises:
+            LeaseHeld: another worker is busy with the user.
+        """
+        table = t.lease
+        expires = now + timedelta(seconds=LEASE_SECONDS)
+        with self._database.write() as connection:
+            query = select(table).where(table.c.user_id == user_id).with_for_update()
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                statement = self._database.insert(table).values(
+                    user_id=user_id, owner=owner, fence=1, expires_at=expires
+                )
+                made = connection.execute(statement.on_conflict_do_nothing())
+                if made.rowcount != 1:
+                    raise LeaseHeld(detail=user_id)
+                return Lease(user_id, owner, 1)
+            if row.owner not in {owner, ""} and row.expires_at > now:
+                raise LeaseHeld(detail=user_id)
+            connection.execute(
+                update(table)
+                .where(table.c.user_id == user_id)
+                .values(owner=owner, fence=row.fence + 1, expires_at=expires)
+            )
+            return Lease(user_id, owner, row.fence + 1)
+
+    def renew(self, lease: Lease, now: datetime) -> None:
+        """Hold on for another 90 s.
+
+        Raises:
+            LeaseLost: another worker has it.
+        """
+        expires = now + timedelta(seconds=LEASE_SECONDS)
+        with self._database.write() as connection:
+            statement = _mine(update(t.lease), lease).values(expires_at=expires)
+            if connection.execute(statement).rowcount != 1:
+                raise LeaseLost(detail=lease.user_id)
+
+    def check(self, connection: Connection, lease: Lease) -> None:
+        """Fencing: nothing is written for a user whom another worker has taken over.
+
+        Raises:
+            LeaseLost: so it is.
+        """
+        query = select(t.lease.c.fence).where(t.lease.c.user_id == lease.user_id)
+        if connection.scalar(query) != lease.fence:
+            raise LeaseLost(detail=lease.user_id)
+
+    def check_now(self, lease: Lease) -> None:
+        """`check` in a transaction of its own."""
+        with self._database.read() as connection:
+            self.check(connection, lease)
+
+    def release(self, lease: Lease, now: datetime) -> None:
+        """Give the user back; the row stays, so that the fence only ever rises."""
+        with self._database.write() as connection:
+            connection.execute(_mine(update(t.lease), lease).values(owner="", expires_at=now))
+
+
+def _mine(statement: Update, lease: Lease) -> Update:
+    table = t.lease
+    return statement.where(table.c.user_id == lease.user_id, table.c.fence == lease.fence)
+
+
+@dataclass(frozen=True)
+class StoredToken:
+    """An encrypted access token and when it ends."""
+
+    ciphertext: bytes
+    expires_at: datetime
+
+
+class TokenStore:
+    """Access tokens for all processes; one process refreshes, the others wait for it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, name: str) -> StoredToken | None:
+        """The stored token, expired or not."""
+        table = t.access_token
+        query = select(table).where(table.c.name == name)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None or row.ciphertext is None or row.expires_at is None:
+            return None
+        return StoredToken(row.ciphertext, row.expires_at)
+
+    def claim(self, name: str, process: str, now: datetime) -> bool:
+        """Become the one that refreshes; a claim lapses with its process after 45 s."""
+        table = t.access_token
+        with self._database.write() as connection:
+            row_is_new = self._database.insert(table).values(name=name).on_conflict_do_nothing()
+            connection.execute(row_is_new)
+            claimed = connection.execute(
+                update(table)
+                .where(
+                    table.c.name == name,
+                    or_(
+                        table.c.refresher.is_(None),
+                        table.c.refresher == process,
+                        table.c.refreshing_until < now,
+                    ),
+                )
+                .values(
+                    refresher=process, refreshing_until=now + timedelta(seconds=REFRESH_SECONDS)
+                )
+            )
+            return claimed.rowcount == 1
+
+    def save(self, name: str, process: str, token: StoredToken) -> None:
+        """Store what the refresh brought and end the claim."""
+        self._end(name, process, ciphertext=token.ciphertext, expires_at=token.expires_at)
+
+    def give_up(self, name: str, process: str) -> None:
+        """The refresh failed: let another try."""
+        self._end(name, process)
+
+    def _end(self, name: str, process: str, **values: object) -> None:
+        table = t.access_token
+        with self._database.write() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.name == name, table.c.refresher == process)
+                .values(refresher=None, refreshing_until=None, **values)
+            )
+
+    def forget(self, name: str, ciphertext: bytes) -> None:
+        """Drop a token that the server refused, unless a newer one is there already."""
+        table = t.access_token
+        with self._database.write() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.name == name, table.c.ciphertext == ciphertext)
+                .values(ciphertext=None, expires_at=None)
+            )
+
+
+class RateStore:
+    """One queue of request times for all processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reserve(self, name: str, per_second: float, now: float) -> float:
+        """Reserve the next free moment; returns the seconds until then.
+
+        `now` is seconds since the epoch. A queue longer than a minute comes from a wrong clock
+        somewhere: it is begun anew.
+        """
+        table = t.rate
+        with self._database.write() as connection:
+            query = select(table.c.free_at).where(table.c.name == name).with_for_update()
+            free_at = connection.scalar(query)
+            moment = now if free_at is None else max(now, free_at)
+            if moment - now > LONGEST_QUEUE:
+                moment = now
+            following = moment + 1.0 / per_second
+            if free_at is None:
+                statement = self._database.insert(table).values(name=name, free_at=following)
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=["name"], set_={"free_at": following}
+                    )
+                )
+            else:
+                connection.execute(
+                    update(table).where(table.c.name == name).values(free_at=following)
+                )
+        return moment - now

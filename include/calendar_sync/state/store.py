@@ -1,0 +1,26 @@
+"""All parts of the state database under one name."""
+
+from calendar_sync.state.audit import AuditStore
+from calendar_sync.state.config import ConfigStore
+from calendar_sync.state.database import Database
+from calendar_sync.state.feeds import FeedStore
+from calendar_sync.state.links import LinkStore
+from calendar_sync.state.marks import MarkStore
+from calendar_sync.state.runs import RunStore
+from calendar_sync.state.shared import LeaseStore, RateStore, TokenStore
+
+
+class Store:
+    """The state database by meaning. `key` is the organisation's HMAC key (for the audit)."""
+
+    def __init__(self, database: Database, key: str) -> None:
+        self.database = database
+        self.config = ConfigStore(database)
+        self.marks = MarkStore(database)
+        self.links = LinkStore(database)
+        self.feeds = FeedStore(database)
+        self.runs = RunStore(database)
+        self.audit = AuditStore(database, key)
+        self.leases = LeaseStore(database)
+        self.tokens = TokenStore(database)
+        self.rates = RateStore(database)

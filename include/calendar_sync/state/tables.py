@@ -1,0 +1,312 @@
+"""The tables of the state database. Nothing here ever holds patient data or event text.
+
+Ids are those of Welkin and of the calendars; accounts are staff e-mail addresses. Times of links
+are kept because windows, retirement and pairing need them.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=NAMING)
+_Key = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC instants in Python, whatever the database keeps."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Refuse naive values: a missing zone is a bug, not a default."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime cannot be stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Back to aware UTC."""
+        if not isinstance(value, datetime):
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _short(length: int = 64) -> String:
+    return String(length)
+
+
+settings_revision = Table(
+    "settings_revision",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("author", _short(255), nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("blocks_hash", _short(), nullable=False),
+)
+
+user_mapping = Table(
+    "user_mapping",
+    metadata,
+    Column("user_id", _short(), primary_key=True),
+    Column("platform", _short(16), primary_key=True),
+    Column("account", _short(320), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("direction", _short(32)),
+    Column("revision", Integer, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("changed_by", _short(255), nullable=False),
+    UniqueConstraint("platform", "account"),
+)
+
+welkin_user = Table(
+    "welkin_user",
+    metadata,
+    Column("user_id", _short(), primary_key=True),
+    Column("email", _short(320), nullable=False),
+    Column("time_zone", _short()),
+    Column("active", Boolean, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+user_sync = Table(
+    "user_sync",
+    metadata,
+    Column("user_id", _short(), primary_key=True),
+    Column("platform", _short(16), primary_key=True),
+    Column("mark_seq", _Key, nullable=False, default=0),
+    Column("done_seq", _Key, nullable=False, default=0),
+    Column("marked_at", UtcDateTime),
+    Column("retry_at", UtcDateTime),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("error_code", _short()),
+    Column("failing_since", UtcDateTime),
+    Column("attention", Boolean, nullable=False, default=False),
+    Column("last_success_at", UtcDateTime),
+    Column("last_poll_at", UtcDateTime),
+    Column("poll_error", _short()),
+    Column("poll_failed_at", UtcDateTime),
+    Column("next_full_at", UtcDateTime),
+)
+
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("scope", _short(16), primary_key=True),
+    Column("owner", _short(), primary_key=True),
+    Column("calendar", _short(255), primary_key=True),
+    Column("position", Text, nullable=False),
+    Column("shape", _short(255), nullable=False),
+    Column("window_end", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+feed_seen = Table(
+    "feed_seen",
+    metadata,
+    Column("feed", _short(16), primary_key=True),
+    Column("item_id", _short(255), primary_key=True),
+    Column("updated_at", _short(), nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Index(None, "seen_at"),
+)
+
+encounter_index = Table(
+    "encounter_index",
+    metadata,
+    Column("event_id", _short(), primary_key=True),
+    Column("encounter_id", _short(), nullable=False),
+    Column("template", _short(255)),
+    Column("status", _short(32), nullable=False),
+)
+
+link = Table(
+    "link",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("kind", _short(8), nullable=False),
+    Column("user_id", _short(), nullable=False),
+    Column("platform", _short(16), nullable=False),
+    Column("account", _short(320), nullable=False),
+    Column("calendar", _short(255), nullable=False),
+    Column("source_id", _short(1100), nullable=False),
+    Column("original_start", _short(40), nullable=False, default=""),
+    Column("event_id", _short(1100), nullable=False, default=""),
+    Column("generation", Integer, nullable=False),
+    Column("state", _short(12), nullable=False),
+    Column("remote_id", _short(1100), nullable=False),
+    Column("etag", _short(255)),
+    Column("span", _short(64), nullable=False),
+    Column("wanted_hash", _short(), nullable=False, default=""),
+    Column("remote_hash", _short(), nullable=False, default=""),
+    Column("source_hash", _short(), nullable=False, default=""),
+    Column("level", _short(8), nullable=False, default="busy"),
+    Column("restores", Integer, nullable=False, default=0),
+    Column("restored_at", UtcDateTime),
+    Column("mapping_revision", Integer, nullable=False, default=0),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint(
+        "kind", "user_id", "platform", "account", "calendar", "source_id", "original_start"
+    ),
+    Index(None, "user_id", "platform", "state"),
+    Index(None, "source_id"),
+    Index(None, "remote_id"),
+)
+
+operation = Table(
+    "operation",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("cycle_id", _short(40), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("run_id", _short(255), nullable=False),
+    Column("user_id", _short(), nullable=False),
+    Column("platform", _short(16), nullable=False),
+    Column("account", _short(320), nullable=False),
+    Column("calendar", _short(255), nullable=False),
+    Column("step", _short(16), nullable=False),
+    Column("reason", _short(), nullable=False),
+    Column("source_id", _short(1100), nullable=False),
+    Column("remote_id", _short(1100), nullable=False),
+    Column("level", _short(8), nullable=False),
+    Column("mapping_revision", Integer, nullable=False),
+    Column("outcome", _short(), nullable=False),
+    Column("milliseconds", Integer, nullable=False),
+    Column("hash", _short(), nullable=False),
+    UniqueConstraint("cycle_id", "seq"),
+    Index(None, "at"),
+    Index(None, "user_id", "platform", "at"),
+)
+
+audit_seal = Table(
+    "audit_seal",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("run_id", _short(255), nullable=False),
+    Column("heads", JSON, nullable=False),
+    Column("seal", _short(), nullable=False),
+)
+
+conflict = Table(
+    "conflict",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("user_id", _short(), nullable=False),
+    Column("platform", _short(16), nullable=False),
+    Column("kind", _short(32), nullable=False),
+    Column("source_id", _short(1100), nullable=False),
+    Column("original_start", _short(40), nullable=False, default=""),
+    Column("decision", _short(32), nullable=False),
+    Column("times", Integer, nullable=False, default=1),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    Column("dismissed_at", UtcDateTime),
+    UniqueConstraint("user_id", "platform", "kind", "source_id", "original_start"),
+    Index(None, "last_at"),
+)
+
+parked_item = Table(
+    "parked_item",
+    metadata,
+    Column("user_id", _short(), primary_key=True),
+    Column("platform", _short(16), primary_key=True),
+    Column("step", _short(16), primary_key=True),
+    Column("source_id", _short(1100), primary_key=True),
+    Column("original_start", _short(40), primary_key=True),
+    Column("content", _short(), nullable=False),
+    Column("code", _short(), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+)
+
+sync_run = Table(
+    "sync_run",
+    metadata,
+    Column("run_id", _short(255), primary_key=True),
+    Column("platform", _short(16), primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("users", Integer, nullable=False, default=0),
+    Column("failed", Integer, nullable=False, default=0),
+    Column("summary", JSON, nullable=False),
+    Index(None, "started_at"),
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("digest", _short(), primary_key=True),
+    Column("user_id", _short(), primary_key=True),
+    Column("platform", _short(16), primary_key=True),
+    Column("removals", Integer, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("granted_at", UtcDateTime),
+    Column("granted_by", _short(255)),
+    Column("expires_at", UtcDateTime),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("user_id", _short(), primary_key=True),
+    Column("owner", _short(255), nullable=False),
+    Column("fence", _Key, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+access_token = Table(
+    "access_token",
+    metadata,
+    Column("name", _short(400), primary_key=True),
+    Column("ciphertext", LargeBinary),
+    Column("expires_at", UtcDateTime),
+    Column("refresher", _short()),
+    Column("refreshing_until", UtcDateTime),
+)
+
+rate = Table(
+    "rate",
+    metadata,
+    Column("name", _short(), primary_key=True),
+    Column("free_at", Float, nullable=False),
+)
+
+platform_state = Table(
+    "platform_state",
+    metadata,
+    Column("platform", _short(16), primary_key=True),
+    Column("fault_code", _short()),
+    Column("fault_since", UtcDateTime),
+    Column("facts", JSON, nullable=False),
+)

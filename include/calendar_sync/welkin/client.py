@@ -1,0 +1,366 @@
+"""Calls of the Welkin API that the sync makes; shapes rest on recorded traffic of 2022 to 2026.
+
+The address of every call is `{base}/{tenant}/{instance}/…`, or `{base}/{tenant}/admin/…` for what
+belongs to the whole organisation.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from calendar_sync.concurrency import together
+from calendar_sync.connections import WelkinCredentials
+from calendar_sync.errors import (
+    BadItem,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    SyncError,
+    TenantMisconfigured,
+    TokenRejected,
+    TransientError,
+)
+from calendar_sync.http import Answer, Failure, HttpClient, TokenSource
+from calendar_sync.model import Encounter, Span, WelkinEvent, WelkinUser, Window
+from calendar_sync.welkin.feeds import (
+    EncounterRow,
+    EventRow,
+    FeedPage,
+    deleted_event_id,
+    encounter_row,
+    event_row,
+)
+from calendar_sync.welkin.parse import (
+    Unreadable,
+    parse_encounter,
+    parse_event,
+    parse_user,
+    welkin_time,
+)
+
+CHUNK = timedelta(days=90)
+MARGIN = timedelta(days=1)
+PAGE = 200
+EXPORT_PAGE = 500
+USERS_PAGE = 1000
+RESCANS = 2
+Row = TypeVar("Row")
+
+_CODE = re.compile(r"^[A-Z][A-Z0-9_]{2,60}$")
+
+
+class AuditUnavailable(TenantMisconfigured):
+    """The API client may not read the audit: deletions must be found by sweeping."""
+
+    code = "audit_unavailable"
+
+
+@dataclass(frozen=True)
+class BlockDraft:
+    """The content of a block: whose time, when, and a neutral title."""
+
+    user_id: str
+    span: Span
+    zone: ZoneInfo
+    title: str
+    all_day_flag: bool
+
+    def body(self) -> dict[str, object]:
+        """The keys that a PATCH sends too."""
+        start, end = self.span.instants(self.zone)
+        return {
+            "eventTitle": self.title,
+            "startDateTime": welkin_time(start),
+            "endDateTime": welkin_time(end),
+            "allDayEvent": self.span.all_day and self.all_day_flag,
+            "eventStatus": "SCHEDULED",
+        }
+
+
+def classify(failure: Failure) -> SyncError:
+    """Welkin's error answers: a JSON array of objects with `errorCode`, or anything at all."""
+    code = _error_code(failure.json)
+    status = failure.status
+    if status == 401:
+        if code in {"TOKEN_EXPIRED", "NOT_VALID_JSON_WEB_TOKEN"}:
+            return TokenRejected("welkin_token_rejected")
+        return TenantMisconfigured("welkin_unauthorized", detail=code)
+    if status == 403:
+        return TenantMisconfigured("welkin_access_restricted", detail=code)
+    if status == 404:
+        return NotFound("welkin_not_found", detail=code)
+    if status == 429:
+        return RateLimited("welkin_rate_limited", retry_after=failure.retry_after, tenant_wide=True)
+    if status >= 500 or status in {408, 425}:
+        return TransientError("welkin_unavailable", detail=str(status))
+    return BadItem("welkin_refused", detail=code or str(status))
+
+
+class Welkin:
+    """One organisation's Welkin. The HTTP client is closed by whoever made it."""
+
+    def __init__(
+        self, http: HttpClient, credentials: WelkinCredentials, token: TokenSource
+    ) -> None:
+        self._http = http
+        self._token = token
+        self._instance_name = credentials.instance
+        self._instance = f"/{credentials.tenant}/{credentials.instance}"
+        self._admin = f"/{credentials.tenant}/admin"
+
+    async def _call(
+        self,
+        kind: str,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: object | None = None,
+        repeatable: bool = True,
+    ) -> Answer:
+        return await self._http.request(
+            f"welkin.{kind}",
+            method,
+            path,
+            params=params,
+            json=json,
+            token=self._token,
+            repeatable=repeatable,
+        )
+
+    # --- calendar events ----------------------------------------------------------------------
+
+    async def events(
+        self, user_ids: Iterable[str], window: Window, zone: ZoneInfo
+    ) -> tuple[dict[str, WelkinEvent], int]:
+        """All events of these users in the window, cancelled ones too, by id.
+
+        Asked in chunks of at most 90 days, with a day's margin. Also returns how many objects
+        could not be read.
+        """
+        chunks = []
+        start, end = window.start - MARGIN, window.end + MARGIN
+        while start < end:
+            chunks.append((start, min(start + CHUNK, end)))
+            start += CHUNK
+        users = ",".join(user_ids)
+        found: dict[str, WelkinEvent] = {}
+        unreadable = 0
+        for rows in await together(self._events(users, *chunk) for chunk in chunks):
+            for row in rows:
+                try:
+                    event = parse_event(row, zone)
+                except Unreadable:
+                    unreadable += 1
+                else:
+                    found[event.id] = event
+        return found, unreadable
+
+    async def _events(self, users: str, start: datetime, end: datetime) -> list[Any]:
+        params = {
+            "from": welkin_time(start),
+            "to": welkin_time(end),
+            "participantIds": users,
+            "includeCancelled": "true",
+            "sort": "createdAt,asc",
+            "size": str(PAGE),
+        }
+        for _ in range(RESCANS):
+            rows: dict[str, Any] = {}
+            total, number = 0, 0
+            while True:
+                answer = await self._call(
+                    "events.list",
+                    "GET",
+                    f"{self._instance}/calendar/events",
+                    params={**params, "page": str(number)},
+                )
+                page = answer.json if isinstance(answer.json, Mapping) else {}
+                content = page.get("content")
+                if not isinstance(content, list):
+                    raise TransientError("welkin_unreadable_page")
+                for position, row in enumerate(content):
+                    key = row.get("id") if isinstance(row, Mapping) else None
+                    rows[str(key or f"{number}:{position}")] = row
+                total = page.get("totalElements") or 0
+                if page.get("last") is not False or not content:
+                    break
+                number += 1
+            # Offset pages over a changing set repeat and skip rows: count, and read again.
+            if len(rows) >= total:
+                return list(rows.values())
+        raise TransientError("welkin_unstable_pages")
+
+    async def event(self, event_id: str, zone: ZoneInfo) -> WelkinEvent | None:
+        """One event; None only where Welkin answers 404."""
+        return await self._event(event_id, {}, zone)
+
+    async def event_by_external_id(self, external_id: str, zone: ZoneInfo) -> WelkinEvent | None:
+        """The event with this `externalId`, None where there is none."""
+        return await self._event(external_id, {"type": "EXTERNAL_ID"}, zone)
+
+    async def _event(
+        self, key: str, params: Mapping[str, str], zone: ZoneInfo
+    ) -> WelkinEvent | None:
+        try:
+            answer = await self._call(
+                "events.get", "GET", f"{self._instance}/calendar/events/{key}", params=params
+            )
+        except NotFound:
+            return None
+        return _read(answer, zone)
+
+    async def create_block(self, draft: BlockDraft, external_id: str) -> WelkinEvent:
+        """Create the block, or find it: POST is not idempotent, so a lost answer is looked up."""
+        body = {
+            **draft.body(),
+            "eventType": "LEAVE",
+            "eventColor": "grey",
+            "timezone": draft.zone.key,
+            "externalId": external_id,
+            "hostId": draft.user_id,
+            "participants": [{"participantId": draft.user_id, "participantRole": "psm"}],
+        }
+        path = f"{self._instance}/calendar/events"
+        for attempt in range(2):
+            try:
+                answer = await self._call(
+                    "events.create", "POST", path, json=body, repeatable=False
+                )
+            except OutcomeUnknown:
+                found = await self.event_by_external_id(external_id, draft.zone)
+                if found is not None:
+                    return found
+                if attempt:
+                    raise
+            else:
+                return _read(answer, draft.zone)
+        raise OutcomeUnknown("welkin_create")  # pragma: no cover - the loop returns or raises
+
+    async def update_block(self, event_id: str, draft: BlockDraft) -> WelkinEvent:
+        """Move or restore a block; Welkin answers with the whole event."""
+        answer = await self._call(
+            "events.patch",
+            "PATCH",
+            f"{self._instance}/calendar/events/{event_id}",
+            json=draft.body(),
+        )
+        return _read(answer, draft.zone)
+
+    async def remove_block(self, event_id: str, *, future: bool) -> None:
+        """A future event is deleted, one that has begun is cancelled. Gone already is success.
+
+        Welkin deletes future events for good (404 afterwards) and keeps past ones as CANCELLED.
+        """
+        path = f"{self._instance}/calendar/events/{event_id}"
+        try:
+            if future:
+                await self._call("events.delete", "DELETE", path)
+            else:
+                await self._call("events.patch", "PATCH", path, json={"eventStatus": "CANCELLED"})
+        except NotFound:
+            return
+
+    # --- encounters ---------------------------------------------------------------------------
+
+    async def encounters_of(self, user_id: str) -> dict[str, Encounter]:
+        """A user's encounters that have an appointment, by calendar event id."""
+        found: dict[str, Encounter] = {}
+        for row in await self._rows(f"{self._instance}/users/{user_id}/encounters", "encounters"):
+            encounter = parse_encounter(row)
+            if encounter is not None:
+                found[encounter.event_id] = encounter
+        return found
+
+    # --- feeds --------------------------------------------------------------------------------
+
+    async def exported_events(self, start: str) -> FeedPage[EventRow]:
+        """Calendar events changed since `start` (ISO time or the `end` of the page before)."""
+        return await self._export("CALENDAR_EVENT", start, event_row)
+
+    async def exported_encounters(self, start: str) -> FeedPage[EncounterRow]:
+        """Encounters changed since `start`."""
+        return await self._export("ENCOUNTER", start, encounter_row)
+
+    async def _export(
+        self, resource: str, start: str, read: Callable[[Any], Row | None]
+    ) -> FeedPage[Row]:
+        answer = await self._call(
+            f"export.{resource.lower()}",
+            "GET",
+            f"{self._instance}/export/{resource}",
+            params={"start": start, "pageSize": str(EXPORT_PAGE)},
+        )
+        body = answer.json if isinstance(answer.json, Mapping) else {}
+        data, cursor = body.get("data"), body.get("cursor")
+        if not isinstance(data, list) or not isinstance(cursor, Mapping):
+            raise TransientError("welkin_unreadable_page")
+        rows = tuple(row for row in map(read, data) if row is not None)
+        # A past fault: hasNext was false although more followed. A full page means more.
+        more = cursor.get("hasNext") is True or len(data) >= EXPORT_PAGE
+        end = cursor.get("end")
+        return FeedPage(rows, end if isinstance(end, str) else start, more, len(data))
+
+    async def deleted_events(self, start: datetime, end: datetime) -> set[str]:
+        """Ids of calendar events deleted between two instants, from the audit.
+
+        Raises:
+            AuditUnavailable: the API client may not read it.
+        """
+        params = {
+            "dateStart": welkin_time(start),
+            "dateEnd": welkin_time(end),
+            "entity": "CALENDAR",
+            "instance": self._instance_name,
+            "sort": "createdAt,desc",
+        }
+        try:
+            rows = await self._rows(f"{self._admin}/audit-data", "audit", params)
+        except TenantMisconfigured as error:
+            raise AuditUnavailable(detail=error.detail) from None
+        except (NotFound, BadItem) as error:
+            raise AuditUnavailable(detail=error.code) from None
+        return {found for row in rows if (found := deleted_event_id(row))}
+
+    # --- users --------------------------------------------------------------------------------
+
+    async def users(self) -> list[WelkinUser]:
+        """All members of staff."""
+        rows = await self._rows(f"{self._admin}/users", "users", {"size": str(USERS_PAGE)})
+        found = (parse_user(row, self._instance_name) for row in rows)
+        return [user for user in found if user is not None]
+
+    async def _rows(
+        self, path: str, kind: str, params: Mapping[str, str] | None = None
+    ) -> list[Any]:
+        """All rows of a list with a `metaInfo` envelope."""
+        rows: list[Any] = []
+        number = 0
+        while True:
+            sent = {"size": str(PAGE), **(params or {}), "page": str(number)}
+            answer = await self._call(f"{kind}.list", "GET", path, params=sent)
+            body = answer.json if isinstance(answer.json, Mapping) else {}
+            data, meta = body.get("data"), body.get("metaInfo")
+            if not isinstance(data, list):
+                raise TransientError("welkin_unreadable_page")
+            rows.extend(data)
+            last = not isinstance(meta, Mapping) or meta.get("lastPage") is not False
+            if last or not data:
+                return rows
+            number += 1
+
+
+def _read(answer: Answer, zone: ZoneInfo) -> WelkinEvent:
+    try:
+        return parse_event(answer.json, zone)
+    except Unreadable as error:
+        raise BadItem("welkin_unreadable_event", detail=error.event_id) from None
+
+
+def _error_code(body: Any) -> str:
+    first = body[0] if isinstance(body, list) and body else body
+    code = first.get("errorCode") if isinstance(first, Mapping) else None
+    return code if isinstance(code, str) and _CODE.match(code) else ""

@@ -1,0 +1,186 @@
+"""The whole engine against the sandbox, in one process, under a virtual clock."""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from calendar_sync.connections import Fields, google_credentials, welkin_credentials
+from calendar_sync.model import MappedUser, Platform
+from calendar_sync.passes import PassResult, run_pass
+from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.sandbox import Sandbox
+from calendar_sync.sandbox.faults import ConnectionBroken
+from calendar_sync.services import Services
+from calendar_sync.settings import parse
+from calendar_sync.state import Database
+from calendar_sync.state.migrate import upgrade
+from calendar_sync.tokens import Fernet
+
+START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+FERNET_KEY = Fernet.generate_key().decode()
+HMAC_KEY = "made-up-key-of-the-tests"
+
+
+class VirtualClock:
+    """Time that passes only when somebody waits; the sandbox and the engine share it."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._now = start
+        self._elapsed = 0.0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+
+    def advance(self, seconds: float = 0.0, **parts: float) -> None:
+        step = timedelta(seconds=seconds) + timedelta(**parts)
+        self._now += step
+        self._elapsed += step.total_seconds()
+
+
+class Killed(BaseException):
+    """The process ends here: not an Exception, so that nothing can handle it."""
+
+
+class SandboxTransport(httpx.AsyncBaseTransport):
+    """Hands requests to the sandbox; `kill_at` ends the process at that request.
+
+    `kill_after` says whether the request was still carried out.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._inner = httpx.ASGITransport(app=sandbox.app, raise_app_exceptions=True)
+        self.count = 0
+        self.kill_at: int | None = None
+        self.kill_after = False
+        self.dead = False
+
+    def revive(self) -> None:
+        self.dead, self.kill_at = False, None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self.dead:
+            raise Killed
+        self.count += 1
+        dies = self.kill_at is not None and self.count >= self.kill_at
+        if dies and not self.kill_after:
+            self.dead = True
+            raise Killed
+        try:
+            response = await self._inner.handle_async_request(request)
+        except ConnectionBroken as broken:
+            if broken.kind == "timeout":
+                raise httpx.ReadTimeout("", request=request) from None
+            raise httpx.ReadError("", request=request) from None
+        if dies:
+            self.dead = True
+            raise Killed
+        return response
+
+
+class World:
+    """A sandbox, a state database and an engine between them."""
+
+    def __init__(
+        self,
+        *,
+        settings: dict[str, Any] | None = None,
+        database_url: str = "sqlite:///:memory:",
+        seed: int = 1,
+        clock: VirtualClock | None = None,
+    ) -> None:
+        self.clock = clock or VirtualClock()
+        self.sandbox = Sandbox(clock=self.clock, seed=seed)
+        self.sandbox.in_process = True
+        self.transport = SandboxTransport(self.sandbox)
+        self.database = Database(database_url)
+        upgrade(self.database)
+        self.chance = random.Random(seed)
+        self.document = settings or {}
+        self.runs = 0
+
+    @property
+    def welkin(self) -> Any:
+        return self.sandbox.welkin
+
+    @property
+    def google(self) -> Any:
+        return self.sandbox.google
+
+    def secrets(self) -> Secrets:
+        keyfile = self.google.keyfile()
+        welkin = Fields(
+            host=self.sandbox.root + "/welkin",
+            login=self.sandbox.client_name,
+            password=self.sandbox.client_secret,
+            extra={"tenant": self.sandbox.tenant, "instance": self.sandbox.instance},
+        )
+        google = Fields(
+            extra={"keyfile_dict": keyfile, "api_root": self.sandbox.root + "/google"}
+        )
+        return Secrets(
+            welkin=welkin_credentials(welkin),
+            hmac_key=HMAC_KEY,
+            fernet_keys=(FERNET_KEY,),
+            google=google_credentials(google),
+        )
+
+    @asynccontextmanager
+    async def services(self) -> AsyncIterator[Services]:
+        settings = parse(self.document)
+        async with open_services(
+            self.secrets(),
+            self.database,
+            settings.limits,
+            clock=self.clock,
+            transport=self.transport,
+            chance=self.chance,
+        ) as services:
+            services.store.config.save_settings(settings, "tests", self.clock.now())
+            yield services
+
+    async def with_services(self, work: Callable[[Services], Awaitable[Any]]) -> Any:
+        async with self.services() as services:
+            return await work(services)
+
+    async def map_everybody(self) -> None:
+        users = [
+            MappedUser(row["welkin_user_id"], Platform.GOOGLE, row["google_account"])
+            for row in self.sandbox.users()
+            if row["google_account"]
+        ]
+        await self.map(users)
+
+    async def map(self, users: list[MappedUser]) -> None:
+        async with self.services() as services:
+            services.store.config.replace_mapping(users, "tests", self.clock.now())
+
+    async def sync(self, **options: Any) -> PassResult:
+        """One pass as the CLI and the DAG run it."""
+        self.runs += 1
+        async with self.services() as services:
+            return await run_pass(
+                services,
+                services.store.config.revision(),
+                Platform.GOOGLE,
+                run_id=f"run-{self.runs}",
+                owner=f"owner-{self.runs}",
+                **options,
+            )
+
+    def writes(self, since: int = 0) -> list[Any]:
+        """Requests that changed something on either side, as the sandbox saw them."""
+        return [
+            entry
+            for entry in self.sandbox.requests.since(since)
+            if entry.method != "GET" and "token" not in entry.kind
+        ]

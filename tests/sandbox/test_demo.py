@@ -1,0 +1,92 @@
+"""The demo's own parts: the search for patient data, time slots, interrupts, the mapping."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from calendar_sync.sandbox.demo.checks import contents, leaks
+from calendar_sync.sandbox.demo.stage import Interrupts, write_mapping
+from calendar_sync.sandbox.demo.world import Slot, User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CANARIES = ["Zoë Quillfeather", "MRN-7731"]
+
+
+def test_a_canary_in_a_log_is_found_and_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "task.log").write_text("visit of Zoë Quillfeather")
+    assert leaks(contents(tmp_path), CANARIES) == ["task.log: canary 0"]
+
+
+def test_a_canary_that_json_has_escaped_is_found() -> None:
+    assert leaks([("XComs", b'{"x": "Zo\\u00eb Quillfeather"}')], CANARIES) == ["XComs: canary 0"]
+
+
+def test_a_canary_scattered_over_pages_of_a_database_is_found(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "state.db")) as database:
+        database.execute("create table t (v text)")
+        database.execute("insert into t values (?)", ("x" * 4070 + "MRN-7731" + "x" * 9000,))
+        database.commit()
+    assert "state.db (rows): canary 1" in leaks(contents(tmp_path), CANARIES)
+
+
+def test_what_is_to_be_skipped_is_not_searched(tmp_path: Path) -> None:
+    (tmp_path / "sandbox").mkdir()
+    (tmp_path / "sandbox" / "patients.json").write_text("MRN-7731")
+    assert leaks(contents(tmp_path, skip=frozenset({"sandbox"})), CANARIES) == []
+
+
+def test_a_slot_is_recognised_in_any_zone_and_precision() -> None:
+    start = datetime(2026, 3, 2, 15, 7, tzinfo=UTC)
+    slot = Slot(start, start + timedelta(minutes=34))
+    assert slot.covers("2026-03-02T15:07:00.000Z", "2026-03-02T10:41:00-05:00")
+    assert not (slot + timedelta(minutes=1)).covers("2026-03-02T15:07:00Z", "2026-03-02T15:41:00Z")
+    assert slot.body() == {"start": "2026-03-02T15:07:00Z", "end": "2026-03-02T15:41:00Z"}
+
+
+def test_the_mapping_names_each_user_and_mailbox(tmp_path: Path) -> None:
+    write_mapping(
+        tmp_path / "user_mapping.csv", [User("u-1", "dana@example.org", "UTC", "d@example.org")]
+    )
+    assert (tmp_path / "user_mapping.csv").read_text().splitlines() == [
+        "welkin_user_id,email,platform,account,enabled,direction",
+        "u-1,dana@example.org,google,d@example.org,true,bidirectional",
+    ]
+
+
+@pytest.fixture
+def interrupts() -> Iterator[Interrupts]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    installed = Interrupts()
+    installed.install()
+    yield installed
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_interrupts(interrupts: Interrupts, number: signal.Signals) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
+
+
+def test_a_signal_waits_until_a_held_block_has_ended(interrupts: Interrupts) -> None:
+    reached = []
+
+    def interrupted_while_held() -> None:
+        with interrupts.held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append("end of block")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_while_held()
+    assert reached == ["end of block"]

@@ -1,0 +1,85 @@
+"""A whole Airflow starts, runs a DAG, tells what happened and leaves no process behind."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+from calendar_sync.sandbox.standalone import StandaloneAirflow, TaskInstance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
+
+DAG = """
+from airflow.sdk import dag, get_current_context, task
+
+@dag(schedule=None)
+def toy():
+    @task
+    def find():
+        return ["one", "two"]
+
+    @task(map_index_template="{{ label }}")
+    def sync(name):
+        get_current_context()["label"] = f"{name}: done"
+        if name == "two":
+            raise RuntimeError("only two fails")
+
+    @task
+    def record():
+        return "recorded"
+
+    sync.expand(name=find()) >> record().as_teardown(on_failure_fail_dagrun=False)
+
+toy()
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneAirflow]:
+    folder = tmp_path_factory.mktemp("standalone")
+    dags: Path = folder / "dags"
+    dags.mkdir()
+    (dags / "toy.py").write_text(textwrap.dedent(DAG))
+    with StandaloneAirflow(folder / "home", dags) as running:
+        running.wait_dag("toy")
+        running.unpause("toy")
+        yield running
+    assert running.program is not None
+    assert running.program.members == []
+
+
+def test_a_run_tells_what_happened_to_each_task(airflow: StandaloneAirflow) -> None:
+    run = airflow.trigger("toy")
+    assert airflow.wait_run("toy", run) == "failed"
+    assert sorted(
+        airflow.task_instances("toy", run), key=lambda task: (task.task_id, task.map_index)
+    ) == [
+        TaskInstance("find", -1, "success", None, 1),
+        TaskInstance("record", -1, "success", None, 1),
+        TaskInstance("sync", 0, "success", "one: done", 1),
+        TaskInstance("sync", 1, "failed", "two: done", 1),
+    ]
+    assert {(xcom["task_id"], str(xcom["value"])) for xcom in airflow.xcoms("toy", run)} == {
+        ("find", "['one', 'two']"),
+        ("record", "recorded"),
+    }
+    assert "only two fails" in airflow.logs("toy", run, "sync", 1)
+    assert [entry["dag_run_id"] for entry in airflow.runs("toy", "failed")] == [run]
+    assert airflow.runs("toy", "queued", "running") == []
+
+
+def test_a_connection_is_stored_and_replaced(airflow: StandaloneAirflow) -> None:
+    airflow.add_connection("there", {"conn_type": "http", "host": "a", "extra": {"x": 1}})
+    airflow.add_connection("there", {"conn_type": "http", "host": "b", "extra": {"x": 1}})
+    assert airflow.call("GET", "/connections/there")["host"] == "b"
+
+
+def test_a_second_airflow_takes_another_port(airflow: StandaloneAirflow, tmp_path: Path) -> None:
+    other = StandaloneAirflow(tmp_path / "home", tmp_path, port=airflow.port)
+    assert other.port != airflow.port

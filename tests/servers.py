@@ -1,0 +1,187 @@
+"""Real servers that tests start for themselves: throw-away, on a free port, ended for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import psycopg
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+class ServerUnavailableError(RuntimeError):
+    """This machine has no such server and cannot be given one."""
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def find_postgres() -> Path:
+    """The folder of PostgreSQL's programs, installed first where that is possible.
+
+    Raises:
+        ServerUnavailableError: not there, and `.ci/install-servers` could not help.
+    """
+    found = _postgres_folder()
+    if found is None:
+        installer = subprocess.run(
+            [REPOSITORY / ".ci" / "install-servers"], capture_output=True, text=True, check=False
+        )
+        found = _postgres_folder()
+        if found is None:
+            raise ServerUnavailableError(installer.stderr.strip() or "initdb not found")
+    return found
+
+
+def _postgres_folder() -> Path | None:
+    # Debian keeps the server's programs off the PATH, one folder for each major version.
+    folders = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name)
+    )
+    on_path = shutil.which("initdb")
+    if on_path:
+        folders.insert(0, Path(on_path).resolve().parent)
+    usable = [
+        path for path in folders if (path / "initdb").exists() and (path / "postgres").exists()
+    ]
+    return usable[-1] if usable else None
+
+
+def _unprivileged() -> dict[str, object]:
+    """How to start a program that refuses to run as root; nothing to add for anyone else."""
+    if os.geteuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    raise ServerUnavailableError("PostgreSQL does not run as root, and there is no other user")
+
+
+@dataclass
+class PostgresServer:
+    """One PostgreSQL in a temporary folder; durable enough for tests, no more."""
+
+    programs: Path = field(default_factory=find_postgres)
+    port: int = field(default_factory=free_port)
+    _folder: Path | None = None
+    _process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def url(self, database: str = "postgres") -> str:
+        """The SQLAlchemy URL of one of this server's databases."""
+        return f"postgresql+psycopg://tests@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, prefix: str = "test") -> str:
+        """Make an empty database with a name of its own and return its SQLAlchemy URL."""
+        name = f"{prefix}_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(self._conninfo, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        return self.url(name)
+
+    @property
+    def _conninfo(self) -> str:
+        return f"host=127.0.0.1 port={self.port} user=tests dbname=postgres connect_timeout=2"
+
+    def start(self, patience: float = 60) -> None:
+        """Make the cluster, start the server and wait until it answers."""
+        self._folder = Path(tempfile.mkdtemp(prefix="calendar-sync-postgres-"))
+        as_user = _unprivileged()
+        if as_user:
+            os.chown(self._folder, as_user["user"], as_user["group"])  # type: ignore[arg-type]
+        data = self._folder / "data"
+        common: dict[str, object] = {"cwd": self._folder, "stdin": subprocess.DEVNULL, **as_user}
+        subprocess.run(  # type: ignore[call-overload]
+            [
+                self.programs / "initdb",
+                f"--pgdata={data}",
+                "--username=tests",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **common,
+        )
+        with (self._folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(  # type: ignore[call-overload]
+                [
+                    self.programs / "postgres",
+                    *("-D", data, "-p", str(self.port), "-k", self._folder),
+                    *("-c", "listen_addresses=127.0.0.1", "-c", "max_connections=100"),
+                    *("-c", "fsync=off", "-c", "synchronous_commit=off"),
+                    *("-c", "full_page_writes=off"),
+                ],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **common,
+            )
+        self._wait(patience)
+
+    def _wait(self, patience: float) -> None:
+        assert self._process is not None
+        assert self._folder is not None
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                psycopg.connect(self._conninfo).close()
+                return
+            except psycopg.OperationalError as error:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    log = (self._folder / "log").read_text(errors="replace")
+                    raise ServerUnavailableError(f"PostgreSQL did not start: {log}") from error
+                time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End the server, whatever its state, and remove its folder."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            # A fast shutdown. The server's children lead sessions of their own, so the group's
+            # signal alone would miss them; without their parent they end by themselves.
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)

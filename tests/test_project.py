@@ -1,0 +1,181 @@
+"""The project's files agree with each other: versions, requirements, containers, commands."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from tests.servers import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PYPROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())
+DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
+PACKAGE = REPOSITORY / "include" / "calendar_sync"
+
+
+def requirements(name: str) -> list[Requirement]:
+    lines = (REPOSITORY / name).read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+
+
+def pins(name: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for requirement in requirements(name):
+        [specifier] = requirement.specifier
+        assert specifier.operator == "==", requirement
+        found.setdefault(canonicalize_name(requirement.name), set()).add(specifier.version)
+    return found
+
+
+# --- Requirements ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_every_wish_is_pinned_to_a_version_that_it_allows(name: str) -> None:
+    pinned = pins(f"{name}.txt")
+    for wish in requirements(f"{name}.in"):
+        versions = pinned[canonicalize_name(wish.name)]
+        assert all(version in wish.specifier for version in versions), wish
+
+
+def test_test_tools_bring_no_other_version_of_what_the_product_uses() -> None:
+    product, tools = pins("requirements.txt"), pins("requirements-dev.txt")
+    assert {name for name in product.keys() & tools.keys() if not tools[name] <= product[name]} == (
+        set()
+    )
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_pins_name_no_index_and_no_machine(name: str) -> None:
+    text = (REPOSITORY / name).read_text()
+    assert not re.search(r"https?://|file:|--(extra-)?index|--find-links|(^|\s)/", text, re.M)
+
+
+def test_every_imported_package_is_asked_for_by_name() -> None:
+    named = {canonicalize_name(wish.name) for wish in requirements("requirements.in")}
+    providers = packages_distributions()
+    unnamed = set()
+    for path in [*PACKAGE.rglob("*.py"), *(REPOSITORY / "dags").glob("*.py")]:
+        for module in imported_modules(path) - sys.stdlib_module_names - {"calendar_sync"}:
+            distributions = {canonicalize_name(name) for name in providers.get(module, [])}
+            # `airflow` is a namespace that many distributions fill.
+            if not distributions & named:
+                unnamed.add((module, path.name))
+    assert unnamed == set()
+
+
+def imported_modules(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+# --- Containers -----------------------------------------------------------------
+
+
+def test_the_image_is_of_the_pinned_airflow_and_of_a_supported_python() -> None:
+    match = re.search(r"^FROM apache/airflow:([\d.]+)-python([\d.]+)$", DOCKERFILE, re.M)
+    assert match is not None
+    assert pins("requirements.txt")["apache-airflow"] == {match[1]}
+    assert f"{match[2]}.0" in SpecifierSet(PYPROJECT["project"]["requires-python"])
+
+
+def test_everything_that_the_image_copies_exists_and_reaches_the_build() -> None:
+    ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.M):
+        *sources, _ = [part for part in shlex.split(line) if not part.startswith("--")]
+        for source in sources:
+            name = source.removeprefix("./")
+            assert (REPOSITORY / name).exists(), name
+            assert f"!{name}" in ignored, name
+
+
+def test_the_image_is_named_after_the_version() -> None:
+    version = PYPROJECT["project"]["version"]
+    images = {service["image"] for service in COMPOSE["services"].values() if "build" in service}
+    assert images == {f"calendar-sync:{version}"}
+
+
+def test_every_part_of_airflow_runs_and_is_watched() -> None:
+    services = COMPOSE["services"]
+    parts = {"api-server", "scheduler", "dag-processor", "triggerer"}
+    assert parts | {"postgres", "init"} == services.keys()
+    for name in parts:
+        assert services[name]["command"] == name
+        assert services[name]["healthcheck"]["test"]
+        assert services[name]["depends_on"]["init"] == {
+            "condition": "service_completed_successfully"
+        }
+
+
+def test_state_and_metadata_are_two_databases_of_one_server() -> None:
+    environment = COMPOSE["services"]["scheduler"]["environment"]
+    metadata = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    state = environment["CALENDAR_SYNC_DATABASE_URL"]
+    server, _, created = metadata.rpartition("/")
+    assert created == COMPOSE["services"]["postgres"]["environment"]["POSTGRES_DB"]
+    assert state.startswith(f"{server}/")
+    second = state.rpartition("/")[2]
+    assert second != created
+    assert COMPOSE["configs"]["second-database"]["content"].strip() == f"CREATE DATABASE {second};"
+
+
+def test_no_secret_is_written_into_the_compose_file() -> None:
+    for service in COMPOSE["services"].values():
+        for name, value in service.get("environment", {}).items():
+            if re.search(r"KEY|SECRET|PASSWORD|SQL_ALCHEMY_CONN|DATABASE_URL", name):
+                assert re.search(r"\$\{[A-Z_]+:\?", str(value)), name
+
+
+# --- Commands and texts -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["help", "install", "test", "lint", "format", "types", "demo", "sandbox", "clean", "lock"],
+)
+def test_make_help_tells_every_target(target: str) -> None:
+    makefile = (REPOSITORY / "Makefile").read_text()
+    assert re.search(rf"^{target}:.*## \S", makefile, re.M)
+    assert re.search(rf"^\.PHONY: {target}$", makefile, re.M)
+
+
+def test_the_scripts_can_be_run() -> None:
+    for path in (REPOSITORY / ".ci").iterdir():
+        assert os.access(path, os.X_OK), path
+
+
+def test_the_changelog_knows_what_is_coming() -> None:
+    assert "## [Unreleased]" in (REPOSITORY / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("page", [*sorted(REPOSITORY.glob("docs/*.md")), REPOSITORY / "README.md"])
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readme_is_short_and_names_the_two_commands() -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    assert len(text.splitlines()) < 150
+    assert "make demo" in text
+    assert "make test" in text
