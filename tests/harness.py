@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from cryptography.fernet import Fernet
 
 from calendar_sync.connections import Fields, google_credentials, welkin_credentials
 from calendar_sync.model import MappedUser, Platform
@@ -18,7 +19,6 @@ from calendar_sync.services import Services
 from calendar_sync.settings import parse
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import upgrade
-from calendar_sync.tokens import Fernet
 
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 FERNET_KEY = Fernet.generate_key().decode()
@@ -104,7 +104,7 @@ class World:
         self.transport = SandboxTransport(self.sandbox)
         self.database = Database(database_url)
         upgrade(self.database)
-        self.chance = random.Random(seed)
+        self.chance = random.Random(seed)  # noqa: S311 - seeded on purpose
         self.document = settings or {}
         self.runs = 0
 
@@ -124,9 +124,7 @@ class World:
             password=self.sandbox.client_secret,
             extra={"tenant": self.sandbox.tenant, "instance": self.sandbox.instance},
         )
-        google = Fields(
-            extra={"keyfile_dict": keyfile, "api_root": self.sandbox.root + "/google"}
-        )
+        google = Fields(extra={"keyfile_dict": keyfile, "api_root": self.sandbox.root + "/google"})
         return Secrets(
             welkin=welkin_credentials(welkin),
             hmac_key=HMAC_KEY,
@@ -154,9 +152,9 @@ class World:
 
     async def map_everybody(self) -> None:
         users = [
-            MappedUser(row["welkin_user_id"], Platform.GOOGLE, row["google_account"])
+            MappedUser(row["welkin_user_id"] or "", Platform.GOOGLE, account.lower())
             for row in self.sandbox.users()
-            if row["google_account"]
+            if (account := row["google_account"])
         ]
         await self.map(users)
 

@@ -1,16 +1,18 @@
 """Cycles for a group of users, and whole passes without a scheduler (the CLI, the simulation)."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from calendar_sync.changes import Found, find_changed_users
+from calendar_sync.changes import find_changed_users
 from calendar_sync.concurrency import together
 from calendar_sync.cycle import Cycle, CycleResult
-from calendar_sync.errors import LeaseHeld, LeaseLost, RateLimited, SyncError
+from calendar_sync.errors import LeaseHeld, LeaseLost, RateLimited, SyncError, TenantMisconfigured
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.services import Services
+from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
 
 ROUNDS = 200
@@ -39,6 +41,17 @@ class UserOutcome:
     def label(self) -> str:
         """One line for the run history: `dana@example.org: 2 created, 1 updated`."""
         return f"{self.account or self.user_id}: {self._words()}"
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The outcome as XCom and JSON carry it."""
+        return {
+            "user_id": self.user_id,
+            "account": self.account,
+            "status": self.status,
+            "code": self.code,
+            "done": {str(step): count for step, count in self.result.done.items()},
+        }
 
     def _words(self) -> str:
         if self.status == "failed":
@@ -108,6 +121,8 @@ async def _sync_user(
     except LeaseLost:
         return UserOutcome(user_id, mapped.account, "busy")
     except SyncError as error:
+        if isinstance(error, TenantMisconfigured):
+            store.runs.set_fault(platform, error.code, services.clock.now())
         if dry_run:
             return UserOutcome(user_id, mapped.account, "failed", error.code)
         pause = error.retry_after if isinstance(error, RateLimited) else None
@@ -199,34 +214,30 @@ def _batches(users: list[str], size: int) -> list[list[str]]:
 
 
 def record_run(
-    services: Services,
+    store: Store,
     platform: Platform,
     run_id: str,
     started_at: datetime,
-    outcomes: Iterable[UserOutcome],
-    found: Found | None = None,
+    rows: Iterable[Mapping[str, Any]],
+    now: datetime,
 ) -> str:
-    """Write the run's row and seal its operations; returns the newest seal, for the log."""
-    outcomes = list(outcomes)
-    now = services.clock.now()
-    counts = Counter(outcome.status for outcome in outcomes)
+    """Write the run's row and seal its operations; returns the newest seal, for the log.
+
+    `rows` are outcomes as `UserOutcome.row` gives them.
+    """
+    rows = list(rows)
+    counts = Counter(row["status"] for row in rows)
     done: Counter[str] = Counter()
-    for outcome in outcomes:
-        done.update(outcome.result.done)
-    seal = services.store.audit.seal(run_id, now)
-    services.store.runs.record(
+    for row in rows:
+        done.update(row["done"])
+    seal = store.audit.seal(run_id, now)
+    store.runs.record(
         run_id,
         platform,
         started_at,
         now,
-        users=len(outcomes),
+        users=len(rows),
         failed=counts["failed"],
-        summary={
-            "statuses": dict(counts),
-            "done": dict(done),
-            "requests": dict(services.meter.requests),
-            "polled": found.polled if found is not None else 0,
-            "seal": seal,
-        },
+        summary={"statuses": dict(counts), "done": dict(done), "seal": seal},
     )
     return seal

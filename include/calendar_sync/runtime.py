@@ -4,8 +4,10 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from aiolimiter import AsyncLimiter
 
@@ -16,16 +18,18 @@ from calendar_sync.google import GoogleCalendar
 from calendar_sync.google import fetch_token as fetch_google_token
 from calendar_sync.google.errors import classify as classify_google
 from calendar_sync.google.errors import classify_token as classify_google_token
-from calendar_sync.http import HttpClient, Meter
+from calendar_sync.http import HttpClient, Meter, waiting_at_most
 from calendar_sync.identity import Identity
-from calendar_sync.model import Platform
-from calendar_sync.platforms import CalendarPlatform
+from calendar_sync.model import Platform, Window
 from calendar_sync.services import Services
 from calendar_sync.settings import Limits
 from calendar_sync.state import Database, Store
 from calendar_sync.tokens import CachedToken, TokenCache
 from calendar_sync.welkin.client import classify as classify_welkin
 from calendar_sync.welkin.tokens import fetch_token as fetch_welkin_token
+
+if TYPE_CHECKING:
+    from calendar_sync.platforms import CalendarPlatform
 
 # Requests that wait their turn are served a little slower than the limit: networks add jitter.
 RATE_MARGIN = 0.95
@@ -97,6 +101,35 @@ async def open_services(
     finally:
         for made in clients:
             await made.aclose()
+
+
+async def try_welkin(credentials: WelkinCredentials, clock: Clock) -> None:
+    """Authenticate and read an hour of the calendar for nobody: proves secret and rights.
+
+    Raises:
+        SyncError: the code says what is wrong.
+    """
+    http = HttpClient(
+        credentials.base_url,
+        clock=clock,
+        classify=classify_welkin,
+        verify=credentials.verify,
+    )
+
+    class Once:
+        async def get(self) -> str:
+            return (await fetch_welkin_token(http, credentials, clock.now()))[0]
+
+        async def reject(self, token: str) -> None:
+            return None
+
+    try:
+        now = clock.now()
+        welkin = welkin_adapter.Welkin(http, credentials, Once())
+        with waiting_at_most(5.0):
+            await welkin.events(["nobody"], Window(now, now + timedelta(hours=1)), ZoneInfo("UTC"))
+    finally:
+        await http.aclose()
 
 
 def _google(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -381,6 +382,24 @@ def test_a_revoked_account_gets_no_token_until_it_is_restored(
     assert caller(sandbox)("GET", EVENTS).status == 200
 
 
+def test_faults_of_the_whole_tenant(sandbox: Sandbox, google: Caller) -> None:
+    sandbox.google.api_enabled = False
+    assert google("GET", EVENTS).reason == "accessNotConfigured"
+    sandbox.google.api_enabled = True
+    sandbox.google.delegation.missing = True
+    assert ask_token(sandbox, assertion(sandbox)).status == 401
+    assert google("GET", EVENTS).status == 200
+
+
+def test_a_scope_for_reading_does_not_write(sandbox: Sandbox) -> None:
+    sandbox.google.add_account(DANA)
+    text = assertion(sandbox, scope=f"{SCOPE}.events.readonly")
+    google = Caller(sandbox, "/google/calendar/v3", ask_token(sandbox, text).body["access_token"])
+    assert google("GET", EVENTS).status == 200
+    answer = google("POST", EVENTS, event())
+    assert (answer.status, answer.reason) == (403, "insufficientPermissions")
+
+
 def test_a_user_without_licence_is_no_calendar_user(sandbox: Sandbox, google: Caller) -> None:
     sandbox.google.no_licence(DANA)
     answer = google("GET", EVENTS)
@@ -444,6 +463,7 @@ def test_an_etag_moves_with_the_content_only(google: Caller) -> None:
     [
         {"end": {"dateTime": START.isoformat()}},
         {"start": {"date": "2026-03-02"}},
+        {"start": {"dateTime": "0001-01-01T00:00:00Z"}},
         {"start": {"dateTime": "2026-03-02T09:00:00"}},
         {"start": {"dateTime": "2026-03-02T09:00:00", "timeZone": "Pacific Standard Time"}},
         {"start": {"date": "2026-03-02", "dateTime": "2026-03-02T09:00:00Z"}},
@@ -496,6 +516,9 @@ def test_writes_that_could_send_mail_are_noted(sandbox: Sandbox, google: Caller)
     google("POST", EVENTS, event(id="unsaid"))
     google("POST", EVENTS, event(id="guests", attendees=[{"email": "a@example.org"}]), **SILENT)
     assert len(sandbox.requests.mail_risk) == 2
+    sandbox.faults.add(Fault("google", "status", "DELETE", code=503))
+    google("DELETE", f"{EVENTS}/silent")
+    assert len(sandbox.requests.mail_risk) == 3
 
 
 # --- Lists and sync tokens -----------------------------------------------------
@@ -687,6 +710,174 @@ def test_a_shortened_series_drops_its_changed_instances(sandbox: Sandbox, google
     expanded = google("GET", EVENTS, **WINDOW).body["items"]
     assert len(expanded) == 2
     assert google("GET", f"{EVENTS}/{moved['id']}").body["status"] == "cancelled"
+
+
+def some_edit(sandbox: Sandbox, dice: random.Random, series: list[str]) -> None:
+    """Do one thing that a person does in a calendar, seeded."""
+    world = sandbox.google
+    begin = START + timedelta(hours=dice.randint(-20 * 24, 60 * 24))
+    singles = [e["id"] for e in world.events_of(DANA) if "recurrence" not in e]
+    act = dice.choice(("add", "add", "series", "move", "delete", "one", "one", "shift", "until"))
+    if act == "add" or (act in ("move", "delete") and not singles):
+        world.add_event(DANA, start=begin, end=begin + HOUR)
+    elif act == "series" or not series:
+        rule = dice.choice(("FREQ=WEEKLY", "FREQ=DAILY;COUNT=6", "FREQ=WEEKLY;INTERVAL=2"))
+        series.append(world.add_series(DANA, rule, begin, begin + HOUR)["id"])
+    elif act == "move":
+        world.move_event(DANA, dice.choice(singles), begin, begin + HOUR)
+    elif act == "delete":
+        victim = dice.choice([*singles, *series])
+        world.delete_event(DANA, victim)
+        if victim in series:
+            series.remove(victim)
+    elif act == "shift":
+        world.move_event(DANA, dice.choice(series), begin, begin + HOUR)
+    elif act == "until":
+        world.patch_event(DANA, dice.choice(series), recurrence=["RRULE:FREQ=WEEKLY;COUNT=3"])
+    else:
+        far = timedelta(days=400)
+        found = [
+            e["id"]
+            for e in world.expanded(DANA, START - far, START + far)
+            if "recurringEventId" in e
+        ]
+        if found and dice.random() < 0.5:
+            world.delete_event(DANA, dice.choice(found))
+        elif found:
+            world.move_event(DANA, dice.choice(found), begin, begin + HOUR)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_following_sync_tokens_leads_to_what_a_full_read_shows(seed: int) -> None:
+    sandbox = Sandbox(clock=ManualClock(), seed=seed)
+    sandbox.google.unfriendly = False
+    sandbox.google.add_account(DANA)
+    google = caller(sandbox)
+    dice = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    low, high = (datetime.fromisoformat(WINDOW[name]) for name in ("timeMin", "timeMax"))
+    series: list[str] = []
+    known: dict[str, Any] = {}
+    sync_token = token_of(google, **WINDOW)
+    told = 0
+    for _ in range(40):
+        for _ in range(dice.randint(1, 3)):
+            some_edit(sandbox, dice, series)
+        changed = google("GET", EVENTS, singleEvents="true", syncToken=sync_token).body
+        sync_token = changed["nextSyncToken"]
+        told += len(changed["items"])
+        for item in changed["items"]:
+            known.pop(item["id"], None)
+            if item["status"] != "cancelled":
+                start, end = (datetime.fromisoformat(item[w]["dateTime"]) for w in ("start", "end"))
+                if end > low and start < high:
+                    known[item["id"]] = item
+        full = google("GET", EVENTS, **WINDOW, maxResults=2500).body
+        assert {item["id"]: item for item in full["items"]} == known
+    assert told > 40
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_however_thin_tombstones_get_every_changed_series_is_named(seed: int) -> None:
+    sandbox = Sandbox(clock=ManualClock(), seed=seed)
+    sandbox.google.add_account(DANA)
+    google = caller(sandbox)
+    dice = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    series: list[str] = []
+    known: dict[str, Any] = {}
+    sync_token = token_of(google, **WINDOW)
+    for _ in range(40):
+        some_edit(sandbox, dice, series)
+        changed = google("GET", EVENTS, singleEvents="true", syncToken=sync_token).body
+        sync_token = changed["nextSyncToken"]
+        page = google("GET", EVENTS, **WINDOW, maxResults=2500).body
+        full = {item["id"]: item for item in page["items"]}
+        ids = full.keys() | known.keys()
+        touched = {i.split("_")[0] for i in ids if full.get(i) != known.get(i)}
+        assert touched <= {item["id"].split("_")[0] for item in changed["items"]}
+        known = full
+
+
+def test_tombstones_can_be_lost_altogether(sandbox: Sandbox, google: Caller) -> None:
+    series = weekly(sandbox)["id"]
+    token = token_of(google, **WINDOW)
+    sandbox.google.lose_tombstones = True
+    sandbox.google.delete_event(DANA, series)
+    assert google("GET", EVENTS, singleEvents="true", syncToken=token).body["items"] == []
+    assert google("GET", EVENTS, **WINDOW).body["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "days"),
+    [
+        (["RRULE:FREQ=DAILY;COUNT=3"], [3, 4, 5]),
+        (["RRULE:FREQ=DAILY;UNTIL=20260305T090000Z"], [3, 4, 5]),
+        (["RRULE:FREQ=DAILY;UNTIL=20260305T085959Z"], [3, 4]),
+        (["RRULE:FREQ=DAILY;UNTIL=20260305"], [3, 4, 5]),
+        (["RRULE:FREQ=DAILY;COUNT=3", "EXDATE:20260304T090000Z"], [3, 5]),
+        (["RRULE:FREQ=DAILY;COUNT=3", "EXDATE;TZID=Europe/Berlin:20260304T100000"], [3, 5]),
+        (["RRULE:FREQ=DAILY;COUNT=2", "RDATE:20260310T080000Z"], [3, 4, 10]),
+        (["RDATE;TZID=America/New_York:20260306T040000,20260307T040000"], [3, 6, 7]),
+        (["RRULE:FREQ=DAILY;COUNT=4", "EXRULE:FREQ=DAILY;INTERVAL=2;COUNT=2"], [4, 6]),
+    ],
+)
+def test_recurrence_lines(google: Caller, lines: list[str], days: list[int]) -> None:
+    fields = event(recurrence=lines)
+    for which in ("start", "end"):
+        fields[which]["timeZone"] = "America/New_York"
+    made = google("POST", EVENTS, fields).body
+    found = google("GET", f"{EVENTS}/{made['id']}/instances").body["items"]
+    assert [datetime.fromisoformat(item["start"]["dateTime"]).day for item in found] == days
+
+
+def test_one_instance_is_found_by_its_original_start(sandbox: Sandbox, google: Caller) -> None:
+    series = weekly(sandbox)["id"]
+    start = (START + 24 * HOUR).isoformat()
+    path = f"{EVENTS}/{series}/instances"
+    found = google("GET", path, originalStart=start, maxResults=10).body["items"]
+    assert [item["id"] for item in found] == [f"{series}_20260303T090000Z"]
+    again = google("GET", f"{EVENTS}/{found[0]['id']}/instances", maxResults=3).body
+    assert len(again["items"]) == 3
+    more = google("GET", path, maxResults=3, pageToken=again["nextPageToken"]).body
+    assert more["items"][0]["id"] not in [item["id"] for item in again["items"]]
+
+
+def test_a_further_calendar_is_a_calendar_of_its_own(sandbox: Sandbox, google: Caller) -> None:
+    other = sandbox.google.add_calendar(DANA, "Visits").id
+    made = google("POST", f"/calendars/{other}/events", event(id="abcde"))
+    assert made.status == 200
+    check(made.body, "Event")
+    assert made.body["organizer"]["email"] == other
+    assert google("GET", EVENTS).body["items"] == []
+    listed = google("GET", "/users/me/calendarList").body["items"]
+    assert [entry["id"] for entry in listed] == [DANA, other]
+    assert len(sandbox.google.events_of(DANA)) == 1
+    assert sandbox.google.events_of(DANA, "primary") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties", "more"),
+    [
+        (
+            "workingLocation",
+            {"workingLocationProperties": {"type": "homeOffice", "homeOffice": {}}},
+            {"transparency": "transparent", "visibility": "public"},
+        ),
+        ("outOfOffice", {"outOfOfficeProperties": {"autoDeclineMode": "declineNone"}}, {}),
+        ("focusTime", {"focusTimeProperties": {"autoDeclineMode": "declineNone"}}, {}),
+    ],
+)
+def test_status_events_have_rules(
+    sandbox: Sandbox, google: Caller, kind: str, properties: dict[str, Any], more: dict[str, Any]
+) -> None:
+    made = google("POST", EVENTS, event(eventType=kind, **properties, **more))
+    assert made.status == 200
+    check(made.body, "Event")
+    assert google("PUT", f"{EVENTS}/{made.body['id']}", event(eventType="default")).status == 400
+    wrong = {"transparency": "opaque" if more else "transparent"}
+    assert google("POST", EVENTS, event(eventType=kind, **properties, **wrong)).status == 400
+    other = sandbox.google.add_calendar(DANA, "Visits").id
+    path = f"/calendars/{other}/events"
+    assert google("POST", path, event(eventType=kind, **properties, **more)).status == 400
 
 
 # --- Limits and faults ---------------------------------------------------------

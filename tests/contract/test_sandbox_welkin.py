@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+SECRET = "sandbox-secret"
 TOKEN = "/demo-care/admin/api_clients/ABCDEFGHIJKL"
 HERE = "/demo-care/live"
 EVENTS = HERE + "/calendar/events"
@@ -29,96 +30,28 @@ WEEK: dict[str, Any] = {
     "to": "2026-03-09T00:00:00.000Z",
     "includeCancelled": "true",
 }
-EVENT_KEYS = set(
-    [
-        "id",
-        "createdBy",
-        "createdAt",
-        "updatedBy",
-        "updatedAt",
-        "externalId",
-        "externalIdUpdatedAt",
-        "eventTitle",
-        "eventDescription",
-        "startDateTime",
-        "localStartDateTime",
-        "endDateTime",
-        "localEndDateTime",
-        "allDayEvent",
-        "duration",
-        "eventType",
-        "eventStatus",
-        "eventMode",
-        "eventColor",
-        "hostId",
-        "timezone",
-        "additionalInfo",
-        "participants",
-    ]
-)
-PARTICIPANT_KEYS = set(
-    [
-        "id",
-        "participantId",
-        "participantRole",
-        "participationStatus",
-        "attended",
-        "timezone",
-        "firstName",
-        "lastName",
-        "deleted",
-        "hasAccess",
-        "email",
-        "phone",
-        "gender",
-        "birthDate",
-        "enabled",
-    ]
-)
-RECORD_KEYS = set(
-    [
-        "id",
-        "created_at",
-        "created_by",
-        "created_by_name",
-        "updated_at",
-        "updated_by",
-        "updated_by_name",
-        "external_id",
-        "external_guid",
-        "source_id",
-        "source_name",
-        "source_type",
-    ]
-)
-BODY_KEYS = RECORD_KEYS | set(
-    [
-        "type",
-        "templateName",
-        "templateTitle",
-        "title",
-        "description",
-        "notes",
-        "instruction",
-        "status",
-        "startDatetime",
-        "endDatetime",
-        "ownerUserId",
-        "ownerUserName",
-        "activeUserId",
-        "activeUserName",
-        "calendarEventId",
-        "calendarEventStartDatetime",
-        "localCalendarEventStartDatetime",
-        "localStartDatetime",
-        "localEndDatetime",
-        "calendarEvent",
-        "currentScheduledAppointment",
-        "dispositionId",
-        "local_created_at",
-        "local_updated_at",
-    ]
-)
+EVENT_KEYS = {
+    "id", "createdBy", "createdAt", "updatedBy", "updatedAt", "externalId", "externalIdUpdatedAt",
+    "eventTitle", "eventDescription", "startDateTime", "localStartDateTime", "endDateTime",
+    "localEndDateTime", "allDayEvent", "duration", "eventType", "eventStatus", "eventMode",
+    "eventColor", "hostId", "timezone", "additionalInfo", "participants",
+}  # fmt: skip
+PARTICIPANT_KEYS = {
+    "id", "participantId", "participantRole", "participationStatus", "attended", "timezone",
+    "firstName", "lastName", "deleted", "hasAccess", "email", "phone", "gender", "birthDate",
+    "enabled",
+}  # fmt: skip
+RECORD_KEYS = {
+    "id", "created_at", "created_by", "created_by_name", "updated_at", "updated_by",
+    "updated_by_name", "external_id", "external_guid", "source_id", "source_name", "source_type",
+}  # fmt: skip
+BODY_KEYS = RECORD_KEYS | {
+    "type", "templateName", "templateTitle", "title", "description", "notes", "instruction",
+    "status", "startDatetime", "endDatetime", "ownerUserId", "ownerUserName", "activeUserId",
+    "activeUserName", "calendarEventId", "calendarEventStartDatetime",
+    "localCalendarEventStartDatetime", "localStartDatetime", "localEndDatetime", "calendarEvent",
+    "currentScheduledAppointment", "dispositionId", "local_created_at", "local_updated_at",
+}  # fmt: skip
 PAGE_KEYS = {
     "content", "pageable", "last", "totalElements", "totalPages", "first", "sort", "number",
     "numberOfElements", "size", "empty",
@@ -140,7 +73,7 @@ def welkin(sandbox: Sandbox) -> Caller:
     return Caller(sandbox, "/welkin", token(sandbox).body["token"])
 
 
-def token(sandbox: Sandbox, secret: str = "sandbox-secret") -> Answer:
+def token(sandbox: Sandbox, secret: str = SECRET) -> Answer:
     return Caller(sandbox, "/welkin")("POST", TOKEN, {"secret": secret})
 
 
@@ -210,6 +143,19 @@ def test_lists_of_users_templates_and_schedules(
     (schedule,) = welkin("GET", f"{HERE}/calendar/psm-schedules", psmIds=user.id, **WEEK).body
     assert schedule["psmId"] == user.id
     assert [event["eventId"] for event in schedule["events"]] == list(sandbox.welkin.events)
+
+
+def test_work_hours_are_a_bare_array_without_users_who_have_no_rules(
+    sandbox: Sandbox, welkin: Caller
+) -> None:
+    ids = [f"d0c70000-0000-4000-8000-00000000000{number}" for number in (1, 2)]
+    for number, user_id in enumerate(ids):
+        sandbox.welkin.add_user(f"u{number}@example.org", id=user_id)
+    path = f"{HERE}/calendar/work-hours"
+    (row,) = welkin("GET", path, psmIds=",".join(ids), **WEEK).body
+    assert row["psmId"] == ids[1]
+    assert {day["day"] for day in row["details"][0]["daysInfo"]} == {1, 2, 3, 4, 5}
+    assert welkin("GET", path, **WEEK).status == 400
 
 
 def test_errors_are_arrays(welkin: Caller) -> None:
@@ -358,6 +304,7 @@ def test_an_external_id_is_unique_and_finds_its_event(
         {"eventType": "ENCOUNTER"},
         {"eventType": "VACATION"},
         {"hostId": "nobody"},
+        {"hostId": []},
         {"participants": []},
         {"participants": [{"participantId": "nobody", "participantRole": "psm"}]},
         {"eventTitle": 5},
@@ -489,6 +436,38 @@ def test_an_encounter_is_created_and_moved_with_its_event(
     answer = welkin("PATCH", f"{path}/{made.body['id']}", {"currentScheduledAppointment": moved})
     assert answer.body["jsonBody"]["calendarEventStartDatetime"] == moved["startDateTime"]
     assert answer.body["jsonBody"]["updated_by_name"] == "API_CLIENT:ABCDEFGHIJKL"
+
+
+def test_a_tenant_may_not_let_encounters_be_moved(
+    sandbox: Sandbox, welkin: Caller, user: User
+) -> None:
+    encounter = sandbox.welkin.book_encounter(user.id, START + DAY, START + DAY + HOUR)
+    sandbox.welkin.encounter_moves = False
+    path = f"{EVENTS}/{encounter.event_id}"
+    times = {name: block(user, START + 2 * DAY)[name] for name in ("startDateTime", "endDateTime")}
+    assert welkin("PATCH", path, times).status == 400
+    assert welkin("PATCH", path, {"eventColor": "grey"}).status == 200
+
+
+def test_people_come_and_go(sandbox: Sandbox, welkin: Caller, user: User) -> None:
+    milo = sandbox.welkin.add_user("milo@example.org")
+    event = sandbox.welkin.book_event(user.id, START + DAY, START + DAY + HOUR)
+
+    def seen_by(person: User) -> int:
+        query = {**WEEK, "participantIds": person.id}
+        return int(welkin("GET", EVENTS, **query).body["totalElements"])
+
+    sandbox.welkin.add_participant(event.id, milo.id)
+    assert (seen_by(user), seen_by(milo)) == (1, 1)
+    sandbox.welkin.remove_participant(event.id, milo.id)
+    assert (seen_by(user), seen_by(milo)) == (1, 0)
+    sandbox.welkin.set_host(event.id, milo.id)
+    assert (seen_by(user), seen_by(milo)) == (0, 1)
+    sandbox.welkin.deactivate_user(milo.id)
+    row = welkin("GET", f"{ADMIN}/users/{milo.id}", type="ID").body
+    assert (row["userState"], row["enabled"]) == ("INACTIVE", False)
+    (row,) = welkin("GET", f"{EVENTS}/{event.id}").body["participants"]
+    assert row["enabled"] is False
 
 
 def test_a_finalised_encounters_event_cannot_be_changed(

@@ -9,7 +9,12 @@ from datetime import datetime
 from calendar_sync.cycle.apply import Applier, Outcome
 from calendar_sync.cycle.read import Reader, Reading
 from calendar_sync.cycle.scope import Scope, next_full
-from calendar_sync.errors import NotFound, TenantMisconfigured, UserUnavailable
+from calendar_sync.errors import (
+    NotFound,
+    TenantMisconfigured,
+    TransientError,
+    UserUnavailable,
+)
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import (
     Action,
@@ -21,7 +26,7 @@ from calendar_sync.model import (
     Plan,
     Step,
 )
-from calendar_sync.planner import plan
+from calendar_sync.planner import View, plan
 from calendar_sync.services import Services
 from calendar_sync.state.audit import CycleLog
 from calendar_sync.state.config import Revision
@@ -108,7 +113,12 @@ class Cycle:
         return link.kind is LinkKind.BLOCK or link.calendar == self._scope.calendars.mirrors
 
     async def _apply(self, reading: Reading, actions: tuple[Action, ...]) -> Outcome:
-        scope = self._scope
+        fault = self._services.store.runs.fault(self._scope.platform)
+        if fault is not None and actions:
+            raise TransientError("platform_stopped", detail=fault.code)
+        return await self._applier(self._scope, reading.view).apply(actions)
+
+    def _applier(self, scope: Scope, view: View | None) -> Applier:
         log = CycleLog(
             cycle_id=uuid.uuid4().hex,
             run_id=self._run_id,
@@ -117,8 +127,7 @@ class Cycle:
             account=scope.account,
             mapping_revision=scope.mapped.revision,
         )
-        applier = Applier(self._services, scope, reading.view, self._lease, log)
-        return await applier.apply(actions)
+        return Applier(self._services, scope, view, self._lease, log)
 
     def _finish(
         self,
@@ -189,15 +198,7 @@ class Cycle:
     async def _remove(self, step: Step, link: Link) -> None:
         action = Action(step, "account_left", link.source, link.span, link)
         scope = replace(self._scope, mapped=replace(self._scope.mapped, account=link.account))
-        log = CycleLog(
-            cycle_id=uuid.uuid4().hex,
-            run_id=self._run_id,
-            user_id=scope.user_id,
-            platform=scope.platform.value,
-            account=link.account,
-            mapping_revision=scope.mapped.revision,
-        )
-        await Applier(self._services, scope, None, self._lease, log).apply([action])
+        await self._applier(scope, None).apply([action])
 
 
 def _result(

@@ -19,7 +19,6 @@ from calendar_sync.model import iso
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
-
 SEAL_OVERLAP = timedelta(hours=1)
 
 

@@ -122,6 +122,13 @@ class RunStore:
         with self._database.read() as connection:
             return frozenset(connection.scalars(query))
 
+    def concerned(self, digest: str) -> list[tuple[str, str]]:
+        """Users (with platform) whose removals this digest names."""
+        table = t.approval
+        query = select(table.c.user_id, table.c.platform).where(table.c.digest == digest)
+        with self._database.read() as connection:
+            return [(row.user_id, row.platform) for row in connection.execute(query)]
+
     def grant(self, digest: str, author: str, now: datetime) -> int:
         """Approve these removals for 24 hours; returns for how many users."""
         table = t.approval

@@ -33,8 +33,14 @@ class Demo:
 
     def __init__(self) -> None:
         # Recorded, since what was printed is searched for patient data too.
-        self.console = Console(record=True, highlight=False, emoji=False, soft_wrap=True)
-        self._ascii = not self.console.is_terminal
+        self._ascii = not sys.stdout.isatty()
+        self.console = Console(
+            record=True,
+            highlight=False,
+            emoji=False,
+            soft_wrap=True,
+            width=100 if self._ascii else None,
+        )
         self._started = time.monotonic()
 
     def say(self, text: str) -> None:

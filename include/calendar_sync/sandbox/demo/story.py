@@ -81,6 +81,8 @@ class Story:
     def play(self) -> None:
         """Play everything; a step that fails does not keep the later ones from being played."""
         self._step("first fill", "all mirrors and blocks are there", self._first_fill)
+        if self.steps[-1].error:
+            return
         booked = self.slot(1)
         self._step("encounter booked in Welkin", "mirror in Google", lambda: self._book(booked))
         self._step("personal block made in Google", "unavailable in Welkin", self._block)
@@ -128,7 +130,7 @@ class Story:
         return self._follow(lambda: not self.world.mirrors(self.dana, slot))
 
     def _move(self, slot: Slot) -> float:
-        [old] = self.world.mirrors(self.eli, self.visit_slot)
+        old = self._only_mirror(self.eli, self.visit_slot)
         self.world.reschedule(self.visit, slot)
         seconds = self._follow(lambda: len(self.world.mirrors(self.eli, slot)) == 1)
         if self.world.mirrors(self.eli, self.visit_slot):
@@ -154,7 +156,7 @@ class Story:
         return seconds
 
     def _drag(self, slot: Slot) -> float:
-        [mirror] = self.world.mirrors(self.fay, slot)
+        mirror = self._only_mirror(self.fay, slot)
         elsewhere = slot + timedelta(hours=5)
         self.world.drag(self.fay, mirror["id"], elsewhere)
         seconds = self._follow(
@@ -193,6 +195,12 @@ class Story:
             lambda: len(self.world.mirrors(self.gil, slot)) == 1,
             conf={"users": [self.gil.welkin_id]},
         )
+
+    def _only_mirror(self, user: User, slot: Slot) -> dict[str, Any]:
+        mirrors = self.world.mirrors(user, slot)
+        if len(mirrors) != 1:
+            raise StepError(f"{len(mirrors)} mirrors before the edit, instead of one")
+        return mirrors[0]
 
     # --- Following an edit ------------------------------------------------------
 

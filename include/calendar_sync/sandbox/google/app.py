@@ -16,10 +16,21 @@ from calendar_sync.sandbox.clock import stamp
 from calendar_sync.sandbox.google import listing
 from calendar_sync.sandbox.google.delegation import LIST_SCOPES, READ_SCOPES, WRITE_SCOPES, Grant
 from calendar_sync.sandbox.google.errors import GoogleError, bad_parameter, error_body
-from calendar_sync.sandbox.google.listing import FAR_FUTURE, Filter
+from calendar_sync.sandbox.google.listing import FAR_FUTURE
+from calendar_sync.sandbox.google.parameters import (
+    COMMON,
+    INSTANCES,
+    LISTS,
+    READS,
+    WRITES,
+    read_filter,
+    read_integer,
+    read_time,
+    shape_of,
+)
 from calendar_sync.sandbox.google.partial import select
 from calendar_sync.sandbox.google.store import FAR_PAST, Calendar, Json, Version
-from calendar_sync.sandbox.google.times import parse_rfc3339, write, zone
+from calendar_sync.sandbox.google.times import write, zone
 from calendar_sync.sandbox.google.writes import ID
 from calendar_sync.sandbox.service import Call, Handler, Reply, Route, Service
 
@@ -33,33 +44,9 @@ if TYPE_CHECKING:
 V3 = "/calendar/v3"
 EVENTS = V3 + "/calendars/{calendar}/events"
 EVENT = EVENTS + "/{event}"
-COMMON = frozenset({
-    "alt", "fields", "key", "oauth_token", "prettyPrint", "quotaUser", "userIp",
-})  # fmt: skip
-WRITES = frozenset({
-    "sendUpdates", "sendNotifications", "maxAttendees", "supportsAttachments",
-    "conferenceDataVersion", "eventLabelVersion",
-})  # fmt: skip
-LISTS = frozenset({
-    "alwaysIncludeEmail", "eventTypes", "iCalUID", "maxAttendees", "maxResults", "orderBy",
-    "pageToken", "privateExtendedProperty", "q", "sharedExtendedProperty", "showDeleted",
-    "showHiddenInvitations", "singleEvents", "syncToken", "timeMax", "timeMin", "timeZone",
-    "updatedMin",
-})  # fmt: skip
-INSTANCES = frozenset({
-    "alwaysIncludeEmail", "maxAttendees", "maxResults", "originalStart", "pageToken",
-    "showDeleted", "timeMax", "timeMin", "timeZone",
-})  # fmt: skip
-NOT_WITH_TOKEN = (
-    "iCalUID", "orderBy", "privateExtendedProperty", "q", "sharedExtendedProperty", "timeMin",
-    "timeMax", "updatedMin",
-)  # fmt: skip
 NO_TOKEN_AFTER = (
     "iCalUID", "orderBy", "privateExtendedProperty", "sharedExtendedProperty", "updatedMin",
 )  # fmt: skip
-EVENT_TYPES = frozenset(
-    ("birthday", "default", "focusTime", "fromGmail", "outOfOffice", "workingLocation")
-)
 MINUTE = timedelta(minutes=1)
 
 
@@ -77,7 +64,7 @@ class GoogleApp:
                 Route("POST", "/token", "google.token", self._token),
                 Route("GET", EVENTS, "google.events.list", answer(self._list, LISTS)),
                 Route("POST", EVENTS, "google.events.insert", answer(self._insert, WRITES)),
-                Route("GET", EVENT, "google.events.get", answer(self._get, LISTS)),
+                Route("GET", EVENT, "google.events.get", answer(self._get, READS)),
                 Route("PUT", EVENT, "google.events.update", answer(self._update, WRITES)),
                 Route("PATCH", EVENT, "google.events.patch", answer(self._update, WRITES)),
                 Route("DELETE", EVENT, "google.events.delete", answer(self._delete, WRITES)),
@@ -112,6 +99,10 @@ class GoogleApp:
     # Who asks, and may they
 
     def _identify(self, call: Call) -> str | None:
+        if call.method != "GET" and "/events" in call.path:
+            # Noted whether or not the request gets through.
+            silent = call.one("sendUpdates") == "none" and b'"attendees"' not in call.body
+            call.mail_risk = not silent
         grant = self.world.delegation.grants.get(call.bearer)
         return grant.subject if grant else None
 
@@ -129,8 +120,6 @@ class GoogleApp:
 
         def answer(call: Call) -> Reply:
             world = self.world
-            if call.method != "GET":
-                call.mail_risk = self._could_mail(call)
             grant = world.delegation.grants.get(call.bearer)
             if grant is None or grant.expires <= world.clock.now():
                 raise GoogleError(
@@ -155,9 +144,6 @@ class GoogleApp:
             return reply
 
         return answer
-
-    def _could_mail(self, call: Call) -> bool:
-        return call.one("sendUpdates") != "none" or b'"attendees"' in call.body
 
     def _check_scope(self, call: Call, grant: Grant) -> None:
         needed = READ_SCOPES if call.method == "GET" else WRITE_SCOPES
@@ -216,9 +202,9 @@ class GoogleApp:
 
     def _list(self, call: Call, account: Account) -> Reply:
         calendar = self._calendar(call, account)
-        wanted = _filter(call)
-        size = _integer(call, "maxResults", 250, 1, 2500)
-        shape = _shape(call, wanted)
+        wanted = read_filter(call)
+        size = read_integer(call, "maxResults", 250, 1, 2500)
+        shape = shape_of(call, wanted)
         since = -1
         horizon = self._horizon(calendar)
         offset, emptied = 0, False
@@ -323,11 +309,11 @@ class GoogleApp:
         master = calendar.latest(series)
         if master is None or not master.is_series or not master.live:
             raise GoogleError(404)
-        wanted = _filter(call)
+        wanted = read_filter(call)
         low, high = wanted.window()
         original = call.one("originalStart")
-        moment = None if original is None else _time(call, "originalStart")
-        size = _integer(call, "maxResults", 250, 1, 2500)
+        moment = None if original is None else read_time(call, "originalStart")
+        size = read_integer(call, "maxResults", 250, 1, 2500)
         rows = []
         for each in calendar.instances(series, low, high, self._horizon(calendar)):
             if moment is not None and _original(each.body, calendar) != moment:
@@ -419,88 +405,6 @@ class GoogleApp:
         _check_match(call, version)
         self.world.remove(calendar, version)
         return Reply(204)
-
-
-def _filter(call: Call) -> Filter:
-    if call.one("syncToken") is not None:
-        for name in NOT_WITH_TOKEN:
-            if name in call.query:
-                raise bad_parameter(name, "Not allowed together with a sync token.")
-        if call.one("showDeleted") == "false":
-            raise bad_parameter("showDeleted", "Not allowed together with a sync token.")
-    single = _boolean(call, "singleEvents")
-    order = call.one("orderBy")
-    if order not in (None, "startTime", "updated"):
-        raise bad_parameter("orderBy")
-    if order == "startTime" and not single:
-        raise bad_parameter("orderBy", "Only possible when single events are requested.")
-    types = frozenset(call.query.get("eventTypes", ()))
-    if not types <= EVENT_TYPES:
-        raise bad_parameter("eventTypes")
-    for name in ("alwaysIncludeEmail", "showHiddenInvitations"):
-        _boolean(call, name)
-    if call.one("maxAttendees") is not None:
-        _integer(call, "maxAttendees", 1, 1, 10_000)
-    low, high = _time(call, "timeMin"), _time(call, "timeMax")
-    if low is not None and high is not None and high <= low:
-        raise bad_parameter("timeMax", "The specified time range is empty.", "timeRangeEmpty")
-    return Filter(
-        low=low,
-        high=high,
-        single=single,
-        show_deleted=_boolean(call, "showDeleted"),
-        event_types=types,
-        private=_pairs(call, "privateExtendedProperty"),
-        shared=_pairs(call, "sharedExtendedProperty"),
-        uid=call.one("iCalUID"),
-        text=call.one("q"),
-        updated_min=_time(call, "updatedMin"),
-    )
-
-
-def _shape(call: Call, wanted: Filter) -> str:
-    """Return what must stay the same between a first read and the reads by its token."""
-    types = ",".join(sorted(wanted.event_types))
-    return f"{wanted.single}|{types}|{call.one('timeZone')}|{call.one('maxResults')}"
-
-
-def _time(call: Call, name: str) -> datetime | None:
-    text = call.one(name)
-    if text is None:
-        return None
-    # A plus sign that was not escaped arrives as a space.
-    moment = parse_rfc3339(text)
-    if moment is None or moment.tzinfo is None:
-        if name == "originalStart" and len(text) == 10:
-            return datetime.fromisoformat(text).replace(tzinfo=UTC)
-        raise bad_parameter(name, "Bad Request", "badRequest")
-    return moment.astimezone(UTC)
-
-
-def _boolean(call: Call, name: str) -> bool:
-    text = call.one(name, "false")
-    if text not in ("true", "false"):
-        raise bad_parameter(name, f"Invalid boolean value: {str(text)[:20]}", "invalidParameter")
-    return text == "true"
-
-
-def _integer(call: Call, name: str, default: int, low: int, high: int) -> int:
-    text = call.one(name)
-    if text is None:
-        return default
-    if not text.isdigit() or int(text) < low:
-        raise bad_parameter(name, f"Invalid integer value: {text[:20]}", "invalidParameter")
-    return min(int(text), high)
-
-
-def _pairs(call: Call, name: str) -> tuple[tuple[str, str], ...]:
-    pairs = []
-    for text in call.query.get(name, ()):
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise bad_parameter(name)
-        pairs.append((key, value))
-    return tuple(pairs)
 
 
 def _body(call: Call) -> Json:

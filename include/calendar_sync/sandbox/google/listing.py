@@ -188,10 +188,10 @@ def _changed_series(
         gone = [v.body for v in earlier if v.live and v.body["id"] not in there]
     gone.extend(v.body for v in there.values() if not v.live)
     found = [v.body for v in there.values() if v.live]
-    return found + _thinned(gone, now, thin, whole=not now.live)
+    return found + _thinned(gone, now, thin, alone=not found)
 
 
-def _thinned(gone: list[Json], now: Version, thin: str, *, whole: bool) -> list[Json]:
+def _thinned(gone: list[Json], now: Version, thin: str, *, alone: bool) -> list[Json]:
     tombstones = [tombstone(body) for body in gone]
     if not thin or not tombstones:
         return tombstones
@@ -201,7 +201,10 @@ def _thinned(gone: list[Json], now: Version, thin: str, *, whole: bool) -> list[
     if choice % 4 == 0:
         return tombstones
     if choice % 4 == 1:
-        return [{"id": now.body["id"], "status": "cancelled"}] if whole else []
+        if not now.live:
+            return [{"id": now.body["id"], "status": "cancelled"}]
+        # Something of a series that changed is always told, if only one instance.
+        return tombstones[:1] if alone else []
     if choice % 4 == 2:
         kept = [t for n, t in enumerate(tombstones) if (choice >> (n % 24)) & 1]
         return kept or tombstones[:1]

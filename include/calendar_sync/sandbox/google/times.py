@@ -93,7 +93,10 @@ def normalise(value: Any, which: str, zone_name: str) -> dict[str, Any]:
         if not named:
             raise GoogleError(400, "required", f"Missing time zone definition for {which} time.")
         parsed = parsed.replace(tzinfo=zone(named))
-    return {"dateTime": write(parsed, zone_name), "timeZone": named or zone_name}
+    try:
+        return {"dateTime": write(parsed, zone_name), "timeZone": named or zone_name}
+    except OverflowError:
+        raise GoogleError(400, "invalid", f"Invalid {which} time.") from None
 
 
 def from_python(value: datetime | date | dict[str, Any], zone_name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 from collections import deque
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ class Access:
         self.secret = secret
         self.tokens: dict[str, datetime] = {}
         self.blocked_until: datetime | None = None
+        # Of its own, so that the ids in the world do not depend on how often somebody asks.
+        self._dice = random.Random(f"access-{world.client_id}")  # noqa: S311 - not secret
         self._asked: deque[datetime] = deque()
         self._calls: deque[datetime] = deque()
 
@@ -80,7 +83,7 @@ class Access:
         if expires is not None and expires > self.world.clock.now():
             return
         # An old token is called either expired or no JWT; both were seen.
-        if expires is not None and self.world.random.random() < 0.5:
+        if expires is not None and self._dice.random() < 0.5:
             raise WelkinError(401, "TOKEN_EXPIRED", "Jwt token has expired", "AUTH")
         raise WelkinError(401)
 
@@ -120,14 +123,14 @@ class Access:
             "custom:type": "API_CLIENT",
             "custom:id": self.world.client_id,
             "token_use": "id",
-            "jti": self.world.new_id(),
+            "jti": f"{self._dice.getrandbits(128):032x}",
             "auth_time": issued,
             "iat": issued,
             "exp": issued + int(LIFETIME.total_seconds()),
         }
         head = {"kid": "sandbox", "alg": "RS256"}
         # Nobody can verify the seal without Cognito's key, so random bytes do.
-        seal = self.world.random.randbytes(256)
+        seal = self._dice.randbytes(256)
         return ".".join(
             base64.urlsafe_b64encode(part).decode().rstrip("=")
             for part in (json.dumps(head).encode(), json.dumps(claims).encode(), seal)

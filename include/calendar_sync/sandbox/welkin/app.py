@@ -153,7 +153,7 @@ class WelkinApp:
         sent = json_body(call)
         if patient not in self.world.patients:
             raise WelkinError(404, "PATIENT_NOT_FOUND", "Patient not found", "PATIENT")
-        template = sent.get("templateName")
+        template = str(sent.get("templateName"))
         if template not in self.world.templates:
             raise bad_request("templateName")
         event = None

@@ -275,7 +275,7 @@ class Events:
         self, sent: Json, event: Event | None, fields: Json, *, required: bool
     ) -> None:
         if "hostId" in sent:
-            if sent["hostId"] not in self.world.users:
+            if not isinstance(sent["hostId"], str) or sent["hostId"] not in self.world.users:
                 raise bad_request("hostId")
             fields["host_id"] = sent["hostId"]
         elif required:
@@ -298,12 +298,12 @@ class Events:
         for each in sent:
             role = str(each.get("participantRole")) if isinstance(each, dict) else ""
             people: Any = {"psm": self.world.users, "patient": self.world.patients}.get(role)
-            if people is None or each.get("participantId") not in people:
+            if people is None or str(each.get("participantId")) not in people:
                 raise bad_request("participants")
             row_id = each.get("id")
             own = row_id if row_id in kept else self.world.new_id()
             status = str(each.get("participationStatus") or "")
-            rows.append(Participant(own, each["participantId"], role, status))
+            rows.append(Participant(own, str(each["participantId"]), role, status))
         return rows
 
 

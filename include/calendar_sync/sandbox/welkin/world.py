@@ -326,9 +326,15 @@ class WelkinWorld:
 
     # What a test looks at
 
-    def blocks_of(self, user_id: str) -> list[Event]:
-        """Return the leave of a user that is not cancelled."""
-        return [e for e in self.events_of(user_id) if e.type == "LEAVE" and not e.cancelled]
+    def blocks_of(self, user_id: str, prefix: str = "") -> list[Event]:
+        """Return the leave of a user that is not cancelled, by the start of its external id."""
+        return [
+            event
+            for event in self.events_of(user_id)
+            if event.type == "LEAVE"
+            and not event.cancelled
+            and (event.external_id or "").startswith(prefix)
+        ]
 
     def events_of(self, user_id: str) -> list[Event]:
         """Return every event in which somebody takes part, cancelled ones too."""

@@ -1,0 +1,145 @@
+"""`calendar-sync config …` and `calendar-sync mapping …`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from calendar_sync.cli.environment import author, open_store
+from calendar_sync.cli.output import as_json, console, reported
+from calendar_sync.clock import SystemClock
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.mapping import read_csv, write_csv
+from calendar_sync.model import MappedUser
+from calendar_sync.settings import Settings, parse
+from calendar_sync.state import Store
+
+SETTINGS = "settings.yaml"
+MAPPING = "user_mapping.csv"
+
+config = typer.Typer(help="Settings of the organisation.", no_args_is_help=True)
+mapping = typer.Typer(help="Which Welkin user belongs to which account.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(help=f"Folder with {SETTINGS} and {MAPPING}.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@config.command("apply")
+def apply(folder: Folder, json: Json = False) -> None:
+    """Store the settings and the user mapping of a folder, each as a new revision."""
+    with reported(), open_store() as store:
+        settings, users = _read(folder, store)
+        now = SystemClock().now()
+        revision, new = store.config.save_settings(settings, author(), now)
+        result = {"settings_revision": revision, "settings_changed": new}
+        if users is not None:
+            result |= _replace(store, users)
+        if json:
+            as_json(result)
+        else:
+            console.print(f"settings: revision {revision}{'' if new else ' (unchanged)'}")
+            if users is not None:
+                _print_difference(result)
+
+
+@config.command("show")
+def show(json: Json = False) -> None:
+    """Print the settings in force, defaults included."""
+    with reported(), open_store() as store:
+        revision = store.config.revision()
+        document = revision.settings.model_dump(mode="json")
+        if json:
+            as_json({"revision": revision.id, "author": revision.author, "settings": document})
+        else:
+            console.print(f"# revision {revision.id} {revision.author}", markup=False)
+            console.print(yaml.safe_dump(document, sort_keys=False), markup=False, end="")
+
+
+@config.command("validate")
+def validate(folder: Folder) -> None:
+    """Check a folder without storing anything."""
+    with reported():
+        parse(_load_yaml(folder / SETTINGS))
+        users = folder / MAPPING
+        if users.exists():
+            read_csv(users.read_text(encoding="utf-8"), _AnyStaff())
+        console.print("valid")
+
+
+@mapping.command("import")
+def import_mapping(
+    file: Annotated[Path, typer.Argument(help="CSV file.", exists=True, dir_okay=False)],
+    json: Json = False,
+) -> None:
+    """Make the mapping exactly what the file says; a file with a mistake changes nothing."""
+    with reported(), open_store() as store:
+        result = _replace(store, read_csv(file.read_text(encoding="utf-8"), _staff(store)))
+        if json:
+            as_json(result)
+        else:
+            _print_difference(result)
+
+
+@mapping.command("export")
+def export_mapping(
+    file: Annotated[Path | None, typer.Argument(help="CSV file; standard output without.")] = None,
+) -> None:
+    """Write the mapping as CSV."""
+    with reported(), open_store() as store:
+        emails = {user.id: user.email for user in store.config.welkin_users()}
+        text = write_csv(store.config.mapping(), emails)
+        if file is None:
+            print(text, end="")
+        else:
+            file.write_text(text, encoding="utf-8")
+
+
+class _AnyStaff(dict[str, str]):
+    """For a check without the state database: every address might be one of Welkin's."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def get(self, key: str, default: object = None) -> str:
+        return key
+
+
+def _staff(store: Store) -> dict[str, str]:
+    return {user.email: user.id for user in store.config.welkin_users()}
+
+
+def _read(folder: Path, store: Store) -> tuple[Settings, list[MappedUser] | None]:
+    """Both files are read before anything is stored."""
+    settings = parse(_load_yaml(folder / SETTINGS))
+    file = folder / MAPPING
+    if not file.exists():
+        return settings, None
+    return settings, read_csv(file.read_text(encoding="utf-8"), _staff(store))
+
+
+def _load_yaml(file: Path) -> object:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(detail=f"{file.name} is missing") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigurationError(detail=f"{file.name}: {where}{error.problem}") from None
+
+
+def _replace(store: Store, users: list[MappedUser]) -> dict[str, int]:
+    difference = store.config.replace_mapping(users, author(), SystemClock().now())
+    return {
+        "users_added": len(difference.added),
+        "users_changed": len(difference.changed),
+        "users_removed": len(difference.removed),
+    }
+
+
+def _print_difference(result: dict[str, int]) -> None:
+    console.print(
+        f"mapping: {result['users_added']} added, {result['users_changed']} changed, "
+        f"{result['users_removed']} removed"
+    )

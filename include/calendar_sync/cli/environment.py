@@ -1,0 +1,39 @@
+"""What commands open: the state database, and the connections through Airflow."""
+
+import contextlib
+import getpass
+from collections.abc import Iterator
+
+from calendar_sync.runtime import Secrets
+from calendar_sync.state import Database, Store
+from calendar_sync.state.migrate import require_current
+
+NO_KEY = ""
+
+
+@contextlib.contextmanager
+def open_store(key: str = NO_KEY) -> Iterator[Store]:
+    """The state database at the current schema. `key` is needed for the audit only."""
+    database = Database()
+    try:
+        require_current(database)
+        yield Store(database, key)
+    finally:
+        database.close()
+
+
+def load_secrets() -> Secrets:
+    """The credentials of the Airflow Connections, as a task would see them."""
+    from calendar_sync.orchestration.connections import load_secrets as load
+    from calendar_sync.orchestration.connections import server_context
+
+    with server_context():
+        return load()
+
+
+def author() -> str:
+    """Who runs the command, for the history of settings and mapping."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "cli"

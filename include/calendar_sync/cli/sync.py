@@ -1,0 +1,149 @@
+"""`calendar-sync sync`: one whole pass without a scheduler."""
+
+import asyncio
+import os
+import sys
+import uuid
+from typing import Annotated
+
+import typer
+
+from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.output import USERS_FAILED, as_json, console, progress_bar, reported, table
+from calendar_sync.clock import SystemClock
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.model import Action, Platform
+from calendar_sync.passes import PassResult, record_run, run_pass
+from calendar_sync.redaction import install
+from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.state import Store
+
+
+def sync(
+    platform: Annotated[Platform, typer.Option(help="Which calendars.")] = Platform.GOOGLE,
+    user: Annotated[list[str] | None, typer.Option(help="Welkin user id; repeatable.")] = None,
+    full: Annotated[bool, typer.Option(help="Read both sides completely.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Plan and count, but write nothing.")] = False,
+    show_text: Annotated[
+        bool, typer.Option(help="With --dry-run, on a terminal: the text that would leave Welkin.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Feeds, polls, then cycles until all is done (exit 0) or users failed (exit 3)."""
+    install()
+    with reported():
+        if show_text and (json or not dry_run or not sys.stdout.isatty()):
+            raise ConfigurationError(
+                detail="--show-text needs --dry-run and a terminal, not --json"
+            )
+        secrets = load_secrets()
+        with open_store(secrets.hmac_key) as store:
+            result = _run(store, secrets, platform, user or [], full, dry_run, quiet=json)
+        if json:
+            as_json(_document(result, dry_run=dry_run))
+        else:
+            _print(result, dry_run=dry_run, show_text=show_text)
+    if result.failed:
+        raise typer.Exit(USERS_FAILED)
+    if result.fault:
+        raise typer.Exit(1)
+
+
+def _run(
+    store: Store,
+    secrets: Secrets,
+    platform: Platform,
+    users: list[str],
+    full: bool,
+    dry_run: bool,
+    *,
+    quiet: bool,
+) -> PassResult:
+    clock = SystemClock()
+    run_id = f"cli-{clock.now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    started_at = clock.now()
+
+    async def work() -> PassResult:
+        revision = store.config.revision()
+        with progress_bar("users", quiet=quiet) as bar:
+            async with open_services(secrets, store.database, revision.settings.limits) as services:
+                return await run_pass(
+                    services,
+                    revision,
+                    platform,
+                    run_id=run_id,
+                    owner=f"{run_id}/{os.getpid()}",
+                    users=users,
+                    full=full,
+                    dry_run=dry_run,
+                    progress=lambda done, total: bar.update(
+                        bar.task_ids[0], completed=done, total=total
+                    ),
+                )
+
+    result = asyncio.run(work())
+    if not dry_run:
+        rows = [outcome.row for outcome in result.outcomes.values()]
+        record_run(store, platform, run_id, started_at, rows, clock.now())
+    return result
+
+
+def _document(result: PassResult, *, dry_run: bool) -> dict[str, object]:
+    return {
+        "dry_run": dry_run,
+        "users": [
+            outcome.row
+            | {
+                "planned": _planned(outcome.result.plan.actions) if outcome.result.plan else {},
+                "skipped": dict(outcome.result.skipped),
+                "conflicts": dict(outcome.result.conflicts),
+                "held": outcome.result.held,
+            }
+            for outcome in result.outcomes.values()
+        ],
+        "done": {str(step): count for step, count in result.done.items()},
+        "failed": [outcome.user_id for outcome in result.failed],
+        "fault": result.fault,
+    }
+
+
+def _planned(actions: tuple[Action, ...]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for action in actions:
+        key = f"{action.step.value}: {action.reason}"
+        counts[key] = counts.get(key, 0) + 1
+    return counts
+
+
+def _print(result: PassResult, *, dry_run: bool, show_text: bool) -> None:
+    if dry_run:
+        _print_plan(result, show_text=show_text)
+    else:
+        rows = [(o.account, o.status, o.label.partition(": ")[2]) for o in result.outcomes.values()]
+        if rows:
+            table("Users", ("account", "status", "what was done"), rows)
+    failed, users = len(result.failed), len(result.outcomes)
+    if result.fault:
+        console.print(f"platform stopped: {result.fault}", markup=False)
+    elif dry_run:
+        console.print(f"dry run: {users} users, nothing was written")
+    else:
+        console.print(f"{users} users had work, {failed} failed")
+
+
+def _print_plan(result: PassResult, *, show_text: bool) -> None:
+    rows: list[tuple[object, ...]] = []
+    for outcome in result.outcomes.values():
+        made = outcome.result.plan
+        for what, count in sorted(_planned(made.actions).items()) if made else ():
+            rows.append((outcome.account, what, count))
+        for reason, count in sorted(outcome.result.skipped.items()):
+            rows.append((outcome.account, f"no mirror: {reason}", count))
+        if outcome.status == "failed":
+            rows.append((outcome.account, f"failed: {outcome.code}", ""))
+        if made and show_text:
+            for action in made.actions:
+                if action.draft is not None:
+                    text = f"{action.draft.title} | {action.draft.description}"
+                    rows.append((outcome.account, f"{action.step.value} {action.span}", text))
+    table("Would do", ("account", "what", ""), rows)

@@ -1,0 +1,1 @@
+"""Airflow's side: DAGs, tasks, connections and the Welkin hook."""

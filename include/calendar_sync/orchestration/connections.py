@@ -1,0 +1,139 @@
+"""From Airflow Connections to our credentials, in a task and outside of one."""
+
+import base64
+import contextlib
+import hashlib
+import os
+import secrets as random_bytes
+from collections.abc import Iterator
+
+from calendar_sync.connections import (
+    GOOGLE,
+    HMAC_KEY,
+    WELKIN,
+    Fields,
+    google_credentials,
+    welkin_credentials,
+)
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.runtime import Secrets
+
+_CONTEXT = "_AIRFLOW_PROCESS_CONTEXT"
+
+
+def load_secrets() -> Secrets:
+    """All credentials of the configured connections. Google's may be absent.
+
+    Raises:
+        ConfigurationError: a connection is missing or incomplete.
+    """
+    hmac_key = connection_fields(HMAC_KEY).password
+    if not hmac_key:
+        raise ConfigurationError(detail=f"connection {HMAC_KEY} has no password")
+    google = None
+    with contextlib.suppress(_Missing):
+        google = google_credentials(connection_fields(GOOGLE))
+    return Secrets(
+        welkin=welkin_credentials(connection_fields(WELKIN)),
+        hmac_key=hmac_key,
+        fernet_keys=_fernet_keys(hmac_key),
+        google=google,
+    )
+
+
+class _Missing(ConfigurationError):
+    """There is no such connection."""
+
+
+def connection_fields(name: str) -> Fields:
+    """The fields of one Airflow Connection.
+
+    Raises:
+        ConfigurationError: there is no such connection, or its extra is not JSON.
+    """
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowException
+
+    try:
+        connection = BaseHook.get_connection(name)
+    except AirflowException:
+        raise _Missing(
+            detail=f"connection {name} is missing (run `calendar-sync init`, see docs/)"
+        ) from None
+    try:
+        extra = connection.extra_dejson
+    except ValueError:
+        raise ConfigurationError(detail=f"connection {name}: extra is not JSON") from None
+    return Fields(
+        host=_with_scheme(connection.host, connection.schema),
+        login=connection.login or "",
+        password=connection.password or "",
+        extra=extra,
+    )
+
+
+def _with_scheme(host: str | None, schema: str | None) -> str:
+    """A connection given as a URI has lost its scheme to another field."""
+    if host and "://" not in host and schema in {"https", "http"}:
+        return f"{schema}://{host}"
+    return host or ""
+
+
+def _fernet_keys(hmac_key: str) -> tuple[str, ...]:
+    """Airflow's keys; where Airflow has none, one derived from our own key."""
+    from airflow.sdk.configuration import conf
+
+    configured = (conf.get("core", "fernet_key", fallback="") or "").split(",")
+    keys = tuple(key.strip() for key in configured if key.strip())
+    if keys:
+        return keys
+    derived = hashlib.sha256(b"fernet" + hmac_key.encode()).digest()
+    return (base64.urlsafe_b64encode(derived).decode(),)
+
+
+@contextlib.contextmanager
+def server_context() -> Iterator[None]:
+    """Outside a task Airflow looks for connections in the environment only, unless told so."""
+    before = os.environ.get(_CONTEXT)
+    os.environ[_CONTEXT] = "server"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_CONTEXT]
+        else:
+            os.environ[_CONTEXT] = before
+
+
+def missing_connections(names: tuple[str, ...]) -> list[str]:
+    """Which of these connections Airflow does not know."""
+    missing = []
+    with server_context():
+        for name in names:
+            try:
+                connection_fields(name)
+            except _Missing:
+                missing.append(name)
+    return missing
+
+
+def ensure_hmac_key() -> bool:
+    """Make the connection with the organisation's key if there is none; True when made."""
+    with server_context():
+        try:
+            return not connection_fields(HMAC_KEY).password
+        except _Missing:
+            pass
+        from airflow.models.connection import Connection
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            session.add(
+                Connection(
+                    conn_id=HMAC_KEY,
+                    conn_type="generic",
+                    description="Key of Welkin Calendar Sync: never change it",
+                    password=random_bytes.token_urlsafe(48),
+                )
+            )
+        return True

@@ -1,0 +1,124 @@
+"""Builds the sync DAGs. Imports nothing but airflow.sdk: a DAG file is parsed again and again."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import (
+    DAG,
+    CronTriggerTimetable,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    dag,
+    get_current_context,
+    task,
+)
+
+EVERY_MINUTE = "* * * * *"
+PARAMS = {
+    "users": Param(
+        [],
+        type="array",
+        items={"type": "string"},
+        title="Users",
+        description="Welkin user ids to sync now, whatever their back-off; empty for everybody",
+    ),
+    "full_comparison": Param(
+        False,
+        type="boolean",
+        title="Full comparison",
+        description="Read both sides completely instead of changes only",
+    ),
+    "dry_run": Param(
+        False, type="boolean", title="Dry run", description="Plan and count, but write nothing"
+    ),
+}
+# Whatever the sync itself reports keeps its own back-off, in the state database. Airflow tries
+# again only what was lost: a process, or the database.
+ONLY_LOST_WORK = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception="calendar_sync.errors.SyncError",
+            action=RetryAction.FAIL,
+            reason="the user's own back-off applies",
+        )
+    ]
+)
+
+
+def sync_dag(platform: str, doc: str, schedule: str = EVERY_MINUTE) -> DAG:
+    """The DAG `{platform}_calendar_sync`: find who has work, sync each, record the run.
+
+    Args:
+        platform: `google` or `microsoft`.
+        doc: the text shown in the Airflow UI.
+        schedule: cron expression, in UTC.
+    """
+
+    @dag(
+        dag_id=f"{platform}_calendar_sync",
+        schedule=CronTriggerTimetable(schedule, timezone="UTC"),
+        start_date=datetime(2026, 1, 1),
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timedelta(minutes=10),
+        params=PARAMS,
+        doc_md=doc,
+        tags=["calendar-sync", platform],
+        default_args={
+            "retries": 1,
+            "retry_delay": timedelta(seconds=5),
+            "retry_policy": ONLY_LOST_WORK,
+            "execution_timeout": timedelta(minutes=5),
+        },
+    )
+    def build() -> None:
+        groups = find_changed_users(platform)
+        synced = sync_user.partial(platform=platform).expand(group=groups)
+        recorded = record_run(platform)
+        synced >> recorded.as_teardown(on_failure_fail_dagrun=False)
+
+    return build()
+
+
+@task
+def find_changed_users(platform: str) -> list[list[str]]:
+    """Read Welkin's feeds, poll the accounts, and return the users with work."""
+    from calendar_sync.orchestration import tasks
+
+    params = get_current_context()["params"]
+    return tasks.find_changed_users(
+        platform, users=params["users"], full_comparison=params["full_comparison"]
+    )
+
+
+@task(map_index_template="{{ label }}")
+def sync_user(platform: str, group: list[str]) -> None:
+    """Bring the users of one group in step; the label says what was done."""
+    from calendar_sync.orchestration import tasks
+
+    context: Any = get_current_context()
+    instance = context["ti"]
+    outcomes = tasks.sync_group(
+        platform,
+        group,
+        run_id=context["run_id"],
+        owner=f"{context['run_id']}/{instance.map_index}",
+        dry_run=context["params"]["dry_run"],
+    )
+    context["label"] = tasks.group_label(outcomes)
+    instance.xcom_push(key="outcomes", value=[outcome.row for outcome in outcomes])
+    insist = bool(context["params"]["users"]) or instance.try_number > 1
+    tasks.raise_failures(outcomes, insist=insist)
+
+
+@task
+def record_run(platform: str) -> str:
+    """Write the run's row and seal its operations, whatever happened before."""
+    from calendar_sync.orchestration import tasks
+
+    context: Any = get_current_context()
+    pushed = context["ti"].xcom_pull(task_ids="sync_user", key="outcomes") or []
+    rows = [row for rows in pushed for row in (rows or [])]
+    return tasks.record_run(platform, context["run_id"], context["dag_run"].start_date, rows)

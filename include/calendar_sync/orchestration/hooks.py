@@ -1,0 +1,53 @@
+"""The Airflow hook behind connections of type `welkin`: its Test button really authenticates."""
+
+import asyncio
+from typing import Any
+
+from airflow.sdk import BaseHook
+
+from calendar_sync.clock import SystemClock
+from calendar_sync.connections import WelkinCredentials, welkin_credentials
+from calendar_sync.errors import SyncError
+from calendar_sync.orchestration.connections import connection_fields
+from calendar_sync.runtime import try_welkin
+
+_ADVICE = {
+    "no_connection": "the server cannot be reached: check the base URL and the CA bundle",
+    "welkin_unauthorized": "the API client's name or secret is wrong",
+    "welkin_client_unknown": "the organization or the API client's name is wrong",
+    "welkin_access_restricted": "the API client may not read calendar events in this environment",
+}
+
+
+class WelkinHook(BaseHook):
+    """Reads a connection of type `welkin`.
+
+    Args:
+        welkin_conn_id: the connection's id.
+    """
+
+    conn_name_attr = "welkin_conn_id"
+    default_conn_name = "welkin_default"
+    conn_type = "welkin"
+    hook_name = "Welkin"
+
+    def __init__(self, welkin_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.welkin_conn_id = welkin_conn_id
+
+    def get_conn(self) -> WelkinCredentials:
+        """The credentials of the connection.
+
+        Raises:
+            ConfigurationError: a field is missing.
+        """
+        return welkin_credentials(connection_fields(self.welkin_conn_id), self.welkin_conn_id)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Get a token and read an empty stretch of the calendar."""
+        try:
+            asyncio.run(try_welkin(self.get_conn(), SystemClock()))
+        except SyncError as error:
+            advice = _ADVICE.get(error.code) or error.detail or "see docs/setup-welkin.md"
+            return False, f"{error.code}: {advice}"
+        return True, "Authenticated, and calendar events can be read"

@@ -1,0 +1,56 @@
+"""The one filter that every log line of this package passes.
+
+Nothing confidential should reach a log in the first place; the filter is the net under it: it
+cuts tokens and query strings, and replaces the text of exceptions that are not ours.
+"""
+
+import logging
+import re
+import traceback
+
+from calendar_sync.errors import SyncError
+
+_RULES = (
+    (re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+"), "Bearer …"),
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "…"),
+    (re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*"), r"\1?…"),
+    (re.compile(r"-----BEGIN[^-]*-----.*?(-----END[^-]*-----|$)", re.S), "…"),
+)
+
+
+class RedactingFilter(logging.Filter):
+    """Rewrites records in place; never drops one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Redact message and exception."""
+        record.msg, record.args = redact(record.getMessage()), None
+        if record.exc_info and record.exc_info[1] is not None:
+            record.exc_text = describe(record.exc_info[1])
+            record.msg = f"{record.msg} [{record.exc_text}]"
+            record.exc_info = None
+        return True
+
+
+def redact(text: str) -> str:
+    """Without tokens, keys and query strings."""
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def describe(error: BaseException) -> str:
+    """An exception in words that may be logged: ours in full, others by type and place."""
+    if isinstance(error, SyncError):
+        return redact(str(error))
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "calendar_sync" in frame.filename] or list(frames)
+    where = f" at {own[-1].filename.rpartition('/')[2]}:{own[-1].lineno}" if own else ""
+    return f"{type(error).__name__}{where}"
+
+
+def install() -> logging.Logger:
+    """Put the filter on this package's logger (once) and return the logger."""
+    logger = logging.getLogger("calendar_sync")
+    if not any(isinstance(known, RedactingFilter) for known in logger.filters):
+        logger.addFilter(RedactingFilter())
+    return logger
