@@ -63,6 +63,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
         self.kill_at: int | None = None
         self.kill_after = False
         self.dead = False
+        self.after_request: Callable[[], None] = lambda: None
 
     def revive(self) -> None:
         self.dead, self.kill_at = False, None
@@ -77,6 +78,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
             raise Killed
         try:
             response = await self._inner.handle_async_request(request)
+            self.after_request()
         except ConnectionBroken as broken:
             if broken.kind == "timeout":
                 raise httpx.ReadTimeout("", request=request) from None
@@ -102,11 +104,13 @@ class World:
         self.sandbox = Sandbox(clock=self.clock, seed=seed)
         self.sandbox.in_process = True
         self.transport = SandboxTransport(self.sandbox)
+        self.transport.after_request = self.note_blocks
         self.database = Database(database_url)
         upgrade(self.database)
         self.chance = random.Random(seed)  # noqa: S311 - seeded on purpose
         self.document = settings or {}
         self.runs = 0
+        self._our_blocks: set[str] = set()
 
     @property
     def welkin(self) -> Any:
@@ -174,6 +178,19 @@ class World:
                 owner=f"owner-{self.runs}",
                 **options,
             )
+
+    @property
+    def our_blocks(self) -> set[str]:
+        """Ids of all Welkin events that ever carried our external id."""
+        self.note_blocks()
+        return self._our_blocks
+
+    def note_blocks(self) -> None:
+        self._our_blocks |= {
+            event.id
+            for event in self.welkin.events.values()
+            if (event.external_id or "").startswith("calsync-")
+        }
 
     def writes(self, since: int = 0) -> list[Any]:
         """Requests that changed something on either side, as the sandbox saw them."""

@@ -146,6 +146,14 @@ def test_no_secret_is_written_into_the_compose_file() -> None:
                 assert re.search(r"\$\{[A-Z_]+:\?", str(value)), name
 
 
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("dags/*.py")), ids=lambda path: path.name)
+def test_airflow_takes_the_file_for_a_dag_before_it_imports_it(path: Path) -> None:
+    # `core.dag_discovery_safe_mode`, on by default, skips files without these two words.
+    text = path.read_text().lower()
+    assert "dag" in text
+    assert "airflow" in text
+
+
 # --- Commands and texts -----------------------------------------------------------
 
 

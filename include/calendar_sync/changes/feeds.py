@@ -5,11 +5,12 @@ users concerned, so that a stored position means that nothing before it is lost.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from calendar_sync.concurrency import both
 from calendar_sync.errors import TransientError
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.model import Link, LinkKind, Window, parse_iso
@@ -146,17 +147,25 @@ class WelkinFeeds:
         since = parse_iso(stored.position) if stored is not None else now
         start = since if isinstance(since, datetime) else now
         try:
-            deleted = await services.welkin.deleted_events(start - OVERLAP, now)
+            events, encounters = await both(
+                services.welkin.deleted_events(start - OVERLAP, now),
+                services.welkin.deleted_encounters(start - OVERLAP, now),
+            )
         except AuditUnavailable:
             services.store.runs.set_facts(WELKIN, deletions_from="sweep")
             await self._sweep(now)
             return
         if services.store.runs.facts(WELKIN).get("deletions_from") != "audit":
             services.store.runs.set_facts(WELKIN, deletions_from="audit")
+        deleted = events | encounters
         fresh = deleted - services.store.feeds.seen(AUDIT, deleted).keys()
-        concerned = self._owners(LinkKind.MIRROR, fresh)
+        gone = services.store.feeds.encounters_by_id(fresh)
+        concerned = self._owners(LinkKind.MIRROR, fresh | {row.event_id for row in gone})
         concerned += self._owners_of_blocks(fresh)
         with services.store.database.write() as connection:
+            services.store.feeds.save_encounters(
+                connection, [replace(encounter, status="DELETED") for encounter in gone]
+            )
             self._advance(connection, AUDIT, welkin_time(now), concerned)
             self._remember(connection, AUDIT, dict.fromkeys(fresh, ""))
             services.store.feeds.forget_seen(connection, now - timedelta(days=1))

@@ -230,7 +230,7 @@ class Applier:
         event, draft = _present(action.event), self._block_draft(action)
         repeated = action.link is not None and action.link.state is LinkState.INTENT
         calendar = self._calendar_of(event)
-        link = replace(self._intent(action, LinkKind.BLOCK, calendar), event_id=event.id)
+        link = self._intent(action, LinkKind.BLOCK, calendar)
         for _ in range(GENERATIONS):
             external_id = self._external_id(link)
             found = await self._find_block(external_id, draft) if repeated else None
@@ -329,7 +329,8 @@ class Applier:
             )
         if link.generation == 0 or link.state is not LinkState.INTENT:
             link = self._next_generation(link)
-        return self._begin(replace(link, span=action.span))
+        event_id = action.event.id if action.event is not None else ""
+        return self._begin(replace(link, span=action.span, event_id=event_id))
 
     def _next_generation(self, link: Link) -> Link:
         link = replace(link, generation=link.generation + 1)

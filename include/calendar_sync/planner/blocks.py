@@ -104,8 +104,10 @@ class _CalendarBlocks:
         for (calendar, source), link in self.view.block_links.items():
             if calendar != self.calendar.name:
                 continue
-            part_of_read = source.id in series or (
-                source.id in singles and not source.original_start
+            part_of_read = (
+                source.id in series
+                or (source.id in singles and not source.original_start)
+                or link.event_id in self.calendar.gone
             )
             if part_of_read or (self.calendar.full and self._must_be_listed(link)):
                 reach[source.id].append(link)

@@ -133,8 +133,8 @@ def _edited_by_hand(
     both_ways = view.direction is Direction.BIDIRECTIONAL
     moved = event.span != update.span
     decision = "restored"
-    if view.past(update.span):
-        decision = ""
+    if view.past(update.span) and event.span is not None and view.past(event.span):
+        decision = ""  # history: of no harm, and not worth a quarrel
     elif both_ways and moved and settings.mirror_moved == "report":
         decision = "reported"
     elif restored_too_often(view, link):

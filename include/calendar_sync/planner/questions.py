@@ -7,7 +7,7 @@ set of the series is read again, because calendars lose, thin and merge tombston
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from calendar_sync.model import LinkKind
+from calendar_sync.model import LinkKind, LinkState
 from calendar_sync.planner.view import CalendarView, View
 
 
@@ -82,6 +82,10 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
         for link in view.live(LinkKind.BLOCK, calendar.name):
             if link.span.overlaps(view.block_window, view.zone):
                 missing.add(link.event_id)
+    for link in view.block_links.values():
+        # An interrupted creation: the calendar may never mention this event again.
+        if link.calendar == calendar.name and link.state is LinkState.INTENT:
+            missing.add(link.event_id)
     for link in view.live(LinkKind.BLOCK, calendar.name):
         seen = view.blocks.get(link.remote_id)
         damaged = link.remote_id in view.absent or (

@@ -177,7 +177,7 @@ class StandaloneAirflow:
                 tail = self.program.tail() if self.program else "not started"
                 raise AirflowError(f"Airflow ended while waiting for {what}:\n{tail}")
             if time.monotonic() > deadline:
-                raise AirflowError(f"no {what} within {patience:.0f} s:\n{self.program.tail()}")
+                raise AirflowError(f"no {what} within {patience:.0f} s; see {self.program.log}")
             time.sleep(0.2)
 
     # --- REST ---------------------------------------------------------------

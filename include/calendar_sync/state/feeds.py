@@ -137,6 +137,21 @@ class FeedStore:
                     )
         return found
 
+    def encounters_by_id(self, encounter_ids: Iterable[str]) -> list[Encounter]:
+        """Encounters by their own ids."""
+        table, wanted = t.encounter_index, sorted(set(encounter_ids))
+        found: list[Encounter] = []
+        with self._database.read() as connection:
+            for first in range(0, len(wanted), _BATCH):
+                query = select(table).where(
+                    table.c.encounter_id.in_(wanted[first : first + _BATCH])
+                )
+                found += [
+                    Encounter(row.event_id, row.encounter_id, row.template, row.status)
+                    for row in connection.execute(query)
+                ]
+        return found
+
     def save_encounters(self, connection: Connection, encounters: Iterable[Encounter]) -> None:
         """Insert or replace."""
         rows = [

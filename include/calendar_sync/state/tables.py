@@ -142,7 +142,7 @@ encounter_index = Table(
     "encounter_index",
     metadata,
     Column("event_id", _short(), primary_key=True),
-    Column("encounter_id", _short(), nullable=False),
+    Column("encounter_id", _short(), nullable=False, index=True),
     Column("template", _short(255)),
     Column("status", _short(32), nullable=False),
 )

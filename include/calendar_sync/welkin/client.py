@@ -26,10 +26,12 @@ from calendar_sync.errors import (
 from calendar_sync.http import Answer, Failure, HttpClient, TokenSource
 from calendar_sync.model import Encounter, Span, WelkinEvent, WelkinUser, Window
 from calendar_sync.welkin.feeds import (
+    EVENT_DELETED,
+    RECORD_DELETED,
     EncounterRow,
     EventRow,
     FeedPage,
-    deleted_event_id,
+    deleted_id,
     encounter_row,
     event_row,
 )
@@ -310,10 +312,21 @@ class Welkin:
         Raises:
             AuditUnavailable: the API client may not read it.
         """
+        return await self._deleted("CALENDAR", EVENT_DELETED, start, end)
+
+    async def deleted_encounters(self, start: datetime, end: datetime) -> set[str]:
+        """Ids of records of the kind that encounters are, deleted between two instants.
+
+        Raises:
+            AuditUnavailable: the API client may not read it.
+        """
+        return await self._deleted("CDT", RECORD_DELETED, start, end)
+
+    async def _deleted(self, entity: str, kind: str, start: datetime, end: datetime) -> set[str]:
         params = {
             "dateStart": welkin_time(start),
             "dateEnd": welkin_time(end),
-            "entity": "CALENDAR",
+            "entity": entity,
             "instance": self._instance_name,
             "sort": "createdAt,desc",
         }
@@ -323,7 +336,7 @@ class Welkin:
             raise AuditUnavailable(detail=error.detail) from None
         except (NotFound, BadItem) as error:
             raise AuditUnavailable(detail=error.code) from None
-        return {found for row in rows if (found := deleted_event_id(row))}
+        return {found for row in rows if (found := deleted_id(row, kind))}
 
     # --- users --------------------------------------------------------------------------------
 

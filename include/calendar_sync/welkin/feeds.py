@@ -9,7 +9,8 @@ from calendar_sync.model import Encounter, WelkinEvent
 from calendar_sync.welkin.parse import Unreadable, parse_encounter, parse_event, text
 
 Row = TypeVar("Row")
-DELETED = "CALENDAR_EVENT_DELETED"
+EVENT_DELETED = "CALENDAR_EVENT_DELETED"
+RECORD_DELETED = "CDT_DELETED"
 _UTC = ZoneInfo("UTC")
 
 
@@ -67,8 +68,8 @@ def encounter_row(row: Any) -> EncounterRow | None:
     return EncounterRow(encounter, updated, users)
 
 
-def deleted_event_id(row: Any) -> str | None:
-    """The calendar event of an audit row about a deletion.
+def deleted_id(row: Any, kind: str) -> str | None:
+    """The item of an audit row about a deletion of this kind.
 
     The row's shape is not documented: the id is looked for under the names that the webhook audit
     uses, at the top and inside `record`.
@@ -78,7 +79,7 @@ def deleted_event_id(row: Any) -> str | None:
     record = row.get("record")
     places = [row, record if isinstance(record, Mapping) else {}]
     kinds = {place.get(key) for place in places for key in ("eventSubtype", "subtype", "action")}
-    if DELETED not in kinds:
+    if kind not in kinds:
         return None
     for place in places:
         for key in ("sourceId", "entityId", "objectId"):

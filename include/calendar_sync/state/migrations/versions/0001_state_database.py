@@ -96,6 +96,11 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_encounter_index")),
     )
+    with op.batch_alter_table("encounter_index", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_encounter_index_encounter_id"), ["encounter_id"], unique=False
+        )
+
     op.create_table(
         "feed_seen",
         sa.Column("feed", sa.String(length=16), nullable=False),
@@ -337,6 +342,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_feed_seen_seen_at"))
 
     op.drop_table("feed_seen")
+    with op.batch_alter_table("encounter_index", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_encounter_index_encounter_id"))
+
     op.drop_table("encounter_index")
     op.drop_table("cursor")
     with op.batch_alter_table("conflict", schema=None) as batch_op:

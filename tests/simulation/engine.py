@@ -1,0 +1,168 @@
+"""A simulation: people, passes, crashes and faults in an order that one seed decides."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from calendar_sync.model import Direction, MappedUser, Platform
+from calendar_sync.sandbox import Fault
+from calendar_sync.state import Store
+from tests.harness import HMAC_KEY, Killed, World
+from tests.simulation.oracles import Oracles
+from tests.simulation.people import RULES, People
+
+FAULTS: tuple[dict[str, Any], ...] = (
+    {"kind": "status", "code": 503},
+    {"kind": "status", "code": 500, "committed": True},
+    {"kind": "status", "code": 429, "retry_after": 2},
+    {"kind": "reset_before"},
+    {"kind": "reset_after"},
+    {"kind": "timeout_before"},
+    {"kind": "timeout_after"},
+    {"kind": "truncated_json"},
+    {"kind": "html", "code": 502},
+    {"kind": "empty_200"},
+    {"kind": "token_expired"},
+    {"kind": "no_cursor"},
+    {"kind": "repeated_page"},
+    {"kind": "reordered_page"},
+)
+
+
+@dataclass
+class Simulation:
+    """Run `steps` steps; every quiet period is checked. A failure names seed and step."""
+
+    seed: int
+    direction: Direction = Direction.BIDIRECTIONAL
+    crashes: bool = True
+    faults: bool = True
+    settings: dict[str, Any] = field(default_factory=dict)
+    step: int = 0
+    trace: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)  # noqa: S311 - seeded on purpose
+        document = {
+            "direction": {"google": self.direction.value},
+            "time_zone": "US/Eastern",
+            "limits": {"welkin_requests_per_second": 50},
+            **self.settings,
+        }
+        self.world = World(settings=document, seed=self.seed)
+        self.world.welkin.rate_limit = None
+        self.world.welkin.audit_enabled = self.chance.random() < 0.8
+        self.people = People(self.world, self.chance)
+        self.oracles = Oracles(self.people, self.direction)
+
+    async def run(self, steps: int) -> None:
+        """Do it all."""
+        users = [
+            MappedUser(user, Platform.GOOGLE, account)
+            for user, account in self.people.accounts.items()
+        ]
+        await self.world.map(users)
+        try:
+            while self.step < steps:
+                self.step += 1
+                await self._step()
+            await self.quiet()
+        except AssertionError as error:
+            recent = "\n  ".join(self.trace[-40:])
+            raise AssertionError(
+                f"seed {self.seed}, step {self.step}, {self.direction}: {error}\n  {recent}"
+            ) from error
+
+    async def _step(self) -> None:
+        kind = self.chance.random()
+        if kind < 0.72:
+            names = [name for name, _ in RULES]
+            weights = [weight for _, weight in RULES]
+            name = self.chance.choices(names, weights)[0]
+            if name == "delete_encounter" and not self.world.welkin.audit_enabled:
+                return  # without the audit nothing in Welkin's API tells of it
+            self._note(name)
+            getattr(self.people, name)()
+            self.world.clock.advance(self.chance.choice([0, 1, 20]))
+        elif kind < 0.9:
+            await self._sync()
+        elif kind < 0.93:
+            hours = self.chance.choice([1, 5, 26])
+            self._note(f"{hours} hours pass")
+            self.world.clock.advance(hours=hours)
+        elif kind < 0.95:
+            account = self.chance.choice(list(self.people.accounts.values()))
+            self._note(f"cursors of {account} expire")
+            self.world.google.expire_sync_tokens(account)
+        else:
+            await self.quiet()
+
+    async def _sync(self) -> None:
+        """One pass, sometimes with a fault, sometimes killed at some request."""
+        transport = self.world.transport
+        if self.faults and self.chance.random() < 0.5:
+            service = self.chance.choice(["google", "welkin"])
+            chosen = dict(self.chance.choice(FAULTS))
+            after = self.chance.randint(0, 12)
+            self._note(f"fault {chosen} at {service} after {after}")
+            self.world.sandbox.faults.add(Fault(service=service, after=after, **chosen))
+        if self.crashes and self.chance.random() < 0.4:
+            transport.kill_at = transport.count + self.chance.randint(1, 25)
+            transport.kill_after = self.chance.random() < 0.5
+            self._note(f"killed at request {transport.kill_at} after={transport.kill_after}")
+        self._note("pass")
+        try:
+            await self.world.sync()
+        except Killed:
+            self._note("it died")
+        except Exception as error:
+            if type(error).__module__ != "calendar_sync.errors":
+                raise
+            self._note(f"pass ended with {error}")
+        transport.revive()
+        self.world.sandbox.faults.clear()
+        self.world.clock.advance(self.chance.choice([5, 60, 100]))
+
+    async def quiet(self) -> None:
+        """Nobody edits, nothing fails: both sides must come together, and then stay still."""
+        self._note("quiet")
+        world = self.world
+        world.clock.advance(hours=7)  # leases lapse, the longest pause ends
+        if not world.welkin.audit_enabled:
+            # Deletions are found by sweeping a tenth of the users a pass; far ones daily.
+            await world.sync(full=True)
+        for _ in range(3):
+            await world.sync()
+            world.clock.advance(minutes=2)
+        before = len(world.sandbox.requests)
+        await world.sync()
+        late = [f"{e.kind} {e.path[-40:]} {e.status}" for e in world.writes(before)]
+        assert not late, f"I1: still writing in a quiet period: {late}"
+        world.note_blocks()
+        self.oracles.check(self.people.users)
+        self._audit()
+        world.clock.advance(minutes=10)
+        before = len(world.sandbox.requests)
+        if self._comparison_due():
+            return
+        await world.sync()
+        reads = [e.kind for e in world.sandbox.requests.since(before)]
+        if world.welkin.audit_enabled:
+            assert reads.count("google.events.list") == len(self.people.users), f"I3: {reads}"
+            assert "welkin.events.list" not in reads, f"I3: {reads}"
+        assert reads.count("welkin.events.get") == 0, f"I17: {reads}"
+
+    def _comparison_due(self) -> bool:
+        """Somebody's daily full comparison is due: more than a poll is right then."""
+        store = Store(self.world.database, HMAC_KEY)
+        now = self.world.clock.now()
+        states = store.marks.all(Platform.GOOGLE).values()
+        return any(state.next_full_at is None or state.next_full_at <= now for state in states)
+
+    def _audit(self) -> None:
+        store = Store(self.world.database, HMAC_KEY)
+        store.audit.seal("simulation", self.world.clock.now())
+        assert store.audit.verify() == [], "I16: the record is damaged"
+
+    def _note(self, text: str) -> None:
+        self.trace.append(f"{self.step} {self.world.clock.now():%m-%dT%H:%M:%S} {text}")

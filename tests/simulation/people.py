@@ -1,0 +1,280 @@
+"""What people do during a simulation: one method a rule, each chosen and placed by the seed."""
+
+import random
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tests.harness import World
+
+ZONES = ("US/Eastern", "US/Pacific", "Europe/Berlin")
+
+
+class People:
+    """Schedulers in Welkin and the owners of the calendars."""
+
+    def __init__(self, world: World, chance: random.Random, users: int = 3) -> None:
+        self.world = world
+        self.chance = chance
+        self.users: list[str] = []
+        self.accounts: dict[str, str] = {}
+        for number in range(users):
+            zone = ZONES[number % len(ZONES)]
+            email = f"staff{number}@example.org"
+            user = world.welkin.add_user(email, "Staff", f"Number{number}", zone)
+            world.google.add_account(email, zone)
+            self.users.append(user.id)
+            self.accounts[user.id] = email
+
+    # --- when ---------------------------------------------------------------------------------
+
+    def _time(self, *, past: bool = False) -> tuple[datetime, datetime]:
+        low = -3 * 24 * 4 if past else 8
+        quarter = self.chance.randint(low, 60 * 24 * 4)
+        start = self.world.clock.now().replace(minute=0, second=0, microsecond=0)
+        start += timedelta(minutes=15 * quarter)
+        return start, start + timedelta(minutes=self.chance.choice([15, 30, 60, 90, 600]))
+
+    def _day(self) -> tuple[date, date]:
+        first = self.world.clock.now().date() + timedelta(days=self.chance.randint(1, 60))
+        return first, first + timedelta(days=self.chance.choice([1, 1, 2, 9]))
+
+    def _user(self) -> str:
+        return self.chance.choice(self.users)
+
+    # --- Welkin -------------------------------------------------------------------------------
+
+    def visits(self) -> list[Any]:
+        """Welkin events that are not leave, in a stable order."""
+        events = self.world.welkin.events.values()
+        return [event for event in events if event.type != "LEAVE"]
+
+    def _visit(self) -> Any:
+        visits = self.visits()
+        return self.chance.choice(visits) if visits else None
+
+    def _encounter(self) -> Any:
+        encounters = list(self.world.welkin.encounters.values())
+        return self.chance.choice(encounters) if encounters else None
+
+    def book_encounter(self) -> None:
+        start, end = self._time(past=self.chance.random() < 0.1)
+        others = [self._user()] if self.chance.random() < 0.3 else []
+        self.world.welkin.book_encounter(self._user(), start, end, extra_user_ids=others)
+
+    def book_appointment(self) -> None:
+        start, end = self._time()
+        kind = self.chance.choice(["APPOINTMENT", None, "GROUP_THERAPY", "TELEPORT"])
+        self.world.welkin.book_event(self._user(), start, end, kind)
+
+    def take_leave(self) -> None:
+        start, end = self._time()
+        self.world.welkin.book_event(self._user(), start, end, "LEAVE")
+
+    def move_visit(self) -> None:
+        if visit := self._visit():
+            self.world.welkin.move_event(visit.id, *self._time())
+
+    def retitle_visit(self) -> None:
+        if visit := self._visit():
+            self.world.welkin.retitle(visit.id)
+
+    def cancel_visit(self) -> None:
+        if visit := self._visit():
+            self.world.welkin.cancel_event(visit.id)
+
+    def uncancel_visit(self) -> None:
+        if visit := self._visit():
+            self.world.welkin.uncancel_event(visit.id)
+
+    def delete_visit(self) -> None:
+        if visit := self._visit():
+            self.world.welkin.delete_event(visit.id)
+
+    def change_host(self) -> None:
+        if visit := self._visit():
+            self.world.welkin.set_host(visit.id, self._user())
+
+    def add_participant(self) -> None:
+        if visit := self._visit():
+            self.world.welkin.add_participant(visit.id, self._user())
+
+    def remove_participant(self) -> None:
+        visit = self._visit()
+        others = [u for u in (visit.psm_ids() if visit else []) if u != visit.host_id]
+        if others:
+            self.world.welkin.remove_participant(visit.id, self.chance.choice(others))
+
+    def cancel_encounter(self) -> None:
+        if encounter := self._encounter():
+            self.world.welkin.cancel_encounter(encounter.id)
+
+    def uncancel_encounter(self) -> None:
+        if encounter := self._encounter():
+            self.world.welkin.uncancel_encounter(encounter.id)
+
+    def delete_encounter(self) -> None:
+        if encounter := self._encounter():
+            self.world.welkin.delete_encounter(encounter.id)
+
+    def write_notes(self) -> None:
+        if encounter := self._encounter():
+            self.world.welkin.touch_encounter_notes(encounter.id)
+
+    def _block(self) -> Any:
+        blocks = [
+            block for user in self.users for block in self.world.welkin.blocks_of(user, "calsync-")
+        ]
+        return self.chance.choice(blocks) if blocks else None
+
+    def edit_block(self) -> None:
+        if block := self._block():
+            self.world.welkin.move_event(block.id, *self._time())
+
+    def delete_block(self) -> None:
+        if block := self._block():
+            self.world.welkin.delete_event(block.id)
+
+    # --- the calendars ------------------------------------------------------------------------
+
+    def own_events(self, account: str) -> list[Any]:
+        """Live events of a person that are not our mirrors: masters, singles, changed instances."""
+        return [
+            event
+            for event in self.world.google.events_of(account)
+            if "calendarSync" not in event.get("extendedProperties", {}).get("private", {})
+        ]
+
+    def _own(self, *, series: bool | None = None) -> tuple[str, Any] | None:
+        account = self.accounts[self._user()]
+        events = [
+            event
+            for event in self.own_events(account)
+            if "recurringEventId" not in event
+            and (series is None or ("recurrence" in event) == series)
+        ]
+        return (account, self.chance.choice(events)) if events else None
+
+    def _mirror(self) -> tuple[str, Any] | None:
+        account = self.accounts[self._user()]
+        mirrors = self.world.google.mirrors_of(account)
+        return (account, self.chance.choice(mirrors)) if mirrors else None
+
+    def make_event(self) -> None:
+        start, end = self._time(past=self.chance.random() < 0.1)
+        free = {"transparency": "transparent"} if self.chance.random() < 0.2 else {}
+        account = self.accounts[self._user()]
+        self.world.google.add_event(account, start=start, end=end, summary="Dentist", **free)
+
+    def make_all_day(self) -> None:
+        first, last = self._day()
+        account = self.accounts[self._user()]
+        self.world.google.add_event(account, start=first, end=last, summary="Day off")
+
+    def make_series(self) -> None:
+        start, _ = self._time()
+        rule = self.chance.choice(
+            ["FREQ=WEEKLY", "FREQ=DAILY;COUNT=6", "FREQ=WEEKLY;COUNT=4", "FREQ=MONTHLY;COUNT=5"]
+        )
+        account = self.accounts[self._user()]
+        end = start + timedelta(minutes=45)
+        self.world.google.add_series(account, rule, start, end, summary="Choir")
+
+    def move_event(self) -> None:
+        if found := self._own():
+            account, event = found
+            self.world.google.move_event(account, event["id"], *self._time())
+
+    def free_event(self) -> None:
+        if found := self._own():
+            account, event = found
+            value = self.chance.choice(["transparent", "opaque"])
+            self.world.google.patch_event(account, event["id"], transparency=value)
+
+    def decline_event(self) -> None:
+        if found := self._own(series=False):
+            account, event = found
+            answer = self.chance.choice(["declined", "accepted", "tentative"])
+            self.world.google.respond(account, event["id"], answer)
+
+    def rename_event(self) -> None:
+        if found := self._own():
+            account, event = found
+            self.world.google.patch_event(account, event["id"], summary="Renamed")
+
+    def delete_event(self) -> None:
+        if found := self._own():
+            account, event = found
+            self.world.google.delete_event(account, event["id"])
+
+    def _instance(self) -> tuple[str, Any] | None:
+        found = self._own(series=True)
+        if found is None:
+            return None
+        account, master = found
+        now = self.world.clock.now()
+        instances = [
+            event
+            for event in self.world.google.expanded(account, now, now + timedelta(days=60))
+            if event.get("recurringEventId") == master["id"]
+        ]
+        return (account, self.chance.choice(instances)) if instances else None
+
+    def move_instance(self) -> None:
+        if found := self._instance():
+            account, event = found
+            self.world.google.move_event(account, event["id"], *self._time())
+
+    def delete_instance(self) -> None:
+        if found := self._instance():
+            account, event = found
+            self.world.google.delete_event(account, event["id"])
+
+    def move_mirror(self) -> None:
+        if found := self._mirror():
+            account, event = found
+            self.world.google.move_event(account, event["id"], *self._time())
+
+    def rename_mirror(self) -> None:
+        if found := self._mirror():
+            account, event = found
+            self.world.google.patch_event(account, event["id"], summary="My visit")
+
+    def delete_mirror(self) -> None:
+        if found := self._mirror():
+            account, event = found
+            self.world.google.delete_event(account, event["id"])
+
+
+RULES: tuple[tuple[str, int], ...] = (
+    ("book_encounter", 8),
+    ("book_appointment", 4),
+    ("take_leave", 1),
+    ("move_visit", 5),
+    ("retitle_visit", 2),
+    ("cancel_visit", 2),
+    ("uncancel_visit", 2),
+    ("delete_visit", 2),
+    ("change_host", 3),
+    ("add_participant", 2),
+    ("remove_participant", 2),
+    ("cancel_encounter", 3),
+    ("uncancel_encounter", 2),
+    ("delete_encounter", 1),
+    ("write_notes", 2),
+    ("edit_block", 2),
+    ("delete_block", 2),
+    ("make_event", 6),
+    ("make_all_day", 2),
+    ("make_series", 2),
+    ("move_event", 4),
+    ("free_event", 2),
+    ("decline_event", 2),
+    ("rename_event", 1),
+    ("delete_event", 4),
+    ("move_instance", 2),
+    ("delete_instance", 2),
+    ("move_mirror", 2),
+    ("rename_mirror", 1),
+    ("delete_mirror", 2),
+)
