@@ -132,3 +132,9 @@ class UsersFailed(SyncError):
     """Some users of a run failed; names opaque ids and accounts only."""
 
     code = "users_failed"
+
+
+class UnexpectedError(SyncError):
+    """A bug: the type of the exception and the place, without its text."""
+
+    code = "unexpected"

@@ -6,11 +6,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from calendar_sync.changes import find_changed_users
 from calendar_sync.concurrency import together
 from calendar_sync.cycle import Cycle, CycleResult
-from calendar_sync.errors import LeaseHeld, LeaseLost, RateLimited, SyncError, TenantMisconfigured
+from calendar_sync.errors import (
+    LeaseHeld,
+    LeaseLost,
+    RateLimited,
+    SyncError,
+    TenantMisconfigured,
+    UnexpectedError,
+)
 from calendar_sync.model import MappedUser, Platform
+from calendar_sync.redaction import describe
 from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
@@ -35,6 +45,7 @@ class UserOutcome:
     status: str
     code: str = ""
     attention: bool = False
+    detail: str = ""
     result: CycleResult = field(default_factory=lambda: CycleResult("", ""))
 
     @property
@@ -61,6 +72,8 @@ class UserOutcome:
         if self.status == "idle":
             return "nothing to do"
         result = self.result
+        if result.plan is not None:
+            return f"dry run, {len(result.plan.actions)} to do"
         words = [
             f"{result.done[step]} {word}" for step, word in _WORDS.items() if step in result.done
         ]
@@ -120,14 +133,21 @@ async def _sync_user(
         result = await cycle.run(full=full, dry_run=dry_run)
     except LeaseLost:
         return UserOutcome(user_id, mapped.account, "busy")
-    except SyncError as error:
+    except DBAPIError:
+        raise
+    except Exception as caught:
+        error = (
+            caught if isinstance(caught, SyncError) else UnexpectedError(detail=describe(caught))
+        )
         if isinstance(error, TenantMisconfigured):
             store.runs.set_fault(platform, error.code, services.clock.now())
         if dry_run:
-            return UserOutcome(user_id, mapped.account, "failed", error.code)
+            return UserOutcome(user_id, mapped.account, "failed", error.code, detail=error.detail)
         pause = error.retry_after if isinstance(error, RateLimited) else None
         store.marks.failed((user_id, platform), error.code, services.clock.now(), pause)
-        return UserOutcome(user_id, mapped.account, "failed", error.code, state.attention)
+        return UserOutcome(
+            user_id, mapped.account, "failed", error.code, state.attention, error.detail
+        )
     finally:
         store.leases.release(lease, services.clock.now())
     status = "ok" if result.complete else "more"

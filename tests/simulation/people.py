@@ -3,7 +3,6 @@
 import random
 from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from tests.harness import World
 

@@ -22,7 +22,5 @@ def test_both_sides_come_together_whatever_happens(seed: int, direction: Directi
 
 
 @pytest.mark.parametrize(("seed", "direction", "steps"), FOUND)
-def test_what_once_failed_does_not_fail_again(
-    seed: int, direction: Direction, steps: int
-) -> None:
+def test_what_once_failed_does_not_fail_again(seed: int, direction: Direction, steps: int) -> None:
     asyncio.run(Simulation(seed, direction).run(steps))

@@ -9,6 +9,7 @@ from calendar_sync.concurrency import together
 from calendar_sync.cycle.scope import cursor_shape
 from calendar_sync.errors import (
     CursorExpired,
+    RateLimited,
     SyncError,
     TenantMisconfigured,
     TransientError,
@@ -48,6 +49,7 @@ class Poller:
     platform: Platform
     _cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
     _moved: list[tuple[str, str, Cursor]] = field(default_factory=list)
+    _postponed: dict[Pair, float] = field(default_factory=dict)
 
     async def poll(
         self, mapped: Iterable[MappedUser], states: Mapping[Pair, UserSync]
@@ -81,7 +83,7 @@ class Poller:
         result = PollResult(polled=len(users))
         settings = self.revision.settings
         self._cursors = self.services.store.feeds.cursors(self.platform.value)
-        self._moved = []
+        self._moved, self._postponed = [], {}
         gate = asyncio.Event()
 
         async def one(user: MappedUser) -> None:
@@ -97,7 +99,9 @@ class Poller:
                 gate.set()
             except UserUnavailable as error:
                 result.failed[pair] = error.code
-            except TransientError:
+            except TransientError as error:
+                if isinstance(error, RateLimited) and error.retry_after is not None:
+                    self._postponed[pair] = error.retry_after
                 # Nothing is known of this account: its cursor stays, the next round asks again.
                 result.polled -= 1
                 unanswered.add(pair)
@@ -159,7 +163,9 @@ class Poller:
             and pair not in unanswered
         ]
         with store.database.write() as connection:
-            store.marks.ensure(connection, (*good, *result.failed))
+            store.marks.ensure(connection, (*good, *result.failed, *self._postponed))
+            for pair, seconds in self._postponed.items():
+                store.marks.postpone(connection, pair, now + timedelta(seconds=seconds))
             store.marks.polled(connection, good, result.failed.items(), now=now)
             store.marks.mark(connection, (*result.news, *result.failed), now)
             for owner, calendar, cursor in self._moved:
@@ -174,7 +180,7 @@ def _due(
     state = states.get((user.user_id, user.platform))
     if state is None or state.last_poll_at is None:
         return True
-    if state.marked:
+    if state.marked or state.waiting(now):
         return False
     # Runs begin a little early or late: nine tenths of the interval count as due.
     return now - state.last_poll_at >= interval * 0.9

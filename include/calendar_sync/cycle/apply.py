@@ -69,7 +69,8 @@ class Applier:
         Raises:
             SyncError: the first error that was not about a single item, after both sides ended.
         """
-        self._begun = self._renewed = self.services.clock.monotonic()
+        self._begun = self.services.clock.monotonic()
+        self._renew_lease()
         parked = self.services.store.links.parked(*self.scope.pair)
         notes, calendar, welkin = [], [], []
         for action in actions:
@@ -134,12 +135,15 @@ class Applier:
 
     def _hold_lease(self) -> None:
         """Fencing before each write; a long cycle renews its lease."""
-        leases, clock = self.services.store.leases, self.services.clock
-        if clock.monotonic() - self._renewed >= RENEW_SECONDS:
-            leases.renew(self.lease, clock.now())
-            self._renewed = clock.monotonic()
+        if self.services.clock.monotonic() - self._renewed >= RENEW_SECONDS:
+            self._renew_lease()
         else:
-            leases.check_now(self.lease)
+            self.services.store.leases.check_now(self.lease)
+
+    def _renew_lease(self) -> None:
+        clock = self.services.clock
+        self.services.store.leases.renew(self.lease, clock.now())
+        self._renewed = clock.monotonic()
 
     async def _perform(self, action: Action) -> Link:
         match action.step:

@@ -15,7 +15,13 @@ from sqlalchemy.exc import DBAPIError
 from calendar_sync.changes import Found
 from calendar_sync.changes import find_changed_users as find
 from calendar_sync.clock import SystemClock
-from calendar_sync.errors import ConfigurationError, SyncError, TransientError, UsersFailed
+from calendar_sync.errors import (
+    ConfigurationError,
+    SyncError,
+    TransientError,
+    UnexpectedError,
+    UsersFailed,
+)
 from calendar_sync.model import Platform
 from calendar_sync.orchestration.connections import load_secrets
 from calendar_sync.passes import UserOutcome, sync_users
@@ -33,12 +39,6 @@ LONGEST_LABEL = 240
 
 class StateUnavailable(Exception):
     """The state database did not answer: Airflow may try the task once more."""
-
-
-class UnexpectedError(SyncError):
-    """A bug: the type of the exception and the place, without its text."""
-
-    code = "unexpected"
 
 
 def find_changed_users(
@@ -103,7 +103,9 @@ def raise_failures(outcomes: Sequence[UserOutcome], *, insist: bool) -> None:
         if outcome.status == "failed" and (insist or not outcome.attention)
     ]
     if failed:
-        names = "; ".join(f"{o.account or '-'} ({o.user_id}): {o.code}" for o in failed)
+        names = "; ".join(
+            f"{o.account or '-'} ({o.user_id}): {o.code} {o.detail}".rstrip() for o in failed
+        )
         raise UsersFailed(detail=names)
 
 

@@ -46,11 +46,23 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Action | Conflict]:
             yield _note(link, "left_the_window", state=LinkState.RETIRED)
         elif link.calendar not in busy or not settings.block_time.enabled:
             yield from _remove(view, link, "not_wanted_by_settings")
+    yield from _wandered(view)
     if not settings.block_time.enabled:
         return
     for calendar in view.calendars:
         if calendar.counts_as_busy:
             yield from _CalendarBlocks(view, settings, calendar).plan()
+
+
+def _wandered(view: View) -> Iterator[Action]:
+    """Past blocks that somebody has moved to where they would take time again."""
+    for link in view.links:
+        if link.kind is not LinkKind.BLOCK or link.state is not LinkState.RETIRED:
+            continue
+        seen = view.blocks.get(link.remote_id)
+        moved = seen is not None and seen.hash != link.remote_hash and not seen.cancelled
+        if seen is not None and moved and seen.span.overlaps(view.block_window, view.zone):
+            yield Action(Step.DELETE_BLOCK, "block_edited", link.source, seen.span, link)
 
 
 class _CalendarBlocks:

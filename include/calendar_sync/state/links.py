@@ -62,7 +62,7 @@ class LinkStore:
             return set(connection.scalars(query))
 
     def live_by_source(self, kind: LinkKind, ids: Iterable[str]) -> list[Link]:
-        """Links that still have something remote, by Welkin event id or external event id."""
+        """Live links by what they were made of: Welkin event id, or external event id."""
         return self._live(kind, t.link.c.source_id, ids)
 
     def live_by_remote(self, kind: LinkKind, ids: Iterable[str]) -> list[Link]:
@@ -72,6 +72,9 @@ class LinkStore:
     def _live(self, kind: LinkKind, column: Any, ids: Iterable[str]) -> list[Link]:
         wanted, found = sorted(set(ids)), []
         states = [LinkState.LIVE.value, LinkState.INTENT.value]
+        if kind is LinkKind.BLOCK:
+            # Past blocks too: somebody may move one to where it takes time again.
+            states.append(LinkState.RETIRED.value)
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):
                 query = select(t.link).where(

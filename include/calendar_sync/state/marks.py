@@ -173,6 +173,10 @@ class MarkStore:
             )
         return self.of(*pair)
 
+    def postpone(self, connection: Connection, pair: Pair, until: datetime) -> None:
+        """Leave this user alone for as long as the server asks."""
+        connection.execute(_where(update(t.user_sync), pair).values(retry_at=until))
+
     def polled(
         self,
         connection: Connection,

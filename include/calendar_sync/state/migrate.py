@@ -1,5 +1,6 @@
 """Bring the schema to the newest revision (Alembic)."""
 
+import logging
 from pathlib import Path
 
 from alembic import command
@@ -9,6 +10,9 @@ from alembic.script import ScriptDirectory
 
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.state.database import Database
+
+# It tells at INFO which dialect it runs on, in every task's log.
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

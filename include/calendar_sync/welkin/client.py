@@ -22,6 +22,7 @@ from calendar_sync.errors import (
     TenantMisconfigured,
     TokenRejected,
     TransientError,
+    UserUnavailable,
 )
 from calendar_sync.http import Answer, Failure, HttpClient, TokenSource
 from calendar_sync.model import Encounter, Span, WelkinEvent, WelkinUser, Window
@@ -91,7 +92,8 @@ def classify(failure: Failure) -> SyncError:
             return TokenRejected("welkin_token_rejected")
         return TenantMisconfigured("welkin_unauthorized", detail=code)
     if status == 403:
-        return TenantMisconfigured("welkin_access_restricted", detail=code)
+        # Regions and policies may hide single users: whoever asks for everybody fails as a whole.
+        return UserUnavailable("welkin_access_restricted", detail=code)
     if status == 404:
         return NotFound("welkin_not_found", detail=code)
     if status == 429:
@@ -182,7 +184,7 @@ class Welkin:
                 )
                 page = answer.json if isinstance(answer.json, Mapping) else {}
                 content = page.get("content")
-                if not isinstance(content, list):
+                if not isinstance(content, list) or page.get("number", number) != number:
                     raise TransientError("welkin_unreadable_page")
                 for position, row in enumerate(content):
                     key = row.get("id") if isinstance(row, Mapping) else None
@@ -332,7 +334,7 @@ class Welkin:
         }
         try:
             rows = await self._rows(f"{self._admin}/audit-data", "audit", params)
-        except TenantMisconfigured as error:
+        except UserUnavailable as error:
             raise AuditUnavailable(detail=error.detail) from None
         except (NotFound, BadItem) as error:
             raise AuditUnavailable(detail=error.code) from None

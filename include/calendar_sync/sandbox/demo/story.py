@@ -80,7 +80,8 @@ class Story:
 
     def play(self) -> None:
         """Play everything; a step that fails does not keep the later ones from being played."""
-        self._step("first fill", "all mirrors and blocks are there", self._first_fill)
+        # The scheduler's own first run may have begun already: it is part of the first fill.
+        self._step("first fill", "all mirrors and blocks are there", self._first_fill, wait=False)
         if self.steps[-1].error:
             return
         booked = self.slot(1)
@@ -204,10 +205,11 @@ class Story:
 
     # --- Following an edit ------------------------------------------------------
 
-    def _step(self, edit: str, seen: str, act: Callable[[], float]) -> None:
+    def _step(self, edit: str, seen: str, act: Callable[[], float], *, wait: bool = True) -> None:
         started = time.monotonic()
         try:
-            self._wait_idle()
+            if wait:
+                self._wait_idle()
             self._began = time.monotonic()
             self._edited = datetime.now(UTC)
             step = Step(edit, seen, act())
