@@ -242,9 +242,10 @@ class HttpClient:
         except httpx.HTTPError:
             raise lost("connection_lost", detail=kind) from None
         if response.is_success:
-            return Answer(
-                response.status_code, _json_of(response, kind, lost), response.headers.get("ETag")
-            )
+            found = _json_of(response, kind, lost)
+            if found is None and response.status_code == 200 and method != "DELETE":
+                raise lost("empty_answer", detail=kind)
+            return Answer(response.status_code, found, response.headers.get("ETag"))
         body = None
         with contextlib.suppress(ValueError):
             body = response.json()
@@ -282,7 +283,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def _json_of(response: httpx.Response, kind: str, lost: type[TransientError]) -> Any:
-    """The body; a truncated one, HTML, or an empty 200 where JSON belongs is a failed request."""
+    """The body, None for an empty one; a truncated one or HTML is a failed request."""
     if response.status_code == 204:
         return None
     if not response.content:

@@ -26,7 +26,9 @@ class Identity:
 
     def _digest(self, *parts: str) -> bytes:
         text = "\x1f".join((self._organisation, *parts))
-        return hmac.new(self._key, text.encode(), hashlib.sha256).digest()
+        # Half a surrogate pair can arrive inside a JSON escape; it must not stop anything.
+        raw = text.encode("utf-8", "surrogatepass")
+        return hmac.new(self._key, raw, hashlib.sha256).digest()
 
     def hash(self, *parts: str) -> str:
         """A keyed hash of texts: 32 hexadecimal digits."""

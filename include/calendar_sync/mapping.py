@@ -101,7 +101,7 @@ def read_csv(text: str, staff: Mapping[str, str] | None = None) -> list[MappedUs
         ConfigurationError: names line and column of each mistake.
     """
     reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), strict=True)
-    result = _Import(staff or {})
+    result = _Import({} if staff is None else staff)
     try:
         names = set(reader.fieldnames or ())
         for unknown in sorted(names - set(COLUMNS)):

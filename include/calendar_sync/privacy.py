@@ -20,7 +20,7 @@ TITLE_LENGTH = 1024
 DESCRIPTION_LENGTH = 8000
 MODES = {"IN_PERSON": "in person", "VIDEO": "video", "CALL": "call"}
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _MASKED = re.compile(r"^\*+$")
 
 
@@ -80,5 +80,5 @@ def _masked(patient: Patient) -> bool:
 
 
 def _clean(text: str) -> str:
-    """Without control characters (a tab and a line feed may stay) and outer blanks."""
+    """Without control characters (tab and line feed may stay), half characters, outer blanks."""
     return _CONTROL.sub("", text.replace("\r\n", "\n")).strip()

@@ -5,7 +5,9 @@ process and used by all. The claim to refresh is a row, not a transaction: none 
 the token is being fetched.
 """
 
+import asyncio
 import uuid
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -31,6 +33,7 @@ class TokenCache:
         self._clock = clock
         self._process = uuid.uuid4().hex
         self._memory: dict[str, tuple[str, StoredToken]] = {}
+        self._one_at_a_time: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def source(self, name: str, fetch: Fetch) -> "CachedToken":
         """The token of this name; `fetch` gets a new one and says when it ends."""
@@ -38,12 +41,25 @@ class TokenCache:
 
     async def get(self, name: str, fetch: Fetch) -> str:
         """A token with at least two minutes to live."""
+        found = self._valid(name)
+        if found is not None:
+            return found
+        # The claim keeps other processes out, not the other coroutines of this one.
+        async with self._one_at_a_time[name]:
+            return await self._wait_or_refresh(name, fetch)
+
+    async def _wait_or_refresh(self, name: str, fetch: Fetch) -> str:
         waited = 0.0
         while True:
             found = self._valid(name)
             if found is not None:
                 return found
             if self._store.claim(name, self._process, self._clock.now()):
+                # Another process may have finished its refresh between the look and the claim.
+                found = self._valid(name)
+                if found is not None:
+                    self._store.give_up(name, self._process)
+                    return found
                 return await self._refresh(name, fetch)
             if waited >= LONGEST_WAIT:
                 raise TransientError("token_refresh_stuck")

@@ -55,6 +55,7 @@ def test_an_external_event_becomes_a_neutral_block(stage: Make) -> None:
             {
                 "eventType": "workingLocation",
                 "visibility": "public",
+                "transparency": "transparent",
                 "workingLocationProperties": {"type": "homeOffice", "homeOffice": {}},
             },
         ),

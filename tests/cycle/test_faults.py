@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,10 +13,7 @@ from tests.harness import Killed
 
 Make = Callable[..., Stage]
 SELF = mail("dana")
-WORLD = [
-    ("google", "GET"), ("google", "POST"), ("google", "PUT"), ("google", "DELETE"),
-    ("welkin", "GET"), ("welkin", "POST"), ("welkin", "PATCH"), ("welkin", "DELETE"),
-]  # fmt: skip
+VERBS = {"google": ("GET", "POST", "PUT", "DELETE"), "welkin": ("GET", "POST", "PATCH", "DELETE")}
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("reset_before", {}),
     ("reset_after", {}),
@@ -53,7 +51,7 @@ def everything(s: Stage) -> tuple[list[Any], list[Any]]:
     return wanted, blocked
 
 
-def settle(s: Stage, passes: int = 6) -> None:
+def settle(s: Stage, passes: int = 5) -> None:
     for _ in range(passes):
         try:
             s.later(hours=2)
@@ -61,20 +59,18 @@ def settle(s: Stage, passes: int = 6) -> None:
             continue
 
 
-@pytest.mark.parametrize(("service", "method"), WORLD, ids=lambda value: str(value))
+@pytest.mark.parametrize("service", ["google", "welkin"])
 @pytest.mark.parametrize(("kind", "details"), KINDS, ids=lambda value: str(value))
-def test_whatever_breaks_once_everything_is_in_step_soon(
-    stage: Make, service: str, method: str, kind: str, details: dict[str, Any]
+def test_whatever_breaks_everything_is_in_step_soon_and_no_conflict_is_made_up(
+    stage: Make, service: str, kind: str, details: dict[str, Any]
 ) -> None:
     s = stage()
     s.run()
     wanted, blocked = everything(s)
-    fault = s.fault(service, kind, method, times=2, **details)
+    faults = [s.fault(service, kind, method, times=2, **details) for method in VERBS[service]]
     settle(s)
-    assert fault.struck == 2 or method in {"POST", "PUT", "DELETE", "PATCH"}
-    assert fault.struck >= 1
+    assert all(fault.struck for fault in faults)
     s.sandbox.faults.clear()
-    s.later(hours=2)
     assert s.mirror_times() == wanted
     assert s.block_times() == blocked
     assert s.conflicts() == []
@@ -82,7 +78,7 @@ def test_whatever_breaks_once_everything_is_in_step_soon(
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("request_number", range(1, 34, 2))
+@pytest.mark.parametrize("request_number", range(1, 34, 3))
 def test_killed_at_any_request_the_next_run_ends_in_the_same_state(
     stage: Make, request_number: int, after: bool
 ) -> None:
@@ -228,9 +224,9 @@ def test_a_failure_waits_longer_each_time_but_never_more_than_six_hours(stage: M
         assert state.retry_at is not None
         waits.append(state.retry_at - s.clock.now())
         s.clock.advance((state.retry_at - s.clock.now()).total_seconds() + 1)
-    assert waits == sorted(waits)
+    assert all(after > before - timedelta(seconds=9) for before, after in pairwise(waits))
     assert waits[0] <= timedelta(minutes=1)
-    assert waits[-1] == timedelta(hours=6)
+    assert timedelta(hours=5, minutes=59) < waits[-1] <= timedelta(hours=6)
     assert s.state().attention
     s.sandbox.faults.clear()
     s.run()
@@ -265,7 +261,7 @@ def test_a_token_that_expires_in_the_middle_of_a_read_is_renewed_once(stage: Mak
     s = stage()
     for number in range(30):
         s.busy(days=1 + number // 8, hour=8 + number % 8)
-    s.fault("google", "token_expired", "GET", "/events$", after=1, times=1)
+    s.fault("google", "token_expired", "GET", "/events$", times=1)
     s.fault("welkin", "token_expired", "GET", "/calendar/events$", after=2, times=1)
     result = s.run()
     assert result.failed == []

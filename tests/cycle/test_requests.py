@@ -26,7 +26,8 @@ def test_an_idle_pass_asks_each_account_once_and_welkin_six_times_at_most(stage:
         before = s.position
         result = s.later(minutes=1)
         assert result.outcomes == {}
-        assert [e.user for e in since(s, before, "google")] == [mail(name) for name in s.ids]
+        asked = sorted(str(e.user) for e in since(s, before, "google"))
+        assert asked == sorted(mail(name) for name in s.ids)
         assert len(since(s, before, "welkin")) <= 6
 
 
@@ -47,7 +48,8 @@ def test_polls_keep_to_a_share_of_the_daily_quota(stage: Make) -> None:
     before = s.position
     for _ in range(60):
         s.later(minutes=5)
-    assert len(since(s, before, "google")) <= 0.6 * 1000 * 5 / 24 + 4
+    polls = [e for e in since(s, before, "google") if e.kind == "google.events.list"]
+    assert len(polls) <= 0.6 * 1000 * 5 / 24
 
 
 @pytest.mark.parametrize("change", ["visit", "busy", "both"])

@@ -40,7 +40,7 @@ class Oracles:
         self.no_foreign_write()
         assert not self.world.sandbox.requests.mail_risk, "I8: a write could have sent mail"
 
-    # --- I1, I2, I5: one mirror for each visit, at its time --------------------------------------
+    # --- I1, I2, I5: one mirror for each visit, at its time -------------------------------------
 
     def mirrors(self, user: str) -> None:
         now = self.world.clock.now()
@@ -90,7 +90,7 @@ class Oracles:
         with self.world.database.read() as connection:
             return {self.identity.marker(user, key) for key in connection.scalars(query)}
 
-    # --- I14: busy time is the same on both sides -------------------------------------------------
+    # --- I14: busy time is the same on both sides -----------------------------------------------
 
     def blocks(self, user: str) -> None:
         now = self.world.clock.now()
@@ -108,7 +108,7 @@ class Oracles:
         wanted, found = _union(busy, low, high), _union(blocked, low, high)
         assert wanted == found, f"I14: busy {wanted} but blocked {found} for {user}"
 
-    # --- I2 and I4 on the whole --------------------------------------------------------------------
+    # --- I2 and I4 on the whole -----------------------------------------------------------------
 
     def no_duplicates(self) -> None:
         ids = Counter(

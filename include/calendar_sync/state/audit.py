@@ -109,7 +109,8 @@ class AuditStore:
     def verify(self, expected_seal: str | None = None) -> list[str]:
         """What is wrong with the record; empty when it is whole.
 
-        `expected_seal` is a value from a run's log: it must still be part of the chain.
+        Every run noted the seal that it reached: all of them must still be part of the chain, and
+        so must `expected_seal`, a value from a run's log.
         """
         problems: list[str] = []
         reached: dict[tuple[str, int], str] = {}
@@ -135,6 +136,9 @@ class AuditStore:
                     for cycle_id, seq, head in row.heads
                     if reached.get((cycle_id, seq)) != head
                 )
+            for row in connection.execute(select(t.sync_run.c.run_id, t.sync_run.c.summary)):
+                if row.summary.get("seal", "") not in seals:
+                    problems.append(f"the seal of run {row.run_id} is missing")
         if expected_seal is not None and expected_seal not in seals:
             problems.append("the expected seal is not part of the chain")
         return problems

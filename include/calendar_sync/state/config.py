@@ -13,6 +13,7 @@ from calendar_sync.model import Direction, MappedUser, Platform, WelkinUser
 from calendar_sync.settings import Settings, parse
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
+from calendar_sync.state.marks import MarkStore
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,11 @@ class ConfigStore:
     def replace_mapping(
         self, users: Iterable[MappedUser], author: str, now: datetime
     ) -> MappingDifference:
-        """Make the mapping exactly these rows, in one transaction."""
+        """Make the mapping exactly these rows, in one transaction.
+
+        Who is new or changed gets work: both sides are read in full, because what a cursor has
+        passed by was judged under the old row.
+        """
         wanted = {(user.user_id, user.platform): user for user in users}
         table = t.user_mapping
         with self._database.write() as connection:
@@ -128,6 +133,16 @@ class ConfigStore:
             ]
             if rows:
                 connection.execute(insert(table), rows)
+            for user in (*removed, *changed):
+                connection.execute(
+                    delete(t.cursor).where(
+                        t.cursor.c.scope == user.platform.value, t.cursor.c.owner == user.user_id
+                    )
+                )
+            marks = MarkStore(self._database)
+            pairs = [(user.user_id, user.platform) for user in (*changed, *added) if user.enabled]
+            marks.mark(connection, pairs, now)
+            marks.compare_fully(connection, pairs, now)
         return MappingDifference(tuple(added), tuple(changed), tuple(removed))
 
     # --- Welkin's users -----------------------------------------------------------------------

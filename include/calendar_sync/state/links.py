@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, case, delete, insert, or_, select, update
 
 from calendar_sync.model import (
     Conflict,
@@ -46,6 +46,10 @@ class LinkStore:
     def departed(self, platform: Platform) -> set[str]:
         """Users with mirrors or blocks whose account is no longer mapped (or not enabled)."""
         remains = [LinkState.LIVE.value, LinkState.INTENT.value]
+        # A past block is Welkin's history; a past mirror stands in somebody's calendar.
+        retired_mirror = and_(
+            t.link.c.kind == LinkKind.MIRROR.value, t.link.c.state == LinkState.RETIRED.value
+        )
         mapped = select(t.user_mapping.c.user_id).where(
             t.user_mapping.c.platform == platform.value, t.user_mapping.c.enabled.is_(True)
         )
@@ -53,7 +57,7 @@ class LinkStore:
             select(t.link.c.user_id)
             .where(
                 t.link.c.platform == platform.value,
-                t.link.c.state.in_(remains),
+                or_(t.link.c.state.in_(remains), retired_mirror),
                 t.link.c.user_id.not_in(mapped),
             )
             .distinct()

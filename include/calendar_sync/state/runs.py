@@ -100,7 +100,7 @@ class RunStore:
     def request_approval(
         self, digest: str, user_id: str, platform: Platform, removals: int, now: datetime
     ) -> None:
-        """Show that removals wait for a person."""
+        """Show that removals wait for a person; an approval that has expired is asked for again."""
         statement = self._database.insert(t.approval).values(
             digest=digest,
             user_id=user_id,
@@ -109,7 +109,18 @@ class RunStore:
             requested_at=now,
         )
         with self._database.write() as connection:
-            connection.execute(statement.on_conflict_do_nothing())
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["digest", "user_id", "platform"],
+                    set_={
+                        "requested_at": now,
+                        "granted_at": None,
+                        "granted_by": None,
+                        "expires_at": None,
+                    },
+                    where=t.approval.c.expires_at <= now,
+                )
+            )
 
     def approved(self, user_id: str, platform: Platform, now: datetime) -> frozenset[str]:
         """Digests that may be carried out now."""

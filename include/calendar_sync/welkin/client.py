@@ -53,6 +53,7 @@ RESCANS = 2
 Row = TypeVar("Row")
 
 _CODE = re.compile(r"^[A-Z][A-Z0-9_]{2,60}$")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class AuditUnavailable(TenantMisconfigured):
@@ -75,7 +76,7 @@ class BlockDraft:
         """The keys that a PATCH sends too."""
         start, end = self.span.instants(self.zone)
         return {
-            "eventTitle": self.title,
+            "eventTitle": _UNFIT.sub(" ", self.title).strip(),
             "startDateTime": welkin_time(start),
             "endDateTime": welkin_time(end),
             "allDayEvent": self.span.all_day and self.all_day_flag,
