@@ -44,10 +44,16 @@ class Identity:
         return base64.b32hexencode(self._digest(*parts)[:20]).decode().lower()
 
     def block_external_id(
-        self, platform: Platform, user_id: str, account: str, source: Source, generation: int
+        self,
+        platform: Platform,
+        user_id: str,
+        account: str,
+        calendar: str,
+        source: Source,
+        generation: int,
     ) -> str:
         """The `externalId` of a block in Welkin: our prefix and 24 hexadecimal digits."""
-        parts = ("block", platform, user_id, account, source.id, source.original_start)
+        parts = ("block", platform, user_id, account, calendar, source.id, source.original_start)
         return EXTERNAL_ID_PREFIX + self._digest(*parts, str(generation)).hex()[:24]
 
     def marker(self, user_id: str, event_id: str) -> str:

@@ -44,6 +44,13 @@ class DetailLevel(StrEnum):
     FULL = "full"
 
 
+def exceeds(level: str, allowed: str) -> bool:
+    """Title or description of `level` ("full/busy") shows more than `allowed` permits."""
+    order = [each.value for each in DetailLevel]
+    pairs = zip(level.split("/"), allowed.split("/"), strict=True)
+    return any(order.index(one) > order.index(other) for one, other in pairs)
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Start (inclusive) and end (exclusive): two instants in UTC, or two dates for all-day."""
@@ -328,12 +335,12 @@ class Draft:
     description: str
     span: Span
     time_zone: str
-    level: DetailLevel
+    level: str
     hash: str
 
     def __repr__(self) -> str:
         """Only what may stand in a log."""
-        return f"Draft(level={self.level.value!r}, hash={self.hash!r})"
+        return f"Draft(level={self.level!r}, hash={self.hash!r})"
 
 
 # --- links ------------------------------------------------------------------------------------
@@ -381,7 +388,7 @@ class Link:
     wanted_hash: str = ""
     remote_hash: str = ""
     source_hash: str = ""
-    level: DetailLevel = DetailLevel.BUSY
+    level: str = "busy/busy"
     restores: int = 0
     restored_at: datetime | None = None
 
@@ -405,7 +412,7 @@ class Step(StrEnum):
 class Action:
     """One step for one item, with the rule that asked for it.
 
-    `link` is the stored link, None for a first creation. `becomes` are the link's new values where
+    `link` is the stored link, None for a first creation; `calendar` is where `event` was read. `becomes` are the link's new values where
     only the row changes (`Step.NOTE`). `absence` marks removals that rest on absence alone.
     """
 
@@ -416,6 +423,7 @@ class Action:
     link: Link | None = None
     draft: Draft | None = None
     event: CalendarEvent | None = None
+    calendar: str = ""
     becomes: Mapping[str, object] = field(default_factory=dict)
     absence: bool = False
     restore: bool = False

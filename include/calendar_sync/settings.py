@@ -143,15 +143,14 @@ class Details(_Section):
 
     @model_validator(mode="after")
     def _full_needs_agreement(self) -> Self:
-        if self.level is DetailLevel.FULL and self.baa_confirmed is None:
+        if DetailLevel.FULL.value in self.level and self.baa_confirmed is None:
             raise ValueError("level full needs baa_confirmed: {by, on}")
         return self
 
     @property
-    def level(self) -> DetailLevel:
-        """The higher of the two texts' levels."""
-        order = list(DetailLevel)
-        return max(self.title.level, self.description.level, key=order.index)
+    def level(self) -> str:
+        """The levels of title and description, as links and operations keep them."""
+        return f"{self.title.level.value}/{self.description.level.value}"
 
 
 class Brake(_Section):

@@ -124,6 +124,19 @@ def test_a_deleted_encounter_takes_the_mirror_along(stage: Make) -> None:
     assert s.mirrors() == []
 
 
+def test_a_deleted_encounter_is_found_by_the_daily_comparison_without_the_audit(
+    stage: Make,
+) -> None:
+    s = stage()
+    s.welkin.audit_enabled = False
+    visit = s.visit(days=5)
+    s.run()
+    s.welkin.delete_encounter(visit.id)
+    s.later(hours=29)
+    s.later(hours=29)
+    assert s.mirrors() == []
+
+
 @pytest.mark.parametrize("how", ["event", "encounter"])
 def test_uncancelled_it_gets_a_mirror_of_the_next_generation(stage: Make, how: str) -> None:
     s = stage()

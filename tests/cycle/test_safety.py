@@ -223,7 +223,7 @@ def test_a_block_that_welkin_refuses_is_parked(stage: Make) -> None:
     assert parked(s) == [("update_block", 3, "welkin_refused")]
 
 
-@pytest.mark.parametrize("code", [500, 409, 404, 403])
+@pytest.mark.parametrize("code", [500, 409, 404])
 def test_an_item_that_fails_again_and_again_does_not_hold_up_the_others(
     stage: Make, code: int
 ) -> None:

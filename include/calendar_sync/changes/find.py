@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from calendar_sync.changes.feeds import WelkinFeeds
-from calendar_sync.changes.polls import Poller, PollResult, platform_fault
+from calendar_sync.changes.polls import PROBES, Poller, PollResult, platform_fault
 from calendar_sync.errors import ConfigurationError, TenantMisconfigured
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.services import Services
@@ -56,7 +56,7 @@ async def find_changed_users(
         return Found(_pack(sorted(users), revision), marked=len(pairs), named=True)
     await WelkinFeeds(services, revision.settings).read()
     poller = Poller(services, revision, platform)
-    fault = await _still_faulty(poller, mapped.values())
+    fault = await _still_faulty(poller, list(mapped.values()))
     if fault:
         return Found(fault=fault, polled=min(len(mapped), 3))
     polls = await poller.poll(mapped.values(), store.marks.all(platform))
@@ -68,15 +68,15 @@ async def find_changed_users(
     return _collect(services, revision, platform, polls, mapped, departed)
 
 
-async def _still_faulty(poller: Poller, mapped: Collection[MappedUser]) -> str | None:
-    """While a fault stands, a few accounts are asked; when they answer, work goes on."""
+async def _still_faulty(poller: Poller, mapped: list[MappedUser]) -> str | None:
+    """While a fault stands, a few accounts are asked; when most answer, work goes on."""
     services, platform = poller.services, poller.platform
     fault = services.store.runs.fault(platform)
     if fault is None:
         return None
-    result = await poller.probe(mapped, services.store.marks.all(platform))
+    result = await poller.probe(mapped, services.store.marks.all(platform), fault.since)
     _stop_on_tenant_fault(services, platform, result)
-    if result.failed or not result.polled:
+    if 2 * (result.polled - len(result.failed)) <= len(mapped[:PROBES]):
         return fault.code
     services.store.runs.set_fault(platform, None, services.clock.now())
     return None
@@ -99,7 +99,11 @@ def _mark_due(
     """Daily full comparisons, users who are no longer mapped, and everybody when asked to."""
     now = services.clock.now()
     states = services.store.marks.all(platform)
-    due = [(user_id, platform) for user_id in departed]
+    due = [
+        (user_id, platform)
+        for user_id in departed
+        if (user_id, platform) not in states or not states[user_id, platform].marked
+    ]
     for user_id in mapped:
         state = states.get((user_id, platform))
         comparison = state is None or state.next_full_at is None or state.next_full_at <= now

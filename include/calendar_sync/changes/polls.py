@@ -60,16 +60,20 @@ class Poller:
         return await self._round([user for user in users if _due(user, states, interval, now)])
 
     async def probe(
-        self, mapped: Iterable[MappedUser], states: Mapping[Pair, UserSync]
+        self, mapped: Iterable[MappedUser], states: Mapping[Pair, UserSync], since: datetime
     ) -> PollResult:
-        """During a platform fault: ask a few accounts that were healthy before it."""
+        """During a platform fault: ask some accounts that were healthy before it, in turn."""
 
-        def failed_last(user: MappedUser) -> bool:
+        def known_failure(user: MappedUser) -> bool:
             state = states.get((user.user_id, user.platform))
-            return state is not None and state.poll_error is not None
+            failed_at = state.poll_failed_at if state is not None else None
+            return failed_at is not None and failed_at < since - FAULT_WITHIN
 
-        users = sorted(mapped, key=lambda user: (not failed_last(user), user.user_id))
-        return await self._round(users[:PROBES])
+        users = [user for user in mapped if not known_failure(user)]
+        users.sort(key=lambda user: user.user_id)
+        turn = int(self.services.clock.now().timestamp() // 60) * PROBES
+        chosen = [users[(turn + step) % len(users)] for step in range(min(PROBES, len(users)))]
+        return await self._round(chosen)
 
     def interval(self, accounts: int) -> timedelta:
         """The configured interval, stretched so that polls use 60 % of the daily quota at most."""

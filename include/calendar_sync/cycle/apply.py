@@ -16,7 +16,9 @@ from calendar_sync.errors import (
     Duplicate,
     NotFound,
     PreconditionFailed,
+    RateLimited,
     SyncError,
+    TransientError,
 )
 from calendar_sync.model import (
     Action,
@@ -49,6 +51,14 @@ class Outcome:
     complete: bool = True
 
 
+@dataclass(frozen=True)
+class Failed:
+    """An action that did not work, and why."""
+
+    action: Action
+    error: SyncError
+
+
 @dataclass
 class Applier:
     """Applies the actions of one cycle."""
@@ -71,7 +81,7 @@ class Applier:
         """
         self._begun = self.services.clock.monotonic()
         self._renew_lease()
-        parked = self.services.store.links.parked(*self.scope.pair)
+        parked = self.services.store.links.parked(*self.scope.pair, self.services.clock.now())
         notes, calendar, welkin = [], [], []
         for action in actions:
             if action.step is Step.NOTE:
@@ -101,11 +111,22 @@ class Applier:
         self.outcome.done["noted"] += len(notes)
 
     async def _side(self, actions: list[Action]) -> None:
+        """One item after the other. Two in a row that the server fails are the server's failure."""
+        failed: Failed | None = None
         for action in actions:
             if self._spent():
                 self.outcome.complete = False
-                return
-            await self._one(action)
+                break
+            failure = await self._one(action)
+            if failure is not None and failed is not None:
+                raise failure.error
+            if failed is not None:
+                self._refuse(failed)
+            failed = failure
+        if failed is not None:
+            self._refuse(failed)
+            if len(actions) == 1:
+                raise failed.error
 
     def _spent(self) -> bool:
         """A long fill goes on in the next run, so that nobody waits for it."""
@@ -113,25 +134,27 @@ class Applier:
         elapsed = self.services.clock.monotonic() - self._begun
         return self._writes >= limits.cycle_writes or elapsed >= limits.cycle_seconds
 
-    async def _one(self, action: Action) -> None:
+    async def _one(self, action: Action) -> Failed | None:
+        """Carry out one action; returns what may have been the server's failure, not the item's."""
         self._writes += 1
         self._hold_lease()
         started = self.services.clock.monotonic()
         try:
             link = await self._perform(action)
-        except (NotFound, PreconditionFailed) as error:
-            # It changed while we were planning: the next cycle reads and decides again.
-            self.outcome.complete = False
+        except (BadItem, Duplicate, NotFound, PreconditionFailed) as error:
+            # Refused, or changed while we were planning: the next cycle reads and decides again.
             self._record(action, action.link, error.code, started)
-        except BadItem as error:
-            self._refuse(action, error, started)
+            self._refuse(Failed(action, error))
         except SyncError as error:
             self._record(action, action.link, error.code, started)
-            raise
+            if isinstance(error, RateLimited) or not isinstance(error, TransientError):
+                raise
+            return Failed(action, error)
         else:
             self._record(action, link, "ok", started, save=True)
             self.outcome.done[action.step] += 1
             self.outcome.reasons[action.reason] += 1
+        return None
 
     def _hold_lease(self) -> None:
         """Fencing before each write; a long cycle renews its lease."""
@@ -231,10 +254,9 @@ class Applier:
     # --- blocks -------------------------------------------------------------------------------
 
     async def _create_block(self, action: Action) -> Link:
-        event, draft = _present(action.event), self._block_draft(action)
+        draft = self._block_draft(action)
         repeated = action.link is not None and action.link.state is LinkState.INTENT
-        calendar = self._calendar_of(event)
-        link = self._intent(action, LinkKind.BLOCK, calendar)
+        link = self._intent(action, LinkKind.BLOCK, action.calendar)
         for _ in range(GENERATIONS):
             external_id = self._external_id(link)
             found = await self._find_block(external_id, draft) if repeated else None
@@ -301,18 +323,6 @@ class Applier:
             remote_hash=self.services.identity.block_hash(made),
         )
 
-    def _calendar_of(self, event: CalendarEvent) -> str:
-        """The calendar that an event was read from."""
-        for calendar in _present(self.view).calendars:
-            in_series = any(
-                event.id == instance.id
-                for found in calendar.series.values()
-                for instance in found.instances
-            )
-            if event.id in calendar.events or in_series:
-                return calendar.name
-        raise ValueError(event.id)
-
     # --- links --------------------------------------------------------------------------------
 
     def _intent(self, action: Action, kind: LinkKind, calendar: str) -> Link:
@@ -349,7 +359,12 @@ class Applier:
 
     def _external_id(self, link: Link) -> str:
         return self.services.identity.block_external_id(
-            link.platform, link.user_id, link.account, link.source, link.generation
+            link.platform,
+            link.user_id,
+            link.account,
+            link.calendar,
+            link.source,
+            link.generation,
         )
 
     def _begin(self, link: Link) -> Link:
@@ -380,10 +395,11 @@ class Applier:
             connection, link, self.services.clock.now(), self.scope.mapped.revision
         )
 
-    def _refuse(self, action: Action, error: BadItem, started: float) -> None:
+    def _refuse(self, failed: Failed) -> None:
+        """Count the try: after three the item is parked and shown (rule 15)."""
         self.outcome.refused += 1
         self.outcome.complete = False
-        now = self.services.clock.now()
+        action, error = failed.action, failed.error
         with self._transaction() as connection:
             self.services.store.links.refused(
                 connection,
@@ -392,9 +408,9 @@ class Applier:
                 action.source,
                 self._content(action),
                 error.code,
-                now,
+                self.services.clock.now(),
+                transient=isinstance(error, TransientError),
             )
-        self._record(action, action.link, error.code, started)
 
     def _record(
         self,
@@ -436,8 +452,8 @@ class Applier:
 
 def _level(action: Action, link: Link | None) -> str:
     if action.draft is not None:
-        return action.draft.level.value
-    return link.level.value if link is not None else ""
+        return action.draft.level
+    return link.level if link is not None else ""
 
 
 def _present(value: Value | None) -> Value:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from calendar_sync import privacy
 from calendar_sync.concurrency import both, together
 from calendar_sync.cycle.scope import Scope, cursor_shape
-from calendar_sync.errors import CursorExpired, TransientError
+from calendar_sync.errors import BadItem, CursorExpired, TransientError
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.model import (
     Appointment,
@@ -79,6 +79,8 @@ class Reader:
             ),
             links=self.links,
             block_hash=self._block_hash,
+            level=scope.settings.details.level,
+            unreadable=frozenset(unreadable),
             approved=self.services.store.runs.approved(*scope.pair, scope.now),
         )
         for _ in range(ROUNDS):
@@ -90,12 +92,12 @@ class Reader:
             view,
             {name: cursor for name, (_, cursor) in zip(calendars.all, changes, strict=True)},
             full=all(change.full for change, _ in changes),
-            unreadable=unreadable,
+            unreadable=len(view.unreadable),
         )
 
     # --- Welkin -------------------------------------------------------------------------------
 
-    async def _welkin_window(self) -> tuple[dict[str, WelkinEvent], int]:
+    async def _welkin_window(self) -> tuple[dict[str, WelkinEvent], set[str]]:
         scope = self.scope
         return await self.services.welkin.events([scope.user_id], scope.welkin_window, scope.zone)
 
@@ -191,15 +193,14 @@ class Reader:
     # --- questions ----------------------------------------------------------------------------
 
     async def _answer(self, view: View, asked: Questions) -> View:
-        services, scope = self.services, self.scope
-        fetched = await together(
-            services.welkin.event(key, scope.zone) for key in asked.welkin_events
-        )
-        absent = {
-            key for key, event in zip(asked.welkin_events, fetched, strict=True) if event is None
-        }
+        fetched = await together(self._fetch(key) for key in asked.welkin_events)
+        answers = dict(zip(asked.welkin_events, fetched, strict=True))
+        absent = {key for key, answer in answers.items() if answer is None}
+        unreadable = {key for key, answer in answers.items() if isinstance(answer, BadItem)}
         await self._control_welkin(view, absent)
-        appointments, blocks = await self._sort(event for event in fetched if event is not None)
+        appointments, blocks = await self._sort(
+            answer for answer in fetched if isinstance(answer, WelkinEvent)
+        )
         calendars = tuple(
             [await self._answer_calendar(calendar, asked) for calendar in view.calendars]
         )
@@ -209,8 +210,16 @@ class Reader:
             drafts={**view.drafts, **self._drafts(appointments)},
             blocks={**view.blocks, **blocks},
             absent=view.absent | absent,
+            unreadable=view.unreadable | unreadable,
             calendars=calendars,
         )
+
+    async def _fetch(self, event_id: str) -> WelkinEvent | BadItem | None:
+        """One event of Welkin; one that cannot be read is an answer, too."""
+        try:
+            return await self.services.welkin.event(event_id, self.scope.zone)
+        except BadItem as error:
+            return error
 
     async def _answer_calendar(self, calendar: CalendarView, asked: Questions) -> CalendarView:
         platform = self.services.platforms[self.scope.platform]

@@ -9,12 +9,7 @@ from datetime import datetime
 from calendar_sync.cycle.apply import Applier, Outcome
 from calendar_sync.cycle.read import Reader, Reading
 from calendar_sync.cycle.scope import Scope, next_full
-from calendar_sync.errors import (
-    NotFound,
-    TenantMisconfigured,
-    TransientError,
-    UserUnavailable,
-)
+from calendar_sync.errors import TransientError, UserUnavailable
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import (
     Action,
@@ -59,6 +54,26 @@ class CycleResult:
         return sum(count for step, count in self.done.items() if step != "noted")
 
 
+@dataclass
+class Leaving:
+    """How the removal from former accounts went."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    conflicts: list[Conflict] = field(default_factory=list)
+    complete: bool = True
+    error: UserUnavailable | None = None
+
+    def result(self, scope: Scope) -> CycleResult:
+        """For a cycle that did nothing else."""
+        return CycleResult(
+            scope.user_id,
+            scope.account,
+            done=dict(self.done),
+            conflicts=dict(Counter(conflict.kind for conflict in self.conflicts)),
+            complete=self.complete,
+        )
+
+
 class Cycle:
     """One (user, platform) under a lease."""
 
@@ -86,24 +101,27 @@ class Cycle:
                 cycle goes on from there.
         """
         with waiting_at_most(self._scope.settings.limits.cycle_waits_seconds):
+            links = self._services.store.links.of(*self._scope.pair)
             if not self._scope.mapped.enabled:
-                return await self._leave_all()
-            return await self._sync(full=full, dry_run=dry_run)
+                return await self._leave_all(links, dry_run=dry_run)
+            return await self._sync(links, full=full, dry_run=dry_run)
 
-    async def _sync(self, *, full: bool, dry_run: bool) -> CycleResult:
+    async def _sync(self, links: list[Link], *, full: bool, dry_run: bool) -> CycleResult:
         services, scope = self._services, self._scope
         state = services.store.marks.of(*scope.pair)
         due = state.next_full_at is None or state.next_full_at <= scope.now
-        links = services.store.links.of(*scope.pair)
         here = tuple(link for link in links if self._belongs_here(link))
-        elsewhere = [link for link in links if not self._belongs_here(link)]
-        leftover = [] if dry_run else await self._clear(elsewhere)
+        left = Leaving()
+        if not dry_run:
+            left = await self._leave([link for link in links if not self._belongs_here(link)])
+            if not left.complete:
+                return left.result(scope)
         reading = await Reader(services, scope, here, full or due).read()
         made = plan(reading.view, scope.settings)
         if dry_run:
             return _result(scope, reading, made, Outcome(complete=False), plan=made)
         outcome = await self._apply(reading, made.actions)
-        self._finish(state.mark_seq, reading, made, outcome, leftover)
+        self._finish(state.mark_seq, reading, made, outcome, left.conflicts)
         return _result(scope, reading, made, outcome)
 
     def _belongs_here(self, link: Link) -> bool:
@@ -161,44 +179,60 @@ class Cycle:
 
     # --- accounts that are no longer the user's -----------------------------------------------
 
-    async def _leave_all(self) -> CycleResult:
+    async def _leave_all(self, links: list[Link], *, dry_run: bool) -> CycleResult:
         """The user is no longer mapped: take away what we made."""
         services, scope = self._services, self._scope
+        if dry_run:
+            removals = tuple(_removal(link) for link in links if _to_remove(link))
+            return CycleResult(scope.user_id, scope.account, complete=False, plan=Plan(removals))
         seq = services.store.marks.of(*scope.pair).mark_seq
-        links = services.store.links.of(*scope.pair)
-        done: Counter[str] = Counter()
-        leftover = await self._clear(links, done)
+        left = await self._leave(links)
         now = services.clock.now()
         with services.store.database.write() as connection:
             services.store.leases.check(connection, self._lease)
-            services.store.links.record_conflicts(connection, *scope.pair, leftover, now)
-            services.store.marks.done(connection, scope.pair, seq, now, None)
-        conflicts = Counter(conflict.kind for conflict in leftover)
-        return CycleResult(scope.user_id, scope.account, done=done, conflicts=conflicts)
+            services.store.links.record_conflicts(connection, *scope.pair, left.conflicts, now)
+            if left.complete and left.error is None:
+                services.store.marks.done(connection, scope.pair, seq, now, None)
+        if left.error is not None:
+            raise left.error
+        return left.result(scope)
 
-    async def _clear(self, links: list[Link], done: Counter[str] | None = None) -> list[Conflict]:
-        """Remove mirrors and blocks (rule 2b); what cannot be removed is reported, not lost."""
-        left = []
-        remains = {LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED}
-        for link in links:
-            if link.state not in remains:
-                continue
-            if link.kind is LinkKind.BLOCK and link.state is LinkState.RETIRED:
-                continue
-            step = Step.DELETE_MIRROR if link.kind is LinkKind.MIRROR else Step.DELETE_BLOCK
+    async def _leave(self, links: list[Link]) -> Leaving:
+        """Remove mirrors and blocks of former accounts (rule 2b).
+
+        What an account that cannot be reached still holds is reported, not forgotten.
+        """
+        left = Leaving()
+        accounts = sorted({link.account for link in links if _to_remove(link)})
+        for account in accounts:
+            scope = replace(self._scope, mapped=replace(self._scope.mapped, account=account))
+            applier = self._applier(scope, None)
+            mine = [link for link in links if link.account == account and _to_remove(link)]
             try:
-                await self._remove(step, link)
-            except (UserUnavailable, TenantMisconfigured, NotFound):
-                left.append(Conflict(LEFT, link.source, LEFT))
-            else:
-                if done is not None:
-                    done[step] += 1
+                await applier.apply(_removal(link) for link in mine)
+            except UserUnavailable as error:
+                left.error = error
+                known = {link.id: link for link in self._services.store.links.of(*scope.pair)}
+                left.conflicts += [
+                    Conflict(LEFT, link.source, LEFT)
+                    for link in mine
+                    if link.id is not None and _to_remove(known[link.id])
+                ]
+            left.done.update(applier.outcome.done)
+            left.complete = left.complete and applier.outcome.complete
         return left
 
-    async def _remove(self, step: Step, link: Link) -> None:
-        action = Action(step, "account_left", link.source, link.span, link)
-        scope = replace(self._scope, mapped=replace(self._scope.mapped, account=link.account))
-        await self._applier(scope, None).apply([action])
+
+def _to_remove(link: Link) -> bool:
+    """There is something of ours on the other side; blocks of the past are history."""
+    if link.state is LinkState.RETIRED:
+        return link.kind is LinkKind.MIRROR
+    return link.state in {LinkState.LIVE, LinkState.INTENT}
+
+
+def _removal(link: Link) -> Action:
+    step = Step.DELETE_MIRROR if link.kind is LinkKind.MIRROR else Step.DELETE_BLOCK
+    return Action(step, "account_left", link.source, link.span, link)
 
 
 def _result(

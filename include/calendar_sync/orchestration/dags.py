@@ -41,7 +41,7 @@ ONLY_LOST_WORK = ExceptionRetryPolicy(
         RetryRule(
             exception="calendar_sync.errors.SyncError",
             action=RetryAction.FAIL,
-            reason="the user's own back-off applies",
+            reason="the sync keeps its own back-off",
         )
     ]
 )
@@ -69,7 +69,6 @@ def sync_dag(platform: str, doc: str, schedule: str = EVERY_MINUTE) -> DAG:
         default_args={
             "retries": 1,
             "retry_delay": timedelta(seconds=5),
-            "retry_policy": ONLY_LOST_WORK,
             "execution_timeout": timedelta(minutes=5),
         },
     )
@@ -82,7 +81,7 @@ def sync_dag(platform: str, doc: str, schedule: str = EVERY_MINUTE) -> DAG:
     return build()
 
 
-@task
+@task(retry_policy=ONLY_LOST_WORK)
 def find_changed_users(platform: str) -> list[list[str]]:
     """Read Welkin's feeds, poll the accounts, and return the users with work."""
     from calendar_sync.orchestration import tasks
@@ -93,7 +92,7 @@ def find_changed_users(platform: str) -> list[list[str]]:
     )
 
 
-@task(map_index_template="{{ label }}")
+@task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
 def sync_user(platform: str, group: list[str]) -> None:
     """Bring the users of one group in step; the label says what was done."""
     from calendar_sync.orchestration import tasks
@@ -119,6 +118,7 @@ def record_run(platform: str) -> str:
     from calendar_sync.orchestration import tasks
 
     context: Any = get_current_context()
-    pushed = context["ti"].xcom_pull(task_ids="sync_user", key="outcomes") or []
-    rows = [row for rows in pushed for row in (rows or [])]
+    # One list for each mapped task; Airflow hands over the list itself when there was only one.
+    pushed = context["ti"].xcom_pull(task_ids="sync_user", key="outcomes")
+    rows = tasks.outcome_rows(pushed)
     return tasks.record_run(platform, context["run_id"], context["dag_run"].start_date, rows)

@@ -118,6 +118,15 @@ def group_label(outcomes: Sequence[UserOutcome]) -> str:
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
+def outcome_rows(pushed: Any) -> list[dict[str, Any]]:
+    """All outcome rows in what `xcom_pull` gave: nothing, one list, or one a mapped task."""
+    if isinstance(pushed, dict):
+        return [pushed]
+    if pushed is None or isinstance(pushed, str):
+        return []
+    return [row for part in pushed for row in outcome_rows(part)]
+
+
 def record_run(
     platform: str, run_id: str, started_at: datetime, rows: Sequence[dict[str, Any]]
 ) -> str:

@@ -227,7 +227,15 @@ class _CalendarBlocks:
     def _create(self, event: CalendarEvent, link: Link | None) -> Action:
         if event.span is None:  # pragma: no cover - busy events have a time
             raise ValueError(event.id)
-        return Action(Step.CREATE_BLOCK, "busy", event.source, event.span, link, event=event)
+        return Action(
+            Step.CREATE_BLOCK,
+            "busy",
+            event.source,
+            event.span,
+            link,
+            event=event,
+            calendar=self.calendar.name,
+        )
 
     def _update(self, event: CalendarEvent, link: Link, reason: str) -> Action:
         if event.span is None:  # pragma: no cover - busy events have a time

@@ -15,6 +15,7 @@ from calendar_sync.model import (
     LinkState,
     Source,
     Step,
+    exceeds,
 )
 from calendar_sync.planner.view import CalendarView, View
 from calendar_sync.settings import Settings
@@ -37,10 +38,12 @@ def plan_mirrors(view: View, settings: Settings) -> Iterator[Action | Conflict]:
             draft = view.drafts[appointment.id]
             yield from _wanted(view, settings, calendar, appointment, draft, link)
         elif link is not None:
-            yield from _unwanted(view, link, objection)
-    for link in view.standing_mirrors:
+            yield from _unwanted(view, link, objection, view.drafts.get(appointment.id))
+    for link in (*view.standing_mirrors, *view.talkative_mirrors):
         if link.source.id in view.absent:
             yield _delete(link, "appointment_gone", absence=True)
+        elif link.source.id in view.unreadable:
+            continue
         elif link.source.id not in view.appointments:
             yield from _unseen(view, link)
 
@@ -90,7 +93,7 @@ def _wanted(
         return
     edited = event is not None and calendar.hashes[event.id] != link.remote_hash
     update = Action(Step.UPDATE_MIRROR, "changed", link.source, draft.span, link, draft, event)
-    if draft.hash != link.wanted_hash or draft.level is not link.level:
+    if draft.hash != link.wanted_hash or draft.level != link.level:
         yield update
         if edited and view.direction is Direction.BIDIRECTIONAL:
             yield Conflict("both_changed", link.source, "welkin_wins")
@@ -153,11 +156,13 @@ def restored_too_often(view: View, link: Link) -> bool:
     return recent and link.restores >= RESTORES_A_DAY
 
 
-def _unwanted(view: View, link: Link, objection: str) -> Iterator[Action]:
+def _unwanted(view: View, link: Link, objection: str, draft: Draft | None) -> Iterator[Action]:
     if link.state not in {LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED}:
         return
     if objection == "outside_window" and _before_window(view, link):
-        if link.state is LinkState.LIVE:
+        if exceeds(link.level, view.level) and draft is not None:
+            yield Action(Step.UPDATE_MIRROR, "lower_level", link.source, draft.span, link, draft)
+        elif link.state is LinkState.LIVE:
             yield _note(link, "left_the_window", state=LinkState.RETIRED)
         return
     yield _delete(link, objection)

@@ -29,13 +29,13 @@ class Questions:
 def questions(view: View) -> Questions:
     """Ask for everything that is missing from a complete read, and for touched series."""
     welkin: list[str] = []
+    answered = view.appointments.keys() | view.blocks.keys() | view.absent | view.unreadable
     for link in view.standing_mirrors:
-        known = link.source.id in view.appointments or link.source.id in view.absent
-        if not known and link.span.overlaps(view.mirror_window, view.zone):
+        if link.source.id not in answered and link.span.overlaps(view.mirror_window, view.zone):
             welkin.append(link.source.id)
+    welkin += [link.source.id for link in view.talkative_mirrors if link.source.id not in answered]
     for link in view.live(LinkKind.BLOCK):
-        known = link.remote_id in view.blocks or link.remote_id in view.absent
-        if not known and link.span.overlaps(view.block_window, view.zone):
+        if link.remote_id not in answered and link.span.overlaps(view.block_window, view.zone):
             welkin.append(link.remote_id)
     events: dict[str, tuple[str, ...]] = {}
     series: dict[str, tuple[str, ...]] = {}

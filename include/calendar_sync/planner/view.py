@@ -18,6 +18,7 @@ from calendar_sync.model import (
     Source,
     Span,
     Window,
+    exceeds,
 )
 
 
@@ -59,7 +60,8 @@ class View:
     `appointments` holds every appointment of the complete window read, and those fetched by id.
     `absent` are Welkin ids that a GET has confirmed as missing. `drafts` are the mirrors' contents
     by appointment id, `block_hash` tells what the block of an external event should be. `approved`
-    are digests of removals that a person has approved.
+    are digests of removals that a person has approved, `level` the detail level allowed now,
+    `unreadable` Welkin ids of which only the id could be read: nothing is decided about them.
     """
 
     user_id: str
@@ -76,6 +78,8 @@ class View:
     calendars: tuple[CalendarView, ...]
     links: tuple[Link, ...]
     block_hash: Callable[[CalendarEvent], str]
+    level: str
+    unreadable: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()
 
     @cached_property
@@ -114,6 +118,15 @@ class View:
     def is_external(self, event: CalendarEvent, calendar: CalendarView) -> bool:
         """Neither our marker nor a mirror link."""
         return event.id not in self.mirror_ids and event.id not in calendar.ours
+
+    @cached_property
+    def talkative_mirrors(self) -> list[Link]:
+        """Retired mirrors that show more than is allowed now."""
+        return [
+            link
+            for link in self.mirror_links.values()
+            if link.state is LinkState.RETIRED and exceeds(link.level, self.level)
+        ]
 
     def past(self, span: Span) -> bool:
         """The span has ended."""

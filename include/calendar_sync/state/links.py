@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, case, delete, insert, or_, select, update
 
 from calendar_sync.model import (
     Conflict,
-    DetailLevel,
     Link,
     LinkKind,
     LinkState,
@@ -22,6 +21,8 @@ from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
 TRIES_BEFORE_PARKING = 3
+TRANSIENT_PAUSE = timedelta(hours=1)
+REFUSED_PAUSE = timedelta(hours=23)
 _BATCH = 500
 
 
@@ -134,13 +135,22 @@ class LinkStore:
                 )
             )
 
-    def parked(self, user_id: str, platform: Platform) -> dict[tuple[Step, Source], str]:
-        """Items that are no longer tried, with the hash of the content that was refused."""
+    def parked(
+        self, user_id: str, platform: Platform, now: datetime
+    ) -> dict[tuple[Step, Source], str]:
+        """Items that are not tried now, with the hash of the content that was refused.
+
+        What a server failed is tried again after an hour, what it refused after a day.
+        """
         table = t.parked_item
         query = select(table).where(
             table.c.user_id == user_id,
             table.c.platform == platform.value,
             table.c.tries >= TRIES_BEFORE_PARKING,
+            or_(
+                and_(table.c.transient.is_(True), table.c.last_at > now - TRANSIENT_PAUSE),
+                and_(table.c.transient.is_(False), table.c.last_at > now - REFUSED_PAUSE),
+            ),
         )
         with self._database.read() as connection:
             return {
@@ -157,6 +167,8 @@ class LinkStore:
         content: str,
         code: str,
         now: datetime,
+        *,
+        transient: bool,
     ) -> None:
         """Count a refusal; other content of the same item begins anew."""
         table = t.parked_item
@@ -170,6 +182,7 @@ class LinkStore:
             content=content,
             code=code,
             tries=1,
+            transient=transient,
             first_at=now,
             last_at=now,
         )
@@ -180,6 +193,7 @@ class LinkStore:
                     "tries": _again(table, content),
                     "content": content,
                     "code": code,
+                    "transient": transient,
                     "last_at": now,
                 },
             )
@@ -221,7 +235,7 @@ def _values(link: Link) -> dict[str, Any]:
         "wanted_hash": link.wanted_hash,
         "remote_hash": link.remote_hash,
         "source_hash": link.source_hash,
-        "level": link.level.value,
+        "level": link.level,
         "restores": link.restores,
         "restored_at": link.restored_at,
     }
@@ -245,7 +259,7 @@ def _link(row: Row[Any]) -> Link:
         wanted_hash=row.wanted_hash,
         remote_hash=row.remote_hash,
         source_hash=row.source_hash,
-        level=DetailLevel(row.level),
+        level=row.level,
         restores=row.restores,
         restored_at=row.restored_at,
     )

@@ -140,11 +140,11 @@ class Welkin:
 
     async def events(
         self, user_ids: Iterable[str], window: Window, zone: ZoneInfo
-    ) -> tuple[dict[str, WelkinEvent], int]:
+    ) -> tuple[dict[str, WelkinEvent], set[str]]:
         """All events of these users in the window, cancelled ones too, by id.
 
-        Asked in chunks of at most 90 days, with a day's margin. Also returns how many objects
-        could not be read.
+        Asked in chunks of at most 90 days, with a day's margin. Also returns the ids of objects
+        that could not be read.
         """
         chunks = []
         start, end = window.start - MARGIN, window.end + MARGIN
@@ -153,13 +153,13 @@ class Welkin:
             start += CHUNK
         users = ",".join(user_ids)
         found: dict[str, WelkinEvent] = {}
-        unreadable = 0
+        unreadable: set[str] = set()
         for rows in await together(self._events(users, *chunk) for chunk in chunks):
             for row in rows:
                 try:
                     event = parse_event(row, zone)
-                except Unreadable:
-                    unreadable += 1
+                except Unreadable as error:
+                    unreadable.add(error.event_id)
                 else:
                     found[event.id] = event
         return found, unreadable

@@ -1,0 +1,115 @@
+"""What is asked before absence is believed, and which series are read as a whole."""
+
+from dataclasses import replace
+
+from calendar_sync.model import CalendarEvent, LinkState, SeriesSet
+from calendar_sync.planner import questions
+from tests.planner.views import Little, appointment, event, instance, span
+
+
+def small() -> Little:
+    little = Little().add(appointment(), event())
+    for number in range(3):
+        little.add(instance("s1", span(24 * (number + 1))))
+    little.run()
+    return little
+
+
+def test_a_complete_view_leaves_no_question() -> None:
+    assert questions(small().view()).count == 0
+
+
+def test_missing_from_the_window_an_appointment_is_asked_for_by_name() -> None:
+    little = small()
+    little.appointments.clear()
+    assert questions(little.view()).welkin_events == ("a1",)
+    little.absent.add("a1")
+    assert questions(little.view()).count == 0
+
+
+def test_an_interrupted_mirror_is_asked_for_too_and_a_retired_one_is_not() -> None:
+    little = small()
+    little.appointments.clear()
+    little.change(little.link("a1"), state=LinkState.INTENT)
+    assert questions(little.view()).welkin_events == ("a1",)
+    little.change(little.link("a1"), state=LinkState.RETIRED)
+    assert questions(little.view()).count == 0
+
+
+def test_a_missing_block_is_asked_for_and_then_its_event() -> None:
+    little = small()
+    link = little.link("x1")
+    del little.blocks[link.remote_id]
+    assert questions(little.view()).welkin_events == (link.remote_id,)
+    little.absent.add(link.remote_id)
+    little.full = False
+    little.events.clear()
+    assert questions(little.view()).calendar_events == {"primary": ("x1",)}
+
+
+def test_an_edited_block_needs_its_event() -> None:
+    little = small()
+    link = little.link("x1")
+    little.blocks[link.remote_id] = replace(little.blocks[link.remote_id], hash="edited")
+    little.full = False
+    little.events.clear()
+    assert questions(little.view()).calendar_events == {"primary": ("x1",)}
+    little.gone.add("x1")
+    assert questions(little.view()).count == 0
+
+
+def test_a_full_read_must_show_every_live_link_and_a_delta_need_not() -> None:
+    little = small()
+    mirror = little.link("a1").remote_id
+    little.events.clear()
+    asked = questions(little.view()).calendar_events["primary"]
+    assert {mirror, "x1"} <= set(asked)
+    assert len(asked) == 5
+    little.full = False
+    assert questions(little.view()).count == 0
+
+
+def test_a_touched_instance_has_its_whole_series_read() -> None:
+    little = small()
+    little.full = False
+    little.events = {"n": instance("s1", span(48), span(50))}
+    assert questions(little.view()).series == {"primary": ("s1",)}
+    little.series["s1"] = SeriesSet(())
+    assert questions(little.view()).series == {}
+
+
+def test_so_does_a_tombstone_that_names_only_the_instance_or_the_series() -> None:
+    little = small()
+    little.full = False
+    first = min(link.event_id for link in little.links.values() if link.source.id == "s1")
+    for key in (first, "s1"):
+        little.events = {key: CalendarEvent(key, deleted=True)}
+        assert questions(little.view()).series == {"primary": ("s1",)}
+
+
+def test_a_new_master_has_its_instances_read() -> None:
+    little = Little(full=False).add(event("s9", is_master=True))
+    assert questions(little.view()).series == {"primary": ("s9",)}
+
+
+def test_single_events_and_mirrors_need_no_series() -> None:
+    little = small()
+    little.full = False
+    mirror = little.events[little.link("a1").remote_id]
+    little.events = {"x7": event("x7"), mirror.id: mirror}
+    assert questions(little.view()).count == 0
+
+
+def test_questions_come_to_an_end() -> None:
+    little = small()
+    little.appointments.clear()
+    little.blocks.clear()
+    little.events.clear()
+    for _ in range(3):
+        asked = questions(little.view())
+        little.absent.update(asked.welkin_events)
+        for ids in asked.calendar_events.values():
+            little.gone.update(ids)
+        for ids in asked.series.values():
+            little.series.update({key: SeriesSet(()) for key in ids})
+    assert questions(little.view()).count == 0

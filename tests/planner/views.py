@@ -1,0 +1,266 @@
+"""Views made by hand, and a little world that carries plans out without any service."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from calendar_sync import privacy
+from calendar_sync.identity import Identity
+from calendar_sync.model import (
+    Action,
+    Appointment,
+    CalendarEvent,
+    Direction,
+    Encounter,
+    Link,
+    LinkKind,
+    LinkState,
+    Plan,
+    Platform,
+    SeriesSet,
+    Source,
+    Span,
+    Step,
+    WelkinEvent,
+)
+from calendar_sync.planner import CalendarView, View, plan
+from calendar_sync.planner.view import BlockSeen
+from calendar_sync.settings import Settings, parse
+
+NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+ZONE = ZoneInfo("America/New_York")
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+ME, ACCOUNT = "user-1", "dana@example.org"
+IDENTITY = Identity("key", "demo/live")
+
+
+def settings(**document: Any) -> Settings:
+    return parse(document)
+
+
+def span(hours: float = 24, length: float = 1) -> Span:
+    """So many hours from now, so many hours long."""
+    start = NOW + timedelta(hours=hours)
+    return Span(start, start + timedelta(hours=length))
+
+
+def days(first: int, count: int = 1) -> Span:
+    start = date(2026, 3, 2) + timedelta(days=first)
+    return Span(start, start + timedelta(days=count))
+
+
+def appointment(
+    key: str = "a1",
+    when: Span | None = None,
+    *,
+    users: Iterable[str] = (ME,),
+    kind: str = "ENCOUNTER",
+    template: str | None = "etmp-follow-up",
+    status: str = "DRAFT",
+    known: bool = True,
+    cancelled: bool = False,
+) -> Appointment:
+    when = when or span()
+    people = frozenset(users)
+    event = WelkinEvent(key, when, next(iter(people), None), people, kind, cancelled)
+    encounter = Encounter(key, f"e-{key}", template, status) if known else None
+    if kind != "ENCOUNTER":
+        encounter = None
+    content = IDENTITY.appointment_hash(
+        event, encounter.template if encounter else None, encounter.status if encounter else ""
+    )
+    return Appointment(event, encounter, content)
+
+
+def event(key: str = "x1", when: Span | None = None, **more: Any) -> CalendarEvent:
+    return CalendarEvent(key, span=when or span(), **more)
+
+
+def instance(series: str, original: Span, when: Span | None = None, **more: Any) -> CalendarEvent:
+    start = str(original).split("/")[0]
+    return CalendarEvent(
+        f"{series}_{start}", span=when or original, series_id=series, original_start=start, **more
+    )
+
+
+def block_hash(found: CalendarEvent) -> str:
+    return f"want {found.span}"
+
+
+def seen_hash(when: Span) -> str:
+    return f"seen {when}"
+
+
+@dataclass
+class Little:
+    """Both sides and the links between them. `plan` and `carry_out` as a cycle would."""
+
+    rules: Settings = field(default_factory=settings)
+    direction: Direction = Direction.BIDIRECTIONAL
+    now: datetime = NOW
+    appointments: dict[str, Appointment] = field(default_factory=dict)
+    events: dict[str, CalendarEvent] = field(default_factory=dict)
+    blocks: dict[str, BlockSeen] = field(default_factory=dict)
+    links: dict[int, Link] = field(default_factory=dict)
+    absent: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    series: dict[str, SeriesSet] = field(default_factory=dict)
+    approved: frozenset[str] = frozenset()
+    full: bool = True
+    counter: int = 0
+
+    def add(self, *items: Appointment | CalendarEvent) -> "Little":
+        for item in items:
+            if isinstance(item, Appointment):
+                self.appointments[item.id] = item
+            else:
+                self.events[item.id] = item
+        return self
+
+    def view(self) -> View:
+        rules, now = self.rules, self.now
+        mirrors = {link.remote_id for link in self.links.values() if link.kind is LinkKind.MIRROR}
+        return View(
+            user_id=ME,
+            now=now,
+            zone=ZONE,
+            direction=self.direction,
+            mirror_window=rules.mirror_window(now),
+            block_window=rules.block_window(now, ZONE),
+            list_window=rules.list_window(now),
+            appointments=dict(self.appointments),
+            drafts={
+                key: privacy.draft(found, rules, IDENTITY, ZONE.key)
+                for key, found in self.appointments.items()
+                if ME in found.event.user_ids
+            },
+            blocks=dict(self.blocks),
+            absent=frozenset(self.absent),
+            calendars=(
+                CalendarView(
+                    "primary",
+                    holds_mirrors=True,
+                    counts_as_busy=True,
+                    full=self.full,
+                    events=dict(self.events),
+                    series=dict(self.series),
+                    gone=frozenset(self.gone),
+                    hashes={k: IDENTITY.event_hash(e) for k, e in self.events.items() if k in mirrors},
+                    ours=frozenset(k for k, e in self.events.items() if IDENTITY.is_ours(e.marker)),
+                ),
+            ),
+            links=tuple(self.links.values()),
+            block_hash=block_hash,
+            approved=self.approved,
+        )
+
+    def plan(self) -> Plan:
+        return plan(self.view(), self.rules)
+
+    def run(self) -> Plan:
+        """Plan and carry out."""
+        made = self.plan()
+        for action in made.actions:
+            self.carry_out(action)
+        return made
+
+    def settle(self) -> None:
+        """Carry out; a second look then finds nothing."""
+        self.run()
+        assert self.plan().actions == ()
+
+    def link(self, key: str = "") -> Link:
+        """The only link, or that of this source."""
+        [found] = [link for link in self.links.values() if key in ("", link.source.id)]
+        return found
+
+    def change(self, link: Link, **values: Any) -> None:
+        assert link.id is not None
+        self.links[link.id] = replace(link, **values)
+
+    def carry_out(self, action: Action) -> None:
+        match action.step:
+            case Step.NOTE:
+                assert action.link is not None
+                self.change(action.link, **action.becomes)
+            case Step.CREATE_MIRROR | Step.UPDATE_MIRROR:
+                self._write_mirror(action)
+            case Step.DELETE_MIRROR:
+                assert action.link is not None
+                old = self.events.get(action.link.remote_id)
+                if old is not None:
+                    self.events[old.id] = replace(old, deleted=True, span=None)
+                self.change(action.link, state=LinkState.DELETED)
+            case Step.CREATE_BLOCK | Step.UPDATE_BLOCK:
+                self._write_block(action)
+            case Step.DELETE_BLOCK:
+                assert action.link is not None
+                self.blocks.pop(action.link.remote_id, None)
+                self.change(action.link, state=LinkState.DELETED)
+
+    def _next(self, action: Action, kind: LinkKind) -> Link:
+        link = action.link
+        if link is None:
+            self.counter += 1
+            link = Link(
+                kind, ME, Platform.GOOGLE, ACCOUNT, "primary", action.source, 0,
+                LinkState.INTENT, "", action.span, id=self.counter,
+            )  # fmt: skip
+        made = action.step in {Step.CREATE_MIRROR, Step.CREATE_BLOCK}
+        generation = link.generation + 1 if made else link.generation
+        restores = link.restores + 1 if action.restore else link.restores
+        return replace(
+            link,
+            generation=generation,
+            remote_id=f"{kind}-{link.id}-{generation}",
+            state=LinkState.LIVE,
+            span=action.span,
+            restores=restores,
+            restored_at=self.now if action.restore else link.restored_at,
+        )
+
+    def _write_mirror(self, action: Action) -> None:
+        draft = action.draft
+        assert draft is not None
+        link = self._next(action, LinkKind.MIRROR)
+        written = CalendarEvent(
+            link.remote_id,
+            span=draft.span,
+            private=True,
+            title=draft.title,
+            description=draft.description,
+            marker=IDENTITY.marker(ME, action.source.id),
+        )
+        self.events[written.id] = written
+        content = IDENTITY.event_hash(written)
+        assert content == draft.hash
+        self.change(
+            link,
+            wanted_hash=draft.hash,
+            remote_hash=content,
+            source_hash=self.appointments[action.source.id].source_hash,
+            level=draft.level,
+        )
+
+    def _write_block(self, action: Action) -> None:
+        assert action.event is not None
+        link = self._next(action, LinkKind.BLOCK)
+        content = seen_hash(action.span)
+        self.blocks[link.remote_id] = BlockSeen(link.remote_id, action.span, content, cancelled=False)
+        self.absent.discard(link.remote_id)
+        self.change(
+            replace(link, source=action.source),
+            event_id=action.event.id,
+            wanted_hash=block_hash(action.event),
+            remote_hash=content,
+        )
+
+
+def steps(made: Plan) -> list[tuple[str, str]]:
+    return [(action.step.value, action.reason) for action in made.actions]
+
+
+__all__ = ["SeriesSet", "Source"]

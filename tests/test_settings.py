@@ -1,0 +1,151 @@
+"""One typed model; refused as a whole when a part is wrong."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.model import DetailLevel, Direction, Platform
+from calendar_sync.settings import Brake, EncounterTypes, IgnoreExternal, Settings, parse
+
+NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
+BAA = {"by": "Dana", "on": "2026-01-01"}
+
+
+def test_nothing_at_all_is_the_everyday_case() -> None:
+    found = parse(None)
+    assert found == parse({}) == Settings()
+    assert found.direction_of(Platform.GOOGLE, None) is Direction.BIDIRECTIONAL
+    assert found.block_time.enabled
+    assert not found.block_time.tentative
+    assert found.block_time.all_day == "block"
+    assert found.poll.interval_seconds == 60
+    assert found.details.level is DetailLevel.BUSY
+    assert (found.mirror_moved, found.mirror_deleted) == ("restore", "restore")
+    assert found.block_time.block_edited == "restore"
+    assert found.encounter_types.unknown_type == "skip"
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ([], ["mapping"]),
+        ("text", ["mapping"]),
+        ({"timezone": "UTC"}, ["timezone", "time_zone"]),
+        ({"time_zone": "Mars/Base"}, ["time_zone", "IANA"]),
+        ({"direction": {"google": "both"}}, ["direction.google"]),
+        ({"direction": {"yahoo": "bidirectional"}}, ["direction.yahoo"]),
+        ({"block_time": {"tentatve": True}}, ["block_time.tentatve", "tentative"]),
+        ({"block_time": {"title": ""}}, ["block_time.title"]),
+        ({"block_time": {"instances_per_series": 0}}, ["instances_per_series"]),
+        ({"windows": {"mirrors_future_days": "soon"}}, ["windows.mirrors_future_days"]),
+        ({"poll": {"interval_seconds": 1}}, ["poll.interval_seconds"]),
+        ({"brake": {"share": 2}}, ["brake.share"]),
+        ({"details": {"title": {"level": "everything"}}}, ["details.title.level"]),
+        ({"details": {"title": {"level": "full"}}}, ["details.title", "template"]),
+        (
+            {"details": {"title": {"level": "full", "template": "{patient_name}"}}},
+            ["patient_name", "patient_"],
+        ),
+        (
+            {"details": {"title": {"level": "full", "template": "{patient_initials}"}}},
+            ["details", "baa_confirmed"],
+        ),
+        ({"details": {"title": {"template": "{mode!r}"}}}, ["mode"]),
+        ({"details": {"title": {"template": "{mode:>9}"}}}, ["mode"]),
+        ({"details": {"title": {"template": "{mode.__class__}"}}}, ["mode.__class__"]),
+        ({"details": {"title": {"template": "{0}"}}}, ["unknown field"]),
+        ({"details": {"title": {"template": "{"}}}, ["not a template"]),
+        ({"details": {"baa_confirmed": {"by": "", "on": "2026-01-01"}}}, ["baa_confirmed.by"]),
+        ({"details": {"baa_confirmed": {"by": "x", "on": "yesterday"}}}, ["baa_confirmed.on"]),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_refused_and_named(document: Any, words: list[str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(document)
+    for word in words:
+        assert word in caught.value.detail
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse({"time_zone": "x", "poll": {"interval_seconds": 0}, "wrong": 1})
+    assert all(word in caught.value.detail for word in ("time_zone", "poll", "wrong"))
+
+
+def test_full_with_an_agreement_and_a_template() -> None:
+    text = {"level": "full", "template": "{patient_initials} {encounter_type} {{x}}"}
+    found = parse({"details": {"title": text, "baa_confirmed": BAA}})
+    assert found.details.level is DetailLevel.FULL
+    text = {"level": "type"}
+    assert parse({"details": {"description": text}}).details.level is DetailLevel.TYPE
+
+
+def test_a_stored_document_reads_back() -> None:
+    found = parse(
+        {
+            "direction": {"google": "welkin_to_calendar"},
+            "encounter_types": {"include": ["etmp-*"]},
+            "calendars": {"google": {"busy": ["primary", "c_1"], "mirrors": "c_2"}},
+            "details": {"type_titles": {"etmp-a": "Visit"}},
+        }
+    )
+    assert parse(found.model_dump(mode="json")) == found
+    assert found.calendars_of(Platform.GOOGLE).all == ("c_2", "primary", "c_1")
+    assert found.calendars_of(Platform.MICROSOFT).all == ("primary",)
+
+
+@pytest.mark.parametrize(
+    ("types", "name", "wanted"),
+    [
+        (EncounterTypes(), "anything", True),
+        (EncounterTypes(include=("a*",)), "ABC", True),
+        (EncounterTypes(include=("a*",)), "bc", False),
+        (EncounterTypes(exclude=("*c",)), "abc", False),
+        (EncounterTypes(include=()), "abc", False),
+    ],
+)
+def test_filters(types: EncounterTypes, name: str, wanted: bool) -> None:
+    assert types.wants(name) is wanted
+
+
+def test_ignored_sources() -> None:
+    rules = IgnoreExternal(creators=("bot@*",), ical_uids=("x-?",))
+    assert rules.ignores("Bot@example.org", None, None)
+    assert rules.ignores(None, None, "X-1")
+    assert not rules.ignores(None, "bot@example.org", "x-12")
+    assert not IgnoreExternal().ignores("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("removals", "live", "allowed"),
+    [(10, 0, True), (11, 0, False), (11, 55, True), (11, 54, False), (20, 100, True), (21, 104, False)],
+)
+def test_the_brake(removals: int, live: int, allowed: bool) -> None:
+    assert Brake().allows(removals, live) is allowed
+
+
+def test_windows() -> None:
+    found, zone = Settings(), ZoneInfo("America/New_York")
+    mirrors, blocks = found.mirror_window(NOW), found.block_window(NOW, zone)
+    assert (mirrors.start, mirrors.end) == (NOW - timedelta(days=30), NOW + timedelta(days=365))
+    assert blocks.start == datetime(2026, 3, 2, 5, tzinfo=UTC)
+    assert blocks.end == NOW + timedelta(days=120)
+    listed = found.list_window(NOW)
+    assert listed.start <= min(mirrors.start, blocks.start)
+    assert listed.end >= max(mirrors.end, blocks.end) + timedelta(days=14)
+    short = parse({"windows": {"mirrors_past_days": 0, "mirrors_future_days": 1}})
+    assert short.list_window(NOW).start <= short.block_window(NOW, zone).start
+    assert short.list_window(NOW).end >= short.block_window(NOW, zone).end
+
+
+def test_directions_and_zones() -> None:
+    found = parse({"direction": {"google": "welkin_to_calendar"}, "time_zone": "Europe/Berlin"})
+    assert found.direction_of(Platform.GOOGLE, None) is Direction.WELKIN_TO_CALENDAR
+    assert found.direction_of(Platform.GOOGLE, Direction.BIDIRECTIONAL) is Direction.BIDIRECTIONAL
+    assert found.direction_of(Platform.MICROSOFT, None) is Direction.BIDIRECTIONAL
+    assert found.zone(None, "Mars/Base", "US/Hawaii").key == "US/Hawaii"
+    assert found.zone(None).key == "Europe/Berlin"
