@@ -41,11 +41,12 @@ def test_every_part_changes_an_id() -> None:
 
 def test_an_external_id_is_short_ours_and_of_one_instance() -> None:
     made = {
-        ONE.block_external_id(G, "u", "a@example.org", source, generation)
+        ONE.block_external_id(G, "u", "a@example.org", calendar, source, generation)
+        for calendar in ("primary", "c_1")
         for source in (Source("s"), Source("s", "x"), Source("sx"))
         for generation in (1, 2)
     }
-    assert len(made) == 6
+    assert len(made) == 12
     assert all(re.fullmatch(EXTERNAL_ID_PREFIX + "[0-9a-f]{24}", text) for text in made)
 
 

@@ -9,7 +9,6 @@ from hypothesis import given, strategies as st
 from calendar_sync.model import (
     Appointment,
     CalendarEvent,
-    DetailLevel,
     Direction,
     Draft,
     Encounter,
@@ -22,6 +21,7 @@ from calendar_sync.model import (
     iso,
     parse_iso,
     to_second,
+    exceeds,
     zone_or_none,
 )
 
@@ -120,7 +120,7 @@ def test_nothing_with_patient_data_says_it_when_printed() -> None:
         location="Zyxwanda's home",
     )  # fmt: skip
     found = CalendarEvent("g1", title="Zyxwanda", description="Qanaryson")
-    draft = Draft("Zyxwanda", "Qanaryson", when, "UTC", DetailLevel.FULL, "hash")
+    draft = Draft("Zyxwanda", "Qanaryson", when, "UTC", "full/full", "hash")
     appointment = Appointment(event, Encounter("w1", "e1", "etmp", "DRAFT"), "hash")
     for value in (patient, event, found, draft, appointment, [appointment], {"a": draft}):
         assert "Zyxwanda" not in f"{value!r} {value}"
@@ -131,3 +131,18 @@ def test_the_source_of_an_instance_is_its_series_and_original_start() -> None:
     assert CalendarEvent("x").source == Source("x")
     found = CalendarEvent("s_2", series_id="s", original_start="2026-03-02T14:00:00Z")
     assert found.source == Source("s", "2026-03-02T14:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("level", "allowed", "more"),
+    [
+        ("busy/busy", "busy/busy", False),
+        ("full/busy", "type/full", True),
+        ("type/busy", "full/busy", False),
+        ("busy/type", "full/busy", True),
+    ],
+)
+def test_a_level_exceeds_another_by_title_or_by_description(
+    level: str, allowed: str, more: bool
+) -> None:
+    assert exceeds(level, allowed) is more

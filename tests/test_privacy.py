@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from calendar_sync import privacy
 from calendar_sync.identity import Identity
-from calendar_sync.model import Appointment, DetailLevel, Draft, Encounter, Patient, Span, WelkinEvent
+from calendar_sync.model import Appointment, Draft, Encounter, Patient, Span, WelkinEvent
 from calendar_sync.settings import TEXT_FIELDS, parse
 
 ONE = Identity("key", "demo/live")
@@ -38,7 +38,7 @@ def full(template: str) -> dict[str, Any]:
 
 def test_busy_is_a_fixed_text_and_nothing_else() -> None:
     draft = made(visit())
-    assert (draft.title, draft.description, draft.level) == ("Busy", "", DetailLevel.BUSY)
+    assert (draft.title, draft.description, draft.level) == ("Busy", "", "busy/busy")
     assert made(visit(), busy_title="Occupied").title == "Occupied"
     assert draft.time_zone == "US/Pacific"
     assert draft.span == visit().event.span
@@ -75,7 +75,7 @@ def test_full_fills_the_named_fields_of_the_template() -> None:
     assert draft.title == "Zyxwanda Qanaryson (ZQ)"
     draft = made(visit(), **full("{encounter_type}, {mode}, {location}"))
     assert draft.title == "Appointment, in person, CANARY-street"
-    assert draft.level is DetailLevel.FULL
+    assert draft.level == "full/busy"
 
 
 def test_titles_of_welkin_leave_at_no_level() -> None:
@@ -87,7 +87,7 @@ def test_title_and_description_have_levels_of_their_own() -> None:
     draft = made(
         visit(), description={"level": "full", "template": "{patient_initials}"}, baa_confirmed=BAA
     )
-    assert (draft.title, draft.description, draft.level) == ("Busy", "ZQ", DetailLevel.FULL)
+    assert (draft.title, draft.description, draft.level) == ("Busy", "ZQ", "busy/full")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import DetailLevel, Direction, Platform
+from calendar_sync.model import Direction, Platform
 from calendar_sync.settings import Brake, EncounterTypes, IgnoreExternal, Settings, parse
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
@@ -22,7 +22,7 @@ def test_nothing_at_all_is_the_everyday_case() -> None:
     assert not found.block_time.tentative
     assert found.block_time.all_day == "block"
     assert found.poll.interval_seconds == 60
-    assert found.details.level is DetailLevel.BUSY
+    assert found.details.level == "busy/busy"
     assert (found.mirror_moved, found.mirror_deleted) == ("restore", "restore")
     assert found.block_time.block_edited == "restore"
     assert found.encounter_types.unknown_type == "skip"
@@ -79,9 +79,9 @@ def test_every_mistake_is_named_at_once() -> None:
 def test_full_with_an_agreement_and_a_template() -> None:
     text = {"level": "full", "template": "{patient_initials} {encounter_type} {{x}}"}
     found = parse({"details": {"title": text, "baa_confirmed": BAA}})
-    assert found.details.level is DetailLevel.FULL
+    assert found.details.level == "full/busy"
     text = {"level": "type"}
-    assert parse({"details": {"description": text}}).details.level is DetailLevel.TYPE
+    assert parse({"details": {"description": text}}).details.level == "busy/type"
 
 
 def test_a_stored_document_reads_back() -> None:

@@ -176,6 +176,9 @@ class WelkinEvent:
         return f"WelkinEvent(id={self.id!r}, kind={self.kind!r}, cancelled={self.cancelled})"
 
 
+MISSING = "MISSING"
+
+
 @dataclass(frozen=True, slots=True)
 class Encounter:
     """What the encounter index keeps of an encounter: nothing that a patient would mind."""
@@ -187,8 +190,8 @@ class Encounter:
 
     @property
     def cancelled(self) -> bool:
-        """Cancelled or deleted, in either spelling."""
-        return self.status in {"CANCELLED", "CANCELED", "DELETED"}
+        """Cancelled (in either spelling), deleted, or no longer listed anywhere."""
+        return self.status in {"CANCELLED", "CANCELED", "DELETED", MISSING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,8 +415,9 @@ class Step(StrEnum):
 class Action:
     """One step for one item, with the rule that asked for it.
 
-    `link` is the stored link, None for a first creation; `calendar` is where `event` was read. `becomes` are the link's new values where
-    only the row changes (`Step.NOTE`). `absence` marks removals that rest on absence alone.
+    `link` is the stored link, None for a first creation; `calendar` is where `event` was read.
+    `becomes` are the link's new values where only the row changes (`Step.NOTE`). `absence` marks
+    removals that rest on absence alone.
     """
 
     step: Step

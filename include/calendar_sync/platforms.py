@@ -26,6 +26,7 @@ class CalendarPlatform(Protocol):
 
         Raises:
             CursorExpired: a full read is needed.
+            NotFound: the account has no such calendar.
         """
         ...
 

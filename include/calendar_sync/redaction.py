@@ -7,9 +7,12 @@ cuts tokens and query strings, and replaces the text of exceptions that are not 
 import logging
 import re
 import traceback
+from collections.abc import Callable
+from typing import Any
 
 from calendar_sync.errors import SyncError
 
+PACKAGE = "calendar_sync"
 _RULES = (
     (re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+"), "Bearer …"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "…"),
@@ -49,8 +52,24 @@ def describe(error: BaseException) -> str:
 
 
 def install() -> logging.Logger:
-    """Put the filter on this package's logger (once) and return the logger."""
-    logger = logging.getLogger("calendar_sync")
-    if not any(isinstance(known, RedactingFilter) for known in logger.filters):
-        logger.addFilter(RedactingFilter())
-    return logger
+    """Redact every record of this package from now on; returns the package's logger.
+
+    A filter on a logger does not see what its children log, so records are made by a factory that
+    passes ours through it; those of other packages stay as they are.
+    """
+    make = logging.getLogRecordFactory()
+    if not isinstance(make, _Factory):
+        logging.setLogRecordFactory(_Factory(make))
+    return logging.getLogger(PACKAGE)
+
+
+class _Factory:
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self._make = make
+        self._filter = RedactingFilter()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._make(*args, **kwargs)
+        if record.name == PACKAGE or record.name.startswith(PACKAGE + "."):
+            self._filter.filter(record)
+        return record

@@ -22,7 +22,11 @@ class Stage(World):
     """A world with some people in it, every one mapped to a mailbox of the same name."""
 
     def __init__(
-        self, *names: str, settings: dict[str, Any] | None = None, zone: str = "US/Eastern", **more: Any
+        self,
+        *names: str,
+        settings: dict[str, Any] | None = None,
+        zone: str = "US/Eastern",
+        **more: Any,
     ) -> None:
         super().__init__(settings=settings, **more)
         self.ids: dict[str, str] = {}

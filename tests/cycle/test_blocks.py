@@ -198,7 +198,8 @@ def test_the_title_enters_welkin_only_when_the_settings_say_so(stage: Make) -> N
 
 
 @pytest.mark.parametrize(
-    "title", ["", " ", "x" * 10_000, "Nul\x00byte", "Two\r\nlines", "\ud83d alone", "🦷", "\u200fشيء"]
+    "title",
+    ["", " ", "x" * 10_000, "Nul\x00byte", "Two\r\nlines", "\ud83d alone", "🦷", "\u200fشيء"],
 )
 def test_no_title_is_too_strange_for_a_block(stage: Make, title: str) -> None:
     s = stage("dana", "ruben", settings={"block_time": {"block_title": "event_title"}})

@@ -318,9 +318,7 @@ def test_notes_on_an_encounter_write_nothing(stage: Make) -> None:
 def test_an_all_day_appointment_is_an_all_day_mirror_on_its_local_date(stage: Make) -> None:
     s = stage()
     start = s.at(6, 0)
-    s.welkin.book_event(
-        s.ids["dana"], start, s.at(7, 0), all_day=True, time_zone="US/Eastern"
-    )
+    s.welkin.book_event(s.ids["dana"], start, s.at(7, 0), all_day=True, time_zone="US/Eastern")
     s.run()
     [mirror] = s.mirrors()
     assert mirror["start"] == {"date": s.day(6).isoformat()}

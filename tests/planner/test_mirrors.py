@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from calendar_sync.model import DetailLevel, Direction, LinkState, Step
+from calendar_sync.model import Direction, LinkState, Step
 from calendar_sync.planner.mirrors import judge
 from tests.planner.views import DAY, HOUR, ME, NOW, Little, appointment, days, settings, span, steps
 
@@ -90,7 +90,7 @@ def test_a_change_that_no_mirror_shows_only_moves_the_row() -> None:
 def test_another_level_rewrites_even_when_the_text_stays() -> None:
     little = Little().add(appointment())
     little.run()
-    little.change(little.link(), level=DetailLevel.FULL)
+    little.change(little.link(), level="full/busy")
     assert steps(little.plan()) == [("update_mirror", "changed")]
 
 

@@ -154,6 +154,7 @@ class Little:
             ),
             links=tuple(self.links.values()),
             block_hash=block_hash,
+            level=rules.details.level,
             approved=self.approved,
         )
 

@@ -16,8 +16,10 @@ from calendar_sync.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.model import Link, LinkKind, Window, parse_iso
 from calendar_sync.services import Services
 from calendar_sync.settings import Settings
+from calendar_sync.state import runs
 from calendar_sync.state.feeds import Cursor
 from calendar_sync.state.marks import Pair
+from calendar_sync.state.runs import DELETIONS_FROM, WELKIN
 from calendar_sync.welkin import AuditUnavailable, EncounterRow, EventRow, FeedPage
 from calendar_sync.welkin.parse import welkin_time
 
@@ -27,7 +29,6 @@ USERS_EVERY = timedelta(hours=24)
 SWEEP_AHEAD = timedelta(days=7)
 SWEEP_PASSES = 10
 SWEEP_USERS = 50
-WELKIN = "welkin"
 EVENTS, ENCOUNTERS, AUDIT, SWEEP = "events", "encounters", "audit", "sweep"
 Row = TypeVar("Row", EventRow, EncounterRow)
 
@@ -152,11 +153,11 @@ class WelkinFeeds:
                 services.welkin.deleted_encounters(start - OVERLAP, now),
             )
         except AuditUnavailable:
-            services.store.runs.set_facts(WELKIN, deletions_from="sweep")
+            services.store.runs.set_facts(WELKIN, **{DELETIONS_FROM: runs.SWEEP})
             await self._sweep(now)
             return
-        if services.store.runs.facts(WELKIN).get("deletions_from") != "audit":
-            services.store.runs.set_facts(WELKIN, deletions_from="audit")
+        if services.store.runs.facts(WELKIN).get(DELETIONS_FROM) != runs.AUDIT:
+            services.store.runs.set_facts(WELKIN, **{DELETIONS_FROM: runs.AUDIT})
         deleted = events | encounters
         fresh = deleted - services.store.feeds.seen(AUDIT, deleted).keys()
         gone = services.store.feeds.encounters_by_id(fresh)

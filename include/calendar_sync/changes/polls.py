@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from calendar_sync.concurrency import together
-from calendar_sync.cycle.scope import cursor_shape
+from calendar_sync.cycle.scope import NO_CALENDAR, cursor_shape
 from calendar_sync.errors import (
     CursorExpired,
+    NotFound,
     RateLimited,
     SyncError,
     TenantMisconfigured,
@@ -64,13 +65,13 @@ class Poller:
     ) -> PollResult:
         """During a platform fault: ask some accounts that were healthy before it, in turn."""
 
-        def known_failure(user: MappedUser) -> bool:
+        def new_failure(user: MappedUser) -> bool:
             state = states.get((user.user_id, user.platform))
             failed_at = state.poll_failed_at if state is not None else None
-            return failed_at is not None and failed_at < since - FAULT_WITHIN
+            return failed_at is not None and failed_at >= since - FAULT_WITHIN
 
-        users = [user for user in mapped if not known_failure(user)]
-        users.sort(key=lambda user: user.user_id)
+        everybody = sorted(mapped, key=lambda user: user.user_id)
+        users = [user for user in everybody if new_failure(user)] or everybody
         turn = int(self.services.clock.now().timestamp() // 60) * PROBES
         chosen = [users[(turn + step) % len(users)] for step in range(min(PROBES, len(users)))]
         return await self._round(chosen)
@@ -127,9 +128,11 @@ class Poller:
             stored = self._cursors.get((user.user_id, calendar))
             if stored is None or stored.shape != shape:
                 return True
+            if stored.position == NO_CALENDAR:
+                continue
             try:
                 found = await platform.changes(user.account, calendar, stored.position, window)
-            except CursorExpired:
+            except (CursorExpired, NotFound):
                 return True
             if found.events and not self._echoes(user, found.events):
                 return True

@@ -6,10 +6,17 @@ from dataclasses import dataclass, field, replace
 
 from calendar_sync import privacy
 from calendar_sync.concurrency import both, together
-from calendar_sync.cycle.scope import Scope, cursor_shape
-from calendar_sync.errors import BadItem, CursorExpired, TransientError
+from calendar_sync.cycle.scope import NO_CALENDAR, Scope, cursor_shape
+from calendar_sync.errors import (
+    BadItem,
+    CursorExpired,
+    NotFound,
+    TransientError,
+    UserUnavailable,
+)
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.model import (
+    MISSING,
     Appointment,
     CalendarEvent,
     Changes,
@@ -23,6 +30,7 @@ from calendar_sync.planner import CalendarView, Questions, View, questions
 from calendar_sync.planner.view import BlockSeen
 from calendar_sync.services import Services
 from calendar_sync.state.feeds import Cursor
+from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 
 ROUNDS = 4
 DOUBTFUL = 5
@@ -127,10 +135,26 @@ class Reader:
         found: dict[str, Encounter] = {}
         for host in sorted(host for host in missing if host):
             found |= await self.services.welkin.encounters_of(host)
+        found |= await self._vanished(wanted, known)
         if found:
             with store.database.write() as connection:
                 store.feeds.save_encounters(connection, found.values())
-        return {**found, **known}
+        return {**known, **found}
+
+    async def _vanished(
+        self, wanted: dict[str, WelkinEvent], known: dict[str, Encounter]
+    ) -> dict[str, Encounter]:
+        """Without the audit nothing tells of a deleted encounter: a full read compares them."""
+        store = self.services.store
+        swept = store.runs.facts(WELKIN).get(DELETIONS_FROM) == SWEEP
+        if not (self.full and swept and known):
+            return {}
+        listed = await self.services.welkin.encounters_of(self.scope.user_id)
+        return {
+            key: replace(encounter, status=MISSING) if key not in listed else listed[key]
+            for key, encounter in known.items()
+            if wanted[key].host_id == self.scope.user_id and listed.get(key) != encounter
+        }
 
     def _appointment(self, event: WelkinEvent, encounters: dict[str, Encounter]) -> Appointment:
         encounter = encounters.get(event.id) if event.kind == "ENCOUNTER" else None
@@ -156,10 +180,18 @@ class Reader:
         stored = services.store.feeds.cursor(scope.platform.value, scope.user_id, calendar)
         shape = cursor_shape(platform.shape, scope.revision, scope.mapped)
         if stored is not None and not self.full and self._usable(stored, shape):
+            if stored.position == NO_CALENDAR:
+                return Changes((), NO_CALENDAR, full=False), stored
             with contextlib.suppress(CursorExpired):
                 found = await platform.changes(scope.account, calendar, stored.position, window)
                 return found, replace(stored, position=found.cursor)
-        found = await platform.changes(scope.account, calendar, None, window)
+        try:
+            found = await platform.changes(scope.account, calendar, None, window)
+        except NotFound:
+            if calendar == scope.calendars.mirrors:
+                raise UserUnavailable("calendar_not_found", detail=scope.account) from None
+            # Not everybody has every calendar that counts as busy.
+            found = Changes((), NO_CALENDAR, full=True)
         return found, Cursor(found.cursor, shape, window.end)
 
     def _usable(self, stored: Cursor, shape: str) -> bool:

@@ -8,6 +8,9 @@ from calendar_sync.model import Direction, MappedUser, Platform, Window
 from calendar_sync.settings import Calendars, Settings
 from calendar_sync.state.config import Revision
 
+# Instead of a position: this account has no calendar of that name (checked again daily).
+NO_CALENDAR = "no such calendar"
+
 
 @dataclass(frozen=True)
 class Scope:

@@ -118,10 +118,6 @@ class GoogleCalendar:
             if with_cursor:
                 raise CursorExpired("google_cursor_refused", detail=error.detail) from None
             raise UserUnavailable("google_list_refused", detail=error.detail) from None
-        except NotFound:
-            if path:
-                raise
-            raise UserUnavailable("google_calendar_not_found", detail=account) from None
         if not isinstance(answer.json, Mapping):
             raise TransientError("google_unreadable_page", detail=account)
         return answer.json

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from calendar_sync.model import (
+    MISSING,
     Action,
     Appointment,
     CalendarEvent,
@@ -38,7 +39,7 @@ def plan_mirrors(view: View, settings: Settings) -> Iterator[Action | Conflict]:
             draft = view.drafts[appointment.id]
             yield from _wanted(view, settings, calendar, appointment, draft, link)
         elif link is not None:
-            yield from _unwanted(view, link, objection, view.drafts.get(appointment.id))
+            yield from _unwanted(view, link, objection, appointment)
     for link in (*view.standing_mirrors, *view.talkative_mirrors):
         if link.source.id in view.absent:
             yield _delete(link, "appointment_gone", absence=True)
@@ -156,16 +157,19 @@ def restored_too_often(view: View, link: Link) -> bool:
     return recent and link.restores >= RESTORES_A_DAY
 
 
-def _unwanted(view: View, link: Link, objection: str, draft: Draft | None) -> Iterator[Action]:
+def _unwanted(view: View, link: Link, objection: str, appointment: Appointment) -> Iterator[Action]:
     if link.state not in {LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED}:
         return
     if objection == "outside_window" and _before_window(view, link):
+        draft = view.drafts.get(appointment.id)
         if exceeds(link.level, view.level) and draft is not None:
             yield Action(Step.UPDATE_MIRROR, "lower_level", link.source, draft.span, link, draft)
         elif link.state is LinkState.LIVE:
             yield _note(link, "left_the_window", state=LinkState.RETIRED)
         return
-    yield _delete(link, objection)
+    status = appointment.encounter.status if appointment.encounter is not None else ""
+    absence = objection == "cancelled" and not appointment.event.cancelled and status == MISSING
+    yield _delete(link, objection, absence=absence)
 
 
 def _unseen(view: View, link: Link) -> Iterator[Action]:

@@ -11,6 +11,11 @@ from calendar_sync.model import Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
+# Facts about Welkin: where deletions are learnt from.
+WELKIN = "welkin"
+DELETIONS_FROM = "deletions_from"
+SWEEP = "sweep"
+AUDIT = "audit"
 APPROVAL_LASTS = timedelta(hours=24)
 
 

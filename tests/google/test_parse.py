@@ -1,0 +1,165 @@
+"""From Google's event resource to our values, and from a draft to a write."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from calendar_sync.google.parse import mirror_body, parse_event
+from calendar_sync.identity import Identity
+from calendar_sync.model import Availability, Draft, Source, Span
+
+ONE = Identity("key", "demo/live")
+START = datetime(2026, 3, 2, 14, tzinfo=UTC)
+ROW: dict[str, Any] = {
+    "id": "g1", "status": "confirmed", "etag": '"7"', "summary": "Dentist",
+    "start": {"dateTime": "2026-03-02T09:00:00-05:00", "timeZone": "America/New_York"},
+    "end": {"dateTime": "2026-03-02T10:00:00-05:00", "timeZone": "America/New_York"},
+    "iCalUID": "g1@google.com", "organizer": {"email": "o@example.org"},
+    "creator": {"email": "c@example.org"}, "eventType": "default",
+}  # fmt: skip
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    return {**ROW, **changes}
+
+
+def parsed(**changes: Any) -> Any:
+    return parse_event(row(**changes))
+
+
+def test_an_event() -> None:
+    found = parsed()
+    assert found.span == Span(START, START + timedelta(hours=1))
+    assert (found.id, found.etag, found.title) == ("g1", '"7"', "Dentist")
+    assert (found.organizer, found.creator, found.ical_uid) == (
+        "o@example.org", "c@example.org", "g1@google.com",
+    )  # fmt: skip
+    assert found.source == Source("g1")
+    assert not (found.deleted or found.declined or found.informational or found.is_master)
+
+
+@pytest.mark.parametrize("bad", [None, [], {}, {"id": None}, {"id": 7}, "x"])
+def test_without_an_id_it_is_nothing(bad: Any) -> None:
+    assert parse_event(bad) is None
+
+
+def test_of_a_tombstone_only_the_id_is_certain() -> None:
+    found = parse_event({"id": "g1", "status": "cancelled"})
+    assert found is not None
+    assert found.deleted
+    assert found.span is None
+    original = {"dateTime": "2026-03-02T09:00:00-05:00"}
+    found = parse_event(
+        {"id": "g1_x", "status": "cancelled", "recurringEventId": "g1", "originalStartTime": original}
+    )
+    assert found is not None
+    assert found.source == Source("g1", "2026-03-02T14:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("changes", "availability"),
+    [
+        ({}, Availability.BUSY),
+        ({"transparency": "opaque"}, Availability.BUSY),
+        ({"transparency": "transparent"}, Availability.FREE),
+        ({"status": "tentative"}, Availability.TENTATIVE),
+        ({"attendees": [{"self": True, "responseStatus": "tentative"}]}, Availability.TENTATIVE),
+        ({"attendees": [{"responseStatus": "tentative"}]}, Availability.BUSY),
+        ({"status": "unheard of"}, Availability.BUSY),
+    ],
+)
+def test_availability(changes: dict[str, Any], availability: Availability) -> None:
+    assert parsed(**changes).availability is availability
+
+
+def test_what_else_decides() -> None:
+    assert parsed(attendees=[{"self": True, "responseStatus": "declined"}]).declined
+    assert not parsed(attendees=[{"responseStatus": "declined"}]).declined
+    assert parsed(attendees=[{}]).has_attendees
+    for kind in ("workingLocation", "birthday"):
+        assert parsed(eventType=kind).informational
+    for kind in ("focusTime", "outOfOffice", "fromGmail", "new", None):
+        assert not parsed(eventType=kind).informational
+    assert parsed(recurrence=["RRULE:FREQ=DAILY"]).is_master
+    for visibility, private in (("private", True), ("confidential", True), ("public", False)):
+        assert parsed(visibility=visibility).private is private
+    assert parsed(extendedProperties={"private": {"calendarSync": "m"}}).marker == "m"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "span"),
+    [
+        ({"date": "2026-03-02"}, {"date": "2026-03-03"}, Span(date(2026, 3, 2), date(2026, 3, 3))),
+        (
+            {"dateTime": "2026-03-02T09:00:00", "timeZone": "America/New_York"},
+            {"dateTime": "2026-03-02T10:00:00.999Z"},
+            Span(START, datetime(2026, 3, 2, 10, tzinfo=UTC)),
+        ),
+        ({"dateTime": "2026-03-02T09:00:00"}, {"dateTime": "2026-03-02T10:00:00"}, None),
+        ({"dateTime": "2026-03-02T09:00:00", "timeZone": "tzone://Microsoft/Custom"}, {}, None),
+        ({"date": "2026-03-02"}, {"dateTime": "2026-03-02T10:00:00Z"}, None),
+        ({"date": "soon"}, {"date": "later"}, None),
+        (None, None, None),
+        ("x", [], None),
+    ],
+)
+def test_times(start: Any, end: Any, span: Span | None) -> None:
+    assert parsed(start=start, end=end).span == span
+
+
+@pytest.mark.parametrize("original", [{"date": "2026-03-02"}, {"dateTime": "2026-03-02T09:00:00-05:00"}])
+def test_the_original_start_is_canonical(original: dict[str, str]) -> None:
+    found = parsed(recurringEventId="s", originalStartTime=original).source
+    assert found.original_start in {"2026-03-02", "2026-03-02T14:00:00Z"}
+
+
+def draft(span: Span, zone: str = "US/Pacific") -> Draft:
+    return Draft("Busy", "text", span, zone, "busy/busy", ONE.mirror_hash("Busy", "text", span))
+
+
+instants = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(
+    lambda value: value.replace(microsecond=0, tzinfo=UTC)
+)
+dates = st.dates(date(2000, 1, 1), date(2100, 1, 1))
+
+
+@given(
+    st.one_of(st.builds(Span, instants, instants), st.builds(Span, dates, dates)),
+    st.sampled_from(["US/Pacific", "Asia/Kathmandu", "Pacific/Kiritimati", "nonsense", "UTC"]),
+)
+def test_a_mirror_reads_back_as_it_was_written(span: Span, zone: str) -> None:
+    body = mirror_body(draft(span, zone), "m")
+    found = parse_event({"id": "g", **body})
+    assert found is not None
+    assert (found.span, found.marker) == (span, "m")
+    assert ONE.event_hash(found) == draft(span).hash
+
+
+def test_a_mirror_is_private_and_opaque_without_guests() -> None:
+    body = mirror_body(draft(Span(START, START + timedelta(hours=1))), "m")
+    assert body["visibility"] == "private"
+    assert body["transparency"] == "opaque"
+    assert body["start"] == {"dateTime": "2026-03-02T06:00:00-08:00", "timeZone": "US/Pacific"}
+    assert not {"attendees", "conferenceData", "location"} & body.keys()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*ROW, "attendees", "extendedProperties", "recurrence", "originalStartTime"]),
+        json_values,
+    )
+)
+def test_no_json_breaks_the_reader(changes: dict[str, Any]) -> None:
+    found = parse_event(row(**changes))
+    if found is not None:
+        ONE.event_hash(found)
+        assert not ONE.is_ours(found.marker)
