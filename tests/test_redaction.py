@@ -58,3 +58,13 @@ def test_every_logger_of_the_package_is_filtered(
     assert "ya29" not in caplog.text
     assert "Zyxwanda" not in caplog.text
     assert "ValueError" in caplog.text
+
+
+def test_records_made_from_others_and_records_of_others_stay_as_they_are() -> None:
+    install()
+    copy = logging.makeLogRecord({"name": "calendar_sync.x", "msg": "as it was"})
+    assert (copy.name, copy.getMessage()) == ("calendar_sync.x", "as it was")
+    other = logging.getLogger("elsewhere").makeRecord(
+        "elsewhere", logging.INFO, "f", 1, "Bearer %s", ("abc",), None
+    )
+    assert other.getMessage() == "Bearer abc"

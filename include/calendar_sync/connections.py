@@ -66,6 +66,8 @@ def welkin_credentials(fields: Fields, name: str = WELKIN) -> WelkinCredentials:
         ConfigurationError: a field is missing.
     """
     host = _required(fields.host, name, "host").rstrip("/")
+    if "://" in host and not host.startswith("https://"):
+        raise ConfigurationError(detail=f"connection {name}: host must begin with https://")
     return WelkinCredentials(
         base_url=host if host.startswith("https://") else f"https://{host}",
         tenant=_required(fields.extra.get("tenant"), name, "extra.tenant"),

@@ -122,6 +122,12 @@ class LeaseHeld(SyncError):
     code = "lease_held"
 
 
+class PlatformStopped(SyncError):
+    """A fault of the whole platform was found meanwhile: nothing is written, nobody is blamed."""
+
+    code = "platform_stopped"
+
+
 class ConfigurationError(SyncError):
     """Settings, mapping or a connection are missing or wrong; says what to do."""
 

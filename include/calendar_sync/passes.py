@@ -1,12 +1,14 @@
 """Cycles for a group of users, and whole passes without a scheduler (the CLI, the simulation)."""
 
+import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from calendar_sync.changes import find_changed_users
 from calendar_sync.concurrency import together
@@ -14,6 +16,7 @@ from calendar_sync.cycle import Cycle, CycleResult
 from calendar_sync.errors import (
     LeaseHeld,
     LeaseLost,
+    PlatformStopped,
     RateLimited,
     SyncError,
     TenantMisconfigured,
@@ -24,8 +27,10 @@ from calendar_sync.redaction import describe
 from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
+from calendar_sync.state.shared import RENEW_SECONDS, Lease
 
 ROUNDS = 200
+GROUP_SECONDS = 120.0
 _WORDS = {
     "create_mirror": "created",
     "update_mirror": "updated",
@@ -98,8 +103,12 @@ async def sync_users(
     dry_run: bool = False,
 ) -> list[UserOutcome]:
     """Run the cycles of a group, several users at once; one user's failure stays that user's."""
+    begun = services.clock.monotonic()
 
     async def one(user_id: str) -> UserOutcome:
+        if services.clock.monotonic() - begun > GROUP_SECONDS:
+            # The rest of a large group stays marked for the next run.
+            return UserOutcome(user_id, _mapped(services, platform, user_id).account, "busy")
         return await _sync_user(
             services, revision, platform, user_id, run_id, owner, full=full, dry_run=dry_run
         )
@@ -128,12 +137,13 @@ async def _sync_user(
         lease = store.leases.take(user_id, owner, services.clock.now())
     except LeaseHeld:
         return UserOutcome(user_id, mapped.account, "busy")
+    renewing = asyncio.create_task(_keep(services, lease))
     try:
         cycle = Cycle(services, revision, mapped, lease, run_id)
         result = await cycle.run(full=full, dry_run=dry_run)
-    except LeaseLost:
+    except (LeaseLost, PlatformStopped):
         return UserOutcome(user_id, mapped.account, "busy")
-    except DBAPIError:
+    except (OperationalError, InterfaceError):
         raise
     except Exception as caught:
         error = (
@@ -149,9 +159,18 @@ async def _sync_user(
             user_id, mapped.account, "failed", error.code, state.attention, error.detail
         )
     finally:
+        renewing.cancel()
         store.leases.release(lease, services.clock.now())
     status = "ok" if result.complete else "more"
     return UserOutcome(user_id, mapped.account, status, result=result)
+
+
+async def _keep(services: Services, lease: Lease) -> None:
+    """Hold the lease while the cycle waits for its turn or for a slow server."""
+    with contextlib.suppress(LeaseLost, DBAPIError):
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            services.store.leases.renew(lease, services.clock.now())
 
 
 def _mapped(services: Services, platform: Platform, user_id: str) -> MappedUser:
@@ -211,7 +230,7 @@ async def run_pass(
         wanted = [user for user in wanted if _worth_trying(outcomes.get(user))]
         if not wanted:
             return PassResult(outcomes, done, number)
-        finished = 0
+        finished, known = 0, outcomes.keys() - ()
         for batch in _batches(wanted, revision.settings.limits.users_at_once * 4):
             for outcome in await sync_users(
                 services, revision, platform, batch, run_id=run_id, owner=owner, dry_run=dry_run
@@ -220,7 +239,8 @@ async def run_pass(
                 done.update(outcome.result.done)
             finished += len(batch)
             progress(finished, len(wanted))
-        if dry_run:
+        stuck = known.issuperset(wanted) and not any(outcomes[u].result.writes for u in wanted)
+        if dry_run or stuck:
             return PassResult(outcomes, done, number)
     return PassResult(outcomes, done, ROUNDS)
 

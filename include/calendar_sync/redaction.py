@@ -70,6 +70,8 @@ class _Factory:
 
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self._make(*args, **kwargs)
-        if record.name == PACKAGE or record.name.startswith(PACKAGE + "."):
+        # `logging.makeLogRecord` asks for a record without a name and fills it afterwards.
+        name = str(record.name)
+        if name == PACKAGE or name.startswith(PACKAGE + "."):
             self._filter.filter(record)
         return record

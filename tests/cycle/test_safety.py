@@ -516,7 +516,8 @@ def test_a_mark_set_while_a_cycle_runs_is_not_lost(stage: Make) -> None:
         answer = await inner(request)
         if request.method == "PUT" and not moved:
             moved.append(s.move(visit.event_id, 4, 9))
-            s.store.marks.mark_now([(s.ids["dana"], Platform.GOOGLE)], s.clock.now())
+            with s.database.write() as connection:
+                s.store.marks.mark(connection, [(s.ids["dana"], Platform.GOOGLE)], s.clock.now())
         return answer
 
     s.transport.handle_async_request = move_meanwhile

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import Connection
+
 from calendar_sync.concurrency import both
 from calendar_sync.errors import TransientError
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
@@ -29,6 +31,8 @@ USERS_EVERY = timedelta(hours=24)
 SWEEP_AHEAD = timedelta(days=7)
 SWEEP_PASSES = 10
 SWEEP_USERS = 50
+EXPORT_PAGE = 500
+LARGEST_PAGE = 8000
 EVENTS, ENCOUNTERS, AUDIT, SWEEP = "events", "encounters", "audit", "sweep"
 Row = TypeVar("Row", EventRow, EncounterRow)
 
@@ -43,10 +47,13 @@ class WelkinFeeds:
     def __post_init__(self) -> None:
         """Whom a Welkin user's changes concern."""
         self.pairs: dict[str, list[Pair]] = {}
+        self.mirrored: set[Pair] = set()
         for mapped in self.services.store.config.mapping():
             if mapped.enabled:
                 pair = (mapped.user_id, mapped.platform)
                 self.pairs.setdefault(mapped.user_id, []).append(pair)
+                if self.settings.direction_of(mapped.platform, mapped.direction).writes_calendar:
+                    self.mirrored.add(pair)
 
     async def read(self) -> None:
         """All feeds. The encounter index is filled before anything else."""
@@ -77,11 +84,10 @@ class WelkinFeeds:
             changed = [row for row in fresh if known.get(row.encounter.event_id) != row.encounter]
             concerned = [] if first else self._of_encounters(changed)
             with self.services.store.database.write() as connection:
-                feeds.save_encounters(connection, (row.encounter for row in changed))
-                self._advance(connection, ENCOUNTERS, position, concerned)
-                self._remember(
-                    connection, ENCOUNTERS, {r.encounter.encounter_id: r.updated_at for r in fresh}
-                )
+                if self._advance(connection, ENCOUNTERS, position, concerned):
+                    feeds.save_encounters(connection, (row.encounter for row in changed))
+                    seen = {row.encounter.encounter_id: row.updated_at for row in fresh}
+                    self._remember(connection, ENCOUNTERS, seen)
 
     def _of_encounters(self, rows: Iterable[EncounterRow]) -> list[Pair]:
         rows = list(rows)
@@ -98,8 +104,8 @@ class WelkinFeeds:
             fresh = self._unseen(EVENTS, {row.id: row for row in page.rows})
             concerned = self._of_events(fresh)
             with self.services.store.database.write() as connection:
-                self._advance(connection, EVENTS, position, concerned)
-                self._remember(connection, EVENTS, {row.id: row.updated_at for row in fresh})
+                if self._advance(connection, EVENTS, position, concerned):
+                    self._remember(connection, EVENTS, {row.id: row.updated_at for row in fresh})
 
     def _of_events(self, rows: list[EventRow]) -> list[Pair]:
         """Everybody whose stored state differs from what the rows say."""
@@ -133,7 +139,7 @@ class WelkinFeeds:
             linked = {(link.user_id, link.platform): link for link in mirrors.get(row.id, [])}
             pairs = {pair for user in event.user_ids for pair in self._of_user(user)}
             new = not event.cancelled and event.span.overlaps(window, ZoneInfo("UTC"))
-            for pair in pairs | linked.keys():
+            for pair in (pairs & self.mirrored) | linked.keys():
                 link = linked.get(pair)
                 if link.source_hash != content if link is not None else new:
                     concerned.append(pair)
@@ -155,6 +161,8 @@ class WelkinFeeds:
         except AuditUnavailable:
             services.store.runs.set_facts(WELKIN, **{DELETIONS_FROM: runs.SWEEP})
             await self._sweep(now)
+            with services.store.database.write() as connection:
+                services.store.feeds.forget_seen(connection, now - timedelta(days=1))
             return
         if services.store.runs.facts(WELKIN).get(DELETIONS_FROM) != runs.AUDIT:
             services.store.runs.set_facts(WELKIN, **{DELETIONS_FROM: runs.AUDIT})
@@ -182,7 +190,11 @@ class WelkinFeeds:
         size = min(len(users), max(SWEEP_USERS, -(-len(users) // SWEEP_PASSES)))
         turn = [users[(first + step) % len(users)] for step in range(size)]
         window = Window(now, now + SWEEP_AHEAD)
-        found, _ = await self.services.welkin.events(turn, window, ZoneInfo("UTC"))
+        found: set[str] = set()
+        for begin in range(0, len(turn), SWEEP_USERS):
+            group = turn[begin : begin + SWEEP_USERS]
+            events, unreadable = await self.services.welkin.events(group, window, ZoneInfo("UTC"))
+            found |= events.keys() | unreadable
         missing: list[Pair] = []
         for user in turn:
             for pair in self.pairs[user]:
@@ -199,19 +211,23 @@ class WelkinFeeds:
     async def _pages(
         self,
         feed: str,
-        read: Callable[[str], Coroutine[Any, Any, FeedPage[Row]]],
+        read: Callable[[str, int], Coroutine[Any, Any, FeedPage[Row]]],
         first: str,
     ) -> AsyncIterator[tuple[FeedPage[Row], str]]:
         """Pages since the stored position, each with the position that it reaches."""
         stored = self.services.store.feeds.cursor(WELKIN, feed)
         start = _earlier(stored.position) if stored is not None else first
         reached = stored.position if stored is not None else first
+        size = EXPORT_PAGE
         while True:
-            page = await read(start)
+            page = await read(start, size)
             reached = max(reached, page.end)
             yield page, reached
             if not page.more:
                 return
+            if page.end <= start and size < LARGEST_PAGE:
+                size *= 4  # more rows than a page with one and the same time stamp
+                continue
             if page.end <= start:
                 raise TransientError("welkin_feed_does_not_advance", detail=feed)
             start = page.end
@@ -221,13 +237,18 @@ class WelkinFeeds:
         return [row for key, row in rows.items() if seen.get(key) != row.updated_at]
 
     def _advance(
-        self, connection: Any, feed: str, position: str, concerned: Iterable[Pair]
-    ) -> None:
+        self, connection: Connection, feed: str, position: str, concerned: Iterable[Pair]
+    ) -> bool:
+        """Mark, and move the position on unless another process has moved it further meanwhile."""
         store, now = self.services.store, self.services.clock.now()
+        reached = store.feeds.lock_cursor(connection, WELKIN, feed)
         store.marks.mark(connection, concerned, now)
+        if reached is not None and feed != SWEEP and reached > position:
+            return False
         store.feeds.save_cursor(connection, WELKIN, feed, Cursor(position, ""), now)
+        return True
 
-    def _remember(self, connection: Any, feed: str, rows: dict[str, str]) -> None:
+    def _remember(self, connection: Connection, feed: str, rows: dict[str, str]) -> None:
         self.services.store.feeds.remember(connection, feed, rows, self.services.clock.now())
 
     def _of_user(self, user_id: str) -> list[Pair]:

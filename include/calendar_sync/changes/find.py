@@ -7,10 +7,13 @@ from datetime import datetime
 from calendar_sync.changes.feeds import WelkinFeeds
 from calendar_sync.changes.polls import PROBES, Poller, PollResult, platform_fault
 from calendar_sync.errors import ConfigurationError, TenantMisconfigured
+from calendar_sync.http import waiting_at_most
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.services import Services
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import Pair, UserSync
+
+FEED_WAITS = 20.0
 
 
 @dataclass(frozen=True)
@@ -52,20 +55,26 @@ async def find_changed_users(
         pairs = [(user, platform) for user in sorted(users)]
         _mark(services, pairs, full=full_comparison)
         if store.config.welkin_users_seen_at() is None:
-            await WelkinFeeds(services, revision.settings).read()
+            await _read_feeds(services, revision)
         return Found(_pack(sorted(users), revision), marked=len(pairs), named=True)
-    await WelkinFeeds(services, revision.settings).read()
+    await _read_feeds(services, revision)
     poller = Poller(services, revision, platform)
     fault = await _still_faulty(poller, list(mapped.values()))
     if fault:
         return Found(fault=fault, polled=min(len(mapped), 3))
     polls = await poller.poll(mapped.values(), store.marks.all(platform))
     _stop_on_tenant_fault(services, platform, polls)
-    if fault := platform_fault(store.marks.all(platform).values(), now):
+    states = [s for s in store.marks.all(platform).values() if s.user_id in mapped]
+    if fault := platform_fault(states, now):
         store.runs.set_fault(platform, fault, now)
         return Found(fault=fault, polled=polls.polled)
     _mark_due(services, platform, mapped, departed, full=full_comparison)
     return _collect(services, revision, platform, polls, mapped, departed)
+
+
+async def _read_feeds(services: Services, revision: Revision) -> None:
+    with waiting_at_most(FEED_WAITS):
+        await WelkinFeeds(services, revision.settings).read()
 
 
 async def _still_faulty(poller: Poller, mapped: list[MappedUser]) -> str | None:

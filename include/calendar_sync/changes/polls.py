@@ -29,6 +29,10 @@ FAULT_SHARE = 0.2
 FAULT_OF_AT_LEAST = 10
 PROBES = 3
 POLL_WAITS = 5.0
+# An account that does not answer is left alone for a while; when nobody answers, the round ends.
+POLL_SECONDS = 20.0
+UNANSWERED_PAUSE = 120.0
+UNANSWERED_OF_ALL = 16
 
 
 @dataclass
@@ -97,25 +101,32 @@ class Poller:
             pair = (user.user_id, user.platform)
             try:
                 with waiting_at_most(POLL_WAITS):
-                    if await self._news(user):
-                        result.news.append(pair)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        news = await self._news(user)
+                if news:
+                    result.news.append(pair)
             except TenantMisconfigured as error:
                 result.tenant_fault = error.code
                 gate.set()
             except UserUnavailable as error:
                 result.failed[pair] = error.code
-            except TransientError as error:
-                if isinstance(error, RateLimited) and error.retry_after is not None:
-                    self._postponed[pair] = error.retry_after
-                # Nothing is known of this account: its cursor stays, the next round asks again.
+            except (TransientError, TimeoutError) as error:
+                # Nothing is known of this account: its cursor stays, and it is asked again later.
+                asked = error.retry_after if isinstance(error, RateLimited) else None
+                self._postponed[pair] = UNANSWERED_PAUSE if asked is None else asked
                 result.polled -= 1
                 unanswered.add(pair)
+                if len(unanswered) >= UNANSWERED_OF_ALL and not answered:
+                    gate.set()
+                return
             except SyncError as error:
                 result.failed[pair] = error.code
+            answered.add(pair)
 
         unanswered: set[Pair] = set()
+        answered: set[Pair] = set()
         await together((one(user) for user in users), settings.limits.polls_at_once)
-        self._record(users, result, unanswered)
+        self._record(answered - result.failed.keys(), result)
         return result
 
     async def _news(self, user: MappedUser) -> bool:
@@ -143,35 +154,34 @@ class Poller:
         return False
 
     def _echoes(self, user: MappedUser, events: Iterable[CalendarEvent]) -> bool:
-        """Every change is the trace of a write of ours (rule: no echo)."""
-        links = {
-            link.remote_id: link
-            for link in self.services.store.links.of(user.user_id, user.platform)
-            if link.kind is LinkKind.MIRROR
-        }
-        return all(self._echo(event, links.get(event.id)) for event in events)
+        """Nothing but traces of our own writes, and tombstones of what never concerned us."""
+        mirrors: dict[str, Link] = {}
+        sources: set[str] = set()
+        for link in self.services.store.links.of(user.user_id, user.platform):
+            if link.kind is LinkKind.MIRROR:
+                mirrors[link.remote_id] = link
+            else:
+                sources |= {link.event_id, link.source.id}
+        return all(self._echo(event, mirrors.get(event.id), sources) for event in events)
 
-    def _echo(self, event: CalendarEvent, link: Link | None) -> bool:
+    def _echo(self, event: CalendarEvent, link: Link | None, sources: set[str]) -> bool:
         if link is None:
-            return False
+            known = event.id in sources or event.series_id in sources
+            return event.deleted and not known and event.series_id is None
         if event.deleted:
             return link.state in {LinkState.DELETED, LinkState.DISMISSED}
         standing = link.state in {LinkState.LIVE, LinkState.RETIRED}
         return standing and self.services.identity.event_hash(event) == link.remote_hash
 
-    def _record(self, users: list[MappedUser], result: PollResult, unanswered: set[Pair]) -> None:
+    def _record(self, good: set[Pair], result: PollResult) -> None:
         store, now = self.services.store, self.services.clock.now()
         if result.tenant_fault is not None:
             return
-        good = [
-            pair
-            for user in users
-            if (pair := (user.user_id, user.platform)) not in result.failed
-            and pair not in unanswered
-        ]
+        touched = {*good, *result.failed, *self._postponed, *result.news}
         with store.database.write() as connection:
-            store.marks.ensure(connection, (*good, *result.failed, *self._postponed))
-            for pair, seconds in self._postponed.items():
+            store.marks.ensure(connection, touched)
+            store.marks.lock(connection, touched)
+            for pair, seconds in sorted(self._postponed.items()):
                 store.marks.postpone(connection, pair, now + timedelta(seconds=seconds))
             store.marks.polled(connection, good, result.failed.items(), now=now)
             store.marks.mark(connection, (*result.news, *result.failed), now)
@@ -185,10 +195,12 @@ def _due(
     user: MappedUser, states: Mapping[Pair, UserSync], interval: timedelta, now: datetime
 ) -> bool:
     state = states.get((user.user_id, user.platform))
-    if state is None or state.last_poll_at is None:
+    if state is None:
         return True
     if state.marked or state.waiting(now):
         return False
+    if state.last_poll_at is None:
+        return True
     # Runs begin a little early or late: nine tenths of the interval count as due.
     return now - state.last_poll_at >= interval * 0.9
 

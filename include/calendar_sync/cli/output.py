@@ -47,6 +47,12 @@ def reported() -> Iterator[None]:
         name = type(error.orig).__name__
         errors.print(f"calendar-sync: state database: {name}", style="red", markup=False)
         raise typer.Exit(FAILED) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        # The text of a foreign exception may hold what must not be printed.
+        errors.print(f"calendar-sync: unexpected: {describe(error)}", style="red", markup=False)
+        raise typer.Exit(FAILED) from None
 
 
 @contextlib.contextmanager

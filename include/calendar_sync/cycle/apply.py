@@ -269,11 +269,17 @@ class Applier:
                     found = await self._find_block(external_id, draft)
                     if found is None:
                         raise
-            if not found.cancelled:
+            if not found.cancelled and not self._owned_elsewhere(found.id, link):
                 made = await self.services.welkin.update_block(found.id, draft)
                 return self._blocked(link, action, made)
             link = self._begin(self._next_generation(link))
+            repeated = False
         raise BadItem("no_free_generation")
+
+    def _owned_elsewhere(self, event_id: str, link: Link) -> bool:
+        """Another link has this block: it was moved there from the instance of this link."""
+        known = self.services.store.links.live_by_remote(LinkKind.BLOCK, [event_id])
+        return any(other.id != link.id for other in known)
 
     async def _find_block(self, external_id: str, draft: BlockDraft) -> WelkinEvent | None:
         return await self.services.welkin.event_by_external_id(external_id, draft.zone)
@@ -439,7 +445,8 @@ class Applier:
             if save and link is not None:
                 self._save(connection, link)
                 store.links.unpark(connection, self.scope.pair, action.source)
-            store.audit.append(connection, self.log, operation, now)
+            head = store.audit.append(connection, self.log, operation, now)
+        self.log.seq, self.log.head = head
 
     def _content(self, action: Action) -> str:
         """Names what an action would write: a refused item is tried again with other content."""

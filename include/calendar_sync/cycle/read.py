@@ -96,6 +96,8 @@ class Reader:
             if not asked.count:
                 break
             view = await self._answer(view, asked)
+        else:
+            raise TransientError("too_many_questions")
         return Reading(
             view,
             {name: cursor for name, (_, cursor) in zip(calendars.all, changes, strict=True)},
@@ -134,12 +136,22 @@ class Reader:
         missing = {event.host_id for key, event in wanted.items() if key not in known}
         found: dict[str, Encounter] = {}
         for host in sorted(host for host in missing if host):
-            found |= await self.services.welkin.encounters_of(host)
-        found |= await self._vanished(wanted, known)
-        if found:
+            listed = await self._listed_encounters(host) or {}
+            found |= {key: listed[key] for key in wanted if key in listed and key not in known}
+        vanished = await self._vanished(wanted, known)
+        if found or vanished:
             with store.database.write() as connection:
-                store.feeds.save_encounters(connection, found.values())
-        return {**known, **found}
+                # What another process has learnt meanwhile is newer than our look-up.
+                store.feeds.add_encounters(connection, found.values())
+                store.feeds.save_encounters(connection, vanished.values())
+        return {**found, **known, **vanished}
+
+    async def _listed_encounters(self, user_id: str) -> dict[str, Encounter] | None:
+        """A host's encounters; None where the host is unknown or hidden: then they stay pending."""
+        try:
+            return await self.services.welkin.encounters_of(user_id)
+        except (BadItem, NotFound, UserUnavailable):
+            return None
 
     async def _vanished(
         self, wanted: dict[str, WelkinEvent], known: dict[str, Encounter]
@@ -149,7 +161,9 @@ class Reader:
         swept = store.runs.facts(WELKIN).get(DELETIONS_FROM) == SWEEP
         if not (self.full and swept and known):
             return {}
-        listed = await self.services.welkin.encounters_of(self.scope.user_id)
+        listed = await self._listed_encounters(self.scope.user_id)
+        if listed is None:
+            return {}
         return {
             key: replace(encounter, status=MISSING) if key not in listed else listed[key]
             for key, encounter in known.items()

@@ -9,7 +9,7 @@ from datetime import datetime
 from calendar_sync.cycle.apply import Applier, Outcome
 from calendar_sync.cycle.read import Reader, Reading
 from calendar_sync.cycle.scope import Scope, next_full
-from calendar_sync.errors import TransientError, UserUnavailable
+from calendar_sync.errors import PlatformStopped, UserUnavailable
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import (
     Action,
@@ -131,10 +131,14 @@ class Cycle:
         return link.kind is LinkKind.BLOCK or link.calendar == self._scope.calendars.mirrors
 
     async def _apply(self, reading: Reading, actions: tuple[Action, ...]) -> Outcome:
-        fault = self._services.store.runs.fault(self._scope.platform)
-        if fault is not None and actions:
-            raise TransientError("platform_stopped", detail=fault.code)
+        self._check_platform()
         return await self._applier(self._scope, reading.view).apply(actions)
+
+    def _check_platform(self) -> None:
+        """Rule 14: read again before the first write."""
+        fault = self._services.store.runs.fault(self._scope.platform)
+        if fault is not None:
+            raise PlatformStopped(detail=fault.code)
 
     def _applier(self, scope: Scope, view: View | None) -> Applier:
         log = CycleLog(
@@ -191,10 +195,10 @@ class Cycle:
         with services.store.database.write() as connection:
             services.store.leases.check(connection, self._lease)
             services.store.links.record_conflicts(connection, *scope.pair, left.conflicts, now)
-            if left.complete and left.error is None:
+            if left.complete and not left.conflicts:
                 services.store.marks.done(connection, scope.pair, seq, now, None)
-        if left.error is not None:
-            raise left.error
+        if left.conflicts:
+            raise left.error or UserUnavailable(LEFT, detail=str(len(left.conflicts)))
         return left.result(scope)
 
     async def _leave(self, links: list[Link]) -> Leaving:
@@ -203,6 +207,9 @@ class Cycle:
         What an account that cannot be reached still holds is reported, not forgotten.
         """
         left = Leaving()
+        if not links:
+            return left
+        self._check_platform()
         accounts = sorted({link.account for link in links if _to_remove(link)})
         for account in accounts:
             scope = replace(self._scope, mapped=replace(self._scope.mapped, account=account))
@@ -212,15 +219,19 @@ class Cycle:
                 await applier.apply(_removal(link) for link in mine)
             except UserUnavailable as error:
                 left.error = error
-                known = {link.id: link for link in self._services.store.links.of(*scope.pair)}
-                left.conflicts += [
-                    Conflict(LEFT, link.source, LEFT)
-                    for link in mine
-                    if link.id is not None and _to_remove(known[link.id])
-                ]
+            if applier.outcome.complete or left.error is not None:
+                left.conflicts += self._still_there(mine)
             left.done.update(applier.outcome.done)
             left.complete = left.complete and applier.outcome.complete
         return left
+
+    def _still_there(self, links: list[Link]) -> list[Conflict]:
+        known = {link.id: link for link in self._services.store.links.of(*self._scope.pair)}
+        return [
+            Conflict(LEFT, link.source, LEFT)
+            for link in links
+            if link.id is not None and _to_remove(known[link.id])
+        ]
 
 
 def _to_remove(link: Link) -> bool:

@@ -80,7 +80,8 @@ class Scope:
 
 def cursor_shape(platform_shape: str, revision: Revision, mapped: MappedUser) -> str:
     """A cursor counts only for the same request, settings and account."""
-    return f"{platform_shape}:{revision.blocks_hash}:{mapped.account.lower()}"
+    own = mapped.direction.value if mapped.direction is not None else ""
+    return f"{platform_shape}:{revision.blocks_hash}:{own}:{mapped.account.lower()}"
 
 
 def next_full(now: datetime, fraction: float) -> datetime:

@@ -18,6 +18,7 @@ from calendar_sync.errors import (
     UserUnavailable,
 )
 from calendar_sync.google.parse import FIELDS, LIST_FIELDS, mirror_body, parse_event
+from calendar_sync.google.recurrence import may_have_instances
 from calendar_sync.http import Answer, HttpClient, TokenSource
 from calendar_sync.model import CalendarEvent, Changes, Draft, Platform, SeriesSet, Window, iso
 
@@ -124,6 +125,16 @@ class GoogleCalendar:
 
     async def event(self, account: str, calendar: str, event_id: str) -> CalendarEvent | None:
         """See `CalendarPlatform.event`."""
+        row = await self._row(account, calendar, event_id)
+        if row is None:
+            return None
+        event = parse_event(row)
+        if event is None:
+            raise TransientError("google_unreadable_event")
+        return event
+
+    async def _row(self, account: str, calendar: str, event_id: str) -> Any | None:
+        """The resource itself; None only where the server answers 404."""
         try:
             answer = await self._call(
                 "events.get",
@@ -135,7 +146,7 @@ class GoogleCalendar:
             )
         except NotFound:
             return None
-        return _read(answer)
+        return answer.json
 
     async def series(
         self, account: str, calendar: str, series_id: str, window: Window
@@ -153,8 +164,7 @@ class GoogleCalendar:
             try:
                 body = await self._list(account, calendar, path, params, with_cursor=False)
             except (NotFound, CursorExpired, BadItem):
-                found = {}
-                break
+                return await self._no_series(account, calendar, series_id)
             found.update(_events(body))
             page = body.get("nextPageToken")
             if not isinstance(page, str) or not page:
@@ -163,11 +173,20 @@ class GoogleCalendar:
         live = tuple(event for event in found.values() if not event.deleted)
         if live:
             return SeriesSet(live)
-        # Nothing left: a tombstone of the series tells deletion from not being there.
+        # Nothing left: is that what the rule says, or has something been lost on the way?
+        row = await self._row(account, calendar, series_id)
+        if row is None:
+            return SeriesSet((), known=False)
+        return SeriesSet((), known=not may_have_instances(row, window))
+
+    async def _no_series(self, account: str, calendar: str, series_id: str) -> SeriesSet:
+        """Instances were refused: the series is deleted, or is a single event by now."""
         master = await self.event(account, calendar, series_id)
-        if master is not None and not master.deleted and not master.is_master:
-            return SeriesSet((master,))
-        return SeriesSet((), known=master is not None)
+        if master is None or master.deleted:
+            return SeriesSet((), known=master is not None)
+        if master.is_master:
+            raise TransientError("google_series_unreadable", detail=account)
+        return SeriesSet((master,))
 
     async def create_mirror(
         self, account: str, calendar: str, event_id: str, marker: str, draft: Draft

@@ -34,29 +34,40 @@ def parse_event(row: Any) -> CalendarEvent | None:
         return None
     span = _span(row)
     deleted = row.get("status") == "cancelled"
-    attendees = [a for a in row.get("attendees") or () if isinstance(a, Mapping)]
+    guests = row.get("attendees")
+    attendees = [a for a in guests if isinstance(a, Mapping)] if isinstance(guests, list) else []
     own = next((a.get("responseStatus") for a in attendees if a.get("self") is True), None)
-    properties = (row.get("extendedProperties") or {}).get("private") or {}
+    properties = _part(_part(row, "extendedProperties"), "private")
     return CalendarEvent(
         id=row["id"],
-        etag=row.get("etag"),
+        etag=_text(row, "etag"),
         deleted=deleted,
         span=None if deleted else span,
-        series_id=row.get("recurringEventId"),
+        series_id=_text(row, "recurringEventId"),
         original_start=_moment_text(row.get("originalStartTime")),
         is_master=bool(row.get("recurrence")),
         availability=_availability(row, own),
         declined=own == "declined",
-        informational=row.get("eventType") in INFORMATIONAL,
-        private=row.get("visibility") in {"private", "confidential"},
+        informational=_text(row, "eventType") in INFORMATIONAL,
+        private=_text(row, "visibility") in {"private", "confidential"},
         has_attendees=bool(attendees),
         title=str(row.get("summary") or ""),
         description=str(row.get("description") or ""),
-        marker=properties.get(MARKER),
-        ical_uid=row.get("iCalUID"),
-        organizer=(row.get("organizer") or {}).get("email"),
-        creator=(row.get("creator") or {}).get("email"),
+        marker=_text(properties, MARKER),
+        ical_uid=_text(row, "iCalUID"),
+        organizer=_text(_part(row, "organizer"), "email"),
+        creator=_text(_part(row, "creator"), "email"),
     )
+
+
+def _text(row: Mapping[str, Any], key: str) -> str | None:
+    value = row.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _part(row: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = row.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def mirror_body(draft: Draft, marker: str) -> dict[str, object]:
@@ -99,7 +110,7 @@ def _parsed(moment: Any) -> Any:
     try:
         parsed = parse_iso(value)
     except ValueError:
-        zone = zone_or_none(moment.get("timeZone"))
+        zone = zone_or_none(_text(moment, "timeZone"))
         try:
             naive = datetime.fromisoformat(value)
         except ValueError:

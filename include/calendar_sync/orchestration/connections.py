@@ -80,15 +80,14 @@ def _with_scheme(host: str | None, schema: str | None) -> str:
 
 
 def _fernet_keys(hmac_key: str) -> tuple[str, ...]:
-    """Airflow's keys; where Airflow has none, one derived from our own key."""
+    """Airflow's keys, and one derived from our own key."""
     from airflow.sdk.configuration import conf
 
     configured = (conf.get("core", "fernet_key", fallback="") or "").split(",")
-    keys = tuple(key.strip() for key in configured if key.strip())
-    if keys:
-        return keys
     derived = hashlib.sha256(b"fernet" + hmac_key.encode()).digest()
-    return (base64.urlsafe_b64encode(derived).decode(),)
+    keys = [key.strip() for key in configured if key.strip()]
+    # The derived key is always good for reading: a worker may lack Airflow's.
+    return (*keys, base64.urlsafe_b64encode(derived).decode())
 
 
 @contextlib.contextmanager

@@ -17,8 +17,8 @@ from calendar_sync.changes import find_changed_users as find
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import (
     ConfigurationError,
+    PlatformStopped,
     SyncError,
-    TransientError,
     UnexpectedError,
     UsersFailed,
 )
@@ -64,7 +64,7 @@ def find_changed_users(
         found.waiting,
     )
     if found.fault:
-        raise TransientError("platform_stopped", detail=f"{platform}: {found.fault}")
+        raise PlatformStopped(detail=f"{platform}: {found.fault}")
     return [list(group) for group in found.groups]
 
 

@@ -25,7 +25,7 @@ def plan(view: View, settings: Settings) -> Plan:
             actions.append(decision)
     held, digest = _brake(view, settings, actions)
     if held:
-        actions = [action for action in actions if action not in held]
+        actions = [action for action in actions if not action.absence]
     skipped = Counter(
         objection
         for appointment in view.appointments.values()

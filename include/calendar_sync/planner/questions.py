@@ -84,7 +84,8 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
                 missing.add(link.event_id)
     for link in view.block_links.values():
         # An interrupted creation: the calendar may never mention this event again.
-        if link.calendar == calendar.name and link.state is LinkState.INTENT:
+        waiting = link.calendar == calendar.name and link.state is LinkState.INTENT
+        if waiting and link.span.overlaps(view.block_window, view.zone):
             missing.add(link.event_id)
     for link in view.live(LinkKind.BLOCK, calendar.name):
         seen = view.blocks.get(link.remote_id)

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from calendar_sync.model import iso
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
 SEAL_OVERLAP = timedelta(hours=1)
+SEAL_LOCK = 0x5EA1
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,11 @@ class AuditStore:
 
     def append(
         self, connection: Connection, log: CycleLog, operation: Operation, now: datetime
-    ) -> None:
-        """Add one operation, in the transaction that stores its link."""
+    ) -> tuple[int, str]:
+        """Add one operation, in the transaction that stores its link.
+
+        Returns the chain's new end, for the log once the transaction is committed.
+        """
         values: dict[str, Any] = {
             "cycle_id": log.cycle_id,
             "seq": log.seq + 1,
@@ -74,11 +78,14 @@ class AuditStore:
         }
         values["hash"] = self._link(log.head, values)
         connection.execute(insert(t.operation).values(values))
-        log.seq, log.head = values["seq"], values["hash"]
+        return values["seq"], values["hash"]
 
     def seal(self, run_id: str, now: datetime) -> str:
         """Tie all heads that no seal covers yet into the chain; returns its newest value."""
         with self._database.write() as connection:
+            if not self._database.is_sqlite:
+                # One seal at a time; the lock ends with the transaction.
+                connection.execute(select(func.pg_advisory_xact_lock(SEAL_LOCK)))
             last = connection.execute(
                 select(t.audit_seal).order_by(t.audit_seal.c.id.desc()).limit(1)
             ).one_or_none()

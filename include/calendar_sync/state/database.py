@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from calendar_sync.errors import ConfigurationError
@@ -64,11 +63,6 @@ class Database:
     def close(self) -> None:
         """Close the pool."""
         self.engine.dispose()
-
-
-def is_lock_failure(error: DBAPIError) -> bool:
-    """The database was locked or went away: the same transaction may work in a moment."""
-    return error.connection_invalidated or "locked" in str(error.orig).lower()
 
 
 def _open(url: Any) -> Engine:

@@ -74,16 +74,12 @@ class FeedStore:
             )
         )
 
-    def drop_cursor(
-        self, connection: Connection, scope: str, owner: str, calendar: str = ""
-    ) -> None:
-        """The next read is a full one."""
+    def lock_cursor(self, connection: Connection, scope: str, owner: str) -> str | None:
+        """Hold this position until the transaction ends; returns it."""
         table = t.cursor
-        connection.execute(
-            delete(table).where(
-                table.c.scope == scope, table.c.owner == owner, table.c.calendar == calendar
-            )
-        )
+        query = select(table.c.position).where(table.c.scope == scope, table.c.owner == owner)
+        position: str | None = connection.scalar(query.with_for_update())
+        return position
 
     # --- seen rows ----------------------------------------------------------------------------
 
@@ -152,17 +148,15 @@ class FeedStore:
                 ]
         return found
 
+    def add_encounters(self, connection: Connection, encounters: Iterable[Encounter]) -> None:
+        """Insert those that are not there yet."""
+        if rows := [_row(encounter) for encounter in encounters]:
+            statement = self._database.insert(t.encounter_index)
+            connection.execute(statement.on_conflict_do_nothing(), rows)
+
     def save_encounters(self, connection: Connection, encounters: Iterable[Encounter]) -> None:
         """Insert or replace."""
-        rows = [
-            {
-                "event_id": encounter.event_id,
-                "encounter_id": encounter.encounter_id,
-                "template": encounter.template,
-                "status": encounter.status,
-            }
-            for encounter in encounters
-        ]
+        rows = [_row(encounter) for encounter in encounters]
         if not rows:
             return
         statement = self._database.insert(t.encounter_index)
@@ -171,3 +165,12 @@ class FeedStore:
         connection.execute(
             statement.on_conflict_do_update(index_elements=["event_id"], set_=new), rows
         )
+
+
+def _row(encounter: Encounter) -> dict[str, str | None]:
+    return {
+        "event_id": encounter.event_id,
+        "encounter_id": encounter.encounter_id,
+        "template": encounter.template,
+        "status": encounter.status,
+    }

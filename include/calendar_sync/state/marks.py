@@ -4,7 +4,7 @@ A mark raises `mark_seq` in the database. A cycle notes the value at its start a
 done, sets `done_seq` to that value: a mark set meanwhile stays. No clock is compared.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from calendar_sync.state.database import Database
 FIRST_RETRY = timedelta(minutes=1)
 LAST_RETRY = timedelta(hours=6)
 ATTENTION_AFTER = 3
+BATCH = 500
 
 Pair = tuple[str, Platform]
 
@@ -87,6 +88,22 @@ class MarkStore:
         ]
         connection.execute(statement, rows)
 
+    def lock(self, connection: Connection, pairs: Collection[Pair]) -> None:
+        """Take the rows in one order, so that no two processes wait for each other."""
+        platforms = {platform for _, platform in pairs}
+        users = sorted({user_id for user_id, _ in pairs})
+        table = t.user_sync
+        for first in range(0, len(users), BATCH):
+            connection.execute(
+                select(table.c.user_id)
+                .where(
+                    table.c.user_id.in_(users[first : first + BATCH]),
+                    table.c.platform.in_([platform.value for platform in platforms]),
+                )
+                .order_by(table.c.user_id, table.c.platform)
+                .with_for_update()
+            ).all()
+
     def ensure(self, connection: Connection, pairs: Iterable[Pair]) -> None:
         """Rows for users who have none yet, without work."""
         rows = [
@@ -102,11 +119,6 @@ class MarkStore:
         for pair in pairs:
             statement = _where(update(t.user_sync), pair).values(next_full_at=now)
             connection.execute(statement)
-
-    def mark_now(self, pairs: Iterable[Pair], now: datetime) -> None:
-        """`mark` in a transaction of its own."""
-        with self._database.write() as connection:
-            self.mark(connection, pairs, now)
 
     def of(self, user_id: str, platform: Platform) -> UserSync:
         """One user's state; a fresh one for a user without a row."""
@@ -148,7 +160,8 @@ class MarkStore:
             "last_success_at": now,
         }
         if next_full_at is not None:
-            values["next_full_at"] = next_full_at
+            # One asked for meanwhile is not done by this cycle.
+            values["next_full_at"] = case((still, table.c.next_full_at), else_=next_full_at)
         connection.execute(_where(update(table), pair).values(values))
 
     def failed(self, pair: Pair, code: str, now: datetime, pause: float | None) -> UserSync:
@@ -165,7 +178,7 @@ class MarkStore:
             connection.execute(
                 _where(update(t.user_sync), pair).values(
                     failures=failures,
-                    error_code=code,
+                    error_code=code[:64],
                     retry_at=now + wait,
                     failing_since=before.failing_since or now,
                     attention=failures >= ATTENTION_AFTER,
@@ -180,28 +193,34 @@ class MarkStore:
     def polled(
         self,
         connection: Connection,
-        good: Iterable[Pair],
+        good: Collection[Pair],
         bad: Iterable[tuple[Pair, str]],
         *,
         now: datetime,
     ) -> None:
         """Record one round of polls; a poll without news is a successful sync, too."""
         table = t.user_sync
-        for pair in good:
-            unmarked = table.c.mark_seq <= table.c.done_seq
-            connection.execute(
-                _where(update(table), pair).values(
-                    last_poll_at=now,
-                    poll_error=None,
-                    poll_failed_at=None,
-                    last_success_at=case((unmarked, now), else_=table.c.last_success_at),
+        unmarked = table.c.mark_seq <= table.c.done_seq
+        healthy = update(table).values(
+            last_poll_at=now,
+            poll_error=None,
+            poll_failed_at=None,
+            last_success_at=case((unmarked, now), else_=table.c.last_success_at),
+        )
+        for platform in Platform:
+            users = sorted(user_id for user_id, of in good if of is platform)
+            for first in range(0, len(users), BATCH):
+                connection.execute(
+                    healthy.where(
+                        table.c.platform == platform.value,
+                        table.c.user_id.in_(users[first : first + BATCH]),
+                    )
                 )
-            )
-        for pair, code in bad:
-            first = case((table.c.poll_error.is_(None), now), else_=table.c.poll_failed_at)
+        for pair, code in sorted(bad):
+            since = case((table.c.poll_error.is_(None), now), else_=table.c.poll_failed_at)
             connection.execute(
                 _where(update(table), pair).values(
-                    last_poll_at=now, poll_error=code, poll_failed_at=first
+                    last_poll_at=now, poll_error=code, poll_failed_at=since
                 )
             )
 

@@ -12,7 +12,7 @@ from calendar_sync.state.database import Database
 LEASE_SECONDS = 90
 RENEW_SECONDS = 30
 REFRESH_SECONDS = 45
-LONGEST_QUEUE = 60.0
+LONGEST_QUEUE = 900.0
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ class LeaseStore:
                 statement = self._database.insert(table).values(
                     user_id=user_id, owner=owner, fence=1, expires_at=expires
                 )
-                made = connection.execute(statement.on_conflict_do_nothing())
-                if made.rowcount != 1:
+                statement = statement.on_conflict_do_nothing().returning(table.c.user_id)
+                # Not every database counts the rows of an INSERT; what it returns is certain.
+                if connection.scalar(statement) is None:
                     raise LeaseHeld(detail=user_id)
                 return Lease(user_id, owner, 1)
             if row.owner not in {owner, ""} and row.expires_at > now:
@@ -77,13 +78,16 @@ class LeaseStore:
             LeaseLost: so it is.
         """
         query = select(t.lease.c.fence).where(t.lease.c.user_id == lease.user_id)
-        if connection.scalar(query) != lease.fence:
+        # Shared lock: no takeover commits before the caller's transaction does.
+        if connection.scalar(query.with_for_update(read=True)) != lease.fence:
             raise LeaseLost(detail=lease.user_id)
 
     def check_now(self, lease: Lease) -> None:
         """`check` in a transaction of its own."""
         with self._database.read() as connection:
-            self.check(connection, lease)
+            query = select(t.lease.c.fence).where(t.lease.c.user_id == lease.user_id)
+            if connection.scalar(query) != lease.fence:
+                raise LeaseLost(detail=lease.user_id)
 
     def release(self, lease: Lease, now: datetime) -> None:
         """Give the user back; the row stays, so that the fence only ever rises."""
@@ -179,8 +183,8 @@ class RateStore:
     def reserve(self, name: str, per_second: float, now: float) -> float:
         """Reserve the next free moment; returns the seconds until then.
 
-        `now` is seconds since the epoch. A queue longer than a minute comes from a wrong clock
-        somewhere: it is begun anew.
+        `now` is seconds since the epoch. A queue of a quarter of an hour comes from a wrong
+        clock somewhere: it is begun anew.
         """
         table = t.rate
         with self._database.write() as connection:

@@ -47,7 +47,6 @@ from calendar_sync.welkin.parse import (
 CHUNK = timedelta(days=90)
 MARGIN = timedelta(days=1)
 PAGE = 200
-EXPORT_PAGE = 500
 USERS_PAGE = 1000
 RESCANS = 2
 Row = TypeVar("Row")
@@ -126,15 +125,26 @@ class Welkin:
         json: object | None = None,
         repeatable: bool = True,
     ) -> Answer:
-        return await self._http.request(
-            f"welkin.{kind}",
-            method,
-            path,
-            params=params,
-            json=json,
-            token=self._token,
-            repeatable=repeatable,
-        )
+        try:
+            return await self._http.request(
+                f"welkin.{kind}",
+                method,
+                path,
+                params=params,
+                json=json,
+                token=self._token,
+                repeatable=repeatable,
+            )
+        except TokenRejected:
+            # A fresh token is refused, too.
+            raise TenantMisconfigured("welkin_unauthorized") from None
+
+    async def _item(self, *args: Any, **options: Any) -> Answer:
+        """A call about a single event: what is forbidden there concerns that event only."""
+        try:
+            return await self._call(*args, **options)
+        except UserUnavailable as error:
+            raise BadItem("welkin_item_restricted", detail=error.detail) from None
 
     # --- calendar events ----------------------------------------------------------------------
 
@@ -190,7 +200,7 @@ class Welkin:
                 for position, row in enumerate(content):
                     key = row.get("id") if isinstance(row, Mapping) else None
                     rows[str(key or f"{number}:{position}")] = row
-                total = page.get("totalElements") or 0
+                total = max(total, count_of(page.get("totalElements")))
                 if page.get("last") is not False or not content:
                     break
                 number += 1
@@ -211,7 +221,7 @@ class Welkin:
         self, key: str, params: Mapping[str, str], zone: ZoneInfo
     ) -> WelkinEvent | None:
         try:
-            answer = await self._call(
+            answer = await self._item(
                 "events.get", "GET", f"{self._instance}/calendar/events/{key}", params=params
             )
         except NotFound:
@@ -232,7 +242,7 @@ class Welkin:
         path = f"{self._instance}/calendar/events"
         for attempt in range(2):
             try:
-                answer = await self._call(
+                answer = await self._item(
                     "events.create", "POST", path, json=body, repeatable=False
                 )
             except OutcomeUnknown:
@@ -247,7 +257,7 @@ class Welkin:
 
     async def update_block(self, event_id: str, draft: BlockDraft) -> WelkinEvent:
         """Move or restore a block; Welkin answers with the whole event."""
-        answer = await self._call(
+        answer = await self._item(
             "events.patch",
             "PATCH",
             f"{self._instance}/calendar/events/{event_id}",
@@ -263,9 +273,9 @@ class Welkin:
         path = f"{self._instance}/calendar/events/{event_id}"
         try:
             if future:
-                await self._call("events.delete", "DELETE", path)
+                await self._item("events.delete", "DELETE", path)
             else:
-                await self._call("events.patch", "PATCH", path, json={"eventStatus": "CANCELLED"})
+                await self._item("events.patch", "PATCH", path, json={"eventStatus": "CANCELLED"})
         except NotFound:
             return
 
@@ -282,22 +292,22 @@ class Welkin:
 
     # --- feeds --------------------------------------------------------------------------------
 
-    async def exported_events(self, start: str) -> FeedPage[EventRow]:
+    async def exported_events(self, start: str, size: int) -> FeedPage[EventRow]:
         """Calendar events changed since `start` (ISO time or the `end` of the page before)."""
-        return await self._export("CALENDAR_EVENT", start, event_row)
+        return await self._export("CALENDAR_EVENT", start, size, event_row)
 
-    async def exported_encounters(self, start: str) -> FeedPage[EncounterRow]:
+    async def exported_encounters(self, start: str, size: int) -> FeedPage[EncounterRow]:
         """Encounters changed since `start`."""
-        return await self._export("ENCOUNTER", start, encounter_row)
+        return await self._export("ENCOUNTER", start, size, encounter_row)
 
     async def _export(
-        self, resource: str, start: str, read: Callable[[Any], Row | None]
+        self, resource: str, start: str, size: int, read: Callable[[Any], Row | None]
     ) -> FeedPage[Row]:
         answer = await self._call(
             f"export.{resource.lower()}",
             "GET",
             f"{self._instance}/export/{resource}",
-            params={"start": start, "pageSize": str(EXPORT_PAGE)},
+            params={"start": start, "pageSize": str(size)},
         )
         body = answer.json if isinstance(answer.json, Mapping) else {}
         data, cursor = body.get("data"), body.get("cursor")
@@ -305,7 +315,7 @@ class Welkin:
             raise TransientError("welkin_unreadable_page")
         rows = tuple(row for row in map(read, data) if row is not None)
         # A past fault: hasNext was false although more followed. A full page means more.
-        more = cursor.get("hasNext") is True or len(data) >= EXPORT_PAGE
+        more = cursor.get("hasNext") is True or len(data) >= size
         end = cursor.get("end")
         return FeedPage(rows, end if isinstance(end, str) else start, more, len(data))
 
@@ -367,6 +377,11 @@ class Welkin:
             if last or not data:
                 return rows
             number += 1
+
+
+def count_of(value: Any) -> int:
+    """A number of rows; 0 where none was sent."""
+    return value if isinstance(value, int) else 0
 
 
 def _read(answer: Answer, zone: ZoneInfo) -> WelkinEvent:

@@ -78,7 +78,7 @@ def deleted_id(row: Any, kind: str) -> str | None:
         return None
     record = row.get("record")
     places = [row, record if isinstance(record, Mapping) else {}]
-    kinds = {place.get(key) for place in places for key in ("eventSubtype", "subtype", "action")}
+    kinds = [place.get(key) for place in places for key in ("eventSubtype", "subtype", "action")]
     if kind not in kinds:
         return None
     for place in places:

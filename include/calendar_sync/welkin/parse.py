@@ -17,6 +17,7 @@ from calendar_sync.model import (
     Span,
     WelkinEvent,
     WelkinUser,
+    instant,
     parse_iso,
     to_second,
     zone_or_none,
@@ -155,8 +156,8 @@ def _span(
 
 
 def _midnight(value: datetime, zone: ZoneInfo) -> bool:
-    local = value.astimezone(zone)
-    return (local.hour, local.minute, local.second) == (0, 0, 0)
+    """The day begins at this moment; where midnight is missing, a little after it."""
+    return to_second(value) == instant(value.astimezone(zone).date(), zone)
 
 
 def _exclusive_end(end: datetime, zone: ZoneInfo) -> date:

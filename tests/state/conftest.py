@@ -1,0 +1,44 @@
+"""Every test of this folder runs on a SQLite file and on PostgreSQL."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from calendar_sync.state import Database, Store
+from calendar_sync.state.marks import Pair
+from calendar_sync.state.migrate import upgrade
+
+NOW = datetime(2026, 3, 2, 15, 0, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)], name="url"
+)
+def fixture_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/deep/state.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    """A database at the newest schema."""
+    made = Database(url)
+    upgrade(made)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    return Store(database, "audit key")
+
+
+def mark(store: Store, pairs: Iterable[Pair], now: datetime = NOW) -> None:
+    """Give work to these users."""
+    with store.database.write() as connection:
+        store.marks.mark(connection, pairs, now)

@@ -1,0 +1,170 @@
+"""Settings, mapping, staff, runs, approvals, feeds."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from calendar_sync.model import Direction, Encounter, MappedUser, Platform, WelkinUser
+from calendar_sync.settings import parse
+from calendar_sync.state import Store
+from calendar_sync.state import tables as t
+from calendar_sync.state.config import blocks_hash
+from calendar_sync.state.feeds import Cursor
+from tests.state.conftest import NOW
+
+G = Platform.GOOGLE
+ONE = MappedUser("u1", G, "dana@example.org")
+TWO = MappedUser("u2", G, "ruben@example.org", direction=Direction.WELKIN_TO_CALENDAR)
+HOUR = timedelta(hours=1)
+
+
+def test_settings_are_revisions(store: Store) -> None:
+    assert store.config.revision().id == 0
+    document = {"time_zone": "Europe/Berlin", "encounter_types": {"include": ["etmp-*"]}}
+    number, new = store.config.save_settings(parse(document), "dana", NOW)
+    assert new
+    assert store.config.save_settings(parse(document), "ruben", NOW) == (number, False)
+    found = store.config.revision()
+    assert (found.id, found.author, found.created_at) == (number, "dana", NOW)
+    assert found.settings == parse(document)
+    assert store.config.save_settings(parse({}), "ruben", NOW) == (number + 1, True)
+
+
+def test_a_cursor_outlives_changes_of_limits_only() -> None:
+    base = blocks_hash(parse({}))
+    assert blocks_hash(parse({"limits": {"users_at_once": 2}, "poll": {"interval_seconds": 90}})) == base
+    for change in ({"block_time": {"tentative": True}}, {"time_zone": "Asia/Tokyo"}):
+        assert blocks_hash(parse(change)) != base
+
+
+def rows(store: Store) -> list[MappedUser]:
+    return [replace(user, revision=0) for user in store.config.mapping()]
+
+
+def test_the_mapping_becomes_exactly_what_is_given(store: Store) -> None:
+    first = store.config.replace_mapping([ONE, TWO], "x", NOW)
+    assert (first.added, first.changed, first.removed) == ((ONE, TWO), (), ())
+    assert rows(store) == [ONE, TWO]
+    moved = replace(ONE, account="dana.new@example.org")
+    second = store.config.replace_mapping([moved], "x", NOW)
+    assert second.changed == (moved,)
+    assert [user.user_id for user in second.removed] == ["u2"]
+    assert rows(store) == [moved]
+    assert store.config.mapped("u1", G) is not None
+    assert store.config.mapped("u2", G) is None
+    assert store.config.replace_mapping([moved], "x", NOW).changed == ()
+
+
+def test_two_may_exchange_their_accounts(store: Store) -> None:
+    store.config.replace_mapping([ONE, TWO], "x", NOW)
+    swapped = [replace(ONE, account=TWO.account), replace(TWO, account=ONE.account)]
+    store.config.replace_mapping(swapped, "x", NOW)
+    assert rows(store) == swapped
+
+
+def test_who_is_new_or_changed_gets_work_and_a_full_read(store: Store) -> None:
+    store.config.replace_mapping([ONE, TWO], "x", NOW)
+    for user in ("u1", "u2"):
+        with store.database.write() as connection:
+            store.feeds.save_cursor(connection, "google", user, Cursor("p", "s"), NOW, "primary")
+            store.marks.done(connection, (user, G), 1, NOW, NOW + 24 * HOUR)
+    store.config.replace_mapping([replace(ONE, direction=Direction.CALENDAR_TO_WELKIN), TWO], "x", NOW)
+    one, two = store.marks.of("u1", G), store.marks.of("u2", G)
+    assert one.marked
+    assert one.next_full_at == NOW
+    assert not two.marked
+    assert set(store.feeds.cursors("google")) == {("u2", "primary")}
+    store.config.replace_mapping([ONE], "x", NOW)
+    assert store.feeds.cursors("google") == {}
+
+
+def test_staff_who_are_no_longer_listed_are_inactive(store: Store) -> None:
+    dana = WelkinUser("u1", "dana@example.org", "US/Eastern", active=True)
+    ruben = WelkinUser("u2", "ruben@example.org", None, active=True)
+    assert store.config.welkin_users_seen_at() is None
+    store.config.save_welkin_users([dana, ruben], NOW)
+    store.config.save_welkin_users([replace(dana, time_zone="US/Pacific")], NOW + HOUR)
+    assert store.config.welkin_user("u1") == replace(dana, time_zone="US/Pacific")
+    assert store.config.welkin_user("u2") == replace(ruben, active=False)
+    assert store.config.welkin_user("u3") is None
+    assert len(store.config.welkin_users()) == 2
+    assert store.config.welkin_users_seen_at() == NOW + HOUR
+
+
+def test_a_fault_keeps_its_beginning(store: Store) -> None:
+    assert store.runs.fault(G) is None
+    store.runs.set_fault(G, "one", NOW)
+    store.runs.set_fault(G, "two", NOW + HOUR)
+    fault = store.runs.fault(G)
+    assert fault is not None
+    assert (fault.code, fault.since) == ("two", NOW)
+    store.runs.set_facts("google", a=1)
+    store.runs.set_fault(G, None, NOW + 2 * HOUR)
+    assert store.runs.fault(G) is None
+    assert store.runs.facts("google") == {"a": 1}
+
+
+def test_facts_are_merged(store: Store) -> None:
+    store.runs.set_facts("welkin", a=1, b=2)
+    store.runs.set_facts("welkin", b=3)
+    assert store.runs.facts("welkin") == {"a": 1, "b": 3}
+
+
+def test_an_approval_is_for_a_day_and_for_all_users_of_its_digest(store: Store) -> None:
+    for user in ("u1", "u2"):
+        for _ in range(2):
+            store.runs.request_approval("d", user, G, 12, NOW)
+    assert store.runs.approved("u1", G, NOW) == frozenset()
+    assert store.runs.grant("other", "dana", NOW) == 0
+    assert store.runs.grant("d", "dana", NOW) == 2
+    assert sorted(store.runs.concerned("d")) == [("u1", "google"), ("u2", "google")]
+    assert store.runs.approved("u1", G, NOW + 23 * HOUR) == {"d"}
+    assert store.runs.approved("u1", G, NOW + 24 * HOUR) == frozenset()
+    assert store.runs.approved("u3", G, NOW) == frozenset()
+
+
+def test_asking_again_does_not_take_an_approval_back_before_it_ends(store: Store) -> None:
+    store.runs.request_approval("d", "u1", G, 12, NOW)
+    store.runs.grant("d", "dana", NOW)
+    store.runs.request_approval("d", "u1", G, 12, NOW + HOUR)
+    assert store.runs.approved("u1", G, NOW + HOUR) == {"d"}
+    store.runs.request_approval("d", "u1", G, 12, NOW + 30 * HOUR)
+    with store.database.read() as connection:
+        [row] = connection.execute(t.approval.select()).all()
+    assert (row.granted_at, row.requested_at) == (None, NOW + 30 * HOUR)
+
+
+def test_cursors(store: Store) -> None:
+    feeds = store.feeds
+    with store.database.write() as connection:
+        feeds.save_cursor(connection, "google", "u1", Cursor("1", "s", NOW), NOW, "primary")
+        feeds.save_cursor(connection, "google", "u1", Cursor("2", "s"), NOW, "c_1")
+        feeds.save_cursor(connection, "google", "u1", Cursor("3", "t", NOW), NOW, "primary")
+    assert feeds.cursor("google", "u1", "primary") == Cursor("3", "t", NOW)
+    assert feeds.cursor("google", "u1") is None
+    assert len(feeds.cursors("google")) == 2
+    with store.database.write() as connection:
+        feeds.drop_cursor(connection, "google", "u1", "primary")
+    assert feeds.cursor("google", "u1", "primary") is None
+
+
+def test_seen_rows_and_the_encounter_index(store: Store) -> None:
+    feeds = store.feeds
+    many = {f"e{number}": "1" for number in range(1200)}
+    encounters = [Encounter(f"w{n}", f"e{n}", "etmp", "DRAFT") for n in range(1200)]
+    with store.database.write() as connection:
+        feeds.remember(connection, "events", many, NOW)
+        feeds.remember(connection, "events", {"e1": "2"}, NOW + HOUR)
+        feeds.remember(connection, "other", {}, NOW)
+        feeds.save_encounters(connection, encounters)
+        feeds.save_encounters(connection, [replace(encounters[1], status="OPEN")])
+        feeds.save_encounters(connection, [])
+    assert feeds.seen("events", many) == many | {"e1": "2"}
+    assert feeds.seen("other", many) == {}
+    found = feeds.encounters(f"w{n}" for n in range(1300))
+    assert len(found) == 1200
+    assert found["w1"].status == "OPEN"
+    by_id = feeds.encounters_by_id(["e1", "e2", "x"])
+    assert sorted(by_id, key=lambda row: row.event_id) == [found["w1"], found["w2"]]
+    with store.database.write() as connection:
+        feeds.forget_seen(connection, NOW + HOUR)
+    assert feeds.seen("events", many) == {"e1": "2"}

@@ -1,0 +1,304 @@
+"""The command `calendar-sync`, as a person uses it: over HTTPS, with connections of Airflow."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from typer.testing import CliRunner
+
+from calendar_sync.cli.app import app
+from calendar_sync.cli.environment import load_secrets
+from calendar_sync.sandbox import Sandbox, running
+from calendar_sync.state import Database
+from calendar_sync.state import tables as t
+
+HOUR = timedelta(hours=1)
+pytestmark = pytest.mark.xdist_group("cli")
+
+
+class Command:
+    """Runs `calendar-sync` in this process, against a sandbox of its own."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.folder = folder
+        self.runner = CliRunner()
+
+    def __call__(self, *words: object, code: int = 0) -> str:
+        result = self.runner.invoke(app, [str(word) for word in words])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result.output
+
+    def json(self, *words: object, code: int = 0) -> Any:
+        return json.loads(self(*words, "--json", code=code))
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def map_everybody(self) -> None:
+        rows = ["welkin_user_id,platform,account"]
+        for row in self.sandbox.users():
+            rows.append(f"{row['welkin_user_id']},google,{row['google_account']}")
+        self("mapping", "import", self.write("everybody.csv", "\n".join(rows) + "\n"))
+
+    def visit(self, name: str = "dana", hours: int = 24) -> Any:
+        [user] = [u for u in self.sandbox.welkin.users.values() if u.email.startswith(name)]
+        start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + hours * HOUR
+        return self.sandbox.welkin.book_encounter(user.id, start, start + HOUR)
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+    sandbox = Sandbox()
+    for name in ("dana", "ruben"):
+        sandbox.welkin.add_user(f"{name}@example.org", name.title())
+        sandbox.google.add_account(f"{name}@example.org")
+    with running(sandbox, tmp_path / "served"):
+        connections = json.loads((tmp_path / "served" / "connections.json").read_text())
+        for name, values in connections.items():
+            monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(values))
+        key = json.dumps({"conn_type": "generic", "password": "made-up key"})
+        monkeypatch.setenv("AIRFLOW_CONN_CALENDAR_SYNC_HMAC_KEY", key)
+        monkeypatch.setenv("CALENDAR_SYNC_DATABASE_URL", f"sqlite:///{tmp_path}/state.db")
+        # Airflow takes hold of the standard streams when it is first used: not of a runner's.
+        load_secrets()
+        made = Command(sandbox, tmp_path)
+        made("db", "upgrade")
+        yield made
+    assert sandbox.requests.mail_risk == []
+
+
+def test_a_command_says_when_the_database_is_missing(
+    cli: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CALENDAR_SYNC_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
+    assert "calendar-sync db upgrade" in cli("status", code=1)
+    assert "revision" in cli("db", "upgrade")
+    assert "no users are mapped" in cli("status")
+
+
+def test_a_command_says_which_connection_is_missing(
+    cli: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.map_everybody()
+    monkeypatch.delenv("AIRFLOW_CONN_WELKIN_DEFAULT")
+    output = cli("sync", code=1)
+    assert "welkin_default" in output
+    assert "Traceback" not in output
+
+
+def test_sync_brings_both_sides_in_step_and_says_so(cli: Command) -> None:
+    cli.map_everybody()
+    cli.visit("dana")
+    cli.visit("ruben")
+    output = cli("sync")
+    assert "dana@example.org" in output
+    assert "1 created" in output
+    assert len(cli.sandbox.google.mirrors_of("dana@example.org")) == 1
+    before = len(cli.sandbox.requests)
+    document = cli.json("sync", "--full")
+    assert document["failed"] == []
+    assert document["fault"] is None
+    assert {user["status"] for user in document["users"]} == {"ok"}
+    assert cli.sandbox.requests.writes(since=before) == []
+
+
+def test_sync_ends_with_3_when_users_failed_and_names_them(cli: Command) -> None:
+    cli.map_everybody()
+    cli.visit("dana")
+    cli.visit("ruben")
+    cli.sandbox.google.revoke("ruben@example.org")
+    document = cli.json("sync", code=3)
+    [ruben] = [u.id for u in cli.sandbox.welkin.users.values() if u.email.startswith("ruben")]
+    assert document["failed"] == [ruben]
+    assert document["done"] == {"create_mirror": 1}
+    [row] = [user for user in document["users"] if user["user_id"] == ruben]
+    assert row["code"] == "google_account_refused"
+    found = cli.json("status")
+    [platform] = found["platforms"]
+    assert platform["failing"][0]["account"] == "ruben@example.org"
+
+
+def test_sync_of_one_user_leaves_the_others(cli: Command) -> None:
+    cli.map_everybody()
+    cli.visit("dana")
+    cli.visit("ruben")
+    [ruben] = [u.id for u in cli.sandbox.welkin.users.values() if u.email.startswith("ruben")]
+    cli("sync", "--user", ruben)
+    assert len(cli.sandbox.google.mirrors_of("ruben@example.org")) == 1
+    assert cli.sandbox.google.mirrors_of("dana@example.org") == []
+    assert "not mapped" in cli("sync", "--user", "nobody", code=1)
+
+
+def test_a_dry_run_writes_nothing_and_says_what_it_would_do(cli: Command) -> None:
+    cli.map_everybody()
+    cli.visit("dana")
+    output = cli("sync", "--dry-run")
+    assert "create_mirror: wanted" in output
+    assert "nothing was written" in output
+    document = cli.json("sync", "--dry-run")
+    [dana] = [user for user in document["users"] if user["planned"]]
+    assert dana["planned"] == {"create_mirror: wanted": 1}
+    assert cli.sandbox.requests.writes() == []
+    assert not any(canary in output + json.dumps(document) for canary in cli.sandbox.canaries)
+    cli("sync")
+    assert len(cli.sandbox.google.mirrors_of("dana@example.org")) == 1
+
+
+def test_text_is_shown_on_a_terminal_only(cli: Command) -> None:
+    cli.map_everybody()
+    for words in (["--show-text"], ["--dry-run", "--show-text"], ["--dry-run", "--show-text", "--json"]):
+        assert "--show-text" in cli("sync", *words, code=1)
+
+
+SETTINGS = "time_zone: US/Eastern\nencounter_types:\n  include: ['etmp-*']\n"
+
+
+def test_config_is_validated_applied_and_shown(cli: Command) -> None:
+    folder = cli.folder / "config"
+    folder.mkdir()
+    (folder / "settings.yaml").write_text(SETTINGS)
+    assert "valid" in cli("config", "validate", folder)
+    assert cli.json("config", "apply", folder) == {"settings_revision": 1, "settings_changed": True}
+    assert "unchanged" in cli("config", "apply", folder)
+    shown = cli.json("config", "show")
+    assert shown["revision"] == 1
+    assert shown["settings"]["time_zone"] == "US/Eastern"
+    assert shown["settings"]["poll"]["interval_seconds"] == 60
+    text = cli("config", "show").partition("\n")[2]
+    (folder / "settings.yaml").write_text(text)
+    assert "unchanged" in cli("config", "apply", folder)
+
+
+@pytest.mark.parametrize("name", ["config"])
+def test_the_worked_examples_of_the_repository_are_valid(cli: Command, name: str) -> None:
+    folder = Path(__file__).resolve().parents[1] / name
+    assert "valid" in cli("config", "validate", folder)
+    result = cli.json("config", "apply", folder)
+    assert result["users_added"] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("time_zone: [", ["settings.yaml", "line", "column"]),
+        ("timezone: UTC", ["timezone", "time_zone"]),
+        ("- a\n- b", ["mapping"]),
+        ("poll: {interval_seconds: 1}", ["poll.interval_seconds"]),
+    ],
+)
+def test_wrong_settings_are_named_and_change_nothing(
+    cli: Command, text: str, words: list[str]
+) -> None:
+    folder = cli.folder / "config"
+    folder.mkdir()
+    (folder / "settings.yaml").write_text(text)
+    for command in ("validate", "apply"):
+        output = cli("config", command, folder, code=1)
+        assert all(word in output for word in words)
+        assert "Traceback" not in output
+    assert cli.json("config", "show")["revision"] == 0
+
+
+def test_a_folder_is_validated_without_knowing_the_staff(cli: Command) -> None:
+    folder = cli.folder / "config"
+    folder.mkdir()
+    (folder / "settings.yaml").write_text(SETTINGS)
+    row = ",dana@example.org,google,dana@example.org,true,\n"
+    header = "welkin_user_id,email,platform,account,enabled,direction\n"
+    (folder / "user_mapping.csv").write_text(header + row)
+    assert "valid" in cli("config", "validate", folder)
+    (folder / "user_mapping.csv").write_text(header + row + ",x@example.org,yahoo,x@example.org,,\n")
+    assert "line 3, platform" in cli("config", "validate", folder, code=1)
+
+
+def test_a_mapping_by_address_works_on_a_fresh_installation(cli: Command) -> None:
+    # Nobody has asked Welkin for its staff yet.
+    file = cli.write("m.csv", "email,platform,account\ndana@example.org,google,dana@example.org\n")
+    output = cli("mapping", "import", file)
+    assert "1 added" in output
+
+
+def test_a_mapping_with_mistakes_changes_nothing_and_names_line_and_column(cli: Command) -> None:
+    cli.map_everybody()
+    before = cli("mapping", "export")
+    file = cli.write("bad.csv", "welkin_user_id,platform,account\nu1,google,dana@example.org\nu2,yahoo,x\n")
+    output = cli("mapping", "import", file, code=1).replace("\n", " ")
+    assert "line 3, platform" in output
+    assert "line 3, account" in output
+    assert cli("mapping", "export") == before
+
+
+def test_a_mapping_exported_and_imported_is_the_same(cli: Command) -> None:
+    cli.map_everybody()
+    cli("sync")
+    file = cli.folder / "out.csv"
+    cli("mapping", "export", file)
+    assert file.read_text() == cli("mapping", "export")
+    assert "dana@example.org" in file.read_text()
+    result = cli.json("mapping", "import", file)
+    assert result == {"users_added": 0, "users_changed": 0, "users_removed": 0}
+
+
+def test_status_tells_how_it_stands(cli: Command) -> None:
+    cli.map_everybody()
+    cli.visit()
+    assert "2 not synced yet" in cli("status")
+    cli("sync")
+    output = cli("status")
+    assert "2 ok" in output
+    assert "1 mirrors" in output
+    [platform] = cli.json("status")["platforms"]
+    assert platform["mirrors"] == 1
+    assert platform["freshness_seconds"] == 0
+    assert platform["last_run"]
+
+
+def test_a_damaged_record_is_found(cli: Command) -> None:
+    cli.map_everybody()
+    cli.visit()
+    cli("sync")
+    assert "audit: whole" in cli("status", "--verify-audit")
+    database = Database()
+    with database.write() as connection:
+        connection.execute(update(t.operation).values(outcome="other"))
+    database.close()
+    assert "does not fit" in cli("status", "--verify-audit", code=1)
+    assert cli.json("status", "--verify-audit", code=1)["audit"]
+
+
+def test_approving_what_nobody_asked_for_fails(cli: Command) -> None:
+    assert "no removals wait" in cli("approve", "0123456789abcdef", code=1)
+
+
+def test_welkin_out_of_reach_is_one_line_and_exit_1(cli: Command) -> None:
+    from calendar_sync.sandbox import Fault
+
+    cli.map_everybody()
+    cli.sandbox.faults.add(Fault("welkin", "status", code=403, times=None))
+    output = cli("sync", code=1)
+    assert "Traceback" not in output
+    assert "welkin" in output
+
+
+def test_the_program_itself(cli: Command) -> None:
+    cli.map_everybody()
+    cli.visit()
+    program = Path(sys.executable).with_name("calendar-sync")
+    result = subprocess.run(
+        [program, "sync", "--json"], capture_output=True, text=True, env=dict(os.environ), check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["done"] == {"create_mirror": 1}
+    assert result.stderr == ""
