@@ -106,7 +106,9 @@ class Oracles:
             (event.start, event.end) for event in self.world.welkin.blocks_of(user, "calsync-")
         ]
         wanted, found = _union(busy, low, high), _union(blocked, low, high)
-        assert wanted == found, f"I14: busy {wanted} but blocked {found} for {user}"
+        free = [f"{a:%m-%dT%H:%M}/{b:%m-%dT%H:%M}" for a, b in wanted if (a, b) not in found]
+        extra = [f"{a:%m-%dT%H:%M}/{b:%m-%dT%H:%M}" for a, b in found if (a, b) not in wanted]
+        assert not free + extra, f"I14: not blocked {free}, blocked in vain {extra}, for {user}"
 
     # --- I2 and I4 on the whole -----------------------------------------------------------------
 
@@ -121,7 +123,9 @@ class Oracles:
             t.link.c.kind == "block", t.link.c.state.in_(["live", "retired"])
         )
         with self.world.database.read() as connection:
-            linked = set(connection.scalars(query))
+            owned = Counter(connection.scalars(query))
+        assert all(count == 1 for count in owned.values()), "I2: two links own one block"
+        linked = set(owned)
         now = self.world.clock.now()
         loose = {
             event.id

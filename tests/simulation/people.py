@@ -219,6 +219,15 @@ class People:
         ]
         return (account, self.chance.choice(instances)) if instances else None
 
+    def change_rule(self) -> None:
+        """The series is held on other days from now on: every original start is a new one."""
+        if found := self._own(series=True):
+            account, event = found
+            rule = self.chance.choice(
+                ["FREQ=WEEKLY;BYDAY=MO", "FREQ=WEEKLY;BYDAY=TU", "FREQ=WEEKLY;BYDAY=MO,TU"]
+            )
+            self.world.google.patch_event(account, event["id"], recurrence=[f"RRULE:{rule}"])
+
     def move_instance(self) -> None:
         if found := self._instance():
             account, event = found
@@ -271,6 +280,7 @@ RULES: tuple[tuple[str, int], ...] = (
     ("decline_event", 2),
     ("rename_event", 1),
     ("delete_event", 4),
+    ("change_rule", 2),
     ("move_instance", 2),
     ("delete_instance", 2),
     ("move_mirror", 2),

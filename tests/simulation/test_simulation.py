@@ -12,7 +12,13 @@ pytestmark = pytest.mark.simulation
 STEPS = 120
 SEEDS = range(1, 9)
 # Seeds that once found a bug stay here for ever.
-FOUND: tuple[tuple[int, Direction, int], ...] = ()
+FOUND: tuple[tuple[int, Direction, int], ...] = (
+    (2, Direction.BIDIRECTIONAL, 120),  # a past mirror dragged into the future stayed there
+    (3, Direction.BIDIRECTIONAL, 150),  # an encounter deleted before its first cycle
+    (11, Direction.BIDIRECTIONAL, 60),  # a block's creation interrupted, then its event deleted
+    (21, Direction.BIDIRECTIONAL, 150),  # a past block dragged into the future
+    (109, Direction.BIDIRECTIONAL, 150),  # today's past block dragged into the future
+)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,17 +1,19 @@
 """`calendar-sync config …` and `calendar-sync mapping …`."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
 
-from calendar_sync.cli.environment import author, open_store
+from calendar_sync.cli.environment import author, load_secrets, open_store
 from calendar_sync.cli.output import as_json, console, reported
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import read_csv, write_csv
 from calendar_sync.model import MappedUser
+from calendar_sync.runtime import open_services
 from calendar_sync.settings import Settings, parse
 from calendar_sync.state import Store
 
@@ -74,7 +76,7 @@ def import_mapping(
 ) -> None:
     """Make the mapping exactly what the file says; a file with a mistake changes nothing."""
     with reported(), open_store() as store:
-        result = _replace(store, read_csv(file.read_text(encoding="utf-8"), _staff(store)))
+        result = _replace(store, _read_mapping(file, store))
         if json:
             as_json(result)
         else:
@@ -115,7 +117,25 @@ def _read(folder: Path, store: Store) -> tuple[Settings, list[MappedUser] | None
     file = folder / MAPPING
     if not file.exists():
         return settings, None
-    return settings, read_csv(file.read_text(encoding="utf-8"), _staff(store))
+    return settings, _read_mapping(file, store)
+
+
+def _read_mapping(file: Path, store: Store) -> list[MappedUser]:
+    """Before the first sync nobody's address is known: Welkin is asked, if the file needs it."""
+    text = file.read_text(encoding="utf-8")
+    try:
+        return read_csv(text, _staff(store))
+    except ConfigurationError as error:
+        if ", email: " not in error.detail or store.config.welkin_users_seen_at() is not None:
+            raise
+    asyncio.run(_ask_for_staff(store))
+    return read_csv(text, _staff(store))
+
+
+async def _ask_for_staff(store: Store) -> None:
+    limits = store.config.revision().settings.limits
+    async with open_services(load_secrets(), store.database, limits) as services:
+        store.config.save_welkin_users(await services.welkin.users(), services.clock.now())
 
 
 def _load_yaml(file: Path) -> object:

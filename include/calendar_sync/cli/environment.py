@@ -2,6 +2,7 @@
 
 import contextlib
 import getpass
+import sys
 from collections.abc import Iterator
 
 from calendar_sync.runtime import Secrets
@@ -24,11 +25,13 @@ def open_store(key: str = NO_KEY) -> Iterator[Store]:
 
 def load_secrets() -> Secrets:
     """The credentials of the Airflow Connections, as a task would see them."""
-    from calendar_sync.orchestration.connections import load_secrets as load
-    from calendar_sync.orchestration.connections import server_context
+    # Airflow logs to whatever standard output is when it is first used: that is for our answer.
+    with contextlib.redirect_stdout(sys.stderr):
+        from calendar_sync.orchestration.connections import load_secrets as load
+        from calendar_sync.orchestration.connections import server_context
 
-    with server_context():
-        return load()
+        with server_context():
+            return load()
 
 
 def author() -> str:

@@ -184,7 +184,10 @@ class _CalendarBlocks:
         seen = view.blocks.get(link.remote_id)
         lost = link.remote_id in view.absent or (seen is not None and seen.cancelled)
         edited = lost or (seen is not None and seen.hash != link.remote_hash)
-        if edited and event.span is not None and not view.past(event.span):
+        # What is over may be edited, unless the edit takes time that is still to come.
+        over = event.span is not None and view.past(event.span)
+        over = over and (lost or seen is None or view.past(seen.span))
+        if edited and not over:
             yield from self._damaged(event, link, lost=lost)
         elif view.block_hash(event) != link.wanted_hash or event.span != link.span:
             yield self._update(event, link, "changed")
@@ -216,10 +219,14 @@ class _CalendarBlocks:
         """The instance is no longer there, or no longer busy."""
         event = self.calendar.events.get(link.event_id)
         found = self.calendar.series.get(link.source.id)
-        if event is not None:
-            reason, absence = ("event_deleted" if event.deleted else "not_busy"), False
+        if event is not None and event.deleted:
+            reason, absence = "event_deleted", False
         elif found is not None:
-            reason, absence = "instance_gone", not found.known
+            listed = any(instance.id == link.event_id for instance in found.instances)
+            reason = "not_busy" if listed else "instance_gone"
+            absence = not listed and not found.known
+        elif event is not None:
+            reason, absence = "not_busy", False
         else:
             reason, absence = "event_gone", True
         yield from _remove(self.view, link, reason, absence=absence)
