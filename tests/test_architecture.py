@@ -36,7 +36,11 @@ def test_only_http_makes_requests() -> None:
 
 
 def test_the_planner_looks_at_no_clock() -> None:
-    for file in [*(PACKAGE / "planner").glob("*.py"), PACKAGE / "privacy.py", PACKAGE / "settings.py"]:
+    for file in [
+        *(PACKAGE / "planner").glob("*.py"),
+        PACKAGE / "privacy.py",
+        PACKAGE / "settings.py",
+    ]:
         assert not {"random", "time", "os", "asyncio", "logging"} & imported(file), file
         assert ".now(" not in file.read_text().replace("datetime.now(tzinfo", ""), file
 

@@ -167,7 +167,11 @@ def test_a_dry_run_writes_nothing_and_says_what_it_would_do(cli: Command) -> Non
 
 def test_text_is_shown_on_a_terminal_only(cli: Command) -> None:
     cli.map_everybody()
-    for words in (["--show-text"], ["--dry-run", "--show-text"], ["--dry-run", "--show-text", "--json"]):
+    for words in (
+        ["--show-text"],
+        ["--dry-run", "--show-text"],
+        ["--dry-run", "--show-text", "--json"],
+    ):
         assert "--show-text" in cli("sync", *words, code=1)
 
 
@@ -228,7 +232,9 @@ def test_a_folder_is_validated_without_knowing_the_staff(cli: Command) -> None:
     header = "welkin_user_id,email,platform,account,enabled,direction\n"
     (folder / "user_mapping.csv").write_text(header + row)
     assert "valid" in cli("config", "validate", folder)
-    (folder / "user_mapping.csv").write_text(header + row + ",x@example.org,yahoo,x@example.org,,\n")
+    (folder / "user_mapping.csv").write_text(
+        header + row + ",x@example.org,yahoo,x@example.org,,\n"
+    )
     assert "line 3, platform" in cli("config", "validate", folder, code=1)
 
 
@@ -242,7 +248,9 @@ def test_a_mapping_by_address_works_on_a_fresh_installation(cli: Command) -> Non
 def test_a_mapping_with_mistakes_changes_nothing_and_names_line_and_column(cli: Command) -> None:
     cli.map_everybody()
     before = cli("mapping", "export")
-    file = cli.write("bad.csv", "welkin_user_id,platform,account\nu1,google,dana@example.org\nu2,yahoo,x\n")
+    file = cli.write(
+        "bad.csv", "welkin_user_id,platform,account\nu1,google,dana@example.org\nu2,yahoo,x\n"
+    )
     output = cli("mapping", "import", file, code=1).replace("\n", " ")
     assert "line 3, platform" in output
     assert "line 3, account" in output

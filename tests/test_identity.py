@@ -6,10 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calendar_sync.identity import EXTERNAL_ID_PREFIX, Identity
-from calendar_sync.model import Availability, CalendarEvent, Patient, Platform, Source, Span, WelkinEvent
+from calendar_sync.model import (
+    Availability,
+    CalendarEvent,
+    Patient,
+    Platform,
+    Source,
+    Span,
+    WelkinEvent,
+)
 
 START = datetime(2026, 3, 2, 14, tzinfo=UTC)
 WHEN = Span(START, START + timedelta(hours=1))

@@ -1,7 +1,8 @@
 """The user mapping as a file."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import read_csv, write_csv
@@ -25,9 +26,7 @@ def test_rows_become_users() -> None:
     )
     assert read_csv(text, STAFF) == [
         MappedUser("u1", Platform.GOOGLE, "dana@example.org"),
-        MappedUser(
-            "u2", Platform.GOOGLE, "ruben@example.org", False, Direction.WELKIN_TO_CALENDAR
-        ),
+        MappedUser("u2", Platform.GOOGLE, "ruben@example.org", False, Direction.WELKIN_TO_CALENDAR),
         MappedUser("u1", Platform.MICROSOFT, "dana@example.org"),
     ]
 
@@ -92,7 +91,9 @@ def test_an_empty_staff_list_knows_nobody() -> None:
     assert "email" in problems(HEADER + ",dana@example.org,google,a@b.example,,\n", {})
 
 
-words = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=20)
+words = st.text(
+    st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=20
+)
 users = st.builds(
     MappedUser,
     words,
@@ -104,7 +105,9 @@ users = st.builds(
 
 
 @given(
-    st.lists(users, unique_by=(lambda u: (u.user_id, u.platform), lambda u: (u.account, u.platform)))
+    st.lists(
+        users, unique_by=(lambda u: (u.user_id, u.platform), lambda u: (u.account, u.platform))
+    )
 )
 def test_what_is_written_is_read_back(found: list[MappedUser]) -> None:
     assert read_csv(write_csv(found, {"u1": "dana@example.org"})) == found

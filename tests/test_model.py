@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calendar_sync.model import (
     Appointment,
@@ -17,18 +18,18 @@ from calendar_sync.model import (
     Span,
     WelkinEvent,
     Window,
+    exceeds,
     instant,
     iso,
     parse_iso,
     to_second,
-    exceeds,
     zone_or_none,
 )
 
 EASTERN = ZoneInfo("America/New_York")
-instants = st.datetimes(
-    datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.timezones()
-).map(lambda value: value.astimezone(UTC))
+instants = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.timezones()).map(
+    lambda value: value.astimezone(UTC)
+)
 days = st.dates(date(1970, 1, 2), date(2200, 1, 1))
 spans = st.one_of(st.builds(Span, instants, instants), st.builds(Span, days, days))
 
@@ -61,7 +62,7 @@ def test_forms_of_iso(text: str, value: datetime | date) -> None:
 
 @pytest.mark.parametrize("text", ["", "now", "2026-03-02T14:00:00", "2026-13-01", "14:00:00Z"])
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse_iso(text)
 
 

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calendar_sync import privacy
 from calendar_sync.identity import Identity
@@ -18,7 +19,9 @@ PAT = Patient("Zyxwanda", "Qanaryson")
 EVERYTHING = " ".join(f"{{{name}}}" for name in sorted(TEXT_FIELDS))
 
 
-def visit(*patients: Patient, kind: str = "ENCOUNTER", template: str | None = "etmp-a", **more: Any) -> Appointment:
+def visit(
+    *patients: Patient, kind: str = "ENCOUNTER", template: str | None = "etmp-a", **more: Any
+) -> Appointment:
     event = WelkinEvent(
         "w1", Span(START, START + timedelta(hours=1)), "h", frozenset({"h"}), kind,
         title="CANARY-title", patients=patients or (PAT,), mode=more.pop("mode", "IN_PERSON"),
@@ -106,9 +109,7 @@ def test_masked_names_fall_back_to_the_neutral_title(patients: tuple[Patient, ..
 
 def test_no_patient_or_nothing_to_say_is_neutral_too() -> None:
     found = visit()
-    lonely = Appointment(
-        WelkinEvent("w1", found.event.span, "h", frozenset({"h"})), None, "hash"
-    )
+    lonely = Appointment(WelkinEvent("w1", found.event.span, "h", frozenset({"h"})), None, "hash")
     assert made(lonely, **full("{patient_first_name}")).title == "Appointment"
     assert made(visit(location=None), **full("{location}")).title == "Appointment"
 

@@ -122,7 +122,14 @@ def test_ignored_sources() -> None:
 
 @pytest.mark.parametrize(
     ("removals", "live", "allowed"),
-    [(10, 0, True), (11, 0, False), (11, 55, True), (11, 54, False), (20, 100, True), (21, 104, False)],
+    [
+        (10, 0, True),
+        (11, 0, False),
+        (11, 55, True),
+        (11, 54, False),
+        (20, 100, True),
+        (21, 104, False),
+    ],
 )
 def test_the_brake(removals: int, live: int, allowed: bool) -> None:
     assert Brake().allows(removals, live) is allowed

@@ -113,7 +113,10 @@ def test_a_refresh_that_ended_just_before_the_claim_is_used(
 
 def test_accounts_have_tokens_of_their_own(database: Database, clock: VirtualClock) -> None:
     office, shared = Office(clock), cache(database, clock)
-    assert set(ask(shared.source("a", office), shared.source("b", office))) == {"token-1", "token-2"}
+    assert set(ask(shared.source("a", office), shared.source("b", office))) == {
+        "token-1",
+        "token-2",
+    }
 
 
 def test_a_failed_refresh_lets_the_next_one_try_at_once(

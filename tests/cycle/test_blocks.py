@@ -1,12 +1,13 @@
 """Rules 5 to 8b: busy time in the calendar becomes neutral leave in Welkin."""
 
+import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
 
-from tests.cycle.stage import DAY, HOUR, Stage, mail
+from tests.cycle.stage import DAY, EASTERN, Stage, mail
 
 Make = Callable[..., Stage]
 SELF = mail("dana")
@@ -482,17 +483,16 @@ def test_a_block_removed_again_and_again_is_left_to_a_person(stage: Make) -> Non
 def test_the_busy_minutes_agree_over_a_season_of_awkward_events(stage: Make) -> None:
     s = stage()
     s.sandbox.organise(users=1, encounters=0)
-    import asyncio
-
     asyncio.run(s.map_everybody())
     s.run()
     [account] = [a for a in s.google.accounts if a != SELF]
     [user] = [u for u in s.welkin.users if u != s.ids["dana"]]
     low, high = s.at(0, 0), s.clock.now() + 120 * DAY
-    wanted = set()
+    wanted: set[int] = set()
     for event in s.google.expanded(account, low, high):
         if busy(event, account):
-            wanted |= minutes(*times(event, s), low, high)
+            start, end = (moment_of(event[side]) for side in ("start", "end"))
+            wanted |= minutes(start, end, low, high)
     found: set[int] = set()
     for block in s.welkin.blocks_of(user, "calsync-"):
         found |= minutes(block.start, block.end, low, high)
@@ -511,25 +511,16 @@ def busy(event: dict[str, Any], account: str) -> bool:
     )
 
 
-def times(event: dict[str, Any], s: Stage) -> Any:
-    from datetime import date, datetime
-
-    from tests.cycle.stage import EASTERN
-
-    for side in ("start", "end"):
-        if "date" in event[side]:
-            day = date.fromisoformat(event[side]["date"])
-            yield datetime(day.year, day.month, day.day, tzinfo=EASTERN)
-        else:
-            yield datetime.fromisoformat(event[side]["dateTime"])
+def moment_of(value: dict[str, str]) -> datetime:
+    """An instant in UTC; a day begins at midnight on the east coast."""
+    if "dateTime" in value:
+        return datetime.fromisoformat(value["dateTime"]).astimezone(UTC)
+    return datetime.combine(date.fromisoformat(value["date"]), time(), EASTERN).astimezone(UTC)
 
 
-def minutes(start: Any, end: Any, low: Any, high: Any) -> set[int]:
+def minutes(start: datetime, end: datetime, low: datetime, high: datetime) -> set[int]:
     if end <= start or end <= low or start >= high:
         return set()
     step = timedelta(minutes=1)
     count = int((end - start) / step)
     return {int((start + step * n).timestamp()) // 60 for n in range(count)}
-
-
-assert HOUR

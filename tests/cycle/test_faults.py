@@ -1,5 +1,6 @@
 """The fault table: what goes wrong on the way, and that everything is in step afterwards."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from calendar_sync.errors import SyncError
-from tests.cycle.stage import HOUR, Stage, mail
+from tests.cycle.stage import Stage, mail
 from tests.harness import Killed
 
 Make = Callable[..., Stage]
@@ -91,10 +92,8 @@ def test_killed_at_any_request_the_next_run_ends_in_the_same_state(
     s.clock.advance(minutes=2)
     s.transport.kill_at = s.transport.count + request_number
     s.transport.kill_after = after
-    try:
+    with contextlib.suppress(Killed):
         s.run()
-    except Killed:
-        pass
     s.transport.revive()
     s.clock.advance(minutes=2)
     s.run()
@@ -130,7 +129,8 @@ def test_a_mirror_that_exists_although_its_creation_failed_is_taken_over(stage: 
 
 def test_an_expired_cursor_means_a_full_read_and_nothing_is_lost(stage: Make) -> None:
     s = stage()
-    keep, gone = s.busy(hour=14), s.busy(hour=16)
+    s.busy(hour=14)
+    gone = s.busy(hour=16)
     s.visit()
     s.run()
     s.google.expire_sync_tokens(SELF)
@@ -141,7 +141,6 @@ def test_an_expired_cursor_means_a_full_read_and_nothing_is_lost(stage: Make) ->
     assert s.asked("google.events.list", before, status=410) >= 1
     assert [block.start for block in s.blocks()] == [s.at(1, 14), s.at(1, 18)]
     assert len(s.mirrors()) == 1
-    assert keep
     s.in_step()
 
 
@@ -276,12 +275,10 @@ def test_a_block_that_vanished_before_its_removal_is_a_success(stage: Make) -> N
     s = stage()
     event = s.busy()
     s.run()
-    [block] = s.blocks()
     s.google.delete_event(SELF, event)
     s.fault("welkin", "status", "DELETE", code=404, times=1)
     s.later()
     assert s.state().failures == 0
-    assert block
 
 
 @pytest.mark.parametrize("code", [404, 410])
@@ -296,4 +293,3 @@ def test_a_mirror_that_vanished_before_its_removal_is_a_success(stage: Make, cod
     s.later()
     assert s.state().failures == 0
     s.in_step()
-    assert HOUR

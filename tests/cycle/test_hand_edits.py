@@ -242,7 +242,7 @@ def test_a_mirror_that_was_moved_while_nobody_wrote_the_calendar_is_put_right(
     stage: Make, by: str
 ) -> None:
     s = stage()
-    visit = s.visit()
+    s.visit()
     s.run()
     if by == "settings":
         s.document = {"direction": {"google": "calendar_to_welkin"}}
@@ -255,7 +255,6 @@ def test_a_mirror_that_was_moved_while_nobody_wrote_the_calendar_is_put_right(
     s.remap()
     s.later()
     assert s.mirror_times() == [(s.at(1, 9), s.at(1, 10))]
-    assert visit
 
 
 # --- mapping --------------------------------------------------------------------------------------
@@ -274,7 +273,7 @@ def test_another_account_gets_the_mirrors_and_the_old_one_loses_them_first(stage
     assert s.mirrors() == []
     assert len(s.google.mirrors_of("dana.new@example.org")) == 2
     assert s.blocks() == []
-    writes = [e for e in s.sandbox.requests.writes("google", since=before)]
+    writes = s.sandbox.requests.writes("google", since=before)
     assert [e.kind for e in writes] == ["google.events.delete"] * 2 + ["google.events.insert"] * 2
     s.in_step()
 

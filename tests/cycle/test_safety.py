@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -442,12 +443,21 @@ def test_a_fault_of_the_whole_tenant_stops_at_once_and_ends_by_itself(stage: Mak
 def test_a_fault_found_by_others_stops_a_cycle_before_its_first_write(stage: Make) -> None:
     s = stage()
     s.visit()
-    s.store.runs.set_fault(Platform.GOOGLE, "many_accounts_failing", s.clock.now())
-    before = s.position
-    s.run(users=[s.ids["dana"]])
-    assert [e for e in s.sandbox.requests.since(before) if e.is_write and e.at < s.clock.now()] == (
-        []
-    ) or s.store.runs.fault(Platform.GOOGLE) is None
+    inner = s.transport.handle_async_request
+
+    async def others_stop(request: httpx.Request) -> httpx.Response:
+        answer = await inner(request)
+        if request.url.path.endswith("/calendar/events") and request.method == "GET":
+            s.store.runs.set_fault(Platform.GOOGLE, "many_accounts_failing", s.clock.now())
+        return answer
+
+    s.transport.handle_async_request = others_stop  # type: ignore[method-assign]
+    s.run()
+    assert s.wrote() == []
+    assert s.state().marked
+    s.transport.handle_async_request = inner  # type: ignore[method-assign]
+    s.later(again=3)
+    assert len(s.mirrors()) == 1
 
 
 # --- two workers ----------------------------------------------------------------------------------
@@ -484,16 +494,16 @@ def test_a_worker_that_lost_its_lease_writes_nothing_more(stage: Make) -> None:
     s.visit(days=2)
     s.visit(days=3)
     inner = s.transport.handle_async_request
-    thefts = []
+    thefts: list[Any] = []
 
-    async def steal(request):  # type: ignore[no-untyped-def]
+    async def steal(request: httpx.Request) -> httpx.Response:
         answer = await inner(request)
         if request.method == "POST" and request.url.path.endswith("/events") and not thefts:
             now = s.clock.now() + timedelta(seconds=91)
             thefts.append(s.store.leases.take(s.ids["dana"], "thief", now))
         return answer
 
-    s.transport.handle_async_request = steal
+    s.transport.handle_async_request = steal  # type: ignore[method-assign]
     result = s.run()
     assert result.outcomes[s.ids["dana"]].status == "busy"
     assert s.asked("google.events.insert") == 1
@@ -510,17 +520,18 @@ def test_a_mark_set_while_a_cycle_runs_is_not_lost(stage: Make) -> None:
     visit = s.visit()
     s.run()
     inner = s.transport.handle_async_request
-    moved = []
+    moved: list[bool] = []
 
-    async def move_meanwhile(request):  # type: ignore[no-untyped-def]
+    async def move_meanwhile(request: httpx.Request) -> httpx.Response:
         answer = await inner(request)
         if request.method == "PUT" and not moved:
-            moved.append(s.move(visit.event_id, 4, 9))
+            moved.append(True)
+            s.move(visit.event_id, 4, 9)
             with s.database.write() as connection:
                 s.store.marks.mark(connection, [(s.ids["dana"], Platform.GOOGLE)], s.clock.now())
         return answer
 
-    s.transport.handle_async_request = move_meanwhile
+    s.transport.handle_async_request = move_meanwhile  # type: ignore[method-assign]
     s.move(visit.event_id, 3, 9)
     s.later()
     assert s.mirror_times() == [(s.at(4, 9), s.at(4, 9) + HOUR)]

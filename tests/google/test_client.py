@@ -162,7 +162,10 @@ def test_an_account_out_of_use_concerns_this_user_only(stage: Stage, how: str) -
 
 def test_an_unknown_calendar_is_not_found(stage: Stage) -> None:
     with pytest.raises(NotFound):
-        ask(stage, lambda g: g.changes(ME, "c_nowhere@group.calendar.google.com", None, window(stage)))
+        ask(
+            stage,
+            lambda g: g.changes(ME, "c_nowhere@group.calendar.google.com", None, window(stage)),
+        )
 
 
 def test_the_api_switched_off_concerns_everybody(stage: Stage) -> None:

@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calendar_sync.google.parse import mirror_body, parse_event
 from calendar_sync.identity import Identity
@@ -37,7 +38,8 @@ def test_an_event() -> None:
         "o@example.org", "c@example.org", "g1@google.com",
     )  # fmt: skip
     assert found.source == Source("g1")
-    assert not (found.deleted or found.declined or found.informational or found.is_master)
+    flags = [found.deleted, found.declined, found.informational, found.is_master]
+    assert not any(flags)
 
 
 @pytest.mark.parametrize("bad", [None, [], {}, {"id": None}, {"id": 7}, "x"])
@@ -52,7 +54,12 @@ def test_of_a_tombstone_only_the_id_is_certain() -> None:
     assert found.span is None
     original = {"dateTime": "2026-03-02T09:00:00-05:00"}
     found = parse_event(
-        {"id": "g1_x", "status": "cancelled", "recurringEventId": "g1", "originalStartTime": original}
+        {
+            "id": "g1_x",
+            "status": "cancelled",
+            "recurringEventId": "g1",
+            "originalStartTime": original,
+        }
     )
     assert found is not None
     assert found.source == Source("g1", "2026-03-02T14:00:00Z")
@@ -80,8 +87,8 @@ def test_what_else_decides() -> None:
     assert parsed(attendees=[{}]).has_attendees
     for kind in ("workingLocation", "birthday"):
         assert parsed(eventType=kind).informational
-    for kind in ("focusTime", "outOfOffice", "fromGmail", "new", None):
-        assert not parsed(eventType=kind).informational
+    for other in ("focusTime", "outOfOffice", "fromGmail", "new", None):
+        assert not parsed(eventType=other).informational
     assert parsed(recurrence=["RRULE:FREQ=DAILY"]).is_master
     for visibility, private in (("private", True), ("confidential", True), ("public", False)):
         assert parsed(visibility=visibility).private is private
@@ -109,7 +116,9 @@ def test_times(start: Any, end: Any, span: Span | None) -> None:
     assert parsed(start=start, end=end).span == span
 
 
-@pytest.mark.parametrize("original", [{"date": "2026-03-02"}, {"dateTime": "2026-03-02T09:00:00-05:00"}])
+@pytest.mark.parametrize(
+    "original", [{"date": "2026-03-02"}, {"dateTime": "2026-03-02T09:00:00-05:00"}]
+)
 def test_the_original_start_is_canonical(original: dict[str, str]) -> None:
     found = parsed(recurringEventId="s", originalStartTime=original).source
     assert found.original_start in {"2026-03-02", "2026-03-02T14:00:00Z"}
@@ -147,14 +156,18 @@ def test_a_mirror_is_private_and_opaque_without_guests() -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
 
 @given(
     st.dictionaries(
-        st.sampled_from([*ROW, "attendees", "extendedProperties", "recurrence", "originalStartTime"]),
+        st.sampled_from(
+            [*ROW, "attendees", "extendedProperties", "recurrence", "originalStartTime"]
+        ),
         json_values,
     )
 )

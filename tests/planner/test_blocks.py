@@ -14,7 +14,19 @@ from calendar_sync.model import (
     Step,
 )
 from calendar_sync.planner import blocks_time
-from tests.planner.views import DAY, NOW, ZONE, Little, days, event, instance, seen_hash, settings, span, steps
+from tests.planner.views import (
+    DAY,
+    NOW,
+    ZONE,
+    Little,
+    days,
+    event,
+    instance,
+    seen_hash,
+    settings,
+    span,
+    steps,
+)
 
 NOBODY = settings().block_time
 
@@ -59,8 +71,10 @@ def test_settings_decide_about_tentative_and_whole_days() -> None:
 )
 def test_ignored_sources(rule: str, field: str) -> None:
     rules = settings(block_time={"ignore_external": {rule: ["robot-*@x.example"]}}).block_time
-    assert not blocks_time(event(**{field: "Robot-7@X.example"}), rules, ZONE)
-    assert blocks_time(event(**{field: "human@x.example"}), rules, ZONE)
+    ignored: dict[str, Any] = {field: "Robot-7@X.example"}
+    other: dict[str, Any] = {field: "human@x.example"}
+    assert not blocks_time(replace(event(), **ignored), rules, ZONE)
+    assert blocks_time(replace(event(), **other), rules, ZONE)
     assert blocks_time(event(), rules, ZONE)
 
 
@@ -183,9 +197,10 @@ def test_more_and_fewer_instances() -> None:
     little.run()
     little.events.clear()
     little.add(*series(5, moved=1))
-    assert sorted(step for step, _ in steps(little.run())) == ["create_block"] * 2 + [
-        "update_block"
-    ] * 3
+    assert (
+        sorted(step for step, _ in steps(little.run()))
+        == ["create_block"] * 2 + ["update_block"] * 3
+    )
     little.events.clear()
     little.series["s1"] = SeriesSet(tuple(series(2, moved=1)))
     little.full = False
@@ -218,7 +233,11 @@ def test_a_single_event_that_becomes_a_series_keeps_its_block() -> None:
     little.events.clear()
     little.add(*series(3))
     made = little.run()
-    assert sorted(step for step, _ in steps(made)) == ["create_block", "create_block", "update_block"]
+    assert sorted(step for step, _ in steps(made)) == [
+        "create_block",
+        "create_block",
+        "update_block",
+    ]
     assert little.plan().actions == ()
 
 

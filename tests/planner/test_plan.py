@@ -4,16 +4,29 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings as budget, strategies as st
+from hypothesis import HealthCheck, given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
 
 from calendar_sync.model import Availability, Direction, Link, LinkKind, LinkState, Step
 from calendar_sync.planner import blocks_time, questions
 from calendar_sync.planner.mirrors import judge
 from calendar_sync.planner.plan import digest_of
 from tests.planner.views import (
-    HOUR, ME, NOW, ZONE, Little, appointment, days, event, instance, seen_hash, settings, span, steps,
+    HOUR,
+    ME,
+    NOW,
+    ZONE,
+    Little,
+    appointment,
+    days,
+    event,
+    instance,
+    seen_hash,
+    settings,
+    span,
+    steps,
 )  # fmt: skip
-
 
 # --- order and brake ------------------------------------------------------------------------------
 
@@ -103,7 +116,9 @@ def test_both_sides_count_together_for_the_brake() -> None:
 
 # --- what must hold for anything ------------------------------------------------------------------
 
-hours = st.one_of(st.integers(-60, 24 * 10), st.sampled_from([-24 * 31, 24 * 119, 24 * 364, 24 * 380]))
+hours = st.one_of(
+    st.integers(-60, 24 * 10), st.sampled_from([-24 * 31, 24 * 119, 24 * 364, 24 * 380])
+)
 spans = st.one_of(
     st.builds(span, hours, st.sampled_from([0.5, 1, 1, 30, 0])),
     st.builds(days, st.integers(-40, 130), st.integers(0, 3)),
@@ -145,7 +160,9 @@ edits = st.one_of(
     st.tuples(st.just("vanish"), st.integers(0, 50)),
     st.tuples(st.just("forget"), st.integers(0, 50)),
     st.tuples(st.just("hand"), st.integers(0, 50), st.booleans()),
-    st.tuples(st.just("block"), st.integers(0, 50), st.sampled_from(["absent", "cancelled", "moved"])),
+    st.tuples(
+        st.just("block"), st.integers(0, 50), st.sampled_from(["absent", "cancelled", "moved"])
+    ),
     st.tuples(st.just("wait"), st.sampled_from([1, 30, 24 * 9, 24 * 35])),
     st.tuples(st.just("interrupt"), st.integers(0, 50)),
     st.tuples(st.just("direction"), st.sampled_from(list(Direction))),
@@ -191,7 +208,9 @@ def happen(little: Little, edit: tuple[Any, ...]) -> None:
     elif kind == "hand" and mirrors(little):
         key = pick(mirrors(little), rest[0])
         found = little.events[key]
-        moved = replace(found, span=span(77)) if rest[1] else replace(found, deleted=True, span=None)
+        moved = (
+            replace(found, span=span(77)) if rest[1] else replace(found, deleted=True, span=None)
+        )
         little.events[key] = moved
     elif kind == "block" and little.blocks:
         key = pick(little.blocks, rest[0])
@@ -238,7 +257,6 @@ def test_carried_out_a_plan_leaves_nothing_to_plan(document: dict[str, Any], sto
         for edit in chapter:
             happen(little, edit)
         answered(little)
-        view = little.view()
         made = little.plan()
         assert made == little.plan()
         check_plan(little, made)
@@ -248,7 +266,6 @@ def test_carried_out_a_plan_leaves_nothing_to_plan(document: dict[str, Any], sto
         again = little.plan()
         assert steps(again) == []
         check_sides(little)
-        assert view.now == little.now
 
 
 def check_plan(little: Little, made: Any) -> None:
@@ -297,4 +314,4 @@ def check_sides(little: Little) -> None:
             if judge(view, little.rules, found) is None:
                 [link] = [k for k in little.links.values() if k.source.id == key]
                 assert link.state in {LinkState.LIVE, LinkState.DISMISSED}
-    assert NOW <= little.now
+    assert little.now >= NOW

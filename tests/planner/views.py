@@ -148,7 +148,9 @@ class Little:
                     events=dict(self.events),
                     series=dict(self.series),
                     gone=frozenset(self.gone),
-                    hashes={k: IDENTITY.event_hash(e) for k, e in self.events.items() if k in mirrors},
+                    hashes={
+                        k: IDENTITY.event_hash(e) for k, e in self.events.items() if k in mirrors
+                    },
                     ours=frozenset(k for k, e in self.events.items() if IDENTITY.is_ours(e.marker)),
                 ),
             ),
@@ -250,7 +252,9 @@ class Little:
         assert action.event is not None
         link = self._next(action, LinkKind.BLOCK)
         content = seen_hash(action.span)
-        self.blocks[link.remote_id] = BlockSeen(link.remote_id, action.span, content, cancelled=False)
+        self.blocks[link.remote_id] = BlockSeen(
+            link.remote_id, action.span, content, cancelled=False
+        )
         self.absent.discard(link.remote_id)
         self.change(
             replace(link, source=action.source),

@@ -16,7 +16,9 @@ from tests.state.conftest import NOW
 def write(store: Store, cycle: str, count: int = 3, *, minutes: int = 0) -> None:
     log = CycleLog(cycle, "run", "u1", "google", "dana@example.org", 1)
     for number in range(count):
-        operation = Operation("create_mirror", "wanted", f"a{number}", f"m{number}", "primary", "busy", "ok", 7)
+        operation = Operation(
+            "create_mirror", "wanted", f"a{number}", f"m{number}", "primary", "busy", "ok", 7
+        )
         with store.database.write() as connection:
             end = store.audit.append(connection, log, operation, NOW + timedelta(minutes=minutes))
         log.seq, log.head = end

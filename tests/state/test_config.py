@@ -31,7 +31,10 @@ def test_settings_are_revisions(store: Store) -> None:
 
 def test_a_cursor_outlives_changes_of_limits_only() -> None:
     base = blocks_hash(parse({}))
-    assert blocks_hash(parse({"limits": {"users_at_once": 2}, "poll": {"interval_seconds": 90}})) == base
+    assert (
+        blocks_hash(parse({"limits": {"users_at_once": 2}, "poll": {"interval_seconds": 90}}))
+        == base
+    )
     for change in ({"block_time": {"tentative": True}}, {"time_zone": "Asia/Tokyo"}):
         assert blocks_hash(parse(change)) != base
 
@@ -67,7 +70,9 @@ def test_who_is_new_or_changed_gets_work_and_a_full_read(store: Store) -> None:
         with store.database.write() as connection:
             store.feeds.save_cursor(connection, "google", user, Cursor("p", "s"), NOW, "primary")
             store.marks.done(connection, (user, G), 1, NOW, NOW + 24 * HOUR)
-    store.config.replace_mapping([replace(ONE, direction=Direction.CALENDAR_TO_WELKIN), TWO], "x", NOW)
+    store.config.replace_mapping(
+        [replace(ONE, direction=Direction.CALENDAR_TO_WELKIN), TWO], "x", NOW
+    )
     one, two = store.marks.of("u1", G), store.marks.of("u2", G)
     assert one.marked
     assert one.next_full_at == NOW
@@ -142,9 +147,6 @@ def test_cursors(store: Store) -> None:
     assert feeds.cursor("google", "u1", "primary") == Cursor("3", "t", NOW)
     assert feeds.cursor("google", "u1") is None
     assert len(feeds.cursors("google")) == 2
-    with store.database.write() as connection:
-        feeds.drop_cursor(connection, "google", "u1", "primary")
-    assert feeds.cursor("google", "u1", "primary") is None
 
 
 def test_seen_rows_and_the_encounter_index(store: Store) -> None:

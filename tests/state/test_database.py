@@ -1,6 +1,5 @@
 """Transactions: short, immediate, and never lost."""
 
-import os
 import subprocess
 import sys
 import time
@@ -25,7 +24,7 @@ from datetime import UTC, datetime
 from calendar_sync.model import Platform
 from calendar_sync.state import Database, Store
 store = Store(Database(sys.argv[1]), "key")
-for number in range(60):
+for number in range(20):
     store.marks.of("u1", Platform.GOOGLE)
     with store.database.write() as connection:
         pairs = [("u1", Platform.GOOGLE), ("u2", Platform.GOOGLE)]
@@ -58,14 +57,18 @@ def test_eight_writing_processes_never_fail_on_sqlite(tmp_path: Path) -> None:
     for writer in writers:
         _, errors = writer.communicate(timeout=100)
         assert (writer.returncode, errors) == (0, b"")
-    assert Store(database, "key").marks.of(*PAIR).mark_seq == 480
+    assert Store(database, "key").marks.of(*PAIR).mark_seq == 160
     database.close()
 
 
 def test_what_fails_leaves_no_trace(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.database.write() as connection:
-        store.marks.mark(connection, [PAIR], NOW)
-        raise RuntimeError
+    def fail() -> None:
+        with store.database.write() as connection:
+            store.marks.mark(connection, [PAIR], NOW)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert not store.marks.of(*PAIR).marked
 
 
@@ -84,7 +87,7 @@ def test_instants_keep_their_zone_and_naive_ones_are_refused(store: Store) -> No
     mark(store, [PAIR], NOW)
     assert store.marks.of(*PAIR).marked_at == NOW
     with pytest.raises(StatementError, match="naive"):
-        mark(store, [("u3", Platform.GOOGLE)], datetime(2026, 3, 2))  # noqa: DTZ001
+        mark(store, [("u3", Platform.GOOGLE)], datetime(2026, 3, 2))
 
 
 def test_no_error_shows_parameters(store: Store) -> None:
@@ -92,9 +95,11 @@ def test_no_error_shows_parameters(store: Store) -> None:
         "user_id": "u1", "platform": "google", "account": "Zyxwanda", "enabled": True,
         "revision": 1, "changed_at": NOW, "changed_by": "x",
     }  # fmt: skip
+    with store.database.write() as connection:
+        connection.execute(t.user_mapping.insert(), row)
     with pytest.raises(DBAPIError) as caught, store.database.write() as connection:
-        for _ in range(2):
-            connection.execute(t.user_mapping.insert(), row)
+        connection.execute(t.user_mapping.insert(), row)
+    # The server's own detail names the values; it stays inside the exception.
     own = str(caught.value).split("\n")
     assert not any("Zyxwanda" in line for line in own if "DETAIL" not in line)
 
@@ -106,4 +111,3 @@ def test_where_the_database_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert default_url() == "sqlite:///elsewhere.db"
     with pytest.raises(ConfigurationError, match="mysql"):
         Database("mysql://x/y")
-    assert os.environ["AIRFLOW_HOME"] == str(tmp_path)

@@ -45,7 +45,10 @@ def save(store: Store, *links: Link) -> list[Link]:
 def test_a_link_reads_back_as_it_was_saved(store: Store) -> None:
     made = save(
         store,
-        link(etag='"7"', wanted_hash="w", remote_hash="r", source_hash="s", restores=2, restored_at=NOW),
+        link(
+            etag='"7"', wanted_hash="w", remote_hash="r", source_hash="s", restores=2,
+            restored_at=NOW,
+        ),
         link(
             "s1", kind=LinkKind.BLOCK, source=Source("s1", "2026-03-03T14:00:00Z"), event_id="s1_x",
             span=Span(date(2026, 3, 3), date(2026, 3, 5)), state=LinkState.INTENT,
@@ -59,7 +62,13 @@ def test_a_link_reads_back_as_it_was_saved(store: Store) -> None:
 
 
 def test_there_is_one_link_for_an_item_and_calendar(store: Store) -> None:
-    save(store, link(), link(calendar="c_1"), link(kind=LinkKind.BLOCK), link(account="b@example.org"))
+    save(
+        store,
+        link(),
+        link(calendar="c_1"),
+        link(kind=LinkKind.BLOCK),
+        link(account="b@example.org"),
+    )
     with pytest.raises(IntegrityError):
         save(store, link(remote_id="other"))
 
@@ -106,9 +115,7 @@ def test_who_has_left_something(
     assert store.links.departed(G) == expected
 
 
-def refuse(
-    store: Store, content: str = "c", times: int = 1, *, transient: bool = False
-) -> None:
+def refuse(store: Store, content: str = "c", times: int = 1, *, transient: bool = False) -> None:
     for _ in range(times):
         with store.database.write() as connection:
             store.links.refused(
@@ -139,9 +146,7 @@ def test_parked_after_three_tries_with_the_same_content(store: Store) -> None:
     assert store.links.parked(*PAIR, NOW) == {}
 
 
-@pytest.mark.parametrize(
-    ("transient", "pause"), [(True, TRANSIENT_PAUSE), (False, REFUSED_PAUSE)]
-)
+@pytest.mark.parametrize(("transient", "pause"), [(True, TRANSIENT_PAUSE), (False, REFUSED_PAUSE)])
 def test_what_is_parked_is_tried_again_after_a_while(
     store: Store, transient: bool, pause: timedelta
 ) -> None:
@@ -158,4 +163,9 @@ def test_a_conflict_seen_again_counts_up(store: Store) -> None:
             )
     with store.database.read() as connection:
         [row] = connection.execute(t.conflict.select()).all()
-    assert (row.times, row.kind, row.decision, row.dismissed_at) == (3, "mirror_moved", "restored", None)
+    assert (row.times, row.kind, row.decision, row.dismissed_at) == (
+        3,
+        "mirror_moved",
+        "restored",
+        None,
+    )

@@ -90,7 +90,12 @@ def test_failures_wait_longer_and_a_success_forgets_them(store: Store) -> None:
     assert not store.marks.of(*ONE).waiting(NOW + timedelta(hours=6))
     done(store, 1)
     state = store.marks.of(*ONE)
-    assert (state.failures, state.retry_at, state.error_code, state.attention) == (0, None, None, False)
+    assert (state.failures, state.retry_at, state.error_code, state.attention) == (
+        0,
+        None,
+        None,
+        False,
+    )
 
 
 @pytest.mark.parametrize(("asked", "least"), [(3600.0, 3600), (0.0, 5)])

@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from calendar_sync.model import Encounter
-from calendar_sync.welkin.feeds import EVENT_DELETED, RECORD_DELETED, deleted_id, encounter_row, event_row
+from calendar_sync.welkin.feeds import (
+    EVENT_DELETED,
+    RECORD_DELETED,
+    deleted_id,
+    encounter_row,
+    event_row,
+)
 
 TIMES = {"startDateTime": "2026-03-02T15:00:00.000Z", "endDateTime": "2026-03-02T16:00:00.000Z"}
 
@@ -22,12 +28,16 @@ def test_a_row_that_cannot_be_read_keeps_its_id_and_one_without_id_is_dropped() 
     found = event_row({"id": "w1", "updatedAt": "1"})
     assert found is not None
     assert found.event is None
+    bad: Any
     for bad in (None, {}, [], {"id": 7}):
         assert event_row(bad) is None
 
 
 def body(**more: Any) -> dict[str, Any]:
-    return {"id": "e1", "jsonBody": {"calendarEventId": "w1", "templateName": "t", "status": "OPEN", **more}}
+    return {
+        "id": "e1",
+        "jsonBody": {"calendarEventId": "w1", "templateName": "t", "status": "OPEN", **more},
+    }
 
 
 def test_an_encounter_row_names_the_users_of_its_appointment() -> None:
@@ -35,14 +45,16 @@ def test_an_encounter_row_names_the_users_of_its_appointment() -> None:
     found = encounter_row({**body(currentScheduledAppointment=appointment), "updatedAt": "9"})
     assert found is not None
     assert found.encounter == Encounter("w1", "e1", "t", "OPEN")
-    assert (found.user_ids, found.updated_at) == ({"h"}, "9")
+    assert found.user_ids == {"h"}
+    assert found.updated_at == "9"
 
 
 @pytest.mark.parametrize(("owner", "users"), [("o", {"o"}), (None, set()), (7, set())])
 def test_or_the_owner_where_the_appointment_is_missing(owner: Any, users: set[str]) -> None:
     found = encounter_row(body(ownerUserId=owner, updated_at="3"))
     assert found is not None
-    assert (found.user_ids, found.updated_at) == (users, "3")
+    assert found.user_ids == users
+    assert found.updated_at == "3"
     assert encounter_row({"id": "e"}) is None
 
 
@@ -64,6 +76,8 @@ def test_deletions_in_the_audit(row: Any, kind: str, found: str | None) -> None:
     assert deleted_id(row, kind) == found
 
 
-@pytest.mark.parametrize("bad", [{"eventSubtype": []}, {"eventSubtype": {}}, {"record": {"action": [1]}}])
+@pytest.mark.parametrize(
+    "bad", [{"eventSubtype": []}, {"eventSubtype": {}}, {"record": {"action": [1]}}]
+)
 def test_an_audit_row_of_another_shape_is_no_deletion(bad: Any) -> None:
     assert deleted_id(bad, EVENT_DELETED) is None

@@ -60,16 +60,20 @@ def connection_fields(name: str) -> Fields:
         raise _Missing(
             detail=f"connection {name} is missing (run `calendar-sync init`, see docs/)"
         ) from None
-    try:
-        extra = connection.extra_dejson
-    except ValueError:
-        raise ConfigurationError(detail=f"connection {name}: extra is not JSON") from None
+    # Airflow answers {} for what it cannot read, and anything that is JSON: a list, a number.
+    extra = connection.extra_dejson
+    if not isinstance(extra, dict) or (not extra and not _is_empty(connection.extra)):
+        raise ConfigurationError(detail=f"connection {name}: extra is not a JSON object")
     return Fields(
         host=_with_scheme(connection.host, connection.schema),
         login=connection.login or "",
         password=connection.password or "",
         extra=extra,
     )
+
+
+def _is_empty(extra: str | None) -> bool:
+    return "".join((extra or "").split()) in {"", "{}", "null"}
 
 
 def _with_scheme(host: str | None, schema: str | None) -> str:

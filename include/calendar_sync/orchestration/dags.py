@@ -112,7 +112,7 @@ def sync_user(platform: str, group: list[str]) -> None:
     tasks.raise_failures(outcomes, insist=insist)
 
 
-@task
+@task(retry_policy=ONLY_LOST_WORK)
 def record_run(platform: str) -> str:
     """Write the run's row and seal its operations, whatever happened before."""
     from calendar_sync.orchestration import tasks

@@ -1,6 +1,7 @@
 """The Airflow hook behind connections of type `welkin`: its Test button really authenticates."""
 
 import asyncio
+import ssl
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -11,10 +12,16 @@ from calendar_sync.errors import SyncError
 from calendar_sync.orchestration.connections import connection_fields
 from calendar_sync.runtime import try_welkin
 
+_UNTRUSTED = "untrusted_certificate"
 _ADVICE = {
-    "no_connection": "the server cannot be reached: check the base URL and the CA bundle",
-    "welkin_unauthorized": "the API client's name or secret is wrong",
-    "welkin_client_unknown": "the organization or the API client's name is wrong",
+    "no_connection": "the server cannot be reached: check the base URL",
+    _UNTRUSTED: "the server's certificate is of no authority in the CA bundle (nor the system's)",
+    # Welkin's answer to a wrong name is the one to a wrong secret.
+    "welkin_unauthorized": "the organization, the API client's name or its secret is wrong",
+    "welkin_client_unknown": (
+        "the server knows no such API client: check base URL, organization and token path"
+    ),
+    "welkin_not_found": "the organization has no such environment",
     "welkin_access_restricted": "the API client may not read calendar events in this environment",
 }
 
@@ -48,6 +55,16 @@ class WelkinHook(BaseHook):
         try:
             asyncio.run(try_welkin(self.get_conn(), SystemClock()))
         except SyncError as error:
-            advice = _ADVICE.get(error.code) or error.detail or "see docs/setup-welkin.md"
-            return False, f"{error.code}: {advice}"
+            code = _UNTRUSTED if _is_untrusted(error) else error.code
+            advice = _ADVICE.get(code) or error.detail or "see docs/setup-welkin.md"
+            return False, f"{code}: {advice}"
         return True, "Authenticated, and calendar events can be read"
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    """Somewhere below is a certificate that could not be verified."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -72,6 +72,9 @@ class _CalendarBlocks:
         self.view = view
         self.rules = settings.block_time
         self.calendar = calendar
+        self._living = {
+            event.series_id for event in calendar.events.values() if not event.deleted
+        }
 
     def plan(self) -> Iterator[Action | Conflict]:
         singles, series = self._groups()
@@ -228,7 +231,9 @@ class _CalendarBlocks:
         elif event is not None:
             reason, absence = "not_busy", False
         else:
-            reason, absence = "event_gone", True
+            # Confirmed by name; and where its series lives on, the series has simply changed.
+            alive = link.source.id in self._living
+            reason, absence = "instance_gone" if alive else "event_gone", not alive
         yield from _remove(self.view, link, reason, absence=absence)
 
     def _create(self, event: CalendarEvent, link: Link | None) -> Action:

@@ -188,21 +188,14 @@ class RateStore:
         """
         table = t.rate
         with self._database.write() as connection:
+            # A row that is not there yet cannot be locked: whoever comes first makes it.
+            row = self._database.insert(table).values(name=name, free_at=now)
+            connection.execute(row.on_conflict_do_nothing())
             query = select(table.c.free_at).where(table.c.name == name).with_for_update()
-            free_at = connection.scalar(query)
-            moment = now if free_at is None else max(now, free_at)
+            moment: float = max(now, connection.execute(query).scalar_one())
             if moment - now > LONGEST_QUEUE:
                 moment = now
-            following = moment + 1.0 / per_second
-            if free_at is None:
-                statement = self._database.insert(table).values(name=name, free_at=following)
-                connection.execute(
-                    statement.on_conflict_do_update(
-                        index_elements=["name"], set_={"free_at": following}
-                    )
-                )
-            else:
-                connection.execute(
-                    update(table).where(table.c.name == name).values(free_at=following)
-                )
+            connection.execute(
+                update(table).where(table.c.name == name).values(free_at=moment + 1.0 / per_second)
+            )
         return moment - now

@@ -1,0 +1,264 @@
+"""The requests behind each step of a plan, and what the link is after them.
+
+Creations note an intent before the request, so that a killed process is followed up: the ids are
+chosen by us, and what may exist already is looked up before anything is created a second time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TypeVar
+
+from calendar_sync.cycle.scope import Scope
+from calendar_sync.errors import BadItem, Duplicate, PreconditionFailed
+from calendar_sync.model import (
+    Action,
+    CalendarEvent,
+    Draft,
+    Link,
+    LinkKind,
+    LinkState,
+    Step,
+    WelkinEvent,
+)
+from calendar_sync.planner import View
+from calendar_sync.services import Services
+from calendar_sync.welkin import BlockDraft
+
+GENERATIONS = 20
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes to both sides. `begin` stores a link as an intent; `view` is None for removals."""
+
+    services: Services
+    scope: Scope
+    view: View | None
+    begin: Callable[[Link], Link]
+
+    async def perform(self, action: Action) -> Link:
+        """Carry out one action; returns the link as it is afterwards."""
+        match action.step:
+            case Step.CREATE_MIRROR:
+                return await self._create_mirror(action)
+            case Step.UPDATE_MIRROR:
+                return await self._update_mirror(action)
+            case Step.DELETE_MIRROR:
+                return await self._delete_mirror(action)
+            case Step.CREATE_BLOCK:
+                return await self._create_block(action)
+            case Step.UPDATE_BLOCK:
+                return await self._update_block(action)
+            case Step.DELETE_BLOCK:
+                return await self._delete_block(action)
+            case Step.NOTE:
+                raise ValueError("a note needs no request")
+
+    # --- mirrors ------------------------------------------------------------------------------
+
+    async def _create_mirror(self, action: Action) -> Link:
+        draft = present(action.draft)
+        link = self._intent(action, LinkKind.MIRROR, self.scope.calendars.mirrors)
+        platform = self.services.platforms[self.scope.platform]
+        marker = self.services.identity.marker(self.scope.user_id, action.source.id)
+        for _ in range(GENERATIONS):
+            try:
+                event = await platform.create_mirror(
+                    link.account, link.calendar, link.remote_id, marker, draft
+                )
+            except Duplicate:
+                found = await platform.event(link.account, link.calendar, link.remote_id)
+                if found is None or found.deleted or found.marker != marker:
+                    # The id is used up: deleted ids are never free again.
+                    link = self.begin(self._next_generation(link))
+                    continue
+                event = found
+                if self.services.identity.event_hash(event) != draft.hash:
+                    event = await self._put(link, draft, marker, event.etag)
+            return self._mirrored(link, action, event)
+        raise BadItem("no_free_generation")
+
+    async def _update_mirror(self, action: Action) -> Link:
+        link, draft = present(action.link), present(action.draft)
+        marker = self.services.identity.marker(self.scope.user_id, action.source.id)
+        etag = action.event.etag if action.event is not None else link.etag
+        return self._mirrored(link, action, await self._put(link, draft, marker, etag))
+
+    async def _put(self, link: Link, draft: Draft, marker: str, etag: str | None) -> CalendarEvent:
+        """PUT with If-Match; when it changed meanwhile, read, and put once more."""
+        platform = self.services.platforms[link.platform]
+        try:
+            return await platform.update_mirror(
+                link.account, link.calendar, link.remote_id, marker, draft, etag
+            )
+        except PreconditionFailed:
+            event = await platform.event(link.account, link.calendar, link.remote_id)
+            if event is None or event.deleted:
+                raise
+            if self.services.identity.event_hash(event) == draft.hash:
+                return event
+            return await platform.update_mirror(
+                link.account, link.calendar, link.remote_id, marker, draft, event.etag
+            )
+
+    async def _delete_mirror(self, action: Action) -> Link:
+        link = present(action.link)
+        platform = self.services.platforms[link.platform]
+        await platform.delete_mirror(link.account, link.calendar, link.remote_id)
+        return replace(link, state=LinkState.DELETED, etag=None)
+
+    def _mirrored(self, link: Link, action: Action, event: CalendarEvent) -> Link:
+        draft = present(action.draft)
+        return replace(
+            self._counted(link, action),
+            state=LinkState.LIVE,
+            span=draft.span,
+            etag=event.etag,
+            wanted_hash=draft.hash,
+            remote_hash=self.services.identity.event_hash(event),
+            source_hash=present(self.view).appointments[action.source.id].source_hash,
+            level=draft.level,
+        )
+
+    # --- blocks -------------------------------------------------------------------------------
+
+    async def _create_block(self, action: Action) -> Link:
+        draft = self._block_draft(action)
+        repeated = action.link is not None and action.link.state is LinkState.INTENT
+        link = self._intent(action, LinkKind.BLOCK, action.calendar)
+        for _ in range(GENERATIONS):
+            external_id = self._external_id(link)
+            found = await self._find_block(external_id, draft) if repeated else None
+            if found is None:
+                try:
+                    made = await self.services.welkin.create_block(draft, external_id)
+                    return self._blocked(link, action, made)
+                except BadItem:
+                    # Perhaps refused because it exists: then look, else it is really bad.
+                    found = await self._find_block(external_id, draft)
+                    if found is None:
+                        raise
+            if not found.cancelled and not self._owned_elsewhere(found.id, link):
+                made = await self.services.welkin.update_block(found.id, draft)
+                return self._blocked(link, action, made)
+            link = self.begin(self._next_generation(link))
+            repeated = False
+        raise BadItem("no_free_generation")
+
+    def _owned_elsewhere(self, event_id: str, link: Link) -> bool:
+        """Another link has this block: it was moved there from the instance of this link."""
+        known = self.services.store.links.live_by_remote(LinkKind.BLOCK, [event_id])
+        return any(other.id != link.id for other in known)
+
+    async def _find_block(self, external_id: str, draft: BlockDraft) -> WelkinEvent | None:
+        return await self.services.welkin.event_by_external_id(external_id, draft.zone)
+
+    async def _update_block(self, action: Action) -> Link:
+        link = replace(
+            present(action.link), source=action.source, event_id=present(action.event).id
+        )
+        made = await self.services.welkin.update_block(link.remote_id, self._block_draft(action))
+        return self._blocked(link, action, made)
+
+    async def _delete_block(self, action: Action) -> Link:
+        link = present(action.link)
+        welkin, zone = self.services.welkin, self.scope.zone
+        event_id = link.remote_id
+        if link.state is LinkState.INTENT:
+            # Whether it was created is not known; until then the row holds the externalId.
+            found = await welkin.event_by_external_id(link.remote_id, zone)
+            event_id = found.id if found is not None else ""
+        start, _ = link.span.instants(zone)
+        # Welkin keeps what has begun: a minute's margin keeps the two clocks from disagreeing.
+        future = start > self.services.clock.now() + timedelta(minutes=1)
+        if event_id:
+            await welkin.remove_block(event_id, future=future)
+        return replace(link, state=LinkState.DELETED)
+
+    def _block_draft(self, action: Action) -> BlockDraft:
+        rules = self.scope.settings.block_time
+        title = rules.title
+        if rules.block_title == "event_title" and action.event is not None:
+            title = action.event.title.strip()[:200] or rules.title
+        return BlockDraft(
+            user_id=self.scope.user_id,
+            span=action.span,
+            zone=self.scope.zone,
+            title=title,
+            all_day_flag=rules.all_day_write == "flag",
+        )
+
+    def _blocked(self, link: Link, action: Action, made: WelkinEvent) -> Link:
+        return replace(
+            self._counted(link, action),
+            state=LinkState.LIVE,
+            remote_id=made.id,
+            span=action.span,
+            wanted_hash=present(self.view).block_hash(present(action.event)),
+            remote_hash=self.services.identity.block_hash(made),
+        )
+
+    # --- links --------------------------------------------------------------------------------
+
+    def _intent(self, action: Action, kind: LinkKind, calendar: str) -> Link:
+        """Note what is about to be created, before the request."""
+        scope, link = self.scope, action.link
+        if link is None:
+            link = Link(
+                kind=kind,
+                user_id=scope.user_id,
+                platform=scope.platform,
+                account=scope.account,
+                calendar=calendar,
+                source=action.source,
+                generation=0,
+                state=LinkState.INTENT,
+                remote_id="",
+                span=action.span,
+            )
+        if link.generation == 0 or link.state is not LinkState.INTENT:
+            link = self._next_generation(link)
+        event_id = action.event.id if action.event is not None else ""
+        return self.begin(replace(link, span=action.span, event_id=event_id))
+
+    def _next_generation(self, link: Link) -> Link:
+        link = replace(link, generation=link.generation + 1)
+        if link.kind is LinkKind.BLOCK:
+            return replace(link, remote_id=self._external_id(link))
+        return replace(
+            link,
+            remote_id=self.services.identity.mirror_id(
+                link.platform, link.user_id, link.account, link.source.id, link.generation
+            ),
+        )
+
+    def _external_id(self, link: Link) -> str:
+        return self.services.identity.block_external_id(
+            link.platform,
+            link.user_id,
+            link.account,
+            link.calendar,
+            link.source,
+            link.generation,
+        )
+
+    def _counted(self, link: Link, action: Action) -> Link:
+        """Count restores within a day, so that a tug of war ends."""
+        if not action.restore:
+            return link
+        now = self.services.clock.now()
+        recent = link.restored_at is not None and now - link.restored_at < timedelta(days=1)
+        return replace(
+            link,
+            restores=link.restores + 1 if recent else 1,
+            restored_at=link.restored_at if recent else now,
+        )
+
+
+def present(value: Value | None) -> Value:
+    """What the planner always gives for this step."""
+    if value is None:  # pragma: no cover - a bug of the planner
+        raise ValueError("the action lacks what its step needs")
+    return value

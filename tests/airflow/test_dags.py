@@ -1,0 +1,260 @@
+"""The DAG files as Airflow meets them: cheap to parse, whole, and of the shape that was designed."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import CronTriggerTimetable, RetryAction
+from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.utils.file import might_contain_dag_via_default_heuristic
+
+from calendar_sync import errors
+from calendar_sync.orchestration.dags import sync_dag
+from calendar_sync.orchestration.tasks import StateUnavailable
+from calendar_sync.welkin.client import AuditUnavailable
+from tests.servers import REPOSITORY
+
+FILES = sorted((REPOSITORY / "dags").glob("*.py"))
+TASKS = ("find_changed_users", "sync_user", "record_run")
+PLATFORMS = {"google_calendar_sync": "google", "microsoft_calendar_sync": "microsoft"}
+MEASURE = """
+import json, runpy, sys, time
+started = time.perf_counter()
+import airflow.sdk
+from airflow.sdk import DAG, dag, task
+alone = time.perf_counter() - started
+before = set(sys.modules)
+started = time.perf_counter()
+found = runpy.run_path(sys.argv[1])
+print(json.dumps({
+    "alone": alone,
+    "file": time.perf_counter() - started,
+    "new": sorted(set(sys.modules) - before),
+    "all": sorted(sys.modules),
+    "dags": [value.dag_id for value in found.values() if isinstance(value, DAG)],
+}))
+"""
+ALLOWED = {
+    "calendar_sync",
+    "calendar_sync.errors",
+    "calendar_sync.orchestration",
+    "calendar_sync.orchestration.dags",
+    # Airflow itself reads this one to learn of our connection type.
+    "calendar_sync.orchestration.provider_info",
+}
+ERRORS = [
+    value
+    for value in vars(errors).values()
+    if inspect.isclass(value) and issubclass(value, errors.SyncError)
+] + [AuditUnavailable]
+
+
+def dag_id_of(file: Path) -> str:
+    return file.stem
+
+
+@pytest.fixture(scope="module", params=FILES, ids=dag_id_of)
+def dag(request: pytest.FixtureRequest) -> Any:
+    """The DAG that a file makes, found as Airflow finds it."""
+    file: Path = request.param
+    bag = DagBag(file, safe_mode=True)
+    assert bag.import_errors == {}
+    assert list(bag.dags) == [file.stem]
+    return bag.dags[file.stem]
+
+
+@pytest.fixture(scope="module", params=FILES, ids=dag_id_of)
+def parsed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What it cost to run a file in a fresh Python where nothing is configured."""
+    folder = tmp_path_factory.mktemp("nothing")
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AIRFLOW_", "_AIRFLOW_", "CALENDAR_SYNC_"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(request.param)],
+        cwd=folder,
+        env=env | {"AIRFLOW_HOME": str(folder / "home")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    seen["id"] = request.param.stem
+    seen["state"] = [path.name for path in folder.rglob("*.db")]
+    return seen
+
+
+def test_there_is_a_dag_file() -> None:
+    assert "google_calendar_sync" in [file.stem for file in FILES]
+    assert {file.stem for file in FILES} <= PLATFORMS.keys()
+
+
+@pytest.mark.parametrize("file", FILES, ids=dag_id_of)
+def test_a_file_is_thin_and_passes_safe_mode(file: Path) -> None:
+    assert len(file.read_text().splitlines()) < 80
+    assert might_contain_dag_via_default_heuristic(str(file))
+
+
+def test_a_file_is_parsed_with_nothing_configured(parsed: Any) -> None:
+    assert parsed["dags"] == [parsed["id"]]
+    assert parsed["state"] == []
+
+
+def test_a_file_costs_less_than_a_second_beyond_airflow(parsed: Any) -> None:
+    assert parsed["file"] < 1.0, f"airflow.sdk alone: {parsed['alone']:.1f} s"
+
+
+def test_a_file_imports_nothing_heavy(parsed: Any) -> None:
+    ours = {name for name in parsed["all"] if name.split(".")[0] == "calendar_sync"}
+    assert ours - ALLOWED == set()
+    brought = {name.split(".")[0] for name in parsed["new"]}
+    assert brought.isdisjoint(
+        {"sqlalchemy", "alembic", "httpx", "pydantic", "google", "msal", "cryptography", "yaml"}
+    )
+
+
+# --- Shape ------------------------------------------------------------------
+
+
+def test_the_tasks_and_their_order(dag: Any) -> None:
+    assert set(dag.task_dict) == set(TASKS)
+    find, sync, record = (dag.task_dict[name] for name in TASKS)
+    assert find.upstream_task_ids == set()
+    assert find.downstream_task_ids == {"sync_user"}
+    assert sync.downstream_task_ids == {"record_run"}
+    assert record.downstream_task_ids == set()
+    assert [task.is_mapped for task in (find, sync, record)] == [False, True, False]
+    assert sync.map_index_template == "{{ label }}"
+
+
+def test_the_last_task_closes_the_run_without_hiding_a_failure(dag: Any) -> None:
+    record = dag.task_dict["record_run"]
+    assert record.is_teardown
+    assert record.on_failure_fail_dagrun is False
+    assert not any(dag.task_dict[name].is_teardown for name in ("find_changed_users", "sync_user"))
+
+
+def test_one_run_at_a_time_each_minute_and_none_for_the_past(dag: Any) -> None:
+    assert dag.max_active_runs == 1
+    assert dag.catchup is False
+    assert isinstance(dag.timetable, CronTriggerTimetable)
+    assert dag.timetable.expression == "* * * * *"
+    assert str(dag.timetable.timezone) == "UTC"
+    assert dag.dagrun_timeout == timedelta(minutes=10)
+
+
+def test_what_the_interface_shows(dag: Any) -> None:
+    assert "find_changed_users" in dag.doc_md
+    assert {"calendar-sync", PLATFORMS[dag.dag_id]} <= set(dag.tags)
+
+
+def test_the_platform_is_the_files_own(dag: Any) -> None:
+    platform = PLATFORMS[dag.dag_id]
+    tasks = dag.task_dict
+    assert tasks["find_changed_users"].op_args == (platform,)
+    assert tasks["sync_user"].partial_kwargs["op_kwargs"] == {"platform": platform}
+    assert tasks["record_run"].op_args == (platform,)
+
+
+def test_a_dag_survives_the_scheduler(dag: Any) -> None:
+    stored = DagSerialization.from_dict(
+        json.loads(json.dumps(DagSerialization.to_dict(dag), default=str))
+    )
+    assert set(stored.task_dict) == set(dag.task_dict)
+    assert stored.max_active_runs == 1
+    assert stored.task_dict["record_run"].is_teardown
+
+
+def test_the_schedule_may_be_another() -> None:
+    made = sync_dag("google", "text", "*/5 * * * *")
+    assert isinstance(made.timetable, CronTriggerTimetable)
+    assert made.timetable.expression == "*/5 * * * *"
+
+
+# --- Params -----------------------------------------------------------------
+
+
+def test_params_by_default_ask_for_nothing(dag: Any) -> None:
+    assert dag.params.dump() == {"users": [], "full_comparison": False, "dry_run": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("users", "d0c70000"),
+        ("users", [7]),
+        ("users", None),
+        ("full_comparison", "yes"),
+        ("full_comparison", 1),
+        ("full_comparison", None),
+        ("dry_run", "false"),
+        ("dry_run", []),
+    ],
+)
+def test_params_of_a_wrong_type_are_refused(dag: Any, name: str, value: object) -> None:
+    params = dag.params.__class__(dag.params)
+    with pytest.raises(ParamValidationError, match=name):
+        params[name] = value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("users", ["u-1", "u-2"]), ("full_comparison", True), ("dry_run", True)]
+)
+def test_params_of_the_right_type_are_taken(dag: Any, name: str, value: object) -> None:
+    params = dag.params.__class__(dag.params)
+    params[name] = value
+    assert params.validate() == {
+        "users": [],
+        "full_comparison": False,
+        "dry_run": False,
+        name: value,
+    }
+
+
+# --- What is tried again ------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_tried_once_more_soon_and_ends_in_time(dag: Any, name: str) -> None:
+    task = dag.task_dict[name]
+    assert task.retries == 1
+    assert task.retry_delay == timedelta(seconds=5)
+    assert task.execution_timeout == timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+@pytest.mark.parametrize("name", TASKS)
+def test_what_the_sync_reports_is_not_tried_again_by_airflow(
+    dag: Any, name: str, error: type[errors.SyncError]
+) -> None:
+    decision = _policy(dag, name).evaluate(error(), 1, 1)
+    assert decision.action is RetryAction.FAIL
+
+
+@pytest.mark.parametrize(
+    "error", [StateUnavailable("x"), ConnectionError("x"), MemoryError(), KeyError("x")], ids=repr
+)
+@pytest.mark.parametrize("name", TASKS)
+def test_lost_work_is_tried_again(dag: Any, name: str, error: BaseException) -> None:
+    decision = _policy(dag, name).evaluate(error, 1, 1)
+    assert decision.action is RetryAction.DEFAULT
+    assert decision.retry_delay is None
+
+
+def _policy(dag: Any, name: str) -> Any:
+    task = dag.task_dict[name]
+    return task.partial_kwargs["retry_policy"] if task.is_mapped else task.retry_policy
