@@ -137,6 +137,8 @@ class Stage:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("scheduler")
     sandbox = Sandbox(client_secret=SECRET)
+    # Half of the settings, so that the sync keeps to its own limit and never meets this one.
+    sandbox.welkin.rate_limit = 200
     sandbox.organise(users=4, encounters=4)
     airflow = StandaloneAirflow(folder / "home", REPOSITORY / "dags")
     database = Database(f"sqlite:///{airflow.home}/calendar_sync.db")

@@ -37,6 +37,7 @@ class Simulation:
     crashes: bool = True
     faults: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
+    database_url: str = "sqlite:///:memory:"
     step: int = 0
     trace: list[str] = field(default_factory=list)
 
@@ -48,7 +49,7 @@ class Simulation:
             "limits": {"welkin_requests_per_second": 50},
             **self.settings,
         }
-        self.world = World(settings=document, seed=self.seed)
+        self.world = World(settings=document, seed=self.seed, database_url=self.database_url)
         self.world.welkin.rate_limit = None
         self.world.welkin.audit_enabled = self.chance.random() < 0.8
         self.people = People(self.world, self.chance)
@@ -71,6 +72,8 @@ class Simulation:
             raise AssertionError(
                 f"seed {self.seed}, step {self.step}, {self.direction}: {error}\n  {recent}"
             ) from error
+        finally:
+            self.world.database.close()
 
     async def _step(self) -> None:
         kind = self.chance.random()

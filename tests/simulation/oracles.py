@@ -1,4 +1,4 @@
-"""The invariants of docs/architecture.md, checked on both servers and the state database.
+"""The invariants of docs/rules.md, checked on both servers and the state database.
 
 Nothing here uses the planner: what should be there is computed a second time, from the worlds.
 """

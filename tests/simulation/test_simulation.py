@@ -31,3 +31,8 @@ def test_both_sides_come_together_whatever_happens(seed: int, direction: Directi
 @pytest.mark.parametrize(("seed", "direction", "steps"), FOUND)
 def test_what_once_failed_does_not_fail_again(seed: int, direction: Direction, steps: int) -> None:
     asyncio.run(Simulation(seed, direction).run(steps))
+
+
+@pytest.mark.postgres
+def test_postgresql_keeps_the_state_as_well(postgres_url: str) -> None:
+    asyncio.run(Simulation(1, database_url=postgres_url).run(STEPS))
