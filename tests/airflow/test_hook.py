@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 import trustme
+from cryptography.fernet import Fernet
 
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.orchestration.connections import load_secrets
@@ -275,6 +276,21 @@ def test_all_secrets_are_read_from_the_environment(
     assert found.google.client_email == sandbox.google.keyfile()["client_email"]
     assert found.hmac_key == "made-up-key"
     assert not any(text in repr(found.google) for text in ("PRIVATE", "BEGIN"))
+
+
+@pytest.mark.parametrize("configured", [None, "", "not a key", "{FERNET_KEY}"])
+def test_without_a_key_of_airflow_tokens_are_encrypted_with_one_of_ours(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, configured: str | None
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_CALENDAR_SYNC_HMAC_KEY", "generic://:made-up-key@")
+    monkeypatch.delenv("AIRFLOW__CORE__FERNET_KEY", raising=False)
+    if configured is not None:
+        monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", configured)
+    [derived] = load_secrets().fernet_keys
+    Fernet(derived)
+    theirs = [Fernet.generate_key().decode() for _ in range(2)]
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", ", ".join(theirs))
+    assert load_secrets().fernet_keys == (*theirs, derived)
 
 
 # --- What Airflow knows ----------------------------------------------------------

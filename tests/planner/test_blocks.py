@@ -16,6 +16,7 @@ from calendar_sync.model import (
 from calendar_sync.planner import blocks_time
 from tests.planner.views import (
     DAY,
+    HOUR,
     NOW,
     ZONE,
     Little,
@@ -134,6 +135,16 @@ def test_yesterdays_blocks_retire_and_are_left_alone() -> None:
     assert little.plan().actions == ()
     little.add(event(deleted=True))
     assert little.plan().actions == ()
+
+
+def test_a_block_that_is_over_and_was_moved_ahead_in_welkin_is_removed_in_the_same_cycle() -> None:
+    little = Little().add(event(when=span(1)))
+    little.run()
+    little.now = NOW + 30 * HOUR
+    damage(little, "moved")
+    little.run()
+    assert little.plan().actions == ()
+    assert little.blocks == {}
 
 
 def test_an_event_dragged_out_of_the_past_moves_its_old_block() -> None:

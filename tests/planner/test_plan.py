@@ -194,6 +194,12 @@ def happen(little: Little, edit: tuple[Any, ...]) -> None:
         [item] = rest
         little.absent.discard(item.id)
         little.gone.discard(item.id)
+        series = getattr(item, "series_id", None)
+        # An event is a single one or a series, never both.
+        for key, other in list(little.events.items()):
+            if key == series or (series is None and other.series_id == item.id):
+                del little.events[key]
+                little.gone.add(key)
         little.add(item)
     elif kind == "vanish" and little.appointments:
         key = pick(little.appointments, rest[0])

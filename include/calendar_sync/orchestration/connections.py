@@ -19,6 +19,7 @@ from calendar_sync.errors import ConfigurationError
 from calendar_sync.runtime import Secrets
 
 _CONTEXT = "_AIRFLOW_PROCESS_CONTEXT"
+FERNET_BYTES = 32
 
 
 def load_secrets() -> Secrets:
@@ -61,7 +62,7 @@ def connection_fields(name: str) -> Fields:
             detail=f"connection {name} is missing (run `calendar-sync init`, see docs/)"
         ) from None
     # Airflow answers {} for what it cannot read, and anything that is JSON: a list, a number.
-    extra = connection.extra_dejson
+    extra: object = connection.extra_dejson
     if not isinstance(extra, dict) or (not extra and not _is_empty(connection.extra)):
         raise ConfigurationError(detail=f"connection {name}: extra is not a JSON object")
     return Fields(
@@ -89,9 +90,17 @@ def _fernet_keys(hmac_key: str) -> tuple[str, ...]:
 
     configured = (conf.get("core", "fernet_key", fallback="") or "").split(",")
     derived = hashlib.sha256(b"fernet" + hmac_key.encode()).digest()
-    keys = [key.strip() for key in configured if key.strip()]
+    # Where no key is configured, the Task SDK answers with a placeholder.
+    keys = [key.strip() for key in configured if _is_fernet_key(key.strip())]
     # The derived key is always good for reading: a worker may lack Airflow's.
     return (*keys, base64.urlsafe_b64encode(derived).decode())
+
+
+def _is_fernet_key(key: str) -> bool:
+    try:
+        return len(base64.urlsafe_b64decode(key)) == FERNET_BYTES
+    except ValueError:
+        return False
 
 
 @contextlib.contextmanager

@@ -112,9 +112,10 @@ def raise_failures(outcomes: Sequence[UserOutcome], *, insist: bool) -> None:
 def group_label(outcomes: Sequence[UserOutcome]) -> str:
     """What the run history shows: one user's line, or the sum of a group."""
     if len(outcomes) == 1:
-        return outcomes[0].label[:LONGEST_LABEL]
-    working = [o.label for o in outcomes if o.result.writes or o.status == "failed"]
-    text = f"{len(outcomes)} users: " + ("; ".join(working) or "in step")
+        text = outcomes[0].label
+    else:
+        working = [o.label for o in outcomes if o.result.writes or o.status == "failed"]
+        text = f"{len(outcomes)} users: " + ("; ".join(working) or "in step")
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 

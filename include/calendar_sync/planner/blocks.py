@@ -43,10 +43,16 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Action | Conflict]:
     busy = {calendar.name for calendar in view.calendars if calendar.counts_as_busy}
     for link in view.live(LinkKind.BLOCK):
         if view.past(link.span) and not link.span.overlaps(view.block_window, view.zone):
-            yield _note(link, "left_the_window", state=LinkState.RETIRED)
+            if not _wandered(view, link):
+                yield _note(link, "left_the_window", state=LinkState.RETIRED)
         elif link.calendar not in busy or not settings.block_time.enabled:
             yield from _remove(view, link, "not_wanted_by_settings")
-    yield from _wandered(view)
+    for link in view.block_links.values():
+        ended = link.state in {LinkState.LIVE, LinkState.RETIRED} and view.past(link.span)
+        outside = ended and not link.span.overlaps(view.block_window, view.zone)
+        if outside and _wandered(view, link):
+            seen = view.blocks[link.remote_id]
+            yield Action(Step.DELETE_BLOCK, "block_edited", link.source, seen.span, link)
     if not settings.block_time.enabled:
         return
     for calendar in view.calendars:
@@ -54,15 +60,12 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Action | Conflict]:
             yield from _CalendarBlocks(view, settings, calendar).plan()
 
 
-def _wandered(view: View) -> Iterator[Action]:
-    """Past blocks that somebody has moved to where they would take time again."""
-    for link in view.links:
-        if link.kind is not LinkKind.BLOCK or link.state is not LinkState.RETIRED:
-            continue
-        seen = view.blocks.get(link.remote_id)
-        moved = seen is not None and seen.hash != link.remote_hash and not seen.cancelled
-        if seen is not None and moved and seen.span.overlaps(view.block_window, view.zone):
-            yield Action(Step.DELETE_BLOCK, "block_edited", link.source, seen.span, link)
+def _wandered(view: View, link: Link) -> bool:
+    """A block of the past that somebody has moved to where it takes time again."""
+    seen = view.blocks.get(link.remote_id)
+    if seen is None or seen.cancelled or seen.hash == link.remote_hash:
+        return False
+    return seen.span.overlaps(view.block_window, view.zone)
 
 
 class _CalendarBlocks:
@@ -72,9 +75,7 @@ class _CalendarBlocks:
         self.view = view
         self.rules = settings.block_time
         self.calendar = calendar
-        self._living = {
-            event.series_id for event in calendar.events.values() if not event.deleted
-        }
+        self._living = {event.series_id for event in calendar.events.values() if not event.deleted}
 
     def plan(self) -> Iterator[Action | Conflict]:
         singles, series = self._groups()
@@ -190,7 +191,11 @@ class _CalendarBlocks:
         # What is over may be edited, unless the edit takes time that is still to come.
         over = event.span is not None and view.past(event.span)
         over = over and (lost or seen is None or view.past(seen.span))
-        if edited and not over:
+        own = seen is not None and seen.span == event.span and not lost
+        if edited and own and view.block_hash(event) != link.wanted_hash:
+            # Most likely our own write whose answer was lost: nobody is to blame.
+            yield self._update(event, link, "changed")
+        elif edited and not over:
             yield from self._damaged(event, link, lost=lost)
         elif view.block_hash(event) != link.wanted_hash or event.span != link.span:
             yield self._update(event, link, "changed")

@@ -92,6 +92,20 @@ def _wanted(
     if link.remote_id in calendar.gone or (event is not None and event.deleted):
         yield from _deleted_by_hand(view, settings, link, create)
         return
+    if event is not None and calendar.hashes[event.id] == draft.hash != link.wanted_hash:
+        # Our own write whose answer was lost.
+        yield _note(
+            link,
+            "written_before",
+            state=LinkState.LIVE,
+            span=draft.span,
+            etag=event.etag,
+            wanted_hash=draft.hash,
+            remote_hash=draft.hash,
+            source_hash=appointment.source_hash,
+            level=draft.level,
+        )
+        return
     edited = event is not None and calendar.hashes[event.id] != link.remote_hash
     update = Action(Step.UPDATE_MIRROR, "changed", link.source, draft.span, link, draft, event)
     if draft.hash != link.wanted_hash or draft.level != link.level:

@@ -171,6 +171,7 @@ def _row(encounter: Encounter) -> dict[str, str | None]:
     return {
         "event_id": encounter.event_id,
         "encounter_id": encounter.encounter_id,
-        "template": encounter.template,
-        "status": encounter.status,
+        # Cut to the columns' lengths: PostgreSQL refuses what SQLite lets through.
+        "template": encounter.template[:255] if encounter.template else None,
+        "status": encounter.status[:32],
     }

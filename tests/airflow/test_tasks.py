@@ -1,0 +1,465 @@
+"""The bodies of the tasks, over HTTPS against the sandbox, with connections in the environment."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import traceback
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import select, text
+
+from calendar_sync.cycle import CycleResult
+from calendar_sync.errors import (
+    ConfigurationError,
+    PlatformStopped,
+    SyncError,
+    TenantMisconfigured,
+    UnexpectedError,
+    UsersFailed,
+)
+from calendar_sync.model import MappedUser, Platform, Step
+from calendar_sync.orchestration import tasks
+from calendar_sync.passes import UserOutcome
+from calendar_sync.sandbox import Fault, Sandbox, running
+from calendar_sync.settings import parse
+from calendar_sync.state import Database, Store
+from calendar_sync.state import tables as t
+from calendar_sync.state.migrate import upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "made-up-key-of-the-organisation"
+CANARY = "Zyxwandael Canaryson 7731"
+GOOGLE = "google"
+HOUR = timedelta(hours=1)
+NAMES = ("dana", "ruben", "mira", "teo", "ilse")
+
+
+class Bench:
+    """A sandbox with five members of staff, a state database, and the tasks between them."""
+
+    def __init__(self, sandbox: Sandbox, path: Path) -> None:
+        self.sandbox = sandbox
+        self.path = path
+        self.database = Database(f"sqlite:///{path}")
+        upgrade(self.database)
+        self.store = Store(self.database, KEY)
+        self.settings()
+        self.ids = {}
+        for name in NAMES:
+            user = sandbox.welkin.add_user(mail(name), name.title(), time_zone="US/Eastern")
+            sandbox.google.add_account(mail(name))
+            self.ids[name] = user.id
+        self.map(*NAMES)
+
+    def settings(self, **document: Any) -> None:
+        limits = {"welkin_requests_per_second": 100} | document.pop("limits", {})
+        self.store.config.save_settings(
+            parse({"limits": limits, **document}), "tests", datetime.now(UTC)
+        )
+
+    def map(self, *names: str) -> None:
+        users = [MappedUser(self.ids[name], Platform.GOOGLE, mail(name)) for name in names]
+        self.store.config.replace_mapping(users, "tests", datetime.now(UTC))
+
+    def visit(self, name: str, hours: int = 24) -> Any:
+        start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + hours * HOUR
+        return self.sandbox.welkin.book_encounter(self.ids[name], start, start + HOUR)
+
+    def sync(self, *names: str, run: str = "run-1", **options: Any) -> list[UserOutcome]:
+        group = [self.ids[name] for name in names]
+        return tasks.sync_group(GOOGLE, group, run_id=run, owner=f"{run}/0", **options)
+
+    def execute(self, statement: str) -> None:
+        with self.database.write() as connection:
+            connection.execute(text(statement))
+
+
+def mail(name: str) -> str:
+    return f"{name}@example.org"
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    sandbox = Sandbox()
+    sandbox.welkin.rate_limit = 200
+    made = Bench(sandbox, tmp_path / "state.db")
+    with running(sandbox, tmp_path / "served"):
+        served = json.loads((tmp_path / "served" / "connections.json").read_text())
+        for name, fields in served.items():
+            monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(fields))
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_CALENDAR_SYNC_HMAC_KEY",
+            json.dumps({"conn_type": "generic", "password": KEY}),
+        )
+        monkeypatch.setenv("CALENDAR_SYNC_DATABASE_URL", f"sqlite:///{made.path}")
+        yield made
+    made.database.close()
+    assert sandbox.requests.mail_risk == []
+
+
+# --- find_changed_users -----------------------------------------------------------
+
+
+def test_at_first_everybody_has_work_later_only_who_changed(bench: Bench) -> None:
+    everybody = sorted([user_id] for user_id in bench.ids.values())
+    assert sorted(tasks.find_changed_users(GOOGLE)) == everybody
+    bench.sync(*NAMES)
+    assert tasks.find_changed_users(GOOGLE) == []
+    bench.visit("mira")
+    assert tasks.find_changed_users(GOOGLE) == [[bench.ids["mira"]]]
+    # XCom carries it.
+    assert json.loads(json.dumps(tasks.find_changed_users(GOOGLE))) == [[bench.ids["mira"]]]
+
+
+def test_named_users_have_work_whatever_their_back_off(bench: Bench) -> None:
+    pair = (bench.ids["dana"], Platform.GOOGLE)
+    tasks.find_changed_users(GOOGLE)
+    bench.store.marks.failed(pair, "made_up", datetime.now(UTC), pause=3600)
+    assert [bench.ids["dana"]] not in tasks.find_changed_users(GOOGLE)
+    assert tasks.find_changed_users(GOOGLE, users=[bench.ids["dana"]]) == [[bench.ids["dana"]]]
+
+
+def test_a_full_comparison_gives_work_to_everybody(bench: Bench) -> None:
+    tasks.find_changed_users(GOOGLE)
+    bench.sync(*NAMES)
+    assert tasks.find_changed_users(GOOGLE) == []
+    assert len(tasks.find_changed_users(GOOGLE, full_comparison=True)) == len(NAMES)
+
+
+def test_more_users_than_tasks_are_packed_evenly(bench: Bench) -> None:
+    bench.settings(limits={"max_user_tasks": 2})
+    groups = tasks.find_changed_users(GOOGLE)
+    assert sorted(len(group) for group in groups) == [2, 3]
+    assert sorted(sum(groups, [])) == sorted(bench.ids.values())
+    for number, group in enumerate(groups):
+        outcomes = tasks.sync_group(GOOGLE, group, run_id="run-1", owner=f"run-1/{number}")
+        assert {outcome.status for outcome in outcomes} == {"ok"}
+        assert tasks.group_label(outcomes) == f"{len(group)} users: in step"
+
+
+def test_a_user_who_is_not_mapped_is_refused(bench: Bench) -> None:
+    with pytest.raises(ConfigurationError, match="not mapped on google: nobody"):
+        tasks.find_changed_users(GOOGLE, users=["nobody"])
+
+
+def test_a_platform_fault_stops_the_run(bench: Bench) -> None:
+    tasks.find_changed_users(GOOGLE)
+    bench.sync(*NAMES)
+    bench.store.runs.set_fault(Platform.GOOGLE, "made_up_fault", datetime.now(UTC))
+    for name in NAMES:
+        bench.sandbox.google.revoke(mail(name))
+    with pytest.raises(PlatformStopped, match="google: made_up_fault"):
+        tasks.find_changed_users(GOOGLE)
+
+
+def test_wrong_credentials_stop_the_run(bench: Bench) -> None:
+    bench.sandbox.client_secret = "changed"
+    bench.sandbox.welkin_access.secret = "changed"
+    with pytest.raises(TenantMisconfigured, match="welkin_unauthorized"):
+        tasks.find_changed_users(GOOGLE)
+
+
+# --- sync_group and its label -------------------------------------------------------
+
+
+def test_the_label_counts_what_was_done(bench: Bench) -> None:
+    bench.visit("dana", 24)
+    bench.visit("dana", 48)
+    start = datetime.now(UTC).replace(microsecond=0) + 72 * HOUR
+    bench.sandbox.google.add_event(
+        mail("dana"), start=start, end=start + HOUR, summary="private"
+    )
+    tasks.find_changed_users(GOOGLE)
+    outcomes = bench.sync("dana")
+    assert tasks.group_label(outcomes) == "dana@example.org: 2 created, 1 blocked"
+    assert len(bench.sandbox.google.mirrors_of(mail("dana"))) == 2
+    assert tasks.group_label(bench.sync("dana")) == "dana@example.org: nothing to do"
+
+
+def test_the_label_of_a_group_names_who_had_work_or_failed(bench: Bench) -> None:
+    bench.visit("dana")
+    bench.visit("ruben")
+    bench.sandbox.google.revoke(mail("ruben"))
+    tasks.find_changed_users(GOOGLE)
+    label = tasks.group_label(bench.sync("dana", "ruben", "mira"))
+    assert label.startswith("3 users: dana@example.org: 1 created; ruben@example.org: failed (")
+    assert "mira" not in label
+
+
+def test_a_dry_run_counts_and_writes_nothing(bench: Bench) -> None:
+    bench.visit("dana")
+    tasks.find_changed_users(GOOGLE)
+    before = len(bench.sandbox.requests)
+    assert tasks.group_label(bench.sync("dana", dry_run=True)) == (
+        "dana@example.org: dry run, 1 to do"
+    )
+    assert bench.sandbox.requests.writes(since=before) == []
+    assert bench.store.marks.of(bench.ids["dana"], Platform.GOOGLE).marked
+
+
+def test_a_user_in_other_hands_is_busy(bench: Bench) -> None:
+    tasks.find_changed_users(GOOGLE)
+    bench.store.leases.take(bench.ids["dana"], "somebody else", datetime.now(UTC))
+    [outcome] = bench.sync("dana")
+    assert outcome.status == "busy"
+    tasks.raise_failures([outcome], insist=True)
+    assert tasks.group_label([outcome]) == "dana@example.org: busy"
+
+
+def _outcomes(count: int, name: str) -> list[UserOutcome]:
+    done = CycleResult("", "", done=Counter({Step.CREATE_MIRROR: 123}))
+    return [
+        UserOutcome(f"u-{number}", f"{name}{number}@example.org", "ok", result=done)
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("name", ["dana", "x" * 400])
+@pytest.mark.parametrize("count", [1, 2, 5, 40, 500])
+def test_a_label_has_its_limits(count: int, name: str) -> None:
+    label = tasks.group_label(_outcomes(count, name))
+    assert len(label) <= tasks.LONGEST_LABEL
+    cut = label.endswith("…")
+    whole = len(label) < tasks.LONGEST_LABEL
+    assert cut is not whole
+    assert label.startswith((name[:200], f"{count} users: {name[:200]}"))
+
+
+# --- raise_failures ---------------------------------------------------------------
+
+
+def test_a_failure_fails_the_task_until_somebody_is_to_attend_to_it() -> None:
+    fresh = UserOutcome("u-1", "dana@example.org", "failed", "made_up", False, "why")
+    known = UserOutcome("u-2", "ruben@example.org", "failed", "made_up", True)
+    good = UserOutcome("u-3", "mira@example.org", "ok")
+    tasks.raise_failures([good], insist=True)
+    tasks.raise_failures([good, known], insist=False)
+    assert tasks.group_label([known]) == "ruben@example.org: still failing (made_up)"
+    with pytest.raises(UsersFailed) as raised:
+        tasks.raise_failures([fresh, known, good], insist=False)
+    assert raised.value.detail == "dana@example.org (u-1): made_up why"
+    with pytest.raises(UsersFailed) as raised:
+        tasks.raise_failures([fresh, known, good], insist=True)
+    assert raised.value.detail == (
+        "dana@example.org (u-1): made_up why; ruben@example.org (u-2): made_up"
+    )
+
+
+def test_a_user_needs_attention_after_three_failures(bench: Bench) -> None:
+    bench.sandbox.google.revoke(mail("dana"))
+    seen = []
+    for number in range(4):
+        tasks.find_changed_users(GOOGLE, users=[bench.ids["dana"]])
+        [outcome] = bench.sync("dana", run=f"run-{number}")
+        seen.append((outcome.status, outcome.attention))
+    assert seen == [("failed", False), ("failed", False), ("failed", True), ("failed", True)]
+
+
+# --- record_run -------------------------------------------------------------------
+
+ROW = {"user_id": "u-1", "account": "a", "status": "ok", "code": "", "done": {}}
+
+
+@pytest.mark.parametrize(
+    ("pushed", "count"),
+    [
+        (None, 0),
+        ([], 0),
+        ([None], 0),
+        ([ROW], 1),
+        ([ROW, ROW], 2),
+        ([[ROW], [ROW, ROW]], 3),
+        ([[ROW], None, []], 1),
+    ],
+)
+def test_outcomes_are_found_in_whatever_xcom_gives(pushed: Any, count: int) -> None:
+    assert tasks.outcome_rows(pushed) == [ROW] * count
+
+
+def test_a_run_is_recorded_and_sealed(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    started = datetime.now(UTC)
+    bench.visit("dana")
+    bench.sandbox.google.revoke(mail("ruben"))
+    bench.visit("ruben")
+    tasks.find_changed_users(GOOGLE)
+    rows = [json.loads(json.dumps(o.row)) for o in bench.sync("dana", "ruben")]
+    with caplog.at_level(logging.INFO):
+        seal = tasks.record_run(GOOGLE, "run-1", started, rows)
+    assert seal
+    assert f"audit seal {seal}" in caplog.text
+    with bench.database.read() as connection:
+        [run] = connection.execute(select(t.sync_run))
+    assert (run.run_id, run.platform, run.started_at) == ("run-1", GOOGLE, started)
+    assert (run.users, run.failed) == (2, 1)
+    assert run.summary == {
+        "statuses": {"ok": 1, "failed": 1},
+        "done": {"create_mirror": 1},
+        "seal": seal,
+    }
+    assert bench.store.audit.verify(expected_seal=seal) == []
+
+
+def test_a_run_without_work_keeps_the_seal(bench: Bench) -> None:
+    assert tasks.record_run(GOOGLE, "run-0", datetime.now(UTC), []) == ""
+    bench.visit("dana")
+    tasks.find_changed_users(GOOGLE)
+    rows = [outcome.row for outcome in bench.sync("dana")]
+    seal = tasks.record_run(GOOGLE, "run-1", datetime.now(UTC), rows)
+    assert tasks.record_run(GOOGLE, "run-2", datetime.now(UTC), []) == seal
+    # A cleared run is recorded again, in the same row.
+    assert tasks.record_run(GOOGLE, "run-1", datetime.now(UTC), rows) == seal
+    with bench.database.read() as connection:
+        assert len(list(connection.execute(select(t.sync_run)))) == 3
+    assert bench.store.audit.verify(expected_seal=seal) == []
+
+
+# --- What is lost, wrong or broken ---------------------------------------------------
+
+
+def _every_task(bench: Bench) -> dict[str, Any]:
+    return {
+        "find": lambda: tasks.find_changed_users(GOOGLE),
+        "sync": lambda: bench.sync("dana"),
+        "record": lambda: tasks.record_run(GOOGLE, "run-9", datetime.now(UTC), []),
+    }
+
+
+TASKS = pytest.mark.parametrize("task", ["find", "sync", "record"])
+
+
+@TASKS
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///{folder}",
+        "postgresql+psycopg://nobody:Secret7731@127.0.0.1:1/none",
+    ],
+    ids=["sqlite", "postgresql"],
+)
+def test_a_lost_database_is_for_airflow_to_try_again(
+    bench: Bench, task: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALENDAR_SYNC_DATABASE_URL", url.format(folder=tmp_path))
+    with pytest.raises(tasks.StateUnavailable) as raised:
+        _every_task(bench)[task]()
+    assert not isinstance(raised.value, SyncError)
+    assert "7731" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_database_lost_in_the_middle_is_for_airflow_to_try_again(bench: Bench) -> None:
+    bench.visit("dana")
+    tasks.find_changed_users(GOOGLE)
+    bench.execute("ALTER TABLE operation RENAME TO away")
+    with pytest.raises(tasks.StateUnavailable):
+        bench.sync("dana")
+    bench.execute("ALTER TABLE away RENAME TO operation")
+    [outcome] = bench.sync("dana")
+    assert outcome.status == "ok"
+    assert len(bench.sandbox.google.mirrors_of(mail("dana"))) == 1
+
+
+@TASKS
+def test_a_file_that_is_no_database_is_for_airflow_to_try_again(
+    bench: Bench, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.db").write_text(CANARY * 1000)
+    monkeypatch.setenv("CALENDAR_SYNC_DATABASE_URL", f"sqlite:///{tmp_path}/broken.db")
+    with pytest.raises(tasks.StateUnavailable) as raised:
+        _every_task(bench)[task]()
+    assert CANARY not in "".join(traceback.format_exception(raised.value))
+
+
+@TASKS
+def test_a_database_that_was_never_made_needs_a_person(
+    bench: Bench, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALENDAR_SYNC_DATABASE_URL", f"sqlite:///{tmp_path}/new.db")
+    with pytest.raises(ConfigurationError, match="calendar-sync db upgrade"):
+        _every_task(bench)[task]()
+
+
+@TASKS
+@pytest.mark.parametrize("name", ["welkin_default", "calendar_sync_hmac_key"])
+def test_a_missing_connection_is_named(
+    bench: Bench, task: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(f"AIRFLOW_CONN_{name.upper()}")
+    with pytest.raises(ConfigurationError, match=f"connection {name} is missing"):
+        _every_task(bench)[task]()
+
+
+def _texts(error: BaseException, caplog: pytest.LogCaptureFixture) -> str:
+    return "".join(traceback.format_exception(error)) + repr(error) + caplog.text
+
+
+@TASKS
+def test_a_bug_leaves_a_task_without_its_text(
+    bench: Bench, task: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*args: Any, **options: Any) -> Any:
+        try:
+            raise ValueError(f"visit of {CANARY}")
+        except ValueError as error:
+            raise KeyError(CANARY) from error
+
+    for name in ("find", "sync_users", "record"):
+        monkeypatch.setattr(tasks, name, broken)
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(UnexpectedError) as raised:
+        _every_task(bench)[task]()
+    assert raised.value.detail.startswith("KeyError at ")
+    assert CANARY not in _texts(raised.value, caplog)
+
+
+def test_a_bug_within_a_cycle_fails_its_user_without_its_text(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    bench.visit("dana")
+    bench.visit("ruben")
+    tasks.find_changed_users(GOOGLE)
+    bench.execute(
+        "CREATE TRIGGER bug BEFORE INSERT ON operation "
+        f"WHEN NEW.user_id = '{bench.ids['dana']}' "
+        f"BEGIN SELECT RAISE(ABORT, 'visit of {CANARY}'); END"
+    )
+    outcomes = bench.sync("dana", "ruben")
+    assert [(o.status, o.code) for o in outcomes] == [("failed", "unexpected"), ("ok", "")]
+    with pytest.raises(UsersFailed) as raised:
+        tasks.raise_failures(outcomes, insist=False)
+    assert "IntegrityError" in str(raised.value)
+    assert CANARY not in _texts(raised.value, caplog)
+    assert CANARY not in json.dumps([o.row for o in outcomes]) + tasks.group_label(outcomes)
+    with sqlite3.connect(bench.path) as dump:
+        dump.execute("DROP TRIGGER bug")
+        assert CANARY not in "\n".join(dump.iterdump())
+    dump.close()
+
+
+@pytest.mark.parametrize("service", ["google", "welkin"])
+@pytest.mark.parametrize("code", [400, 403, 500])
+def test_what_a_server_says_is_not_repeated(
+    bench: Bench, service: str, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    bench.visit("dana")
+    tasks.find_changed_users(GOOGLE)
+    fault = Fault(service, "status", path="events", code=code, times=None, message=CANARY)
+    bench.sandbox.faults.add(fault)
+    outcomes = bench.sync("dana")
+    assert fault.struck
+    text_of = repr(outcomes) + tasks.group_label(outcomes) + json.dumps([outcomes[0].row])
+    try:
+        tasks.raise_failures(outcomes, insist=True)
+    except UsersFailed as error:
+        text_of += _texts(error, caplog)
+    assert outcomes[0].status == "failed" or outcomes[0].result.refused
+    assert CANARY not in text_of + caplog.text
