@@ -110,6 +110,7 @@ class Identity:
         return self.hash(
             "block",
             str(event.span),
+            event.instants,
             (event.title or "").strip(),
             event.kind,
             str(event.cancelled),

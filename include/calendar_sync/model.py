@@ -155,7 +155,10 @@ class Patient:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class WelkinEvent:
-    """A Welkin calendar event, as much of it as the sync needs."""
+    """A Welkin calendar event, as much of it as the sync needs.
+
+    `instants` are start and end as Welkin wrote them: an all-day event's may be at any hour.
+    """
 
     id: str
     span: Span
@@ -169,6 +172,7 @@ class WelkinEvent:
     mode: str | None = None
     location: str | None = None
     time_zone: str | None = None
+    instants: str = ""
     updated_at: str = ""
 
     def __repr__(self) -> str:

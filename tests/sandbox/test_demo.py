@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from calendar_sync.sandbox.demo.checks import contents, leaks
+from calendar_sync.sandbox.demo.checks import contents, leaks, run_problems
 from calendar_sync.sandbox.demo.stage import Interrupts, write_mapping
 from calendar_sync.sandbox.demo.world import Slot, User
+from calendar_sync.sandbox.standalone import TaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,22 @@ def test_what_is_to_be_skipped_is_not_searched(tmp_path: Path) -> None:
     (tmp_path / "sandbox").mkdir()
     (tmp_path / "sandbox" / "patients.json").write_text("MRN-7731")
     assert leaks(contents(tmp_path, skip=frozenset({"sandbox"})), CANARIES) == []
+
+
+def _run(state: str, closing: str | None = "success") -> tuple[str, list[TaskInstance]]:
+    tasks = [("find_changed_users", "success"), ("record_run", closing)]
+    return state, [TaskInstance(name, -1, state, None, 1) for name, state in tasks if state]
+
+
+def test_a_run_that_was_not_closed_or_failed_by_surprise_is_told() -> None:
+    good = {"r-1": _run("success"), "r-2": _run("failed")}
+    assert run_problems(good, ["r-2"]) == []
+    assert run_problems(good, []) == ["r-2: failed"]
+    assert run_problems(good, ["r-1", "r-2"]) == ["r-1: success"]
+    assert run_problems(good, ["r-2", "r-3"]) == ["r-3: not found"]
+    # The run itself looks well.
+    assert run_problems({"r-1": _run("success", "failed")}, []) == ["record_run of r-1: failed"]
+    assert run_problems({"r-1": _run("success", None)}, []) == ["record_run of r-1: missing"]
 
 
 def test_a_slot_is_recognised_in_any_zone_and_precision() -> None:

@@ -17,6 +17,7 @@ FOUND: tuple[tuple[int, Direction, int], ...] = (
     (3, Direction.BIDIRECTIONAL, 150),  # an encounter deleted before its first cycle
     (11, Direction.BIDIRECTIONAL, 60),  # a block's creation interrupted, then its event deleted
     (21, Direction.BIDIRECTIONAL, 150),  # a past block dragged into the future
+    (315, Direction.BIDIRECTIONAL, 100),  # an all-day block given odd hours looked unchanged
     (127, Direction.BIDIRECTIONAL, 150),  # a series held on fewer days tripped the brake
     (109, Direction.BIDIRECTIONAL, 150),  # today's past block dragged into the future
 )

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FINAL_STATES = frozenset({"success", "failed"})
+#: The most that the REST API gives in one answer.
+PAGE = 100
 #: Who may sign in to the user interface.
 USER = "admin"
 
@@ -242,15 +244,24 @@ class StandaloneAirflow:
         body = {"logical_date": None, "conf": dict(conf or {})}
         return str(self.call("POST", f"/dags/{quote(dag_id)}/dagRuns", body)["dag_run_id"])
 
-    def runs(self, dag_id: str, *states: str) -> list[dict[str, Any]]:
-        """The newest 50 runs of a DAG, newest first; only those in one of `states`, if given."""
-        query = urlencode(
-            {"order_by": "-run_after", "limit": 50, "state": list(states)}, doseq=True
-        )
-        found: list[dict[str, Any]] = self.call("GET", f"/dags/{quote(dag_id)}/dagRuns?{query}")[
-            "dag_runs"
-        ]
-        return found
+    def runs(self, dag_id: str, *states: str, newest: int = 50) -> list[dict[str, Any]]:
+        """The newest runs of a DAG, newest first; only those in one of `states`, if given."""
+        found: list[dict[str, Any]] = []
+        while True:
+            limit = min(newest - len(found), PAGE)
+            query = urlencode(
+                {
+                    "order_by": "-run_after",
+                    "limit": limit,
+                    "offset": len(found),
+                    "state": list(states),
+                },
+                doseq=True,
+            )
+            page = self.call("GET", f"/dags/{quote(dag_id)}/dagRuns?{query}")["dag_runs"]
+            found += page
+            if len(page) < limit or len(found) >= newest:
+                return found
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """State of one run: queued, running, success or failed."""

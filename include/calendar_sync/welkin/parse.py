@@ -18,6 +18,7 @@ from calendar_sync.model import (
     WelkinEvent,
     WelkinUser,
     instant,
+    iso,
     parse_iso,
     to_second,
     zone_or_none,
@@ -71,6 +72,7 @@ def parse_event(row: Any, zone: ZoneInfo) -> WelkinEvent:
         mode=word(row.get("eventMode")) or None,
         location=_location(row.get("additionalInfo")),
         time_zone=time_zone,
+        instants=f"{iso(to_second(start))}/{iso(to_second(end))}",
         updated_at=text(row.get("updatedAt")) or "",
     )
 

@@ -71,10 +71,12 @@ class Demo:
 
     def verdict(self, stage: Stage, story: Story) -> bool:
         """Check what must hold at the end; print the table and the last line."""
-        story_holds = not any(step.error for step in story.steps)
-        failed_users = story.failed_users() if story_holds else 0
+        played = not any(step.error for step in story.steps)
+        failed_users = story.failed_users() if played else 0
         # Nothing may write while the databases are searched.
         stage.airflow.pause(DAG_ID)
+        story.review()
+        story_holds = not any(step.error for step in story.steps)
         summary = stage.world.summary()
         # Before the search, so that the table is searched too.
         self.console.print(self._table(story.steps))

@@ -1,4 +1,4 @@
-"""Searches everything that the demo has left on disk for patient data."""
+"""What must hold at the end: every run was closed, and no patient data is left on disk."""
 
 from __future__ import annotations
 
@@ -8,10 +8,35 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from calendar_sync.sandbox.standalone import TaskInstance
+
 PREFIX = 4
+CLOSING_TASK = "record_run"
+
+
+def run_problems(
+    runs: Mapping[str, tuple[str, Sequence[TaskInstance]]], failing: Collection[str]
+) -> list[str]:
+    """What is wrong with runs that have ended.
+
+    The closing task is a teardown whose failure does not fail its run: nobody else would notice.
+
+    Args:
+        runs: state and tasks of each run by its id.
+        failing: the runs that were meant to fail; all others must have succeeded.
+    """
+    problems = []
+    for run_id, (state, tasks) in runs.items():
+        closing = [task.state for task in tasks if task.task_id == CLOSING_TASK]
+        if closing != ["success"]:
+            problems.append(f"{CLOSING_TASK} of {run_id}: {closing[0] if closing else 'missing'}")
+        if (state == "failed") != (run_id in failing):
+            problems.append(f"{run_id}: {state}")
+    problems += [f"{run_id}: not found" for run_id in failing if run_id not in runs]
+    return problems
 
 
 def leaks(texts: Iterable[tuple[str, bytes]], canaries: Sequence[str]) -> list[str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from calendar_sync.sandbox.demo.checks import run_problems
 from calendar_sync.sandbox.demo.stage import DAG_ID
 from calendar_sync.sandbox.demo.world import Slot, WorldError
-from calendar_sync.sandbox.standalone import AirflowError
+from calendar_sync.sandbox.standalone import FINAL_STATES, AirflowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,6 +54,8 @@ class Story:
         self.world = world
         self.airflow = airflow
         self.steps: list[Step] = []
+        #: Ids of the runs that were meant to fail.
+        self.failing: list[str] = []
         self._report = report
         # When the current step began, for measuring and for telling its runs from earlier ones.
         self._began = time.monotonic()
@@ -181,6 +184,7 @@ class Story:
             raise StepError(f"failed, instead of one task: {_names(failed)}")
         if self.world.mirrors(self.gil, slot):
             raise StepError("a revoked calendar was written to")
+        self.failing = [run["dag_run_id"] for run in self._failed_runs()]
         return seconds
 
     def _others_go_on(self) -> float:
@@ -256,15 +260,42 @@ class Story:
         """The failed tasks of all runs that have ended since the step began."""
         return [
             task
-            for run in self.airflow.runs(DAG_ID, "failed")
-            if datetime.fromisoformat(run["end_date"]) >= self._edited
+            for run in self._failed_runs()
             for task in self.airflow.task_instances(DAG_ID, run["dag_run_id"])
             if task.state in ("failed", "upstream_failed")
+        ]
+
+    def _failed_runs(self) -> list[dict[str, Any]]:
+        return [
+            run
+            for run in self.airflow.runs(DAG_ID, "failed")
+            if datetime.fromisoformat(run["end_date"]) >= self._edited
         ]
 
     def _outcome(self) -> str:
         failed = self._failed()
         return f"failed: {_names(failed)}" if failed else "no task failed"
+
+    def review(self) -> None:
+        """Look at all runs once more, as the last step; the DAG is paused."""
+        self._step("all runs of the story", "each one recorded", self._all_closed, wait=False)
+
+    def _all_closed(self) -> float:
+        # Queued ones wait for as long as the DAG is paused.
+        while self.airflow.runs(DAG_ID, "running"):
+            if time.monotonic() > self._began + PATIENCE:
+                raise StepError("a run does not end")
+            time.sleep(0.3)
+        runs = {
+            run["dag_run_id"]: (
+                run["state"],
+                self.airflow.task_instances(DAG_ID, run["dag_run_id"]),
+            )
+            for run in self.airflow.runs(DAG_ID, *FINAL_STATES, newest=1000)
+        }
+        if problems := run_problems(runs, self.failing):
+            raise StepError("; ".join(problems))
+        return time.monotonic() - self._began
 
     def failed_users(self) -> int:
         """Users that a last run leaves failing, newly or still."""
