@@ -1,15 +1,15 @@
-"""The DAG files as Airflow meets them: cheap to parse, whole, and of the shape that was designed."""
+"""The DAG files as Airflow meets them: cheap to parse, whole, and of the designed shape."""
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import os
 import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
@@ -23,6 +23,9 @@ from calendar_sync.orchestration.dags import sync_dag
 from calendar_sync.orchestration.tasks import StateUnavailable
 from calendar_sync.welkin.client import AuditUnavailable
 from tests.servers import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILES = sorted((REPOSITORY / "dags").glob("*.py"))
 TASKS = ("find_changed_users", "sync_user", "record_run")
@@ -206,7 +209,7 @@ def test_params_by_default_ask_for_nothing(dag: Any) -> None:
     ],
 )
 def test_params_of_a_wrong_type_are_refused(dag: Any, name: str, value: object) -> None:
-    params = dag.params.__class__(dag.params)
+    params = copy.deepcopy(dag.params)
     with pytest.raises(ParamValidationError, match=name):
         params[name] = value
 
@@ -215,7 +218,7 @@ def test_params_of_a_wrong_type_are_refused(dag: Any, name: str, value: object) 
     ("name", "value"), [("users", ["u-1", "u-2"]), ("full_comparison", True), ("dry_run", True)]
 )
 def test_params_of_the_right_type_are_taken(dag: Any, name: str, value: object) -> None:
-    params = dag.params.__class__(dag.params)
+    params = copy.deepcopy(dag.params)
     params[name] = value
     assert params.validate() == {
         "users": [],

@@ -138,7 +138,7 @@ def test_more_users_than_tasks_are_packed_evenly(bench: Bench) -> None:
     bench.settings(limits={"max_user_tasks": 2})
     groups = tasks.find_changed_users(GOOGLE)
     assert sorted(len(group) for group in groups) == [2, 3]
-    assert sorted(sum(groups, [])) == sorted(bench.ids.values())
+    assert sorted(user for group in groups for user in group) == sorted(bench.ids.values())
     for number, group in enumerate(groups):
         outcomes = tasks.sync_group(GOOGLE, group, run_id="run-1", owner=f"run-1/{number}")
         assert {outcome.status for outcome in outcomes} == {"ok"}
