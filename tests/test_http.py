@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import ssl
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from calendar_sync.errors import (
     OutcomeUnknown,
     RateLimited,
     SyncError,
+    TenantMisconfigured,
     TokenRejected,
     TransientError,
 )
@@ -296,3 +298,19 @@ def test_a_missing_ca_bundle_is_named(tmp_path: Any) -> None:
             classify=classify,
             verify=str(tmp_path / "none.pem"),
         )
+
+
+class Untrusted(httpx.ConnectError):
+    """What httpx raises for a certificate of nobody's."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.__cause__ = ssl.SSLCertVerificationError("self-signed")
+
+
+def test_an_untrusted_certificate_is_a_matter_of_configuration_and_not_tried_again() -> None:
+    wire = Wire(Untrusted)
+    with pytest.raises(TenantMisconfigured) as caught:
+        wire.send()
+    assert caught.value.code == "untrusted_certificate"
+    assert len(wire.requests) == 1

@@ -26,6 +26,7 @@ from calendar_sync.errors import (
     OutcomeUnknown,
     RateLimited,
     SyncError,
+    TenantMisconfigured,
     TokenRejected,
     TransientError,
 )
@@ -235,7 +236,9 @@ class HttpClient:
             response = await self._client.request(
                 method, self._base_url + path, params=params, json=json, data=form, headers=sent
             )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as broken:
+            if _untrusted(broken):
+                raise TenantMisconfigured("untrusted_certificate", detail=kind) from None
             raise TransientError("no_connection", detail=kind) from None
         except httpx.TimeoutException:
             raise lost("timeout", detail=kind) from None
@@ -260,6 +263,15 @@ class HttpClient:
             error = OutcomeUnknown(error.code)
         error.detail = error.detail or kind
         raise error
+
+
+def _untrusted(error: BaseException | None) -> bool:
+    """Somewhere below is a certificate that no known authority has signed."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -1,7 +1,6 @@
 """The Airflow hook behind connections of type `welkin`: its Test button really authenticates."""
 
 import asyncio
-import ssl
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -12,10 +11,11 @@ from calendar_sync.errors import SyncError
 from calendar_sync.orchestration.connections import connection_fields
 from calendar_sync.runtime import try_welkin
 
-_UNTRUSTED = "untrusted_certificate"
 _ADVICE = {
     "no_connection": "the server cannot be reached: check the base URL",
-    _UNTRUSTED: "the server's certificate is of no authority in the CA bundle (nor the system's)",
+    "untrusted_certificate": (
+        "the server's certificate is of no authority in the CA bundle (nor the system's)"
+    ),
     # Welkin's answer to a wrong name is the one to a wrong secret.
     "welkin_unauthorized": "the organization, the API client's name or its secret is wrong",
     "welkin_client_unknown": (
@@ -55,16 +55,6 @@ class WelkinHook(BaseHook):
         try:
             asyncio.run(try_welkin(self.get_conn(), SystemClock()))
         except SyncError as error:
-            code = _UNTRUSTED if _is_untrusted(error) else error.code
-            advice = _ADVICE.get(code) or error.detail or "see docs/setup-welkin.md"
-            return False, f"{code}: {advice}"
+            advice = _ADVICE.get(error.code) or error.detail or "see docs/setup-welkin.md"
+            return False, f"{error.code}: {advice}"
         return True, "Authenticated, and calendar events can be read"
-
-
-def _is_untrusted(error: BaseException | None) -> bool:
-    """Somewhere below is a certificate that could not be verified."""
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
