@@ -107,6 +107,12 @@ def test_a_command_says_which_connection_is_missing(
     assert "Traceback" not in output
 
 
+def test_a_platform_without_a_connection_is_named(cli: Command) -> None:
+    output = cli("sync", "--platform", "microsoft", code=1)
+    assert "no connection for microsoft" in output
+    assert "unexpected" not in output
+
+
 def test_sync_brings_both_sides_in_step_and_says_so(cli: Command) -> None:
     cli.map_everybody()
     cli.visit("dana")

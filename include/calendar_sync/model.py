@@ -6,7 +6,7 @@ Instants are aware datetimes in UTC. All-day spans are plain dates. Patient data
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -465,6 +465,3 @@ class Plan:
     held: tuple[Action, ...] = ()
     digest: str = ""
     skipped: Mapping[str, int] = field(default_factory=dict)
-
-
-DAY = timedelta(days=1)

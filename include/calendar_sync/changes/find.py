@@ -40,10 +40,13 @@ async def find_changed_users(
     """Read the feeds, poll the accounts, add who is due, and return those with work.
 
     Raises:
-        ConfigurationError: a user named in `users` is not mapped.
+        ConfigurationError: a user named in `users` is not mapped, or the platform has no
+            connection.
         TenantMisconfigured: nobody can be synced; the platform is stopped until it answers again.
         SyncError: Welkin's feeds cannot be read.
     """
+    if platform not in services.platforms:
+        raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
     store, now = services.store, services.clock.now()
     mapped = {user.user_id: user for user in store.config.mapping(platform) if user.enabled}
     departed = store.links.departed(platform)
