@@ -60,6 +60,15 @@ def test_every_logger_of_the_package_is_filtered(
     assert "ValueError" in caplog.text
 
 
+def test_a_logging_configuration_of_the_host_does_not_silence_us(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logging.getLogger("calendar_sync").disabled = True
+    with caplog.at_level(logging.INFO, logger="calendar_sync"):
+        install().info("still here")
+    assert "still here" in caplog.text
+
+
 def test_records_made_from_others_and_records_of_others_stay_as_they_are() -> None:
     install()
     copy = logging.makeLogRecord({"name": "calendar_sync.x", "msg": "as it was"})

@@ -60,7 +60,10 @@ def install() -> logging.Logger:
     make = logging.getLogRecordFactory()
     if not isinstance(make, _Factory):
         logging.setLogRecordFactory(_Factory(make))
-    return logging.getLogger(PACKAGE)
+    logger = logging.getLogger(PACKAGE)
+    # Airflow configures logging when it is imported, and that silences loggers made before.
+    logger.disabled = False
+    return logger
 
 
 class _Factory:
