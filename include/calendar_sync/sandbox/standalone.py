@@ -335,7 +335,9 @@ class StandaloneAirflow:
 
     def add_connection(self, connection_id: str, fields: Mapping[str, Any]) -> None:
         """Store a connection, or replace it; `extra` may be a mapping."""
-        body = dict(fields) | {"connection_id": connection_id}
+        # The button in Airflow's list sends port 0 for none, and takes that for another server
+        # unless 0 is what is stored.
+        body = {"port": 0} | dict(fields) | {"connection_id": connection_id}
         if isinstance(body.get("extra"), dict):
             body["extra"] = json.dumps(body["extra"])
         try:
