@@ -13,8 +13,8 @@ STEPS = 120
 SEEDS = range(1, 9)
 # Seeds that once found a bug stay here for ever.
 FOUND: tuple[tuple[int, Direction, int], ...] = (
-    (2, Direction.BIDIRECTIONAL, 120),  # a past mirror dragged into the future stayed there
-    (3, Direction.BIDIRECTIONAL, 150),  # an encounter deleted before its first cycle
+    (2, Direction.BIDIRECTIONAL, 120),  # an encounter deleted while the audit was refused
+    (3, Direction.BIDIRECTIONAL, 150),  # a past mirror dragged into the future stayed there
     (11, Direction.BIDIRECTIONAL, 60),  # a block's creation interrupted, then its event deleted
     (21, Direction.BIDIRECTIONAL, 150),  # a past block dragged into the future
     (315, Direction.BIDIRECTIONAL, 100),  # an all-day block given odd hours looked unchanged
