@@ -18,7 +18,7 @@ from calendar_sync.model import (
     Source,
     Step,
 )
-from calendar_sync.planner.mirrors import restored_too_often
+from calendar_sync.planner.mirrors import note, restored_too_often
 from calendar_sync.planner.view import CalendarView, View
 from calendar_sync.settings import BlockTime, Settings
 
@@ -44,7 +44,7 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Action | Conflict]:
     for link in view.live(LinkKind.BLOCK):
         if view.past(link.span) and not link.span.overlaps(view.block_window, view.zone):
             if not _wandered(view, link):
-                yield _note(link, "left_the_window", state=LinkState.RETIRED)
+                yield note(link, "left_the_window", state=LinkState.RETIRED)
         elif link.calendar not in busy or not settings.block_time.enabled:
             yield from _remove(view, link, "not_wanted_by_settings")
     for link in view.block_links.values():
@@ -200,7 +200,7 @@ class _CalendarBlocks:
         elif view.block_hash(event) != link.wanted_hash or event.span != link.span:
             yield self._update(event, link, "changed")
         elif link.state is LinkState.RETIRED:
-            yield _note(link, "back_in_the_window", state=LinkState.LIVE)
+            yield note(link, "back_in_the_window", state=LinkState.LIVE)
 
     def _damaged(
         self, event: CalendarEvent, link: Link, *, lost: bool
@@ -217,9 +217,9 @@ class _CalendarBlocks:
             step = self._create(event, link) if lost else self._update(event, link, "")
             yield replace(step, reason="block_edited", restore=True)
         elif lost or seen is None:
-            yield _note(link, "block_edited", state=LinkState.DISMISSED)
+            yield note(link, "block_edited", state=LinkState.DISMISSED)
         else:
-            yield _note(link, "block_edited", remote_hash=seen.hash)
+            yield note(link, "block_edited", remote_hash=seen.hash)
         if view.direction is Direction.BIDIRECTIONAL:
             yield Conflict("block_edited", link.source, decision)
 
@@ -270,7 +270,7 @@ def _movable(link: Link, pair: tuple[CalendarEvent, Link | None], view: View) ->
 def _remove(view: View, link: Link, reason: str, *, absence: bool = False) -> Iterator[Action]:
     seen = view.blocks.get(link.remote_id)
     if link.remote_id in view.absent or (seen is not None and seen.cancelled):
-        yield _note(link, reason, state=LinkState.DELETED)
+        yield note(link, reason, state=LinkState.DELETED)
     else:
         yield Action(Step.DELETE_BLOCK, reason, link.source, link.span, link, absence=absence)
 
@@ -279,7 +279,3 @@ def _start(view: View, event: CalendarEvent) -> datetime:
     if event.span is None:  # pragma: no cover - busy events have a time
         raise ValueError(event.id)
     return event.span.instants(view.zone)[0]
-
-
-def _note(link: Link, reason: str, **becomes: object) -> Action:
-    return Action(Step.NOTE, reason, link.source, link.span, link, becomes=becomes)

@@ -94,7 +94,7 @@ def _wanted(
         return
     if event is not None and calendar.hashes[event.id] == draft.hash != link.wanted_hash:
         # Our own write whose answer was lost.
-        yield _note(
+        yield note(
             link,
             "written_before",
             state=LinkState.LIVE,
@@ -116,7 +116,7 @@ def _wanted(
         yield from _edited_by_hand(view, settings, calendar, event, update)
     elif link.source_hash != appointment.source_hash or link.state is LinkState.RETIRED:
         becomes = {"source_hash": appointment.source_hash, "state": LinkState.LIVE}
-        yield _note(link, "unchanged_for_the_calendar", **becomes)
+        yield note(link, "unchanged_for_the_calendar", **becomes)
 
 
 def _deleted_by_hand(
@@ -133,7 +133,7 @@ def _deleted_by_hand(
     if decision == "restored":
         yield replace(create, reason="deleted_by_hand", restore=True)
     else:
-        yield _note(link, "deleted_by_hand", state=LinkState.DISMISSED)
+        yield note(link, "deleted_by_hand", state=LinkState.DISMISSED)
     if decision and both_ways:
         yield Conflict("mirror_deleted", link.source, decision)
 
@@ -160,7 +160,7 @@ def _edited_by_hand(
     if decision == "restored":
         yield replace(update, reason="edited_by_hand", restore=True)
     else:
-        yield _note(link, "edited_by_hand", remote_hash=calendar.hashes[event.id], etag=event.etag)
+        yield note(link, "edited_by_hand", remote_hash=calendar.hashes[event.id], etag=event.etag)
     if decision and both_ways:
         yield Conflict("mirror_moved" if moved else "mirror_edited", link.source, decision)
 
@@ -179,7 +179,7 @@ def _unwanted(view: View, link: Link, objection: str, appointment: Appointment) 
         if exceeds(link.level, view.level) and draft is not None:
             yield Action(Step.UPDATE_MIRROR, "lower_level", link.source, draft.span, link, draft)
         elif link.state is LinkState.LIVE:
-            yield _note(link, "left_the_window", state=LinkState.RETIRED)
+            yield note(link, "left_the_window", state=LinkState.RETIRED)
         return
     status = appointment.encounter.status if appointment.encounter is not None else ""
     absence = objection == "cancelled" and not appointment.event.cancelled and status == MISSING
@@ -189,7 +189,7 @@ def _unwanted(view: View, link: Link, objection: str, appointment: Appointment) 
 def _unseen(view: View, link: Link) -> Iterator[Action]:
     """The link lies outside the window that was read."""
     if _before_window(view, link):
-        yield _note(link, "left_the_window", state=LinkState.RETIRED)
+        yield note(link, "left_the_window", state=LinkState.RETIRED)
     elif not link.span.overlaps(view.mirror_window, view.zone):
         yield _delete(link, "outside_window")
 
@@ -206,5 +206,6 @@ def _delete(link: Link, reason: str, *, absence: bool = False) -> Action:
     return Action(Step.DELETE_MIRROR, reason, link.source, link.span, link, absence=absence)
 
 
-def _note(link: Link, reason: str, **becomes: object) -> Action:
+def note(link: Link, reason: str, **becomes: object) -> Action:
+    """Change the link's row only; `becomes` are its new values."""
     return Action(Step.NOTE, reason, link.source, link.span, link, becomes=becomes)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Update, or_, select, update
+from sqlalchemy import Connection, Select, Update, or_, select, update
 
 from calendar_sync.errors import LeaseHeld, LeaseLost
 from calendar_sync.state import tables as t
@@ -77,22 +77,24 @@ class LeaseStore:
         Raises:
             LeaseLost: so it is.
         """
-        query = select(t.lease.c.fence).where(t.lease.c.user_id == lease.user_id)
         # Shared lock: no takeover commits before the caller's transaction does.
-        if connection.scalar(query.with_for_update(read=True)) != lease.fence:
+        if connection.scalar(_fence(lease).with_for_update(read=True)) != lease.fence:
             raise LeaseLost(detail=lease.user_id)
 
     def check_now(self, lease: Lease) -> None:
         """`check` in a transaction of its own."""
         with self._database.read() as connection:
-            query = select(t.lease.c.fence).where(t.lease.c.user_id == lease.user_id)
-            if connection.scalar(query) != lease.fence:
+            if connection.scalar(_fence(lease)) != lease.fence:
                 raise LeaseLost(detail=lease.user_id)
 
     def release(self, lease: Lease, now: datetime) -> None:
         """Give the user back; the row stays, so that the fence only ever rises."""
         with self._database.write() as connection:
             connection.execute(_mine(update(t.lease), lease).values(owner="", expires_at=now))
+
+
+def _fence(lease: Lease) -> Select[int]:
+    return select(t.lease.c.fence).where(t.lease.c.user_id == lease.user_id)
 
 
 def _mine(statement: Update, lease: Lease) -> Update:
