@@ -105,13 +105,13 @@ def test_an_edit_shows_in_the_hash(edit: dict[str, Any]) -> None:
     assert ONE.event_hash(replace(MIRROR, **edit)) != ONE.event_hash(MIRROR)
 
 
-VISIT = WelkinEvent("w", WHEN, "h", frozenset({"h", "p"}), "ENCOUNTER", updated_at="1")
+VISIT = WelkinEvent("w", WHEN, "h", frozenset({"h", "p"}), "ENCOUNTER", version="1")
 
 
 @pytest.mark.parametrize(
     ("edit", "same"),
     [
-        ({"updated_at": "2"}, True),
+        ({"version": "2"}, True),
         ({"title": "retitled"}, True),
         ({"external_id": "x"}, True),
         ({"span": Span(START, START + timedelta(hours=2))}, False),

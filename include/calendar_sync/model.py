@@ -158,6 +158,7 @@ class WelkinEvent:
     """A Welkin calendar event, as much of it as the sync needs.
 
     `instants` are start and end as Welkin wrote them: an all-day event's may be at any hour.
+    `version` is when Welkin last changed it: texts that sort by time.
     """
 
     id: str
@@ -173,7 +174,7 @@ class WelkinEvent:
     location: str | None = None
     time_zone: str | None = None
     instants: str = ""
-    updated_at: str = ""
+    version: str = ""
 
     def __repr__(self) -> str:
         """Only what may stand in a log."""
@@ -268,6 +269,7 @@ class CalendarEvent:
 
     `original_start` is the canonical text of the start that a series' rule gives this instance;
     None for single events. `span` is None on tombstones. `marker` is our private property.
+    `version` is when the calendar last changed it: texts that sort by time.
     """
 
     id: str
@@ -288,6 +290,7 @@ class CalendarEvent:
     ical_uid: str | None = None
     organizer: str | None = None
     creator: str | None = None
+    version: str = ""
 
     def __repr__(self) -> str:
         """Only what may stand in a log."""
@@ -367,6 +370,7 @@ class LinkState(StrEnum):
     LIVE = "live"
     RETIRED = "retired"  # left the window; the remote item stays
     DISMISSED = "dismissed"  # removed by hand and not to be restored
+    TWIN = "twin"  # looks like a copy of an appointment: no block until a person says so
     DELETED = "deleted"
 
 
@@ -376,7 +380,8 @@ class Link:
 
     `remote_id` is the mirror's id in the calendar, or the block's id in Welkin. `wanted_hash` is
     of the content that we meant to write, `remote_hash` of the content read back after the write,
-    `source_hash` of the appointment.
+    `source_hash` of the appointment. `version` is the other side's of our last write, `written_at`
+    our own clock's time of it.
     """
 
     kind: LinkKind
@@ -398,6 +403,8 @@ class Link:
     level: str = "busy/busy"
     restores: int = 0
     restored_at: datetime | None = None
+    version: str = ""
+    written_at: datetime | None = None
 
 
 # --- plans ------------------------------------------------------------------------------------
@@ -412,6 +419,8 @@ class Step(StrEnum):
     CREATE_BLOCK = "create_block"
     UPDATE_BLOCK = "update_block"
     DELETE_BLOCK = "delete_block"
+    RESCHEDULE = "reschedule"  # the appointment itself, after its mirror was moved by hand
+    CANCEL = "cancel"  # the appointment itself, after its mirror was deleted by hand
     NOTE = "note"  # changes the link only, no request
 
 
@@ -444,7 +453,13 @@ class Action:
     @property
     def writes_welkin(self) -> bool:
         """The request goes to Welkin."""
-        return self.step in {Step.CREATE_BLOCK, Step.UPDATE_BLOCK, Step.DELETE_BLOCK}
+        blocks = {Step.CREATE_BLOCK, Step.UPDATE_BLOCK, Step.DELETE_BLOCK}
+        return self.step in blocks or self.writes_back
+
+    @property
+    def writes_back(self) -> bool:
+        """An edit of a mirror becomes an edit of its appointment."""
+        return self.step in {Step.RESCHEDULE, Step.CANCEL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,11 +472,29 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Actions that wait for a person's approval of their `digest`, and why they are held."""
+
+    reason: str
+    digest: str
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What a cycle is going to do. `held` are removals that wait for approval (`digest`)."""
+    """What a cycle is going to do, and what it must not do yet.
+
+    `doubted` counts items whose reading may be older than our own last write: nothing is decided
+    about them, and the user is looked at again.
+    """
 
     actions: tuple[Action, ...]
     conflicts: tuple[Conflict, ...] = ()
-    held: tuple[Action, ...] = ()
-    digest: str = ""
+    holds: tuple[Hold, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
+    doubted: int = 0
+
+    @property
+    def held(self) -> tuple[Action, ...]:
+        """All actions that wait for approval."""
+        return tuple(action for hold in self.holds for action in hold.actions)

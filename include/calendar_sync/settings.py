@@ -82,6 +82,7 @@ class BlockTime(_Section):
     block_title: Literal["fixed", "event_title"] = "fixed"
     title: str = Field(default="Busy", min_length=1, max_length=200)
     block_edited: Literal["restore", "accept"] = "restore"
+    twins: Literal["warn", "block"] = "warn"
     ignore_external: IgnoreExternal = IgnoreExternal()
     instances_per_series: int = Field(default=500, ge=1, le=2500)
 
@@ -194,8 +195,9 @@ class Settings(_Section):
     block_time: BlockTime = BlockTime()
     calendars: dict[Platform, Calendars] = {}
     details: Details = Details()
-    mirror_moved: Literal["restore", "report"] = "restore"
-    mirror_deleted: Literal["restore", "report"] = "restore"
+    mirror_moved: Literal["restore", "reschedule", "report"] = "restore"
+    mirror_deleted: Literal["restore", "cancel", "report"] = "restore"
+    both_changed: Literal["welkin_wins", "report"] = "welkin_wins"
     brake: Brake = Brake()
     poll: Poll = Poll()
     limits: Limits = Limits()

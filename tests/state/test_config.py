@@ -3,7 +3,18 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from calendar_sync.model import Direction, Encounter, MappedUser, Platform, WelkinUser
+from calendar_sync.model import (
+    Action,
+    Direction,
+    Encounter,
+    Hold,
+    MappedUser,
+    Platform,
+    Source,
+    Span,
+    Step,
+    WelkinUser,
+)
 from calendar_sync.settings import parse
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
@@ -114,10 +125,14 @@ def test_facts_are_merged(store: Store) -> None:
     assert store.runs.facts("welkin") == {"a": 1, "b": 3}
 
 
+REMOVAL = Action(Step.DELETE_BLOCK, "event_gone", Source("x"), Span(NOW, NOW + HOUR))
+HOLD = Hold("brake", "d", (REMOVAL,) * 12)
+
+
 def test_an_approval_is_for_a_day_and_for_all_users_of_its_digest(store: Store) -> None:
     for user in ("u1", "u2"):
         for _ in range(2):
-            store.runs.request_approval("d", user, G, 12, NOW)
+            store.runs.request_approval(HOLD, user, G, NOW)
     assert store.runs.approved("u1", G, NOW) == frozenset()
     assert store.runs.grant("other", "dana", NOW) == 0
     assert store.runs.grant("d", "dana", NOW) == 2
@@ -128,14 +143,29 @@ def test_an_approval_is_for_a_day_and_for_all_users_of_its_digest(store: Store) 
 
 
 def test_asking_again_does_not_take_an_approval_back_before_it_ends(store: Store) -> None:
-    store.runs.request_approval("d", "u1", G, 12, NOW)
+    store.runs.request_approval(HOLD, "u1", G, NOW)
     store.runs.grant("d", "dana", NOW)
-    store.runs.request_approval("d", "u1", G, 12, NOW + HOUR)
+    store.runs.request_approval(HOLD, "u1", G, NOW + HOUR)
     assert store.runs.approved("u1", G, NOW + HOUR) == {"d"}
-    store.runs.request_approval("d", "u1", G, 12, NOW + 30 * HOUR)
+    store.runs.request_approval(HOLD, "u1", G, NOW + 30 * HOUR)
     with store.database.read() as connection:
         [row] = connection.execute(t.approval.select()).all()
     assert (row.granted_at, row.requested_at) == (None, NOW + 30 * HOUR)
+
+
+def test_what_waits_is_listed_until_it_is_granted_or_no_longer_held(store: Store) -> None:
+    other = Hold("write_back", "e", (REMOVAL,))
+    store.runs.request_approval(HOLD, "u1", G, NOW)
+    store.runs.request_approval(other, "u1", G, NOW + HOUR)
+    store.runs.request_approval(other, "u2", G, NOW)
+    assert [(p.digest, p.user_id, p.reason, p.count) for p in store.runs.pending()] == [
+        ("e", "u1", "write_back", 1), ("d", "u1", "brake", 12), ("e", "u2", "write_back", 1),
+    ]  # fmt: skip
+    with store.database.write() as connection:
+        store.runs.withdraw(connection, ("u1", G), ["d"])
+    assert [(p.digest, p.user_id) for p in store.runs.pending()] == [("d", "u1"), ("e", "u2")]
+    store.runs.grant("d", "dana", NOW)
+    assert [(p.digest, p.user_id) for p in store.runs.pending()] == [("e", "u2")]
 
 
 def test_cursors(store: Store) -> None:

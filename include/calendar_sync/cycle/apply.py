@@ -19,11 +19,13 @@ from calendar_sync.errors import (
     SyncError,
     TransientError,
 )
-from calendar_sync.model import Action, Link, LinkState, Step
+from calendar_sync.model import Action, Conflict, Link, LinkKind, LinkState, Step
 from calendar_sync.planner import View
 from calendar_sync.services import Services
 from calendar_sync.state.audit import CycleLog, Operation
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
+
+_CONFLICT = {Step.RESCHEDULE: "mirror_moved", Step.CANCEL: "mirror_deleted"}
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Outcome:
 
     done: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    conflicts: list[Conflict] = field(default_factory=list)
     refused: int = 0
     parked: int = 0
     complete: bool = True
@@ -96,8 +99,8 @@ class Applier:
             return
         with self._transaction() as connection:
             for action in notes:
-                if action.link is not None:
-                    self._save(connection, replace(action.link, **action.becomes))  # type: ignore[arg-type]
+                link = action.link or self._writer.unwritten(action, LinkKind.BLOCK)
+                self._save(connection, replace(link, **action.becomes))  # type: ignore[arg-type]
         self.outcome.done["noted"] += len(notes)
 
     async def _side(self, actions: list[Action]) -> None:
@@ -132,8 +135,13 @@ class Applier:
         try:
             link = await self._writer.perform(action)
         except (BadItem, Duplicate, NotFound, PreconditionFailed) as error:
-            # Refused, or changed while we were planning: the next cycle reads and decides again.
             self._record(action, action.link, error.code, started)
+            if action.writes_back:
+                # Welkin does not take the edit: the mirror goes back to what Welkin says.
+                decision = Conflict(_CONFLICT[action.step], action.source, "refused_and_restored")
+                self.outcome.conflicts.append(decision)
+                return await self._one(_restoring(action))
+            # Refused, or changed while we were planning: the next cycle reads and decides again.
             self._refuse(Failed(action, error))
         except SyncError as error:
             self._record(action, action.link, error.code, started)
@@ -228,6 +236,13 @@ class Applier:
         if action.event is not None:
             return present(self.view).block_hash(action.event)
         return action.link.remote_id[:60] if action.link is not None else ""
+
+
+def _restoring(action: Action) -> Action:
+    """What would have been done if the edit were not to reach Welkin."""
+    draft = present(action.draft)
+    step = Step.UPDATE_MIRROR if action.step is Step.RESCHEDULE else Step.CREATE_MIRROR
+    return replace(action, step=step, span=draft.span)
 
 
 def _level(action: Action, link: Link | None) -> str:

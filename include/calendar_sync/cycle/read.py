@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from calendar_sync import privacy
 from calendar_sync.concurrency import both, together
@@ -33,6 +34,7 @@ from calendar_sync.state.feeds import Cursor
 from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 
 ROUNDS = 4
+DAY = timedelta(days=1)
 DOUBTFUL = 5
 
 
@@ -90,6 +92,7 @@ class Reader:
             level=scope.settings.details.level,
             unreadable=frozenset(unreadable),
             approved=self.services.store.runs.approved(*scope.pair, scope.now),
+            written_back=self.services.store.links.written_back(*scope.pair, scope.now - DAY),
         )
         for _ in range(ROUNDS):
             asked = questions(view)
@@ -121,7 +124,9 @@ class Reader:
             ours = (event.external_id or "").startswith(EXTERNAL_ID_PREFIX)
             if ours or event.id in self._block_ids:
                 content = self.services.identity.block_hash(event)
-                blocks[event.id] = BlockSeen(event.id, event.span, content, event.cancelled)
+                blocks[event.id] = BlockSeen(
+                    event.id, event.span, content, event.cancelled, event.version
+                )
             elif event.kind != "LEAVE":
                 visits.append(event)
         encounters = await self._encounters(visits)

@@ -161,14 +161,15 @@ class Cycle:
     ) -> None:
         """Everything that may be believed from now on, in one transaction."""
         store, scope, now = self._services.store, self._scope, self._services.clock.now()
-        if made.held:
-            store.runs.request_approval(
-                made.digest, scope.user_id, scope.platform, len(made.held), now
-            )
+        for hold in made.holds:
+            store.runs.request_approval(hold, scope.user_id, scope.platform, now)
         with store.database.write() as connection:
             store.leases.check(connection, self._lease)
-            store.links.record_conflicts(connection, *scope.pair, (*made.conflicts, *leftover), now)
-            if not outcome.complete:
+            conflicts = (*made.conflicts, *leftover, *outcome.conflicts)
+            store.links.record_conflicts(connection, *scope.pair, conflicts, now)
+            if reading.full:
+                store.runs.withdraw(connection, scope.pair, [hold.digest for hold in made.holds])
+            if made.doubted or not outcome.complete:
                 return
             for calendar, cursor in reading.cursors.items():
                 store.feeds.save_cursor(
@@ -260,7 +261,7 @@ def _result(
         refused=outcome.refused,
         parked=outcome.parked,
         unreadable=reading.unreadable,
-        complete=outcome.complete,
+        complete=outcome.complete and not made.doubted,
         full=reading.full,
         plan=plan,
     )

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
+from calendar_sync import privacy
 from calendar_sync.cycle.scope import Scope
 from calendar_sync.errors import BadItem, Duplicate, PreconditionFailed
 from calendar_sync.model import (
     Action,
+    Appointment,
     CalendarEvent,
     Draft,
     Link,
@@ -53,6 +55,10 @@ class Writer:
                 return await self._update_block(action)
             case Step.DELETE_BLOCK:
                 return await self._delete_block(action)
+            case Step.RESCHEDULE:
+                return await self._reschedule(action)
+            case Step.CANCEL:
+                return await self._cancel(action)
             case Step.NOTE:
                 raise ValueError("a note needs no request")
 
@@ -110,17 +116,64 @@ class Writer:
         return replace(link, state=LinkState.DELETED, etag=None)
 
     def _mirrored(self, link: Link, action: Action, event: CalendarEvent) -> Link:
-        draft = present(action.draft)
+        appointment = present(self.view).appointments[action.source.id]
+        link = self._counted(self._written(link, event.version), action)
+        return self._as_agreed(link, appointment, present(action.draft), event)
+
+    def _as_agreed(
+        self, link: Link, appointment: Appointment, draft: Draft, event: CalendarEvent
+    ) -> Link:
+        """Both sides have this content now."""
         return replace(
-            self._counted(link, action),
+            link,
             state=LinkState.LIVE,
             span=draft.span,
             etag=event.etag,
             wanted_hash=draft.hash,
             remote_hash=self.services.identity.event_hash(event),
-            source_hash=present(self.view).appointments[action.source.id].source_hash,
+            source_hash=appointment.source_hash,
             level=draft.level,
         )
+
+    # --- appointments: edits of mirrors that Welkin is to follow --------------------------------
+
+    async def _reschedule(self, action: Action) -> Link:
+        """Move the appointment to where its mirror was moved; what Welkin made of it is read back.
+
+        Raises:
+            BadItem: Welkin refused, or did not do it.
+        """
+        event = present(action.event)
+        moved = await self.services.welkin.move_event(
+            action.source.id, action.span, self.scope.zone
+        )
+        if moved is None or moved.span != action.span:
+            raise BadItem("welkin_did_not_reschedule")
+        before = present(self.view).appointments[action.source.id]
+        template = before.encounter.template if before.encounter else None
+        status = before.encounter.status if before.encounter else ""
+        content = self.services.identity.appointment_hash(moved, template, status)
+        appointment = Appointment(moved, before.encounter, content)
+        settings, zone = self.scope.settings, self.scope.zone
+        draft = privacy.draft(appointment, settings, self.services.identity, zone.key)
+        link = self._as_agreed(present(action.link), appointment, draft, event)
+        if link.remote_hash == draft.hash:
+            return link
+        # Moved and rewritten: the time is Welkin's now, the text is ours.
+        marker = self.services.identity.marker(self.scope.user_id, action.source.id)
+        event = await self._put(link, draft, marker, event.etag)
+        return self._as_agreed(self._written(link, event.version), appointment, draft, event)
+
+    async def _cancel(self, action: Action) -> Link:
+        """Cancel the appointment whose mirror was deleted.
+
+        Raises:
+            BadItem: Welkin refused, or did not do it.
+        """
+        event = await self.services.welkin.cancel_event(action.source.id, self.scope.zone)
+        if event is not None and not event.cancelled:
+            raise BadItem("welkin_did_not_cancel")
+        return replace(present(action.link), state=LinkState.DELETED, etag=None)
 
     # --- blocks -------------------------------------------------------------------------------
 
@@ -192,7 +245,7 @@ class Writer:
 
     def _blocked(self, link: Link, action: Action, made: WelkinEvent) -> Link:
         return replace(
-            self._counted(link, action),
+            self._counted(self._written(link, made.version), action),
             state=LinkState.LIVE,
             remote_id=made.id,
             span=action.span,
@@ -204,24 +257,30 @@ class Writer:
 
     def _intent(self, action: Action, kind: LinkKind, calendar: str) -> Link:
         """Note what is about to be created, before the request."""
-        scope, link = self.scope, action.link
-        if link is None:
-            link = Link(
-                kind=kind,
-                user_id=scope.user_id,
-                platform=scope.platform,
-                account=scope.account,
-                calendar=calendar,
-                source=action.source,
-                generation=0,
-                state=LinkState.INTENT,
-                remote_id="",
-                span=action.span,
-            )
+        link = action.link or self.unwritten(action, kind, calendar)
         if link.generation == 0 or link.state is not LinkState.INTENT:
             link = self._next_generation(link)
         event_id = action.event.id if action.event is not None else ""
         return self.begin(replace(link, span=action.span, event_id=event_id))
+
+    def unwritten(self, action: Action, kind: LinkKind, calendar: str = "") -> Link:
+        """A link of which nothing is on the other side yet."""
+        scope = self.scope
+        return Link(
+            kind=kind,
+            user_id=scope.user_id,
+            platform=scope.platform,
+            account=scope.account,
+            calendar=calendar or action.calendar,
+            source=action.source,
+            generation=0,
+            state=LinkState.INTENT,
+            remote_id="",
+            span=action.span,
+        )
+
+    def _written(self, link: Link, version: str) -> Link:
+        return replace(link, version=version, written_at=self.services.clock.now())
 
     def _next_generation(self, link: Link) -> Link:
         link = replace(link, generation=link.generation + 1)

@@ -20,7 +20,7 @@ from calendar_sync.model import (
 )
 
 FIELDS = (
-    "id,status,etag,summary,description,start,end,transparency,visibility,eventType,"
+    "id,status,etag,updated,summary,description,start,end,transparency,visibility,eventType,"
     "attendees(self,responseStatus),recurrence,recurringEventId,originalStartTime,"
     "extendedProperties/private,iCalUID,organizer/email,creator/email"
 )
@@ -57,6 +57,7 @@ def parse_event(row: Any) -> CalendarEvent | None:
         ical_uid=_text(row, "iCalUID"),
         organizer=_text(_part(row, "organizer"), "email"),
         creator=_text(_part(row, "creator"), "email"),
+        version=_text(row, "updated") or "",
     )
 
 

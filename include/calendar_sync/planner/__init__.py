@@ -4,7 +4,7 @@
 complete read is asked for by name, never believed missing); `plan` then makes the actions.
 """
 
-from calendar_sync.planner.blocks import blocks_time
+from calendar_sync.planner.busy import blocks_time
 from calendar_sync.planner.plan import plan
 from calendar_sync.planner.questions import Questions, questions
 from calendar_sync.planner.view import CalendarView, View

@@ -4,11 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from calendar_sync.model import (
     Action,
-    Availability,
     CalendarEvent,
     Conflict,
     Direction,
@@ -18,25 +16,16 @@ from calendar_sync.model import (
     Source,
     Step,
 )
-from calendar_sync.planner.mirrors import note, restored_too_often
-from calendar_sync.planner.view import CalendarView, View
-from calendar_sync.settings import BlockTime, Settings
+from calendar_sync.planner.busy import blocks_time
+from calendar_sync.planner.mirrors import Decision, note, restored_too_often
+from calendar_sync.planner.twins import Twins
+from calendar_sync.planner.view import CalendarView, Doubt, View
+from calendar_sync.settings import Settings
+
+_NO_BLOCK = frozenset({LinkState.INTENT, LinkState.DELETED, LinkState.TWIN})
 
 
-def blocks_time(event: CalendarEvent, rules: BlockTime, zone: ZoneInfo) -> bool:
-    """The event makes its owner busy."""
-    if event.deleted or event.span is None or event.is_master or event.span.empty(zone):
-        return False
-    if event.declined or event.informational or event.availability is Availability.FREE:
-        return False
-    if event.availability is Availability.TENTATIVE and not rules.tentative:
-        return False
-    if event.span.all_day and rules.all_day == "ignore":
-        return False
-    return not rules.ignore_external.ignores(event.creator, event.organizer, event.ical_uid)
-
-
-def plan_blocks(view: View, settings: Settings) -> Iterator[Action | Conflict]:
+def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
     """One block for each busy instance of a calendar that counts, none for anything else."""
     if not view.direction.writes_welkin:
         return
@@ -55,9 +44,12 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Action | Conflict]:
             yield Action(Step.DELETE_BLOCK, "block_edited", link.source, seen.span, link)
     if not settings.block_time.enabled:
         return
+    twins = Twins(view, settings)
     for calendar in view.calendars:
         if calendar.counts_as_busy:
-            yield from _CalendarBlocks(view, settings, calendar).plan()
+            yield from _CalendarBlocks(view, settings, calendar, twins).plan()
+    if twins.held:
+        yield Conflict("twins", Source(view.user_id), "held")
 
 
 def _wandered(view: View, link: Link) -> bool:
@@ -65,19 +57,24 @@ def _wandered(view: View, link: Link) -> bool:
     seen = view.blocks.get(link.remote_id)
     if seen is None or seen.cancelled or seen.hash == link.remote_hash:
         return False
+    if view.outdated(link, seen.version):
+        return False
     return seen.span.overlaps(view.block_window, view.zone)
 
 
 class _CalendarBlocks:
     """The blocks of one calendar: what should be there against what is linked."""
 
-    def __init__(self, view: View, settings: Settings, calendar: CalendarView) -> None:
+    def __init__(
+        self, view: View, settings: Settings, calendar: CalendarView, twins: Twins
+    ) -> None:
         self.view = view
+        self.twins = twins
         self.rules = settings.block_time
         self.calendar = calendar
         self._living = {event.series_id for event in calendar.events.values() if not event.deleted}
 
-    def plan(self) -> Iterator[Action | Conflict]:
+    def plan(self) -> Iterator[Decision]:
         singles, series = self._groups()
         links = self._links_in_reach(singles, series)
         for event_id, event in singles.items():
@@ -153,21 +150,26 @@ class _CalendarBlocks:
         nearest = sorted(wanted.values(), key=distance)[: self.rules.instances_per_series]
         return {event.source: event for event in nearest}
 
-    def _match(
-        self, wanted: dict[Source, CalendarEvent], links: list[Link]
-    ) -> Iterator[Action | Conflict]:
+    def _match(self, wanted: dict[Source, CalendarEvent], links: list[Link]) -> Iterator[Decision]:
         """Keep what fits; pair what vanished with what is new, in time order; the rest is plain."""
         by_source = {link.source: link for link in links}
         new = []
         for source, event in wanted.items():
             link = by_source.pop(source, None)
-            if link is None or link.state in {LinkState.INTENT, LinkState.DELETED}:
-                new.append((event, link))
+            if link is None or link.state in _NO_BLOCK:
+                interrupted = link is not None and link.state is LinkState.INTENT
+                if not interrupted and self.twins.holds(event):
+                    yield from self._hold(event, link)
+                else:
+                    new.append((event, link))
             elif link.state is LinkState.DISMISSED:
                 if event.span != link.span:
                     new.append((event, link))
             else:
                 yield from self._keep(event, link)
+        for link in by_source.values():
+            if link.state is LinkState.TWIN:
+                yield note(link, "twin_gone", state=LinkState.DELETED)
         left = [
             link
             for link in by_source.values()
@@ -183,9 +185,13 @@ class _CalendarBlocks:
         for link in left:
             yield from self._take_away(link)
 
-    def _keep(self, event: CalendarEvent, link: Link) -> Iterator[Action | Conflict]:
+    def _keep(self, event: CalendarEvent, link: Link) -> Iterator[Decision]:
         view = self.view
         seen = view.blocks.get(link.remote_id)
+        lagging = seen is not None and view.outdated(link, seen.version)
+        if lagging or (link.remote_id in view.absent and view.settling(link)):
+            yield Doubt(link.source)
+            return
         lost = link.remote_id in view.absent or (seen is not None and seen.cancelled)
         edited = lost or (seen is not None and seen.hash != link.remote_hash)
         # What is over may be edited, unless the edit takes time that is still to come.
@@ -202,9 +208,7 @@ class _CalendarBlocks:
         elif link.state is LinkState.RETIRED:
             yield note(link, "back_in_the_window", state=LinkState.LIVE)
 
-    def _damaged(
-        self, event: CalendarEvent, link: Link, *, lost: bool
-    ) -> Iterator[Action | Conflict]:
+    def _damaged(self, event: CalendarEvent, link: Link, *, lost: bool) -> Iterator[Decision]:
         """Somebody edited or deleted the block in Welkin (rule 8b)."""
         view = self.view
         seen = view.blocks.get(link.remote_id)
@@ -222,6 +226,22 @@ class _CalendarBlocks:
             yield note(link, "block_edited", remote_hash=seen.hash)
         if view.direction is Direction.BIDIRECTIONAL:
             yield Conflict("block_edited", link.source, decision)
+
+    def _hold(self, event: CalendarEvent, link: Link | None) -> Iterator[Action]:
+        """Remember the twin, without a block."""
+        if event.span is None:  # pragma: no cover - busy events have a time
+            return
+        if link is None or link.state is not LinkState.TWIN or link.span != event.span:
+            becomes = {"state": LinkState.TWIN, "span": event.span, "event_id": event.id}
+            yield Action(
+                Step.NOTE,
+                "twin",
+                event.source,
+                event.span,
+                link,
+                calendar=self.calendar.name,
+                becomes=becomes,
+            )
 
     def _take_away(self, link: Link) -> Iterator[Action]:
         """The instance is no longer there, or no longer busy."""

@@ -15,17 +15,20 @@ from calendar_sync.model import (
     Link,
     LinkState,
     Source,
+    Span,
     Step,
     exceeds,
 )
-from calendar_sync.planner.view import CalendarView, View
+from calendar_sync.planner.view import CalendarView, Doubt, View
 from calendar_sync.settings import Settings
 
 PENDING = "pending"
 RESTORES_A_DAY = 3
 
+Decision = Action | Conflict | Doubt
 
-def plan_mirrors(view: View, settings: Settings) -> Iterator[Action | Conflict]:
+
+def plan_mirrors(view: View, settings: Settings) -> Iterator[Decision]:
     """One mirror for each wanted appointment, none for any other."""
     if not view.direction.writes_calendar:
         return
@@ -79,7 +82,7 @@ def _wanted(
     appointment: Appointment,
     draft: Draft,
     link: Link | None,
-) -> Iterator[Action | Conflict]:
+) -> Iterator[Decision]:
     create = Action(Step.CREATE_MIRROR, "wanted", _source(appointment), draft.span, link, draft)
     if link is None or link.state in {LinkState.DELETED, LinkState.INTENT}:
         yield create
@@ -90,8 +93,14 @@ def _wanted(
         return
     event = calendar.events.get(link.remote_id)
     if link.remote_id in calendar.gone or (event is not None and event.deleted):
-        yield from _deleted_by_hand(view, settings, link, create)
+        if event is None and view.settling(link):
+            yield Doubt(link.source)
+        else:
+            yield from _deleted_by_hand(view, settings, appointment, create, event)
         return
+    if event is not None and view.outdated(link, event.version):
+        event = None
+        yield Doubt(link.source)
     if event is not None and calendar.hashes[event.id] == draft.hash != link.wanted_hash:
         # Our own write whose answer was lost.
         yield note(
@@ -109,8 +118,21 @@ def _wanted(
     edited = event is not None and calendar.hashes[event.id] != link.remote_hash
     update = Action(Step.UPDATE_MIRROR, "changed", link.source, draft.span, link, draft, event)
     if draft.hash != link.wanted_hash or draft.level != link.level:
+        both = edited and view.direction is Direction.BIDIRECTIONAL
+        # A level that was lowered is written whatever the policy: privacy comes first.
+        if both and settings.both_changed == "report" and draft.level == link.level:
+            yield note(
+                link,
+                "both_changed",
+                wanted_hash=draft.hash,
+                remote_hash=calendar.hashes[link.remote_id],
+                source_hash=appointment.source_hash,
+                span=draft.span,
+            )
+            yield Conflict("both_changed", link.source, "reported")
+            return
         yield update
-        if edited and view.direction is Direction.BIDIRECTIONAL:
+        if both:
             yield Conflict("both_changed", link.source, "welkin_wins")
     elif edited and event is not None:
         yield from _edited_by_hand(view, settings, calendar, event, update)
@@ -120,21 +142,36 @@ def _wanted(
 
 
 def _deleted_by_hand(
-    view: View, settings: Settings, link: Link, create: Action
-) -> Iterator[Action | Conflict]:
+    view: View,
+    settings: Settings,
+    appointment: Appointment,
+    create: Action,
+    event: CalendarEvent | None,
+) -> Iterator[Decision]:
+    link = create.link
+    if link is None:  # pragma: no cover - what was deleted had a link
+        return
     both_ways = view.direction is Direction.BIDIRECTIONAL
-    decision = "restored"
+    restore = replace(create, reason="deleted_by_hand", restore=True)
     if view.past(create.span):
-        decision = ""
-    elif both_ways and settings.mirror_deleted == "report":
+        yield note(link, "deleted_by_hand", state=LinkState.DISMISSED)
+        return
+    # A tombstone says that it was deleted; a mere "not found" cancels nothing.
+    deleted = both_ways and event is not None
+    if deleted and settings.mirror_deleted == "cancel" and _may_write_back(view, appointment):
+        yield replace(restore, step=Step.CANCEL)
+        yield Conflict("mirror_deleted", link.source, "cancelled")
+        return
+    decision = "restored"
+    if both_ways and settings.mirror_deleted == "report":
         decision = "reported"
     elif restored_too_often(view, link):
         decision = "parked"
     if decision == "restored":
-        yield replace(create, reason="deleted_by_hand", restore=True)
+        yield restore
     else:
         yield note(link, "deleted_by_hand", state=LinkState.DISMISSED)
-    if decision and both_ways:
+    if both_ways:
         yield Conflict("mirror_deleted", link.source, decision)
 
 
@@ -144,12 +181,19 @@ def _edited_by_hand(
     calendar: CalendarView,
     event: CalendarEvent,
     update: Action,
-) -> Iterator[Action | Conflict]:
+) -> Iterator[Decision]:
     link = update.link
     if link is None:  # pragma: no cover - an update always has its link
         return
     both_ways = view.direction is Direction.BIDIRECTIONAL
     moved = event.span != update.span
+    restore = replace(update, reason="edited_by_hand", restore=True)
+    if both_ways and settings.mirror_moved == "reschedule" and event.span is not None:
+        appointment = view.appointments[link.source.id]
+        if _may_write_back(view, appointment) and _is_a_new_time(view, event.span, update.span):
+            yield replace(restore, step=Step.RESCHEDULE, span=event.span)
+            yield Conflict("mirror_moved", link.source, "rescheduled")
+            return
     decision = "restored"
     if view.past(update.span) and event.span is not None and view.past(event.span):
         decision = ""  # history: of no harm, and not worth a quarrel
@@ -158,11 +202,28 @@ def _edited_by_hand(
     elif restored_too_often(view, link):
         decision = "parked"
     if decision == "restored":
-        yield replace(update, reason="edited_by_hand", restore=True)
+        yield restore
     else:
         yield note(link, "edited_by_hand", remote_hash=calendar.hashes[event.id], etag=event.etag)
     if decision and both_ways:
         yield Conflict("mirror_moved" if moved else "mirror_edited", link.source, decision)
+
+
+def _may_write_back(view: View, appointment: Appointment) -> bool:
+    """Only plain appointments, and only by their host.
+
+    Whether an encounter may be rescheduled by way of its event is known of no tenant; and who only
+    takes part cannot cancel everybody's visit by tidying up a calendar.
+    """
+    event = appointment.event
+    plain = event.kind != "ENCOUNTER" and not event.span.all_day
+    return plain and event.host_id == view.user_id
+
+
+def _is_a_new_time(view: View, found: Span, wanted: Span) -> bool:
+    """The mirror was moved to a time that an appointment can have: ahead, and of some length."""
+    ahead = not view.past(found) and not view.past(wanted)
+    return found != wanted and not found.all_day and not found.empty(view.zone) and ahead
 
 
 def restored_too_often(view: View, link: Link) -> bool:

@@ -2,15 +2,19 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
-from calendar_sync.model import Action, Conflict, LinkState, Plan, Step
+from calendar_sync.model import Action, Conflict, Hold, LinkState, Plan, Source, Step
 from calendar_sync.planner.blocks import plan_blocks
 from calendar_sync.planner.mirrors import judge, plan_mirrors
-from calendar_sync.planner.view import View
+from calendar_sync.planner.view import Doubt, View
 from calendar_sync.settings import Settings
 
+BRAKE = "brake"
+WRITE_BACK = "write_back"
+WRITE_BACKS_A_DAY = 3
 _REMOVALS = frozenset({Step.DELETE_MIRROR, Step.DELETE_BLOCK})
 
 
@@ -18,38 +22,67 @@ def plan(view: View, settings: Settings) -> Plan:
     """The actions that bring both sides in step, in the order in which to take them."""
     actions: list[Action] = []
     conflicts: list[Conflict] = []
+    doubted: set[Source] = set()
     for decision in (*plan_mirrors(view, settings), *plan_blocks(view, settings)):
         if isinstance(decision, Conflict):
             conflicts.append(decision)
+        elif isinstance(decision, Doubt):
+            doubted.add(decision.source)
         else:
             actions.append(decision)
-    held, digest = _brake(view, settings, actions)
-    if held:
-        actions = [action for action in actions if not action.absence]
+    actions.sort(key=lambda action: _order(view, action))
+    holds = [*_brake(view, settings, actions), *_write_backs(view, actions)]
+    held = {id(action) for hold in holds for action in hold.actions}
     skipped = Counter(
         objection
         for appointment in view.appointments.values()
         if (objection := judge(view, settings, appointment)) is not None
     )
     return Plan(
-        tuple(sorted(actions, key=lambda action: _order(view, action))),
-        tuple(conflicts),
-        tuple(held),
-        digest,
+        tuple(action for action in actions if id(action) not in held),
+        tuple(_as_held(conflict, holds) for conflict in conflicts),
+        tuple(holds),
         skipped,
+        len(doubted),
     )
 
 
-def _brake(view: View, settings: Settings, actions: Iterable[Action]) -> tuple[list[Action], str]:
+def _brake(view: View, settings: Settings, actions: Iterable[Action]) -> Iterator[Hold]:
     """Rule 13: too many removals that rest on absence alone wait for a person."""
     doubtful = [action for action in actions if action.absence]
     live = sum(1 for link in view.links if link.state is LinkState.LIVE)
-    if settings.brake.allows(len(doubtful), live):
-        return [], ""
-    digest = digest_of(doubtful)
-    if digest in view.approved:
-        return [], ""
-    return doubtful, digest
+    if not settings.brake.allows(len(doubtful), live):
+        yield from _unless_approved(view, BRAKE, doubtful)
+
+
+def _write_backs(view: View, actions: Iterable[Action]) -> Iterator[Hold]:
+    """Rules 9 and 10: edits of mirrors change so many appointments a day, no more."""
+    left = WRITE_BACKS_A_DAY - len(view.written_back)
+    over: list[Action] = []
+    for action in actions:
+        if not action.writes_back or action.source.id in view.written_back:
+            continue
+        if left > 0:
+            left -= 1
+        else:
+            over.append(action)
+    if over:
+        yield from _unless_approved(view, WRITE_BACK, over)
+
+
+def _unless_approved(view: View, reason: str, actions: list[Action]) -> Iterator[Hold]:
+    digest = digest_of(actions)
+    if digest not in view.approved:
+        yield Hold(reason, digest, tuple(actions))
+
+
+def _as_held(conflict: Conflict, holds: Iterable[Hold]) -> Conflict:
+    """A conflict says what was decided: about what is held, nothing yet."""
+    waiting = {a.source for hold in holds if hold.reason == WRITE_BACK for a in hold.actions}
+    decided = conflict.decision in {"cancelled", "rescheduled"}
+    return (
+        replace(conflict, decision="held") if decided and conflict.source in waiting else conflict
+    )
 
 
 def digest_of(actions: Iterable[Action]) -> str:

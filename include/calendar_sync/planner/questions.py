@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from calendar_sync.model import LinkKind, LinkState
+from calendar_sync.planner.twins import twin_times
 from calendar_sync.planner.view import CalendarView, View
 
 
@@ -86,6 +87,12 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
         # An interrupted creation: the calendar may never mention this event again.
         waiting = link.calendar == calendar.name and link.state is LinkState.INTENT
         if waiting and link.span.overlaps(view.block_window, view.zone):
+            missing.add(link.event_id)
+    times = twin_times(view)
+    for link in view.block_links.values():
+        # A twin whose appointment has moved away takes time of its own.
+        twin = link.calendar == calendar.name and link.state is LinkState.TWIN
+        if twin and link.span not in times and link.span.overlaps(view.block_window, view.zone):
             missing.add(link.event_id)
     for link in view.live(LinkKind.BLOCK, calendar.name):
         seen = view.blocks.get(link.remote_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,18 @@ from calendar_sync.model import (
     exceeds,
 )
 
+# A server may answer for a while as if our last write had not been made. "Not found" is doubted
+# for so long; an older version can be told from a newer edit, and is doubted for longer.
+SETTLING = timedelta(seconds=60)
+LONGEST_LAG = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """An item that was read older than we wrote it: not decided now, looked at again."""
+
+    source: Source
+
 
 @dataclass(frozen=True)
 class BlockSeen:
@@ -30,6 +42,7 @@ class BlockSeen:
     span: Span
     hash: str
     cancelled: bool
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,8 +73,9 @@ class View:
     `appointments` holds every appointment of the complete window read, and those fetched by id.
     `absent` are Welkin ids that a GET has confirmed as missing. `drafts` are the mirrors' contents
     by appointment id, `block_hash` tells what the block of an external event should be. `approved`
-    are digests of removals that a person has approved, `level` the detail level allowed now,
+    are digests of actions that a person has approved, `level` the detail level allowed now,
     `unreadable` Welkin ids of which only the id could be read: nothing is decided about them.
+    `written_back` are appointments that edits of mirrors have changed within a day.
     """
 
     user_id: str
@@ -81,6 +95,7 @@ class View:
     level: str
     unreadable: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()
+    written_back: frozenset[str] = frozenset()
 
     @cached_property
     def mirror_links(self) -> dict[str, Link]:
@@ -127,6 +142,17 @@ class View:
             for link in self.mirror_links.values()
             if link.state is LinkState.RETIRED and exceeds(link.level, self.level)
         ]
+
+    def outdated(self, link: Link, version: str) -> bool:
+        """What was read is older than our own last write: the server lags behind itself."""
+        return self._recent(link, LONGEST_LAG) and "" != version < link.version
+
+    def settling(self, link: Link) -> bool:
+        """Written so recently that its absence may be a lagging answer, too."""
+        return self._recent(link, SETTLING)
+
+    def _recent(self, link: Link, within: timedelta) -> bool:
+        return link.written_at is not None and self.now - link.written_at < within
 
     def past(self, span: Span) -> bool:
         """The span has ended."""

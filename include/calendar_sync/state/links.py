@@ -90,6 +90,19 @@ class LinkStore:
                 found += [_link(row) for row in connection.execute(query)]
         return found
 
+    def written_back(self, user_id: str, platform: Platform, since: datetime) -> frozenset[str]:
+        """Appointments that edits of this user's mirrors have changed since then."""
+        table = t.operation
+        query = select(table.c.source_id).where(
+            table.c.user_id == user_id,
+            table.c.platform == platform.value,
+            table.c.at >= since,
+            table.c.step.in_([Step.RESCHEDULE.value, Step.CANCEL.value]),
+            table.c.outcome == "ok",
+        )
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(query))
+
     def save(self, connection: Connection, link: Link, now: datetime, revision: int) -> Link:
         """Insert a link, or write the values of a known one."""
         values = _values(link) | {"updated_at": now, "mapping_revision": revision}
@@ -238,6 +251,8 @@ def _values(link: Link) -> dict[str, Any]:
         "level": link.level,
         "restores": link.restores,
         "restored_at": link.restored_at,
+        "version": link.version[:40],
+        "written_at": link.written_at,
     }
 
 
@@ -262,4 +277,6 @@ def _link(row: Row[Any]) -> Link:
         level=row.level,
         restores=row.restores,
         restored_at=row.restored_at,
+        version=row.version,
+        written_at=row.written_at,
     )

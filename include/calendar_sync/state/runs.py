@@ -1,13 +1,13 @@
 """Runs, the state of a platform as a whole, and approvals of held removals."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, delete, or_, select, update
 
-from calendar_sync.model import Platform
+from calendar_sync.model import Hold, Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
@@ -25,6 +25,18 @@ class PlatformFault:
 
     code: str
     since: datetime
+
+
+@dataclass(frozen=True)
+class PendingApproval:
+    """Actions of one user that wait for a person: how many, and which rule holds them."""
+
+    digest: str
+    user_id: str
+    platform: Platform
+    reason: str
+    count: int
+    requested_at: datetime
 
 
 class RunStore:
@@ -102,15 +114,14 @@ class RunStore:
 
     # --- approvals ----------------------------------------------------------------------------
 
-    def request_approval(
-        self, digest: str, user_id: str, platform: Platform, removals: int, now: datetime
-    ) -> None:
-        """Show that removals wait for a person; an approval that has expired is asked for again."""
+    def request_approval(self, hold: Hold, user_id: str, platform: Platform, now: datetime) -> None:
+        """Show that actions wait for a person; an approval that has expired is asked for again."""
         statement = self._database.insert(t.approval).values(
-            digest=digest,
+            digest=hold.digest,
             user_id=user_id,
             platform=platform.value,
-            removals=removals,
+            reason=hold.reason,
+            removals=len(hold.actions),
             requested_at=now,
         )
         with self._database.write() as connection:
@@ -123,9 +134,45 @@ class RunStore:
                         "granted_by": None,
                         "expires_at": None,
                     },
-                    where=t.approval.c.expires_at <= now,
+                    where=or_(t.approval.c.expires_at <= now, t.approval.c.granted_at.is_(None)),
                 )
             )
+
+    def withdraw(
+        self, connection: Connection, pair: tuple[str, Platform], still: Iterable[str]
+    ) -> None:
+        """After a full comparison: a hold that it did not find again is no longer asked for."""
+        user_id, platform = pair
+        table = t.approval
+        connection.execute(
+            delete(table).where(
+                table.c.user_id == user_id,
+                table.c.platform == platform.value,
+                table.c.granted_at.is_(None),
+                table.c.digest.not_in(list(still)),
+            )
+        )
+
+    def pending(self) -> list[PendingApproval]:
+        """What waits for a person, newest first."""
+        table = t.approval
+        query = (
+            select(table)
+            .where(table.c.granted_at.is_(None))
+            .order_by(table.c.requested_at.desc(), table.c.digest)
+        )
+        with self._database.read() as connection:
+            return [
+                PendingApproval(
+                    row.digest,
+                    row.user_id,
+                    Platform(row.platform),
+                    row.reason,
+                    row.removals,
+                    row.requested_at,
+                )
+                for row in connection.execute(query)
+            ]
 
     def approved(self, user_id: str, platform: Platform, now: datetime) -> frozenset[str]:
         """Digests that may be carried out now."""

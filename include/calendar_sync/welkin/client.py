@@ -265,6 +265,34 @@ class Welkin:
         )
         return _read(answer, draft.zone)
 
+    async def move_event(self, event_id: str, span: Span, zone: ZoneInfo) -> WelkinEvent | None:
+        """Give an appointment another time, and read back what became of it; None for a 404.
+
+        Raises:
+            BadItem: Welkin refuses.
+        """
+        start, end = span.instants(zone)
+        body = {"startDateTime": welkin_time(start), "endDateTime": welkin_time(end)}
+        return await self._change(event_id, body, zone)
+
+    async def cancel_event(self, event_id: str, zone: ZoneInfo) -> WelkinEvent | None:
+        """Cancel an appointment, and read back what became of it; None for a 404.
+
+        Raises:
+            BadItem: Welkin refuses.
+        """
+        return await self._change(event_id, {"eventStatus": "CANCELLED"}, zone)
+
+    async def _change(
+        self, event_id: str, body: dict[str, str], zone: ZoneInfo
+    ) -> WelkinEvent | None:
+        path = f"{self._instance}/calendar/events/{event_id}"
+        try:
+            await self._item("events.patch", "PATCH", path, json=body)
+        except NotFound:
+            return None
+        return await self.event(event_id, zone)
+
     async def remove_block(self, event_id: str, *, future: bool) -> None:
         """A future event is deleted, one that has begun is cancelled. Gone already is success.
 

@@ -73,7 +73,7 @@ def parse_event(row: Any, zone: ZoneInfo) -> WelkinEvent:
         location=_location(row.get("additionalInfo")),
         time_zone=time_zone,
         instants=f"{iso(to_second(start))}/{iso(to_second(end))}",
-        updated_at=text(row.get("updatedAt")) or "",
+        version=text(row.get("updatedAt")) or "",
     )
 
 

@@ -75,7 +75,7 @@ class Events:
 
     def get(self, call: Call) -> Reply:
         """Answer one event, by its id or by its external id."""
-        return Reply(200, event_json(self.world, self._event(call)))
+        return Reply(200, event_json(self.world, self._event(call, self.world.seen_events())))
 
     def create(self, call: Call) -> Reply:
         """Create an event that is not an encounter's."""
@@ -187,6 +187,9 @@ class Events:
         return fields
 
     def _candidates(self, wanted: set[str] | None) -> Any:
+        if self.world.read_lag_seconds:
+            events = self.world.seen_events().values()
+            return [e for e in events if wanted is None or wanted & {e.host_id, *e.people()}]
         if wanted is None:
             return self.world.events.values()
         ids: dict[str, None] = {}
@@ -194,14 +197,14 @@ class Events:
             ids.update(self.world.by_participant.get(person, {}))
         return [self.world.events[event_id] for event_id in ids]
 
-    def _event(self, call: Call) -> Event:
+    def _event(self, call: Call, events: dict[str, Event] | None = None) -> Event:
         event_id = call.params["event"]
         kind = call.one("type", "ID")
         if kind == "EXTERNAL_ID":
             event_id = self.world.by_external_id.get(event_id, "")
         elif kind != "ID":
             raise bad_request("type")
-        event = self.world.events.get(event_id)
+        event = (self.world.events if events is None else events).get(event_id)
         if event is None:
             raise event_missing()
         return event

@@ -109,6 +109,10 @@ class Event:
         """Ids of the users taking part."""
         return [p.participant_id for p in self.participants if p.role == "psm"]
 
+    def people(self) -> list[str]:
+        """Ids of everybody taking part."""
+        return [p.participant_id for p in self.participants]
+
 
 @dataclass(slots=True, eq=False)
 class Encounter:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from calendar_sync.sandbox.clock import Clock, stamp
+from calendar_sync.sandbox.welkin.lag import History
 from calendar_sync.sandbox.welkin.records import (
     Encounter,
     Event,
@@ -41,6 +42,7 @@ class WelkinWorld:
         closed_editable: whether the event of a finalised encounter may still be changed.
         encounter_moves: whether the schedule of an encounter can be changed through the API.
         lag_seconds: exports leave out what changed so recently.
+        read_lag_seconds: lists and single reads answer as the world was so long ago.
         backdate: writes are stamped so long before now, for records that were always there.
     """
 
@@ -59,6 +61,8 @@ class WelkinWorld:
         self.closed_editable = False
         self.encounter_moves = True
         self.lag_seconds = 0.0
+        self.read_lag_seconds = 0.0
+        self._history = History()
         self.backdate = timedelta(0)
         self.client_id = self.new_id()
         self.encounter_cdt_id = self.new_id()
@@ -262,6 +266,7 @@ class WelkinWorld:
             if not event.cancelled:
                 self.change_event(event_id, status="CANCELLED", by=by)
             return
+        self._note(event_id)
         del self.events[event_id]
         self.event_journal.pop(event_id, None)
         for person in {event.host_id, *(p.participant_id for p in event.participants)}:
@@ -369,6 +374,7 @@ class WelkinWorld:
             participants=[Participant(self.new_id(), who, role) for who, role in participants],
             **fields,
         )
+        self._note(event.id)
         self.events[event.id] = event
         self.event_journal[event.id] = None
         self._index(event)
@@ -376,6 +382,7 @@ class WelkinWorld:
 
     def change_event(self, event_id: str, *, by: str = USER_INTERFACE, **changes: Any) -> Event:
         """Set attributes of an event and move its time stamp, whether or not anything differs."""
+        self._note(event_id)
         event = self.events[event_id]
         for person in {event.host_id, *(p.participant_id for p in event.participants)}:
             self.by_participant.get(person, {}).pop(event_id, None)
@@ -389,6 +396,17 @@ class WelkinWorld:
         self._index(event)
         self._touch_event(event, by)
         return event
+
+    def seen_events(self) -> dict[str, Event]:
+        """What a read finds: the events now, or as they were before the lag."""
+        if not self.read_lag_seconds:
+            return self.events
+        moment = self.clock.now() - timedelta(seconds=self.read_lag_seconds)
+        return self._history.as_of(self.events, moment)
+
+    def _note(self, event_id: str) -> None:
+        before, now = self.events.get(event_id), self.clock.now()
+        self._history.note(event_id, before, now, self.read_lag_seconds)
 
     def change_encounter(self, encounter: Encounter, *, by: str, **changes: Any) -> None:
         """Set attributes of an encounter and touch it with its event."""

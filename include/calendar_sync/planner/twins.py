@@ -1,0 +1,60 @@
+"""Rule 5's warning: somebody else copies Welkin's visits into the calendar, without our marker.
+
+Another integration may have been at work before us. Blocks made of its copies would take every
+visit's time twice, so they are held, and a person decides: `ignore_external`, or `twins: block`.
+The appointment itself takes the time meanwhile, so that nobody can be booked twice.
+"""
+
+from collections.abc import Iterator
+
+from calendar_sync.model import CalendarEvent, LinkState, Span
+from calendar_sync.planner.busy import blocks_time
+from calendar_sync.planner.view import View
+from calendar_sync.settings import Settings
+
+AT_LEAST = 5
+SHARE = 0.5
+
+
+class Twins:
+    """Which events are unmarked twins of appointments, and whether there are suspiciously many."""
+
+    def __init__(self, view: View, settings: Settings) -> None:
+        self._view = view
+        self._rules = settings.block_time
+        self._times = twin_times(view)
+        self.held = 0
+        copied = {span for span in self._seen() if span in self._times}
+        many = len(copied) >= max(AT_LEAST, SHARE * len(self._times))
+        self._suspicious = many and self._rules.twins == "warn"
+
+    def _seen(self) -> Iterator[Span]:
+        """Times of external events of this read, and of those that are known already."""
+        view = self._view
+        for calendar in view.calendars:
+            if not calendar.counts_as_busy:
+                continue
+            for event in calendar.events.values():
+                external = view.is_external(event, calendar)
+                if external and event.span and blocks_time(event, self._rules, view.zone):
+                    yield event.span
+        for link in view.block_links.values():
+            if link.state in {LinkState.LIVE, LinkState.TWIN}:
+                yield link.span
+
+    def holds(self, event: CalendarEvent) -> bool:
+        """No block for this event: it is one of many twins. Counted in `held`."""
+        found = self._suspicious and event.span in self._times
+        self.held += found
+        return found
+
+
+def twin_times(view: View) -> frozenset[Span]:
+    """The times of the user's appointments where blocks are made."""
+    return frozenset(
+        appointment.event.span
+        for appointment in view.appointments.values()
+        if not appointment.cancelled
+        and view.user_id in appointment.event.user_ids
+        and appointment.event.span.overlaps(view.block_window, view.zone)
+    )

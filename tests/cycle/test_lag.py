@@ -1,0 +1,85 @@
+"""Servers that answer, for seconds, as if our last write had not been made."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from tests.cycle.stage import Stage, mail
+
+Make = Callable[..., Stage]
+SELF = mail("dana")
+
+
+def lagging(s: Stage, seconds: float = 30.0) -> None:
+    s.google.lag_seconds = s.welkin.read_lag_seconds = seconds
+
+
+def settled(s: Stage) -> None:
+    """The servers have caught up: everything is in step, and nobody is blamed for anything."""
+    lagging(s, 0.0)
+    s.later(again=2)
+    assert s.conflicts() == []
+    s.in_step()
+
+
+def test_a_first_fill_over_several_cycles_makes_nothing_twice(stage: Make) -> None:
+    s = stage(settings={"limits": {"cycle_writes": 5}})
+    for number in range(12):
+        s.visit(days=1 + number)
+        s.busy(days=1 + number)
+    lagging(s)
+    s.later(again=12, seconds=5)
+    assert len(s.mirrors()) == len(s.blocks()) == 12
+    settled(s)
+    assert len(s.mirrors()) == len(s.blocks()) == 12
+    assert {link.generation for link in s.links()} == {1}
+
+
+def test_a_full_comparison_right_after_a_write_believes_the_write(stage: Make) -> None:
+    s = stage()
+    visit, event = s.visit(), s.busy()
+    s.run()
+    s.later()
+    lagging(s)
+    s.move(visit.event_id, 2, 9)
+    s.google.move_event(SELF, event, s.at(2, 14), s.at(2, 15))
+    s.later(again=3, seconds=12)
+    s.run(full=True)
+    s.later(again=3, seconds=12)
+    settled(s)
+    assert s.mirror_times() == [(s.at(2, 9), s.at(2, 10))]
+    assert s.block_times() == [(s.at(2, 14), s.at(2, 15))]
+
+
+@pytest.mark.parametrize("side", ["mirror", "block"])
+def test_what_is_deleted_right_after_we_wrote_it_is_restored_a_minute_later(
+    stage: Make, side: str
+) -> None:
+    s = stage()
+    s.visit()
+    s.busy()
+    s.run()
+    if side == "mirror":
+        s.google.delete_event(SELF, s.mirrors()[0]["id"])
+    else:
+        s.welkin.delete_event(s.blocks()[0].id)
+    s.later(seconds=10)
+    s.later(again=3, seconds=60)
+    assert len(s.mirrors()) == len(s.blocks()) == 1
+    assert [decision for _, decision in s.conflicts()] == ["restored"]
+    s.in_step()
+
+
+def test_a_clock_that_is_wrong_by_ten_minutes_doubts_nothing_for_ever(stage: Make) -> None:
+    s = stage()
+    s.visit()
+    s.busy()
+    s.run()
+    s.welkin.backdate = timedelta(minutes=10)
+    [block] = s.blocks()
+    s.welkin.move_event(block.id, s.at(5, 9), s.at(5, 10))
+    s.later(again=12, minutes=1)
+    assert s.block_times() == [(s.at(1, 14), s.at(1, 15))]
+    s.welkin.backdate = timedelta(0)
+    s.in_step()
