@@ -1,7 +1,9 @@
 """The command `calendar-sync`, as a person uses it: over HTTPS, with connections of Airflow."""
 
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -181,6 +183,33 @@ def test_text_is_shown_on_a_terminal_only(cli: Command) -> None:
         assert "--show-text" in cli("sync", *words, code=1)
 
 
+def test_who_reads_the_text_of_mirrors_is_on_record(cli: Command) -> None:
+    cli.map_everybody()
+    visit = cli.visit()
+    program = Path(sys.executable).with_name("calendar-sync")
+    environment = dict(os.environ) | {"AIRFLOW_HOME": str(cli.folder / "home"), "COLUMNS": "200"}
+    ours, theirs = pty.openpty()
+    words = [program, "sync", "--dry-run", "--show-text"]
+    with subprocess.Popen(words, stdout=theirs, stderr=subprocess.DEVNULL, env=environment) as run:
+        os.close(theirs)
+        output = b""
+        # The other end's closing is an error here, not an end.
+        with contextlib.suppress(OSError):
+            while part := os.read(ours, 4096):
+                output += part
+    os.close(ours)
+    assert run.returncode == 0
+    assert "Busy" in output.decode()
+    database = Database()
+    with database.read() as connection:
+        [look] = connection.execute(t.operation.select()).all()
+    database.close()
+    assert (look.step, look.source_id, look.level) == ("show_text", visit.event_id, "busy/busy")
+    assert look.reason.startswith("cli:")
+    assert "audit: whole" in cli("status", "--verify-audit")
+    assert cli.sandbox.requests.writes() == []
+
+
 SETTINGS = "time_zone: US/Eastern\nencounter_types:\n  include: ['etmp-*']\n"
 
 
@@ -302,7 +331,52 @@ def test_a_damaged_record_is_found(cli: Command) -> None:
 
 
 def test_approving_what_nobody_asked_for_fails(cli: Command) -> None:
-    assert "no removals wait" in cli("approve", "0123456789abcdef", code=1)
+    assert "nothing waits under 0123" in cli("approve", "0123456789abcdef", code=1)
+    assert cli.json("approve") == []
+    cli("approve", "--all", code=1)
+
+
+def test_what_waits_is_listed_and_approved_for_many_at_once(cli: Command) -> None:
+    cli.map_everybody()
+    for name in ("dana", "ruben"):
+        for number in range(12):
+            cli.visit(name, hours=24 + number)
+    cli("sync")
+    for event in list(cli.sandbox.welkin.events):
+        cli.sandbox.welkin.delete_event(event)
+    cli("sync", "--full")
+    waiting = cli.json("approve")
+    assert [(entry["reason"], entry["count"]) for entry in waiting] == [("brake", 12)] * 2
+    listed = cli("approve")
+    assert all(entry["digest"] in listed for entry in waiting)
+    assert "12 removals" in listed
+    assert "approved for 2 user(s)" in cli("approve", *[entry["digest"] for entry in waiting])
+    assert cli.json("approve") == []
+    cli("sync")
+    assert cli.sandbox.google.mirrors_of("dana@example.org") == []
+
+
+def test_exposure_tells_what_a_mailbox_showed_and_when(cli: Command) -> None:
+    cli.map_everybody()
+    kept, gone = cli.visit("dana", 24), cli.visit("dana", 48)
+    cli.visit("ruben")
+    cli("sync")
+    removed = gone.event_id
+    cli.sandbox.welkin.delete_event(removed)
+    cli("sync", "--full")
+    found = cli.json("mapping", "exposure", "--account", "Dana@Example.org")
+    assert {(e["appointment_id"], e["state"], e["until"] is None) for e in found} == {
+        (kept.event_id, "live", True),
+        (removed, "deleted", False),
+    }
+    assert {tuple(entry["levels"]) for entry in found} == {("busy/busy",)}
+    cli("mapping", "import", cli.write("nobody.csv", "welkin_user_id,platform,account\n"))
+    cli("sync")
+    found = cli.json("mapping", "exposure", "--account", "dana@example.org")
+    assert all(entry["until"] >= entry["since"] for entry in found)
+    output = cli("mapping", "exposure", "--account", "dana@example.org")
+    assert "2 appointments" in output
+    assert cli.json("mapping", "exposure", "--account", "nobody@example.org") == []
 
 
 def test_welkin_out_of_reach_is_one_line_and_exit_1(cli: Command) -> None:

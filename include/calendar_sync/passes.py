@@ -205,15 +205,16 @@ async def run_pass(
     users: Collection[str] = (),
     full: bool = False,
     dry_run: bool = False,
+    rounds: int = ROUNDS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PassResult:
     """Feeds, polls, then cycles until nothing is marked or everything left is waiting.
 
-    A pass is one run: `record_run` is the caller's.
+    A pass is one run: `record_run` is the caller's. One round is what a run of the DAG does.
     """
     outcomes: dict[str, UserOutcome] = {}
     done: Counter[str] = Counter()
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, rounds + 1):
         first = number == 1
         found = await find_changed_users(
             services,
@@ -242,7 +243,7 @@ async def run_pass(
         stuck = known.issuperset(wanted) and not any(outcomes[u].result.writes for u in wanted)
         if dry_run or stuck:
             return PassResult(outcomes, done, number)
-    return PassResult(outcomes, done, ROUNDS)
+    return PassResult(outcomes, done, rounds)
 
 
 def _worth_trying(outcome: UserOutcome | None) -> bool:

@@ -7,9 +7,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from calendar_sync.model import LinkState, Platform
+from calendar_sync.model import LinkKind, LinkState, Platform, Step
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
+
+_MIRROR_STEPS = (Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR)
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class PlatformStatus:
     conflicts: int
     parked: int
     approvals: int
+    rereading: int
     failing: list[dict[str, Any]]
 
 
@@ -71,7 +74,7 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
                 }
             )
     fault = store.runs.fault(platform)
-    counts = _counts(store, platform, now)
+    counts = _counts(store, platform, enabled, now)
     return PlatformStatus(
         platform=platform.value,
         users=dict(users),
@@ -83,7 +86,8 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
     )
 
 
-def _counts(store: Store, platform: Platform, now: datetime) -> dict[str, Any]:
+def _counts(store: Store, platform: Platform, enabled: set[str], now: datetime) -> dict[str, Any]:
+    blocks_hash = store.config.revision().blocks_hash
     name = platform.value
     live = select(t.link.c.kind, func.count()).where(
         t.link.c.platform == name, t.link.c.state == LinkState.LIVE.value
@@ -112,4 +116,73 @@ def _counts(store: Store, platform: Platform, now: datetime) -> dict[str, Any]:
                     t.approval.c.platform == name, t.approval.c.granted_at.is_(None)
                 )
             ),
+            "rereading": connection.scalar(
+                select(func.count(func.distinct(t.cursor.c.owner))).where(
+                    t.cursor.c.scope == name,
+                    t.cursor.c.shape.not_like(f"%:{blocks_hash}:%"),
+                    t.cursor.c.owner.in_(enabled),
+                )
+            ),
         }
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One appointment that a mailbox showed: to what detail, from when until when.
+
+    `until` is None while the mirror is there (`state` live or retired), may be there (intent: its
+    creation was interrupted), or was taken away by its owner (dismissed).
+    """
+
+    platform: str
+    user_id: str
+    appointment_id: str
+    calendar: str
+    levels: tuple[str, ...]
+    since: datetime
+    until: datetime | None
+    state: str
+
+
+def exposure(store: Store, account: str) -> list[Exposure]:
+    """What one mailbox has shown, former owners' mirrors included, oldest first."""
+    link, operation = t.link, t.operation
+    links = select(link).where(
+        func.lower(link.c.account) == account.lower(), link.c.kind == LinkKind.MIRROR.value
+    )
+    writes = (
+        select(operation)
+        .where(
+            func.lower(operation.c.account) == account.lower(),
+            operation.c.step.in_(_MIRROR_STEPS),
+            operation.c.outcome == "ok",
+        )
+        .order_by(operation.c.id)
+    )
+    done: dict[tuple[str, ...], list[Any]] = {}
+    with store.database.read() as connection:
+        for row in connection.execute(writes):
+            key = (row.platform, row.user_id, row.calendar, row.source_id)
+            done.setdefault(key, []).append(row)
+        rows = connection.execute(links).all()
+    found = []
+    for row in rows:
+        written = done.get((row.platform, row.user_id, row.calendar, row.source_id), [])
+        shown = [op for op in written if op.step != Step.DELETE_MIRROR]
+        if not shown and row.state == LinkState.DELETED.value:
+            continue  # its creation was given up before anything was written
+        gone = row.state == LinkState.DELETED.value
+        removed = written[-1].at if written and written[-1].step == Step.DELETE_MIRROR else None
+        found.append(
+            Exposure(
+                platform=row.platform,
+                user_id=row.user_id,
+                appointment_id=row.source_id,
+                calendar=row.calendar,
+                levels=tuple(dict.fromkeys(op.level for op in shown)) or (row.level,),
+                since=shown[0].at if shown else row.created_at,
+                until=(removed or row.updated_at) if gone else None,
+                state=row.state,
+            )
+        )
+    return sorted(found, key=lambda entry: (entry.since, entry.user_id, entry.appointment_id))

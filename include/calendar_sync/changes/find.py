@@ -14,6 +14,7 @@ from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import Pair, UserSync
 
 FEED_WAITS = 20.0
+REREADS_AT_LEAST = 10
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ async def find_changed_users(
         store.runs.set_fault(platform, fault, now)
         return Found(fault=fault, polled=polls.polled)
     _mark_due(services, platform, mapped, departed, full=full_comparison)
+    _mark(services, _next_rereads(services, revision, platform, polls.outdated), full=False)
     return _collect(services, revision, platform, polls, mapped, departed)
 
 
@@ -126,6 +128,32 @@ def _mark_due(
         if full:
             everybody = [(user_id, platform) for user_id in mapped]
             services.store.marks.compare_fully(connection, everybody, now)
+
+
+def rereads_at_once(revision: Revision) -> int:
+    """How many users a pass re-reads because the settings have changed.
+
+    Reading a user's whole window costs Welkin a request for every 90 days. Half of what Welkin
+    allows in a minute, the time between two runs, is left to the changes of everybody else.
+    """
+    windows, limits = revision.settings.windows, revision.settings.limits
+    reads = 1 + (windows.mirrors_past_days + windows.mirrors_future_days) // 90
+    return max(REREADS_AT_LEAST, int(30 * limits.welkin_requests_per_second / reads))
+
+
+def _next_rereads(
+    services: Services, revision: Revision, platform: Platform, outdated: list[Pair]
+) -> list[Pair]:
+    """Some of those who were read under other settings; all whose mirrors now show too much.
+
+    The others keep their cursor and are polled with it: what changes there is not delayed.
+    """
+    if not outdated:
+        return []
+    talkative = services.store.links.talkative(platform, revision.settings.details.level)
+    at_once = [pair for pair in outdated if pair[0] in talkative]
+    others = [pair for pair in outdated if pair[0] not in talkative]
+    return at_once + others[: rereads_at_once(revision)]
 
 
 def _mark(services: Services, pairs: list[Pair], *, full: bool) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from calendar_sync.concurrency import together
-from calendar_sync.cycle.scope import NO_CALENDAR, cursor_shape
+from calendar_sync.cycle.scope import NO_CALENDAR, cursor_shape, same_request
 from calendar_sync.errors import (
     CursorExpired,
     NotFound,
@@ -37,10 +37,11 @@ UNANSWERED_OF_ALL = 16
 
 @dataclass
 class PollResult:
-    """What one round of polls showed."""
+    """What one round of polls showed. `outdated` were read under other settings."""
 
     polled: int = 0
     news: list[Pair] = field(default_factory=list)
+    outdated: list[Pair] = field(default_factory=list)
     failed: dict[Pair, str] = field(default_factory=dict)
     tenant_fault: str | None = None
 
@@ -55,6 +56,7 @@ class Poller:
     _cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
     _moved: list[tuple[str, str, Cursor]] = field(default_factory=list)
     _postponed: dict[Pair, float] = field(default_factory=dict)
+    _outdated: set[Pair] = field(default_factory=set)
 
     async def poll(
         self, mapped: Iterable[MappedUser], states: Mapping[Pair, UserSync]
@@ -92,7 +94,7 @@ class Poller:
         result = PollResult(polled=len(users))
         settings = self.revision.settings
         self._cursors = self.services.store.feeds.cursors(self.platform.value)
-        self._moved, self._postponed = [], {}
+        self._moved, self._postponed, self._outdated = [], {}, set()
         gate = asyncio.Event()
 
         async def one(user: MappedUser) -> None:
@@ -127,6 +129,7 @@ class Poller:
         answered: set[Pair] = set()
         await together((one(user) for user in users), settings.limits.polls_at_once)
         self._record(answered - result.failed.keys(), result)
+        result.outdated = sorted((self._outdated & answered) - {*result.news, *result.failed})
         return result
 
     async def _news(self, user: MappedUser) -> bool:
@@ -137,8 +140,10 @@ class Poller:
         moved: list[tuple[str, str, Cursor]] = []
         for calendar in self.revision.settings.calendars_of(self.platform).all:
             stored = self._cursors.get((user.user_id, calendar))
-            if stored is None or stored.shape != shape:
+            if stored is None or not same_request(stored.shape, shape):
                 return True
+            if stored.shape != shape:
+                self._outdated.add((user.user_id, user.platform))
             if stored.position == NO_CALENDAR:
                 continue
             try:

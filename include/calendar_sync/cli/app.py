@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from calendar_sync.cli.approvals import approve
 from calendar_sync.cli.config import config, mapping
-from calendar_sync.cli.environment import author, load_secrets, open_store
+from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.cli.sync import sync
 from calendar_sync.clock import SystemClock
 from calendar_sync.connections import GOOGLE, HMAC_KEY, WELKIN
-from calendar_sync.model import Platform
 from calendar_sync.reporting import PlatformStatus, status
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import upgrade
@@ -29,6 +29,7 @@ app.add_typer(db, name="db")
 app.add_typer(config, name="config")
 app.add_typer(mapping, name="mapping")
 app.command()(sync)
+app.command()(approve)
 
 
 @app.command()
@@ -87,25 +88,6 @@ def show_status(
 
 
 @app.command()
-def approve(
-    digest: Annotated[str, typer.Argument(help="The digest that the status or the run shows.")],
-) -> None:
-    """Let removals that the brake holds be carried out, for 24 hours."""
-    with reported(), open_store() as store:
-        now = SystemClock().now()
-        users = store.runs.grant(digest, author(), now)
-        for user_id, platform in store.runs.concerned(digest):
-            with store.database.write() as connection:
-                pair = (user_id, Platform(platform))
-                store.marks.mark(connection, [pair], now)
-                store.marks.compare_fully(connection, [pair], now)
-        if not users:
-            console.print("no removals wait under this digest", style="red")
-            raise typer.Exit(FAILED)
-        console.print(f"approved for {users} user(s), for 24 hours")
-
-
-@app.command()
 def sandbox(
     port: Annotated[int, typer.Option(help="0 for a free one.")] = 8443,
     users: Annotated[int, typer.Option(help="How many members of staff.")] = 25,
@@ -137,6 +119,8 @@ def _print_platform(entry: PlatformStatus) -> None:
         markup=False,
         highlight=False,
     )
+    if entry.rereading:
+        console.print(f"  {entry.rereading} users still to be read under the new settings")
     if entry.fault:
         console.print(f"  stopped: {entry.fault}", style="red", markup=False)
     if entry.failing:

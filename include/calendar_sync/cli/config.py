@@ -1,6 +1,7 @@
 """`calendar-sync config …` and `calendar-sync mapping …`."""
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -8,11 +9,12 @@ import typer
 import yaml
 
 from calendar_sync.cli.environment import author, load_secrets, open_store
-from calendar_sync.cli.output import as_json, console, reported
+from calendar_sync.cli.output import as_json, console, reported, table
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import read_csv, write_csv
 from calendar_sync.model import MappedUser
+from calendar_sync.reporting import exposure
 from calendar_sync.runtime import open_services
 from calendar_sync.settings import Settings, parse
 from calendar_sync.state import Store
@@ -95,6 +97,33 @@ def export_mapping(
             print(text, end="")
         else:
             file.write_text(text, encoding="utf-8")
+
+
+@mapping.command("exposure")
+def show_exposure(
+    account: Annotated[str, typer.Option(help="The mailbox.")], json: Json = False
+) -> None:
+    """Which appointments were in a mailbox, to what detail, and when: by their opaque ids."""
+    with reported(), open_store() as store:
+        found = exposure(store, account)
+        if json:
+            as_json([asdict(entry) for entry in found])
+            return
+        columns = ("appointment", "user", "platform", "title/description", "since", "until", "now")
+        rows = [
+            (
+                entry.appointment_id,
+                entry.user_id,
+                entry.platform,
+                ", ".join(entry.levels),
+                f"{entry.since:%Y-%m-%d %H:%M}",
+                f"{entry.until:%Y-%m-%d %H:%M}" if entry.until else "",
+                entry.state,
+            )
+            for entry in found
+        ]
+        table(f"Mirrors in {account}", columns, rows)
+        console.print(f"{len(found)} appointments, times in UTC")
 
 
 class _AnyStaff(dict[str, str]):

@@ -26,10 +26,10 @@ def as_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table; nothing in it is read as markup."""
+    """A table; nothing in it is read as markup, the first column is never broken."""
     made = Table(title=title, title_justify="left")
     for column in columns:
-        made.add_column(column)
+        made.add_column(column, no_wrap=column == columns[0], overflow="fold")
     for row in rows:
         made.add_row(*("" if value is None else str(value) for value in row))
     console.print(made, markup=False)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.environment import author, load_secrets, open_store
 from calendar_sync.cli.output import USERS_FAILED, as_json, console, progress_bar, reported, table
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
@@ -17,6 +17,7 @@ from calendar_sync.passes import PassResult, record_run, run_pass
 from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.state import Store
+from calendar_sync.state.audit import CycleLog, Operation
 
 
 def sync(
@@ -38,7 +39,16 @@ def sync(
             )
         secrets = load_secrets()
         with open_store(secrets.hmac_key) as store:
-            result = _run(store, secrets, platform, user or [], full, dry_run, quiet=json)
+            result = _run(
+                store,
+                secrets,
+                platform,
+                user or [],
+                full,
+                dry_run,
+                show_text=show_text,
+                quiet=json,
+            )
         if json:
             as_json(_document(result, dry_run=dry_run))
         else:
@@ -57,6 +67,7 @@ def _run(
     full: bool,
     dry_run: bool,
     *,
+    show_text: bool,
     quiet: bool,
 ) -> PassResult:
     clock = SystemClock()
@@ -82,10 +93,27 @@ def _run(
                 )
 
     result = asyncio.run(work())
+    if show_text:
+        _record_look(store, platform, run_id, result)
     if not dry_run:
         rows = [outcome.row for outcome in result.outcomes.values()]
         record_run(store, platform, run_id, started_at, rows, clock.now())
     return result
+
+
+def _record_look(store: Store, platform: Platform, run_id: str, result: PassResult) -> None:
+    """Somebody is about to read the text of these mirrors: that stands in the audit."""
+    now = SystemClock().now()
+    for outcome in result.outcomes.values():
+        made = outcome.result.plan
+        shown = [action for action in made.actions if action.draft is not None] if made else []
+        log = CycleLog(uuid.uuid4().hex, run_id, outcome.user_id, platform, outcome.account, 0)
+        with store.database.write() as connection:
+            for action in shown:
+                level = action.draft.level if action.draft is not None else ""
+                look = Operation("show_text", author(), action.source.id, "", "", level, "shown", 0)
+                log.seq, log.head = store.audit.append(connection, log, look, now)
+    store.audit.seal(run_id, now)
 
 
 def _document(result: PassResult, *, dry_run: bool) -> dict[str, object]:

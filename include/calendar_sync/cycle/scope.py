@@ -84,6 +84,16 @@ def cursor_shape(platform_shape: str, revision: Revision, mapped: MappedUser) ->
     return f"{platform_shape}:{revision.blocks_hash}:{own}:{mapped.account.lower()}"
 
 
+def same_request(one: str, other: str) -> bool:
+    """Two cursor shapes differ in the settings at most: the cursor still tells what changed."""
+    return _without_settings(one) == _without_settings(other)
+
+
+def _without_settings(shape: str) -> tuple[str, ...]:
+    platform, _, *rest = shape.split(":", 3)
+    return platform, *rest
+
+
 def next_full(now: datetime, fraction: float) -> datetime:
     """The next daily full comparison; `fraction` (0 to 1) spreads the users over the day."""
     return now + timedelta(hours=20) + fraction * timedelta(hours=8)

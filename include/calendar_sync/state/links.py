@@ -16,6 +16,7 @@ from calendar_sync.model import (
     Source,
     Span,
     Step,
+    exceeds,
 )
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
@@ -65,6 +66,19 @@ class LinkStore:
         )
         with self._database.read() as connection:
             return set(connection.scalars(query))
+
+    def talkative(self, platform: Platform, allowed: str) -> set[str]:
+        """Users with mirrors that show more than this level."""
+        remains = [LinkState.LIVE.value, LinkState.INTENT.value, LinkState.RETIRED.value]
+        query = select(t.link.c.user_id, t.link.c.level).where(
+            t.link.c.platform == platform.value,
+            t.link.c.kind == LinkKind.MIRROR.value,
+            t.link.c.state.in_(remains),
+            t.link.c.level != allowed,
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query.distinct()).all()
+        return {row.user_id for row in rows if exceeds(row.level, allowed)}
 
     def live_by_source(self, kind: LinkKind, ids: Iterable[str]) -> list[Link]:
         """Live links by what they were made of: Welkin event id, or external event id."""

@@ -1,0 +1,68 @@
+"""`calendar-sync approve`: what the brake and the caps hold back, and letting it go on."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from calendar_sync.cli.environment import author, open_store
+from calendar_sync.cli.output import FAILED, as_json, console, reported, table
+from calendar_sync.clock import SystemClock
+from calendar_sync.model import Platform
+from calendar_sync.state import Store
+
+WORDS = {
+    "brake": "removals that rest on absence",
+    "write_back": "appointments changed by edits of mirrors",
+}
+
+
+def approve(
+    digest: Annotated[
+        list[str] | None, typer.Argument(help="What to approve; see `status`.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Approve all that waits.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Let held actions be carried out, for 24 hours; without a digest, list what waits."""
+    with reported(), open_store() as store:
+        waiting = store.runs.pending()
+        if not digest and not everything:
+            if json:
+                as_json([asdict(entry) for entry in waiting])
+            else:
+                accounts = {(u.user_id, u.platform): u.account for u in store.config.mapping()}
+                rows = [
+                    (
+                        entry.digest,
+                        accounts.get((entry.user_id, entry.platform), entry.user_id),
+                        entry.platform.value,
+                        f"{entry.count} {WORDS.get(entry.reason, entry.reason)}",
+                        f"{entry.requested_at:%Y-%m-%d %H:%M}",
+                    )
+                    for entry in waiting
+                ]
+                table("Waiting for approval", ("digest", "user", "platform", "what", "since"), rows)
+            return
+        wanted = list(dict.fromkeys(digest or [entry.digest for entry in waiting]))
+        users = {key: _grant(store, key) for key in wanted}
+        if json:
+            as_json({"approved": users})
+        unknown = [key for key, count in users.items() if not count]
+        for key in unknown:
+            console.print(f"nothing waits under {key}", style="red", markup=False)
+        if unknown or not wanted:
+            raise typer.Exit(FAILED)
+        if not json:
+            console.print(f"approved for {sum(users.values())} user(s), for 24 hours")
+
+
+def _grant(store: Store, digest: str) -> int:
+    """Approve, and have the users concerned read in full: a delta does not tell of it again."""
+    now = SystemClock().now()
+    users = store.runs.grant(digest, author(), now)
+    pairs = [(user_id, Platform(platform)) for user_id, platform in store.runs.concerned(digest)]
+    with store.database.write() as connection:
+        store.marks.mark(connection, pairs, now)
+        store.marks.compare_fully(connection, pairs, now)
+    return users
