@@ -189,7 +189,7 @@ def test_who_reads_the_text_of_mirrors_is_on_record(cli: Command) -> None:
     program = Path(sys.executable).with_name("calendar-sync")
     environment = dict(os.environ) | {"AIRFLOW_HOME": str(cli.folder / "home"), "COLUMNS": "200"}
     ours, theirs = pty.openpty()
-    words = [program, "sync", "--dry-run", "--show-text"]
+    words = [str(program), "sync", "--dry-run", "--show-text"]
     with subprocess.Popen(words, stdout=theirs, stderr=subprocess.DEVNULL, env=environment) as run:
         os.close(theirs)
         output = b""

@@ -6,9 +6,12 @@ Instants are aware datetimes in UTC. All-day spans are plain dates. Patient data
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
+
+# A server may answer for so long as if the last write had not been made.
+SETTLING = timedelta(seconds=60)
 
 
 class Platform(StrEnum):

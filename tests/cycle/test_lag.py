@@ -83,3 +83,32 @@ def test_a_clock_that_is_wrong_by_ten_minutes_doubts_nothing_for_ever(stage: Mak
     assert s.block_times() == [(s.at(1, 14), s.at(1, 15))]
     s.welkin.backdate = timedelta(0)
     s.in_step()
+
+
+def test_what_a_feed_told_before_the_window_read_showed_it_is_not_forgotten(stage: Make) -> None:
+    s = stage()
+    early, late = s.visit(days=1), s.visit(days=2)
+    s.run()
+    lagging(s)
+    s.clock.advance(minutes=2)
+    s.welkin.cancel_event(early.event_id)
+    s.welkin.delete_event(late.event_id)
+    s.visit(days=3)
+    s.run()
+    s.later(again=3, seconds=61)
+    assert s.mirror_times() == [(s.at(3, 9), s.at(3, 10))]
+    settled(s)
+
+
+def test_looking_twice_costs_no_cycle_where_the_first_look_was_right(stage: Make) -> None:
+    s = stage(settings={"encounter_types": {"exclude": ["etmp-follow-up"]}})
+    s.run()
+    s.later(again=2)
+    s.visit(days=1)
+    s.meeting(days=2)
+    before = s.position
+    s.later(again=6, seconds=61)
+    assert s.asked("welkin.export.calendar_event", before) >= 6
+    assert len(s.mirrors()) == 1
+    one_window = 5  # requests of 90 days
+    assert s.asked("welkin.events.list", before) == one_window

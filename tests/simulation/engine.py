@@ -1,4 +1,4 @@
-"""A simulation: people, passes, crashes and faults in an order that one seed decides."""
+"""A simulation: people, admins, passes, crashes and faults in an order that one seed decides."""
 
 import random
 from dataclasses import dataclass, field
@@ -8,6 +8,8 @@ from calendar_sync.model import Direction, MappedUser, Platform
 from calendar_sync.sandbox import Fault
 from calendar_sync.state import Store
 from tests.harness import HMAC_KEY, Killed, World
+from tests.simulation import admins
+from tests.simulation.admins import Admins
 from tests.simulation.oracles import Oracles
 from tests.simulation.people import RULES, People
 
@@ -30,10 +32,15 @@ FAULTS: tuple[dict[str, Any], ...] = (
 
 @dataclass
 class Simulation:
-    """Run `steps` steps; every quiet period is checked. A failure names seed and step."""
+    """Run `steps` steps; every quiet period is checked. A failure names seed and step.
+
+    With `administered`, settings and mapping change, too, reads lag, and accounts close for a
+    while; `direction` is then only where it begins.
+    """
 
     seed: int
     direction: Direction = Direction.BIDIRECTIONAL
+    administered: bool = False
     crashes: bool = True
     faults: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
@@ -53,29 +60,44 @@ class Simulation:
         self.world.welkin.rate_limit = None
         self.world.welkin.audit_enabled = self.chance.random() < 0.8
         self.people = People(self.world, self.chance)
-        self.oracles = Oracles(self.people, self.direction)
+        self.oracles = Oracles(self.people, None if self.administered else self.direction)
+        self.admins: Admins | None = None
+        if self.administered:
+            self.admins = Admins(self.world, self.people, self.chance)
+            self.admins.begin()
+            self.world.google.lose_tombstones = self.chance.random() < 0.2
 
     async def run(self, steps: int) -> None:
         """Do it all."""
-        users = [
-            MappedUser(user, Platform.GOOGLE, account)
-            for user, account in self.people.accounts.items()
-        ]
-        await self.world.map(users)
+        await self.world.map(self._mapping())
         try:
             while self.step < steps:
                 self.step += 1
                 await self._step()
             await self.quiet()
+            if self.admins is not None:
+                await self._leave()
         except AssertionError as error:
             recent = "\n  ".join(self.trace[-40:])
             raise AssertionError(
-                f"seed {self.seed}, step {self.step}, {self.direction}: {error}\n  {recent}"
+                f"seed {self.seed}, step {self.step}, {self.direction}"
+                f"{', administered' if self.administered else ''}: {error}\n  {recent}"
             ) from error
         finally:
             self.world.database.close()
 
+    def _mapping(self) -> list[MappedUser]:
+        if self.admins is not None:
+            return self.admins.rows()
+        return [
+            MappedUser(user, Platform.GOOGLE, account)
+            for user, account in self.people.accounts.items()
+        ]
+
     async def _step(self) -> None:
+        if self.admins is not None and self.chance.random() < 0.12:
+            await self._administer(self.admins)
+            return
         kind = self.chance.random()
         if kind < 0.72:
             names = [name for name, _ in RULES]
@@ -98,6 +120,16 @@ class Simulation:
             self.world.google.expire_sync_tokens(account)
         else:
             await self.quiet()
+
+    async def _administer(self, who: Admins) -> None:
+        names = [name for name, _ in admins.RULES]
+        weights = [weight for _, weight in admins.RULES]
+        name = self.chance.choices(names, weights)[0]
+        getattr(who, name)()
+        self._note(name)
+        if name in admins.MAPPING:
+            await self.world.map(who.rows())
+        self.world.clock.advance(self.chance.choice([0, 1, 20]))
 
     async def _sync(self) -> None:
         """One pass, sometimes with a fault, sometimes killed at some request."""
@@ -134,8 +166,14 @@ class Simulation:
         """Nobody edits, nothing fails: both sides must come together, and then stay still."""
         self._note("quiet")
         world = self.world
+        full = not world.welkin.audit_enabled or world.google.lose_tombstones
+        if self.admins is not None:
+            # What an account kept while it was closed is taken away in its next comparison.
+            full = full or bool(self.admins.revoked)
+            self.admins.reopen()
+            world.google.lag_seconds = world.welkin.read_lag_seconds = 0.0
         world.clock.advance(hours=7)  # leases lapse, the longest pause ends
-        if not world.welkin.audit_enabled:
+        if full:
             # Deletions are found by sweeping a tenth of the users a pass; far ones daily.
             await self._pass(full=True)
         for _ in range(3):
@@ -146,7 +184,7 @@ class Simulation:
         late = [f"{e.kind} {e.path[-40:]} {e.status}" for e in world.writes(before)]
         assert not late, f"I1: still writing in a quiet period: {late}"
         world.note_blocks()
-        self.oracles.check(self.people.users)
+        self.oracles.check()
         self._audit()
         world.clock.advance(minutes=10)
         before = len(world.sandbox.requests)
@@ -155,9 +193,25 @@ class Simulation:
         await self._pass()
         reads = [e.kind for e in world.sandbox.requests.since(before)]
         if world.welkin.audit_enabled:
-            assert reads.count("google.events.list") == len(self.people.users), f"I3: {reads}"
+            polled = len([row for row in self._mapping() if row.enabled])
+            assert reads.count("google.events.list") == polled, f"I3: {reads}"
             assert "welkin.events.list" not in reads, f"I3: {reads}"
         assert reads.count("welkin.events.get") == 0, f"I17: {reads}"
+
+    async def _leave(self) -> None:
+        """I11: when nobody is mapped any more, nothing of ours is left and nothing else changed."""
+        self._note("nobody is mapped any more")
+        foreign = self._foreign()
+        await self.world.map([])
+        for _ in range(3):
+            await self._pass()
+            self.world.clock.advance(minutes=2)
+        self.oracles.check()
+        assert self._foreign() == foreign, "I11: a foreign event was changed by un-syncing"
+
+    def _foreign(self) -> dict[str, Any]:
+        accounts = self.world.google.accounts
+        return {account: self.people.own_events(account) for account in accounts}
 
     def _comparison_due(self) -> bool:
         """Somebody's daily full comparison is due: more than a poll is right then."""

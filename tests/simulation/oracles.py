@@ -1,50 +1,62 @@
 """The invariants of docs/rules.md, checked on both servers and the state database.
 
-Nothing here uses the planner: what should be there is computed a second time, from the worlds.
+Nothing here uses the planner: what should be there is computed a second time, from the worlds,
+the settings and the mapping.
 """
 
+import json
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
 from calendar_sync.identity import Identity
-from calendar_sync.model import Direction, Platform
+from calendar_sync.model import Direction, MappedUser, Platform, iso
+from calendar_sync.settings import Settings
+from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from tests.harness import HMAC_KEY
 from tests.simulation.people import People
 
 Interval = tuple[datetime, datetime]
+APPOINTMENTS = {"ENCOUNTER", "APPOINTMENT", "GROUP_THERAPY"}
 
 
 class Oracles:
-    """Compare both sides after a quiet period."""
+    """Compare both sides after a quiet period. `fixed` is a direction that never changed."""
 
-    def __init__(self, people: People, direction: Direction) -> None:
+    def __init__(self, people: People, fixed: Direction | None) -> None:
         self.people = people
         self.world = people.world
-        self.direction = direction
+        self.fixed = fixed
+        self.store = Store(self.world.database, HMAC_KEY)
         sandbox = self.world.sandbox
         self.identity = Identity(HMAC_KEY, f"{sandbox.tenant}/{sandbox.instance}")
+        self.settings = Settings()
+        self.mapping: dict[str, MappedUser] = {}
 
-    def check(self, users: list[str]) -> None:
+    def check(self) -> None:
         """Everything that must hold now."""
-        for user in users:
-            if self.direction.writes_calendar:
-                self.mirrors(user)
-            if self.direction.writes_welkin:
-                self.blocks(user)
+        self.settings = self.store.config.revision().settings
+        self.mapping = {user.user_id: user for user in self.store.config.mapping() if user.enabled}
+        for mapped in self.mapping.values():
+            direction = self.settings.direction_of(Platform.GOOGLE, mapped.direction)
+            if direction.writes_calendar:
+                self.mirrors(mapped)
+            if direction.writes_welkin:
+                self.blocks(mapped)
+        self.nothing_left_behind()
         self.no_duplicates()
         self.no_foreign_write()
+        self.no_patient_data()
         assert not self.world.sandbox.requests.mail_risk, "I8: a write could have sent mail"
 
-    # --- I1, I2, I5: one mirror for each visit, at its time -------------------------------------
+    # --- I1, I2, I5, I15: one mirror for each visit, at its time ---------------------------------
 
-    def mirrors(self, user: str) -> None:
-        now = self.world.clock.now()
-        account = self.people.accounts[user]
+    def mirrors(self, mapped: MappedUser) -> None:
+        now, user = self.world.clock.now(), mapped.user_id
         wanted = {}
         for event in self.people.visits():
             if not self._wanted(event, user):
@@ -54,12 +66,13 @@ class Oracles:
             wanted[self.identity.marker(user, event.id)] = (event.start, event.end)
         found = {}
         left_alone = self._left_alone(user)
-        for mirror in self.world.google.mirrors_of(account):
+        busy = self.settings.details.level == "busy/busy"
+        for mirror in self.world.google.mirrors_of(mapped.account):
             marker = mirror["extendedProperties"]["private"]["calendarSync"]
             start, end = _times(mirror, ZoneInfo("UTC"))
             assert marker not in found, f"I2: two mirrors of one visit for {user}"
             assert mirror["visibility"] == "private"
-            if marker not in left_alone and end > now:
+            if marker not in left_alone and end > now and busy:
                 assert mirror["summary"] == "Busy", "I7: text beyond the detail level"
             found[marker] = (start, end)
         missing = {key: value for key, value in wanted.items() if found.get(key) != value}
@@ -77,38 +90,131 @@ class Oracles:
             return False
         if user not in {*event.psm_ids(), event.host_id}:
             return False
+        types = self.settings.encounter_types
         if event.type != "ENCOUNTER":
-            return True
+            return types.wants(event.type if event.type in APPOINTMENTS else "APPOINTMENT")
         encounter = self.world.welkin.encounter_of(event.id)
-        return encounter is not None and encounter.status != "CANCELLED"
+        if encounter is None or encounter.status == "CANCELLED":
+            return False
+        return types.wants(encounter.template)
 
     def _left_alone(self, user: str) -> set[str]:
-        """Visits whose mirror was parked after three restores: a person decides."""
-        query = select(t.conflict.c.source_id).where(
-            t.conflict.c.user_id == user, t.conflict.c.decision == "parked"
+        """Visits whose mirrors a person edited and that are not to be put back (yet)."""
+        link, conflict = t.link.c, t.conflict.c
+        edited = select(link.source_id).where(
+            link.user_id == user,
+            link.kind == "mirror",
+            (link.state == "dismissed")
+            | (link.state.in_(["live", "retired"]) & (link.remote_hash != link.wanted_hash)),
+        )
+        held = select(conflict.source_id).where(
+            conflict.user_id == user, conflict.decision == "held"
         )
         with self.world.database.read() as connection:
-            return {self.identity.marker(user, key) for key in connection.scalars(query)}
+            ids = {*connection.scalars(edited), *connection.scalars(held)}
+        return {self.identity.marker(user, key) for key in ids}
 
     # --- I14: busy time is the same on both sides -----------------------------------------------
 
-    def blocks(self, user: str) -> None:
-        now = self.world.clock.now()
+    def blocks(self, mapped: MappedUser) -> None:
+        now, user, account = self.world.clock.now(), mapped.user_id, mapped.account
         low, high = now + timedelta(minutes=1), now + timedelta(days=100)
-        account = self.people.accounts[user]
-        zone = ZoneInfo(self.world.google.account(account).time_zone)
+        staff = self.world.welkin.users[user]
+        zone = ZoneInfo(staff.time_zone or self.settings.time_zone)
+        sources, ids = self._decided_by_people(user)
         busy = [
             _times(event, zone)
             for event in self.world.google.expanded(account, low, high)
-            if _blocks(event, account)
+            if self._blocks(event, account) and _source(event) not in sources
         ]
         blocked = [
-            (event.start, event.end) for event in self.world.welkin.blocks_of(user, "calsync-")
+            (event.start, event.end)
+            for event in self.world.welkin.blocks_of(user, "calsync-")
+            if event.id not in ids
         ]
         wanted, found = _union(busy, low, high), _union(blocked, low, high)
         free = [f"{a:%m-%dT%H:%M}/{b:%m-%dT%H:%M}" for a, b in wanted if (a, b) not in found]
         extra = [f"{a:%m-%dT%H:%M}/{b:%m-%dT%H:%M}" for a, b in found if (a, b) not in wanted]
         assert not free + extra, f"I14: not blocked {free}, blocked in vain {extra}, for {user}"
+
+    def _decided_by_people(self, user: str) -> tuple[set[tuple[str, str]], set[str]]:
+        """Sources whose blocks were edited in Welkin and let be, and held twins; their blocks."""
+        link, conflict = t.link.c, t.conflict.c
+        let_be = select(conflict.source_id, conflict.original_start).where(
+            conflict.user_id == user,
+            conflict.kind == "block_edited",
+            conflict.decision.in_(["accepted", "parked"]),
+        )
+        links = select(t.link).where(link.user_id == user, link.kind == "block")
+        with self.world.database.read() as connection:
+            sources = {(row.source_id, row.original_start) for row in connection.execute(let_be)}
+            rows = connection.execute(links).all()
+        sources |= {
+            (row.source_id, row.original_start)
+            for row in rows
+            if row.state in {"twin", "dismissed"}
+        }
+        return sources, {
+            row.remote_id for row in rows if (row.source_id, row.original_start) in sources
+        }
+
+    def _blocks(self, event: Any, account: str) -> bool:
+        rules = self.settings.block_time
+        if not rules.enabled:
+            return False
+        if "calendarSync" in event.get("extendedProperties", {}).get("private", {}):
+            return False
+        if event.get("transparency") == "transparent":
+            return False
+        if "date" in event["start"] and rules.all_day == "ignore":
+            return False
+        answers = {
+            guest.get("responseStatus")
+            for guest in event.get("attendees", [])
+            if guest["email"] == account
+        }
+        tentative = event["status"] == "tentative" or "tentative" in answers
+        return "declined" not in answers and (rules.tentative or not tentative)
+
+    # --- I19: nothing stays where it should not -------------------------------------------------
+
+    def nothing_left_behind(self) -> None:
+        owners = {user.account: user.user_id for user in self.mapping.values()}
+        link = t.link.c
+        query = select(link.source_id, link.user_id, link.account).where(link.kind == "mirror")
+        with self.world.database.read() as connection:
+            rows = connection.execute(query).all()
+        known: dict[str, set[str]] = {}
+        for row in rows:
+            if owners.get(row.account) == row.user_id:
+                marker = self.identity.marker(row.user_id, row.source_id)
+                known.setdefault(row.account, set()).add(marker)
+        for account in self.world.google.accounts:
+            for mirror in self.world.google.mirrors_of(account):
+                marker = mirror["extendedProperties"]["private"]["calendarSync"]
+                assert marker in known.get(account, set()), f"I19: a mirror is left in {account}"
+        now = self.world.clock.now() + timedelta(minutes=1)
+        for user in set(self.people.users) - self.mapping.keys():
+            left = [b for b in self.world.welkin.blocks_of(user, "calsync-") if b.start > now]
+            assert not left, f"I19: blocks of {user}, who is not mapped"
+
+    def no_patient_data(self) -> None:
+        """I7: names are in calendars at level full only, and in the state database never."""
+        canaries = self.world.sandbox.canaries
+        if "full" not in self.settings.details.level:
+            for account in self.world.google.accounts:
+                owner = next((m for m in self.mapping.values() if m.account == account), None)
+                if owner is not None:
+                    direction = self.settings.direction_of(Platform.GOOGLE, owner.direction)
+                    if not direction.writes_calendar:
+                        continue  # reported as left: see the rules for a direction
+                texts = json.dumps(self.world.google.mirrors_of(account))
+                found = [canary for canary in canaries if canary in texts]
+                assert not found, f"I7: patient data beyond the level in {account}"
+        with self.world.database.read() as connection:
+            for table in (t.link, t.operation, t.conflict, t.parked_item, t.user_sync, t.cursor):
+                rows = repr(connection.execute(table.select()).all())
+                assert not [c for c in canaries if c in rows], f"I7: patient data in {table.name}"
 
     # --- I2 and I4 on the whole -----------------------------------------------------------------
 
@@ -136,11 +242,8 @@ class Oracles:
         assert not loose, f"I2: blocks that no link knows: {loose}"
 
     def no_foreign_write(self) -> None:
-        ours = {
-            version
-            for account in self.people.accounts.values()
-            for version in self._mirror_ids(account)
-        }
+        ours = self._mirror_ids()
+        visits = self._written_back()
         for entry in self.world.sandbox.requests:
             if not entry.is_write or entry.status >= 400:
                 continue
@@ -148,27 +251,43 @@ class Oracles:
             if entry.kind in {"google.events.update", "google.events.delete"}:
                 assert last in ours, f"I4: {entry.kind} on a foreign event"
             if entry.kind in {"welkin.events.patch", "welkin.events.delete"}:
-                assert last in self.world.our_blocks, f"I4: {entry.kind} on a foreign event"
-            if not self.direction.writes_calendar:
+                known = self.world.our_blocks | visits
+                assert last in known, f"I4: {entry.kind} on a foreign event"
+            if self.fixed is not None and not self.fixed.writes_calendar:
                 assert entry.service != "google", "I13: a write on the source side"
-            if not self.direction.writes_welkin:
+            if self.fixed is not None and not self.fixed.writes_welkin:
                 assert entry.service != "welkin", "I13: a write on the source side"
 
-    def _mirror_ids(self, account: str) -> set[str]:
+    def _written_back(self) -> set[str]:
+        """Appointments that were to follow an edit of their mirror: by settings, not foreign."""
+        kinds = ["mirror_moved", "mirror_deleted"]
+        query = select(t.conflict.c.source_id).where(t.conflict.c.kind.in_(kinds))
+        with self.world.database.read() as connection:
+            return set(connection.scalars(query)) if self.fixed is None else set()
+
+    def _mirror_ids(self) -> set[str]:
         link = t.link.c
-        query = select(link.account, link.generation, link.source_id)
+        query = select(link.account, link.generation, link.source_id, link.user_id)
         ids = set()
         with self.world.database.read() as connection:
             for row in connection.execute(query.where(t.link.c.kind == "mirror")):
-                for user, owner in self.people.accounts.items():
-                    if owner == account == row.account:
-                        ids |= {
-                            self.identity.mirror_id(
-                                Platform.GOOGLE, user, account, row.source_id, generation
-                            )
-                            for generation in range(1, row.generation + 1)
-                        }
+                ids |= {
+                    self.identity.mirror_id(
+                        Platform.GOOGLE, row.user_id, row.account, row.source_id, generation
+                    )
+                    for generation in range(1, row.generation + 1)
+                }
         return ids
+
+
+def _source(event: Any) -> tuple[str, str]:
+    """How a block's link names this instance."""
+    if "recurringEventId" not in event:
+        return event["id"], ""
+    moment = event["originalStartTime"]
+    if "date" in moment:
+        return event["recurringEventId"], iso(date.fromisoformat(moment["date"]))
+    return event["recurringEventId"], iso(datetime.fromisoformat(moment["dateTime"]))
 
 
 def _times(event: Any, zone: ZoneInfo) -> Interval:
@@ -181,19 +300,6 @@ def _times(event: Any, zone: ZoneInfo) -> Interval:
             value = datetime.fromisoformat(moment["dateTime"])
         moments.append(value.astimezone(UTC))
     return moments[0], moments[1]
-
-
-def _blocks(event: Any, account: str) -> bool:
-    if "calendarSync" in event.get("extendedProperties", {}).get("private", {}):
-        return False
-    if event.get("transparency") == "transparent" or event["status"] == "tentative":
-        return False
-    answers = {
-        guest.get("responseStatus")
-        for guest in event.get("attendees", [])
-        if guest["email"] == account
-    }
-    return not answers & {"declined", "tentative"}
 
 
 def _union(intervals: list[Interval], low: datetime, high: datetime) -> list[Interval]:

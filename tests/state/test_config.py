@@ -19,7 +19,7 @@ from calendar_sync.settings import parse
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import blocks_hash
-from calendar_sync.state.feeds import Cursor
+from calendar_sync.state.feeds import Cursor, Seen
 from tests.state.conftest import NOW
 
 G = Platform.GOOGLE
@@ -181,16 +181,17 @@ def test_cursors(store: Store) -> None:
 
 def test_seen_rows_and_the_encounter_index(store: Store) -> None:
     feeds = store.feeds
-    many = {f"e{number}": "1" for number in range(1200)}
+    many = {f"e{number}": Seen("1", NOW, settled=False) for number in range(1200)}
+    again = {"e1": Seen("2", NOW + HOUR, settled=True)}
     encounters = [Encounter(f"w{n}", f"e{n}", "etmp", "DRAFT") for n in range(1200)]
     with store.database.write() as connection:
-        feeds.remember(connection, "events", many, NOW)
-        feeds.remember(connection, "events", {"e1": "2"}, NOW + HOUR)
-        feeds.remember(connection, "other", {}, NOW)
+        feeds.remember(connection, "events", many)
+        feeds.remember(connection, "events", again)
+        feeds.remember(connection, "other", {})
         feeds.save_encounters(connection, encounters)
         feeds.save_encounters(connection, [replace(encounters[1], status="OPEN")])
         feeds.save_encounters(connection, [])
-    assert feeds.seen("events", many) == many | {"e1": "2"}
+    assert feeds.seen("events", many) == many | again
     assert feeds.seen("other", many) == {}
     found = feeds.encounters(f"w{n}" for n in range(1300))
     assert len(found) == 1200
@@ -199,4 +200,4 @@ def test_seen_rows_and_the_encounter_index(store: Store) -> None:
     assert sorted(by_id, key=lambda row: row.event_id) == [found["w1"], found["w2"]]
     with store.database.write() as connection:
         feeds.forget_seen(connection, NOW + HOUR)
-    assert feeds.seen("events", many) == {"e1": "2"}
+    assert feeds.seen("events", many) == again

@@ -15,11 +15,11 @@ from sqlalchemy import Connection
 from calendar_sync.concurrency import both
 from calendar_sync.errors import TransientError
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
-from calendar_sync.model import Link, LinkKind, Window, parse_iso
+from calendar_sync.model import SETTLING, Encounter, Link, LinkKind, WelkinEvent, Window, parse_iso
 from calendar_sync.services import Services
 from calendar_sync.settings import Settings
 from calendar_sync.state import runs
-from calendar_sync.state.feeds import Cursor
+from calendar_sync.state.feeds import Cursor, Seen
 from calendar_sync.state.marks import Pair
 from calendar_sync.state.runs import DELETIONS_FROM, WELKIN
 from calendar_sync.welkin import AuditUnavailable, EncounterRow, EventRow, FeedPage
@@ -79,15 +79,17 @@ class WelkinFeeds:
         first = feeds.cursor(WELKIN, ENCOUNTERS) is None
         pages = self._pages(ENCOUNTERS, self.services.welkin.exported_encounters, OLDEST)
         async for page, position in pages:
-            fresh = self._unseen(ENCOUNTERS, {row.encounter.encounter_id: row for row in page.rows})
+            news = self._news(
+                ENCOUNTERS, {row.encounter.encounter_id: row.updated_at for row in page.rows}
+            )
+            fresh = [row for row in page.rows if row.encounter.encounter_id in news]
             known = feeds.encounters(row.encounter.event_id for row in fresh)
             changed = [row for row in fresh if known.get(row.encounter.event_id) != row.encounter]
             concerned = [] if first else self._of_encounters(changed)
             with self.services.store.database.write() as connection:
                 if self._advance(connection, ENCOUNTERS, position, concerned):
                     feeds.save_encounters(connection, (row.encounter for row in changed))
-                    seen = {row.encounter.encounter_id: row.updated_at for row in fresh}
-                    self._remember(connection, ENCOUNTERS, seen)
+                    feeds.remember(connection, ENCOUNTERS, news)
 
     def _of_encounters(self, rows: Iterable[EncounterRow]) -> list[Pair]:
         rows = list(rows)
@@ -101,11 +103,11 @@ class WelkinFeeds:
         async for page, position in self._pages(
             EVENTS, self.services.welkin.exported_events, start
         ):
-            fresh = self._unseen(EVENTS, {row.id: row for row in page.rows})
-            concerned = self._of_events(fresh)
+            news = self._news(EVENTS, {row.id: row.updated_at for row in page.rows})
+            concerned = self._of_events([row for row in page.rows if row.id in news])
             with self.services.store.database.write() as connection:
                 if self._advance(connection, EVENTS, position, concerned):
-                    self._remember(connection, EVENTS, {row.id: row.updated_at for row in fresh})
+                    self.services.store.feeds.remember(connection, EVENTS, news)
 
     def _of_events(self, rows: list[EventRow]) -> list[Pair]:
         """Everybody whose stored state differs from what the rows say."""
@@ -138,12 +140,24 @@ class WelkinFeeds:
             )
             linked = {(link.user_id, link.platform): link for link in mirrors.get(row.id, [])}
             pairs = {pair for user in event.user_ids for pair in self._of_user(user)}
-            new = not event.cancelled and event.span.overlaps(window, ZoneInfo("UTC"))
+            new = (
+                not event.cancelled
+                and event.span.overlaps(window, ZoneInfo("UTC"))
+                and self._may_be_wanted(event, encounter)
+            )
             for pair in (pairs & self.mirrored) | linked.keys():
                 link = linked.get(pair)
                 if link.source_hash != content if link is not None else new:
                     concerned.append(pair)
         return concerned
+
+    def _may_be_wanted(self, event: WelkinEvent, encounter: Encounter | None) -> bool:
+        """The type filter does not rule it out; what is not known yet may be wanted."""
+        types = self.settings.encounter_types
+        if event.kind != "ENCOUNTER":
+            return types.wants(event.kind)
+        template = encounter.template if encounter is not None else None
+        return template is None or types.wants(template)
 
     # --- deletions ----------------------------------------------------------------------------
 
@@ -166,8 +180,8 @@ class WelkinFeeds:
             return
         if services.store.runs.facts(WELKIN).get(DELETIONS_FROM) != runs.AUDIT:
             services.store.runs.set_facts(WELKIN, **{DELETIONS_FROM: runs.AUDIT})
-        deleted = events | encounters
-        fresh = deleted - services.store.feeds.seen(AUDIT, deleted).keys()
+        news = self._news(AUDIT, dict.fromkeys(events | encounters, ""))
+        fresh = set(news)
         gone = services.store.feeds.encounters_by_id(fresh)
         concerned = self._owners(LinkKind.MIRROR, fresh | {row.event_id for row in gone})
         concerned += self._owners_of_blocks(fresh)
@@ -176,7 +190,7 @@ class WelkinFeeds:
                 connection, [replace(encounter, status="DELETED") for encounter in gone]
             )
             self._advance(connection, AUDIT, welkin_time(now), concerned)
-            self._remember(connection, AUDIT, dict.fromkeys(fresh, ""))
+            services.store.feeds.remember(connection, AUDIT, news)
             services.store.feeds.forget_seen(connection, now - timedelta(days=1))
 
     async def _sweep(self, now: datetime) -> None:
@@ -232,9 +246,22 @@ class WelkinFeeds:
                 raise TransientError("welkin_feed_does_not_advance", detail=feed)
             start = page.end
 
-    def _unseen(self, feed: str, rows: dict[str, Row]) -> list[Row]:
-        seen = self.services.store.feeds.seen(feed, rows)
-        return [row for key, row in rows.items() if seen.get(key) != row.updated_at]
+    def _news(self, feed: str, rows: dict[str, str]) -> dict[str, Seen]:
+        """Items (`updatedAt` by id) that are new or may have been read too early, to remember.
+
+        A window read may lag behind the feed: an item is looked at when it is first shown, and
+        once more when every read must have caught up. That costs no cycle where the links agree.
+        """
+        now = self.services.clock.now()
+        known = self.services.store.feeds.seen(feed, rows)
+        news = {}
+        for key, updated_at in rows.items():
+            before = known.get(key)
+            if before is None or before.updated_at != updated_at:
+                news[key] = Seen(updated_at, now, settled=False)
+            elif not before.settled:
+                news[key] = replace(before, settled=now - before.seen_at >= SETTLING)
+        return news
 
     def _advance(
         self, connection: Connection, feed: str, position: str, concerned: Iterable[Pair]
@@ -247,9 +274,6 @@ class WelkinFeeds:
             return False
         store.feeds.save_cursor(connection, WELKIN, feed, Cursor(position, ""), now)
         return True
-
-    def _remember(self, connection: Connection, feed: str, rows: dict[str, str]) -> None:
-        self.services.store.feeds.remember(connection, feed, rows, self.services.clock.now())
 
     def _of_user(self, user_id: str) -> list[Pair]:
         return self.pairs.get(user_id, [])

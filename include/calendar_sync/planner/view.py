@@ -7,6 +7,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from calendar_sync.model import (
+    SETTLING,
     Appointment,
     CalendarEvent,
     Direction,
@@ -21,9 +22,8 @@ from calendar_sync.model import (
     exceeds,
 )
 
-# A server may answer for a while as if our last write had not been made. "Not found" is doubted
-# for so long; an older version can be told from a newer edit, and is doubted for longer.
-SETTLING = timedelta(seconds=60)
+# What is older than our own last write can be told from a newer edit, and is doubted for longer
+# than what is merely not found.
 LONGEST_LAG = timedelta(minutes=10)
 
 

@@ -22,6 +22,18 @@ class Cursor:
     window_end: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Seen:
+    """An item of a feed: its `updatedAt`, when that was first shown, and whether it is done with.
+
+    Not settled means that what a cycle read since then may have been older than the item.
+    """
+
+    updated_at: str
+    seen_at: datetime
+    settled: bool
+
+
 class FeedStore:
     """Reads and writes positions, seen rows and encounters."""
 
@@ -83,22 +95,21 @@ class FeedStore:
 
     # --- seen rows ----------------------------------------------------------------------------
 
-    def seen(self, feed: str, ids: Iterable[str]) -> dict[str, str]:
-        """Which of these items were shown before, with their `updatedAt` then."""
+    def seen(self, feed: str, ids: Iterable[str]) -> dict[str, Seen]:
+        """Which of these items were shown before."""
         table, wanted, found = t.feed_seen, sorted(set(ids)), {}
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):
-                query = select(table.c.item_id, table.c.updated_at).where(
+                query = select(table).where(
                     table.c.feed == feed, table.c.item_id.in_(wanted[first : first + _BATCH])
                 )
-                found.update({row.item_id: row.updated_at for row in connection.execute(query)})
+                for row in connection.execute(query):
+                    found[row.item_id] = Seen(row.updated_at, row.seen_at, row.settled)
         return found
 
-    def remember(
-        self, connection: Connection, feed: str, rows: Mapping[str, str], now: datetime
-    ) -> None:
-        """Note what was shown (`updatedAt` by item id)."""
-        if not rows:
+    def remember(self, connection: Connection, feed: str, items: Mapping[str, Seen]) -> None:
+        """Note what was shown, by item id."""
+        if not items:
             return
         statement = self._database.insert(t.feed_seen)
         connection.execute(
@@ -107,11 +118,18 @@ class FeedStore:
                 set_={
                     "updated_at": statement.excluded.updated_at,
                     "seen_at": statement.excluded.seen_at,
+                    "settled": statement.excluded.settled,
                 },
             ),
             [
-                {"feed": feed, "item_id": key, "updated_at": value, "seen_at": now}
-                for key, value in sorted(rows.items())
+                {
+                    "feed": feed,
+                    "item_id": key,
+                    "updated_at": item.updated_at,
+                    "seen_at": item.seen_at,
+                    "settled": item.settled,
+                }
+                for key, item in sorted(items.items())
             ],
         )
 

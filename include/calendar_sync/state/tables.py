@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    true,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -135,6 +136,7 @@ feed_seen = Table(
     Column("item_id", _short(255), primary_key=True),
     Column("updated_at", _short(), nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
+    Column("settled", Boolean, nullable=False, default=True, server_default=true()),
     Index(None, "seen_at"),
 )
 

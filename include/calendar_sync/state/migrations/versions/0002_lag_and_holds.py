@@ -1,4 +1,4 @@
-"""Links know the version that they wrote; approvals know what they are for."""
+"""Links know the version that they wrote, feeds what is new, approvals what they are for."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,10 +20,16 @@ def upgrade() -> None:
         approval.add_column(
             sa.Column("reason", sa.String(length=16), nullable=False, server_default="brake")
         )
+    with op.batch_alter_table("feed_seen") as feed_seen:
+        feed_seen.add_column(
+            sa.Column("settled", sa.Boolean(), nullable=False, server_default=sa.true())
+        )
 
 
 def downgrade() -> None:
     """Take back."""
+    with op.batch_alter_table("feed_seen") as feed_seen:
+        feed_seen.drop_column("settled")
     with op.batch_alter_table("approval") as approval:
         approval.drop_column("reason")
     with op.batch_alter_table("link") as link:
