@@ -36,6 +36,10 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 test: install ## Run all tests (PYTEST_ARGS="-k words" for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: soak
+soak: install ## Simulate with new seeds for MINUTES (default 60); failures name their seed
+	$(BIN)/python -m tests.simulation.soak $(or $(MINUTES),60) $(SEED)
+
 .PHONY: lint
 lint: install ## Check style and the direction of imports
 	$(BIN)/ruff check

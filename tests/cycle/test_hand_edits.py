@@ -415,3 +415,38 @@ def test_two_people_may_exchange_their_accounts(stage: Make) -> None:
     assert s.mirror_times("ruben") == [(s.at(1, 9), s.at(1, 9) + HOUR)]
     assert s.blocks("dana") == s.blocks("ruben") == []
     s.in_step()
+
+
+@pytest.mark.parametrize("by", ["setting", "user"])
+def test_what_a_direction_can_no_longer_remove_is_shown(stage: Make, by: str) -> None:
+    s = stage()
+    s.visit()
+    s.busy()
+    s.run()
+    if by == "setting":
+        s.document = {"direction": {"google": "calendar_to_welkin"}}
+    else:
+        s.one_way("dana", Direction.CALENDAR_TO_WELKIN)
+    s.later()
+    assert len(s.mirrors()) == 1
+    assert s.conflicts() == [("left_by_direction", "left")]
+    s.document = {}
+    s.remap()
+    s.later()
+    s.in_step()
+
+
+def test_a_past_block_of_somebody_who_left_belongs_to_welkin(stage: Make) -> None:
+    s = stage()
+    s.busy(days=0, hour=11)
+    s.run()
+    [block] = s.blocks()
+    s.later(hours=30)
+    assert [link.state for link in s.links()] == [LinkState.RETIRED]
+    s.remap("dana")
+    s.later()
+    assert [link.state for link in s.links()] == [LinkState.DISMISSED]
+    s.welkin.move_event(block.id, s.at(3, 9), s.at(3, 10))
+    s.later(again=2)
+    assert not s.state().marked, "work that no cycle will ever do"
+    assert s.block_times() == [(s.at(3, 9), s.at(3, 10))]

@@ -193,10 +193,19 @@ class Oracles:
             for mirror in self.world.google.mirrors_of(account):
                 marker = mirror["extendedProperties"]["private"]["calendarSync"]
                 assert marker in known.get(account, set()), f"I19: a mirror is left in {account}"
+        let_go = self._let_go()
         now = self.world.clock.now() + timedelta(minutes=1)
         for user in set(self.people.users) - self.mapping.keys():
-            left = [b for b in self.world.welkin.blocks_of(user, "calsync-") if b.start > now]
+            blocks = self.world.welkin.blocks_of(user, "calsync-")
+            left = [b for b in blocks if b.start > now and b.id not in let_go]
             assert not left, f"I19: blocks of {user}, who is not mapped"
+
+    def _let_go(self) -> set[str]:
+        """Past blocks of people who left: what becomes of them is for Welkin's users to say."""
+        link = t.link.c
+        query = select(link.remote_id).where(link.kind == "block", link.state == "dismissed")
+        with self.world.database.read() as connection:
+            return set(connection.scalars(query))
 
     def no_patient_data(self) -> None:
         """I7: names are in calendars at level full only, and in the state database never."""
@@ -238,7 +247,7 @@ class Oracles:
             for user in self.people.users
             for event in self.world.welkin.blocks_of(user, "calsync-")
             if event.end > now
-        } - linked
+        } - (linked | self._let_go())
         assert not loose, f"I2: blocks that no link knows: {loose}"
 
     def no_foreign_write(self) -> None:

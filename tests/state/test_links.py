@@ -98,7 +98,8 @@ def test_who_is_concerned_by_an_id(store: Store) -> None:
         (LinkKind.MIRROR, LinkState.DELETED, False),
         (LinkKind.MIRROR, LinkState.DISMISSED, False),
         (LinkKind.BLOCK, LinkState.LIVE, True),
-        (LinkKind.BLOCK, LinkState.RETIRED, False),
+        (LinkKind.BLOCK, LinkState.RETIRED, True),
+        (LinkKind.BLOCK, LinkState.DISMISSED, False),
     ],
 )
 def test_who_has_left_something(

@@ -22,6 +22,7 @@ from calendar_sync.model import (
     Step,
 )
 from calendar_sync.planner import View, plan
+from calendar_sync.planner.mirrors import note
 from calendar_sync.services import Services
 from calendar_sync.state.audit import CycleLog
 from calendar_sync.state.config import Revision
@@ -236,13 +237,14 @@ class Cycle:
 
 
 def _to_remove(link: Link) -> bool:
-    """There is something of ours on the other side; blocks of the past are history."""
-    if link.state is LinkState.RETIRED:
-        return link.kind is LinkKind.MIRROR
-    return link.state in {LinkState.LIVE, LinkState.INTENT}
+    """There is something of ours on the other side."""
+    return link.state in {LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED}
 
 
 def _removal(link: Link) -> Action:
+    if link.kind is LinkKind.BLOCK and link.state is LinkState.RETIRED:
+        # Blocks of the past are Welkin's history. They are let go: who moves one has a new leave.
+        return note(link, "account_left", state=LinkState.DISMISSED)
     step = Step.DELETE_MIRROR if link.kind is LinkKind.MIRROR else Step.DELETE_BLOCK
     return Action(step, "account_left", link.source, link.span, link)
 

@@ -17,7 +17,7 @@ from calendar_sync.model import (
     Step,
 )
 from calendar_sync.planner.busy import blocks_time
-from calendar_sync.planner.mirrors import Decision, note, restored_too_often
+from calendar_sync.planner.mirrors import Decision, left_behind, note, restored_too_often
 from calendar_sync.planner.twins import Twins
 from calendar_sync.planner.view import CalendarView, Doubt, View
 from calendar_sync.settings import Settings
@@ -28,6 +28,7 @@ _NO_BLOCK = frozenset({LinkState.INTENT, LinkState.DELETED, LinkState.TWIN})
 def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
     """One block for each busy instance of a calendar that counts, none for anything else."""
     if not view.direction.writes_welkin:
+        yield from left_behind(view, LinkKind.BLOCK)
         return
     busy = {calendar.name for calendar in view.calendars if calendar.counts_as_busy}
     for link in view.live(LinkKind.BLOCK):

@@ -13,6 +13,7 @@ from calendar_sync.model import (
     Direction,
     Draft,
     Link,
+    LinkKind,
     LinkState,
     Source,
     Span,
@@ -31,6 +32,7 @@ Decision = Action | Conflict | Doubt
 def plan_mirrors(view: View, settings: Settings) -> Iterator[Decision]:
     """One mirror for each wanted appointment, none for any other."""
     if not view.direction.writes_calendar:
+        yield from left_behind(view, LinkKind.MIRROR)
         return
     calendar = next(calendar for calendar in view.calendars if calendar.holds_mirrors)
     for appointment in view.appointments.values():
@@ -50,6 +52,13 @@ def plan_mirrors(view: View, settings: Settings) -> Iterator[Decision]:
             continue
         elif link.source.id not in view.appointments:
             yield from _unseen(view, link)
+
+
+def left_behind(view: View, kind: LinkKind) -> Iterator[Conflict]:
+    """A direction that no longer writes this side cannot remove what stands there: it is shown."""
+    if all(calendar.full for calendar in view.calendars):
+        for link in view.live(kind):
+            yield Conflict("left_by_direction", link.source, "left")
 
 
 def judge(view: View, settings: Settings, appointment: Appointment) -> str | None:

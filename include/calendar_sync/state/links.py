@@ -47,11 +47,7 @@ class LinkStore:
 
     def departed(self, platform: Platform) -> set[str]:
         """Users with mirrors or blocks whose account is no longer mapped (or not enabled)."""
-        remains = [LinkState.LIVE.value, LinkState.INTENT.value]
-        # A past block is Welkin's history; a past mirror stands in somebody's calendar.
-        retired_mirror = and_(
-            t.link.c.kind == LinkKind.MIRROR.value, t.link.c.state == LinkState.RETIRED.value
-        )
+        remains = [LinkState.LIVE.value, LinkState.INTENT.value, LinkState.RETIRED.value]
         mapped = select(t.user_mapping.c.user_id).where(
             t.user_mapping.c.platform == platform.value, t.user_mapping.c.enabled.is_(True)
         )
@@ -59,7 +55,7 @@ class LinkStore:
             select(t.link.c.user_id)
             .where(
                 t.link.c.platform == platform.value,
-                or_(t.link.c.state.in_(remains), retired_mirror),
+                t.link.c.state.in_(remains),
                 t.link.c.user_id.not_in(mapped),
             )
             .distinct()

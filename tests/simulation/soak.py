@@ -1,0 +1,66 @@
+"""`make soak MINUTES=…`: the simulation for as long as wanted, with seeds nobody has tried.
+
+Every failure is printed with what repeats it; put it into `FOUND` of test_simulation.py. The
+first seed is the time of the start, so that no two soaks do the same, unless one is given:
+`python -m tests.simulation.soak MINUTES [SEED]`.
+"""
+
+import asyncio
+import random
+import sys
+import time
+import traceback
+
+from calendar_sync.model import Direction
+from tests.simulation.engine import Simulation
+
+REPORT_EVERY = 300.0
+
+
+def choose(seed: int) -> tuple[Simulation, int]:
+    """A simulation for this seed, and its number of steps: half of them with administrators."""
+    chance = random.Random(f"soak-{seed}")  # noqa: S311 - seeded on purpose
+    administered = chance.random() < 0.6
+    direction = Direction.BIDIRECTIONAL if administered else chance.choice(list(Direction))
+    simulation = Simulation(seed, direction, administered=administered)
+    return simulation, chance.choice([60, 100, 150, 250])
+
+
+def main(minutes: float, first: int) -> int:
+    """Run seeds from `first` on; returns the number of failures."""
+    begun = reported = time.monotonic()
+    steps = failures = runs = 0
+    while time.monotonic() - begun < minutes * 60:
+        seed = first + runs
+        simulation, wanted = choose(seed)
+        runs += 1
+        try:
+            asyncio.run(simulation.run(wanted))
+        except Exception as error:
+            failures += 1
+            print(
+                f"FAILED seed={seed} steps={wanted} direction={simulation.direction} "
+                f"administered={simulation.administered}",
+                flush=True,
+            )
+            if isinstance(error, AssertionError):
+                print(error, flush=True)
+            else:
+                traceback.print_exc()
+        steps += simulation.step
+        if time.monotonic() - reported > REPORT_EVERY:
+            reported = time.monotonic()
+            print(f"{runs} runs, {steps} steps, {failures} failures", flush=True)
+    took = (time.monotonic() - begun) / 60
+    print(
+        f"soak: {steps} steps in {runs} runs, {took:.1f} minutes, first seed {first}: "
+        f"{failures} failed",
+        flush=True,
+    )
+    return failures
+
+
+if __name__ == "__main__":
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    first = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
+    sys.exit(1 if main(minutes, first) else 0)
