@@ -1,11 +1,13 @@
 """Rules 9 to 12: mirrors edited by hand, and directions."""
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
 
 from calendar_sync.model import Direction, LinkState
 from tests.cycle.stage import HOUR, Stage, mail
+from tests.harness import Killed
 
 Make = Callable[..., Stage]
 SELF = mail("dana")
@@ -450,3 +452,27 @@ def test_a_past_block_of_somebody_who_left_belongs_to_welkin(stage: Make) -> Non
     s.later(again=2)
     assert not s.state().marked, "work that no cycle will ever do"
     assert s.block_times() == [(s.at(3, 9), s.at(3, 10))]
+
+
+@pytest.mark.parametrize("policy", ["restore", "accept"])
+@pytest.mark.parametrize("request_number", range(1, 20))
+def test_a_worker_killed_at_any_request_has_shown_what_it_decided(
+    stage: Make, policy: str, request_number: int
+) -> None:
+    s = stage(settings={"block_time": {"block_edited": policy}})
+    s.busy()
+    s.run()
+    [block] = s.blocks()
+    s.later()
+    s.welkin.move_event(block.id, s.at(5, 9), s.at(5, 10))
+    s.busy(days=3)
+    s.clock.advance(minutes=2)
+    s.transport.kill_at, s.transport.kill_after = s.transport.count + request_number, True
+    with contextlib.suppress(Killed):
+        s.run()
+    s.transport.revive()
+    s.later(again=2)
+    wanted = (1, 14) if policy == "restore" else (5, 9)
+    assert s.block_times()[0 if policy == "restore" else 1][0] == s.at(*wanted)
+    assert [kind for kind, _ in s.conflicts()] == ["block_edited"]
+    s.in_step()

@@ -66,8 +66,11 @@ class Applier:
         """The writer stores its intents under this cycle's lease."""
         self._writer = Writer(self.services, self.scope, self.view, self._begin)
 
-    async def apply(self, actions: Iterable[Action]) -> Outcome:
+    async def apply(self, actions: Iterable[Action], conflicts: Iterable[Conflict] = ()) -> Outcome:
         """Rows first, then both sides at once; errors of a server end its side only.
+
+        Conflicts are stored before anything is written: a killed process may show one twice, but
+        never acts without showing it.
 
         Raises:
             SyncError: the first error that was not about a single item, after both sides ended.
@@ -85,7 +88,7 @@ class Applier:
                 calendar.append(action)
             else:
                 welkin.append(action)
-        self._note(notes)
+        self._note(notes, list(conflicts))
         sides = await asyncio.gather(
             self._side(calendar), self._side(welkin), return_exceptions=True
         )
@@ -94,14 +97,18 @@ class Applier:
                 raise error
         return self.outcome
 
-    def _note(self, notes: list[Action]) -> None:
-        if not notes:
+    def _note(self, notes: list[Action], conflicts: list[Conflict]) -> None:
+        if not notes and not conflicts:
             return
+        store, now = self.services.store, self.services.clock.now()
         with self._transaction() as connection:
+            store.leases.check(connection, self.lease)
+            store.links.record_conflicts(connection, *self.scope.pair, conflicts, now)
             for action in notes:
                 link = action.link or self._writer.unwritten(action, LinkKind.BLOCK)
                 self._save(connection, replace(link, **action.becomes))  # type: ignore[arg-type]
-        self.outcome.done["noted"] += len(notes)
+        if notes:
+            self.outcome.done["noted"] += len(notes)
 
     async def _side(self, actions: list[Action]) -> None:
         """One item after the other. Two in a row that the server fails are the server's failure."""

@@ -121,7 +121,9 @@ class Cycle:
         made = plan(reading.view, scope.settings)
         if dry_run:
             return _result(scope, reading, made, Outcome(complete=False), plan=made)
-        outcome = await self._apply(reading, made.actions)
+        self._check_platform()
+        applier = self._applier(scope, reading.view)
+        outcome = await applier.apply(made.actions, made.conflicts)
         self._finish(state.mark_seq, reading, made, outcome, left.conflicts)
         return _result(scope, reading, made, outcome)
 
@@ -130,10 +132,6 @@ class Cycle:
         if link.account.lower() != self._scope.account.lower():
             return False
         return link.kind is LinkKind.BLOCK or link.calendar == self._scope.calendars.mirrors
-
-    async def _apply(self, reading: Reading, actions: tuple[Action, ...]) -> Outcome:
-        self._check_platform()
-        return await self._applier(self._scope, reading.view).apply(actions)
 
     def _check_platform(self) -> None:
         """Rule 14: read again before the first write."""
@@ -166,7 +164,7 @@ class Cycle:
             store.runs.request_approval(hold, scope.user_id, scope.platform, now)
         with store.database.write() as connection:
             store.leases.check(connection, self._lease)
-            conflicts = (*made.conflicts, *leftover, *outcome.conflicts)
+            conflicts = (*outcome.conflicts, *leftover)
             store.links.record_conflicts(connection, *scope.pair, conflicts, now)
             if reading.full:
                 store.runs.withdraw(connection, scope.pair, [hold.digest for hold in made.holds])
