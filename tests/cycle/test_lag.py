@@ -1,11 +1,13 @@
 """Servers that answer, for seconds, as if our last write had not been made."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
 from tests.cycle.stage import Stage, mail
+from tests.harness import Killed
 
 Make = Callable[..., Stage]
 SELF = mail("dana")
@@ -112,3 +114,36 @@ def test_looking_twice_costs_no_cycle_where_the_first_look_was_right(stage: Make
     assert len(s.mirrors()) == 1
     one_window = 5  # requests of 90 days
     assert s.asked("welkin.events.list", before) == one_window
+
+
+@pytest.mark.parametrize("request_number", range(1, 16))
+def test_killed_while_reads_lag_nothing_is_made_twice(stage: Make, request_number: int) -> None:
+    s = stage()
+    s.run()
+    s.visit()
+    s.busy()
+    lagging(s)
+    s.clock.advance(minutes=2)
+    s.transport.kill_at, s.transport.kill_after = s.transport.count + request_number, True
+    with contextlib.suppress(Killed):
+        s.run()
+    s.transport.revive()
+    s.later(again=12, seconds=10)
+    lagging(s, 0.0)
+    s.later(again=2)
+    assert len(s.mirrors()) == len(s.blocks()) == 1
+    settled(s)
+
+
+@pytest.mark.parametrize("kind", ["timeout_before", "timeout_after"])
+def test_a_block_whose_answer_is_lost_while_reads_lag_is_made_once(stage: Make, kind: str) -> None:
+    s = stage()
+    s.run()
+    s.busy()
+    lagging(s)
+    s.clock.advance(minutes=2)
+    s.fault("welkin", kind, "POST", "/calendar/events")
+    s.run()
+    s.later(again=12, seconds=10)
+    assert len(s.blocks()) == 1
+    settled(s)

@@ -171,12 +171,13 @@ edits = st.one_of(
 documents = st.fixed_dictionaries(
     {},
     optional={
-        "mirror_moved": st.sampled_from(["restore", "report"]),
-        "mirror_deleted": st.sampled_from(["restore", "report"]),
+        "mirror_moved": st.sampled_from(["restore", "reschedule", "report"]),
+        "mirror_deleted": st.sampled_from(["restore", "cancel", "report"]),
+        "both_changed": st.sampled_from(["welkin_wins", "report"]),
         "encounter_types": st.sampled_from([{"exclude": ["etmp-b"]}, {"unknown_type": "include"}]),
         "block_time": st.sampled_from(
             [{"tentative": True}, {"block_edited": "accept"}, {"all_day": "ignore"},
-             {"instances_per_series": 2}]
+             {"instances_per_series": 2}, {"twins": "block"}, {"enabled": False}]
         ),
     },
 )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from calendar_sync.model import CalendarEvent, LinkState, SeriesSet
 from calendar_sync.planner import questions
 from tests.planner.views import Little, appointment, event, instance, span
@@ -63,10 +65,33 @@ def test_a_full_read_must_show_every_live_link_and_a_delta_need_not() -> None:
     mirror = little.link("a1").remote_id
     little.events.clear()
     asked = questions(little.view()).calendar_events["primary"]
-    assert {mirror, "x1"} <= set(asked)
-    assert len(asked) == 5
+    assert asked == (mirror, "s1", "x1"), "of a series without instances, the master first"
     little.full = False
     assert questions(little.view()).count == 0
+
+
+def test_the_master_of_a_series_answers_for_its_instances() -> None:
+    little = small()
+    little.events = {key: found for key, found in little.events.items() if not found.series_id}
+    assert questions(little.view()).calendar_events == {"primary": ("s1",)}
+    little.events["s1"] = event("s1", deleted=True)
+    assert questions(little.view()).count == 0
+    assert {(a.reason, a.absence) for a in little.plan().actions} == {("event_deleted", False)}
+
+
+@pytest.mark.parametrize("answer", ["lives", "not found"])
+def test_where_the_master_does_not_settle_it_each_instance_is_asked_for(answer: str) -> None:
+    little = small()
+    little.events = {key: found for key, found in little.events.items() if not found.series_id}
+    if answer == "lives":
+        little.events["s1"] = event("s1", is_master=True)
+    else:
+        little.gone.add("s1")
+    asked = questions(little.view()).calendar_events["primary"]
+    assert len(asked) == 3
+    little.gone.update(asked)
+    assert questions(little.view()).count == 0
+    assert {(a.reason, a.absence) for a in little.plan().actions} == {("event_gone", True)}
 
 
 def test_a_touched_instance_has_its_whole_series_read() -> None:

@@ -110,6 +110,7 @@ class Little:
     series: dict[str, SeriesSet] = field(default_factory=dict)
     approved: frozenset[str] = frozenset()
     full: bool = True
+    written_back: set[str] = field(default_factory=set)
     counter: int = 0
 
     def add(self, *items: Appointment | CalendarEvent) -> "Little":
@@ -158,6 +159,7 @@ class Little:
             block_hash=block_hash,
             level=rules.details.level,
             approved=self.approved,
+            written_back=frozenset(self.written_back),
         )
 
     def plan(self) -> Plan:
@@ -187,8 +189,9 @@ class Little:
     def carry_out(self, action: Action) -> None:
         match action.step:
             case Step.NOTE:
-                assert action.link is not None
-                self.change(action.link, **action.becomes)
+                self.change(action.link or self._unwritten(action), **action.becomes)
+            case Step.RESCHEDULE | Step.CANCEL:
+                self._write_back(action)
             case Step.CREATE_MIRROR | Step.UPDATE_MIRROR:
                 self._write_mirror(action)
             case Step.DELETE_MIRROR:
@@ -204,14 +207,37 @@ class Little:
                 self.blocks.pop(action.link.remote_id, None)
                 self.change(action.link, state=LinkState.DELETED)
 
+    def _unwritten(self, action: Action, kind: LinkKind = LinkKind.BLOCK) -> Link:
+        self.counter += 1
+        return Link(
+            kind, ME, Platform.GOOGLE, ACCOUNT, "primary", action.source, 0,
+            LinkState.INTENT, "", action.span, id=self.counter,
+        )  # fmt: skip
+
+    def _write_back(self, action: Action) -> None:
+        """The appointment follows what was done to its mirror."""
+        link, key = action.link, action.source.id
+        assert link is not None
+        before = self.appointments[key]
+        self.written_back.add(key)
+        cancel = action.step is Step.CANCEL
+        after = replace(before.event, cancelled=cancel, span=action.span)
+        content = IDENTITY.appointment_hash(after, None, "")
+        self.appointments[key] = Appointment(after, None, content)
+        if cancel:
+            self.change(link, state=LinkState.DELETED)
+            return
+        draft = privacy.draft(self.appointments[key], self.rules, IDENTITY, ZONE.key)
+        self.change(
+            link,
+            span=draft.span,
+            wanted_hash=draft.hash,
+            remote_hash=IDENTITY.event_hash(self.events[link.remote_id]),
+            source_hash=content,
+        )
+
     def _next(self, action: Action, kind: LinkKind) -> Link:
-        link = action.link
-        if link is None:
-            self.counter += 1
-            link = Link(
-                kind, ME, Platform.GOOGLE, ACCOUNT, "primary", action.source, 0,
-                LinkState.INTENT, "", action.span, id=self.counter,
-            )  # fmt: skip
+        link = action.link or self._unwritten(action, kind)
         made = action.step in {Step.CREATE_MIRROR, Step.CREATE_BLOCK}
         generation = link.generation + 1 if made else link.generation
         restores = link.restores + 1 if action.restore else link.restores

@@ -11,8 +11,15 @@ from typing import TypeVar
 
 from calendar_sync import privacy
 from calendar_sync.cycle.scope import Scope
-from calendar_sync.errors import BadItem, Duplicate, PreconditionFailed
+from calendar_sync.errors import (
+    BadItem,
+    Duplicate,
+    OutcomeUnknown,
+    PreconditionFailed,
+    TransientError,
+)
 from calendar_sync.model import (
+    SETTLING,
     Action,
     Appointment,
     CalendarEvent,
@@ -76,6 +83,9 @@ class Writer:
                 )
             except Duplicate:
                 found = await platform.event(link.account, link.calendar, link.remote_id)
+                if found is None and self._settling(link):
+                    # Made by a process that was killed; the reads do not show it yet.
+                    raise TransientError("mirror_not_shown_yet") from None
                 if found is None or found.deleted or found.marker != marker:
                     # The id is used up: deleted ids are never free again.
                     link = self.begin(self._next_generation(link))
@@ -185,6 +195,9 @@ class Writer:
             external_id = self._external_id(link)
             found = await self._find_block(external_id, draft) if repeated else None
             if found is None:
+                if repeated and self._settling(link):
+                    # It may be there although the reads do not show it: no second POST so soon.
+                    raise OutcomeUnknown("block_not_shown_yet")
                 try:
                     made = await self.services.welkin.create_block(draft, external_id)
                     return self._blocked(link, action, made)
@@ -279,11 +292,17 @@ class Writer:
             span=action.span,
         )
 
+    def _settling(self, link: Link) -> bool:
+        """The intent is so young that what it led to may not be shown yet."""
+        begun = link.written_at
+        return begun is not None and self.services.clock.now() - begun < SETTLING
+
     def _written(self, link: Link, version: str) -> Link:
         return replace(link, version=version, written_at=self.services.clock.now())
 
     def _next_generation(self, link: Link) -> Link:
-        link = replace(link, generation=link.generation + 1)
+        now = self.services.clock.now()
+        link = replace(link, generation=link.generation + 1, written_at=now)
         if link.kind is LinkKind.BLOCK:
             return replace(link, remote_id=self._external_id(link))
         return replace(

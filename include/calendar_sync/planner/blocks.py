@@ -101,7 +101,7 @@ class _CalendarBlocks:
                 continue
             if event.series_id:
                 series[event.series_id].append(event)
-            elif event.id not in complete:
+            elif event.id not in complete and not event.is_master:
                 singles[event.id] = event
         if self.calendar.full:
             complete = {**series, **complete}
@@ -246,9 +246,10 @@ class _CalendarBlocks:
 
     def _take_away(self, link: Link) -> Iterator[Action]:
         """The instance is no longer there, or no longer busy."""
-        event = self.calendar.events.get(link.event_id)
+        events = self.calendar.events
+        event, master = events.get(link.event_id), events.get(link.source.id)
         found = self.calendar.series.get(link.source.id)
-        if event is not None and event.deleted:
+        if any(told is not None and told.deleted for told in (event, master)):
             reason, absence = "event_deleted", False
         elif found is not None:
             listed = any(instance.id == link.event_id for instance in found.instances)

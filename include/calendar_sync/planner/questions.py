@@ -7,7 +7,7 @@ set of the series is read again, because calendars lose, thin and merge tombston
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from calendar_sync.model import LinkKind, LinkState
+from calendar_sync.model import Link, LinkKind, LinkState
 from calendar_sync.planner.twins import twin_times
 from calendar_sync.planner.view import CalendarView, View
 
@@ -73,6 +73,20 @@ def _touched_series(view: View, calendar: CalendarView) -> set[str]:
     return touched - calendar.series.keys()
 
 
+def _who_tells(link: Link, calendar: CalendarView, living: set[str | None]) -> set[str]:
+    """What to ask for where a full read does not show a block's event.
+
+    Of a series without any instance left the master is asked first: its tombstone answers for all.
+    """
+    series = link.source.id
+    if not link.source.original_start or series in living or series in calendar.gone:
+        return {link.event_id}
+    master = calendar.events.get(series)
+    if master is None:
+        return {series}
+    return set() if master.deleted else {link.event_id}
+
+
 def _missing_events(view: View, calendar: CalendarView) -> set[str]:
     """Live links whose event a full read did not show, and events whose block must be restored."""
     missing: set[str] = set()
@@ -80,9 +94,10 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
         for link in view.live(LinkKind.MIRROR, calendar.name):
             if link.span.overlaps(view.list_window, view.zone):
                 missing.add(link.remote_id)
+        living = {event.series_id for event in calendar.events.values() if not event.deleted}
         for link in view.live(LinkKind.BLOCK, calendar.name):
             if link.span.overlaps(view.block_window, view.zone):
-                missing.add(link.event_id)
+                missing |= _who_tells(link, calendar, living)
     for link in view.block_links.values():
         # An interrupted creation: the calendar may never mention this event again.
         waiting = link.calendar == calendar.name and link.state is LinkState.INTENT

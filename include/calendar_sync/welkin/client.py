@@ -229,7 +229,14 @@ class Welkin:
         return _read(answer, zone)
 
     async def create_block(self, draft: BlockDraft, external_id: str) -> WelkinEvent:
-        """Create the block, or find it: POST is not idempotent, so a lost answer is looked up."""
+        """Create the block.
+
+        POST is not idempotent: after a lost answer it is looked up, never sent again at once.
+
+        Raises:
+            OutcomeUnknown: whether it was created will be seen later.
+            BadItem: Welkin refuses it, as it does when there is an event with this `externalId`.
+        """
         body = {
             **draft.body(),
             "eventType": "LEAVE",
@@ -240,20 +247,14 @@ class Welkin:
             "participants": [{"participantId": draft.user_id, "participantRole": "psm"}],
         }
         path = f"{self._instance}/calendar/events"
-        for attempt in range(2):
-            try:
-                answer = await self._item(
-                    "events.create", "POST", path, json=body, repeatable=False
-                )
-            except OutcomeUnknown:
-                found = await self.event_by_external_id(external_id, draft.zone)
-                if found is not None:
-                    return found
-                if attempt:
-                    raise
-            else:
-                return _read(answer, draft.zone)
-        raise OutcomeUnknown("welkin_create")  # pragma: no cover - the loop returns or raises
+        try:
+            answer = await self._item("events.create", "POST", path, json=body, repeatable=False)
+        except OutcomeUnknown:
+            found = await self.event_by_external_id(external_id, draft.zone)
+            if found is None:
+                raise
+            return found
+        return _read(answer, draft.zone)
 
     async def update_block(self, event_id: str, draft: BlockDraft) -> WelkinEvent:
         """Move or restore a block; Welkin answers with the whole event."""
