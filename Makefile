@@ -36,6 +36,11 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 test: install ## Run all tests (PYTEST_ARGS="-k words" for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: coverage
+coverage: install ## Test planner and privacy alone: every branch must be reached
+	$(BIN)/python -m pytest tests/planner tests/test_privacy.py --cov=calendar_sync.planner \
+		--cov=calendar_sync.privacy --cov-branch --cov-fail-under=100 --cov-report=term-missing
+
 .PHONY: soak
 soak: install ## Simulate with new seeds for MINUTES (default 60); failures name their seed
 	$(BIN)/python -m tests.simulation.soak $(or $(MINUTES),60) $(SEED)

@@ -138,3 +138,12 @@ def test_questions_come_to_an_end() -> None:
         for ids in asked.series.values():
             little.series.update({key: SeriesSet(()) for key in ids})
     assert questions(little.view()).count == 0
+
+
+def test_an_interrupted_block_is_asked_for_and_one_beyond_the_window_is_not() -> None:
+    little = Little().add(event("x1", span(30)), event("x2", span(40)))
+    little.settle()
+    little.events.clear()
+    little.change(little.link("x1"), state=LinkState.INTENT)
+    little.change(little.link("x2"), span=span(24 * 200))
+    assert questions(little.view()).calendar_events == {"primary": ("x1",)}

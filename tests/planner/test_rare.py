@@ -1,0 +1,100 @@
+"""Paths of the planner that need an unusual past."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from calendar_sync.model import DetailLevel, LinkState
+from calendar_sync.planner import plan, questions
+from calendar_sync.planner.view import BlockSeen
+from tests.planner.views import (
+    DAY,
+    NOW,
+    Little,
+    appointment,
+    event,
+    seen_hash,
+    settings,
+    span,
+    steps,
+)
+
+
+def blocked() -> Little:
+    little = Little().add(event("x1", span(30)))
+    little.settle()
+    return little
+
+
+def test_each_calendar_keeps_to_its_own_blocks() -> None:
+    little = blocked()
+    view = little.view()
+    [primary] = view.calendars
+    team = replace(primary, name="team", holds_mirrors=False, events={})
+    made = plan(replace(view, calendars=(primary, team)), little.rules)
+    assert made.actions == ()
+
+
+def test_a_block_at_the_events_new_time_was_written_by_us() -> None:
+    little = blocked()
+    link = little.link()
+    little.add(event("x1", span(50)))
+    moved = span(50)
+    little.blocks[link.remote_id] = BlockSeen(link.remote_id, moved, seen_hash(moved), False)
+    made = little.plan()
+    assert steps(made) == [("update_block", "changed")]
+    assert made.conflicts == ()
+
+
+def test_a_retired_block_whose_event_is_seen_again_lives() -> None:
+    little = blocked()
+    little.change(little.link(), state=LinkState.RETIRED)
+    assert steps(little.run()) == [("note", "back_in_the_window")]
+    assert little.link().state is LinkState.LIVE
+
+
+def test_a_block_restored_three_times_today_is_left_to_a_person() -> None:
+    little = blocked()
+    link = little.link()
+    little.change(link, restores=3, restored_at=NOW - timedelta(hours=2))
+    moved = span(99)
+    little.blocks[link.remote_id] = BlockSeen(link.remote_id, moved, seen_hash(moved), False)
+    made = little.run()
+    assert steps(made) == [("note", "block_edited")]
+    assert [conflict.decision for conflict in made.conflicts] == ["parked"]
+    assert little.plan().actions == ()
+
+
+def test_an_appointment_that_cannot_be_read_keeps_its_mirror() -> None:
+    little = Little().add(appointment("a1"))
+    little.settle()
+    little.appointments.clear()
+    view = replace(little.view(), unreadable=frozenset({"a1"}))
+    assert plan(view, little.rules).actions == ()
+    assert questions(view).welkin_events == ()
+
+
+def test_a_retired_mirror_that_shows_too_much_is_rewritten() -> None:
+    full = {
+        "title": {"level": "full", "template": "{patient_initials}"},
+        "baa_confirmed": {"by": "officer", "on": "2026-01-01"},
+    }
+    little = Little(settings(details=full)).add(appointment("a1", span(-24)))
+    little.settle()
+    little.change(little.link(), state=LinkState.RETIRED)
+    little.now += 40 * DAY
+    little.rules = settings()
+    assert questions(little.view()).welkin_events == ()
+    made = little.run()
+    assert steps(made) == [("update_mirror", "lower_level")]
+    assert little.link().level == f"{DetailLevel.BUSY}/{DetailLevel.BUSY}"
+
+
+def test_a_mirror_out_of_sight_is_retired_behind_and_removed_ahead_of_the_window() -> None:
+    little = Little().add(appointment("a1", span(24)))
+    little.settle()
+    little.appointments.clear()
+    link = little.link()
+    little.change(link, span=span(-24 * 40))
+    assert steps(little.plan()) == [("note", "left_the_window")]
+    little.change(link, span=span(24 * 400))
+    assert steps(little.plan()) == [("delete_mirror", "outside_window")]
