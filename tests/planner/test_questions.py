@@ -147,3 +147,11 @@ def test_an_interrupted_block_is_asked_for_and_one_beyond_the_window_is_not() ->
     little.change(little.link("x1"), state=LinkState.INTENT)
     little.change(little.link("x2"), span=span(24 * 200))
     assert questions(little.view()).calendar_events == {"primary": ("x1",)}
+
+
+def test_a_mirror_beyond_what_was_listed_is_not_missed() -> None:
+    little = Little().add(appointment("a1"))
+    little.settle()
+    little.events.clear()
+    little.change(little.link("a1"), span=span(24 * 500))
+    assert "primary" not in questions(little.view()).calendar_events
