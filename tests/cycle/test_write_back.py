@@ -1,11 +1,14 @@
 """Edits of mirrors that change the appointment itself, where the settings say so (rules 9, 10)."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from calendar_sync.errors import ConfigurationError, SyncError
 from calendar_sync.model import LinkState
+from calendar_sync.probes import probe_reschedule
 from tests.cycle.stage import HOUR, Stage, mail
 
 Make = Callable[..., Stage]
@@ -260,3 +263,67 @@ def test_a_lower_level_is_written_even_where_conflicts_are_only_reported(stage: 
     s.later(again=2)
     assert [mirror["summary"] for mirror in s.mirrors()] == ["Busy"]
     assert [link.level for link in s.links("dana", LinkState.LIVE)] == ["busy/busy"]
+
+
+# --- encounters, once a probe has shown that they move -------------------------------------------
+
+
+def probe(s: Stage, event_id: str) -> bool:
+    async def ask() -> bool:
+        async with s.services() as services:
+            return await probe_reschedule(services, event_id)
+
+    return asyncio.run(ask())
+
+
+def test_after_a_good_probe_encounters_are_rescheduled_too(stage: Make) -> None:
+    s = stage(settings=WRITE_BACK)
+    tried, visit = s.visit(days=1), s.visit(days=2)
+    assert probe(s, tried.event_id)
+    assert s.welkin.events[tried.event_id].start == s.at(1, 9), "back at its time"
+    s.run()
+    move(s, index=1, days=3, hour=16)
+    s.later()
+    assert s.welkin.events[visit.event_id].start == s.at(3, 16)
+    assert s.mirror_times()[1] == (s.at(3, 16), s.at(3, 17))
+    s.in_step()
+    delete(s, index=1)
+    s.later()
+    assert len(s.mirrors()) == 2, "an encounter is never cancelled from a calendar"
+
+
+def test_where_encounters_do_not_move_their_mirrors_are_put_back(stage: Make) -> None:
+    s = stage(settings=WRITE_BACK)
+    visit = s.visit()
+    s.welkin.encounter_moves = False
+    assert not probe(s, visit.event_id)
+    s.run()
+    move(s)
+    s.later()
+    assert s.mirror_times() == times(s) == [(s.at(1, 9), s.at(1, 10))]
+
+
+@pytest.mark.parametrize("what", ["plain", "past", "cancelled", "unknown"])
+def test_only_a_planned_encounter_can_be_probed(stage: Make, what: str) -> None:
+    s = stage()
+    event_id = "0" * 8
+    if what == "plain":
+        event_id = s.meeting().id
+    elif what == "past":
+        event_id = s.visit(days=-1).event_id
+    elif what == "cancelled":
+        visit = s.visit()
+        s.welkin.cancel_event(visit.event_id)
+        event_id = visit.event_id
+    with pytest.raises(ConfigurationError):
+        probe(s, event_id)
+    assert s.wrote() == []
+
+
+def test_a_probe_that_is_interrupted_puts_the_encounter_back(stage: Make) -> None:
+    s = stage()
+    visit = s.visit()
+    s.fault("welkin", "status", "GET", "/encounters", code=403, times=None)
+    with pytest.raises(SyncError):
+        probe(s, visit.event_id)
+    assert s.welkin.events[visit.event_id].start == s.at(1, 9)

@@ -85,7 +85,7 @@ def test_what_is_no_new_time_is_put_back(to: Span | None) -> None:
     [
         {"kind": "ENCOUNTER"},
         {"users": ("other", ME)},
-        {"when": days(2)},
+        {"when": days(2), "users": (ME,)},
     ],
     ids=["encounter", "guest", "all day"],
 )

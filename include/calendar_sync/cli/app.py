@@ -11,6 +11,7 @@ from calendar_sync.cli.approvals import approve
 from calendar_sync.cli.config import config, mapping
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
+from calendar_sync.cli.probe import probe
 from calendar_sync.cli.sync import sync
 from calendar_sync.clock import SystemClock
 from calendar_sync.connections import GOOGLE, HMAC_KEY, WELKIN
@@ -30,6 +31,7 @@ app.add_typer(config, name="config")
 app.add_typer(mapping, name="mapping")
 app.command()(sync)
 app.command()(approve)
+app.command()(probe)
 
 
 @app.command()

@@ -31,7 +31,7 @@ from calendar_sync.planner import CalendarView, Questions, View, questions
 from calendar_sync.planner.view import BlockSeen
 from calendar_sync.services import Services
 from calendar_sync.state.feeds import Cursor
-from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
+from calendar_sync.state.runs import DELETIONS_FROM, ENCOUNTERS_MOVE, SWEEP, WELKIN
 
 ROUNDS = 4
 DAY = timedelta(days=1)
@@ -92,6 +92,7 @@ class Reader:
             level=scope.settings.details.level,
             unreadable=frozenset(unreadable),
             approved=self.services.store.runs.approved(*scope.pair, scope.now),
+            encounters_move=bool(self.services.store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
             written_back=self.services.store.links.written_back(*scope.pair, scope.now - DAY),
         )
         for _ in range(ROUNDS):

@@ -167,7 +167,8 @@ def _deleted_by_hand(
         return
     # A tombstone says that it was deleted; a mere "not found" cancels nothing.
     deleted = both_ways and event is not None
-    if deleted and settings.mirror_deleted == "cancel" and _may_write_back(view, appointment):
+    follow = settings.mirror_deleted == "cancel" and appointment.event.kind != "ENCOUNTER"
+    if deleted and follow and _hosts(view, appointment):
         yield replace(restore, step=Step.CANCEL)
         yield Conflict("mirror_deleted", link.source, "cancelled")
         return
@@ -199,7 +200,9 @@ def _edited_by_hand(
     restore = replace(update, reason="edited_by_hand", restore=True)
     if both_ways and settings.mirror_moved == "reschedule" and event.span is not None:
         appointment = view.appointments[link.source.id]
-        if _may_write_back(view, appointment) and _is_a_new_time(view, event.span, update.span):
+        movable = view.encounters_move or appointment.event.kind != "ENCOUNTER"
+        movable = movable and _hosts(view, appointment)
+        if movable and _is_a_new_time(view, event.span, update.span):
             yield replace(restore, step=Step.RESCHEDULE, span=event.span)
             yield Conflict("mirror_moved", link.source, "rescheduled")
             return
@@ -218,21 +221,16 @@ def _edited_by_hand(
         yield Conflict("mirror_moved" if moved else "mirror_edited", link.source, decision)
 
 
-def _may_write_back(view: View, appointment: Appointment) -> bool:
-    """Only plain appointments, and only by their host.
-
-    Whether an encounter may be rescheduled by way of its event is known of no tenant; and who only
-    takes part cannot cancel everybody's visit by tidying up a calendar.
-    """
-    event = appointment.event
-    plain = event.kind != "ENCOUNTER" and not event.span.all_day
-    return plain and event.host_id == view.user_id
+def _hosts(view: View, appointment: Appointment) -> bool:
+    """It is this user's own: who only takes part changes nobody's visit from a calendar."""
+    return appointment.event.host_id == view.user_id
 
 
 def _is_a_new_time(view: View, found: Span, wanted: Span) -> bool:
     """The mirror was moved to a time that an appointment can have: ahead, and of some length."""
     ahead = not view.past(found) and not view.past(wanted)
-    return found != wanted and not found.all_day and not found.empty(view.zone) and ahead
+    timed = not found.all_day and not wanted.all_day
+    return found != wanted and timed and not found.empty(view.zone) and ahead
 
 
 def restored_too_often(view: View, link: Link) -> bool:

@@ -75,7 +75,8 @@ class View:
     by appointment id, `block_hash` tells what the block of an external event should be. `approved`
     are digests of actions that a person has approved, `level` the detail level allowed now,
     `unreadable` Welkin ids of which only the id could be read: nothing is decided about them.
-    `written_back` are appointments that edits of mirrors have changed within a day.
+    `written_back` are appointments that edits of mirrors have changed within a day;
+    `encounters_move` says that this Welkin has been shown to let encounters be rescheduled.
     """
 
     user_id: str
@@ -96,6 +97,7 @@ class View:
     unreadable: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()
     written_back: frozenset[str] = frozenset()
+    encounters_move: bool = False
 
     @cached_property
     def mirror_links(self) -> dict[str, Link]:

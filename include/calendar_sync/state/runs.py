@@ -11,8 +11,9 @@ from calendar_sync.model import Hold, Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
-# Facts about Welkin: where deletions are learnt from.
+# Facts about Welkin: where deletions are learnt from, and what a probe has shown.
 WELKIN = "welkin"
+ENCOUNTERS_MOVE = "encounters_move"
 DELETIONS_FROM = "deletions_from"
 SWEEP = "sweep"
 AUDIT = "audit"

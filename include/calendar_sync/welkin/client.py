@@ -4,6 +4,7 @@ The address of every call is `{base}/{tenant}/{instance}/…`, or `{base}/{tenan
 belongs to the whole organisation.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -318,6 +319,16 @@ class Welkin:
             if encounter is not None:
                 found[encounter.event_id] = encounter
         return found
+
+    async def scheduled(self, user_id: str, event_id: str, zone: ZoneInfo) -> Span | None:
+        """When the encounter of this calendar event is, as the encounter itself has it."""
+        for row in await self._rows(f"{self._instance}/users/{user_id}/encounters", "encounters"):
+            encounter = parse_encounter(row)
+            if encounter is not None and encounter.event_id == event_id:
+                with contextlib.suppress(Unreadable):
+                    body = row["jsonBody"]
+                    return parse_event(body.get("currentScheduledAppointment"), zone).span
+        return None
 
     # --- feeds --------------------------------------------------------------------------------
 

@@ -1,0 +1,36 @@
+"""`calendar-sync probe`: what this Welkin does where tenants may differ."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.output import console, reported
+from calendar_sync.probes import probe_reschedule
+from calendar_sync.runtime import open_services
+from calendar_sync.state import Store
+
+
+def probe(
+    appointment: Annotated[
+        str, typer.Option(help="Welkin id of the calendar event of an encounter made for this.")
+    ],
+) -> None:
+    """Move an encounter by 15 minutes and back: does Welkin let encounters be rescheduled?"""
+    with reported():
+        secrets = load_secrets()
+        with open_store(secrets.hmac_key) as store:
+            moves = asyncio.run(_probe(store, appointment))
+        if moves:
+            console.print(
+                "encounters can be rescheduled: `mirror_moved: reschedule` moves them, too"
+            )
+        else:
+            console.print("encounters cannot be rescheduled: their mirrors are put back")
+
+
+async def _probe(store: Store, appointment: str) -> bool:
+    limits = store.config.revision().settings.limits
+    async with open_services(load_secrets(), store.database, limits) as services:
+        return await probe_reschedule(services, appointment)
