@@ -315,6 +315,34 @@ def test_a_revoked_user_fails_alone_and_turns_green_when_cleared(filled: Stage) 
     assert healthy.last_success_at < waiting.retry_at
 
 
+def test_an_account_that_asks_for_an_hour_delays_nobody_else(filled: Stage) -> None:
+    dana, teo = filled.users[0], filled.users[3]
+    slot = filled.slot(9)
+    filled.calm()
+    throttled = Fault("google", "status", user=teo.account, times=None, code=429, retry_after=3600)
+    filled.sandbox.faults.add(throttled)
+    filled.book(teo, slot)
+    filled.book(dana, slot)
+    begun = time.monotonic()
+    filled.run()
+    took = time.monotonic() - begun
+    filled.wait_idle()
+    assert throttled.struck
+    assert len(filled.world.mirrors(dana, slot)) == 1
+    assert took < 45, "a run that waits for one account holds back everybody's next run"
+    waiting = filled.store.marks.of(teo.welkin_id, Platform.GOOGLE)
+    assert waiting.retry_at is not None
+    assert waiting.retry_at > datetime.now(UTC) + timedelta(minutes=50)
+    # The next run does not even try: one user's hour costs nobody a task.
+    again = filled.run()
+    labels = [task.label or "" for task in filled.tasks(again, "sync_user")]
+    assert not [label for label in labels if label.startswith(teo.account)]
+    filled.sandbox.faults.clear()
+    named = filled.run(users=[teo.welkin_id])
+    assert filled.state(named) == "success"
+    assert len(filled.world.mirrors(teo, slot)) == 1
+
+
 def _clear(stage: Stage, run_id: str, task: TaskInstance) -> None:
     """What the button "Clear task instance" does."""
     stage.airflow.call(

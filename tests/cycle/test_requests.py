@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from calendar_sync.changes.find import _pack
 from calendar_sync.sandbox.requestlog import Entry
+from calendar_sync.settings import Settings
+from calendar_sync.state.config import Revision, blocks_hash
 from tests.cycle.stage import Stage, mail
 
 Make = Callable[..., Stage]
@@ -251,3 +254,19 @@ def test_nothing_could_have_sent_mail(stage: Make) -> None:
     assert len(s.sandbox.requests.writes("google")) == 3
     assert s.sandbox.requests.mail_risk == []
     assert all(e.query.get("sendUpdates") == "none" for e in s.sandbox.requests.writes("google"))
+
+
+@pytest.mark.parametrize(
+    ("users", "tasks", "largest"),
+    [(0, 0, 0), (1, 1, 1), (200, 200, 1), (201, 200, 2), (5000, 200, 25)],
+)
+def test_changed_users_become_mapped_tasks_up_to_two_hundred(
+    users: int, tasks: int, largest: int
+) -> None:
+    names = [f"user-{number:04}" for number in range(users)]
+    settings = Settings()
+    groups = _pack(names, Revision(1, settings, blocks_hash(settings)))
+    assert len(groups) == tasks
+    assert max(map(len, groups), default=0) == largest
+    assert sorted(name for group in groups for name in group) == names
+    assert {group[0] for group in groups} == set(names[:tasks]), "the least fresh come first"
