@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
+from calendar_sync.cycle.block_ids import BlockIds
 from calendar_sync.cycle.scope import Scope
 from calendar_sync.errors import BadItem, Duplicate, PreconditionFailed
 from calendar_sync.model import (
@@ -125,35 +126,29 @@ class Writer:
     # --- blocks -------------------------------------------------------------------------------
 
     async def _create_block(self, action: Action) -> Link:
-        draft = self._block_draft(action)
-        repeated = action.link is not None and action.link.state is LinkState.INTENT
-        link = self._intent(action, LinkKind.BLOCK, action.calendar)
+        draft, ids = self._block_draft(action), self._block_ids
+        link, found = action.link, None
+        if link is not None and link.state is LinkState.INTENT:
+            # Before the row learns the present time: the earlier attempt used what it holds.
+            found = await ids.find(link, draft)
+            link = replace(link, event_id=present(action.event).id)
+        if link is None or found is None:
+            link = self._intent(action, LinkKind.BLOCK, action.calendar)
         for _ in range(GENERATIONS):
-            external_id = self._external_id(link)
-            found = await self._find_block(external_id, draft) if repeated else None
             if found is None:
-                try:
-                    made = await self.services.welkin.create_block(draft, external_id)
-                    return self._blocked(link, action, made)
-                except BadItem:
-                    # Perhaps refused because it exists: then look, else it is really bad.
-                    found = await self._find_block(external_id, draft)
-                    if found is None:
-                        raise
-            if not found.cancelled and not self._owned_elsewhere(found.id, link):
+                found, new = await ids.create(link, draft)
+                if new:
+                    return self._blocked(link, action, found)
+            if not found.cancelled and not ids.owned_elsewhere(found.id, link):
                 made = await self.services.welkin.update_block(found.id, draft)
                 return self._blocked(link, action, made)
-            link = self.begin(self._next_generation(link))
-            repeated = False
+            link = self.begin(self._next_generation(replace(link, span=action.span)))
+            found = None
         raise BadItem("no_free_generation")
 
-    def _owned_elsewhere(self, event_id: str, link: Link) -> bool:
-        """Another link has this block: it was moved there from the instance of this link."""
-        known = self.services.store.links.live_by_remote(LinkKind.BLOCK, [event_id])
-        return any(other.id != link.id for other in known)
-
-    async def _find_block(self, external_id: str, draft: BlockDraft) -> WelkinEvent | None:
-        return await self.services.welkin.event_by_external_id(external_id, draft.zone)
+    @property
+    def _block_ids(self) -> BlockIds:
+        return BlockIds(self.services, self.scope)
 
     async def _update_block(self, action: Action) -> Link:
         link = replace(
@@ -168,7 +163,9 @@ class Writer:
         event_id = link.remote_id
         if link.state is LinkState.INTENT:
             # Whether it was created is not known; until then the row holds the externalId.
-            found = await welkin.event_by_external_id(link.remote_id, zone)
+            title = self.scope.settings.block_time.title
+            draft = BlockDraft(link.user_id, link.span, zone, title, all_day_flag=True)
+            found = await self._block_ids.find(link, draft)
             event_id = found.id if found is not None else ""
         start, _ = link.span.instants(zone)
         # Welkin keeps what has begun: a minute's margin keeps the two clocks from disagreeing.

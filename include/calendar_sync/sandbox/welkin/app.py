@@ -276,6 +276,8 @@ class WelkinApp:
             and instance in (None, row["instanceName"])
         ]
         order = call.one("sort", "createdAt,desc")
+        if call.one("sort") and not self.world.habits.sorts:
+            raise bad_request("sort")
         if order not in ("createdAt,desc", "createdAt,asc"):
             raise bad_request("sort")
         if order == "createdAt,desc":

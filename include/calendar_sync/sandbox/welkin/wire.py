@@ -58,7 +58,12 @@ def local(moment: datetime, zone: str | None) -> str:
 
 
 def event_json(world: WelkinWorld, event: Event, viewer_zone: str | None = None) -> Json:
-    """Write an event."""
+    """Write an event, in the tenant's own way."""
+    body = _event_json(world, event, viewer_zone)
+    return world.habits.dialect(body) if world.habits.writes_oddly else body
+
+
+def _event_json(world: WelkinWorld, event: Event, viewer_zone: str | None) -> Json:
     if event.wire is not None and viewer_zone is None:
         return event.wire
     zone = viewer_zone or event.time_zone
@@ -144,7 +149,7 @@ def encounter_json(world: WelkinWorld, encounter: Encounter, *, by_user: bool = 
         "activeUserId": encounter.active_user_id,
         "activeUserName": None,
         "calendarEventId": event.id if event else None,
-        "calendarEventStartDatetime": current["startDateTime"] if current else None,
+        "calendarEventStartDatetime": stamp(event.start) if event else None,
         "calendarEvent": encounter.linked if current else None,
         "currentScheduledAppointment": current,
         "dispositionId": encounter.disposition_id,

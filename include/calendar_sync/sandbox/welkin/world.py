@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from calendar_sync.sandbox.clock import Clock, stamp
+from calendar_sync.sandbox.welkin.habits import Habits
 from calendar_sync.sandbox.welkin.records import (
     Encounter,
     Event,
@@ -42,6 +43,7 @@ class WelkinWorld:
         encounter_moves: whether the schedule of an encounter can be changed through the API.
         lag_seconds: exports leave out what changed so recently.
         backdate: writes are stamped so long before now, for records that were always there.
+        habits: what this tenant does otherwise than others.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class WelkinWorld:
         self.encounter_moves = True
         self.lag_seconds = 0.0
         self.backdate = timedelta(0)
+        self.habits = Habits()
         self.client_id = self.new_id()
         self.encounter_cdt_id = self.new_id()
         self.users: dict[str, User] = {}
