@@ -7,7 +7,7 @@ body of an encounter read by patient.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -53,8 +53,12 @@ def parse_any(text: Any) -> datetime | None:
 
 def local(moment: datetime, zone: str | None) -> str:
     """Write a moment with the offset of a zone, as the derived fields have it."""
-    there = moment.astimezone(ZoneInfo(zone) if zone else UTC)
-    return there.isoformat(timespec="milliseconds")
+    try:
+        place: tzinfo = ZoneInfo(zone) if zone else UTC
+    except (KeyError, ValueError):
+        # Whatever name was written, the derived fields have some offset.
+        place = UTC
+    return moment.astimezone(place).isoformat(timespec="milliseconds")
 
 
 def event_json(world: WelkinWorld, event: Event, viewer_zone: str | None = None) -> Json:
