@@ -138,9 +138,20 @@ def test_what_cannot_help_is_not(status: int) -> None:
 
 def test_a_redirect_is_never_followed() -> None:
     wire = Wire(httpx.Response(302, headers={"Location": "https://evil.example/"}))
-    with pytest.raises(BadItem):
+    with pytest.raises(TransientError, match="redirected"):
         wire.send(token=Tokens())
-    assert [request.url.host for request in wire.requests] == ["api.example"]
+    assert {request.url.host for request in wire.requests} == {"api.example"}
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 412])
+def test_a_page_of_a_proxy_says_nothing_about_the_item(status: int) -> None:
+    page = httpx.Response(status, html="<html>Blocked</html>")
+    wire = Wire(page, httpx.Response(200, json={"fine": True}))
+    assert wire.send(token=Tokens()).json == {"fine": True}
+    # Without a page the status is the server's word.
+    with pytest.raises(SyncError) as caught:
+        Wire(httpx.Response(status)).send()
+    assert not isinstance(caught.value, TransientError)
 
 
 def test_the_number_of_attempts_is_bounded() -> None:

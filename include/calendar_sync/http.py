@@ -249,12 +249,7 @@ class HttpClient:
             if found is None and response.status_code == 200 and method != "DELETE":
                 raise lost("empty_answer", detail=kind)
             return Answer(response.status_code, found, response.headers.get("ETag"))
-        body = None
-        with contextlib.suppress(ValueError):
-            body = response.json()
-        error = self._classify(
-            Failure(response.status_code, body, retry_after(response.headers, self._clock.now()))
-        )
+        error = self._error_of(response)
         if isinstance(error, TokenRejected) and token is not None:
             await token.reject(bearer)
         if isinstance(error, RateLimited):
@@ -263,6 +258,24 @@ class HttpClient:
             error = OutcomeUnknown(error.code)
         error.detail = error.detail or kind
         raise error
+
+    def _error_of(self, response: httpx.Response) -> SyncError:
+        """What the adapter says; but a page, or a way elsewhere, is nobody's answer to us.
+
+        Proxies and balancers answer 403 and 404 with pages of their own: no event is missing, and
+        nobody forbidden, because of those.
+        """
+        status, body = response.status_code, None
+        with contextlib.suppress(ValueError):
+            body = response.json()
+        if 300 <= status < 400:
+            return TransientError("redirected", detail=str(status))
+        page = body is None and bool(response.content.strip())
+        if page and 400 <= status < 500 and status not in {408, 429}:
+            return TransientError("unreadable_answer", detail=str(status))
+        return self._classify(
+            Failure(status, body, retry_after(response.headers, self._clock.now()))
+        )
 
 
 def _untrusted(error: BaseException | None) -> bool:

@@ -45,6 +45,8 @@ from calendar_sync.welkin.parse import (
 )
 
 MARGIN = timedelta(days=1)
+# Welkin's clock and ours need not agree: rows that come twice are known by their ids.
+CLOCK_MARGIN = timedelta(minutes=10)
 USERS_PAGE = 1000
 Row = TypeVar("Row")
 Find = Callable[[], Awaitable[WelkinEvent | None]]
@@ -315,8 +317,8 @@ class Welkin:
 
     async def _deleted(self, entity: str, kind: str, start: datetime, end: datetime) -> set[str]:
         params = {
-            "dateStart": welkin_time(start),
-            "dateEnd": welkin_time(end),
+            "dateStart": welkin_time(start - CLOCK_MARGIN),
+            "dateEnd": welkin_time(end + CLOCK_MARGIN),
             "entity": entity,
             "instance": self._instance_name,
             "sort": "createdAt,desc",
