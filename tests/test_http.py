@@ -128,7 +128,7 @@ def test_what_may_help_is_sent_again(answer: Any) -> None:
     assert wire.clock.monotonic() > 0
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 409, 412, 302])
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 412])
 def test_what_cannot_help_is_not(status: int) -> None:
     wire = Wire(httpx.Response(status))
     with pytest.raises(SyncError):

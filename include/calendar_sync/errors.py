@@ -20,9 +20,13 @@ class SyncError(Exception):
 
 
 class TransientError(SyncError):
-    """The other side or the network failed; the same request may work in a moment."""
+    """The other side or the network failed; the same request may work in a moment.
+
+    `exhausted` once it has been repeated as often as makes sense: nobody else repeats it.
+    """
 
     code = "unavailable"
+    exhausted = False
 
 
 class RateLimited(TransientError):

@@ -201,6 +201,8 @@ class HttpClient:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, OutcomeUnknown) or state.attempt_number >= ATTEMPTS:
             return True
+        if isinstance(error, TransientError) and error.exhausted:
+            return True
         waits = _waits.get()
         return waits is not None and not waits.afford(state.upcoming_sleep)
 
@@ -227,7 +229,7 @@ class HttpClient:
         if self._limiter is not None:
             await self._limiter()
         sent = dict(headers or {})
-        bearer = await token.get() if token is not None else ""
+        bearer = await _bearer(token) if token is not None else ""
         if bearer:
             sent["Authorization"] = f"Bearer {bearer}"
         self.meter.requests[kind] += 1
@@ -276,6 +278,15 @@ class HttpClient:
         return self._classify(
             Failure(status, body, retry_after(response.headers, self._clock.now()))
         )
+
+
+async def _bearer(token: TokenSource) -> str:
+    try:
+        return await token.get()
+    except TransientError as error:
+        # Its own request has been repeated: tries must not multiply, token requests are counted.
+        error.exhausted = True
+        raise
 
 
 def _untrusted(error: BaseException | None) -> bool:
