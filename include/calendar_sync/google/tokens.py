@@ -6,6 +6,8 @@ https://developers.google.com/identity/protocols/oauth2/service-account
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
 from google.auth import crypt, jwt
 
@@ -40,9 +42,7 @@ async def fetch_token(
         "exp": int((issued + timedelta(hours=1)).timestamp()),
     }
     try:
-        signer = crypt.RSASigner.from_string(  # type: ignore[no-untyped-call]
-            credentials.private_key, credentials.private_key_id
-        )
+        signer = _signer(credentials.private_key, credentials.private_key_id)
     except ValueError:
         raise ConfigurationError(detail="keyfile_dict.private_key cannot be read") from None
     assertion = jwt.encode(signer, claims).decode()  # type: ignore[no-untyped-call]
@@ -55,3 +55,9 @@ async def fetch_token(
         raise TransientError("google_token_unreadable")
     seconds = lifetime if isinstance(lifetime, int) and 0 < lifetime < 86_400 else 3600
     return token, to_second(now) + timedelta(seconds=seconds)
+
+
+@lru_cache(maxsize=2)
+def _signer(private_key: str, key_id: str) -> Any:
+    """Reading a key takes longer than a whole request, and every account needs its token."""
+    return crypt.RSASigner.from_string(private_key, key_id)  # type: ignore[no-untyped-call]
