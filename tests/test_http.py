@@ -325,3 +325,27 @@ def test_an_untrusted_certificate_is_a_matter_of_configuration_and_not_tried_aga
         wire.send()
     assert caught.value.code == "untrusted_certificate"
     assert len(wire.requests) == 1
+
+
+def test_a_token_that_cannot_be_had_is_not_asked_for_again_by_every_attempt() -> None:
+    asked: list[int] = []
+
+    class Failing:
+        async def get(self) -> str:
+            asked.append(1)
+            raise TransientError("token_server_down")
+
+        async def reject(self, token: str) -> None:
+            raise AssertionError
+
+    wire = Wire(ok())
+    with pytest.raises(TransientError, match="token_server_down"):
+        wire.send(token=Failing())
+    assert (len(asked), wire.requests) == (1, [])
+
+
+def test_a_page_in_answer_to_a_write_that_must_not_happen_twice_is_looked_into() -> None:
+    wire = Wire(httpx.Response(403, html="<html>"))
+    with pytest.raises(OutcomeUnknown):
+        wire.send("POST", repeatable=False)
+    assert len(wire.requests) == 1

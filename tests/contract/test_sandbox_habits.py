@@ -124,3 +124,11 @@ def test_a_tenant_may_answer_a_patch_with_nothing(
     answer = welkin("PATCH", f"{EVENTS}/{made['id']}", {"eventTitle": "Busy"})
     assert (answer.status, answer.raw) == (204, b"")
     assert sandbox.welkin.events[made["id"]].title == "Busy"
+
+
+def test_a_tenant_may_count_rows_that_it_does_not_show(
+    sandbox: Sandbox, welkin: Caller, user: User
+) -> None:
+    sandbox.welkin.habits.overcounts = 2
+    page = welkin("GET", f"{ADMIN}/users").body
+    assert (len(page["data"]), page["metaInfo"]["totalElements"]) == (1, 3)

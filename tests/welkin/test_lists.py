@@ -197,3 +197,16 @@ def test_a_damaged_page_of_encounters_is_not_a_short_list(stage: Stage, kind: st
     except TransientError:
         return
     assert len(found) == len(visits)
+
+
+def test_rows_that_are_counted_and_never_shown_are_not_waited_for(stage: Stage) -> None:
+    visits = [stage.visit(days=day) for day in (1, 2)]
+    stage.welkin.habits.overcounts = 3
+    [found, staff] = ask(stage, lambda w: w.encounters_of(stage.ids["dana"]), lambda w: w.users())
+    assert set(found) == {visit.event_id for visit in visits}
+    assert [user.id for user in staff] == [stage.ids["dana"]]
+    # Nothing at all where something is counted is no answer.
+    for visit in visits:
+        stage.welkin.delete_encounter(visit.id)
+    with pytest.raises(TransientError, match="welkin_unstable_pages"):
+        ask(stage, lambda w: w.encounters_of(stage.ids["dana"]))

@@ -348,6 +348,9 @@ def _read(answer: Answer, zone: ZoneInfo) -> WelkinEvent:
 
 
 def _error_code(body: Any) -> str:
-    first = body[0] if isinstance(body, list) and body else body
-    code = first.get("errorCode") if isinstance(first, Mapping) else None
-    return code if isinstance(code, str) and _CODE.match(code) else ""
+    """The first code of one or several errors."""
+    for error in body if isinstance(body, list) else [body]:
+        code = error.get("errorCode") if isinstance(error, Mapping) else None
+        if isinstance(code, str) and _CODE.match(code):
+            return code
+    return ""

@@ -32,6 +32,7 @@ class Habits:
         extra_keys: objects have keys that nobody knows.
         odd_times: times have an offset and six digits of fraction.
         odd_words: enumerations are written ``in-person`` or ``Group Therapy``.
+        overcounts: so many more rows are announced by encounters, users and audit than there are.
         silent_writes: a good PATCH answers 204 without the event.
     """
 
@@ -45,6 +46,7 @@ class Habits:
     extra_keys: bool = False
     odd_times: bool = False
     odd_words: bool = False
+    overcounts: int = 0
     silent_writes: bool = False
 
     @property
