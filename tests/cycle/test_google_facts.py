@@ -366,3 +366,49 @@ def test_every_write_is_silent_and_names_no_guest(stage: Make) -> None:
     assert {e.kind.rpartition(".")[2] for e in writes} == {"insert", "update", "delete"}
     assert {e.query.get("sendUpdates") for e in writes} == {"none"}
     assert s.sandbox.requests.mail_risk == []
+
+
+def test_odd_rows_in_a_list_hide_no_good_one(stage: Make) -> None:
+    s = stage()
+    good = s.busy()
+    [body] = s.google.events_of(SELF)
+    odd: list[Any] = [
+        None, 7, "x", [], {}, {"id": None}, {"id": "withouttimes"},
+        {"id": "halfatime", "start": {"dateTime": "soon"}, "end": {}},
+        {"id": "mixed", "start": {"date": "2026-03-03"}, "end": body["end"]},
+        {"id": "strange", "status": "perhaps", "eventType": "party", "attendees": "all", **{
+            "start": body["start"], "end": body["end"], "transparency": "translucent"}},
+    ]  # fmt: skip
+    page = {"items": [*odd, body], "nextSyncToken": "unknown"}
+    s.fault("google", "status", "GET", "/events$", code=200, body=page, times=1)
+    result = s.run()
+    assert result.failed == []
+    # What nobody knows is busy like anything else that has a time, until a later read denies it.
+    assert {link.source.id for link in s.links()} == {good, "strange"}
+    s.later(minutes=5)
+    assert s.block_times() == [(s.at(1, 14), s.at(1, 15))]
+    s.in_step()
+
+
+def test_rights_that_are_missing_for_everybody_stop_everybody(stage: Make) -> None:
+    s = stage("dana", "ruben")
+    s.run()
+    for name in s.ids:
+        s.visit(name)
+    reasons = {
+        "insufficientPermissions": "google_insufficient_permissions",
+        "ACCESS_TOKEN_SCOPE_INSUFFICIENT": "google_access_token_scope_insufficient",
+    }
+    for reason, code in reasons.items():
+        body = {"error": {"code": 403, "details": [{"reason": reason}]}}
+        s.fault("google", "status", path="/events", code=403, body=body, times=None)
+        before = s.position
+        with pytest.raises(SyncError) as stopped:
+            s.later()
+        assert stopped.value.code == code
+        assert [word for word in s.wrote(before, "google") if word.endswith("200")] == []
+        s.sandbox.faults.clear()
+    s.later(minutes=5)
+    s.later(minutes=5)
+    assert len(s.mirrors("dana")) == len(s.mirrors("ruben")) == 1
+    s.in_step()
