@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from calendar_sync.errors import ConfigurationError
@@ -18,7 +18,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*Settings.model_fields, "colour"]), json_values))
 def test_any_document_is_read_or_refused(document: dict[str, Any]) -> None:
     try:
