@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -40,8 +40,6 @@ def events(stage: Stage, days: int = 365) -> Callable[[Welkin], Awaitable[Any]]:
 
 def lists(stage: Stage, since: int, status: int) -> list[timedelta]:
     """Lengths of the windows that were answered so."""
-    from datetime import datetime
-
     return [
         datetime.fromisoformat(entry.query["to"]) - datetime.fromisoformat(entry.query["from"])
         for entry in stage.sandbox.requests.since(since)
