@@ -11,11 +11,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import REPOSITORY, PostgresServer, ServerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A busy machine is no failure of what is tested.
+settings.register_profile("calendar_sync", deadline=None)
+settings.load_profile("calendar_sync")
 
 # Importing Airflow writes a configuration file and opens a database below AIRFLOW_HOME; neither
 # may touch, nor depend on, what the person who runs the tests has in theirs.

@@ -4,10 +4,12 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import httpx
 from cryptography.fernet import Fernet
+from sqlalchemy import Connection
 
 from calendar_sync.connections import Fields, google_credentials, welkin_credentials
 from calendar_sync.model import MappedUser, Platform
@@ -22,6 +24,7 @@ from calendar_sync.state.migrate import upgrade
 
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 FERNET_KEY = Fernet.generate_key().decode()
+IN_MEMORY = "sqlite:///:memory:"
 HMAC_KEY = "made-up-key-of-the-tests"
 
 
@@ -89,6 +92,31 @@ class SandboxTransport(httpx.AsyncBaseTransport):
         return response
 
 
+def _fresh(url: str) -> Database:
+    """An empty state database; migrations run once, hundreds of worlds copy what they made."""
+    database = Database(url)
+    if url == IN_MEMORY:
+        with database.engine.connect() as connection:
+            _raw(connection).deserialize(_migrated())
+    else:
+        upgrade(database)
+    return database
+
+
+@cache
+def _migrated() -> bytes:
+    database = Database(IN_MEMORY)
+    upgrade(database)
+    with database.engine.connect() as connection:
+        copy: bytes = _raw(connection).serialize()
+    database.close()
+    return copy
+
+
+def _raw(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
 class World:
     """A sandbox, a state database and an engine between them."""
 
@@ -96,7 +124,7 @@ class World:
         self,
         *,
         settings: dict[str, Any] | None = None,
-        database_url: str = "sqlite:///:memory:",
+        database_url: str = IN_MEMORY,
         seed: int = 1,
         clock: VirtualClock | None = None,
     ) -> None:
@@ -105,8 +133,7 @@ class World:
         self.sandbox.in_process = True
         self.transport = SandboxTransport(self.sandbox)
         self.transport.after_request = self.note_blocks
-        self.database = Database(database_url)
-        upgrade(self.database)
+        self.database = _fresh(database_url)
         self.chance = random.Random(seed)  # noqa: S311 - seeded on purpose
         self.document = settings or {}
         self.runs = 0

@@ -128,7 +128,7 @@ def test_what_may_help_is_sent_again(answer: Any) -> None:
     assert wire.clock.monotonic() > 0
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 409, 412, 302])
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 412])
 def test_what_cannot_help_is_not(status: int) -> None:
     wire = Wire(httpx.Response(status))
     with pytest.raises(SyncError):
@@ -138,9 +138,20 @@ def test_what_cannot_help_is_not(status: int) -> None:
 
 def test_a_redirect_is_never_followed() -> None:
     wire = Wire(httpx.Response(302, headers={"Location": "https://evil.example/"}))
-    with pytest.raises(BadItem):
+    with pytest.raises(TransientError, match="redirected"):
         wire.send(token=Tokens())
-    assert [request.url.host for request in wire.requests] == ["api.example"]
+    assert {request.url.host for request in wire.requests} == {"api.example"}
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 412])
+def test_a_page_of_a_proxy_says_nothing_about_the_item(status: int) -> None:
+    page = httpx.Response(status, html="<html>Blocked</html>")
+    wire = Wire(page, httpx.Response(200, json={"fine": True}))
+    assert wire.send(token=Tokens()).json == {"fine": True}
+    # Without a page the status is the server's word.
+    with pytest.raises(SyncError) as caught:
+        Wire(httpx.Response(status)).send()
+    assert not isinstance(caught.value, TransientError)
 
 
 def test_the_number_of_attempts_is_bounded() -> None:
@@ -313,4 +324,28 @@ def test_an_untrusted_certificate_is_a_matter_of_configuration_and_not_tried_aga
     with pytest.raises(TenantMisconfigured) as caught:
         wire.send()
     assert caught.value.code == "untrusted_certificate"
+    assert len(wire.requests) == 1
+
+
+def test_a_token_that_cannot_be_had_is_not_asked_for_again_by_every_attempt() -> None:
+    asked: list[int] = []
+
+    class Failing:
+        async def get(self) -> str:
+            asked.append(1)
+            raise TransientError("token_server_down")
+
+        async def reject(self, token: str) -> None:
+            raise AssertionError
+
+    wire = Wire(ok())
+    with pytest.raises(TransientError, match="token_server_down"):
+        wire.send(token=Failing())
+    assert (len(asked), wire.requests) == (1, [])
+
+
+def test_a_page_in_answer_to_a_write_that_must_not_happen_twice_is_looked_into() -> None:
+    wire = Wire(httpx.Response(403, html="<html>"))
+    with pytest.raises(OutcomeUnknown):
+        wire.send("POST", repeatable=False)
     assert len(wire.requests) == 1

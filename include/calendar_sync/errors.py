@@ -20,9 +20,13 @@ class SyncError(Exception):
 
 
 class TransientError(SyncError):
-    """The other side or the network failed; the same request may work in a moment."""
+    """The other side or the network failed; the same request may work in a moment.
+
+    `exhausted` once it has been repeated as often as makes sense: nobody else repeats it.
+    """
 
     code = "unavailable"
+    exhausted = False
 
 
 class RateLimited(TransientError):
@@ -51,6 +55,12 @@ class OutcomeUnknown(TransientError):
     """A write was sent and its answer lost: look before sending it again."""
 
     code = "outcome_unknown"
+
+
+class NotShownYet(TransientError):
+    """Our own write of just now is most likely there, but reads lag: look again in a minute."""
+
+    code = "not_shown_yet"
 
 
 # --- read again, then decide ------------------------------------------------------------------

@@ -201,6 +201,8 @@ class HttpClient:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, OutcomeUnknown) or state.attempt_number >= ATTEMPTS:
             return True
+        if isinstance(error, TransientError) and error.exhausted:
+            return True
         waits = _waits.get()
         return waits is not None and not waits.afford(state.upcoming_sleep)
 
@@ -227,7 +229,7 @@ class HttpClient:
         if self._limiter is not None:
             await self._limiter()
         sent = dict(headers or {})
-        bearer = await token.get() if token is not None else ""
+        bearer = await _bearer(token) if token is not None else ""
         if bearer:
             sent["Authorization"] = f"Bearer {bearer}"
         self.meter.requests[kind] += 1
@@ -249,12 +251,7 @@ class HttpClient:
             if found is None and response.status_code == 200 and method != "DELETE":
                 raise lost("empty_answer", detail=kind)
             return Answer(response.status_code, found, response.headers.get("ETag"))
-        body = None
-        with contextlib.suppress(ValueError):
-            body = response.json()
-        error = self._classify(
-            Failure(response.status_code, body, retry_after(response.headers, self._clock.now()))
-        )
+        error = self._error_of(response)
         if isinstance(error, TokenRejected) and token is not None:
             await token.reject(bearer)
         if isinstance(error, RateLimited):
@@ -263,6 +260,33 @@ class HttpClient:
             error = OutcomeUnknown(error.code)
         error.detail = error.detail or kind
         raise error
+
+    def _error_of(self, response: httpx.Response) -> SyncError:
+        """What the adapter says; but a page, or a way elsewhere, is nobody's answer to us.
+
+        Proxies and balancers answer 403 and 404 with pages of their own: no event is missing, and
+        nobody forbidden, because of those.
+        """
+        status, body = response.status_code, None
+        with contextlib.suppress(ValueError):
+            body = response.json()
+        if 300 <= status < 400:
+            return TransientError("redirected", detail=str(status))
+        page = body is None and bool(response.content.strip())
+        if page and 400 <= status < 500 and status not in {408, 429}:
+            return TransientError("unreadable_answer", detail=str(status))
+        return self._classify(
+            Failure(status, body, retry_after(response.headers, self._clock.now()))
+        )
+
+
+async def _bearer(token: TokenSource) -> str:
+    try:
+        return await token.get()
+    except TransientError as error:
+        # Its own request has been repeated: tries must not multiply, token requests are counted.
+        error.exhausted = True
+        raise
 
 
 def _untrusted(error: BaseException | None) -> bool:

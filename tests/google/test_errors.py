@@ -63,6 +63,41 @@ def test_api_errors(given: Failure, kind: type[SyncError]) -> None:
     assert "Zyxwanda" not in str(vars(error))
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "kind"),
+    [
+        (403, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", TenantMisconfigured),
+        (403, "SERVICE_DISABLED", TenantMisconfigured),
+        (403, "RATE_LIMIT_EXCEEDED", RateLimited),
+    ],
+)
+def test_the_newer_form_of_errors_has_its_reason_among_the_details(
+    status: int, reason: str, kind: type[SyncError]
+) -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.Help"}, {"reason": reason}]
+    body = {"error": {"code": status, "status": "PERMISSION_DENIED", "details": details}}
+    assert type(classify(Failure(status, body, None))) is kind
+    named_twice = {"error": {"errors": [{"reason": "notACalendarUser"}], "details": details}}
+    assert type(classify(Failure(status, named_twice, None))) is UserUnavailable
+
+
+@pytest.mark.parametrize("asked", [None, 30.0, 9000.0])
+def test_what_is_used_up_stays_so_for_an_hour_at_least(asked: float | None) -> None:
+    for reason, tenant_wide in (("quotaExceeded", False), ("dailyLimitExceeded", True)):
+        error = classify(failure(403, reason, asked))
+        assert isinstance(error, RateLimited)
+        assert error.retry_after == max(asked or 0, 3600)
+        assert error.tenant_wide is tenant_wide
+        assert error.code in {"google_quota_exceeded", "google_daily_limit_exceeded"}
+
+
+def test_a_limit_on_requests_is_the_same_as_403_and_as_429() -> None:
+    for status in (403, 429):
+        error = classify(failure(status, "rateLimitExceeded", 7))
+        assert isinstance(error, RateLimited)
+        assert (error.code, error.retry_after) == ("google_rate_limited", 7)
+
+
 def test_pauses() -> None:
     limited = classify(failure(429, "rateLimitExceeded", 7))
     assert isinstance(limited, RateLimited)
@@ -82,6 +117,12 @@ def test_pauses() -> None:
         (400, "invalid_grant", "The account has been deleted", UserUnavailable),
         (400, "invalid_request", "Invalid impersonation prn email address.", UserUnavailable),
         (401, "access_denied", "Account restricted", UserUnavailable),
+        (400, "access_denied", "Account restricted", UserUnavailable),
+        (403, "access_denied", "Requested client not authorized.", TenantMisconfigured),
+        (403, "disabled_client", "The OAuth client was disabled.", TenantMisconfigured),
+        (403, "admin_policy_enforced", "Blocked", TenantMisconfigured),
+        (400, "invalid_grant", "Invalid JWT: No valid verifier found", TenantMisconfigured),
+        (500, "internal_failure", "Backend Error", TransientError),
         (400, "invalid_grant", "Invalid JWT: Token must be short-lived", TenantMisconfigured),
         (400, "invalid_grant", "Invalid JWT Signature.", TenantMisconfigured),
         (401, "unauthorized_client", "Client is unauthorized to retrieve", TenantMisconfigured),

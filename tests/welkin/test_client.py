@@ -236,6 +236,7 @@ def failure(status: int, body: Any = None, retry_after: float | None = None) -> 
     [
         (failure(401, [{"errorCode": "TOKEN_EXPIRED"}]), TokenRejected),
         (failure(401, [{"errorCode": "NOT_VALID_JSON_WEB_TOKEN"}]), TokenRejected),
+        (failure(401, [{"message": "x"}, {"errorCode": "TOKEN_EXPIRED"}]), TokenRejected),
         (failure(401, [{"errorCode": "OTHER"}]), TenantMisconfigured),
         (failure(401), TenantMisconfigured),
         (failure(403, [{"errorCode": "ACCESS_FOR_API_CLIENT_RESTRICTED"}]), UserUnavailable),

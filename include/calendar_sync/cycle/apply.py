@@ -14,6 +14,7 @@ from calendar_sync.errors import (
     BadItem,
     Duplicate,
     NotFound,
+    NotShownYet,
     PreconditionFailed,
     RateLimited,
     SyncError,
@@ -150,6 +151,9 @@ class Applier:
                 return await self._one(_restoring(action))
             # Refused, or changed while we were planning: the next cycle reads and decides again.
             self._refuse(Failed(action, error))
+        except NotShownYet:
+            # Nobody's failure, and no try: the user stays marked and is looked at again.
+            self.outcome.complete = False
         except SyncError as error:
             self._record(action, action.link, error.code, started)
             if isinstance(error, RateLimited) or not isinstance(error, TransientError):

@@ -10,13 +10,14 @@ from datetime import timedelta
 from typing import TypeVar
 
 from calendar_sync import privacy
+from calendar_sync.cycle.block_ids import BlockIds
 from calendar_sync.cycle.scope import Scope
 from calendar_sync.errors import (
     BadItem,
     Duplicate,
-    OutcomeUnknown,
+    NotFound,
+    NotShownYet,
     PreconditionFailed,
-    TransientError,
 )
 from calendar_sync.model import (
     SETTLING,
@@ -35,6 +36,7 @@ from calendar_sync.services import Services
 from calendar_sync.welkin import BlockDraft
 
 GENERATIONS = 20
+UNSEEN = "unseen"
 Value = TypeVar("Value")
 
 
@@ -83,9 +85,9 @@ class Writer:
                 )
             except Duplicate:
                 found = await platform.event(link.account, link.calendar, link.remote_id)
-                if found is None and self._settling(link):
-                    # Made by a process that was killed; the reads do not show it yet.
-                    raise TransientError("mirror_not_shown_yet") from None
+                if found is None and not self._used_up(link):
+                    self._note_unseen(link)
+                    raise NotShownYet from None
                 if found is None or found.deleted or found.marker != marker:
                     # The id is used up: deleted ids are never free again.
                     link = self.begin(self._next_generation(link))
@@ -188,38 +190,37 @@ class Writer:
     # --- blocks -------------------------------------------------------------------------------
 
     async def _create_block(self, action: Action) -> Link:
-        draft = self._block_draft(action)
-        repeated = action.link is not None and action.link.state is LinkState.INTENT
-        link = self._intent(action, LinkKind.BLOCK, action.calendar)
+        draft, ids = self._block_draft(action), self._block_ids
+        link, found = action.link, None
+        if link is not None and link.state is LinkState.INTENT:
+            # Before the row learns the present time: the earlier attempt used what it holds.
+            found = await ids.find(link, draft)
+            if found is None and self._recent(link):
+                # It may be there although the reads do not show it: no second POST so soon.
+                raise NotShownYet
+            link = replace(link, event_id=present(action.event).id)
+        if link is None or found is None:
+            link = self._intent(action, LinkKind.BLOCK, action.calendar)
         for _ in range(GENERATIONS):
-            external_id = self._external_id(link)
-            found = await self._find_block(external_id, draft) if repeated else None
             if found is None:
-                if repeated and self._settling(link):
-                    # It may be there although the reads do not show it: no second POST so soon.
-                    raise OutcomeUnknown("block_not_shown_yet")
                 try:
-                    made = await self.services.welkin.create_block(draft, external_id)
-                    return self._blocked(link, action, made)
-                except BadItem:
-                    # Perhaps refused because it exists: then look, else it is really bad.
-                    found = await self._find_block(external_id, draft)
-                    if found is None:
-                        raise
-            if not found.cancelled and not self._owned_elsewhere(found.id, link):
+                    found, new = await ids.create(link, draft)
+                except (BadItem, NotFound):
+                    # Refused outright: nothing was made that could show later.
+                    self.begin(replace(link, written_at=None))
+                    raise
+                if new:
+                    return self._blocked(link, action, found)
+            if not found.cancelled and not ids.owned_elsewhere(found.id, link):
                 made = await self.services.welkin.update_block(found.id, draft)
                 return self._blocked(link, action, made)
-            link = self.begin(self._next_generation(link))
-            repeated = False
+            link = self.begin(self._next_generation(replace(link, span=action.span)))
+            found = None
         raise BadItem("no_free_generation")
 
-    def _owned_elsewhere(self, event_id: str, link: Link) -> bool:
-        """Another link has this block: it was moved there from the instance of this link."""
-        known = self.services.store.links.live_by_remote(LinkKind.BLOCK, [event_id])
-        return any(other.id != link.id for other in known)
-
-    async def _find_block(self, external_id: str, draft: BlockDraft) -> WelkinEvent | None:
-        return await self.services.welkin.event_by_external_id(external_id, draft.zone)
+    @property
+    def _block_ids(self) -> BlockIds:
+        return BlockIds(self.services, self.scope)
 
     async def _update_block(self, action: Action) -> Link:
         link = replace(
@@ -234,7 +235,9 @@ class Writer:
         event_id = link.remote_id
         if link.state is LinkState.INTENT:
             # Whether it was created is not known; until then the row holds the externalId.
-            found = await welkin.event_by_external_id(link.remote_id, zone)
+            title = self.scope.settings.block_time.title
+            draft = BlockDraft(link.user_id, link.span, zone, title, all_day_flag=True)
+            found = await self._block_ids.find(link, draft)
             event_id = found.id if found is not None else ""
         start, _ = link.span.instants(zone)
         # Welkin keeps what has begun: a minute's margin keeps the two clocks from disagreeing.
@@ -274,7 +277,10 @@ class Writer:
         if link.generation == 0 or link.state is not LinkState.INTENT:
             link = self._next_generation(link)
         event_id = action.event.id if action.event is not None else ""
-        return self.begin(replace(link, span=action.span, event_id=event_id))
+        link = replace(link, span=action.span, event_id=event_id)
+        if link.version != UNSEEN:
+            link = self._written(link, "")
+        return self.begin(link)
 
     def unwritten(self, action: Action, kind: LinkKind, calendar: str = "") -> Link:
         """A link of which nothing is on the other side yet."""
@@ -292,17 +298,25 @@ class Writer:
             span=action.span,
         )
 
-    def _settling(self, link: Link) -> bool:
-        """The intent is so young that what it led to may not be shown yet."""
+    def _recent(self, link: Link) -> bool:
+        """The last attempt is so young that what it led to may not be shown yet."""
         begun = link.written_at
         return begun is not None and self.services.clock.now() - begun < SETTLING
+
+    def _used_up(self, link: Link) -> bool:
+        """Google knew the id and did not show the event, then as now: it was deleted long ago."""
+        return link.version == UNSEEN and not self._recent(link)
+
+    def _note_unseen(self, link: Link) -> None:
+        """There is such an event, but reads do not show it yet: most likely our own of just now."""
+        if link.version != UNSEEN:
+            self.begin(replace(link, version=UNSEEN, written_at=self.services.clock.now()))
 
     def _written(self, link: Link, version: str) -> Link:
         return replace(link, version=version, written_at=self.services.clock.now())
 
     def _next_generation(self, link: Link) -> Link:
-        now = self.services.clock.now()
-        link = replace(link, generation=link.generation + 1, written_at=now)
+        link = self._written(replace(link, generation=link.generation + 1), "")
         if link.kind is LinkKind.BLOCK:
             return replace(link, remote_id=self._external_id(link))
         return replace(

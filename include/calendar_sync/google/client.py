@@ -112,6 +112,11 @@ class GoogleCalendar:
         kind = "events.instances" if path else "events.list"
         try:
             answer = await self._call(kind, "GET", account, calendar, path, params=params)
+        except NotFound as error:
+            # Is the whole calendar gone? A read without a cursor says so for certain.
+            if with_cursor:
+                raise CursorExpired("google_calendar_gone", detail=error.detail) from None
+            raise
         except BadItem as error:
             if path:
                 raise

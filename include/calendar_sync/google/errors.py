@@ -24,10 +24,17 @@ from calendar_sync.errors import (
 from calendar_sync.http import Failure
 
 _USER_LIMITS = frozenset({"userRateLimitExceeded", "quotaExceeded"})
-_LIMITS = _USER_LIMITS | {"rateLimitExceeded", "dailyLimitExceeded", "sharingRateLimitExceeded"}
+_LIMITS = _USER_LIMITS | {
+    "rateLimitExceeded", "dailyLimitExceeded", "sharingRateLimitExceeded", "RATE_LIMIT_EXCEEDED",
+}  # fmt: skip
+# Used up for hours: whatever pause the answer names, asking again in this run is in vain.
+_USED_UP = frozenset({"quotaExceeded", "dailyLimitExceeded"})
 _TENANT = frozenset(
-    {"accessNotConfigured", "insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}
-)
+    {
+        "accessNotConfigured", "insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+        "SERVICE_DISABLED",
+    }
+)  # fmt: skip
 _CODE = re.compile(r"^[A-Za-z_]{2,60}$")
 QUOTA_PAUSE = 3600.0
 
@@ -36,11 +43,10 @@ def classify(failure: Failure) -> SyncError:
     """An answer of the Calendar API."""
     status, reason = failure.status, reason_of(failure.json)
     if status == 429 or (status == 403 and reason in _LIMITS):
-        pause = failure.retry_after
-        if pause is None and reason == "quotaExceeded":
-            pause = QUOTA_PAUSE
-        user = reason in _USER_LIMITS
-        return RateLimited("google_rate_limited", retry_after=pause, tenant_wide=not user)
+        pause, code = failure.retry_after, "google_rate_limited"
+        if reason in _USED_UP:
+            pause, code = max(pause or 0.0, QUOTA_PAUSE), "google_" + _snake(reason)
+        return RateLimited(code, retry_after=pause, tenant_wide=reason not in _USER_LIMITS)
     if status == 401:
         return TokenRejected("google_token_rejected")
     if status == 403 and reason in _TENANT:
@@ -82,12 +88,15 @@ def classify_token(failure: Failure) -> SyncError:
 
 
 def reason_of(body: Any) -> str:
-    """The first `error.errors[].reason`, where there is one and it looks like a code."""
+    """The first reason that looks like a code: of `error.errors[]`, else of `error.details[]`."""
     error = body.get("error") if isinstance(body, Mapping) else None
-    errors = error.get("errors") if isinstance(error, Mapping) else None
-    first = errors[0] if isinstance(errors, list) and errors else None
-    reason = first.get("reason") if isinstance(first, Mapping) else None
-    return reason if isinstance(reason, str) and _CODE.match(reason) else ""
+    for key in ("errors", "details"):
+        items = error.get(key) if isinstance(error, Mapping) else None
+        for item in items if isinstance(items, list) else ():
+            reason = item.get("reason") if isinstance(item, Mapping) else None
+            if isinstance(reason, str) and _CODE.match(reason):
+                return reason
+    return ""
 
 
 def _snake(reason: str) -> str:

@@ -6,6 +6,8 @@ https://developers.google.com/identity/protocols/oauth2/service-account
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
 from google.auth import crypt, jwt
 
@@ -14,6 +16,8 @@ from calendar_sync.errors import ConfigurationError, TransientError
 from calendar_sync.http import HttpClient
 from calendar_sync.model import to_second
 
+# Google takes no assertion from the future; one issued a while ago is as good for the same token.
+CLOCK_MARGIN = timedelta(minutes=10)
 SCOPE = "https://www.googleapis.com/auth/calendar.events"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -28,19 +32,17 @@ async def fetch_token(
         TenantMisconfigured: the delegation, the key or the scope is wrong for everybody.
         ConfigurationError: the private key cannot be read.
     """
-    now = to_second(now)
+    issued = to_second(now) - CLOCK_MARGIN
     claims = {
         "iss": credentials.client_email,
         "sub": account,
         "scope": SCOPE,
         "aud": credentials.token_uri,
-        "iat": int(now.timestamp()),
-        "exp": int((now + timedelta(hours=1)).timestamp()),
+        "iat": int(issued.timestamp()),
+        "exp": int((issued + timedelta(hours=1)).timestamp()),
     }
     try:
-        signer = crypt.RSASigner.from_string(  # type: ignore[no-untyped-call]
-            credentials.private_key, credentials.private_key_id
-        )
+        signer = _signer(credentials.private_key, credentials.private_key_id)
     except ValueError:
         raise ConfigurationError(detail="keyfile_dict.private_key cannot be read") from None
     assertion = jwt.encode(signer, claims).decode()  # type: ignore[no-untyped-call]
@@ -48,7 +50,14 @@ async def fetch_token(
         "google.token", "POST", path, form={"grant_type": GRANT, "assertion": assertion}
     )
     body = answer.json if isinstance(answer.json, Mapping) else {}
-    token, lifetime = body.get("access_token"), body.get("expires_in", 3600)
+    token, lifetime = body.get("access_token"), body.get("expires_in")
     if not isinstance(token, str) or not token:
         raise TransientError("google_token_unreadable")
-    return token, now + timedelta(seconds=float(lifetime))
+    seconds = lifetime if isinstance(lifetime, int) and 0 < lifetime < 86_400 else 3600
+    return token, to_second(now) + timedelta(seconds=seconds)
+
+
+@lru_cache(maxsize=2)
+def _signer(private_key: str, key_id: str) -> Any:
+    """Reading a key takes longer than a whole request, and every account needs its token."""
+    return crypt.RSASigner.from_string(private_key, key_id)  # type: ignore[no-untyped-call]

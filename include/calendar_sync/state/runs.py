@@ -11,10 +11,13 @@ from calendar_sync.model import Hold, Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
-# Facts about Welkin: where deletions are learnt from, and what a probe has shown.
+# Facts about Welkin: where deletions are learnt from; whether events keep our ids, and since when;
+# what a probe has shown.
 WELKIN = "welkin"
 ENCOUNTERS_MOVE = "encounters_move"
 DELETIONS_FROM = "deletions_from"
+EXTERNAL_IDS = "external_ids"
+EXTERNAL_IDS_AT = "external_ids_at"
 SWEEP = "sweep"
 AUDIT = "audit"
 APPROVAL_LASTS = timedelta(hours=24)
@@ -105,10 +108,12 @@ class RunStore:
         return dict(facts or {})
 
     def set_facts(self, platform: str, **facts: Any) -> None:
-        """Add or change facts."""
-        merged = {**self.facts(platform), **facts}
-        statement = self._database.insert(t.platform_state).values(platform=platform, facts=merged)
+        """Add or change facts; those that another process learns meanwhile stay."""
+        table = t.platform_state
+        query = select(table.c.facts).where(table.c.platform == platform).with_for_update()
         with self._database.write() as connection:
+            merged = {**(connection.scalar(query) or {}), **facts}
+            statement = self._database.insert(table).values(platform=platform, facts=merged)
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["platform"], set_={"facts": merged})
             )

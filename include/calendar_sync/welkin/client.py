@@ -6,13 +6,12 @@ belongs to the whole organisation.
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from calendar_sync.concurrency import together
 from calendar_sync.connections import WelkinCredentials
 from calendar_sync.errors import (
     BadItem,
@@ -37,6 +36,7 @@ from calendar_sync.welkin.feeds import (
     encounter_row,
     event_row,
 )
+from calendar_sync.welkin.lists import Lists
 from calendar_sync.welkin.parse import (
     Unreadable,
     parse_encounter,
@@ -45,12 +45,12 @@ from calendar_sync.welkin.parse import (
     welkin_time,
 )
 
-CHUNK = timedelta(days=90)
 MARGIN = timedelta(days=1)
-PAGE = 200
+# Welkin's clock and ours need not agree: rows that come twice are known by their ids.
+CLOCK_MARGIN = timedelta(minutes=10)
 USERS_PAGE = 1000
-RESCANS = 2
 Row = TypeVar("Row")
+Find = Callable[[], Awaitable[WelkinEvent | None]]
 
 _CODE = re.compile(r"^[A-Z][A-Z0-9_]{2,60}$")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -115,6 +115,7 @@ class Welkin:
         self._instance_name = credentials.instance
         self._instance = f"/{credentials.tenant}/{credentials.instance}"
         self._admin = f"/{credentials.tenant}/admin"
+        self._lists = Lists(self._call, f"{self._instance}/calendar/events")
 
     async def _call(
         self,
@@ -154,61 +155,19 @@ class Welkin:
     ) -> tuple[dict[str, WelkinEvent], set[str]]:
         """All events of these users in the window, cancelled ones too, by id.
 
-        Asked in chunks of at most 90 days, with a day's margin. Also returns the ids of objects
-        that could not be read.
+        Asked with a day's margin. Also returns the ids of objects that could not be read.
         """
-        chunks = []
         start, end = window.start - MARGIN, window.end + MARGIN
-        while start < end:
-            chunks.append((start, min(start + CHUNK, end)))
-            start += CHUNK
-        users = ",".join(user_ids)
         found: dict[str, WelkinEvent] = {}
         unreadable: set[str] = set()
-        for rows in await together(self._events(users, *chunk) for chunk in chunks):
-            for row in rows:
-                try:
-                    event = parse_event(row, zone)
-                except Unreadable as error:
-                    unreadable.add(error.event_id)
-                else:
-                    found[event.id] = event
+        for row in await self._lists.events(",".join(user_ids), start, end):
+            try:
+                event = parse_event(row, zone)
+            except Unreadable as error:
+                unreadable.add(error.event_id)
+            else:
+                found[event.id] = event
         return found, unreadable
-
-    async def _events(self, users: str, start: datetime, end: datetime) -> list[Any]:
-        params = {
-            "from": welkin_time(start),
-            "to": welkin_time(end),
-            "participantIds": users,
-            "includeCancelled": "true",
-            "sort": "createdAt,asc",
-            "size": str(PAGE),
-        }
-        for _ in range(RESCANS):
-            rows: dict[str, Any] = {}
-            total, number = 0, 0
-            while True:
-                answer = await self._call(
-                    "events.list",
-                    "GET",
-                    f"{self._instance}/calendar/events",
-                    params={**params, "page": str(number)},
-                )
-                page = answer.json if isinstance(answer.json, Mapping) else {}
-                content = page.get("content")
-                if not isinstance(content, list) or page.get("number", number) != number:
-                    raise TransientError("welkin_unreadable_page")
-                for position, row in enumerate(content):
-                    key = row.get("id") if isinstance(row, Mapping) else None
-                    rows[str(key or f"{number}:{position}")] = row
-                total = max(total, count_of(page.get("totalElements")))
-                if page.get("last") is not False or not content:
-                    break
-                number += 1
-            # Offset pages over a changing set repeat and skip rows: count, and read again.
-            if len(rows) >= total:
-                return list(rows.values())
-        raise TransientError("welkin_unstable_pages")
 
     async def event(self, event_id: str, zone: ZoneInfo) -> WelkinEvent | None:
         """One event; None only where Welkin answers 404."""
@@ -229,43 +188,56 @@ class Welkin:
             return None
         return _read(answer, zone)
 
-    async def create_block(self, draft: BlockDraft, external_id: str) -> WelkinEvent:
+    async def create_block(
+        self, draft: BlockDraft, external_id: str | None, find: Find | None = None
+    ) -> WelkinEvent:
         """Create the block.
 
         POST is not idempotent: after a lost answer it is looked up, never sent again at once.
+        `external_id` is None for tenants that do not take it; `find` looks for what a lost answer
+        may have made (without it: by `externalId`).
 
         Raises:
             OutcomeUnknown: whether it was created will be seen later.
-            BadItem: Welkin refuses it, as it does when there is an event with this `externalId`.
+            BadItem: Welkin refuses the content, or the id.
         """
-        body = {
+        body: dict[str, object] = {
             **draft.body(),
             "eventType": "LEAVE",
             "eventColor": "grey",
             "timezone": draft.zone.key,
-            "externalId": external_id,
             "hostId": draft.user_id,
             "participants": [{"participantId": draft.user_id, "participantRole": "psm"}],
         }
+        if external_id is not None:
+            body["externalId"] = external_id
         path = f"{self._instance}/calendar/events"
         try:
             answer = await self._item("events.create", "POST", path, json=body, repeatable=False)
         except OutcomeUnknown:
-            found = await self.event_by_external_id(external_id, draft.zone)
+            if find is not None:
+                found = await find()
+            else:
+                found = await self.event_by_external_id(external_id or "", draft.zone)
             if found is None:
                 raise
             return found
         return _read(answer, draft.zone)
 
     async def update_block(self, event_id: str, draft: BlockDraft) -> WelkinEvent:
-        """Move or restore a block; Welkin answers with the whole event."""
+        """Move or restore a block; what it is afterwards is Welkin's word, asked for if need be."""
         answer = await self._item(
             "events.patch",
             "PATCH",
             f"{self._instance}/calendar/events/{event_id}",
             json=draft.body(),
         )
-        return _read(answer, draft.zone)
+        if answer.json is not None:
+            return _read(answer, draft.zone)
+        found = await self.event(event_id, draft.zone)
+        if found is None:
+            raise NotFound("welkin_not_found")
+        return found
 
     async def move_event(self, event_id: str, span: Span, zone: ZoneInfo) -> WelkinEvent | None:
         """Give an appointment another time, and read back what became of it; None for a 404.
@@ -314,7 +286,7 @@ class Welkin:
     async def encounters_of(self, user_id: str) -> dict[str, Encounter]:
         """A user's encounters that have an appointment, by calendar event id."""
         found: dict[str, Encounter] = {}
-        for row in await self._rows(f"{self._instance}/users/{user_id}/encounters", "encounters"):
+        for row in await self._encounter_rows(user_id):
             encounter = parse_encounter(row)
             if encounter is not None:
                 found[encounter.event_id] = encounter
@@ -322,13 +294,17 @@ class Welkin:
 
     async def scheduled(self, user_id: str, event_id: str, zone: ZoneInfo) -> Span | None:
         """When the encounter of this calendar event is, as the encounter itself has it."""
-        for row in await self._rows(f"{self._instance}/users/{user_id}/encounters", "encounters"):
+        for row in await self._encounter_rows(user_id):
             encounter = parse_encounter(row)
             if encounter is not None and encounter.event_id == event_id:
                 with contextlib.suppress(Unreadable):
                     body = row["jsonBody"]
                     return parse_event(body.get("currentScheduledAppointment"), zone).span
         return None
+
+    async def _encounter_rows(self, user_id: str) -> list[Any]:
+        path = f"{self._instance}/users/{user_id}/encounters"
+        return await self._lists.rows(path, "encounters")
 
     # --- feeds --------------------------------------------------------------------------------
 
@@ -377,14 +353,14 @@ class Welkin:
 
     async def _deleted(self, entity: str, kind: str, start: datetime, end: datetime) -> set[str]:
         params = {
-            "dateStart": welkin_time(start),
-            "dateEnd": welkin_time(end),
+            "dateStart": welkin_time(start - CLOCK_MARGIN),
+            "dateEnd": welkin_time(end + CLOCK_MARGIN),
             "entity": entity,
             "instance": self._instance_name,
             "sort": "createdAt,desc",
         }
         try:
-            rows = await self._rows(f"{self._admin}/audit-data", "audit", params)
+            rows = await self._lists.rows(f"{self._admin}/audit-data", "audit", params)
         except UserUnavailable as error:
             raise AuditUnavailable(detail=error.detail) from None
         except (NotFound, BadItem) as error:
@@ -395,33 +371,9 @@ class Welkin:
 
     async def users(self) -> list[WelkinUser]:
         """All members of staff."""
-        rows = await self._rows(f"{self._admin}/users", "users", {"size": str(USERS_PAGE)})
+        rows = await self._lists.rows(f"{self._admin}/users", "users", {"size": str(USERS_PAGE)})
         found = (parse_user(row, self._instance_name) for row in rows)
         return [user for user in found if user is not None]
-
-    async def _rows(
-        self, path: str, kind: str, params: Mapping[str, str] | None = None
-    ) -> list[Any]:
-        """All rows of a list with a `metaInfo` envelope."""
-        rows: list[Any] = []
-        number = 0
-        while True:
-            sent = {"size": str(PAGE), **(params or {}), "page": str(number)}
-            answer = await self._call(f"{kind}.list", "GET", path, params=sent)
-            body = answer.json if isinstance(answer.json, Mapping) else {}
-            data, meta = body.get("data"), body.get("metaInfo")
-            if not isinstance(data, list):
-                raise TransientError("welkin_unreadable_page")
-            rows.extend(data)
-            last = not isinstance(meta, Mapping) or meta.get("lastPage") is not False
-            if last or not data:
-                return rows
-            number += 1
-
-
-def count_of(value: Any) -> int:
-    """A number of rows; 0 where none was sent."""
-    return value if isinstance(value, int) else 0
 
 
 def _read(answer: Answer, zone: ZoneInfo) -> WelkinEvent:
@@ -432,6 +384,9 @@ def _read(answer: Answer, zone: ZoneInfo) -> WelkinEvent:
 
 
 def _error_code(body: Any) -> str:
-    first = body[0] if isinstance(body, list) and body else body
-    code = first.get("errorCode") if isinstance(first, Mapping) else None
-    return code if isinstance(code, str) and _CODE.match(code) else ""
+    """The first code of one or several errors."""
+    for error in body if isinstance(body, list) else [body]:
+        code = error.get("errorCode") if isinstance(error, Mapping) else None
+        if isinstance(code, str) and _CODE.match(code):
+            return code
+    return ""

@@ -26,7 +26,7 @@ from calendar_sync.sandbox.welkin.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from calendar_sync.sandbox.faults import Faults
     from calendar_sync.sandbox.requestlog import RequestLog
@@ -121,6 +121,11 @@ class WelkinApp:
 
         return answer
 
+    def _page(self, rows: Sequence[Any], call: Call) -> tuple[Sequence[Any], dict[str, Any]]:
+        cut, info = meta_page(rows, *page_of(call, 20))
+        info["totalElements"] += self.world.habits.overcounts
+        return cut, info
+
     # Encounters
 
     def _encounters_of_patient(self, call: Call) -> Reply:
@@ -141,7 +146,7 @@ class WelkinApp:
         statuses = identifiers(call, "statuses")
         chosen = [e for e in rows if statuses is None or e.status in statuses]
         chosen.sort(key=lambda e: (e.created, e.id))
-        cut, info = meta_page(chosen, *page_of(call, 20))
+        cut, info = self._page(chosen, call)
         data = [encounter_json(self.world, e, by_user=by_user) for e in cut]
         return Reply(200, {"data": data, "metaInfo": info})
 
@@ -276,11 +281,13 @@ class WelkinApp:
             and instance in (None, row["instanceName"])
         ]
         order = call.one("sort", "createdAt,desc")
+        if call.one("sort") and not self.world.habits.sorts:
+            raise bad_request("sort")
         if order not in ("createdAt,desc", "createdAt,asc"):
             raise bad_request("sort")
         if order == "createdAt,desc":
             rows.reverse()
-        cut, info = meta_page(rows, *page_of(call, 20))
+        cut, info = self._page(rows, call)
         return Reply(200, {"data": cut, "metaInfo": info})
 
     def _users(self, call: Call) -> Reply:
@@ -291,7 +298,7 @@ class WelkinApp:
             for user in self.world.users.values()
             if search in user.email.lower() and state in (None, user.state)
         ]
-        cut, info = meta_page(rows, *page_of(call, 20))
+        cut, info = self._page(rows, call)
         return Reply(200, {"data": [user_json(user) for user in cut], "metaInfo": info})
 
     def _user(self, call: Call) -> Reply:

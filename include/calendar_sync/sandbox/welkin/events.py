@@ -51,13 +51,19 @@ class Events:
     def page(self, call: Call) -> Reply:
         """Answer a list by time window; an event belongs to it when they overlap."""
         low, high = window(call)
+        habits = self.world.habits
+        if habits.longest_window is not None and high - low > habits.longest_window:
+            raise bad_request("the range is too long")
         wanted = identifiers(call, "participantIds")
         kind = call.one("eventType")
         if kind is not None and kind not in TYPES:
             raise bad_request("eventType")
         cancelled = switch(call, "includeCancelled")
         without_encounter = switch(call, "excludeAssignedToEncounterEvents")
-        order, _, direction = (call.one("sort") or "startDateTime,asc").partition(",")
+        chosen = call.one("sort")
+        if chosen and not habits.sorts:
+            raise bad_request("sort")
+        order, _, direction = (chosen or "startDateTime,asc").partition(",")
         if order not in SORTS or direction not in ("", "asc", "desc"):
             raise bad_request("sort")
         found = [
@@ -69,6 +75,8 @@ class Events:
             and not (without_encounter and self.world.encounter_of(event.id))
         ]
         found.sort(key=SORTS[order], reverse=direction == "desc")
+        if habits.shuffles and not chosen:
+            self.world.random.shuffle(found)
         rows, envelope = spring_page(found, *page_of(call, 20))
         zone = call.one("viewerTimezone")
         return Reply(200, {"content": [event_json(self.world, e, zone) for e in rows], **envelope})
@@ -80,6 +88,7 @@ class Events:
     def create(self, call: Call) -> Reply:
         """Create an event that is not an encounter's."""
         fields = self._checked(json_body(call), None)
+        self._check_overlap(fields, None)
         rows = fields.pop("participants")
         event = self.world.store_event(
             participants=[(row.participant_id, row.role) for row in rows],
@@ -92,9 +101,12 @@ class Events:
         """Change what was sent; answer the whole event."""
         event = self._modifiable(call)
         fields = self._checked(json_body(call), event)
+        self._check_overlap(fields, event)
         if not self.world.encounter_moves and event.type == "ENCOUNTER" and "start" in fields:
             raise bad_request("Calendar event isn't modifiable", "CALENDAR_EVENT_NOT_MODIFIABLE")
         self.world.change_event(event.id, by=self.world.client_id, **fields)
+        if self.world.habits.silent_writes:
+            return Reply(204)
         return Reply(200, event_json(self.world, event))
 
     def put(self, call: Call) -> Reply:
@@ -200,7 +212,7 @@ class Events:
     def _event(self, call: Call, events: dict[str, Event] | None = None) -> Event:
         event_id = call.params["event"]
         kind = call.one("type", "ID")
-        if kind == "EXTERNAL_ID":
+        if kind == "EXTERNAL_ID" and self.world.habits.external_id_lookup:
             event_id = self.world.by_external_id.get(event_id, "")
         elif kind != "ID":
             raise bad_request("type")
@@ -249,13 +261,32 @@ class Events:
             fields["additional_info"] = sent["additionalInfo"]
         self._check_times(sent, event, fields, required=whole or event is None)
         self._check_people(sent, event, fields, required=whole or event is None)
-        external = fields.get("external_id")
+        external = self._external_id(fields)
         if external and self.world.by_external_id.get(external) not in (
             None,
             event.id if event else None,
         ):
             raise bad_request("externalId must be unique", "EXTERNAL_ID_NOT_UNIQUE")
         return fields
+
+    def _external_id(self, fields: Json) -> str | None:
+        external: str | None = fields.get("external_id")
+        if external and self.world.habits.external_ids == "refused":
+            raise bad_request("externalId")
+        if external and self.world.habits.external_ids == "dropped":
+            external = fields["external_id"] = None
+        return external
+
+    def _check_overlap(self, fields: Json, event: Event | None) -> None:
+        """Some tenants do not let anybody be in two places at once."""
+        if self.world.habits.overlaps:
+            return
+        host = fields.get("host_id") or (event.host_id if event else "")
+        start: datetime = fields["start"] if "start" in fields or not event else event.start
+        end: datetime = fields["end"] if "end" in fields or not event else event.end
+        for other in self.world.events_of(host):
+            if other is not event and not other.cancelled and overlaps(other, start, end):
+                raise WelkinError(409, "CALENDAR_EVENT_OVERLAPS", "Overlaps", "CALENDAR")
 
     def _check_times(
         self, sent: Json, event: Event | None, fields: Json, *, required: bool

@@ -7,7 +7,7 @@ body of an encounter read by patient.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -53,12 +53,21 @@ def parse_any(text: Any) -> datetime | None:
 
 def local(moment: datetime, zone: str | None) -> str:
     """Write a moment with the offset of a zone, as the derived fields have it."""
-    there = moment.astimezone(ZoneInfo(zone) if zone else UTC)
-    return there.isoformat(timespec="milliseconds")
+    try:
+        place: tzinfo = ZoneInfo(zone) if zone else UTC
+    except (KeyError, ValueError):
+        # Whatever name was written, the derived fields have some offset.
+        place = UTC
+    return moment.astimezone(place).isoformat(timespec="milliseconds")
 
 
 def event_json(world: WelkinWorld, event: Event, viewer_zone: str | None = None) -> Json:
-    """Write an event."""
+    """Write an event, in the tenant's own way."""
+    body = _event_json(world, event, viewer_zone)
+    return world.habits.dialect(body) if world.habits.writes_oddly else body
+
+
+def _event_json(world: WelkinWorld, event: Event, viewer_zone: str | None) -> Json:
     if event.wire is not None and viewer_zone is None:
         return event.wire
     zone = viewer_zone or event.time_zone
@@ -144,7 +153,7 @@ def encounter_json(world: WelkinWorld, encounter: Encounter, *, by_user: bool = 
         "activeUserId": encounter.active_user_id,
         "activeUserName": None,
         "calendarEventId": event.id if event else None,
-        "calendarEventStartDatetime": current["startDateTime"] if current else None,
+        "calendarEventStartDatetime": stamp(event.start) if event else None,
         "calendarEvent": encounter.linked if current else None,
         "currentScheduledAppointment": current,
         "dispositionId": encounter.disposition_id,

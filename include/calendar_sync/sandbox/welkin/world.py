@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from calendar_sync.sandbox.clock import Clock, stamp
+from calendar_sync.sandbox.welkin.habits import Habits
 from calendar_sync.sandbox.welkin.lag import History
 from calendar_sync.sandbox.welkin.records import (
     Encounter,
@@ -44,6 +45,7 @@ class WelkinWorld:
         lag_seconds: exports leave out what changed so recently.
         read_lag_seconds: lists and single reads answer as the world was so long ago.
         backdate: writes are stamped so long before now, for records that were always there.
+        habits: what this tenant does otherwise than others.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class WelkinWorld:
         self.read_lag_seconds = 0.0
         self._history = History()
         self.backdate = timedelta(0)
+        self.habits = Habits()
         self.client_id = self.new_id()
         self.encounter_cdt_id = self.new_id()
         self.users: dict[str, User] = {}
