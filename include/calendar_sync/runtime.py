@@ -24,6 +24,7 @@ from calendar_sync.model import Platform, Window
 from calendar_sync.services import Services
 from calendar_sync.settings import Limits
 from calendar_sync.state import Database, Store
+from calendar_sync.state.runs import WELKIN, WINDOW_DAYS
 from calendar_sync.tokens import CachedToken, TokenCache
 from calendar_sync.welkin.client import classify as classify_welkin
 from calendar_sync.welkin.tokens import fetch_token as fetch_welkin_token
@@ -91,7 +92,13 @@ async def open_services(
         return await fetch_welkin_token(http, credentials, clock.now())
 
     name = f"welkin:{credentials.organisation}:{credentials.client}"
-    welkin = welkin_adapter.Welkin(http, credentials, tokens.source(name, fetch))
+    days = store.runs.facts(WELKIN).get(WINDOW_DAYS)
+    welkin = welkin_adapter.Welkin(
+        http,
+        credentials,
+        tokens.source(name, fetch),
+        chunk=timedelta(days=days) if isinstance(days, int) else None,
+    )
     platforms: dict[Platform, CalendarPlatform] = {}
     if secrets.google is not None:
         platforms[Platform.GOOGLE] = _google(secrets.google, tokens, clock, limits, client)

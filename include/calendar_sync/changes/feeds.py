@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from calendar_sync.changes.windows import learn_window
 from calendar_sync.concurrency import both
 from calendar_sync.errors import TransientError
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
@@ -58,6 +59,7 @@ class WelkinFeeds:
     async def read(self) -> None:
         """All feeds. The encounter index is filled before anything else."""
         await self._users()
+        await learn_window(self.services, self.settings, self.pairs)
         await self._encounters()
         await self._events()
         await self._deletions()

@@ -113,7 +113,10 @@ class Reader:
 
     async def _welkin_window(self) -> tuple[dict[str, WelkinEvent], set[str]]:
         scope = self.scope
-        return await self.services.welkin.events([scope.user_id], scope.welkin_window, scope.zone)
+        # A comparison asks in parts, whatever longer windows have been seen to work.
+        welkin = self.services.welkin
+        chunk = welkin.part if self.full else None
+        return await welkin.events([scope.user_id], scope.welkin_window, scope.zone, chunk=chunk)
 
     async def _sort(
         self, events: Iterable[WelkinEvent]

@@ -12,9 +12,11 @@ from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
 # Facts about Welkin: where deletions are learnt from; whether events keep our ids, and since when;
-# what a probe has shown.
+# what a probe has shown; how many days of a calendar one request may ask for.
 WELKIN = "welkin"
 ENCOUNTERS_MOVE = "encounters_move"
+WINDOW_DAYS = "window_days"
+WINDOW_AT = "window_at"
 DELETIONS_FROM = "deletions_from"
 EXTERNAL_IDS = "external_ids"
 EXTERNAL_IDS_AT = "external_ids_at"

@@ -45,6 +45,7 @@ from calendar_sync.welkin.parse import (
     welkin_time,
 )
 
+CHUNK = timedelta(days=90)
 MARGIN = timedelta(days=1)
 # Welkin's clock and ours need not agree: rows that come twice are known by their ids.
 CLOCK_MARGIN = timedelta(minutes=10)
@@ -108,8 +109,14 @@ class Welkin:
     """One organisation's Welkin. The HTTP client is closed by whoever made it."""
 
     def __init__(
-        self, http: HttpClient, credentials: WelkinCredentials, token: TokenSource
+        self,
+        http: HttpClient,
+        credentials: WelkinCredentials,
+        token: TokenSource,
+        *,
+        chunk: timedelta | None = None,
     ) -> None:
+        self._chunk = chunk or CHUNK
         self._http = http
         self._token = token
         self._instance_name = credentials.instance
@@ -150,17 +157,33 @@ class Welkin:
 
     # --- calendar events ----------------------------------------------------------------------
 
+    @property
+    def part(self) -> timedelta:
+        """A stretch of the calendar that may be asked for in any case: 90 days, or what works."""
+        return min(CHUNK, self._chunk, self.longest)
+
+    @property
+    def longest(self) -> timedelta:
+        """What this client has not been refused yet."""
+        return self._lists.longest
+
     async def events(
-        self, user_ids: Iterable[str], window: Window, zone: ZoneInfo
+        self,
+        user_ids: Iterable[str],
+        window: Window,
+        zone: ZoneInfo,
+        *,
+        chunk: timedelta | None = None,
     ) -> tuple[dict[str, WelkinEvent], set[str]]:
         """All events of these users in the window, cancelled ones too, by id.
 
-        Asked with a day's margin. Also returns the ids of objects that could not be read.
+        Asked with a day's margin, in chunks as long as this tenant was seen to take, or as `chunk`
+        says. Also returns the ids of objects that could not be read.
         """
         start, end = window.start - MARGIN, window.end + MARGIN
         found: dict[str, WelkinEvent] = {}
         unreadable: set[str] = set()
-        for row in await self._lists.events(",".join(user_ids), start, end):
+        for row in await self._lists.events(",".join(user_ids), start, end, chunk or self._chunk):
             try:
                 event = parse_event(row, zone)
             except Unreadable as error:

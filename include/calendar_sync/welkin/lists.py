@@ -13,7 +13,7 @@ from calendar_sync.errors import BadItem, TransientError
 from calendar_sync.http import Answer
 from calendar_sync.welkin.parse import welkin_time
 
-LONGEST_CHUNK = timedelta(days=90)
+LONGEST_CHUNK = timedelta(days=3660)
 SHORTEST_CHUNK = timedelta(days=1)
 PAGE = 200
 RESCANS = 3
@@ -39,13 +39,21 @@ class Lists:
         self._chunk = LONGEST_CHUNK
         self._sorts = True
 
-    async def events(self, users: str, start: datetime, end: datetime) -> list[Any]:
+    @property
+    def longest(self) -> timedelta:
+        """The longest window that was not refused."""
+        return self._chunk
+
+    async def events(
+        self, users: str, start: datetime, end: datetime, chunk: timedelta
+    ) -> list[Any]:
         """Calendar events of a window, which may be asked in several chunks: some come twice."""
         before = self._chunk
+        length = min(chunk, before)
         chunks = []
         while start < end:
-            chunks.append((start, min(start + before, end)))
-            start += before
+            chunks.append((start, min(start + length, end)))
+            start += length
         try:
             found = await together(self._halving(users, *chunk) for chunk in chunks)
         except BadItem:

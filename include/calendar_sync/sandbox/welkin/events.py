@@ -54,6 +54,8 @@ class Events:
         habits = self.world.habits
         if habits.longest_window is not None and high - low > habits.longest_window:
             raise bad_request("the range is too long")
+        if habits.cuts_windows is not None:
+            high = min(high, low + habits.cuts_windows)
         wanted = identifiers(call, "participantIds")
         kind = call.one("eventType")
         if kind is not None and kind not in TYPES:
