@@ -6,6 +6,8 @@ https://developers.google.com/identity/protocols/oauth2/service-account
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
 from google.auth import crypt, jwt
 
@@ -16,6 +18,12 @@ from calendar_sync.model import to_second
 
 SCOPE = "https://www.googleapis.com/auth/calendar.events"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+@lru_cache(maxsize=1)
+def _signer(private_key: str, key_id: str) -> Any:
+    """Reading a key checks it, which takes much longer than signing with it."""
+    return crypt.RSASigner.from_string(private_key, key_id)  # type: ignore[no-untyped-call]
 
 
 async def fetch_token(
@@ -38,9 +46,7 @@ async def fetch_token(
         "exp": int((now + timedelta(hours=1)).timestamp()),
     }
     try:
-        signer = crypt.RSASigner.from_string(  # type: ignore[no-untyped-call]
-            credentials.private_key, credentials.private_key_id
-        )
+        signer = _signer(credentials.private_key, credentials.private_key_id)
     except ValueError:
         raise ConfigurationError(detail="keyfile_dict.private_key cannot be read") from None
     assertion = jwt.encode(signer, claims).decode()  # type: ignore[no-untyped-call]
