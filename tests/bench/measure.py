@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIMEOUT = 1800
+#: Where every process finds the product and the bench: beside each other.
+PYTHONPATH = os.pathsep.join((str(REPOSITORY / "include"), str(REPOSITORY)))
 
 
 class BenchError(RuntimeError):
@@ -94,7 +96,7 @@ def worker_environment(folder: Path, state: Path) -> dict[str, str]:
     return (
         airflow_environment(home, home, None, 0)
         | connection_variables(folder)
-        | {"CALENDAR_SYNC_DATABASE_URL": f"sqlite:///{state}", "PYTHONPATH": str(REPOSITORY)}
+        | {"CALENDAR_SYNC_DATABASE_URL": f"sqlite:///{state}", "PYTHONPATH": PYTHONPATH}
     )
 
 

@@ -14,7 +14,7 @@ from calendar_sync.sandbox.demo.stage import write_mapping
 from calendar_sync.sandbox.standalone import FINAL_STATES, StandaloneAirflow
 from tests.bench import least
 from tests.bench.cases import Case, say
-from tests.bench.measure import BenchError, Measurement, difference
+from tests.bench.measure import PYTHONPATH, BenchError, Measurement, difference
 from tests.bench.processes import Watch
 from tests.bench.setup import HMAC_KEY
 from tests.servers import REPOSITORY
@@ -45,6 +45,7 @@ class Scheduler:
             "CALENDAR_SYNC_DATABASE_URL": f"sqlite:///{stage.state}",
             "BENCH_MAPPING": str(mapping),
             "BENCH_GOOGLE": f"{stage.world.root}/google/calendar/v3/",
+            "PYTHONPATH": PYTHONPATH,
             "HTTPLIB2_CA_CERTS": str(stage.folder / "ca.pem"),
         }
         dags = REPOSITORY / "tests" / "bench" / "dags"

@@ -17,6 +17,7 @@ from calendar_sync.sandbox.standalone import airflow_environment
 from calendar_sync.state import Database
 from calendar_sync.state import tables as t
 from tests.bench.measure import (
+    PYTHONPATH,
     BenchError,
     Measurement,
     difference,
@@ -67,7 +68,7 @@ class Stage:
             [sys.executable, "-m", "tests.bench.server", str(self.folder), *self._arguments],
             log=self.folder / "server.log",
             folder=REPOSITORY,
-            env=env | {"PYTHONPATH": str(REPOSITORY)},
+            env=env | {"PYTHONPATH": PYTHONPATH},
         )
         try:
             self._wait_ready()
