@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import textwrap
 from typing import TYPE_CHECKING
 
 from tests.bench import calendars, forecast
@@ -11,10 +11,13 @@ from tests.bench.organisation import FIRST_DAY, LAST_DAY
 from tests.bench.setup import WELKIN_REQUESTS_PER_SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from tests.bench.cases import Case
     from tests.bench.results import Results
 
 IDLE_SECONDS, MEMORY_MB, TIMES = 20, 400, 10
+WIDTH = 100
 OWN = ("idle", "idle_cold", "pass", "fill", "rows", "rows_change")
 SCHEDULED = ("dag", "hook", "window")
 
@@ -30,7 +33,30 @@ def page(results: Results) -> str:
         _forecast(results),
         _kinds(results),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(_wrapped(part) for part in parts) + "\n"
+
+
+def _wrapped(text: str) -> str:
+    """Break lines as in all our texts; tables and headings stay."""
+    blocks = []
+    for block in text.split("\n\n"):
+        if block.startswith(("|", "#")):
+            blocks.append(block)
+            continue
+        items = block.split("\n- ")
+        lines = [item if n == 0 else f"- {item}" for n, item in enumerate(items)]
+        blocks.append("\n".join(_filled(line) for line in lines))
+    return "\n\n".join(blocks)
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(
+        " ".join(text.split()),
+        WIDTH,
+        subsequent_indent="  " if text.startswith("- ") else "",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _head(results: Results) -> str:
@@ -57,8 +83,8 @@ def _setting(results: Results) -> str:
 
 - **Machine**: {machine}.
 - **Versions**: {versions}.
-- **Servers**: the sandbox in a process of its own, over HTTPS, on the same machine: its own CPU time
-  is not in the figures, but it takes a core away. Its limit for Welkin is off and
+- **Servers**: the sandbox in a process of its own, over HTTPS, on the same machine: its own CPU
+  time is not in the figures, but it takes a core away. Its limit for Welkin is off and
   `limits.welkin_requests_per_second` is {WELKIN_REQUESTS_PER_SECOND} (default 5), or that limit
   would be all that is measured; the forecast uses 5. All other settings are as shipped.
 - **Organisation**: {scale.accounts:,} accounts with {scale.encounters} encounters each in Welkin,
@@ -67,8 +93,8 @@ def _setting(results: Results) -> str:
 - **In step**: cases 1, 2 and 5 begin with everything in step: {written:,} mirrors and blocks, made
   by the same engine without the network, in {results.organisation["filled"]:.0f} s.
 - **A change** is a new visit in Welkin or a new private event, in turn.
-- **CPU** and **peak memory** are of our process alone, Airflow's modules included. Wall and CPU time
-  begin when Python and Airflow are loaded ({results.cases["idle"].any.start_cpu:.1f} CPU-s).
+- **CPU** and **peak memory** are of our process alone, Airflow's modules included. Wall and CPU
+  time begin when Python and Airflow are loaded ({results.cases["idle"].any.start_cpu:.1f} CPU-s).
 - **Requests** leave out those for tokens, which have a column of their own."""
 
 
@@ -115,6 +141,8 @@ def _own(results: Results) -> str:
         for key in OWN
         if (case := results.cases[key]).least is not None
     ]
+    idle = results.cases["idle"].any.requests
+    look = sum(count for kind, count in idle.items() if kind.startswith("welkin."))
     return f"""## Without a scheduler
 
 Each repetition is a process of its own that does what a task or `calendar-sync sync` does.
@@ -122,18 +150,12 @@ Each repetition is a process of its own that does what a task or `calendar-sync 
 {_table(_HEADINGS, rows)}
 
 Rows of one user count both sides, half each. A pass ends with a look for what has come meanwhile,
-which finds nothing here: {_Look.requests} requests to Welkin and a poll of those whom a feed had
-named. A cycle writes 100 items at most and goes on in the next round, which reads both sides again.
+which finds nothing here: {look} requests to Welkin and a poll of those whom a feed had named. A
+cycle writes 100 items at most and goes on in the next round, which reads both sides again.
 
 The least is what the rules allow (I17):
 
 {chr(10).join(least)}"""
-
-
-class _Look:
-    """The last look of a pass."""
-
-    requests = 4
 
 
 _HEADINGS = (
@@ -184,6 +206,7 @@ def _scheduler(results: Results) -> str:
     window, hook = cases["window"], cases["hook"]
     per_window = window.any.total / results.scale.window_users
     per_hook = hook.any.total / results.scale.accounts
+    with_token = _all(hook.any) / results.scale.accounts
     return f"""## Under one Airflow scheduler
 
 One Airflow (LocalExecutor, 8 tasks at once, SQLite) has both DAGs and runs them one after the other
@@ -203,9 +226,11 @@ then readable in XCom. Every task asks Google for a token, ours do so once an ho
 A careful author would list the sync's window only: {per_window:.1f} requests a user instead of
 {per_hook:.1f} (last line; fewer users, since it takes as many tasks).
 
-Ours are two tasks and one for each changed user, and a poll costs a request whatever the calendar
-holds; the other grows with what the calendars hold. Without changes the ratio of requests is
-{hook.any.total / cases["idle"].any.total:.1f}."""
+Ours are two tasks and one for each changed user, and a poll costs one request whatever the calendar
+holds; the other DAG grows with what the calendars hold. {results.scale.accounts:,} of our
+{_median(cases["dag"], _total):,.0f} requests are polls, which no delta can save: the ratio of
+requests ends at what the other DAG asks for a user ({per_hook:.1f}; {with_token:.1f} with the
+token). Without any change it is {hook.any.total / cases["idle"].any.total:.1f}."""
 
 
 def _forecast(results: Results) -> str:
@@ -214,10 +239,11 @@ def _forecast(results: Results) -> str:
     c = forecast.costs(results)
     return f"""## Forecast
 
-Not measured: the costs above, multiplied. Quotas as published: Google {forecast.GOOGLE_PER_MINUTE:,}
-requests a minute and {forecast.GOOGLE_PER_DAY:,} a day for a project (polls take
-{forecast.QUOTA_SHARE:.0%} at most), 600 a minute for a user; 5 requests a second to Welkin. Assumed,
-not measured: {forecast.CHANGES_PER_USER_AND_DAY} changes a user and day within
+Not measured: the costs above, multiplied. Quotas as published: Google
+{forecast.GOOGLE_PER_MINUTE:,} requests a minute and {forecast.GOOGLE_PER_DAY:,} a day for a
+project (polls take {forecast.QUOTA_SHARE:.0%} at most), 600 a minute for a user; 5 requests a
+second to Welkin.
+Assumed, not measured: {forecast.CHANGES_PER_USER_AND_DAY} changes a user and day within
 {forecast.WORKING_HOURS} hours, each a cycle of its own, half of them ending in Welkin;
 {forecast.GOOGLE_LATENCY * 1000:.0f} ms for a request to Google; {c.blocks:.0f} blocks a user as in
 case 3; one project; the machine above.
