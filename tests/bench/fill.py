@@ -7,10 +7,11 @@ some hours ago meanwhile, so that the feeds are quiet by the time somebody measu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calendar_sync.connections import Fields, google_credentials, welkin_credentials
 from calendar_sync.model import MappedUser, Platform
@@ -72,15 +73,17 @@ def fill(sandbox: Sandbox, clock: BenchClock, target: Path) -> dict[str, int]:
     sandbox.in_process = True
     try:
         done = asyncio.run(_fill(sandbox, clock, database))
-        with database.engine.connect() as connection, sqlite3.connect(target) as copy:
-            source = connection.connection.dbapi_connection
-            assert isinstance(source, sqlite3.Connection)
-            source.backup(copy)
-        copy.close()
+        _copy(database, target)
     finally:
         sandbox.in_process = False
         database.close()
     return done
+
+
+def _copy(database: Database, target: Path) -> None:
+    with contextlib.closing(sqlite3.connect(target)) as copy, database.read() as connection:
+        source: Any = connection.connection.dbapi_connection
+        source.backup(copy)
 
 
 async def _fill(sandbox: Sandbox, clock: BenchClock, database: Database) -> dict[str, int]:

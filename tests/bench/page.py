@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from calendar_sync.changes.polls import QUOTA_SHARE
 from tests.bench import calendars, forecast
 from tests.bench.measure import Measurement, Spread
 from tests.bench.organisation import FIRST_DAY, LAST_DAY
@@ -241,7 +242,7 @@ def _forecast(results: Results) -> str:
 
 Not measured: the costs above, multiplied. Quotas as published: Google
 {forecast.GOOGLE_PER_MINUTE:,} requests a minute and {forecast.GOOGLE_PER_DAY:,} a day for a
-project (polls take {forecast.QUOTA_SHARE:.0%} at most), 600 a minute for a user; 5 requests a
+project (polls take {QUOTA_SHARE:.0%} at most), 600 a minute for a user; 5 requests a
 second to Welkin.
 Assumed, not measured: {forecast.CHANGES_PER_USER_AND_DAY} changes a user and day within
 {forecast.WORKING_HOURS} hours, each a cycle of its own, half of them ending in Welkin;

@@ -108,7 +108,8 @@ def hook_for(account: str) -> Any:
 
     class AccountHook(GoogleCalendarHook):
         def get_credentials(self) -> Any:
-            return super().get_credentials().with_subject(account)
+            credentials: Any = super().get_credentials()
+            return credentials.with_subject(account)
 
         def get_client_options(self, api_endpoint_override: str | None = None) -> Any:
             return ClientOptions(api_endpoint=os.environ["BENCH_GOOGLE"])
