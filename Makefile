@@ -56,7 +56,7 @@ demo: install ## Play the sync story on a sandbox and a real Airflow (DEMO_EXIT=
 	@exec $(BIN)/python -m calendar_sync.sandbox.demo
 
 .PHONY: bench
-bench: install ## Measure, write docs/benchmarks.md (35 min; BENCH_ACCOUNTS=50 tries it in 4)
+bench: install ## Measure, write docs/benchmarks.md (30 to 45 min; BENCH_ACCOUNTS=50: 4)
 	@exec $(BIN)/python -m tests.bench
 
 .PHONY: sandbox
