@@ -64,6 +64,10 @@ types: install ## Check types
 demo: install ## Play the sync story on a sandbox and a real Airflow (DEMO_EXIT=1 ends by itself)
 	@exec $(BIN)/python -m calendar_sync.sandbox.demo
 
+.PHONY: bench
+bench: install ## Measure, write docs/benchmarks.md (30 to 45 min; BENCH_ACCOUNTS=50: 4)
+	@exec $(BIN)/python -m tests.bench
+
 .PHONY: sandbox
 sandbox: install ## Serve stand-ins for Welkin and Google over HTTPS
 	@mkdir -p .demo/sandbox
@@ -78,6 +82,6 @@ lock: install ## Pin the requirements anew (LOCK_ARGS=--upgrade for newer versio
 
 .PHONY: clean
 clean: ## Remove what the demo, the tests and the tools left behind (not .venv)
-	rm -rf .demo build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
+	rm -rf .demo .bench build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache include/*.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -type d -prune -exec rm -rf {} +

@@ -349,3 +349,31 @@ def test_a_page_in_answer_to_a_write_that_must_not_happen_twice_is_looked_into()
     with pytest.raises(OutcomeUnknown):
         wire.send("POST", repeatable=False)
     assert len(wire.requests) == 1
+
+
+def test_a_request_cancelled_during_the_handshake_leaves_no_connection_behind() -> None:
+    async def main() -> bytes:
+        arrived = asyncio.Event()
+        left: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)
+            arrived.set()
+            await reader.read()
+            writer.close()
+            left.set_result(await reader.read())
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        client = HttpClient(f"https://127.0.0.1:{port}", clock=VirtualClock(), classify=classify)
+        request = asyncio.ensure_future(client.request("kind", "GET", "/"))
+        await arrived.wait()
+        request.cancel()
+        await asyncio.gather(request, return_exceptions=True)
+        try:
+            return await asyncio.wait_for(left, 5)
+        finally:
+            server.close()
+            await client.aclose()
+
+    assert asyncio.run(main()) == b""

@@ -159,7 +159,19 @@ def test_airflow_takes_the_file_for_a_dag_before_it_imports_it(path: Path) -> No
 
 @pytest.mark.parametrize(
     "target",
-    ["help", "install", "test", "lint", "format", "types", "demo", "sandbox", "clean", "lock"],
+    [
+        "help",
+        "install",
+        "test",
+        "lint",
+        "format",
+        "types",
+        "demo",
+        "bench",
+        "sandbox",
+        "clean",
+        "lock",
+    ],
 )
 def test_make_help_tells_every_target(target: str) -> None:
     makefile = (REPOSITORY / "Makefile").read_text()

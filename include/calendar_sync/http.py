@@ -5,6 +5,7 @@ failures into our errors, and silence: no body, query string or header ever reac
 exception.
 """
 
+import asyncio
 import contextlib
 import email.utils
 import logging
@@ -234,10 +235,20 @@ class HttpClient:
             sent["Authorization"] = f"Bearer {bearer}"
         self.meter.requests[kind] += 1
         lost = TransientError if repeatable else OutcomeUnknown
+        handshake = _Handshake()
         try:
             response = await self._client.request(
-                method, self._base_url + path, params=params, json=json, data=form, headers=sent
+                method,
+                self._base_url + path,
+                params=params,
+                json=json,
+                data=form,
+                headers=sent,
+                extensions={"trace": handshake},
             )
+        except asyncio.CancelledError:
+            await handshake.abandon()
+            raise
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as broken:
             if _untrusted(broken):
                 raise TenantMisconfigured("untrusted_certificate", detail=kind) from None
@@ -287,6 +298,28 @@ async def _bearer(token: TokenSource) -> str:
         # Its own request has been repeated: tries must not multiply, token requests are counted.
         error.exhausted = True
         raise
+
+
+class _Handshake:
+    """Watches a request for a connection that was opened but is not secured yet.
+
+    httpcore closes it when the handshake fails, and forgets it when the request is cancelled then.
+    https://www.encode.io/httpcore/extensions/#trace
+    """
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            self._stream = info["return_value"]
+        elif event == "connection.start_tls.complete":
+            self._stream = None
+
+    async def abandon(self) -> None:
+        """Close what nobody else will."""
+        if self._stream is not None:
+            await self._stream.aclose()
 
 
 def _untrusted(error: BaseException | None) -> bool:

@@ -21,6 +21,8 @@ from calendar_sync.state.database import Database
 
 SEAL_OVERLAP = timedelta(hours=1)
 SEAL_LOCK = 0x5EA1
+# Made once: see links.py.
+_INSERT = insert(t.operation)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class AuditStore:
             **vars(operation),
         }
         values["hash"] = self._link(log.head, values)
-        connection.execute(insert(t.operation).values(values))
+        connection.execute(_INSERT, values)
         return values["seq"], values["hash"]
 
     def seal(self, run_id: str, now: datetime) -> str:

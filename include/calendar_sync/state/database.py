@@ -38,6 +38,7 @@ class Database:
         self.url = make_url(url or default_url())
         self.engine = _open(self.url)
         self._reader = self.engine.execution_options(**{_READ: True})
+        self._kept: Connection | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -47,12 +48,14 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write; committed at the end, rolled back on an exception."""
+        self._keep_open()
         with self.engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads and so never waits for writers."""
+        self._keep_open()
         with self._reader.begin() as connection:
             yield connection
 
@@ -62,7 +65,19 @@ class Database:
 
     def close(self) -> None:
         """Close the pool."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
         self.engine.dispose()
+
+    def _keep_open(self) -> None:
+        """Hold an idle connection to a SQLite file from the first transaction to `close`.
+
+        Without it each transaction's connection would be the last to leave, and SQLite would write
+        its log back to the file and wait for the disk every time: 7 to 17 ms instead of 0.5.
+        """
+        if self._kept is None and isinstance(self.engine.pool, NullPool):
+            self._kept = self.engine.connect()
 
 
 def _open(url: Any) -> Engine:
@@ -73,7 +88,8 @@ def _open(url: Any) -> Engine:
         raise ConfigurationError(detail=f"{URL_VARIABLE}: sqlite or postgresql, not {name}")
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        # A connection per transaction: nothing to inherit when Airflow forks a task.
+        # A connection per transaction: nothing is shared between threads, and nothing is open
+        # before the first one, so that Airflow's forks inherit none.
         engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
     else:
         engine = create_engine(url, hide_parameters=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, delete, insert, or_, select, update
 
 from calendar_sync.model import (
     Conflict,
@@ -25,6 +25,17 @@ TRIES_BEFORE_PARKING = 3
 TRANSIENT_PAUSE = timedelta(hours=1)
 REFUSED_PAUSE = timedelta(hours=23)
 _BATCH = 500
+
+# Made once: putting a statement together takes longer than running it, and these are the ones
+# that every write to either side needs.
+_INSERT = insert(t.link)
+_UPDATE = update(t.link).where(t.link.c.id == bindparam("link_id"))
+_UNPARK = delete(t.parked_item).where(
+    t.parked_item.c.user_id == bindparam("user"),
+    t.parked_item.c.platform == bindparam("of"),
+    t.parked_item.c.source_id == bindparam("source"),
+    t.parked_item.c.original_start == bindparam("start"),
+)
 
 
 class LinkStore:
@@ -117,10 +128,10 @@ class LinkStore:
         """Insert a link, or write the values of a known one."""
         values = _values(link) | {"updated_at": now, "mapping_revision": revision}
         if link.id is None:
-            made = connection.execute(insert(t.link).values(**values, created_at=now))
+            made = connection.execute(_INSERT, {**values, "created_at": now})
             key = made.inserted_primary_key
             return replace(link, id=int(key[0]) if key else None)
-        connection.execute(update(t.link).where(t.link.c.id == link.id).values(values))
+        connection.execute(_UPDATE, {**values, "link_id": link.id})
         return link
 
     # --- conflicts and parked items -----------------------------------------------------------
@@ -224,16 +235,9 @@ class LinkStore:
 
     def unpark(self, connection: Connection, pair: tuple[str, Platform], source: Source) -> None:
         """The item works again."""
-        table = t.parked_item
         user_id, platform = pair
-        connection.execute(
-            delete(table).where(
-                table.c.user_id == user_id,
-                table.c.platform == platform.value,
-                table.c.source_id == source.id,
-                table.c.original_start == source.original_start,
-            )
-        )
+        item = {"source": source.id, "start": source.original_start}
+        connection.execute(_UNPARK, {"user": user_id, "of": platform.value, **item})
 
 
 def _again(table: Any, content: str) -> Any:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Select, Update, or_, select, update
+from sqlalchemy import Connection, Update, bindparam, or_, select, update
 
 from calendar_sync.errors import LeaseHeld, LeaseLost
 from calendar_sync.state import tables as t
@@ -13,6 +13,12 @@ LEASE_SECONDS = 90
 RENEW_SECONDS = 30
 REFRESH_SECONDS = 45
 LONGEST_QUEUE = 900.0
+
+# Made once: see links.py. Every write asks for its lease three times and for its turn once.
+_FENCE = select(t.lease.c.fence).where(t.lease.c.user_id == bindparam("user"))
+_HELD_FENCE = _FENCE.with_for_update(read=True)
+_FREE_AT = select(t.rate.c.free_at).where(t.rate.c.name == bindparam("of")).with_for_update()
+_RESERVE = update(t.rate).where(t.rate.c.name == bindparam("of"))
 
 
 @dataclass(frozen=True)
@@ -78,23 +84,19 @@ class LeaseStore:
             LeaseLost: so it is.
         """
         # Shared lock: no takeover commits before the caller's transaction does.
-        if connection.scalar(_fence(lease).with_for_update(read=True)) != lease.fence:
+        if connection.scalar(_HELD_FENCE, {"user": lease.user_id}) != lease.fence:
             raise LeaseLost(detail=lease.user_id)
 
     def check_now(self, lease: Lease) -> None:
         """`check` in a transaction of its own."""
         with self._database.read() as connection:
-            if connection.scalar(_fence(lease)) != lease.fence:
+            if connection.scalar(_FENCE, {"user": lease.user_id}) != lease.fence:
                 raise LeaseLost(detail=lease.user_id)
 
     def release(self, lease: Lease, now: datetime) -> None:
         """Give the user back; the row stays, so that the fence only ever rises."""
         with self._database.write() as connection:
             connection.execute(_mine(update(t.lease), lease).values(owner="", expires_at=now))
-
-
-def _fence(lease: Lease) -> Select[int]:
-    return select(t.lease.c.fence).where(t.lease.c.user_id == lease.user_id)
 
 
 def _mine(statement: Update, lease: Lease) -> Update:
@@ -188,16 +190,12 @@ class RateStore:
         `now` is seconds since the epoch. A queue of a quarter of an hour comes from a wrong
         clock somewhere: it is begun anew.
         """
-        table = t.rate
+        # A row that is not there yet cannot be locked: whoever comes first makes it.
+        row = self._database.insert(t.rate).on_conflict_do_nothing()
         with self._database.write() as connection:
-            # A row that is not there yet cannot be locked: whoever comes first makes it.
-            row = self._database.insert(table).values(name=name, free_at=now)
-            connection.execute(row.on_conflict_do_nothing())
-            query = select(table.c.free_at).where(table.c.name == name).with_for_update()
-            moment: float = max(now, connection.execute(query).scalar_one())
+            connection.execute(row, {"name": name, "free_at": now})
+            moment: float = max(now, connection.execute(_FREE_AT, {"of": name}).scalar_one())
             if moment - now > LONGEST_QUEUE:
                 moment = now
-            connection.execute(
-                update(table).where(table.c.name == name).values(free_at=moment + 1.0 / per_second)
-            )
+            connection.execute(_RESERVE, {"of": name, "free_at": moment + 1.0 / per_second})
         return moment - now

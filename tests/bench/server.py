@@ -1,0 +1,52 @@
+"""`python -m tests.bench.server`: one organisation, filled or not, served over HTTPS."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from calendar_sync.sandbox import Sandbox, serve
+from tests.bench.fill import BenchClock, empty_state, fill
+from tests.bench.organisation import busy_person, staff
+
+STATE = "state.db"
+STORY = "seeded.json"
+
+
+def main() -> None:
+    """Build, tell what was built, serve until ended."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--users", type=int, default=0)
+    parser.add_argument("--encounters", type=int, default=50)
+    parser.add_argument("--rows", type=int, default=0)
+    parser.add_argument("--filled", action="store_true")
+    given = parser.parse_args()
+    begun = time.monotonic()
+    clock = BenchClock()
+    sandbox = Sandbox(clock=clock)
+    sandbox.welkin.rate_limit = None
+    # Pages without rows and lost tombstones are for tests; here everybody meets a kind server.
+    sandbox.google.unfriendly = False
+    if given.rows:
+        busy_person(sandbox, given.rows, clock.now())
+    else:
+        staff(sandbox, given.users, given.encounters, clock.now())
+    seeded = time.monotonic() - begun
+    written: dict[str, int] = {}
+    if given.filled:
+        written = fill(sandbox, clock, given.folder / STATE)
+    else:
+        clock.advance(minutes=60)
+        empty_state(sandbox, given.folder / STATE)
+    clock.go_live()
+    sandbox.requests.clear()
+    story = {"seeded": seeded, "filled": time.monotonic() - begun - seeded, "written": written}
+    (given.folder / STORY).write_text(json.dumps(story))
+    serve(sandbox, 0, given.folder)
+
+
+if __name__ == "__main__":
+    main()
