@@ -1,0 +1,72 @@
+"""What the rest of the package talks about: frozen values without behaviour of their own.
+
+Patient data appears only in `Appointment` and `Draft`, which live in memory during a cycle and are
+never stored or printed.
+"""
+
+from calendar_sync.model.calendar import (
+    Availability,
+    CalendarEvent,
+    Changes,
+    Draft,
+    SeriesSet,
+    Source,
+)
+from calendar_sync.model.links import Link, LinkKind, LinkState
+from calendar_sync.model.plans import Action, Conflict, Hold, Plan, Step
+from calendar_sync.model.times import (
+    SETTLING,
+    Span,
+    Window,
+    instant,
+    iso,
+    parse_iso,
+    to_second,
+    zone_or_none,
+)
+from calendar_sync.model.welkin import (
+    MISSING,
+    Appointment,
+    Encounter,
+    MappedUser,
+    Patient,
+    WelkinEvent,
+    WelkinUser,
+)
+from calendar_sync.model.words import DetailLevel, Direction, Platform, exceeds
+
+__all__ = [
+    "MISSING",
+    "SETTLING",
+    "Action",
+    "Appointment",
+    "Availability",
+    "CalendarEvent",
+    "Changes",
+    "Conflict",
+    "DetailLevel",
+    "Direction",
+    "Draft",
+    "Encounter",
+    "Hold",
+    "Link",
+    "LinkKind",
+    "LinkState",
+    "MappedUser",
+    "Patient",
+    "Plan",
+    "Platform",
+    "SeriesSet",
+    "Source",
+    "Span",
+    "Step",
+    "WelkinEvent",
+    "WelkinUser",
+    "Window",
+    "exceeds",
+    "instant",
+    "iso",
+    "parse_iso",
+    "to_second",
+    "zone_or_none",
+]
