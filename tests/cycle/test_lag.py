@@ -147,3 +147,38 @@ def test_a_block_whose_answer_is_lost_while_reads_lag_is_made_once(stage: Make, 
     s.later(again=12, seconds=10)
     assert len(s.blocks()) == 1
     settled(s)
+
+
+@pytest.mark.parametrize("request_number", range(1, 16))
+def test_a_block_whose_event_goes_before_it_shows_goes_too(
+    stage: Make, request_number: int
+) -> None:
+    s = stage()
+    s.run()
+    event = s.busy()
+    lagging(s)
+    s.clock.advance(minutes=2)
+    s.transport.kill_at, s.transport.kill_after = s.transport.count + request_number, True
+    with contextlib.suppress(Killed):
+        s.run()
+    s.transport.revive()
+    s.google.delete_event(SELF, event)
+    s.later(again=12, seconds=10)
+    settled(s)
+    assert s.blocks() == []
+
+
+def test_an_appointment_is_rescheduled_although_the_read_back_lags(stage: Make) -> None:
+    s = stage(settings={"mirror_moved": "reschedule"})
+    s.meeting()
+    s.run()
+    s.later()
+    [mirror] = s.mirrors()
+    s.google.move_event(SELF, mirror["id"], s.at(3, 9), s.at(3, 10))
+    s.welkin.read_lag_seconds = 30.0
+    s.later()
+    assert s.conflicts() == [("mirror_moved", "rescheduled")]
+    s.later(again=2)
+    s.welkin.read_lag_seconds = 0.0
+    s.in_step()
+    assert s.mirror_times() == [(s.at(3, 9), s.at(3, 10))]

@@ -238,6 +238,8 @@ class Writer:
             title = self.scope.settings.block_time.title
             draft = BlockDraft(link.user_id, link.span, zone, title, all_day_flag=True)
             found = await self._block_ids.find(link, draft)
+            if found is None and self._recent(link):
+                raise NotShownYet
             event_id = found.id if found is not None else ""
         start, _ = link.span.instants(zone)
         # Welkin keeps what has begun: a minute's margin keeps the two clocks from disagreeing.

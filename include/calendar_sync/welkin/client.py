@@ -285,10 +285,14 @@ class Welkin:
     ) -> WelkinEvent | None:
         path = f"{self._instance}/calendar/events/{event_id}"
         try:
-            await self._item("events.patch", "PATCH", path, json=body)
+            answer = await self._item("events.patch", "PATCH", path, json=body)
         except NotFound:
             return None
-        return await self.event(event_id, zone)
+        changed = _read(answer, zone) if answer.json is not None else None
+        seen = await self.event(event_id, zone)
+        # A read that is older than the write's own answer says nothing about it.
+        late = changed is not None and (seen is None or seen.version < changed.version)
+        return changed if late else seen
 
     async def remove_block(self, event_id: str, *, future: bool) -> None:
         """A future event is deleted, one that has begun is cancelled. Gone already is success.
