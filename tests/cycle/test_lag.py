@@ -156,7 +156,7 @@ def test_a_block_whose_event_goes_before_it_shows_goes_too(
     s = stage()
     s.run()
     event = s.busy()
-    lagging(s)
+    s.welkin.read_lag_seconds = 40.0
     s.clock.advance(minutes=2)
     s.transport.kill_at, s.transport.kill_after = s.transport.count + request_number, True
     with contextlib.suppress(Killed):
