@@ -156,8 +156,8 @@ which finds nothing here: {look} requests to Welkin and a poll of those whom a f
 cycle writes {Settings().limits.cycle_writes} items at most and goes on in the next round,
 which reads both sides again.
 
-The least is what the rules allow (I17); further pages, where a part of the window has more than
-200 rows, are not in it:
+The least is what the rules allow (I17); further pages where a chunk of the window has more
+than 200 rows are not in it:
 
 {chr(10).join(least)}"""
 

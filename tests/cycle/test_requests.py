@@ -270,3 +270,18 @@ def test_changed_users_become_mapped_tasks_up_to_two_hundred(
     assert max(map(len, groups), default=0) == largest
     assert sorted(name for group in groups for name in group) == names
     assert {group[0] for group in groups} == set(names[:tasks]), "the least fresh come first"
+
+
+def test_what_a_bulk_change_left_in_the_export_is_not_read_again_for_ever(stage: Make) -> None:
+    s = stage()
+    s.run()
+    for number in range(1100):
+        s.welkin.book_event(s.ids["dana"], s.at(400, 6), s.at(400, 7), title=str(number))
+    s.later(again=14)
+    before = s.position
+    for _ in range(5):
+        assert s.later().outcomes == {}
+    assert len(since(s, before, "welkin")) <= 5 * 6
+    s.visit()
+    s.later()
+    assert len(s.mirrors()) == 1, "news is found all the same"

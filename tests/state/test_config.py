@@ -174,7 +174,7 @@ def test_cursors(store: Store) -> None:
         feeds.save_cursor(connection, "google", "u1", Cursor("1", "s", NOW), NOW, "primary")
         feeds.save_cursor(connection, "google", "u1", Cursor("2", "s"), NOW, "c_1")
         feeds.save_cursor(connection, "google", "u1", Cursor("3", "t", NOW), NOW, "primary")
-    assert feeds.cursor("google", "u1", "primary") == Cursor("3", "t", NOW)
+    assert feeds.cursor("google", "u1", "primary") == Cursor("3", "t", NOW, NOW)
     assert feeds.cursor("google", "u1") is None
     assert len(feeds.cursors("google")) == 2
 

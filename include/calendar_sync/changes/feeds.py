@@ -28,6 +28,7 @@ from calendar_sync.welkin.parse import welkin_time
 
 OLDEST = "2000-01-01T00:00:00.000Z"
 OVERLAP = timedelta(minutes=5)
+SHOWN_AFTER = timedelta(minutes=20)
 USERS_EVERY = timedelta(hours=24)
 SWEEP_AHEAD = timedelta(days=7)
 SWEEP_PASSES = 10
@@ -232,7 +233,7 @@ class WelkinFeeds:
     ) -> AsyncIterator[tuple[FeedPage[Row], str]]:
         """Pages since the stored position, each with the position that it reaches."""
         stored = self.services.store.feeds.cursor(WELKIN, feed)
-        start = _earlier(stored.position) if stored is not None else first
+        start = _start(stored) if stored is not None else first
         reached = stored.position if stored is not None else first
         size = EXPORT_PAGE
         while True:
@@ -296,12 +297,18 @@ def _by(links: Iterable[Link], key: Callable[[Link], str]) -> dict[str, list[Lin
     return found
 
 
-def _earlier(position: str) -> str:
-    """Whether a position is inclusive is not known: begin a little before it."""
+def _start(stored: Cursor) -> str:
+    """Where to go on reading: a little before what was reached.
+
+    Rows may show later than their time stamps say, so five minutes are read again; once the same
+    stretch has been read long after its end (whatever the two clocks differ by), a second will do.
+    Otherwise every pass after a bulk change would read all of it again.
+    """
     try:
-        value = parse_iso(position)
+        value = parse_iso(stored.position)
     except ValueError:
-        return position
+        return stored.position
     if not isinstance(value, datetime):
-        return position
-    return welkin_time(value.astimezone(UTC) - OVERLAP)
+        return stored.position
+    shown = stored.saved_at is not None and stored.saved_at - value >= SHOWN_AFTER
+    return welkin_time(value.astimezone(UTC) - (timedelta(seconds=1) if shown else OVERLAP))

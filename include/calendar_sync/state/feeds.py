@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Row, delete, select
 
 from calendar_sync.model import Encounter
 from calendar_sync.state import tables as t
@@ -15,11 +16,15 @@ _BATCH = 500
 
 @dataclass(frozen=True)
 class Cursor:
-    """A stored position. `shape` names the request and the settings that it belongs to."""
+    """A stored position. `shape` names the request and the settings that it belongs to.
+
+    `saved_at` is when it was last stored: that is when the last read from it ended.
+    """
 
     position: str
     shape: str
     window_end: datetime | None = None
+    saved_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -50,16 +55,13 @@ class FeedStore:
         )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        return Cursor(row.position, row.shape, row.window_end) if row is not None else None
+        return _cursor(row) if row is not None else None
 
     def cursors(self, scope: str) -> dict[tuple[str, str], Cursor]:
         """All cursors of a platform, by owner and calendar."""
         query = select(t.cursor).where(t.cursor.c.scope == scope)
         with self._database.read() as connection:
-            return {
-                (row.owner, row.calendar): Cursor(row.position, row.shape, row.window_end)
-                for row in connection.execute(query)
-            }
+            return {(row.owner, row.calendar): _cursor(row) for row in connection.execute(query)}
 
     def save_cursor(
         self,
@@ -183,6 +185,10 @@ class FeedStore:
         connection.execute(
             statement.on_conflict_do_update(index_elements=["event_id"], set_=new), rows
         )
+
+
+def _cursor(row: Row[Any]) -> Cursor:
+    return Cursor(row.position, row.shape, row.window_end, row.updated_at)
 
 
 def _row(encounter: Encounter) -> dict[str, str | None]:
