@@ -275,7 +275,7 @@ def test_changed_users_become_mapped_tasks_up_to_two_hundred(
 def test_what_a_bulk_change_left_in_the_export_is_not_read_again_for_ever(stage: Make) -> None:
     s = stage()
     s.run()
-    for number in range(1100):
+    for number in range(2600):
         s.welkin.book_event(s.ids["dana"], s.at(400, 6), s.at(400, 7), title=str(number))
     s.later(again=14)
     before = s.position
