@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
+
 from calendar_sync.state.runs import WELKIN, WINDOW_DAYS
 from tests.cycle.stage import Stage
 
@@ -101,3 +103,26 @@ def test_a_tenant_that_takes_even_less_is_not_asked_for_more_every_time(stage: M
     before = s.position
     assert one_change(s) == 9
     assert s.asked("welkin.events.list", before, status=400) == 0
+
+
+@pytest.mark.parametrize("code", [400, 403])
+def test_a_user_whom_welkin_hides_keeps_nobody_else_from_being_synced(
+    stage: Make, code: int
+) -> None:
+    s = stage("dana", "ruben")
+    hidden = min(s.ids, key=lambda name: s.ids[name])
+    other = max(s.ids, key=lambda name: s.ids[name])
+    s.visit(other, days=2)
+    s.visit(other, days=300)
+    s.welkin.habits.hides = frozenset({s.ids[hidden]})
+    s.welkin.habits.hides_with = code
+    s.run()
+    s.later()
+    assert len(s.mirrors(other)) == 2
+    assert learnt(s) == 398
+    s.welkin.audit_enabled = False
+    visit = s.visit(other, days=3)
+    s.later()
+    s.welkin.delete_event(visit.event_id)
+    s.later(again=11, minutes=1)
+    assert len(s.mirrors(other)) == 2, "the sweep goes on, too"

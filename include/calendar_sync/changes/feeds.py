@@ -4,6 +4,7 @@ One set of positions serves both platforms. A position moves on in the transacti
 users concerned, so that a stored position means that nothing before it is lost.
 """
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from sqlalchemy import Connection
 
 from calendar_sync.changes.windows import learn_window
 from calendar_sync.concurrency import both
-from calendar_sync.errors import TransientError
+from calendar_sync.errors import BadItem, TransientError, UserUnavailable
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.model import SETTLING, Encounter, Link, LinkKind, WelkinEvent, Window, parse_iso
 from calendar_sync.services import Services
@@ -208,12 +209,20 @@ class WelkinFeeds:
         turn = [users[(first + step) % len(users)] for step in range(size)]
         window = Window(now, now + SWEEP_AHEAD)
         found: set[str] = set()
+        readable: list[str] = []
         for begin in range(0, len(turn), SWEEP_USERS):
             group = turn[begin : begin + SWEEP_USERS]
-            events, unreadable = await self.services.welkin.events(group, window, ZoneInfo("UTC"))
-            found |= events.keys() | unreadable
+            try:
+                found |= await self._ids(group, window)
+                readable += group
+            except (BadItem, UserUnavailable):
+                # One of them is hidden from us: nobody else's deletions may wait for that.
+                for user in group:
+                    with contextlib.suppress(BadItem, UserUnavailable):
+                        found |= await self._ids([user], window)
+                        readable.append(user)
         missing: list[Pair] = []
-        for user in turn:
+        for user in readable:
             for pair in self.pairs[user]:
                 for link in self.services.store.links.standing(*pair):
                     event_id = link.source.id if link.kind is LinkKind.MIRROR else link.remote_id
@@ -222,6 +231,10 @@ class WelkinFeeds:
                         missing.append(pair)
         with self.services.store.database.write() as connection:
             self._advance(connection, SWEEP, str(first + size), missing)
+
+    async def _ids(self, users: list[str], window: Window) -> set[str]:
+        events, unreadable = await self.services.welkin.events(users, window, ZoneInfo("UTC"))
+        return events.keys() | unreadable
 
     # --- common -------------------------------------------------------------------------------
 

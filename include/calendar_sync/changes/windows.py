@@ -9,20 +9,24 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from calendar_sync.errors import BadItem, NotFound, TransientError, UserUnavailable
 from calendar_sync.model import Window, iso, parse_iso
 from calendar_sync.services import Services
 from calendar_sync.settings import Settings
 from calendar_sync.state.runs import WELKIN, WINDOW_AT, WINDOW_DAYS
 from calendar_sync.welkin.client import CHUNK, MARGIN
 
-SAMPLE = 10
+SAMPLE = 5
 EVERY = timedelta(days=7)
 UNDECIDED_FOR = timedelta(days=1)
 UTC = ZoneInfo("UTC")
 
 
 async def learn_window(services: Services, settings: Settings, user_ids: Iterable[str]) -> None:
-    """Compare a whole window of some users with its parts, once a week; note what may be asked."""
+    """Compare whole windows of some users with their parts, once a week; note what may be asked.
+
+    What cannot be read is no news here: whom it concerns will meet it again.
+    """
     runs, now = services.store.runs, services.clock.now()
     facts = runs.facts(WELKIN)
     noted = facts.get(WINDOW_AT)
@@ -30,27 +34,27 @@ async def learn_window(services: Services, settings: Settings, user_ids: Iterabl
     pause = EVERY if facts.get(WINDOW_DAYS) else UNDECIDED_FOR
     if isinstance(asked_at, datetime) and now - asked_at < pause:
         return
-    sample = sorted(user_ids)[:SAMPLE]
-    window = settings.mirror_window(now)
-    length = window.end - window.start + 2 * MARGIN
-    days = await _trusted(services, sample, window, length)
+    days = await _trusted(services, sorted(user_ids)[:SAMPLE], settings.mirror_window(now))
     runs.set_facts(WELKIN, **{WINDOW_DAYS: days, WINDOW_AT: iso(now)})
 
 
-async def _trusted(
-    services: Services, users: list[str], window: Window, length: timedelta
-) -> int | None:
+async def _trusted(services: Services, users: list[str], window: Window) -> int | None:
     """Days that may be asked for at once; None where the sample does not tell."""
-    if not users or length <= CHUNK:
+    welkin, length = services.welkin, window.end - window.start + 2 * MARGIN
+    if length <= CHUNK:
         return None
-    welkin = services.welkin
-    parts, _ = await welkin.events(users, window, UTC, chunk=welkin.part)
-    if welkin.longest < CHUNK:
-        return max(1, welkin.longest.days)
-    starts = [event.span.instants(UTC)[0] for event in parts.values()]
+    starts: list[datetime] = []
+    for user in users:
+        try:
+            parts, _ = await welkin.events([user], window, UTC, chunk=welkin.part)
+            if welkin.longest < CHUNK:
+                return max(1, welkin.longest.days)
+            whole, _ = await welkin.events([user], window, UTC, chunk=length)
+        except (BadItem, NotFound, TransientError, UserUnavailable):
+            continue
+        if whole.keys() != parts.keys():
+            return None
+        starts += [event.span.instants(UTC)[0] for event in parts.values()]
     if not starts or max(starts) - min(starts) <= CHUNK:
-        return None
-    whole, _ = await welkin.events(users, window, UTC, chunk=length)
-    if whole.keys() != parts.keys():
         return None
     return min(length + MARGIN, welkin.longest).days

@@ -57,6 +57,9 @@ class Events:
         if habits.cuts_windows is not None:
             high = min(high, low + habits.cuts_windows)
         wanted = identifiers(call, "participantIds")
+        if habits.hides & (wanted or set()):
+            code = "ACCESS_FOR_API_CLIENT_RESTRICTED"
+            raise WelkinError(habits.hides_with, code, "restricted", "AUTH")
         kind = call.one("eventType")
         if kind is not None and kind not in TYPES:
             raise bad_request("eventType")

@@ -26,6 +26,7 @@ class Habits:
         external_id_lookup: False makes a read with ``type=EXTERNAL_ID`` 400.
         longest_window: a longer list is 400.
         cuts_windows: a longer list answers only so much of its beginning, without a word.
+        hides: users about whom lists of events answer ``hides_with``.
         sorts: False makes any list or audit read with ``sort`` 400.
         shuffles: lists without ``sort`` come in another order each time.
         overlaps: False refuses (409) an event at a time at which its host has another one.
@@ -41,6 +42,8 @@ class Habits:
     external_id_lookup: bool = True
     longest_window: timedelta | None = None
     cuts_windows: timedelta | None = None
+    hides: frozenset[str] = frozenset()
+    hides_with: int = 403
     sorts: bool = True
     shuffles: bool = False
     overlaps: bool = True
