@@ -8,7 +8,7 @@ happened in between. Only an encounter made for the purpose should be named.
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from calendar_sync.errors import BadItem, ConfigurationError
+from calendar_sync.errors import BadItem, ConfigurationError, SyncError
 from calendar_sync.model import Span, WelkinEvent
 from calendar_sync.services import Services
 from calendar_sync.state.runs import ENCOUNTERS_MOVE, WELKIN
@@ -34,9 +34,10 @@ async def probe_reschedule(services: Services, event_id: str) -> bool:
     try:
         moves = await _moves(services, event, Span(start + STEP, end + STEP))
     finally:
-        back = await services.welkin.event(event_id, UTC)
-        if back is not None and back.span != event.span:
-            await services.welkin.move_event(event_id, event.span, UTC)
+        # Whatever was answered: a lost answer may hide that it was moved.
+        back = await _undo(services, event)
+    if back is None or back.span != event.span:
+        raise SyncError("probe_not_undone", detail=event_id)
     services.store.runs.set_facts(WELKIN, **{ENCOUNTERS_MOVE: moves})
     return moves
 
@@ -50,3 +51,11 @@ async def _moves(services: Services, event: WelkinEvent, to: Span) -> bool:
     if moved is None or moved.span != to:
         return False
     return await services.welkin.scheduled(event.host_id or "", event.id, UTC) == to
+
+
+async def _undo(services: Services, event: WelkinEvent) -> WelkinEvent | None:
+    """Back to its time; what refuses to be moved has most likely not been moved."""
+    try:
+        return await services.welkin.move_event(event.id, event.span, UTC)
+    except BadItem:
+        return await services.welkin.event(event.id, UTC)

@@ -87,7 +87,7 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
 
 
 def _counts(store: Store, platform: Platform, enabled: set[str], now: datetime) -> dict[str, Any]:
-    blocks_hash = store.config.revision().blocks_hash
+    revision = store.config.revision()
     name = platform.value
     live = select(t.link.c.kind, func.count()).where(
         t.link.c.platform == name, t.link.c.state == LinkState.LIVE.value
@@ -119,8 +119,9 @@ def _counts(store: Store, platform: Platform, enabled: set[str], now: datetime) 
             "rereading": connection.scalar(
                 select(func.count(func.distinct(t.cursor.c.owner))).where(
                     t.cursor.c.scope == name,
-                    t.cursor.c.shape.not_like(f"%:{blocks_hash}:%"),
+                    t.cursor.c.shape.not_like(f"%:{revision.blocks_hash}:%"),
                     t.cursor.c.owner.in_(enabled),
+                    t.cursor.c.calendar.in_(revision.settings.calendars_of(platform).all),
                 )
             ),
         }
@@ -145,7 +146,10 @@ class Exposure:
 
 
 def exposure(store: Store, account: str) -> list[Exposure]:
-    """What one mailbox has shown, former owners' mirrors included, oldest first."""
+    """What one mailbox has shown, or may have, former owners' mirrors included, oldest first.
+
+    A write that failed counts as shown: its answer may be all that was lost.
+    """
     link, operation = t.link, t.operation
     links = select(link).where(
         func.lower(link.c.account) == account.lower(), link.c.kind == LinkKind.MIRROR.value
@@ -155,31 +159,32 @@ def exposure(store: Store, account: str) -> list[Exposure]:
         .where(
             func.lower(operation.c.account) == account.lower(),
             operation.c.step.in_(_MIRROR_STEPS),
-            operation.c.outcome == "ok",
         )
         .order_by(operation.c.id)
     )
     done: dict[tuple[str, ...], list[Any]] = {}
     with store.database.read() as connection:
         for row in connection.execute(writes):
-            key = (row.platform, row.user_id, row.calendar, row.source_id)
+            key = (row.platform, row.user_id, row.source_id)
             done.setdefault(key, []).append(row)
         rows = connection.execute(links).all()
     found = []
     for row in rows:
-        written = done.get((row.platform, row.user_id, row.calendar, row.source_id), [])
+        written = done.get((row.platform, row.user_id, row.source_id), [])
         shown = [op for op in written if op.step != Step.DELETE_MIRROR]
         if not shown and row.state == LinkState.DELETED.value:
             continue  # its creation was given up before anything was written
         gone = row.state == LinkState.DELETED.value
-        removed = written[-1].at if written and written[-1].step == Step.DELETE_MIRROR else None
+        last = written[-1] if written else None
+        ended = last is not None and last.step == Step.DELETE_MIRROR and last.outcome == "ok"
+        removed = last.at if last is not None and ended else None
         found.append(
             Exposure(
                 platform=row.platform,
                 user_id=row.user_id,
                 appointment_id=row.source_id,
                 calendar=row.calendar,
-                levels=tuple(dict.fromkeys(op.level for op in shown)) or (row.level,),
+                levels=tuple(dict.fromkeys([*(op.level for op in shown), row.level])),
                 since=shown[0].at if shown else row.created_at,
                 until=(removed or row.updated_at) if gone else None,
                 state=row.state,

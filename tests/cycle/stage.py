@@ -105,11 +105,11 @@ class Stage(World):
         self.results.append(result)
         return result
 
-    def later(self, *, again: int = 1, **step: float) -> PassResult:
-        """Let time go by, then a pass; `again` times."""
+    def later(self, *, again: int = 1, rounds: int | None = None, **step: float) -> PassResult:
+        """Let time go by, then a pass (of so many rounds); `again` times."""
         for _ in range(again):
             self.clock.advance(**(step or {"minutes": 2}))
-            result = self.run()
+            result = self.run() if rounds is None else self.run(rounds=rounds)
         return result
 
     # --- what is there afterwards -------------------------------------------------------------

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from calendar_sync.changes.find import _pack
+from calendar_sync.model import Direction
 from calendar_sync.sandbox.requestlog import Entry
 from calendar_sync.settings import Settings
 from calendar_sync.state.config import Revision, blocks_hash
@@ -285,3 +286,17 @@ def test_what_a_bulk_change_left_in_the_export_is_not_read_again_for_ever(stage:
     s.visit()
     s.later()
     assert len(s.mirrors()) == 1, "news is found all the same"
+
+
+def test_a_missing_block_that_may_not_be_written_is_noted_once(stage: Make) -> None:
+    s = stage()
+    s.welkin.audit_enabled = False
+    s.busy()
+    s.run()
+    s.one_way("dana", Direction.WELKIN_TO_CALENDAR)
+    s.later()
+    s.welkin.delete_event(s.blocks()[0].id)
+    s.later(again=3)
+    before = s.position
+    assert s.later(again=5).outcomes == {}
+    assert s.asked("welkin.events.get", before) == 0

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from calendar_sync.model import LinkState
+from calendar_sync.reporting import status
 from tests.cycle.stage import Stage, mail
 
 Make = Callable[..., Stage]
@@ -52,8 +54,6 @@ def test_who_waits_for_it_is_polled_all_the_same(stage: Make) -> None:
 
 
 def test_status_counts_who_is_still_to_be_read(stage: Make) -> None:
-    from calendar_sync.reporting import status
-
     s = crowd(stage, {})
     assert status(s.store, s.clock.now())[0].rereading == 0
     s.document = {**SLOW, **TYPES}
@@ -66,3 +66,29 @@ def test_a_lower_level_does_not_wait(stage: Make) -> None:
     assert len(one_round(s)) == 24
     s.document = SLOW
     assert one_round(s) == set()
+
+
+def test_a_calendar_that_no_longer_counts_keeps_nobody_on_the_list(stage: Make) -> None:
+    s = stage(settings={"calendars": {"google": {"busy": ["primary", "extra@example.org"]}}})
+    s.visit()
+    s.run()
+    s.document = {}
+    s.later(again=3)
+    assert status(s.store, s.clock.now())[0].rereading == 0
+
+
+def test_retired_mirrors_that_show_too_much_are_asked_for_some_at_a_time(stage: Make) -> None:
+    s = stage(settings=TYPES)
+    for number in range(70):
+        s.visit(days=-25 + number % 3, hour=6 + number % 12)
+    s.run()
+    s.clock.advance(days=20)
+    s.run(full=True)
+    assert len(s.links("dana", LinkState.RETIRED)) == 70
+    s.document = {}
+    before = s.position
+    s.later(rounds=1)
+    assert s.asked("welkin.events.get", before) <= 50
+    s.later(again=3)
+    assert {mirror["summary"] for mirror in s.mirrors()} == {"Busy"}
+    s.in_step()

@@ -51,7 +51,7 @@ def approve(s: Stage) -> None:
     store, now = s.store, s.clock.now()
     with s.database.read() as connection:
         [digest] = connection.scalars(t.approval.select().with_only_columns(t.approval.c.digest))
-    assert store.runs.grant(digest, "tests", now) == 1
+    assert len(store.runs.grant(digest, "tests", now)) == 1
     with s.database.write() as connection:
         pair = (s.ids["dana"], Platform.GOOGLE)
         store.marks.mark(connection, [pair], now)
@@ -535,4 +535,46 @@ def test_a_mark_set_while_a_cycle_runs_is_not_lost(stage: Make) -> None:
     s.move(visit.event_id, 3, 9)
     s.later()
     assert s.mirror_times() == [(s.at(4, 9), s.at(4, 9) + HOUR)]
+    s.in_step()
+
+
+def test_a_parked_item_is_tried_again_after_an_hour_without_anybodys_doing(stage: Make) -> None:
+    s = stage()
+    s.run()
+    s.busy()
+    s.busy(days=2)
+    s.fault("welkin", "status", "POST", "/calendar/events", code=500, times=None)
+    for _ in range(8):
+        s.later(minutes=10)
+    s.sandbox.faults.clear()
+    s.later(again=3, minutes=50)
+    assert len(s.blocks()) == 2
+    assert s.store.links.due_again(Platform.GOOGLE, s.clock.now() + timedelta(days=9)) == set()
+
+
+def test_two_items_that_always_fail_do_not_hold_up_the_others_for_ever(stage: Make) -> None:
+    s = stage()
+    s.run()
+    for number in range(4):
+        s.busy(days=1 + number, summary=f"event {number}")
+    s.document = {"block_time": {"block_title": "event_title"}}
+    bad = {"event 0", "event 1"}
+    s.welkin.habits.refuses_titles = frozenset(bad)
+    s.later(again=8, minutes=20)
+    assert {block.title for block in s.blocks()} == {"event 2", "event 3"}
+
+
+def test_what_nobody_wants_any_more_is_not_parked_for_ever(stage: Make) -> None:
+    s = stage()
+    s.run()
+    event = s.busy()
+    s.busy(days=2)
+    s.fault("welkin", "status", "POST", "/calendar/events", code=500, times=None)
+    for _ in range(8):
+        s.later(minutes=10)
+    s.google.delete_event(mail("dana"), event)
+    s.sandbox.faults.clear()
+    s.later(again=4, minutes=50)
+    s.later(hours=30)
+    assert s.store.links.due_again(Platform.GOOGLE, s.clock.now() + timedelta(days=9)) == set()
     s.in_step()

@@ -122,3 +122,16 @@ def test_copies_that_are_a_series_are_held_too(stage: Make) -> None:
     assert s.blocks() == []
     assert len(s.links("dana", LinkState.TWIN)) == 5
     s.in_step()
+
+
+def test_where_blocks_are_switched_off_held_copies_are_forgotten(stage: Make) -> None:
+    s = stage()
+    copied(s)
+    s.run()
+    s.document = {"block_time": {"enabled": False}}
+    s.later()
+    assert s.links("dana", LinkState.TWIN) == []
+    s.visit(days=9)
+    before = s.position
+    s.later()
+    assert s.asked("google.events.get", before) == 0

@@ -201,13 +201,14 @@ def test_three_appointments_a_day_then_a_person_is_asked(
             s.google.delete_event(SELF, first["id"])
     s.later()
     assert len([t for t in untouched if t in times(s)]) == 2
-    [waiting] = s.store.runs.pending()
-    assert (waiting.reason, waiting.count) == ("write_back", 2)
+    waiting = s.store.runs.pending()
+    assert [(entry.reason, entry.count) for entry in waiting] == [("write_back", 1)] * 2
     assert sorted(decision for _, decision in s.conflicts()).count("held") == 2
     s.later(hours=1)
     s.run(full=True)
     assert len([t for t in untouched if t in times(s)]) == 2, "nobody has approved yet"
-    s.store.runs.grant(waiting.digest, "an admin", s.clock.now())
+    for entry in waiting:
+        s.store.runs.grant(entry.digest, "an admin", s.clock.now())
     s.run(full=True)
     s.later()
     assert [t for t in untouched if t in times(s)] == []
@@ -326,4 +327,55 @@ def test_a_probe_that_is_interrupted_puts_the_encounter_back(stage: Make) -> Non
     s.fault("welkin", "status", "GET", "/encounters", code=403, times=None)
     with pytest.raises(SyncError):
         probe(s, visit.event_id)
+    assert s.welkin.events[visit.event_id].start == s.at(1, 9)
+
+
+# --- what fresh eyes found -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["restore", "cancel"])
+def test_a_mirror_moved_out_of_the_list_is_no_deletion(stage: Make, policy: str) -> None:
+    s = stage(settings={"mirror_deleted": policy})
+    meeting = s.meeting()
+    s.run()
+    s.later()
+    move(s, days=800, hour=9)  # the year was mistyped
+    s.later()
+    assert not s.welkin.events[meeting.id].cancelled
+    assert s.mirror_times() == [(s.at(1, 9), s.at(1, 10))], "put back, and not made twice"
+    s.in_step()
+
+
+def test_a_write_back_that_welkin_fails_is_tried_until_it_works(stage: Make) -> None:
+    s = stage(settings=WRITE_BACK)
+    meeting = s.meeting(days=3)
+    s.run()
+    move(s, days=4)
+    s.fault("welkin", "status", "PATCH", meeting.id, code=500, times=None)
+    for _ in range(6):
+        s.later(minutes=20)
+    s.sandbox.faults.clear()
+    s.later(hours=2)
+    assert times(s) == s.mirror_times() == [(s.at(4, 16), s.at(4, 17))]
+
+
+def test_a_held_cancellation_is_overtaken_by_a_change_in_welkin(stage: Make) -> None:
+    s = stage(settings=WRITE_BACK)
+    meetings = [s.meeting(days=2 + number) for number in range(4)]
+    s.run()
+    for _ in range(4):
+        s.google.delete_event(SELF, s.mirrors()[0]["id"])
+    s.later()
+    [held] = [meeting for meeting in meetings if not s.welkin.events[meeting.id].cancelled]
+    s.move(held.id, 9, 9)
+    s.later(again=2)
+    assert s.mirror_times() == [(s.at(9, 9), s.at(9, 10))]
+    s.in_step()
+
+
+def test_a_probe_whose_reads_lag_puts_the_encounter_back(stage: Make) -> None:
+    s = stage()
+    visit = s.visit()
+    s.welkin.read_lag_seconds = 5.0
+    probe(s, visit.event_id)
     assert s.welkin.events[visit.event_id].start == s.at(1, 9)

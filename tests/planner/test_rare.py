@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from calendar_sync.model import DetailLevel, LinkState
+from calendar_sync.model import DetailLevel, Direction, LinkState
 from calendar_sync.planner import plan, questions
 from calendar_sync.planner.view import BlockSeen
 from tests.planner.views import (
@@ -98,3 +98,41 @@ def test_a_mirror_out_of_sight_is_retired_behind_and_removed_ahead_of_the_window
     assert steps(little.plan()) == [("note", "left_the_window")]
     little.change(link, span=span(24 * 400))
     assert steps(little.plan()) == [("delete_mirror", "outside_window")]
+
+
+def test_a_block_that_is_gone_is_noted_where_it_may_not_be_made_again() -> None:
+    little = blocked()
+    little.direction = Direction.WELKIN_TO_CALENDAR
+    link = little.link()
+    del little.blocks[link.remote_id]
+    little.absent.add(link.remote_id)
+    made = little.run()
+    assert steps(made) == [("note", "block_gone")]
+    assert made.conflicts == ()
+    assert little.plan().actions == ()
+
+
+def test_where_blocks_are_switched_off_what_was_begun_or_held_ends() -> None:
+    little = Little().add(event("x1", span(30)), event("x2", span(40)))
+    little.settle()
+    little.change(little.link("x1"), state=LinkState.INTENT)
+    little.change(little.link("x2"), state=LinkState.TWIN)
+    little.rules = settings(block_time={"enabled": False})
+    assert sorted(steps(little.run())) == [
+        ("delete_block", "not_wanted_by_settings"),
+        ("note", "not_wanted_by_settings"),
+    ]
+    assert {link.state for link in little.links.values()} == {LinkState.DELETED}
+    assert little.plan().actions == ()
+
+
+def test_a_retired_mirror_that_was_not_asked_for_yet_is_left_to_the_next_cycle() -> None:
+    little = Little(settings(details={"title": {"level": "type"}}))
+    little.add(appointment("a1", span(-24)))
+    little.settle()
+    little.change(little.link(), state=LinkState.RETIRED)
+    little.now += 40 * DAY
+    little.rules = settings()
+    little.appointments.clear()
+    made = little.plan()
+    assert (made.actions, made.doubted) == ((), 1)

@@ -100,6 +100,28 @@ def test_not_every_appointment_follows(act: Any, changes: dict[str, Any]) -> Non
     assert [action.writes_back for action in little.plan().actions] == [False]
 
 
+def test_deleting_a_mirror_cancels_nothing_that_its_owner_did_not_know() -> None:
+    little = plain()
+    delete(little)
+    little.add(appointment("a0", span(30), kind="APPOINTMENT"))
+    made = little.plan()
+    assert steps(made) == [("create_mirror", "deleted_by_hand")]
+    assert [conflict.decision for conflict in made.conflicts] == ["welkin_wins"]
+
+
+def test_a_mirror_dragged_to_a_time_that_has_begun_is_put_back() -> None:
+    little = plain()
+    move(little, to=span(-0.5, 1))
+    assert steps(little.plan()) == [("update_mirror", "edited_by_hand")]
+
+
+def test_sessions_of_a_group_follow_nobodys_calendar() -> None:
+    little = Little(settings(**RULES)).add(appointment("a0", kind="GROUP_THERAPY"))
+    little.settle()
+    delete(little)
+    assert steps(little.plan()) == [("create_mirror", "deleted_by_hand")]
+
+
 def test_a_mirror_that_is_merely_not_found_cancels_nothing() -> None:
     little = plain()
     link = little.link()
@@ -115,13 +137,11 @@ def test_the_fourth_of_a_day_waits_for_a_person(act: Any) -> None:
         act(little, f"a{number}")
     made = little.plan()
     assert [action.source.id for action in made.actions] == ["a0", "a1", "a2"]
-    [hold] = made.holds
-    assert (hold.reason, [action.source.id for action in hold.actions]) == (
-        "write_back", ["a3", "a4"],
-    )  # fmt: skip
+    assert [hold.reason for hold in made.holds] == ["write_back"] * 2
+    assert [action.source.id for action in made.held] == ["a3", "a4"]
     assert [c.decision for c in made.conflicts].count("held") == 2
-    little.approved = frozenset({hold.digest})
-    assert len(little.plan().actions) == 5
+    little.approved = frozenset({made.holds[1].digest})
+    assert [action.source.id for action in little.plan().held] == ["a3"], "each has its approval"
 
 
 def test_an_appointment_that_was_changed_today_may_be_changed_again() -> None:
@@ -211,6 +231,19 @@ def test_an_older_past_block_has_not_wandered() -> None:
     little.blocks[link.remote_id] = replace(seen, span=span(60), hash="older", version="1")
     little.change(link, version="2", written_at=little.now - timedelta(seconds=5))
     assert steps(little.plan()) == [("note", "left_the_window")]
+
+
+def test_a_cancelled_appointment_read_as_it_was_before_is_doubted() -> None:
+    little = plain()
+    delete(little)
+    little.run()
+    older = appointment("a0", kind="APPOINTMENT")
+    just_now = NOW - timedelta(seconds=5)
+    little.change(little.link(), written_at=just_now, source_hash=older.source_hash)
+    little.add(older)
+    assert (little.plan().actions, little.plan().doubted) == ((), 1)
+    little.now += timedelta(seconds=60)
+    assert steps(little.plan()) == [("create_mirror", "wanted")]
 
 
 # --- one way ------------------------------------------------------------------------------------

@@ -134,9 +134,9 @@ def test_an_approval_is_for_a_day_and_for_all_users_of_its_digest(store: Store) 
         for _ in range(2):
             store.runs.request_approval(HOLD, user, G, NOW)
     assert store.runs.approved("u1", G, NOW) == frozenset()
-    assert store.runs.grant("other", "dana", NOW) == 0
-    assert store.runs.grant("d", "dana", NOW) == 2
-    assert sorted(store.runs.concerned("d")) == [("u1", "google"), ("u2", "google")]
+    assert store.runs.grant("other", "dana", NOW) == []
+    assert sorted(store.runs.grant("d", "dana", NOW)) == [("u1", G), ("u2", G)]
+    assert store.runs.grant("d", "dana", NOW) == [], "only what waits is granted"
     assert store.runs.approved("u1", G, NOW + 23 * HOUR) == {"d"}
     assert store.runs.approved("u1", G, NOW + 24 * HOUR) == frozenset()
     assert store.runs.approved("u3", G, NOW) == frozenset()

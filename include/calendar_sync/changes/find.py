@@ -123,8 +123,14 @@ def _mark_due(
         comparison = state is None or state.next_full_at is None or state.next_full_at <= now
         if (full or comparison) and not (state is not None and state.marked):
             due.append((user_id, platform))
+    # A delta does not tell of parked items again: whoever has one that is due is read in full.
+    parked = [
+        (user_id, platform)
+        for user_id in services.store.links.due_again(platform, now) & set(mapped)
+    ]
     with services.store.database.write() as connection:
-        services.store.marks.mark(connection, due, now)
+        services.store.marks.mark(connection, [*due, *parked], now)
+        services.store.marks.compare_fully(connection, parked, now)
         if full:
             everybody = [(user_id, platform) for user_id in mapped]
             services.store.marks.compare_fully(connection, everybody, now)

@@ -8,7 +8,6 @@ import typer
 from calendar_sync.cli.environment import author, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.clock import SystemClock
-from calendar_sync.model import Platform
 from calendar_sync.state import Store
 
 WORDS = {
@@ -60,9 +59,8 @@ def approve(
 def _grant(store: Store, digest: str) -> int:
     """Approve, and have the users concerned read in full: a delta does not tell of it again."""
     now = SystemClock().now()
-    users = store.runs.grant(digest, author(), now)
-    pairs = [(user_id, Platform(platform)) for user_id, platform in store.runs.concerned(digest)]
+    pairs = store.runs.grant(digest, author(), now)
     with store.database.write() as connection:
         store.marks.mark(connection, pairs, now)
         store.marks.compare_fully(connection, pairs, now)
-    return users
+    return len(pairs)

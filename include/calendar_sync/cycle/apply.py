@@ -120,6 +120,9 @@ class Applier:
                 break
             failure = await self._one(action)
             if failure is not None and failed is not None:
+                # Each counts as tried: two that always fail may not hold up the others for ever.
+                self._refuse(failed)
+                self._refuse(failure)
                 raise failure.error
             if failed is not None:
                 self._refuse(failed)
@@ -197,6 +200,8 @@ class Applier:
         """Count the try: after three the item is parked and shown (rule 15)."""
         self.outcome.refused += 1
         self.outcome.complete = False
+        if failed.action.writes_back:
+            return  # never left alone while nobody knows: it is tried until Welkin answers
         action, error = failed.action, failed.error
         with self._transaction() as connection:
             self.services.store.links.refused(

@@ -296,6 +296,7 @@ class Reader:
             fresh,
             series={**calendar.series, **dict(zip(wanted, sets, strict=True))},
             gone=calendar.gone | gone,
+            fetched=calendar.fetched | events.keys(),
         )
 
     # --- controls: many 404s at once are believed only if a living id still answers -----------

@@ -168,6 +168,7 @@ class Cycle:
             store.links.record_conflicts(connection, *scope.pair, conflicts, now)
             if reading.full:
                 store.runs.withdraw(connection, scope.pair, [hold.digest for hold in made.holds])
+                store.links.forget_parked(connection, scope.pair, scope.now)
             if made.doubted or not outcome.complete:
                 return
             for calendar, cursor in reading.cursors.items():
@@ -195,6 +196,7 @@ class Cycle:
         with services.store.database.write() as connection:
             services.store.leases.check(connection, self._lease)
             services.store.links.record_conflicts(connection, *scope.pair, left.conflicts, now)
+            services.store.runs.withdraw(connection, scope.pair, [])
             if left.complete and not left.conflicts:
                 services.store.marks.done(connection, scope.pair, seq, now, None)
         if left.conflicts:

@@ -102,7 +102,14 @@ class Writer:
         link, draft = present(action.link), present(action.draft)
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
         etag = action.event.etag if action.event is not None else link.etag
-        return self._mirrored(link, action, await self._put(link, draft, marker, etag))
+        try:
+            event = await self._put(link, draft, marker, etag)
+        except NotFound:
+            # Deleted without our being told, or told and waiting for a person: Welkin has news.
+            again = replace(action, step=Step.CREATE_MIRROR)
+            gone = replace(link, state=LinkState.DELETED)
+            return await self._create_mirror(replace(again, link=gone))
+        return self._mirrored(link, action, event)
 
     async def _put(self, link: Link, draft: Draft, marker: str, etag: str | None) -> CalendarEvent:
         """PUT with If-Match; when it changed meanwhile, read, and put once more."""
@@ -114,7 +121,7 @@ class Writer:
         except PreconditionFailed:
             event = await platform.event(link.account, link.calendar, link.remote_id)
             if event is None or event.deleted:
-                raise
+                raise NotFound("mirror_gone") from None
             if self.services.identity.event_hash(event) == draft.hash:
                 return event
             return await platform.update_mirror(
@@ -125,7 +132,7 @@ class Writer:
         link = present(action.link)
         platform = self.services.platforms[link.platform]
         await platform.delete_mirror(link.account, link.calendar, link.remote_id)
-        return replace(link, state=LinkState.DELETED, etag=None)
+        return replace(link, state=LinkState.DELETED, etag=None, written_at=None)
 
     def _mirrored(self, link: Link, action: Action, event: CalendarEvent) -> Link:
         appointment = present(self.view).appointments[action.source.id]
@@ -185,7 +192,8 @@ class Writer:
         event = await self.services.welkin.cancel_event(action.source.id, self.scope.zone)
         if event is not None and not event.cancelled:
             raise BadItem("welkin_did_not_cancel")
-        return replace(present(action.link), state=LinkState.DELETED, etag=None)
+        link = self._written(present(action.link), "")
+        return replace(link, state=LinkState.DELETED, etag=None)
 
     # --- blocks -------------------------------------------------------------------------------
 
@@ -279,7 +287,8 @@ class Writer:
         if link.generation == 0 or link.state is not LinkState.INTENT:
             link = self._next_generation(link)
         event_id = action.event.id if action.event is not None else ""
-        link = replace(link, span=action.span, event_id=event_id)
+        level = action.draft.level if action.draft is not None else link.level
+        link = replace(link, span=action.span, event_id=event_id, level=level)
         if link.version != UNSEEN:
             link = self._written(link, "")
         return self.begin(link)

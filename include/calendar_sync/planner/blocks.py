@@ -28,6 +28,9 @@ _NO_BLOCK = frozenset({LinkState.INTENT, LinkState.DELETED, LinkState.TWIN})
 def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
     """One block for each busy instance of a calendar that counts, none for anything else."""
     if not view.direction.writes_welkin:
+        for link in view.live(LinkKind.BLOCK):
+            if link.remote_id in view.absent:
+                yield note(link, "block_gone", state=LinkState.DELETED)
         yield from left_behind(view, LinkKind.BLOCK)
         return
     busy = {calendar.name for calendar in view.calendars if calendar.counts_as_busy}
@@ -38,6 +41,8 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
         elif link.calendar not in busy or not settings.block_time.enabled:
             yield from _remove(view, link, "not_wanted_by_settings")
     for link in view.block_links.values():
+        if link.calendar not in busy or not settings.block_time.enabled:
+            yield from _forget(view, link)
         ended = link.state in {LinkState.LIVE, LinkState.RETIRED} and view.past(link.span)
         outside = ended and not link.span.overlaps(view.block_window, view.zone)
         if outside and _wandered(view, link):
@@ -51,6 +56,14 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
             yield from _CalendarBlocks(view, settings, calendar, twins).plan()
     if twins.held:
         yield Conflict("twins", Source(view.user_id), "held")
+
+
+def _forget(view: View, link: Link) -> Iterator[Decision]:
+    """Nobody wants blocks of this calendar any more: what was begun or held ends, too."""
+    if link.state is LinkState.INTENT:
+        yield from _remove(view, link, "not_wanted_by_settings")
+    elif link.state is LinkState.TWIN:
+        yield note(link, "not_wanted_by_settings", state=LinkState.DELETED)
 
 
 def _wandered(view: View, link: Link) -> bool:

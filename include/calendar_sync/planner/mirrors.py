@@ -25,6 +25,9 @@ from calendar_sync.settings import Settings
 
 PENDING = "pending"
 RESTORES_A_DAY = 3
+# What edits of a mirror may change: no session of a group, and encounters only as far as probed.
+_PLAIN = frozenset({"APPOINTMENT"})
+_PROBED = frozenset({"ENCOUNTER"})
 
 Decision = Action | Conflict | Doubt
 
@@ -51,14 +54,18 @@ def plan_mirrors(view: View, settings: Settings) -> Iterator[Decision]:
         elif link.source.id in view.unreadable:
             continue
         elif link.source.id not in view.appointments:
-            yield from _unseen(view, link)
+            if link.state is LinkState.RETIRED:
+                yield Doubt(link.source)  # more than a cycle asks for: the next one goes on
+            else:
+                yield from _unseen(view, link)
 
 
 def left_behind(view: View, kind: LinkKind) -> Iterator[Conflict]:
     """A direction that no longer writes this side cannot remove what stands there: it is shown."""
     if all(calendar.full for calendar in view.calendars):
         for link in view.live(kind):
-            yield Conflict("left_by_direction", link.source, "left")
+            if kind is LinkKind.MIRROR or link.remote_id not in view.absent:
+                yield Conflict("left_by_direction", link.source, "left")
 
 
 def judge(view: View, settings: Settings, appointment: Appointment) -> str | None:
@@ -94,7 +101,11 @@ def _wanted(
 ) -> Iterator[Decision]:
     create = Action(Step.CREATE_MIRROR, "wanted", _source(appointment), draft.span, link, draft)
     if link is None or link.state in {LinkState.DELETED, LinkState.INTENT}:
-        yield create
+        same = link is not None and link.source_hash == appointment.source_hash
+        if link is not None and same and link.state is LinkState.DELETED and view.settling(link):
+            yield Doubt(link.source)  # cancelled by us a moment ago, says an older reading
+        else:
+            yield create
         return
     if link.state is LinkState.DISMISSED:
         if link.source_hash != appointment.source_hash:
@@ -102,10 +113,11 @@ def _wanted(
         return
     event = calendar.events.get(link.remote_id)
     if link.remote_id in calendar.gone or (event is not None and event.deleted):
-        if event is None and view.settling(link):
+        told = event if link.remote_id not in calendar.gone else None
+        if told is None and view.settling(link):
             yield Doubt(link.source)
         else:
-            yield from _deleted_by_hand(view, settings, appointment, create, event)
+            yield from _deleted_by_hand(view, settings, appointment, create, told)
         return
     if event is not None and view.outdated(link, event.version):
         event = None
@@ -167,8 +179,13 @@ def _deleted_by_hand(
         return
     # A tombstone says that it was deleted; a mere "not found" cancels nothing.
     deleted = both_ways and event is not None
-    follow = settings.mirror_deleted == "cancel" and appointment.event.kind != "ENCOUNTER"
+    follow = settings.mirror_deleted == "cancel" and appointment.event.kind in _PLAIN
     if deleted and follow and _hosts(view, appointment):
+        if appointment.source_hash != link.source_hash:
+            # Whoever deleted it did not know what the appointment is now.
+            yield restore
+            yield Conflict("both_changed", link.source, "welkin_wins")
+            return
         yield replace(restore, step=Step.CANCEL)
         yield Conflict("mirror_deleted", link.source, "cancelled")
         return
@@ -200,8 +217,8 @@ def _edited_by_hand(
     restore = replace(update, reason="edited_by_hand", restore=True)
     if both_ways and settings.mirror_moved == "reschedule" and event.span is not None:
         appointment = view.appointments[link.source.id]
-        movable = view.encounters_move or appointment.event.kind != "ENCOUNTER"
-        movable = movable and _hosts(view, appointment)
+        kinds = _PLAIN | _PROBED if view.encounters_move else _PLAIN
+        movable = appointment.event.kind in kinds and _hosts(view, appointment)
         if movable and _is_a_new_time(view, event.span, update.span):
             yield replace(restore, step=Step.RESCHEDULE, span=event.span)
             yield Conflict("mirror_moved", link.source, "rescheduled")
@@ -228,7 +245,7 @@ def _hosts(view: View, appointment: Appointment) -> bool:
 
 def _is_a_new_time(view: View, found: Span, wanted: Span) -> bool:
     """The mirror was moved to a time that an appointment can have: ahead, and of some length."""
-    ahead = not view.past(found) and not view.past(wanted)
+    ahead = all(span.instants(view.zone)[0] > view.now for span in (found, wanted))
     timed = not found.all_day and not wanted.all_day
     return found != wanted and timed and not found.empty(view.zone) and ahead
 

@@ -58,16 +58,14 @@ def _brake(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
 def _write_backs(view: View, actions: Iterable[Action]) -> Iterator[Hold]:
     """Rules 9 and 10: edits of mirrors change so many appointments a day, no more."""
     left = WRITE_BACKS_A_DAY - len(view.written_back)
-    over: list[Action] = []
     for action in actions:
         if not action.writes_back or action.source.id in view.written_back:
             continue
         if left > 0:
             left -= 1
         else:
-            over.append(action)
-    if over:
-        yield from _unless_approved(view, WRITE_BACK, over)
+            # One approval each: which of them come together in one cycle is chance.
+            yield from _unless_approved(view, WRITE_BACK, [action])
 
 
 def _unless_approved(view: View, reason: str, actions: list[Action]) -> Iterator[Hold]:

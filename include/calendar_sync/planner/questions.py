@@ -11,6 +11,9 @@ from calendar_sync.model import Link, LinkKind, LinkState
 from calendar_sync.planner.twins import twin_times
 from calendar_sync.planner.view import CalendarView, View
 
+# Retired mirrors that show too much are asked for one by one; so many in one cycle.
+TALKATIVE_A_CYCLE = 50
+
 
 @dataclass(frozen=True)
 class Questions:
@@ -34,7 +37,9 @@ def questions(view: View) -> Questions:
     for link in view.standing_mirrors:
         if link.source.id not in answered and link.span.overlaps(view.mirror_window, view.zone):
             welkin.append(link.source.id)
-    welkin += [link.source.id for link in view.talkative_mirrors if link.source.id not in answered]
+    talkative = [link for link in view.talkative_mirrors if link.source.id not in answered]
+    room = max(0, TALKATIVE_A_CYCLE - len(view.talkative_mirrors) + len(talkative))
+    welkin += [link.source.id for link in talkative[:room]]
     for link in view.live(LinkKind.BLOCK):
         if link.remote_id not in answered and link.span.overlaps(view.block_window, view.zone):
             welkin.append(link.remote_id)
@@ -90,6 +95,11 @@ def _who_tells(link: Link, calendar: CalendarView, living: set[str | None]) -> s
 def _missing_events(view: View, calendar: CalendarView) -> set[str]:
     """Live links whose event a full read did not show, and events whose block must be restored."""
     missing: set[str] = set()
+    unsure = {
+        link.remote_id
+        for link in view.live(LinkKind.MIRROR, calendar.name)
+        if (told := calendar.events.get(link.remote_id)) is not None and told.deleted
+    }
     if calendar.full:
         for link in view.live(LinkKind.MIRROR, calendar.name):
             if link.span.overlaps(view.list_window, view.zone):
@@ -98,13 +108,13 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
         for link in view.live(LinkKind.BLOCK, calendar.name):
             if link.span.overlaps(view.block_window, view.zone):
                 missing |= _who_tells(link, calendar, living)
-    for link in view.block_links.values():
+    for link in view.block_links.values() if view.direction.writes_welkin else ():
         # An interrupted creation: the calendar may never mention this event again.
         waiting = link.calendar == calendar.name and link.state is LinkState.INTENT
         if waiting and link.span.overlaps(view.block_window, view.zone):
             missing.add(link.event_id)
     times = twin_times(view)
-    for link in view.block_links.values():
+    for link in view.block_links.values() if view.direction.writes_welkin else ():
         # A twin whose appointment has moved away takes time of its own.
         twin = link.calendar == calendar.name and link.state is LinkState.TWIN
         if twin and link.span not in times and link.span.overlaps(view.block_window, view.zone):
@@ -116,4 +126,6 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
         )
         if damaged:
             missing.add(link.event_id)
-    return missing - calendar.events.keys() - calendar.gone
+    # Lists tell of what left their window as of what was deleted: tombstones are confirmed.
+    confirmed = calendar.gone | calendar.fetched
+    return (missing - calendar.events.keys() - calendar.gone) | (unsure - confirmed)

@@ -51,7 +51,7 @@ class CalendarView:
 
     `events` are all events of the listed window (`full`) or those that changed since the cursor.
     `series` are complete instance sets of touched series, `gone` are event ids that a GET has
-    confirmed as missing, `known` events that a GET has returned. `hashes` are of our own mirrors
+    confirmed as missing, `fetched` those that a GET has returned. `hashes` are of our own mirrors
     among them, by event id. `ours` are ids of events with our marker.
     """
 
@@ -62,6 +62,7 @@ class CalendarView:
     events: Mapping[str, CalendarEvent]
     series: Mapping[str, SeriesSet] = field(default_factory=dict)
     gone: frozenset[str] = frozenset()
+    fetched: frozenset[str] = frozenset()
     hashes: Mapping[str, str] = field(default_factory=dict)
     ours: frozenset[str] = frozenset()
 

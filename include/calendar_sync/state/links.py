@@ -5,7 +5,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    delete,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from calendar_sync.model import (
     Conflict,
@@ -181,16 +194,43 @@ class LinkStore:
             table.c.user_id == user_id,
             table.c.platform == platform.value,
             table.c.tries >= TRIES_BEFORE_PARKING,
-            or_(
-                and_(table.c.transient.is_(True), table.c.last_at > now - TRANSIENT_PAUSE),
-                and_(table.c.transient.is_(False), table.c.last_at > now - REFUSED_PAUSE),
-            ),
+            _pausing(now),
         )
         with self._database.read() as connection:
             return {
                 (Step(row.step), Source(row.source_id, row.original_start)): row.content
                 for row in connection.execute(query)
             }
+
+    def due_again(self, platform: Platform, now: datetime) -> set[str]:
+        """Users with parked items whose pause has passed."""
+        table = t.parked_item
+        query = (
+            select(table.c.user_id)
+            .where(
+                table.c.platform == platform.value,
+                table.c.tries >= TRIES_BEFORE_PARKING,
+                not_(_pausing(now)),
+            )
+            .distinct()
+        )
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
+
+    def forget_parked(
+        self, connection: Connection, pair: tuple[str, Platform], begun: datetime
+    ) -> None:
+        """After a full comparison: what was due again and was not tried is wanted no more."""
+        table = t.parked_item
+        user_id, platform = pair
+        connection.execute(
+            delete(table).where(
+                table.c.user_id == user_id,
+                table.c.platform == platform.value,
+                table.c.last_at < begun,
+                not_(_pausing(begun)),
+            )
+        )
 
     def refused(
         self,
@@ -238,6 +278,15 @@ class LinkStore:
         user_id, platform = pair
         item = {"source": source.id, "start": source.original_start}
         connection.execute(_UNPARK, {"user": user_id, "of": platform.value, **item})
+
+
+def _pausing(now: datetime) -> ColumnElement[bool]:
+    """What a server failed waits an hour, what it refused a day."""
+    table = t.parked_item
+    return or_(
+        and_(table.c.transient.is_(True), table.c.last_at > now - TRANSIENT_PAUSE),
+        and_(table.c.transient.is_(False), table.c.last_at > now - REFUSED_PAUSE),
+    )
 
 
 def _again(table: Any, content: str) -> Any:

@@ -193,20 +193,17 @@ class RunStore:
         with self._database.read() as connection:
             return frozenset(connection.scalars(query))
 
-    def concerned(self, digest: str) -> list[tuple[str, str]]:
-        """Users (with platform) whose removals this digest names."""
+    def grant(self, digest: str, author: str, now: datetime) -> list[tuple[str, Platform]]:
+        """Approve what waits under this digest for 24 hours; returns the users concerned."""
         table = t.approval
-        query = select(table.c.user_id, table.c.platform).where(table.c.digest == digest)
-        with self._database.read() as connection:
-            return [(row.user_id, row.platform) for row in connection.execute(query)]
-
-    def grant(self, digest: str, author: str, now: datetime) -> int:
-        """Approve these removals for 24 hours; returns for how many users."""
-        table = t.approval
+        waiting = (table.c.digest == digest) & table.c.granted_at.is_(None)
         with self._database.write() as connection:
-            granted = connection.execute(
+            rows = connection.execute(
+                select(table.c.user_id, table.c.platform).where(waiting).with_for_update()
+            ).all()
+            connection.execute(
                 update(table)
-                .where(table.c.digest == digest)
+                .where(waiting)
                 .values(granted_at=now, granted_by=author, expires_at=now + APPROVAL_LASTS)
             )
-            return int(granted.rowcount)
+        return [(row.user_id, Platform(row.platform)) for row in rows]

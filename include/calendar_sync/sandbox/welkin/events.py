@@ -266,6 +266,8 @@ class Events:
             fields["additional_info"] = sent["additionalInfo"]
         self._check_times(sent, event, fields, required=whole or event is None)
         self._check_people(sent, event, fields, required=whole or event is None)
+        if fields.get("title") in self.world.habits.refuses_titles:
+            raise WelkinError(500, "INTERNAL_ERROR", "unexpected", "CALENDAR")
         external = self._external_id(fields)
         if external and self.world.by_external_id.get(external) not in (
             None,

@@ -26,6 +26,7 @@ class Habits:
         external_id_lookup: False makes a read with ``type=EXTERNAL_ID`` 400.
         longest_window: a longer list is 400.
         cuts_windows: a longer list answers only so much of its beginning, without a word.
+        refuses_titles: a write of an event with such a title is answered with 500.
         hides: users about whom lists of events answer ``hides_with``.
         sorts: False makes any list or audit read with ``sort`` 400.
         shuffles: lists without ``sort`` come in another order each time.
@@ -42,6 +43,7 @@ class Habits:
     external_id_lookup: bool = True
     longest_window: timedelta | None = None
     cuts_windows: timedelta | None = None
+    refuses_titles: frozenset[str] = frozenset()
     hides: frozenset[str] = frozenset()
     hides_with: int = 403
     sorts: bool = True
