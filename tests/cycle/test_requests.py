@@ -300,3 +300,19 @@ def test_a_missing_block_that_may_not_be_written_is_noted_once(stage: Make) -> N
     before = s.position
     assert s.later(again=5).outcomes == {}
     assert s.asked("welkin.events.get", before) == 0
+
+
+def test_a_deleted_appointment_whose_mirror_may_not_be_removed_marks_nobody(
+    stage: Make,
+) -> None:
+    s = stage()
+    s.welkin.audit_enabled = False
+    visit = s.visit()
+    s.run()
+    s.one_way("dana", Direction.CALENDAR_TO_WELKIN)
+    s.later()
+    s.welkin.delete_event(visit.event_id)
+    s.later(again=3)
+    before = s.position
+    assert s.later(again=5).outcomes == {}
+    assert s.asked("welkin.events.get", before) == 0

@@ -225,6 +225,8 @@ class WelkinFeeds:
         for user in readable:
             for pair in self.pairs[user]:
                 for link in self.services.store.links.standing(*pair):
+                    if link.kind is LinkKind.MIRROR and pair not in self.mirrored:
+                        continue  # its direction lets nobody remove it
                     event_id = link.source.id if link.kind is LinkKind.MIRROR else link.remote_id
                     near = link.span.overlaps(window, ZoneInfo("UTC"))
                     if near and event_id not in found:

@@ -4,7 +4,7 @@ Absence is only believed after a GET by id; and when one instance of a series ch
 set of the series is read again, because calendars lose, thin and merge tombstones of instances.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from calendar_sync.model import Link, LinkKind, LinkState
@@ -34,12 +34,8 @@ def questions(view: View) -> Questions:
     """Ask for everything that is missing from a complete read, and for touched series."""
     welkin: list[str] = []
     answered = view.appointments.keys() | view.blocks.keys() | view.absent | view.unreadable
-    for link in view.standing_mirrors:
-        if link.source.id not in answered and link.span.overlaps(view.mirror_window, view.zone):
-            welkin.append(link.source.id)
-    talkative = [link for link in view.talkative_mirrors if link.source.id not in answered]
-    room = max(0, TALKATIVE_A_CYCLE - len(view.talkative_mirrors) + len(talkative))
-    welkin += [link.source.id for link in talkative[:room]]
+    if view.direction.writes_calendar:
+        welkin += _unanswered_mirrors(view, answered)
     for link in view.live(LinkKind.BLOCK):
         if link.remote_id not in answered and link.span.overlaps(view.block_window, view.zone):
             welkin.append(link.remote_id)
@@ -53,6 +49,18 @@ def questions(view: View) -> Questions:
         if missing:
             events[calendar.name] = tuple(sorted(missing))
     return Questions(tuple(sorted(set(welkin))), events, series)
+
+
+def _unanswered_mirrors(view: View, answered: Set[str]) -> list[str]:
+    """Appointments of mirrors that a read did not show, and of retired ones that show too much."""
+    asked = [
+        link.source.id
+        for link in view.standing_mirrors
+        if link.source.id not in answered and link.span.overlaps(view.mirror_window, view.zone)
+    ]
+    talkative = [link for link in view.talkative_mirrors if link.source.id not in answered]
+    room = max(0, TALKATIVE_A_CYCLE - len(view.talkative_mirrors) + len(talkative))
+    return asked + [link.source.id for link in talkative[:room]]
 
 
 def _touched_series(view: View, calendar: CalendarView) -> set[str]:
