@@ -105,6 +105,10 @@ class Writer:
         try:
             event = await self._put(link, draft, marker, etag)
         except NotFound:
+            platform = self.services.platforms[link.platform]
+            found = await platform.event(link.account, link.calendar, link.remote_id)
+            if found is not None and not found.deleted:
+                raise
             # Deleted without our being told, or told and waiting for a person: Welkin has news.
             again = replace(action, step=Step.CREATE_MIRROR)
             gone = replace(link, state=LinkState.DELETED)
