@@ -236,8 +236,9 @@ In CPU time of tasks, which depends less on what else the machine does, ours tak
 Ours are two tasks and one for each changed user, and a poll costs one request whatever the calendar
 holds; the other DAG grows with what the calendars hold. Nearly all of our
 {_median(cases["dag"], _total):,.0f} requests are polls, one for each account that no feed has
-named, and no delta can save those: the ratio of requests ends at what the other DAG asks for a user ({per_hook:.1f}; {with_token:.1f} with the
-token). Without any change it is {hook.any.total / cases["idle"].any.total:.1f}."""
+named, and no delta can save those: the ratio of requests ends at what the other DAG asks for a
+user ({per_hook:.1f}; {with_token:.1f} with the token). Without any change it is
+{hook.any.total / cases["idle"].any.total:.1f}."""
 
 
 def _forecast(results: Results) -> str:
