@@ -356,6 +356,17 @@ def test_what_waits_is_listed_and_approved_for_many_at_once(cli: Command) -> Non
     assert cli.sandbox.google.mirrors_of("dana@example.org") == []
 
 
+def test_a_probe_says_whether_encounters_move(cli: Command) -> None:
+    cli.map_everybody()
+    visit = cli.visit()
+    before = cli.sandbox.welkin.events[visit.event_id].start
+    assert "can be rescheduled" in cli("probe", "--appointment", visit.event_id)
+    assert cli.sandbox.welkin.events[visit.event_id].start == before
+    cli.sandbox.welkin.encounter_moves = False
+    assert "cannot be rescheduled" in cli("probe", "--appointment", visit.event_id)
+    assert "not the event" in cli("probe", "--appointment", "nothing", code=1)
+
+
 def test_exposure_tells_what_a_mailbox_showed_and_when(cli: Command) -> None:
     cli.map_everybody()
     kept, gone = cli.visit("dana", 24), cli.visit("dana", 48)

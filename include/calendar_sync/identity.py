@@ -10,7 +10,16 @@ import base64
 import hashlib
 import hmac
 
-from calendar_sync.model import Availability, CalendarEvent, Platform, Source, Span, WelkinEvent
+from calendar_sync.model import (
+    Appointment,
+    Availability,
+    CalendarEvent,
+    Encounter,
+    Platform,
+    Source,
+    Span,
+    WelkinEvent,
+)
 
 MARKER = "calendarSync"
 EXTERNAL_ID_PREFIX = "calsync-"
@@ -104,6 +113,12 @@ class Identity:
             template or "",
             status,
         )
+
+    def appointment(self, event: WelkinEvent, encounter: Encounter | None) -> Appointment:
+        """An event that is a visit, joined with its encounter where that is known."""
+        template = encounter.template if encounter else None
+        status = encounter.status if encounter else ""
+        return Appointment(event, encounter, self.appointment_hash(event, template, status))
 
     def block_hash(self, event: WelkinEvent) -> str:
         """A block as it stands in Welkin."""

@@ -137,11 +137,7 @@ class WelkinFeeds:
             if event.kind == "LEAVE":
                 continue
             encounter = encounters.get(row.id) if event.kind == "ENCOUNTER" else None
-            content = self.services.identity.appointment_hash(
-                event,
-                encounter.template if encounter else None,
-                encounter.status if encounter else "",
-            )
+            content = self.services.identity.appointment(event, encounter).source_hash
             linked = {(link.user_id, link.platform): link for link in mirrors.get(row.id, [])}
             pairs = {pair for user in event.user_ids for pair in self._of_user(user)}
             new = (

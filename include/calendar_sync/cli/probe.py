@@ -8,7 +8,7 @@ import typer
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import console, reported
 from calendar_sync.probes import probe_reschedule
-from calendar_sync.runtime import open_services
+from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.state import Store
 
 
@@ -21,7 +21,7 @@ def probe(
     with reported():
         secrets = load_secrets()
         with open_store(secrets.hmac_key) as store:
-            moves = asyncio.run(_probe(store, appointment))
+            moves = asyncio.run(_probe(store, secrets, appointment))
         if moves:
             console.print(
                 "encounters can be rescheduled: `mirror_moved: reschedule` moves them, too"
@@ -30,7 +30,7 @@ def probe(
             console.print("encounters cannot be rescheduled: their mirrors are put back")
 
 
-async def _probe(store: Store, appointment: str) -> bool:
+async def _probe(store: Store, secrets: Secrets, appointment: str) -> bool:
     limits = store.config.revision().settings.limits
-    async with open_services(load_secrets(), store.database, limits) as services:
+    async with open_services(secrets, store.database, limits) as services:
         return await probe_reschedule(services, appointment)

@@ -56,8 +56,9 @@ class BlockIds:
                 raise
             self._note(LOST)
         else:
-            if external_id is not None:
-                self._note(KEPT if made.external_id == external_id else LOST)
+            learnt = KEPT if made.external_id == external_id else LOST
+            if external_id is not None and learnt != word:
+                self._note(learnt)
         return made, True
 
     async def find(self, link: Link, draft: BlockDraft) -> WelkinEvent | None:

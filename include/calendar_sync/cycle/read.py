@@ -181,10 +181,7 @@ class Reader:
 
     def _appointment(self, event: WelkinEvent, encounters: dict[str, Encounter]) -> Appointment:
         encounter = encounters.get(event.id) if event.kind == "ENCOUNTER" else None
-        template = encounter.template if encounter else None
-        status = encounter.status if encounter else ""
-        source_hash = self.services.identity.appointment_hash(event, template, status)
-        return Appointment(event, encounter, source_hash)
+        return self.services.identity.appointment(event, encounter)
 
     def _drafts(self, appointments: dict[str, Appointment]) -> dict[str, Draft]:
         scope = self.scope

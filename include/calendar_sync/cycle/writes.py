@@ -173,10 +173,7 @@ class Writer:
         if moved is None or moved.span != action.span:
             raise BadItem("welkin_did_not_reschedule")
         before = present(self.view).appointments[action.source.id]
-        template = before.encounter.template if before.encounter else None
-        status = before.encounter.status if before.encounter else ""
-        content = self.services.identity.appointment_hash(moved, template, status)
-        appointment = Appointment(moved, before.encounter, content)
+        appointment = self.services.identity.appointment(moved, before.encounter)
         settings, zone = self.scope.settings, self.scope.zone
         draft = privacy.draft(appointment, settings, self.services.identity, zone.key)
         link = self._as_agreed(present(action.link), appointment, draft, event)
@@ -315,8 +312,7 @@ class Writer:
 
     def _recent(self, link: Link) -> bool:
         """The last attempt is so young that what it led to may not be shown yet."""
-        begun = link.written_at
-        return begun is not None and self.services.clock.now() - begun < SETTLING
+        return link.written_within(SETTLING, self.services.clock.now())
 
     def _used_up(self, link: Link) -> bool:
         """Google knew the id and did not show the event, then as now: it was deleted long ago."""

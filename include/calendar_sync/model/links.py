@@ -1,7 +1,7 @@
 """The stored ties between both sides."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from calendar_sync.model.calendar import Source
@@ -58,3 +58,7 @@ class Link:
     restored_at: datetime | None = None
     version: str = ""
     written_at: datetime | None = None
+
+    def written_within(self, time: timedelta, now: datetime) -> bool:
+        """We wrote, or began to, so recently."""
+        return self.written_at is not None and now - self.written_at < time

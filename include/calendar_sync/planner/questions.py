@@ -8,7 +8,6 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from calendar_sync.model import Link, LinkKind, LinkState
-from calendar_sync.planner.twins import twin_times
 from calendar_sync.planner.view import CalendarView, View
 
 # Retired mirrors that show too much are asked for one by one; so many in one cycle.
@@ -117,15 +116,12 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
             if link.span.overlaps(view.block_window, view.zone):
                 missing |= _who_tells(link, calendar, living)
     for link in view.block_links.values() if view.direction.writes_welkin else ():
-        # An interrupted creation: the calendar may never mention this event again.
-        waiting = link.calendar == calendar.name and link.state is LinkState.INTENT
-        if waiting and link.span.overlaps(view.block_window, view.zone):
-            missing.add(link.event_id)
-    times = twin_times(view)
-    for link in view.block_links.values() if view.direction.writes_welkin else ():
-        # A twin whose appointment has moved away takes time of its own.
-        twin = link.calendar == calendar.name and link.state is LinkState.TWIN
-        if twin and link.span not in times and link.span.overlaps(view.block_window, view.zone):
+        # An interrupted creation: the calendar may never mention this event again. And a twin whose
+        # appointment has moved away: it takes time of its own.
+        waiting = link.state is LinkState.INTENT
+        alone = link.state is LinkState.TWIN and link.span not in view.twin_times
+        here = link.calendar == calendar.name and link.span.overlaps(view.block_window, view.zone)
+        if (waiting or alone) and here:
             missing.add(link.event_id)
     for link in view.live(LinkKind.BLOCK, calendar.name):
         seen = view.blocks.get(link.remote_id)

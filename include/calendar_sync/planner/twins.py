@@ -22,11 +22,13 @@ class Twins:
     def __init__(self, view: View, settings: Settings) -> None:
         self._view = view
         self._rules = settings.block_time
-        self._times = twin_times(view)
+        self._times = view.twin_times
         self.held = 0
+        self._suspicious = self._rules.twins == "warn" and self._many()
+
+    def _many(self) -> bool:
         copied = {span for span in self._seen() if span in self._times}
-        many = len(copied) >= max(AT_LEAST, SHARE * len(self._times))
-        self._suspicious = many and self._rules.twins == "warn"
+        return len(copied) >= max(AT_LEAST, SHARE * len(self._times))
 
     def _seen(self) -> Iterator[Span]:
         """Times of external events of this read, and of those that are known already."""
@@ -47,14 +49,3 @@ class Twins:
         found = self._suspicious and event.span in self._times
         self.held += found
         return found
-
-
-def twin_times(view: View) -> frozenset[Span]:
-    """The times of the user's appointments where blocks are made."""
-    return frozenset(
-        appointment.event.span
-        for appointment in view.appointments.values()
-        if not appointment.cancelled
-        and view.user_id in appointment.event.user_ids
-        and appointment.event.span.overlaps(view.block_window, view.zone)
-    )

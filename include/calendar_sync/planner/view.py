@@ -148,14 +148,22 @@ class View:
 
     def outdated(self, link: Link, version: str) -> bool:
         """What was read is older than our own last write: the server lags behind itself."""
-        return self._recent(link, LONGEST_LAG) and "" != version < link.version
+        return link.written_within(LONGEST_LAG, self.now) and "" != version < link.version
 
     def settling(self, link: Link) -> bool:
         """Written so recently that its absence may be a lagging answer, too."""
-        return self._recent(link, SETTLING)
+        return link.written_within(SETTLING, self.now)
 
-    def _recent(self, link: Link, within: timedelta) -> bool:
-        return link.written_at is not None and self.now - link.written_at < within
+    @cached_property
+    def twin_times(self) -> frozenset[Span]:
+        """The times of the user's appointments where blocks are made."""
+        return frozenset(
+            appointment.event.span
+            for appointment in self.appointments.values()
+            if not appointment.cancelled
+            and self.user_id in appointment.event.user_ids
+            and appointment.event.span.overlaps(self.block_window, self.zone)
+        )
 
     def past(self, span: Span) -> bool:
         """The span has ended."""
