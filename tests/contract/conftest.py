@@ -68,6 +68,7 @@ class Caller:
         path: str,
         body: object = None,
         headers: Mapping[str, str] | None = None,
+        /,
         **query: Any,
     ) -> Answer:
         raw = (

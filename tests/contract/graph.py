@@ -131,6 +131,7 @@ class Graph(Caller):
         path: str,
         body: object = None,
         headers: Mapping[str, str] | None = None,
+        /,
         **query: Any,
     ) -> Answer:
         """Call and judge."""

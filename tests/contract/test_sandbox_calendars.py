@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -113,6 +113,7 @@ def test_a_series_of_days(world: CalendarWorld) -> None:
 
 def test_mirrors_are_told_from_own_events(world: CalendarWorld, sandbox: Sandbox) -> None:
     world.plan(DANA, FIRST, FIRST + HOUR, "Dentist")
+    marked: dict[str, Any]
     if world is sandbox.google:
         marked = {"extendedProperties": {"private": {GOOGLE_MARKER: "one"}}, "summary": "Visit"}
     else:

@@ -252,7 +252,7 @@ def test_several_prefer_headers_count_together(sandbox: Sandbox, graph: Graph) -
         "query_string": b"",
         "headers": headers,
     }
-    asyncio.run(sandbox.app(scope, receive, send))  # type: ignore[arg-type]
+    asyncio.run(sandbox.app(scope, receive, send))
     assert parts[0]["status"] == 200
     assert dict(parts[0]["headers"])[b"preference-applied"].decode() == ", ".join(names)
 

@@ -159,7 +159,7 @@ def test_an_assertion_is_looked_at_closely(sandbox: Sandbox, clock: ManualClock)
     directory = sandbox.microsoft.directory
     known = directory.certificate()
     url = f"{directory.authority}/{directory.tenant_id}/oauth2/v2.0/token"
-    good = {
+    good: dict[str, Any] = {
         "iss": directory.client_id,
         "sub": directory.client_id,
         "aud": url,
