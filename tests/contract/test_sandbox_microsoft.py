@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -505,5 +505,12 @@ def test_a_person_may_use_zones_and_spans_that_no_client_may(
     assert old["start"] == old["end"]
     assert old["start"]["dateTime"][:16] == "2026-03-04T14:00"
     assert past["start"]["dateTime"][:10] == "2026-03-02"
+    first, last = (
+        {"dateTime": f"2026-03-0{n}T00:00:00", "timeZone": "Tokyo Standard Time"} for n in (4, 5)
+    )
+    whole = world.add_event(DANA, start=first, end=last, isAllDay=True)
+    assert world.glimpse(DANA, whole).start == date(2026, 3, 4)
+    longer = world.patch_event(DANA, whole["id"], end=date(2026, 3, 6))
+    assert world.glimpse(DANA, longer).end == date(2026, 3, 6)
     body = {"start": wall, "end": wall, "subject": "x"}
     assert code(graph("POST", EVENTS, body)) == (400, "TimeZoneNotSupportedException")

@@ -348,8 +348,10 @@ def test_a_batch_is_throttled_part_by_part(sandbox: Sandbox, graph: Graph) -> No
     assert parts["5"]["headers"]["Retry-After"] == "5"
     assert sandbox.microsoft.worst_concurrency == {DANA: 6, RUBEN: 2}
     sandbox.microsoft.worst_concurrency.clear()
-    chain = [{"dependsOn": [str(n - 1)]} if n else {} for n in range(6)]
+    chain: list[dict[str, Any]] = [{"dependsOn": [str(n - 1)]} if n else {} for n in range(6)]
     assert {part["status"] for part in batch(graph, *chain).values()} == {200}
+    after = batch(graph, *[{}] * 4, {"dependsOn": ["3"]})
+    assert {part["status"] for part in after.values()} == {200}
     sandbox.faults.add(Fault("microsoft", "timeout_after", method="POST", path="/events"))
     headers = {"Content-Type": "application/json"}
     lost = batch(graph, {"method": "POST", "body": event(), "headers": headers})

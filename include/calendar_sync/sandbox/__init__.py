@@ -1,4 +1,4 @@
-"""Welkin and Google Calendar for the demo and for tests: real wire formats, kept in memory."""
+"""Welkin, Google Calendar and Microsoft Graph for demo and tests: real wire formats, in memory."""
 
 from calendar_sync.sandbox.clock import Clock, RealClock
 from calendar_sync.sandbox.faults import ConnectionBroken, Fault

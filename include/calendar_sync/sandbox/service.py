@@ -224,7 +224,8 @@ class Service:
 
     def strike(self, call: Call) -> Fault | None:
         """Name the caller of a request, and the fault that the request meets, if any."""
-        call.user = self._identify(call)
+        if call.user is None:
+            call.user = self._identify(call)
         return self._faults.strike(self.name, call.method, f"/{self.name}{call.path}", call.user)
 
     async def _respond(self, call: Call, send: Send, *, in_process: bool) -> None:

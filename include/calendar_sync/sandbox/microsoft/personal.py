@@ -102,9 +102,10 @@ class _Person(Weeks):
         for name in ("Tokyo Standard Time", "Hawaiian Standard Time"):
             self.world.add_event(
                 self.account,
-                start=self._wall(datetime.combine(abroad, time()), name) | {"isAllDay": True},
+                start=self._wall(datetime.combine(abroad, time()), name),
                 end=self._wall(datetime.combine(abroad + DAY, time()), name),
                 subject="Whole day elsewhere",
+                isAllDay=True,
             )
         change = self.clock_change()
         if change is not None:

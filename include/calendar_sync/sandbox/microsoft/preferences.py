@@ -87,7 +87,7 @@ _NONE = Preferences()
 
 
 def check_options(call: Call, allowed: frozenset[str]) -> None:
-    """Refuse query options that a request does not have; names do not mind their case.
+    """Refuse query options that a request does not have.
 
     Raises:
         GraphError: 400.

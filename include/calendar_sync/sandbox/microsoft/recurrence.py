@@ -259,5 +259,5 @@ def shifted(recurrence: Json, start: date) -> Json:
             pattern["month"] = start.month
     spread = {**recurrence["range"], "startDate": start.isoformat()}
     if spread["type"] == "endDate" and spread["endDate"] < spread["startDate"]:
-        spread["endDate"] = spread["startDate"]
+        spread["endDate"] = (start + 31 * DAY).isoformat()
     return {"pattern": pattern, "range": spread}

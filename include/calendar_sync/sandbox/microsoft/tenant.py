@@ -51,6 +51,7 @@ class Tenant:
         self.seed = seed
         self.random = random.Random(f"microsoft-{seed}")  # noqa: S311 - reproducible, not secret
         self.accounts: dict[str, Mailbox] = {}
+        self._by_guid: dict[str, Mailbox] = {}
         self.directory = Directory(root)
         self.users = Users()
         self.unfriendly = True
@@ -79,8 +80,7 @@ class Tenant:
         """
         found = self.accounts.get(email.lower())
         if found is None:
-            guid = email.lower()
-            found = next((m for m in self.accounts.values() if m.guid == guid), None)
+            found = self._by_guid.get(email.lower())
         if found is None:
             raise KeyError(email)
         return found

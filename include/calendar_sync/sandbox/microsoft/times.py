@@ -17,6 +17,7 @@ from tzlocal.windows_tz import tz_win, win_tz
 from calendar_sync.sandbox.microsoft.errors import GraphError, bad_property
 
 Json = dict[str, Any]
+When = datetime | date | dict[str, Any]
 CUSTOM_ZONES = ("tzone://Microsoft/Custom", "Customized Time Zone")
 DAY = timedelta(days=1)
 _TIME = re.compile(
@@ -196,32 +197,47 @@ def stamp7(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}0Z"
 
 
-def span_of(start: datetime | date | Json, end: datetime | date | Json, iana: str) -> Span:
+def span_of(start: When, end: When, iana: str, *, all_day: bool = False) -> Span:
     """Return the span that a person means; the zone is that of the calendar.
 
-    JSON of the API may name a custom zone, which is computed with the calendar's own.
+    JSON of the API may name a custom zone, which is computed with the calendar's own; ``all_day``
+    says of JSON that it means days.
     """
-    if isinstance(start, dict) or isinstance(end, dict):
-        return _span_of_json(start, end, iana)
+    if isinstance(start, dict) and isinstance(end, dict):
+        return _span_of_json(start, end, iana, all_day)
     where = ZoneInfo(iana)
     name = windows_name(iana)
     if isinstance(start, datetime) and isinstance(end, datetime):
         return Span(start.astimezone(UTC), end.astimezone(UTC), False, name, name, where)
-    return Span(midnight(start, where), midnight(end, where), True, name, name, where)
+    if isinstance(start, dict) or isinstance(end, dict) or isinstance(start, datetime):
+        raise TypeError("start and end are both moments, both days, or both JSON")
+    last = end.date() if isinstance(end, datetime) else end
+    return Span(midnight(start, where), midnight(last, where), True, name, name, where)
 
 
-def _span_of_json(start: Any, end: Any, iana: str) -> Span:
-    name = start.get("timeZone", "UTC")
-    known: Json = {}
+def span_after(old: Span, start: When | None, end: When | None, iana: str) -> Span:
+    """Return the span that a person gives an event; what is not said stays."""
+    if start is None and end is None:
+        return old
+    days = (old.first_day, old.first_day + old.days * DAY)
+    kept: tuple[When, When] = days if old.all_day else (old.start, old.end)
+    return span_of(
+        kept[0] if start is None else start,
+        kept[1] if end is None else end,
+        iana,
+        all_day=old.all_day,
+    )
+
+
+def _span_of_json(start: Json, end: Json, iana: str, all_day: bool) -> Span:
+    known: Json = {"isAllDay": all_day}
     for which, value in (("start", start), ("end", end)):
-        known[which] = dict(value)
-        if value.get("timeZone") in CUSTOM_ZONES:
-            known[which]["timeZone"] = windows_name(iana)
-        elif value.get("timeZone") not in win_tz:
-            known[which]["timeZone"] = windows_name(value.get("timeZone") or "UTC")
-    known["isAllDay"] = bool(start.get("isAllDay"))
-    known["start"].pop("isAllDay", None)
+        name = value.get("timeZone") or "UTC"
+        if name in CUSTOM_ZONES:
+            name = windows_name(iana)
+        known[which] = {**value, "timeZone": name if name in win_tz else windows_name(name)}
     span = read_span(known)
-    if name in CUSTOM_ZONES:
+    if start.get("timeZone") in CUSTOM_ZONES:
+        name = start["timeZone"]
         return Span(span.start, span.end, span.all_day, name, name, span.zone)
     return span

@@ -49,7 +49,7 @@ class Traffic:
         """Count a request that has been read; return the 429 of one too many."""
         self._all += 1
         self.world.busiest = max(self.world.busiest, self._all)
-        mailbox = self.mailbox_of(call.path)
+        mailbox = call.user
         if mailbox is not None:
             self._in_flight[mailbox] += 1
         if not call.path.startswith("/v1.0/"):
@@ -72,9 +72,8 @@ class Traffic:
     def leave(self, call: Call) -> None:
         """Count a request whose answer has been sent."""
         self._all -= 1
-        mailbox = self.mailbox_of(call.path)
-        if mailbox is not None:
-            self._in_flight[mailbox] -= 1
+        if call.user is not None:
+            self._in_flight[call.user] -= 1
 
     def throttled(
         self,

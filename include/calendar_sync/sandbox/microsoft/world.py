@@ -13,11 +13,10 @@ from calendar_sync.sandbox.microsoft.ids import Ids
 from calendar_sync.sandbox.microsoft.preferences import Preferences
 from calendar_sync.sandbox.microsoft.store import Change, Folder, Mailbox, Version
 from calendar_sync.sandbox.microsoft.tenant import Tenant
-from calendar_sync.sandbox.microsoft.times import Json, span_of
+from calendar_sync.sandbox.microsoft.times import Json, When, span_after, span_of
 from calendar_sync.sandbox.microsoft.wire import event_json
 
 MARKER = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSync"
-When = datetime | date | dict[str, Any]
 PERSON = Preferences(immutable=True, text=True)
 RESPONSES = {
     "declined": "declined",
@@ -37,7 +36,7 @@ class MicrosoftWorld(Tenant, CalendarWorld):
         guid = str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.seed}:{email.lower()}"))
         mailbox = Mailbox(email, guid, time_zone, Ids(guid))
         mailbox.add_calendar("Calendar")
-        self.accounts[email.lower()] = mailbox
+        self.accounts[email.lower()] = self._by_guid[guid] = mailbox
         self.users.add(guid, email, self.clock.now())
         return mailbox
 
@@ -64,7 +63,8 @@ class MicrosoftWorld(Tenant, CalendarWorld):
             The event with its immutable id, times in UTC, body as text.
         """
         owner = self.account(account)
-        span = span_of(start, end, owner.time_zone)
+        all_day = fields.pop("isAllDay", False)
+        span = span_of(start, end, owner.time_zone, all_day=all_day)
         rule = fields.pop("recurrence", None)
         body = self._said(owner, fields)
         if rule is not None:
@@ -97,13 +97,13 @@ class MicrosoftWorld(Tenant, CalendarWorld):
         if day is not None:
             instance = version.instance(day)
             assert instance is not None  # noqa: S101 - it was found
-            span = instance.span if start is None else span_of(start, end, owner.time_zone)
+            span = span_after(instance.span, start, end, owner.time_zone)
             old = instance.change.fields if instance.change else {}
             new = {k: v for k, v in fields.items() if v != {**version.fields, **old}.get(k)}
             held = instance.change.properties if instance.change else {}
             change = Change({**old, **new}, span, self.clock.now(), {**held, **properties})
             return self._shown(owner, self.keep_exception(owner, version, day, change), day)
-        span = version.span if start is None else span_of(start, end, owner.time_zone)
+        span = span_after(version.span, start, end, owner.time_zone)
         if isinstance(rule, str):
             rule = recurrence.from_rrule(rule, span.first_day, span.zone_name)
         elif rule is not None and span.first_day != version.span.first_day:
