@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -308,31 +309,53 @@ def test_pages_can_be_damaged(sandbox: Sandbox, graph: Graph, kind: str) -> None
     assert (body["value"] == whole["value"][::-1]) == (kind == "reordered_page")
 
 
-def test_a_crowd_of_changes_ends_where_a_fresh_read_is(sandbox: Sandbox) -> None:
-    """Following deltas by the rules gives the same calendar as reading it anew."""
-    world = sandbox.microsoft
+@pytest.mark.parametrize("seed", range(4))
+def test_following_changes_ends_where_a_fresh_read_is(sandbox: Sandbox, seed: int) -> None:
+    world, dice = sandbox.microsoft, random.Random(seed)  # noqa: S311 - reproducible
     world.add_account(DANA)
     graph = connect(sandbox)
-    dice = __import__("random").Random(7)
-    _, link = graph.delta()
+    rows, link = graph.delta()
+    known: set[str] = set()
     for _ in range(40):
-        start = FIRST + timedelta(hours=dice.randint(0, 1000))
-        seen = world.own(DANA)
-        single = [each for each in seen if not each.is_series and each.series_id is None]
+        start = FIRST + timedelta(hours=dice.randint(0, 2000))
+        singles = [each for each in world.own(DANA) if not each.is_series and not each.series_id]
+        series = [each for each in world.own(DANA) if each.is_series]
         choice = dice.randint(0, 5)
-        if choice == 0 or not seen:
-            world.plan_series(DANA, "FREQ=WEEKLY", start, start + HOUR, "Choir")
-        elif choice == 1 or not single:
+        if choice == 0 or not series:
+            world.plan_series(DANA, "FREQ=WEEKLY;COUNT=3", start, start + HOUR, "Choir")
+        elif choice == 1 or not singles:
             world.plan(DANA, start, start + HOUR, "Dentist")
         elif choice == 2:
-            world.move_event(DANA, dice.choice(single).id, start, start + HOUR)
+            world.move_event(DANA, dice.choice(singles + series).id, start, start + HOUR)
         elif choice == 3:
-            world.delete_event(DANA, dice.choice(seen).id)
+            world.delete_event(DANA, dice.choice(singles + series).id)
+        elif choice == 4:
+            world.change_rule(DANA, dice.choice(series).id, "FREQ=WEEKLY;BYDAY=MO")
         else:
-            series = [each for each in seen if each.is_series]
-            if series:
-                world.change_rule(DANA, dice.choice(series).id, "FREQ=WEEKLY;BYDAY=MO")
+            around = (FIRST, FIRST + timedelta(days=100))
+            parts = [e for e in world.expanded_glimpses(DANA, *around) if e.series_id]
+            if parts:
+                world.delete_event(DANA, dice.choice(parts).id)
         rows, link = graph.delta(link)
-        shown = {row["id"] for row in rows if row.get("type") in ("singleInstance", "seriesMaster")}
-        living = {each.id for each in world.own(DANA)}
-        assert shown <= living
+        for row in rows:
+            if "@removed" in row:
+                known.discard(row["id"])
+            elif row["type"] in ("singleInstance", "seriesMaster"):
+                known.add(row["id"])
+        whole = graph.delta()[0]
+        assert known == {
+            row["id"] for row in whole if row["type"] in ("singleInstance", "seriesMaster")
+        }
+
+
+def test_a_new_rule_may_name_the_occurrences_that_left(sandbox: Sandbox, graph: Graph) -> None:
+    _, link = graph.delta()
+    named = False
+    for _ in range(30):
+        series = weekly(sandbox)
+        _, link = graph.delta(link)
+        left = sandbox.microsoft.instance_id(DANA, series["id"], FIRST)
+        sandbox.microsoft.change_rule(DANA, series["id"], "FREQ=WEEKLY;BYDAY=MO")
+        rows, link = graph.delta(link)
+        named |= ("removed", left) in told(rows)
+    assert named

@@ -11,8 +11,10 @@ from tests.contract.graph import DANA, EVENTS, PREFER, WINDOW, Graph, code, even
 
 if TYPE_CHECKING:
     from calendar_sync.sandbox import Sandbox
+    from tests.contract.conftest import ManualClock
 
 HOUR = timedelta(hours=1)
+FIRST = datetime(2026, 3, 3, 15, tzinfo=UTC)
 
 
 def rule(pattern: dict[str, Any], start: str, **spread: Any) -> dict[str, Any]:
@@ -194,3 +196,44 @@ def test_a_series_moves_with_its_master(sandbox: Sandbox, graph: Graph) -> None:
     start = datetime(day.year, day.month, day.day, 18, tzinfo=UTC)
     sandbox.microsoft.move_event(DANA, series["id"], start, start + HOUR)
     assert days_of(graph, series["id"])[:2] == ["2026-03-05T18:00", "2026-03-12T17:00"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("FREQ=DAILY;INTERVAL=2;COUNT=3", ["03-03", "03-05", "03-07"]),
+        ("FREQ=WEEKLY;BYDAY=MO,TU;UNTIL=20260310T000000Z", ["03-03", "03-09", "03-10"]),
+        ("RRULE:FREQ=MONTHLY;BYDAY=-1FR;COUNT=2", ["03-27", "04-24"]),
+        ("FREQ=MONTHLY;BYMONTHDAY=31;COUNT=2", ["03-31", "04-30"]),
+        ("FREQ=YEARLY", ["03-03"]),
+        ("FREQ=YEARLY;BYMONTH=4;BYDAY=2SU", ["04-12"]),
+    ],
+)
+def test_people_speak_of_rules_as_elsewhere(
+    sandbox: Sandbox, graph: Graph, text: str, expected: list[str]
+) -> None:
+    series = sandbox.microsoft.plan_series(DANA, text, FIRST, FIRST + HOUR, "Series")
+    assert [day[5:10] for day in days_of(graph, series)] == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["FREQ=HOURLY", "FREQ=DAILY;BYDAY=MO", "FREQ=MONTHLY;BYSETPOS=1;BYDAY=MO"]
+)
+def test_outlook_cannot_keep_every_rule(sandbox: Sandbox, graph: Graph, text: str) -> None:
+    with pytest.raises(ValueError, match="no pattern of Outlook"):
+        sandbox.microsoft.plan_series(DANA, text, FIRST, FIRST + HOUR, "Series")
+
+
+def test_occurrences_lag_with_their_series(
+    sandbox: Sandbox, graph: Graph, clock: ManualClock
+) -> None:
+    series = weekly(sandbox)
+    second = occurrences(graph, series)[1]
+    clock.advance(60)
+    sandbox.microsoft.lag_seconds = 30
+    sandbox.microsoft.rename(DANA, second["id"], "Once")
+    read = graph("GET", f"{EVENTS}/{second['id']}", None, PREFER).body
+    assert (read["type"], read["subject"]) == ("occurrence", "Team")
+    assert {row["type"] for row in occurrences(graph, series)} == {"occurrence"}
+    clock.advance(31)
+    assert graph("GET", f"{EVENTS}/{second['id']}", None, PREFER).body["type"] == "exception"
