@@ -83,8 +83,13 @@ class Poller:
         return await self._round(chosen)
 
     def interval(self, accounts: int) -> timedelta:
-        """The configured interval, stretched so that polls use 60 % of the daily quota at most."""
+        """The configured interval, stretched so that polls use 60 % of the daily quota at most.
+
+        Microsoft has no daily quota: its limits are each mailbox's own.
+        """
         settings = self.revision.settings
+        if self.platform is not Platform.GOOGLE:
+            return timedelta(seconds=settings.poll.interval_seconds)
         calendars = len(settings.calendars_of(self.platform).all)
         budget = settings.limits.daily_calendar_requests * QUOTA_SHARE
         least = 86_400 * accounts * calendars / budget
