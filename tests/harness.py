@@ -11,7 +11,12 @@ import httpx
 from cryptography.fernet import Fernet
 from sqlalchemy import Connection
 
-from calendar_sync.connections import Fields, google_credentials, welkin_credentials
+from calendar_sync.connections import (
+    Fields,
+    google_credentials,
+    microsoft_credentials,
+    welkin_credentials,
+)
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.passes import PassResult, run_pass
 from calendar_sync.runtime import Secrets, open_services
@@ -147,6 +152,10 @@ class World:
     def google(self) -> Any:
         return self.sandbox.google
 
+    @property
+    def microsoft(self) -> Any:
+        return self.sandbox.microsoft
+
     def secrets(self) -> Secrets:
         keyfile = self.google.keyfile()
         welkin = Fields(
@@ -156,11 +165,19 @@ class World:
             extra={"tenant": self.sandbox.tenant, "instance": self.sandbox.instance},
         )
         google = Fields(extra={"keyfile_dict": keyfile, "api_root": self.sandbox.root + "/google"})
+        directory = self.microsoft.directory
+        microsoft = Fields(
+            host=directory.graph_root,
+            login=directory.client_id,
+            password=directory.client_secret,
+            extra={"tenant_id": directory.tenant_id, "authority": directory.authority},
+        )
         return Secrets(
             welkin=welkin_credentials(welkin),
             hmac_key=HMAC_KEY,
             fernet_keys=(FERNET_KEY,),
             google=google_credentials(google),
+            microsoft=microsoft_credentials(microsoft),
         )
 
     @asynccontextmanager
@@ -193,14 +210,14 @@ class World:
         async with self.services() as services:
             services.store.config.replace_mapping(users, "tests", self.clock.now())
 
-    async def sync(self, **options: Any) -> PassResult:
-        """One pass as the CLI and the DAG run it."""
+    async def sync(self, platform: Platform = Platform.GOOGLE, **options: Any) -> PassResult:
+        """One pass of one platform as the CLI and the DAG run it."""
         self.runs += 1
         async with self.services() as services:
             return await run_pass(
                 services,
                 services.store.config.revision(),
-                Platform.GOOGLE,
+                platform,
                 run_id=f"run-{self.runs}",
                 owner=f"owner-{self.runs}",
                 **options,
