@@ -8,7 +8,7 @@ deleted occurrence. So a full read lists the window itself, and takes from a del
 import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -25,6 +25,7 @@ from calendar_sync.errors import (
     UserUnavailable,
 )
 from calendar_sync.http import Answer, HttpClient, TokenSource
+from calendar_sync.microsoft.batches import LARGEST, Batches
 from calendar_sync.microsoft.parse import (
     EXPAND,
     PROPERTY,
@@ -34,6 +35,7 @@ from calendar_sync.microsoft.parse import (
     parse_event,
 )
 from calendar_sync.microsoft.recurrence import may_have_instances
+from calendar_sync.microsoft.slots import Slots
 from calendar_sync.model import CalendarEvent, Changes, Draft, Platform, SeriesSet, Window, iso
 
 PAGE = 500
@@ -44,7 +46,6 @@ PREFER = (
     'IdType="ImmutableId", outlook.timezone="UTC", outlook.body-content-type="text", '
     f"odata.maxpagesize={PAGE}"
 )
-Slot = Callable[[str], AbstractAsyncContextManager[None]]
 
 
 class MicrosoftCalendar:
@@ -54,17 +55,27 @@ class MicrosoftCalendar:
         http: the client of Graph's host.
         root: the base URL of that client: links of pages and cursors must begin with it.
         token: the tenant's token.
-        slot: holds the place of one request to a mailbox among those under way.
+        slots: the places of requests that are under way.
+        now: the time.
     """
 
     platform = Platform.MICROSOFT
     chooses_ids = False
+    asks_together = LARGEST
 
-    def __init__(self, http: HttpClient, root: str, token: TokenSource, slot: Slot) -> None:
+    def __init__(
+        self,
+        http: HttpClient,
+        root: str,
+        token: TokenSource,
+        slots: Slots,
+        now: Callable[[], datetime],
+    ) -> None:
         self._http = http
         self._root = root
         self._token = token
-        self._slot = slot
+        self._slots = slots
+        self._batches = Batches(http, token, slots, {"Prefer": PREFER}, now)
 
     @property
     def shape(self) -> str:
@@ -94,7 +105,7 @@ class MicrosoftCalendar:
                 json=json,
                 headers=headers,
                 token=self._token,
-                slot=lambda: self._slot(account),
+                slot=lambda: self._slots.of(account),
                 repeatable=repeatable,
             )
         except TokenRejected:
@@ -103,6 +114,15 @@ class MicrosoftCalendar:
         except (UserUnavailable, TenantMisconfigured) as error:
             error.detail = account
             raise
+
+    async def _poll(self, account: str, path: str) -> Answer:
+        """One page of a delta, asked for together with those of others where there are any."""
+        try:
+            answer = await self._batches.get("microsoft.events.delta", account, path)
+        except (UserUnavailable, TenantMisconfigured) as error:
+            error.detail = account
+            raise
+        return answer or await self._call("events.delta", "GET", account, path)
 
     # --- lists --------------------------------------------------------------------------------
 
@@ -135,7 +155,11 @@ class MicrosoftCalendar:
         found: dict[str, CalendarEvent] = {}
         for _ in range(LONGEST_LIST):
             try:
-                body = await self._page("events.delta", account, path, params)
+                if first:
+                    answer = await self._call("events.delta", "GET", account, path, params=params)
+                else:
+                    answer = await self._poll(account, path)
+                body = _page(answer, account)
             except CursorExpired as error:
                 if first:
                     raise TransientError(error.code, detail=account) from None
@@ -174,11 +198,7 @@ class MicrosoftCalendar:
     async def _page(
         self, kind: str, account: str, path: str, params: Mapping[str, str]
     ) -> Mapping[str, Any]:
-        answer = await self._call(kind, "GET", account, path, params=params or None)
-        body = answer.json
-        if not isinstance(body, Mapping) or not isinstance(body.get("value"), list):
-            raise TransientError("microsoft_unreadable_page", detail=account)
-        return body
+        return _page(await self._call(kind, "GET", account, path, params=params or None), account)
 
     def _link(self, body: Mapping[str, Any], name: str) -> str:
         """The path of a link, empty for none. Another host is asked nothing and told no token.
@@ -359,6 +379,13 @@ def _calendar(account: str, calendar: str) -> str:
 
 def _event(account: str, event_id: str) -> str:
     return f"{_user(account)}/events/{quote(event_id, safe='')}"
+
+
+def _page(answer: Answer, account: str) -> Mapping[str, Any]:
+    body = answer.json
+    if not isinstance(body, Mapping) or not isinstance(body.get("value"), list):
+        raise TransientError("microsoft_unreadable_page", detail=account)
+    return body
 
 
 def _events(body: Mapping[str, Any], *, listed: bool = False) -> dict[str, CalendarEvent]:
