@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from calendar_sync.sandbox.organisation import Share
+
 
 class Sandbox:
     """Welkin, Google and Microsoft as a test meets them.
@@ -72,6 +74,7 @@ class Sandbox:
         self.google = GoogleWorld(self.clock, seed, root)
         self.microsoft = MicrosoftWorld(self.clock, seed, root)
         self.accounts_of: dict[str, str] = {}
+        self.microsoft_accounts_of: dict[str, str] = {}
         self._welkin_app = WelkinApp(
             self.welkin,
             self.faults,
@@ -111,25 +114,39 @@ class Sandbox:
         self._welkin_app.service.in_process = value
 
     def organise(
-        self, users: int = 25, encounters: int = 20, start: datetime | None = None
+        self,
+        users: int = 25,
+        encounters: int = 20,
+        start: datetime | None = None,
+        *,
+        microsoft: Share = "none",
     ) -> None:
-        """Fill both services with a seeded organisation; see :mod:`.organisation`."""
+        """Fill all services with a seeded organisation; see :mod:`.organisation`."""
         from calendar_sync.sandbox.organisation import organise
 
-        organise(self, users=users, encounters=encounters, start=start or self.clock.now())
+        organise(
+            self,
+            users=users,
+            encounters=encounters,
+            start=start or self.clock.now(),
+            microsoft=microsoft,
+        )
 
     def users(self) -> list[dict[str, str | None]]:
-        """Return Welkin's users with the mailbox that belongs to each, if there is one."""
+        """Return Welkin's users with the mailboxes that belong to each, if there are any."""
         rows: list[dict[str, str | None]] = []
         for user in self.welkin.users.values():
-            known = self.google.accounts.get(user.email.lower())
-            account = self.accounts_of.get(user.id) or (known.email if known else None)
+            google = self.google.accounts.get(user.email.lower())
+            outlook = self.microsoft.accounts.get(user.email.lower())
             rows.append(
                 {
                     "welkin_user_id": user.id,
                     "email": user.email,
                     "time_zone": user.time_zone,
-                    "google_account": account,
+                    "google_account": self.accounts_of.get(user.id)
+                    or (google.email if google else None),
+                    "microsoft_account": self.microsoft_accounts_of.get(user.id)
+                    or (outlook.email if outlook else None),
                 }
             )
         return rows
