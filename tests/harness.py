@@ -21,6 +21,7 @@ from calendar_sync.model import MappedUser, Platform
 from calendar_sync.passes import PassResult, run_pass
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.sandbox import Sandbox
+from calendar_sync.sandbox.calendars import CalendarWorld
 from calendar_sync.sandbox.faults import ConnectionBroken
 from calendar_sync.services import Services
 from calendar_sync.settings import parse
@@ -88,6 +89,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
             response = await self._inner.handle_async_request(request)
             self.after_request()
         except ConnectionBroken as broken:
+            self.after_request()
             if broken.kind == "timeout":
                 raise httpx.ReadTimeout("", request=request) from None
             raise httpx.ReadError("", request=request) from None
@@ -137,12 +139,13 @@ class World:
         self.sandbox = Sandbox(clock=self.clock, seed=seed)
         self.sandbox.in_process = True
         self.transport = SandboxTransport(self.sandbox)
-        self.transport.after_request = self.note_blocks
+        self.transport.after_request = self._note
         self.database = _fresh(database_url)
         self.chance = random.Random(seed)  # noqa: S311 - seeded on purpose
         self.document = settings or {}
         self.runs = 0
         self._our_blocks: set[str] = set()
+        self.our_mirrors: set[str] = set()
 
     @property
     def welkin(self) -> Any:
@@ -155,6 +158,10 @@ class World:
     @property
     def microsoft(self) -> Any:
         return self.sandbox.microsoft
+
+    def calendars(self, platform: Platform) -> CalendarWorld:
+        """All mailboxes of one platform."""
+        return self.google if platform is Platform.GOOGLE else self.microsoft  # type: ignore[no-any-return]
 
     def secrets(self) -> Secrets:
         keyfile = self.google.keyfile()
@@ -229,6 +236,13 @@ class World:
         self.note_blocks()
         return self._our_blocks
 
+    def _note(self) -> None:
+        """Whatever was just made is ours, also if nobody got to know of it."""
+        self.note_blocks()
+        entry = self.sandbox.requests[-1]
+        if entry.kind == "microsoft.events.create" and entry.user is not None:
+            self.our_mirrors |= {event.id for event in self.microsoft.mirrors(entry.user)}
+
     def note_blocks(self) -> None:
         self._our_blocks |= {
             event.id
@@ -241,5 +255,5 @@ class World:
         return [
             entry
             for entry in self.sandbox.requests.since(since)
-            if entry.method != "GET" and "token" not in entry.kind
+            if entry.is_write
         ]

@@ -100,16 +100,17 @@ class Batches:
                 outcomes = await self._exchange(parts)
                 refused = sum(isinstance(outcome, RateLimited) for outcome in outcomes)
                 limit.learn(granted=len(parts) - refused, refused=refused, since=since)
-        except SyncError as error:
-            outcomes = [copy.copy(error) for _ in parts]
-        except BaseException:
+        except asyncio.CancelledError:
             for part in parts:
                 part.answer.cancel()
             raise
+        except BaseException as error:
+            # Whoever waits gets to know of it, each with an error of their own.
+            outcomes = [copy.copy(error) for _ in parts]
         for part, outcome in zip(parts, outcomes, strict=True):
             _settle(part, outcome)
 
-    async def _exchange(self, parts: list[_Part]) -> list[Answer | SyncError]:
+    async def _exchange(self, parts: list[_Part]) -> list[Answer | BaseException]:
         requests = [
             {
                 "id": str(number),
@@ -148,7 +149,7 @@ class Batches:
         return _BY_ITSELF if isinstance(error, TokenRejected) else error
 
 
-def _settle(part: _Part, outcome: Answer | SyncError) -> None:
+def _settle(part: _Part, outcome: Answer | BaseException) -> None:
     if part.answer.done():
         return  # nobody waits any more
     if isinstance(outcome, Answer):

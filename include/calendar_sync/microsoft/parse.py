@@ -146,6 +146,8 @@ def _original_start(row: Mapping[str, Any], span: Span | None) -> str | None:
         value = parse_iso(_text(row, "originalStart") or "")
     except ValueError:
         return iso(span.start) if span is not None else None
+    if span is not None and span.all_day and isinstance(value, datetime):
+        value = _day(value, row.get("originalStartTimeZone"))
     return iso(to_second(value) if isinstance(value, datetime) else value)
 
 
