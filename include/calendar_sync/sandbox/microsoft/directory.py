@@ -246,7 +246,8 @@ class Directory:
             "x5t": hashlib.sha1(der, usedforsecurity=False).digest(),
             "x5t#S256": hashlib.sha256(der).digest(),
         }
-        if not any(header.get(k) == _encode(v) for k, v in prints.items()):
+        # MSAL sends them with padding, others without.
+        if not any(str(header.get(k)).rstrip("=") == _encode(v) for k, v in prints.items()):
             return "The key was not found by the thumbprint of the client assertion."
         key = certificate.public_key()
         assert isinstance(key, rsa.RSAPublicKey)  # noqa: S101 - made so

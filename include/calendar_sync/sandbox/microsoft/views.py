@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from calendar_sync.sandbox.microsoft.errors import GraphError, bad_option
 from calendar_sync.sandbox.microsoft.preferences import (
+    Preferences,
     check_options,
     prefers,
     read_expand,
@@ -71,6 +73,19 @@ def quoted(path: str) -> str:
     return quote(path, safe="/@=-_.~")
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How the rows of an answer are to be written."""
+
+    how: Preferences
+    names: frozenset[str] | None
+    wanted: frozenset[str]
+
+
+def _shape_of(call: Call) -> _Shape:
+    return _Shape(prefers(call), read_select(call, EVENT_NAMES), read_expand(call))
+
+
 class Views:
     """The handlers that read."""
 
@@ -82,13 +97,12 @@ class Views:
         """Answer one event."""
         check_options(call, ONE)
         version, instance = row
-        written = self._write(call, mailbox, row)
-        names = read_select(call, EVENT_NAMES) or frozenset()
+        shape = _shape_of(call)
+        written = self._write(mailbox, row, shape)
+        names = shape.names or frozenset()
         if version.is_series and instance is None:
             if "cancelledOccurrences" in names:
-                written["cancelledOccurrences"] = cancelled_occurrences(
-                    mailbox, version, prefers(call)
-                )
+                written["cancelledOccurrences"] = cancelled_occurrences(mailbox, version, shape.how)
             if "exceptionOccurrences" in names:
                 raise bad_option("$select", "needs $expand for exceptionOccurrences")
         context = self._context(mailbox, "/$entity")
@@ -154,8 +168,6 @@ class Views:
         return [row for row in rows if self._uid(mailbox, row) == uid[1]]
 
     def _uid(self, mailbox: Mailbox, row: Row) -> str:
-        from calendar_sync.sandbox.microsoft.preferences import Preferences
-
         return str(event_json(mailbox, row[0], Preferences(), row[1])["iCalUId"])
 
     def _page(self, call: Call, mailbox: Mailbox, rows: list[Row]) -> Reply:
@@ -167,13 +179,13 @@ class Views:
                 key=lambda row: row[1].span.start if row[1] else row[0].span.start,
                 reverse=order.endswith("desc"),
             )
-        how = prefers(call)
-        size = read_number(call, "$top", how.page or DEFAULT_PAGE)
+        shape = _shape_of(call)
+        size = read_number(call, "$top", shape.how.page or DEFAULT_PAGE)
         skip = read_number(call, "$skip", 0, 1_000_000)
         page = rows[skip : skip + size]
         body: Json = {
             "@odata.context": self._context(mailbox, ""),
-            "value": [self._write(call, mailbox, row) for row in page],
+            "value": [self._write(mailbox, row, shape) for row in page],
         }
         if call.one("$count") == "true":
             body["@odata.count"] = len(rows)
@@ -185,17 +197,15 @@ class Views:
             )
         return Reply(200, body)
 
-    def _write(self, call: Call, mailbox: Mailbox, row: Row) -> Json:
+    def _write(self, mailbox: Mailbox, row: Row, shape: _Shape) -> Json:
         version, instance = row
         shift = self.world.shifts_days(mailbox)
-        written = event_json(mailbox, version, prefers(call), instance, shift_days=shift)
-        names = read_select(call, EVENT_NAMES)
+        written = event_json(mailbox, version, shape.how, instance, shift_days=shift)
+        names = shape.names
         written = selected(written, None if names is None else names - ONLY_ON_REQUEST)
-        wanted = read_expand(call)
-        if wanted:
-            held = properties_json(version, instance, wanted)
-            if held:
-                written["singleValueExtendedProperties"] = held
+        held = properties_json(version, instance, shape.wanted) if shape.wanted else []
+        if held:
+            written["singleValueExtendedProperties"] = held
         return written
 
     def _context(self, mailbox: Mailbox, suffix: str) -> str:
