@@ -252,8 +252,4 @@ class World:
 
     def writes(self, since: int = 0) -> list[Any]:
         """Requests that changed something on either side, as the sandbox saw them."""
-        return [
-            entry
-            for entry in self.sandbox.requests.since(since)
-            if entry.is_write
-        ]
+        return [entry for entry in self.sandbox.requests.since(since) if entry.is_write]

@@ -36,6 +36,17 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "no_cursor"},
     {"kind": "reordered_page"},
 )
+#: What Exchange does besides: done all the same, busy after the fact, a cursor that is void.
+MICROSOFT_FAULTS: tuple[dict[str, Any], ...] = (
+    *FAULTS,
+    {"kind": "status", "code": 409, "committed": True, "reason": "ErrorIrresolvableConflict"},
+    {"kind": "status", "code": 409, "committed": True, "method": "POST", "path": "/events"},
+    {"kind": "status", "code": 503, "committed": True, "method": "POST", "path": "/events"},
+    {"kind": "reset_after", "method": "POST", "path": "/events"},
+    {"kind": "status", "code": 410, "reason": "SyncStateNotFound"},
+    {"kind": "status", "code": 404, "reason": "ErrorItemNotFound", "method": "GET"},
+    {"kind": "status", "code": 429, "reason": "ApplicationThrottled"},
+)
 
 
 @dataclass
@@ -70,6 +81,8 @@ class Simulation:
         self.world.welkin.audit_enabled = self.chance.random() < 0.8
         self.people = People(self.world, self.chance, self.platforms)
         self.rules = RULES if self.platforms == GOOGLE else RULES + FURTHER
+        if Platform.MICROSOFT in self.platforms:
+            self._vary_exchange()
         self.oracles = Oracles(self.people, None if self.administered else self.direction)
         self.admins: Admins | None = None
         self.loses_tombstones = False
@@ -79,6 +92,18 @@ class Simulation:
             self.loses_tombstones = self.chance.random() < 0.2
             for platform in self.platforms:
                 self.world.calendars(platform).lose_tombstones = self.loses_tombstones
+
+    def _vary_exchange(self) -> None:
+        """What differs between tenants, or is documented nowhere."""
+        exchange, chance = self.world.microsoft, self.chance
+        # Whether a repeated creation is seen as one: always, where reads may lag, too.
+        repeated = ["return", "refuse"] if self.administered else ["return", "refuse", "ignore"]
+        exchange.duplicate_transaction = chance.choice(repeated)
+        exchange.series_tombstones = chance.choice(["seeded", "master", "all"])
+        exchange.retry_after = chance.choice(["present", "absent", "one"])
+        exchange.gone_location = chance.choice(["alternate", "with", "without"])
+        exchange.replay = chance.random() < 0.2
+        exchange.app_limit = chance.choice([None, None, 4])
 
     async def run(self, steps: int) -> None:
         """Do it all."""
@@ -150,8 +175,9 @@ class Simulation:
         transport = self.world.transport
         if self.faults and self.chance.random() < 0.5:
             service = self.chance.choice([*self.platforms, "welkin"])
-            chosen = dict(self.chance.choice(FAULTS))
-            after = self.chance.randint(0, 12)
+            microsoft = service == Platform.MICROSOFT
+            chosen = dict(self.chance.choice(MICROSOFT_FAULTS if microsoft else FAULTS))
+            after = self.chance.randint(0, 4 if microsoft else 12)
             self._note(f"fault {chosen} at {service} after {after}")
             self.world.sandbox.faults.add(Fault(service=str(service), after=after, **chosen))
         if self.crashes and self.chance.random() < 0.4:

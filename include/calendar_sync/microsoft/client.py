@@ -8,6 +8,7 @@ deleted occurrence. So a full read lists the window itself, and takes from a del
 import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -30,7 +31,6 @@ from calendar_sync.microsoft.parse import (
     EXPAND,
     PROPERTY,
     SELECT,
-    marker_property,
     mirror_body,
     parse_event,
 )
@@ -38,6 +38,7 @@ from calendar_sync.microsoft.recurrence import may_have_instances
 from calendar_sync.microsoft.slots import Slots
 from calendar_sync.model import CalendarEvent, Changes, Draft, Platform, SeriesSet, Window, iso
 
+VERSION = "/v1.0/"
 PAGE = 500
 LONGEST_LIST = 400
 CREATE_TRIES = 3
@@ -131,6 +132,8 @@ class MicrosoftCalendar:
     ) -> Changes:
         """See `CalendarPlatform.changes`. The cursor is the path of a delta link."""
         if cursor is not None:
+            if not cursor.startswith(VERSION):
+                raise CursorExpired("microsoft_cursor_refused", detail=account)
             rows, following = await self._delta(account, cursor, {})
             return Changes(tuple(rows.values()), following, full=False)
         # The cursor comes first: what changes while the window is read, is told again.
@@ -198,7 +201,7 @@ class MicrosoftCalendar:
     async def _page(
         self, kind: str, account: str, path: str, params: Mapping[str, str]
     ) -> Mapping[str, Any]:
-        return _page(await self._call(kind, "GET", account, path, params=params or None), account)
+        return _page(await self._call(kind, "GET", account, path, params=params), account)
 
     def _link(self, body: Mapping[str, Any], name: str) -> str:
         """The path of a link, empty for none. Another host is asked nothing and told no token.
@@ -283,11 +286,7 @@ class MicrosoftCalendar:
         `transactionId` lets the server see that a request is a repetition, for a while; it is
         looked for what a lost answer may have led to before anything is sent again.
         """
-        body = {
-            **mirror_body(draft),
-            "transactionId": key,
-            "singleValueExtendedProperties": marker_property(marker),
-        }
+        body = {**mirror_body(draft, marker), "transactionId": key}
         path = f"{_calendar(account, calendar)}/events"
         for tries_left in reversed(range(CREATE_TRIES)):
             try:
@@ -301,7 +300,7 @@ class MicrosoftCalendar:
                 if not tries_left:
                     raise
             else:
-                return _read(answer.json)
+                return _written(answer.json, marker)
         raise AssertionError("the last try returns or raises")
 
     async def update_mirror(
@@ -314,13 +313,18 @@ class MicrosoftCalendar:
         etag: str | None,
     ) -> CalendarEvent:
         """See `CalendarPlatform.update_mirror`. A mirror that was made a series is one no more."""
-        event = await self._patch(account, event_id, mirror_body(draft), etag)
+        event = await self._patch(account, event_id, marker, mirror_body(draft, marker), etag)
         if event.is_master:
-            event = await self._patch(account, event_id, {"recurrence": None}, event.etag)
+            event = await self._patch(account, event_id, marker, {"recurrence": None}, event.etag)
         return event
 
     async def _patch(
-        self, account: str, event_id: str, body: Mapping[str, object], etag: str | None
+        self,
+        account: str,
+        event_id: str,
+        marker: str,
+        body: Mapping[str, object],
+        etag: str | None,
     ) -> CalendarEvent:
         try:
             answer = await self._call(
@@ -329,7 +333,7 @@ class MicrosoftCalendar:
         except Duplicate:
             # Either status may stand for "changed meanwhile".
             raise PreconditionFailed("microsoft_changed_meanwhile") from None
-        return _read(answer.json)
+        return _written(answer.json, marker)
 
     async def delete_mirror(self, account: str, calendar: str, event_id: str) -> None:
         """See `CalendarPlatform.delete_mirror`."""
@@ -345,7 +349,7 @@ class MicrosoftCalendar:
             TenantMisconfigured: the directory may not be read.
         """
         params = {"$select": "userPrincipalName", "$top": str(most)}
-        body = await self._page("users.list", "", "/v1.0/users", params)
+        body = await self._page("users.list", "", f"{VERSION}users", params)
         rows = [row for row in body["value"] if isinstance(row, Mapping)]
         return [str(row.get("userPrincipalName") or "") for row in rows]
 
@@ -368,7 +372,7 @@ class MicrosoftCalendar:
 
 
 def _user(account: str) -> str:
-    return f"/v1.0/users/{quote(account, safe='@')}"
+    return f"{VERSION}users/{quote(account, safe='@')}"
 
 
 def _calendar(account: str, calendar: str) -> str:
@@ -398,3 +402,8 @@ def _read(row: Any) -> CalendarEvent:
     if event is None:
         raise TransientError("microsoft_unreadable_event")
     return event
+
+
+def _written(row: Any, marker: str) -> CalendarEvent:
+    """Answers to writes leave out the marker that was written."""
+    return replace(_read(row), marker=marker)
