@@ -63,7 +63,7 @@ class Batch:
         )
         mailbox = self._traffic.mailbox_of(inner.path)
         if mailbox is not None:
-            inner.refused = self._traffic.judge_part(mailbox, together[mailbox])
+            inner.refused = self._traffic.judge_part(mailbox, together[mailbox], together.total())
             together[mailbox] += at_once
         fault = self._service.strike(inner)
         reply, _ = self._service.perform(inner, fault)
