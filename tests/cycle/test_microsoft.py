@@ -297,19 +297,6 @@ def test_a_mirror_deleted_by_hand(office: Make, policy: str) -> None:
     assert len(s.calendar.mirrors(ME)) == (0 if cancelled else 1)
 
 
-def test_a_mirror_that_was_repeated_is_one_again_and_blocks_nothing(office: Make) -> None:
-    s = office()
-    s.visit()
-    s.run()
-    s.later()
-    (mirror,) = s.calendar.mirrors(ME)
-    s.calendar.change_rule(ME, mirror.id, "FREQ=DAILY;COUNT=5")
-    s.later(again=2)
-    assert s.blocks() == []
-    assert [seen.is_series for seen in s.calendar.mirrors(ME)] == [False]
-    s.in_step()
-
-
 # --- one user, or everybody -----------------------------------------------------------------------
 
 

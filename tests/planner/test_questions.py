@@ -114,6 +114,17 @@ def test_a_row_that_shows_no_marker_is_read_where_it_may_become_a_block() -> Non
     assert questions(view).series == {"primary": ("master", "s9")}
 
 
+def test_a_mirror_of_which_instances_are_listed_is_asked_for_itself() -> None:
+    """Somebody has made it a series (simulation, seed 148): lists then show its instances only."""
+    little = small()
+    little.full = False
+    mirror = little.link("a1").remote_id
+    little.events = {"n": instance(mirror, span(24), span(24), marker="ours")}
+    assert questions(little.view()).calendar_events == {"primary": (mirror,)}
+    assert questions(little.view()).series == {}
+    assert little.plan().actions == ()
+
+
 def test_removed_is_believed_only_together_with_not_found() -> None:
     """A list that also says so of what has left its window: a GET tells which of both it was."""
     little = small()

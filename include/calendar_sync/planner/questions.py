@@ -121,6 +121,9 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
         for link in view.live(LinkKind.MIRROR, calendar.name)
         if (told := calendar.events.get(link.remote_id)) is not None and told.deleted
     }
+    # A mirror that somebody made a series is listed by its instances only.
+    repeated = {event.series_id or "" for event in calendar.events.values()}
+    missing |= repeated & {link.remote_id for link in view.live(LinkKind.MIRROR, calendar.name)}
     if calendar.full:
         for link in view.live(LinkKind.MIRROR, calendar.name):
             if link.span.overlaps(view.list_window, view.zone):
