@@ -5,18 +5,36 @@ and return credentials; everything wrong is a `ConfigurationError` that names th
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509 import load_pem_x509_certificate
 
 from calendar_sync.errors import ConfigurationError
 
 WELKIN = "welkin_default"
 GOOGLE = "google_calendar_default"
+MICROSOFT = "microsoft_graph_default"
 HMAC_KEY = "calendar_sync_hmac_key"
 WELKIN_TOKEN_PATH = "/{tenant}/admin/api_clients/{client}"  # noqa: S105 - a path
 GOOGLE_ROOT = "https://www.googleapis.com"
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - a public address
+GRAPH_ROOT = "https://graph.microsoft.com"
+MICROSOFT_AUTHORITY = "https://login.microsoftonline.com"
+_PRIVATE = re.compile(
+    r"-----BEGIN (\w+ )?PRIVATE KEY-----.+?-----END (\w+ )?PRIVATE KEY-----", re.S
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +77,36 @@ class GoogleCredentials:
     verify: str | bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class MicrosoftCredentials:
+    """An app registration of one tenant, with a secret or a certificate and its key (both PEM).
+
+    `root` and `authority` are base URLs; national clouds have their own of both.
+    """
+
+    tenant: str
+    client: str
+    secret: str = field(default="", repr=False)
+    certificate: str = field(default="", repr=False)
+    private_key: str = field(default="", repr=False)
+    root: str = GRAPH_ROOT
+    authority: str = MICROSOFT_AUTHORITY
+    verify: str | bool = True
+
+    @property
+    def scope(self) -> str:
+        """All application permissions that have been consented to."""
+        return f"{self.root}/.default"
+
+
 def welkin_credentials(fields: Fields, name: str = WELKIN) -> WelkinCredentials:
     """Read a connection of type `welkin`.
 
     Raises:
         ConfigurationError: a field is missing.
     """
-    host = _required(fields.host, name, "host").rstrip("/")
-    if "://" in host and not host.startswith("https://"):
-        raise ConfigurationError(detail=f"connection {name}: host must begin with https://")
     return WelkinCredentials(
-        base_url=host if host.startswith("https://") else f"https://{host}",
+        base_url=_address(_required(fields.host, name, "host"), name, "host"),
         tenant=_required(fields.extra.get("tenant"), name, "extra.tenant"),
         instance=_required(fields.extra.get("instance"), name, "extra.instance"),
         client=_required(fields.login, name, "login"),
@@ -101,6 +138,74 @@ def google_credentials(fields: Fields, name: str = GOOGLE) -> GoogleCredentials:
         api_root=str(fields.extra.get("api_root") or GOOGLE_ROOT).rstrip("/"),
         verify=_verify(fields.extra),
     )
+
+
+def microsoft_credentials(fields: Fields, name: str = MICROSOFT) -> MicrosoftCredentials:
+    """Read a connection of type `msgraph`.
+
+    Beside the secret (password) a certificate is possible: extra `certificate_data`, or a file
+    `certificate_path`, holding certificate and private key as PEM.
+
+    Raises:
+        ConfigurationError: a field is missing, or the certificate cannot be read.
+    """
+    certificate, private_key = _certificate(fields.extra, name)
+    secret = fields.password.strip()
+    if not certificate and not secret:
+        raise ConfigurationError(
+            detail=f"connection {name}: password (client secret) or a certificate is missing"
+        )
+    authority = str(fields.extra.get("authority") or MICROSOFT_AUTHORITY)
+    return MicrosoftCredentials(
+        tenant=_required(fields.extra.get("tenant_id"), name, "extra.tenant_id"),
+        client=_required(fields.login, name, "login"),
+        secret="" if certificate else secret,
+        certificate=certificate,
+        private_key=private_key,
+        root=_address(fields.host or GRAPH_ROOT, name, "host"),
+        authority=_address(authority, name, "extra.authority"),
+        verify=_verify(fields.extra),
+    )
+
+
+def _certificate(extra: Mapping[str, Any], name: str) -> tuple[str, str]:
+    """Certificate and private key, both empty where none is configured."""
+    data, path = extra.get("certificate_data"), extra.get("certificate_path")
+    if not data and path:
+        try:
+            data = Path(str(path)).read_text("utf-8")
+        except (OSError, ValueError):
+            raise ConfigurationError(
+                detail=f"connection {name}: extra.certificate_path cannot be read"
+            ) from None
+    if not data:
+        return "", ""
+    try:
+        certificate = load_pem_x509_certificate(str(data).encode())
+        key = load_pem_private_key(_private_part(str(data)), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        certificate, key = None, None
+    if certificate is None or not isinstance(key, RSAPrivateKey):
+        raise ConfigurationError(
+            detail=f"connection {name}: the certificate must be PEM, with its RSA private key"
+        )
+    return (
+        certificate.public_bytes(Encoding.PEM).decode(),
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+    )
+
+
+def _private_part(pem: str) -> bytes:
+    found = _PRIVATE.search(pem)
+    return found[0].encode() if found else b""
+
+
+def _address(host: str, name: str, where: str) -> str:
+    """A base URL; a mere host name gets its scheme."""
+    host = host.strip().rstrip("/")
+    if "://" in host and not host.startswith("https://"):
+        raise ConfigurationError(detail=f"connection {name}: {where} must begin with https://")
+    return host if host.startswith("https://") else f"https://{host}"
 
 
 def _required(value: object, name: str, where: str) -> str:

@@ -115,6 +115,7 @@ class Meter:
 
 Classifier = Callable[[Failure], SyncError]
 Limiter = Callable[[], Awaitable[None]]
+Slot = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
 
 class HttpClient:
@@ -164,21 +165,32 @@ class HttpClient:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         token: TokenSource | None = None,
+        slot: Slot | None = None,
         repeatable: bool = True,
     ) -> Answer:
         """Send, and send again while that can help and the waiting time lasts.
 
-        `repeatable` is False for a write that would happen twice when sent twice: then a lost
-        answer raises `OutcomeUnknown` at once.
+        `slot` is held while one attempt is under way, not between them. `repeatable` is False for
+        a write that would happen twice when sent twice: then a lost answer raises
+        `OutcomeUnknown` at once.
 
         Raises:
             SyncError: as the adapter's classifier says; `TransientError` for the network.
         """
 
         async def attempt() -> Answer:
-            return await self._once(
-                kind, method, path, params, json, form, headers, token, repeatable
-            )
+            if self._limiter is not None:
+                await self._limiter()
+            bearer = await _bearer(token) if token is not None else ""
+            async with slot() if slot is not None else contextlib.nullcontext():
+                try:
+                    return await self._once(
+                        kind, method, path, params, json, form, headers, bearer, repeatable
+                    )
+                except TokenRejected:
+                    if token is not None:
+                        await token.reject(bearer)
+                    raise
 
         rejected = False
         while True:
@@ -224,13 +236,10 @@ class HttpClient:
         json: object | None,
         form: Mapping[str, str] | None,
         headers: Mapping[str, str] | None,
-        token: TokenSource | None,
+        bearer: str,
         repeatable: bool,
     ) -> Answer:
-        if self._limiter is not None:
-            await self._limiter()
         sent = dict(headers or {})
-        bearer = await _bearer(token) if token is not None else ""
         if bearer:
             sent["Authorization"] = f"Bearer {bearer}"
         self.meter.requests[kind] += 1
@@ -240,7 +249,8 @@ class HttpClient:
             response = await self._client.request(
                 method,
                 self._base_url + path,
-                params=params,
+                # Even empty ones would take the place of those in the path.
+                params=params or None,
                 json=json,
                 data=form,
                 headers=sent,
@@ -263,11 +273,11 @@ class HttpClient:
                 raise lost("empty_answer", detail=kind)
             return Answer(response.status_code, found, response.headers.get("ETag"))
         error = self._error_of(response)
-        if isinstance(error, TokenRejected) and token is not None:
-            await token.reject(bearer)
         if isinstance(error, RateLimited):
             self.meter.throttled += 1
-        elif isinstance(error, TransientError) and not repeatable:
+        # What was refused with 429 has not been done; of a failure nobody knows.
+        refused = response.status_code == 429
+        if isinstance(error, TransientError) and not repeatable and not refused:
             error = OutcomeUnknown(error.code)
         error.detail = error.detail or kind
         raise error

@@ -48,7 +48,10 @@ class Identity:
     def mirror_id(
         self, platform: Platform, user_id: str, account: str, event_id: str, generation: int
     ) -> str:
-        """The id of a mirror: 32 characters of base32hex, legal as a Google event id."""
+        """The key of a mirror: 32 characters of base32hex.
+
+        Google takes it as the event's id, Microsoft as the `transactionId` of its creation.
+        """
         parts = ("mirror", platform, user_id, account, event_id, str(generation))
         return base64.b32hexencode(self._digest(*parts)[:20]).decode().lower()
 
@@ -88,13 +91,17 @@ class Identity:
             extra.append(event.availability)
         if event.has_attendees:
             extra.append("attendees")
+        if event.is_master:
+            extra.append("series")
         if event.span is None:
             extra.append("no time")
         span = event.span if event.span is not None else ""
         return self._mirror_hash(event.title, event.description, span, *extra)
 
     def _mirror_hash(self, title: str, description: str, span: Span | str, *extra: str) -> str:
-        return self.hash("mirror", title.strip(), description.strip(), str(span), *extra)
+        # Calendars keep texts, but not every space and line end as it was sent.
+        words = (" ".join(text.split()) for text in (title, description))
+        return self.hash("mirror", *words, str(span), *extra)
 
     def appointment_hash(self, event: WelkinEvent, template: str | None, status: str) -> str:
         """All of an appointment that a mirror may depend on, `updatedAt` excepted."""

@@ -13,6 +13,11 @@ class CalendarPlatform(Protocol):
     """
 
     platform: Platform
+    #: The ids of mirrors are ours: creating the same one again makes no second. Otherwise the
+    #: calendar names them, and what an earlier attempt may have made is looked for first.
+    chooses_ids: bool
+    #: For how many accounts one request can ask what has changed.
+    asks_together: int
 
     @property
     def shape(self) -> str:
@@ -40,13 +45,19 @@ class CalendarPlatform(Protocol):
         """All live instances of a series that overlap the window."""
         ...
 
+    async def mirror(
+        self, account: str, calendar: str, key: str, marker: str
+    ) -> CalendarEvent | None:
+        """The mirror that was created under this key, or its tombstone; None for "not found"."""
+        ...
+
     async def create_mirror(
-        self, account: str, calendar: str, event_id: str, marker: str, draft: Draft
+        self, account: str, calendar: str, key: str, marker: str, draft: Draft
     ) -> CalendarEvent:
         """Create a private, busy event without attendees, as the server then has it.
 
         Raises:
-            Duplicate: there is an event with this id, or was one.
+            Duplicate: there may be an event of this key, or have been one: look for it.
             BadItem: the server refuses the content.
         """
         ...

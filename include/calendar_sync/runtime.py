@@ -13,13 +13,22 @@ from aiolimiter import AsyncLimiter
 
 from calendar_sync import welkin as welkin_adapter
 from calendar_sync.clock import Clock, SystemClock
-from calendar_sync.connections import GoogleCredentials, WelkinCredentials
+from calendar_sync.connections import (
+    GoogleCredentials,
+    MicrosoftCredentials,
+    WelkinCredentials,
+)
 from calendar_sync.google import GoogleCalendar
 from calendar_sync.google import fetch_token as fetch_google_token
 from calendar_sync.google.errors import classify as classify_google
 from calendar_sync.google.errors import classify_token as classify_google_token
 from calendar_sync.http import HttpClient, Meter, waiting_at_most
 from calendar_sync.identity import Identity
+from calendar_sync.microsoft import MicrosoftCalendar
+from calendar_sync.microsoft import fetch_token as fetch_microsoft_token
+from calendar_sync.microsoft.errors import classify as classify_microsoft
+from calendar_sync.microsoft.errors import classify_token as classify_microsoft_token
+from calendar_sync.microsoft.slots import Slots
 from calendar_sync.model import Platform, Window
 from calendar_sync.services import Services
 from calendar_sync.settings import Limits
@@ -44,6 +53,7 @@ class Secrets:
     hmac_key: str
     fernet_keys: tuple[str, ...]
     google: GoogleCredentials | None = None
+    microsoft: MicrosoftCredentials | None = None
 
 
 @asynccontextmanager
@@ -102,6 +112,8 @@ async def open_services(
     platforms: dict[Platform, CalendarPlatform] = {}
     if secrets.google is not None:
         platforms[Platform.GOOGLE] = _google(secrets.google, tokens, clock, limits, client)
+    if secrets.microsoft is not None:
+        platforms[Platform.MICROSOFT] = _microsoft(secrets.microsoft, tokens, clock, limits, client)
     identity = Identity(secrets.hmac_key, credentials.organisation)
     try:
         yield Services(welkin, platforms, store, identity, clock, meter)
@@ -162,6 +174,30 @@ def _google(
         return tokens.source(f"google:{credentials.client_email}:{account.lower()}", fetch)
 
     return GoogleCalendar(http, token_of)
+
+
+def _microsoft(
+    credentials: MicrosoftCredentials,
+    tokens: TokenCache,
+    clock: Clock,
+    limits: Limits,
+    client: Callable[..., HttpClient],
+) -> MicrosoftCalendar:
+    address = urlsplit(credentials.authority)
+    token_http = client(
+        f"{address.scheme}://{address.netloc}", classify_microsoft_token, credentials.verify, None
+    )
+
+    async def fetch() -> Any:
+        return await fetch_microsoft_token(token_http, credentials, clock.now())
+
+    return MicrosoftCalendar(
+        client(credentials.root, classify_microsoft, credentials.verify, None),
+        credentials.root,
+        tokens.source(f"microsoft:{credentials.tenant}:{credentials.client}", fetch),
+        Slots(limits.microsoft_requests_at_once),
+        clock.now,
+    )
 
 
 def _shared_rate(store: Store, per_second: float, clock: Clock) -> Callable[[], Awaitable[None]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from calendar_sync.model import Direction, LinkState
+from calendar_sync.model import Direction, LinkState, Platform
 from tests.cycle.stage import HOUR, Stage, mail
 from tests.harness import Killed
 
@@ -475,4 +475,20 @@ def test_a_worker_killed_at_any_request_has_shown_what_it_decided(
     wanted = (1, 14) if policy == "restore" else (5, 9)
     assert s.block_times()[0 if policy == "restore" else 1][0] == s.at(*wanted)
     assert [kind for kind, _ in s.conflicts()] == ["block_edited"]
+    s.in_step()
+
+
+@pytest.mark.parametrize("platform", list(Platform))
+def test_a_mirror_that_was_repeated_is_one_again_and_blocks_nothing(
+    stage: Make, platform: Platform
+) -> None:
+    s = stage(platform=platform)
+    s.visit()
+    s.run()
+    s.later()
+    (mirror,) = s.calendar.mirrors(SELF)
+    s.calendar.change_rule(SELF, mirror.id, "FREQ=DAILY;COUNT=5")
+    s.later(again=2)
+    assert s.blocks() == []
+    assert [seen.is_series for seen in s.calendar.mirrors(SELF)] == [False]
     s.in_step()

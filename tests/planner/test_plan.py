@@ -73,6 +73,17 @@ def test_a_fifth_of_many_may_vanish() -> None:
     assert len(little.plan().held) == 17
 
 
+def test_a_series_that_was_asked_for_by_name_counts_once() -> None:
+    little = Little().add(*[instance("s1", span(24 * day)) for day in range(1, 31)])
+    little.run()
+    little.events.clear()
+    little.gone |= {link.event_id for link in little.links.values()}
+    assert len(little.plan().held) == 30, "each may be missing for a reason of its own"
+    little.gone.add("s1")
+    made = little.plan()
+    assert (len(made.actions), len(made.held)) == (30, 0)
+
+
 def test_other_work_goes_on_while_removals_are_held() -> None:
     little = house()
     vanish(little, 15)

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from calendar_sync.model import CalendarEvent, LinkState, SeriesSet
 from calendar_sync.planner import questions
 from tests.planner.views import Little, appointment, event, instance, span
@@ -79,19 +77,70 @@ def test_the_master_of_a_series_answers_for_its_instances() -> None:
     assert {(a.reason, a.absence) for a in little.plan().actions} == {("event_deleted", False)}
 
 
-@pytest.mark.parametrize("answer", ["lives", "not found"])
-def test_where_the_master_does_not_settle_it_each_instance_is_asked_for(answer: str) -> None:
+def test_where_the_master_lives_on_each_instance_is_asked_for() -> None:
     little = small()
     little.events = {key: found for key, found in little.events.items() if not found.series_id}
-    if answer == "lives":
-        little.events["s1"] = event("s1", is_master=True)
-    else:
-        little.gone.add("s1")
+    little.events["s1"] = event("s1", is_master=True)
     asked = questions(little.view()).calendar_events["primary"]
     assert len(asked) == 3
     little.gone.update(asked)
     assert questions(little.view()).count == 0
     assert {(a.reason, a.absence) for a in little.plan().actions} == {("event_gone", True)}
+
+
+def test_where_the_master_is_not_found_one_instance_speaks_for_all() -> None:
+    little = small()
+    little.events = {key: found for key, found in little.events.items() if not found.series_id}
+    little.gone.add("s1")
+    (asked,) = questions(little.view()).calendar_events["primary"]
+    assert asked.startswith("s1_")
+    little.gone.add(asked)
+    assert questions(little.view()).count == 0
+    made = little.plan()
+    assert {(a.reason, a.absence) for a in made.actions} == {("event_gone", True)}
+    assert len(made.actions) == 3
+
+
+def test_a_row_that_shows_no_marker_is_read_where_it_may_become_a_block() -> None:
+    little = small()
+    little.full = False
+    little.events = {
+        "new": event("new", private=True, unread=True),
+        "instance": instance("s9", span(), private=True, unread=True),
+        "master": event("master", is_master=True, unread=True),
+    }
+    view = little.view()
+    assert questions(view).calendar_events == {"primary": ("new",)}
+    assert questions(view).series == {"primary": ("master", "s9")}
+
+
+def test_a_mirror_of_which_instances_are_listed_is_asked_for_itself() -> None:
+    """Somebody has made it a series (simulation, seed 148): lists then show its instances only."""
+    little = small()
+    little.full = False
+    mirror = little.link("a1").remote_id
+    little.events = {"n": instance(mirror, span(24), span(24), marker="ours")}
+    assert questions(little.view()).calendar_events == {"primary": (mirror,)}
+    assert questions(little.view()).series == {}
+    assert little.plan().actions == ()
+
+
+def test_removed_is_believed_only_together_with_not_found() -> None:
+    """A list that also says so of what has left its window: a GET tells which of both it was."""
+    little = small()
+    little.full = False
+    mirror = little.link("a1").remote_id
+    removed = {key: event(key, None, deleted=True, unread=True) for key in ("x1", mirror, "never")}
+    little.events = dict(removed)
+    assert questions(little.view()).calendar_events == {"primary": tuple(sorted(("x1", mirror)))}
+    assert little.view().calendars[0].tombstone(mirror) is None
+    little.gone.update({"x1", mirror})
+    assert questions(little.view()).count == 0
+    assert little.view().calendars[0].tombstone(mirror) == removed[mirror]
+    assert {(a.reason, a.absence) for a in little.plan().actions} == {
+        ("deleted_by_hand", False),
+        ("event_deleted", False),
+    }
 
 
 def test_a_touched_instance_has_its_whole_series_read() -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sqlite3
 import textwrap
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,3 +89,48 @@ def test_a_connection_is_stored_and_replaced(airflow: StandaloneAirflow) -> None
 def test_a_second_airflow_takes_another_port(airflow: StandaloneAirflow, tmp_path: Path) -> None:
     other = StandaloneAirflow(tmp_path / "home", tmp_path, port=airflow.port)
     assert other.port != airflow.port
+
+
+def test_a_run_asked_for_while_somebody_writes_for_long(airflow: StandaloneAirflow) -> None:
+    """SQLite has one writer; five seconds, its usual patience, pass soon on a slow machine."""
+    with contextlib.closing(sqlite3.connect(airflow.home / "airflow.db")) as other:
+        other.execute("PRAGMA busy_timeout=60000")
+        other.execute("BEGIN IMMEDIATE")
+        asked: list[str] = []
+        thread = threading.Thread(target=lambda: asked.append(airflow.trigger("toy")))
+        thread.start()
+        time.sleep(7)
+        assert not asked
+        other.rollback()
+        thread.join(30)
+    assert airflow.wait_run("toy", asked[0]) == "failed"
+
+
+def test_a_request_that_the_database_refuses_is_made_again(tmp_path: Path) -> None:
+    """And asking again for a run that was made after all is no second run."""
+    answers = [500, 409]
+    asked: list[str] = []
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            token = self.path == "/auth/token"
+            if not token:
+                asked.append(body["dag_run_id"])
+            self.send_response(201 if token else answers.pop(0))
+            self.end_headers()
+            self.wfile.write(b'{"access_token": "t"}')
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        airflow = StandaloneAirflow(tmp_path / "home", tmp_path)
+        airflow.port = server.server_port
+        assert airflow.trigger("toy") == asked[0]
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert asked == [asked[0]] * 2

@@ -12,17 +12,18 @@ import time
 import traceback
 
 from calendar_sync.model import Direction
-from tests.simulation.engine import Simulation
+from tests.simulation.engine import GOOGLE, MICROSOFT, MIXED, Simulation
 
 REPORT_EVERY = 300.0
 
 
 def choose(seed: int) -> tuple[Simulation, int]:
-    """A simulation for this seed, and its number of steps: half of them with administrators."""
+    """A simulation for this seed, and its number of steps: more than half with administrators."""
     chance = random.Random(f"soak-{seed}")  # noqa: S311 - seeded on purpose
     administered = chance.random() < 0.6
     direction = Direction.BIDIRECTIONAL if administered else chance.choice(list(Direction))
-    simulation = Simulation(seed, direction, administered=administered)
+    platforms = chance.choice([GOOGLE, MICROSOFT, MIXED, MIXED])
+    simulation = Simulation(seed, direction, platforms, administered=administered)
     return simulation, chance.choice([60, 100, 150, 250])
 
 
@@ -40,7 +41,7 @@ def main(minutes: float, first: int) -> int:
             failures += 1
             print(
                 f"FAILED seed={seed} steps={wanted} direction={simulation.direction} "
-                f"administered={simulation.administered}",
+                f"platforms={'+'.join(simulation.platforms)} administered={simulation.administered}",
                 flush=True,
             )
             if isinstance(error, AssertionError):

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from calendar_sync.cli.approvals import approve
+from calendar_sync.cli.check import check
 from calendar_sync.cli.config import config, mapping
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.cli.probe import probe
 from calendar_sync.cli.sync import sync
 from calendar_sync.clock import SystemClock
-from calendar_sync.connections import GOOGLE, HMAC_KEY, WELKIN
+from calendar_sync.connections import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
 from calendar_sync.reporting import PlatformStatus, status
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import upgrade
@@ -32,6 +33,7 @@ app.add_typer(mapping, name="mapping")
 app.command()(sync)
 app.command()(approve)
 app.command()(probe)
+app.command()(check)
 
 
 @app.command()
@@ -46,7 +48,11 @@ def init() -> None:
 
         made = ensure_hmac_key()
         console.print(f"connection {HMAC_KEY}: {'made' if made else 'there already'}")
-        for name in missing_connections((WELKIN, GOOGLE)):
+        missing = missing_connections((WELKIN, GOOGLE, MICROSOFT))
+        # One calendar system is enough.
+        if {GOOGLE, MICROSOFT} - set(missing):
+            missing = [name for name in missing if name == WELKIN]
+        for name in missing:
             console.print(f"connection {name}: missing, see docs/", style="yellow")
 
 

@@ -288,7 +288,13 @@ class Reader:
         gone = {key for key, event in zip(ids, found, strict=True) if event is None}
         await self._control_calendar(calendar, gone)
         events = {event.id: event for event in found if event is not None}
-        fresh = self._calendar(calendar.name, {**calendar.events, **events}, full=calendar.full)
+        # What a list has shown incompletely, and is gone by now, is not there.
+        known = {
+            key: event
+            for key, event in calendar.events.items()
+            if event.deleted or not (event.unread and key in gone)
+        }
+        fresh = self._calendar(calendar.name, {**known, **events}, full=calendar.full)
         return replace(
             fresh,
             series={**calendar.series, **dict(zip(wanted, sets, strict=True))},

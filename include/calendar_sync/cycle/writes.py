@@ -75,28 +75,53 @@ class Writer:
 
     async def _create_mirror(self, action: Action) -> Link:
         draft = present(action.draft)
+        marker = self.services.identity.marker(self.scope.user_id, action.source.id)
+        found = await self._made_before(action, marker)
         link = self._intent(action, LinkKind.MIRROR, self.scope.calendars.mirrors)
         platform = self.services.platforms[self.scope.platform]
-        marker = self.services.identity.marker(self.scope.user_id, action.source.id)
         for _ in range(GENERATIONS):
             try:
-                event = await platform.create_mirror(
+                event = found or await platform.create_mirror(
                     link.account, link.calendar, link.remote_id, marker, draft
                 )
             except Duplicate:
-                found = await platform.event(link.account, link.calendar, link.remote_id)
+                found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
                 if found is None and not self._used_up(link):
                     self._note_unseen(link)
                     raise NotShownYet from None
                 if found is None or found.deleted or found.marker != marker:
-                    # The id is used up: deleted ids are never free again.
-                    link = self.begin(self._next_generation(link))
+                    # The key is used up: deleted ids are never free again.
+                    link, found = self.begin(self._next_generation(link)), None
                     continue
                 event = found
-                if self.services.identity.event_hash(event) != draft.hash:
-                    event = await self._put(link, draft, marker, event.etag)
-            return self._mirrored(link, action, event)
+            if self.services.identity.event_hash(event) != draft.hash and found is not None:
+                event = await self._put(
+                    replace(link, remote_id=event.id), draft, marker, event.etag
+                )
+            return self._mirrored(replace(link, remote_id=event.id), action, event)
         raise BadItem("no_free_generation")
+
+    async def _made_before(self, action: Action, marker: str) -> CalendarEvent | None:
+        """A mirror of this appointment that the state does not know, where ids are not ours.
+
+        It stands in what was read where the state was lost; after an attempt whose end is not
+        known it is looked for.
+        """
+        platform, link = self.services.platforms[self.scope.platform], action.link
+        if platform.chooses_ids:
+            return None
+        view = present(self.view)
+        for calendar in view.calendars:
+            for event in calendar.events.values():
+                known = event.id in view.mirror_ids or event.deleted or not calendar.holds_mirrors
+                if event.marker == marker and not known:
+                    return event
+        if link is None or link.state is not LinkState.INTENT:
+            return None
+        found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
+        if found is None and self._recent(link):
+            raise NotShownYet
+        return found
 
     async def _update_mirror(self, action: Action) -> Link:
         link, draft = present(action.link), present(action.draft)
@@ -134,8 +159,16 @@ class Writer:
 
     async def _delete_mirror(self, action: Action) -> Link:
         link = present(action.link)
-        platform = self.services.platforms[link.platform]
-        await platform.delete_mirror(link.account, link.calendar, link.remote_id)
+        platform, event_id = self.services.platforms[link.platform], link.remote_id
+        if link.state is LinkState.INTENT and not platform.chooses_ids:
+            # Whether it was created is not known; until then the row holds the key.
+            marker = self.services.identity.marker(link.user_id, link.source.id)
+            found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
+            if found is None and self._recent(link):
+                raise NotShownYet
+            event_id = found.id if found is not None else ""
+        if event_id:
+            await platform.delete_mirror(link.account, link.calendar, event_id)
         return replace(link, state=LinkState.DELETED, etag=None, written_at=None)
 
     def _mirrored(self, link: Link, action: Action, event: CalendarEvent) -> Link:

@@ -30,6 +30,8 @@ class GoogleCalendar:
     """All accounts of one Workspace organisation, each through its own delegated token."""
 
     platform = Platform.GOOGLE
+    chooses_ids = True
+    asks_together = 1
 
     def __init__(self, http: HttpClient, token_of: Callable[[str], TokenSource]) -> None:
         self._http = http
@@ -193,8 +195,14 @@ class GoogleCalendar:
             raise TransientError("google_series_unreadable", detail=account)
         return SeriesSet((master,))
 
+    async def mirror(
+        self, account: str, calendar: str, key: str, marker: str
+    ) -> CalendarEvent | None:
+        """See `CalendarPlatform.mirror`. The key is the id."""
+        return await self.event(account, calendar, key)
+
     async def create_mirror(
-        self, account: str, calendar: str, event_id: str, marker: str, draft: Draft
+        self, account: str, calendar: str, key: str, marker: str, draft: Draft
     ) -> CalendarEvent:
         """See `CalendarPlatform.create_mirror`. The id makes a repeated insert harmless."""
         answer = await self._call(
@@ -204,7 +212,7 @@ class GoogleCalendar:
             calendar,
             "",
             params={"sendUpdates": "none", "fields": FIELDS},
-            json={"id": event_id, **mirror_body(draft, marker)},
+            json={"id": key, **mirror_body(draft, marker)},
         )
         return _read(answer)
 

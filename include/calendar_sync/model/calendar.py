@@ -20,7 +20,9 @@ class CalendarEvent:
 
     `original_start` is the canonical text of the start that a series' rule gives this instance;
     None for single events. `span` is None on tombstones. `marker` is our private property.
-    `version` is when the calendar last changed it: texts that sort by time.
+    `version` is when the calendar last changed it: texts that sort by time. `unread` is a row of a
+    list that does not show everything: of a live event the marker is not known, and a tombstone may
+    merely mean that the event has left the window. A GET by id tells.
     """
 
     id: str
@@ -42,6 +44,7 @@ class CalendarEvent:
     organizer: str | None = None
     creator: str | None = None
     version: str = ""
+    unread: bool = False
 
     def __repr__(self) -> str:
         """Only what may stand in a log."""

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from calendar_sync.connections import (
     GOOGLE,
     HMAC_KEY,
+    MICROSOFT,
     WELKIN,
     Fields,
     google_credentials,
+    microsoft_credentials,
     welkin_credentials,
 )
 from calendar_sync.errors import ConfigurationError
@@ -23,7 +25,7 @@ FERNET_BYTES = 32
 
 
 def load_secrets() -> Secrets:
-    """All credentials of the configured connections. Google's may be absent.
+    """All credentials of the configured connections. Google's and Microsoft's may be absent.
 
     Raises:
         ConfigurationError: a connection is missing or incomplete.
@@ -31,14 +33,17 @@ def load_secrets() -> Secrets:
     hmac_key = connection_fields(HMAC_KEY).password
     if not hmac_key:
         raise ConfigurationError(detail=f"connection {HMAC_KEY} has no password")
-    google = None
+    google = microsoft = None
     with contextlib.suppress(_Missing):
         google = google_credentials(connection_fields(GOOGLE))
+    with contextlib.suppress(_Missing):
+        microsoft = microsoft_credentials(connection_fields(MICROSOFT))
     return Secrets(
         welkin=welkin_credentials(connection_fields(WELKIN)),
         hmac_key=hmac_key,
         fernet_keys=_fernet_keys(hmac_key),
         google=google,
+        microsoft=microsoft,
     )
 
 

@@ -113,7 +113,7 @@ def _wanted(
         return
     event = calendar.events.get(link.remote_id)
     if link.remote_id in calendar.gone or (event is not None and event.deleted):
-        told = event if link.remote_id not in calendar.gone else None
+        told = calendar.tombstone(link.remote_id)
         if told is None and view.settling(link):
             yield Doubt(link.source)
         else:

@@ -48,10 +48,15 @@ def plan(view: View, settings: Settings) -> Plan:
 
 
 def _brake(view: View, settings: Settings, actions: Iterable[Action]) -> Iterator[Hold]:
-    """Rule 13: too many removals that rest on absence alone wait for a person."""
+    """Rule 13: too many removals that rest on absence alone wait for a person.
+
+    A series that has been asked for by its own name counts once: it goes as a whole.
+    """
     doubtful = [action for action in actions if action.absence]
+    asked = {event_id for calendar in view.calendars for event_id in calendar.gone}
+    gone = {a.source.id if a.source.id in asked else a.source for a in doubtful}
     live = sum(1 for link in view.links if link.state is LinkState.LIVE)
-    if not settings.brake.allows(len(doubtful), live):
+    if not settings.brake.allows(len(gone), live):
         yield from _unless_approved(view, BRAKE, doubtful)
 
 

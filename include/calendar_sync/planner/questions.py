@@ -4,10 +4,10 @@ Absence is only believed after a GET by id; and when one instance of a series ch
 set of the series is read again, because calendars lose, thin and merge tombstones of instances.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
-from calendar_sync.model import Link, LinkKind, LinkState
+from calendar_sync.model import LinkKind, LinkState
 from calendar_sync.planner.view import CalendarView, View
 
 # Retired mirrors that show too much are asked for one by one; so many in one cycle.
@@ -74,7 +74,7 @@ def _touched_series(view: View, calendar: CalendarView) -> set[str]:
             linked.add(link.source.id)
     touched: set[str] = set()
     for event in calendar.events.values():
-        if event.id in calendar.ours or event.id in view.mirror_ids:
+        if not view.is_external(event, calendar):
             continue
         if event.series_id:
             touched.add(event.series_id)
@@ -85,18 +85,32 @@ def _touched_series(view: View, calendar: CalendarView) -> set[str]:
     return touched - calendar.series.keys()
 
 
-def _who_tells(link: Link, calendar: CalendarView, living: set[str | None]) -> set[str]:
-    """What to ask for where a full read does not show a block's event.
+def _who_tells(view: View, calendar: CalendarView) -> set[str]:
+    """What to ask for where a full read does not show the events of blocks.
 
     Of a series without any instance left the master is asked first: its tombstone answers for all.
+    Where it is not found, the next instance is asked, too, and speaks for the others.
     """
-    series = link.source.id
-    if not link.source.original_start or series in living or series in calendar.gone:
-        return {link.event_id}
-    master = calendar.events.get(series)
-    if master is None:
-        return {series}
-    return set() if master.deleted else {link.event_id}
+    living = {event.series_id for event in calendar.events.values() if not event.deleted}
+    asked: set[str] = set()
+    spoken_for: set[str] = set()
+    links = [
+        link
+        for link in view.live(LinkKind.BLOCK, calendar.name)
+        if link.span.overlaps(view.block_window, view.zone)
+    ]
+    for link in sorted(links, key=lambda link: link.span.instants(view.zone)):
+        series = link.source.id
+        master = calendar.events.get(series)
+        lives = series in living or (master is not None and not master.deleted)
+        if lives or not link.source.original_start:
+            asked.add(link.event_id)
+        elif master is None and series not in calendar.gone:
+            asked.add(series)
+        elif master is None and series not in spoken_for:
+            spoken_for.add(series)
+            asked.add(link.event_id)
+    return asked
 
 
 def _missing_events(view: View, calendar: CalendarView) -> set[str]:
@@ -107,14 +121,14 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
         for link in view.live(LinkKind.MIRROR, calendar.name)
         if (told := calendar.events.get(link.remote_id)) is not None and told.deleted
     }
+    # A mirror that somebody made a series is listed by its instances only.
+    repeated = {event.series_id or "" for event in calendar.events.values()}
+    missing |= repeated & {link.remote_id for link in view.live(LinkKind.MIRROR, calendar.name)}
     if calendar.full:
         for link in view.live(LinkKind.MIRROR, calendar.name):
             if link.span.overlaps(view.list_window, view.zone):
                 missing.add(link.remote_id)
-        living = {event.series_id for event in calendar.events.values() if not event.deleted}
-        for link in view.live(LinkKind.BLOCK, calendar.name):
-            if link.span.overlaps(view.block_window, view.zone):
-                missing |= _who_tells(link, calendar, living)
+        missing |= _who_tells(view, calendar)
     for link in view.block_links.values() if view.direction.writes_welkin else ():
         # An interrupted creation: the calendar may never mention this event again. And a twin whose
         # appointment has moved away: it takes time of its own.
@@ -130,6 +144,17 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
         )
         if damaged:
             missing.add(link.event_id)
+    unsure.update(_unread(view, calendar))
     # Lists tell of what left their window as of what was deleted: tombstones are confirmed.
     confirmed = calendar.gone | calendar.fetched
     return (missing - calendar.events.keys() - calendar.gone) | (unsure - confirmed)
+
+
+def _unread(view: View, calendar: CalendarView) -> Iterator[str]:
+    """Events that concern us, of which the list has not shown everything. Series are read whole."""
+    linked = {link.event_id for link in view.block_links.values() if not link.source.original_start}
+    for event in calendar.events.values():
+        if not event.unread or event.series_id or event.is_master:
+            continue
+        if event.id in linked if event.deleted else view.is_external(event, calendar):
+            yield event.id

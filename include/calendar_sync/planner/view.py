@@ -66,6 +66,16 @@ class CalendarView:
     hashes: Mapping[str, str] = field(default_factory=dict)
     ours: frozenset[str] = frozenset()
 
+    def tombstone(self, event_id: str) -> CalendarEvent | None:
+        """What says that the event was deleted; None where it is merely not found.
+
+        Where lists also say so of what has left their window, only both together are proof.
+        """
+        event = self.events.get(event_id)
+        if event is None or not event.deleted or event.unread != (event_id in self.gone):
+            return None
+        return event
+
 
 @dataclass(frozen=True)
 class View:
@@ -134,8 +144,9 @@ class View:
         return [link for link in self.mirror_links.values() if link.state in states]
 
     def is_external(self, event: CalendarEvent, calendar: CalendarView) -> bool:
-        """Neither our marker nor a mirror link."""
-        return event.id not in self.mirror_ids and event.id not in calendar.ours
+        """Neither our marker nor a mirror link, nor an instance of a mirror that was repeated."""
+        own = event.id in self.mirror_ids or event.series_id in self.mirror_ids
+        return not own and event.id not in calendar.ours
 
     @cached_property
     def talkative_mirrors(self) -> list[Link]:

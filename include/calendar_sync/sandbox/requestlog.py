@@ -54,8 +54,8 @@ class Entry:
 
     @property
     def is_write(self) -> bool:
-        """Whether the request could change something (token requests do not count)."""
-        return self.method != "GET" and not self.kind.endswith(".token")
+        """Whether the request could change something; the parts of a batch tell for themselves."""
+        return self.method != "GET" and not self.kind.endswith((".token", ".batch"))
 
     def as_json(self) -> dict[str, Any]:
         """Describe the entry for the control API."""

@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 FINAL_STATES = frozenset({"success", "failed"})
 #: The most that the REST API gives in one answer.
 PAGE = 100
+#: Seconds that Airflow waits for somebody else's transaction in SQLite. The default of 5 is over
+#: soon where the machine is slow; a component that gives up loses a task, or ends.
+PATIENCE = 60
+#: How often a request is made that SQLite cannot serve just now: no waiting helps a transaction
+#: that has begun with a reading and is overtaken by another writer.
+TRIES = 5
 #: Who may sign in to the user interface.
 USER = "admin"
 
@@ -192,17 +199,20 @@ class StandaloneAirflow:
         Raises:
             AirflowError: with the HTTP status, or none when there was no answer.
         """
-        if authenticated and not self._token:
-            self._token = self._sign_in()
-        headers = {"Authorization": f"Bearer {self._token}"} if authenticated else {}
-        try:
-            return self._request(method, f"/api/v2{path}", body, headers)
-        except AirflowError as error:
-            if not authenticated or error.status != 401:
-                raise
-            self._token = self._sign_in()
-            headers = {"Authorization": f"Bearer {self._token}"}
-            return self._request(method, f"/api/v2{path}", body, headers)
+        for tries_left in reversed(range(TRIES)):
+            if authenticated and not self._token:
+                self._token = self._sign_in()
+            headers = {"Authorization": f"Bearer {self._token}"} if authenticated else {}
+            try:
+                return self._request(method, f"/api/v2{path}", body, headers)
+            except AirflowError as error:
+                expired = authenticated and error.status == 401
+                if not tries_left or not (expired or error.status == 500):
+                    raise
+                if expired:
+                    self._token = ""
+                time.sleep(0.2)
+        raise AssertionError("the last try returns or raises")
 
     def _sign_in(self) -> str:
         credentials = {"username": USER, "password": self.password}
@@ -241,8 +251,15 @@ class StandaloneAirflow:
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Ask for a run now, with these params, and return its id."""
-        body = {"logical_date": None, "conf": dict(conf or {})}
-        return str(self.call("POST", f"/dags/{quote(dag_id)}/dagRuns", body)["dag_run_id"])
+        # The id is ours, so that asking again for the same run makes no second one.
+        run = f"manual__{uuid.uuid4().hex}"
+        body = {"dag_run_id": run, "logical_date": None, "conf": dict(conf or {})}
+        try:
+            self.call("POST", f"/dags/{quote(dag_id)}/dagRuns", body)
+        except AirflowError as error:
+            if error.status != 409:
+                raise
+        return run
 
     def runs(self, dag_id: str, *states: str, newest: int = 50) -> list[dict[str, Any]]:
         """The newest runs of a DAG, newest first; only those in one of `states`, if given."""
@@ -395,7 +412,7 @@ def airflow_environment(home: Path, dags: Path, plugins: Path | None, port: int)
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://localhost:{port}",
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout={PATIENCE}",
         # Listing the folder is cheap, so new files are found soon; parsing one that has not
         # changed costs seconds of a core, so that is left for five minutes.
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",

@@ -63,7 +63,8 @@ class Batch:
         )
         mailbox = self._traffic.mailbox_of(inner.path)
         if mailbox is not None:
-            inner.refused = self._traffic.judge_part(mailbox, together[mailbox] if at_once else 0)
+            beside = together if at_once else Counter()
+            inner.refused = self._traffic.judge_part(mailbox, beside[mailbox], beside.total())
             together[mailbox] += at_once
         fault = self._service.strike(inner)
         reply, _ = self._service.perform(inner, fault)

@@ -58,8 +58,13 @@ class Traffic:
             return self.throttled("Application is over its request limit.", "TooManyRequests")
         return self._judge(mailbox, self._in_flight[mailbox]) if mailbox else None
 
-    def judge_part(self, mailbox: str, others: int) -> Reply | None:
-        """Judge one part of a batch that runs beside ``others`` for the same mailbox."""
+    def judge_part(self, mailbox: str, others: int, parts: int) -> Reply | None:
+        """Judge a part of a batch beside ``others`` for its mailbox, and ``parts`` for anybody."""
+        # In the place of the batch itself, which only carries them.
+        at_once = self._all + parts
+        self.world.busiest = max(self.world.busiest, at_once)
+        if self.world.app_limit is not None and at_once > self.world.app_limit:
+            return self.throttled("Application is over its request limit.", "TooManyRequests")
         return self._judge(mailbox, self._in_flight[mailbox] + others + 1)
 
     async def pause(self, *, in_process: bool) -> None:

@@ -1,0 +1,95 @@
+"""`calendar-sync check`: are the connections right, and what is wrong with them?"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.output import FAILED, console, reported, table
+from calendar_sync.errors import ConfigurationError, SyncError
+from calendar_sync.microsoft import MicrosoftCalendar
+from calendar_sync.microsoft.access import Finding, check_access
+from calendar_sync.model import Platform, Window
+from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.services import Services
+from calendar_sync.state import Store
+
+# Enough to tell one mailbox's fault from everybody's.
+MAILBOXES = 5
+
+
+def check(
+    account: Annotated[
+        list[str] | None,
+        typer.Option(help="A mailbox to look at (repeat for more); some mapped ones otherwise."),
+    ] = None,
+    platform: Annotated[
+        Platform | None, typer.Option(help="Only this calendar system, beside Welkin.")
+    ] = None,
+) -> None:
+    """Try each connection without writing anything; exit 1 when something is wrong."""
+    findings: list[tuple[str, Finding]] = []
+    with reported():
+        secrets = load_secrets()
+        with open_store(secrets.hmac_key) as store:
+            findings = asyncio.run(_check(store, secrets, account or [], platform))
+        rows = [
+            (name, each.account or "everybody", each.code, each.advice) for name, each in findings
+        ]
+        if rows:
+            table("connections", ("system", "who", "code", "what to do"), rows)
+        else:
+            console.print("all connections work")
+    if findings:
+        raise typer.Exit(FAILED)
+
+
+async def _check(
+    store: Store, secrets: Secrets, accounts: list[str], only: Platform | None
+) -> list[tuple[str, Finding]]:
+    limits = store.config.revision().settings.limits
+    async with open_services(secrets, store.database, limits) as services:
+        if only is not None and only not in services.platforms:
+            raise ConfigurationError(detail=f"no connection for {only.value} is configured")
+        found = [("welkin", each) for each in await _welkin(services)]
+        for platform in services.platforms:
+            if only in (None, platform):
+                mapped = [user.account for user in store.config.mapping(platform) if user.enabled]
+                some = accounts or mapped[:MAILBOXES]
+                found += [
+                    (platform.value, each) for each in await _calendars(services, platform, some)
+                ]
+    return found
+
+
+async def _welkin(services: Services) -> list[Finding]:
+    now = services.clock.now()
+    window = Window(now, now + timedelta(hours=1))
+    try:
+        await services.welkin.events(["nobody"], window, ZoneInfo("UTC"))
+    except SyncError as error:
+        return [Finding("", error.code, error.detail or "see docs/setup-welkin.md")]
+    return []
+
+
+async def _calendars(
+    services: Services, platform: Platform, accounts: Sequence[str]
+) -> list[Finding]:
+    calendar = services.platforms[platform]
+    try:
+        if isinstance(calendar, MicrosoftCalendar):
+            return await check_access(calendar, accounts)
+    except SyncError as error:
+        return [Finding("", error.code, error.detail)]
+    now = services.clock.now()
+    findings = []
+    for account in accounts:
+        try:
+            await calendar.changes(account, "primary", None, Window(now, now + timedelta(hours=1)))
+        except SyncError as error:
+            findings.append(Finding(account, error.code, f"see docs/setup-{platform.value}.md"))
+    return findings

@@ -1,0 +1,6 @@
+"""The adapter for calendars of Microsoft 365, by Microsoft Graph."""
+
+from calendar_sync.microsoft.client import MicrosoftCalendar
+from calendar_sync.microsoft.tokens import fetch_token
+
+__all__ = ["MicrosoftCalendar", "fetch_token"]

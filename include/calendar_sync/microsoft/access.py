@@ -1,0 +1,116 @@
+"""What an app registration may do: tells apart what Graph answers with the same few codes.
+
+https://learn.microsoft.com/exchange/permissions-exo/application-rbac: mailboxes may be confined
+to a scope, and a mailbox outside of it is answered like a missing permission.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from calendar_sync.errors import (
+    BadItem,
+    NotFound,
+    SyncError,
+    TenantMisconfigured,
+    TransientError,
+    UserUnavailable,
+)
+from calendar_sync.microsoft.client import MicrosoftCalendar
+
+DENIED = "microsoft_access_denied"
+# So many mailboxes are asked to tell a missing permission from a scope.
+SAMPLE = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault: whom it concerns (empty: everybody), its code, and what to do."""
+
+    account: str
+    code: str
+    advice: str
+
+
+async def check_access(calendar: MicrosoftCalendar, accounts: Sequence[str]) -> list[Finding]:
+    """Every fault that can be seen without writing anything; an empty list when all is well.
+
+    Args:
+        calendar: the tenant.
+        accounts: mailboxes to look at.
+
+    Raises:
+        TransientError: the service does not answer now.
+    """
+    try:
+        listed = await calendar.users(SAMPLE)
+    except TenantMisconfigured as error:
+        if error.code != "microsoft_directory_denied":
+            return [Finding("", error.code, error.detail)]
+        listed = None
+    states = {account: await _state(calendar, account) for account in accounts}
+    denied = [account for account, code in states.items() if code == DENIED]
+    findings = _everybody(listed is not None)
+    if denied and not await _any_works(calendar, states, listed or ()):
+        if listed is None:
+            return [Finding("", "microsoft_no_consent", _NO_CONSENT)]
+        findings.append(Finding("", "microsoft_calendars_denied", _NO_CALENDARS))
+    else:
+        findings += [Finding(account, "microsoft_outside_scope", _OUTSIDE) for account in denied]
+    for account, code in states.items():
+        if code and code != DENIED:
+            findings.append(
+                Finding(account, code, _ADVICE.get(code, "see docs/setup-microsoft.md"))
+            )
+    return findings
+
+
+_NO_CONSENT = (
+    "the app has no permission at all: add Calendars.ReadWrite and User.Read.All (application "
+    "permissions), and have an administrator grant consent"
+)
+_NO_CALENDARS = (
+    "no mailbox can be opened: the application permission Calendars.ReadWrite is missing, or no "
+    "consent was granted, or the scope of RBAC for Applications holds none of these mailboxes"
+)
+_NO_DIRECTORY = "the application permission User.Read.All is missing, or no consent was granted"
+_OUTSIDE = "the mailbox is outside the scope of RBAC for Applications (or an access policy)"
+_ADVICE = {
+    "microsoft_read_only": "events can be read, not written: Calendars.ReadWrite is missing",
+    "microsoft_no_mailbox": "there is no mailbox in Exchange Online: a licence is missing",
+    "microsoft_account_unknown": "the tenant has no such user",
+}
+
+
+def _everybody(directory: bool) -> list[Finding]:
+    return [] if directory else [Finding("", "microsoft_directory_denied", _NO_DIRECTORY)]
+
+
+async def _state(calendar: MicrosoftCalendar, account: str) -> str:
+    """The code of what keeps us from this mailbox, empty for nothing."""
+    try:
+        await calendar.look(account)
+    except UserUnavailable as error:
+        return error.code
+    except (NotFound, BadItem) as error:
+        return error.code
+    try:
+        await calendar.try_write(account)
+    except UserUnavailable as error:
+        return "microsoft_read_only" if error.code == DENIED else error.code
+    except TransientError:
+        raise
+    except SyncError as error:
+        return error.code
+    return ""
+
+
+async def _any_works(
+    calendar: MicrosoftCalendar, states: dict[str, str], listed: Sequence[str]
+) -> bool:
+    """Some mailbox can be opened: then the permission is there."""
+    if any(code != DENIED for code in states.values()):
+        return True
+    for account in listed:
+        if account not in states and await _state(calendar, account) == "":
+            return True
+    return False

@@ -1,0 +1,203 @@
+"""From Graph's event resource to our values, and from a draft to the body of a write.
+
+Field semantics: https://learn.microsoft.com/graph/api/resources/event
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+from calendar_sync.microsoft.zones import windows_name, zone_of
+from calendar_sync.model import (
+    Availability,
+    CalendarEvent,
+    Draft,
+    Span,
+    iso,
+    parse_iso,
+    to_second,
+)
+
+#: The extended property of a mirror that holds its marker.
+PROPERTY = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSync"
+SELECT = (
+    "id,subject,body,start,end,isAllDay,showAs,sensitivity,isCancelled,responseStatus,type,"
+    "seriesMasterId,originalStart,originalStartTimeZone,attendees,organizer,iCalUId,recurrence,"
+    "transactionId,createdDateTime,lastModifiedDateTime"
+)
+EXPAND = f"singleValueExtendedProperties($filter=id eq '{PROPERTY}')"
+_PRIVATE = frozenset({"private", "confidential"})
+_FREE = frozenset({"free", "workingElsewhere"})
+_IN_SERIES = frozenset({"occurrence", "exception"})
+LONGEST_SUBJECT = 255
+NOON = timedelta(hours=12)
+
+
+def parse_event(row: Any, *, listed: bool = False) -> CalendarEvent | None:
+    """An event; None without an id. `listed`: a row of a delta, which shows no markers.
+
+    Deltas also say "removed" of what has left their window, and tell of an occurrence its time
+    only. Markers need no look where an event cannot be a mirror: all of ours are private.
+    """
+    if not isinstance(row, Mapping) or not isinstance(row.get("id"), str):
+        return None
+    if "@removed" in row:
+        return CalendarEvent(id=row["id"], deleted=True, unread=True)
+    kind, response = row.get("type"), _text(_part(row, "responseStatus"), "response")
+    span, private = _span(row), row.get("sensitivity") in _PRIVATE
+    in_series = kind in _IN_SERIES
+    return CalendarEvent(
+        id=row["id"],
+        etag=_text(row, "@odata.etag"),
+        span=span,
+        series_id=_text(row, "seriesMasterId") if in_series else None,
+        original_start=_original_start(row, span) if in_series else None,
+        is_master=kind == "seriesMaster",
+        availability=_availability(row, response),
+        declined=response == "declined",
+        private=private,
+        has_attendees=bool(row.get("attendees")),
+        title=_text(row, "subject") or "",
+        description=_description(row.get("body")),
+        marker=_marker(row),
+        ical_uid=_text(row, "iCalUId"),
+        organizer=_text(_part(_part(row, "organizer"), "emailAddress"), "address"),
+        version=_text(row, "lastModifiedDateTime") or "",
+        unread=listed and private,
+    )
+
+
+def mirror_body(draft: Draft, marker: str) -> dict[str, object]:
+    """The whole content of a mirror: no attendees, private, busy."""
+    return {
+        "subject": draft.title[:LONGEST_SUBJECT],
+        "body": {"contentType": "text", "content": draft.description},
+        **_times(draft),
+        "showAs": "busy",
+        "sensitivity": "private",
+        "attendees": [],
+        "singleValueExtendedProperties": [{"id": PROPERTY, "value": marker}],
+    }
+
+
+def _times(draft: Draft) -> dict[str, object]:
+    """Instants in UTC; days at the midnights of the user's zone, by its Windows name."""
+    span = draft.span
+    if isinstance(span.start, datetime) and isinstance(span.end, datetime):
+        start, end = (
+            {"dateTime": moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "timeZone": "UTC"}
+            for moment in (span.start, span.end)
+        )
+        return {"start": start, "end": end, "isAllDay": False}
+    zone = windows_name(draft.time_zone)
+    start, end = (
+        {"dateTime": f"{day.isoformat()}T00:00:00", "timeZone": zone}
+        for day in (span.start, span.end)
+    )
+    return {"start": start, "end": end, "isAllDay": True}
+
+
+def _availability(row: Mapping[str, Any], response: str | None) -> Availability:
+    shown = row.get("showAs")
+    if shown in _FREE or row.get("isCancelled") is True:
+        return Availability.FREE
+    if shown == "tentative" or response == "tentativelyAccepted":
+        return Availability.TENTATIVE
+    return Availability.BUSY
+
+
+def _span(row: Mapping[str, Any]) -> Span | None:
+    start, end = _moment(row.get("start")), _moment(row.get("end"))
+    if start is None or end is None:
+        return None
+    if row.get("isAllDay") is True:
+        zone = row.get("originalStartTimeZone")
+        return Span(_day(start, zone), _day(end, zone))
+    return Span(start, end)
+
+
+def _moment(value: Any) -> datetime | None:
+    """A local time and its zone, as an instant of whole seconds."""
+    if not isinstance(value, Mapping):
+        return None
+    try:
+        local = datetime.fromisoformat(str(value.get("dateTime")))
+    except ValueError:
+        return None
+    if local.tzinfo is None:
+        local = local.replace(tzinfo=zone_of(value.get("timeZone")))
+    return to_second(local.astimezone(UTC))
+
+
+def _day(moment: datetime, zone: Any) -> date:
+    """The date that an all-day event means: a midnight, or for some mailboxes one of their zone."""
+    if (moment.hour, moment.minute) == (0, 0):
+        return moment.date()
+    return (moment.astimezone(zone_of(zone)) + NOON).date()
+
+
+def _original_start(row: Mapping[str, Any], span: Span | None) -> str | None:
+    """The start that the rule gives; a bare occurrence has not been moved from its own."""
+    try:
+        value = parse_iso(_text(row, "originalStart") or "")
+    except ValueError:
+        return iso(span.start) if span is not None else None
+    if span is not None and span.all_day and isinstance(value, datetime):
+        value = _day(value, row.get("originalStartTimeZone"))
+    return iso(to_second(value) if isinstance(value, datetime) else value)
+
+
+def _marker(row: Mapping[str, Any]) -> str | None:
+    """Property ids are compared without case."""
+    properties = row.get("singleValueExtendedProperties")
+    for entry in properties if isinstance(properties, list) else ():
+        if isinstance(entry, Mapping) and str(entry.get("id")).lower() == PROPERTY.lower():
+            return _text(entry, "value")
+    return None
+
+
+def _description(body: Any) -> str:
+    content = _text(body, "content") if isinstance(body, Mapping) else None
+    if not content:
+        return ""
+    if body.get("contentType") == "html":
+        reader = _Words()
+        reader.feed(content)
+        reader.close()
+        content = "".join(reader.words)
+    return content.replace("\r\n", "\n").strip()
+
+
+class _Words(HTMLParser):
+    """The words of a page; its line ends count as such."""
+
+    BREAKS = frozenset({"br", "p", "div", "li", "tr"})
+    HIDDEN = frozenset({"head", "style", "script", "title"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self._hidden += tag in self.HIDDEN
+        if tag in self.BREAKS and self.words:
+            self.words.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= tag in self.HIDDEN and self._hidden > 0
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.words.append(data)
+
+
+def _text(row: Mapping[str, Any], key: str) -> str | None:
+    value = row.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _part(row: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = row.get(key)
+    return value if isinstance(value, Mapping) else {}
