@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from calendar_sync.model import DetailLevel, Direction, LinkState
+from calendar_sync.model import DetailLevel, Direction, LinkState, Step
 from calendar_sync.planner import plan, questions
 from calendar_sync.planner.view import BlockSeen
 from tests.planner.views import (
@@ -136,3 +136,20 @@ def test_a_retired_mirror_that_was_not_asked_for_yet_is_left_to_the_next_cycle()
     little.appointments.clear()
     made = little.plan()
     assert (made.actions, made.doubted) == ((), 1)
+
+
+def test_a_block_made_a_moment_ago_is_not_forgotten_because_welkin_does_not_show_it_yet() -> None:
+    """Simulation, seed 50121: reads lagged, and its event had gone meanwhile."""
+    little = Little().add(event())
+    little.run()
+    link = little.link()
+    little.absent.add(link.remote_id)
+    little.events.clear()
+    little.gone.add(link.event_id)
+    little.change(link, written_at=NOW - timedelta(seconds=20))
+    made = little.plan()
+    assert (made.actions, made.doubted) == ((), 1)
+    little.change(link, written_at=NOW - timedelta(seconds=90))
+    assert [(action.step, action.becomes) for action in little.plan().actions] == [
+        (Step.NOTE, {"state": LinkState.DELETED})
+    ]

@@ -39,9 +39,10 @@ def main(minutes: float, first: int) -> int:
             asyncio.run(simulation.run(wanted))
         except Exception as error:
             failures += 1
+            platforms = "+".join(simulation.platforms)
             print(
                 f"FAILED seed={seed} steps={wanted} direction={simulation.direction} "
-                f"platforms={'+'.join(simulation.platforms)} administered={simulation.administered}",
+                f"platforms={platforms} administered={simulation.administered}",
                 flush=True,
             )
             if isinstance(error, AssertionError):

@@ -257,7 +257,7 @@ class _CalendarBlocks:
                 becomes=becomes,
             )
 
-    def _take_away(self, link: Link) -> Iterator[Action]:
+    def _take_away(self, link: Link) -> Iterator[Decision]:
         """The instance is no longer there, or no longer busy."""
         events = self.calendar.events
         event, master = events.get(link.event_id), events.get(link.source.id)
@@ -302,9 +302,11 @@ def _movable(link: Link, pair: tuple[CalendarEvent, Link | None], view: View) ->
     return link.state is LinkState.LIVE and pair[1] is None and not lost
 
 
-def _remove(view: View, link: Link, reason: str, *, absence: bool = False) -> Iterator[Action]:
+def _remove(view: View, link: Link, reason: str, *, absence: bool = False) -> Iterator[Decision]:
     seen = view.blocks.get(link.remote_id)
-    if link.remote_id in view.absent or (seen is not None and seen.cancelled):
+    if link.remote_id in view.absent and view.settling(link):
+        yield Doubt(link.source)  # made a moment ago, it may be there all the same
+    elif link.remote_id in view.absent or (seen is not None and seen.cancelled):
         yield note(link, reason, state=LinkState.DELETED)
     else:
         yield Action(Step.DELETE_BLOCK, reason, link.source, link.span, link, absence=absence)
