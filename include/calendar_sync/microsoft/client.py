@@ -112,7 +112,7 @@ class MicrosoftCalendar:
         except TokenRejected:
             # The token is everybody's, and a fresh one is refused, too.
             raise TenantMisconfigured("microsoft_unauthorized", detail=account) from None
-        except (UserUnavailable, TenantMisconfigured) as error:
+        except UserUnavailable as error:
             error.detail = account
             raise
 
@@ -120,7 +120,7 @@ class MicrosoftCalendar:
         """One page of a delta, asked for together with those of others where there are any."""
         try:
             answer = await self._batches.get("microsoft.events.delta", account, path)
-        except (UserUnavailable, TenantMisconfigured) as error:
+        except UserUnavailable as error:
             error.detail = account
             raise
         return answer or await self._call("events.delta", "GET", account, path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from calendar_sync.sandbox.microsoft import update, writes
 from calendar_sync.sandbox.microsoft.batch import Batch
 from calendar_sync.sandbox.microsoft.delta import Delta
-from calendar_sync.sandbox.microsoft.directory import CALENDARS, USERS
+from calendar_sync.sandbox.microsoft.directory import CALENDARS, READ_CALENDARS, USERS
 from calendar_sync.sandbox.microsoft.errors import GraphError, error_body
 from calendar_sync.sandbox.microsoft.preferences import check_options, prefers
 from calendar_sync.sandbox.microsoft.times import Json, read_span
@@ -159,7 +159,8 @@ class MicrosoftApp:
 
         def answer(call: Call) -> Reply:
             self._check_token(call)
-            if CALENDARS not in self.world.directory.roles:
+            enough = {CALENDARS, READ_CALENDARS} if call.method == "GET" else {CALENDARS}
+            if not enough & self.world.directory.roles:
                 raise GraphError(403)
             try:
                 mailbox = self.world.account(call.params["user"])

@@ -28,6 +28,7 @@ GRAPH_SCOPE = "https://graph.microsoft.com/.default"
 LIFETIME = timedelta(seconds=3600)
 LEEWAY = timedelta(minutes=5)
 CALENDARS, USERS = "Calendars.ReadWrite", "User.Read.All"
+READ_CALENDARS = "Calendars.Read"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+$", re.IGNORECASE)
 _SALT = padding.PSS.AUTO
