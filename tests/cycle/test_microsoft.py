@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Direction, LinkState, MappedUser, Platform
 from calendar_sync.sandbox.faults import Fault
 from tests.cycle.stage import HOUR, Stage, mail
@@ -425,6 +427,18 @@ def test_a_fault_of_one_platform_leaves_the_other_alone(both: Both) -> None:
             assert both.run().failed == []
     assert len(both.google.mirrors(ME)) == 1
     assert both.microsoft.mirrors(ME) == []
+
+
+def test_a_platform_without_connection_is_an_error_only_where_somebody_is_on_it(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = both.secrets()
+    monkeypatch.setattr(both, "secrets", lambda: replace(secrets, microsoft=None))
+    both.platform = Platform.MICROSOFT
+    with pytest.raises(ConfigurationError, match="no connection for microsoft"):
+        both.run()
+    both.remap("microsoft")
+    assert both.run().outcomes == {}
 
 
 def test_a_link_holds_the_key_until_the_calendar_has_named_the_event(office: Make) -> None:

@@ -41,16 +41,18 @@ async def find_changed_users(
     """Read the feeds, poll the accounts, add who is due, and return those with work.
 
     Raises:
-        ConfigurationError: a user named in `users` is not mapped, or the platform has no
-            connection.
+        ConfigurationError: a user named in `users` is not mapped, or the platform has users but
+            no connection.
         TenantMisconfigured: nobody can be synced; the platform is stopped until it answers again.
         SyncError: Welkin's feeds cannot be read.
     """
-    if platform not in services.platforms:
-        raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
     store, now = services.store, services.clock.now()
     mapped = {user.user_id: user for user in store.config.mapping(platform) if user.enabled}
     departed = store.links.departed(platform)
+    if platform not in services.platforms:
+        if not (mapped or departed or users):
+            return Found()  # an organisation that does not use it
+        raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
     if users:
         unknown = set(users) - mapped.keys() - departed
         if unknown:
