@@ -286,3 +286,16 @@ def test_a_mirror_lost_without_a_trace_is_created_again() -> None:
     little.gone.add(gone)
     assert steps(little.run()) == [("create_mirror", "deleted_by_hand")]
     assert little.link().generation == 2
+
+
+def test_a_text_told_differently_by_the_server_is_no_edit_while_nobody_has_touched_it() -> None:
+    """Exchange keeps a page and answers with its words: links and spaces may come out otherwise."""
+    little = Little().add(appointment())
+    little.settle()
+    link = little.link()
+    mirror = little.events[link.remote_id]
+    little.change(link, etag="1")
+    little.events[mirror.id] = replace(mirror, title="told otherwise", etag="1")
+    assert little.plan().actions == ()
+    little.events[mirror.id] = replace(mirror, title="told otherwise", etag="2")
+    assert steps(little.plan()) == [("update_mirror", "edited_by_hand")]

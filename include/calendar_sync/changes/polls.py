@@ -184,7 +184,8 @@ class Poller:
         if event.deleted:
             return link.state in {LinkState.DELETED, LinkState.DISMISSED}
         standing = link.state in {LinkState.LIVE, LinkState.RETIRED}
-        return standing and self.services.identity.event_hash(event) == link.remote_hash
+        same = self.services.identity.event_hash(event) == link.remote_hash
+        return standing and (same or link.untouched(event.etag))
 
     def _record(self, good: set[Pair], result: PollResult) -> None:
         store, now = self.services.store, self.services.clock.now()

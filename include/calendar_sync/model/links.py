@@ -59,6 +59,10 @@ class Link:
     version: str = ""
     written_at: datetime | None = None
 
+    def untouched(self, etag: str | None) -> bool:
+        """An item with this etag is as our last write has left it."""
+        return etag is not None and etag == self.etag
+
     def written_within(self, time: timedelta, now: datetime) -> bool:
         """We wrote, or began to, so recently."""
         return self.written_at is not None and now - self.written_at < time

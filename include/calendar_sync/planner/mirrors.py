@@ -136,7 +136,9 @@ def _wanted(
             level=draft.level,
         )
         return
-    edited = event is not None and calendar.hashes[event.id] != link.remote_hash
+    differs = event is not None and calendar.hashes[event.id] != link.remote_hash
+    # While nobody has touched it, a difference is the server's way of telling what we wrote.
+    edited = differs and not link.untouched(event.etag if event is not None else None)
     update = Action(Step.UPDATE_MIRROR, "changed", link.source, draft.span, link, draft, event)
     if draft.hash != link.wanted_hash or draft.level != link.level:
         both = edited and view.direction is Direction.BIDIRECTIONAL
