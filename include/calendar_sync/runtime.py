@@ -197,6 +197,7 @@ def _microsoft(
         tokens.source(f"microsoft:{credentials.tenant}:{credentials.client}", fetch),
         Slots(limits.microsoft_requests_at_once),
         clock.now,
+        batch=limits.microsoft_batch,
     )
 
 

@@ -172,6 +172,7 @@ class Limits(_Section):
     calendar_requests_per_minute: int = Field(default=10_000, ge=1)
     daily_calendar_requests: int = Field(default=1_000_000, ge=1000)
     microsoft_requests_at_once: int = Field(default=64, ge=1, le=256)
+    microsoft_batch: int = Field(default=20, ge=1, le=20)
     max_user_tasks: int = Field(default=200, ge=1, le=1000)
     users_at_once: int = Field(default=4, ge=1, le=32)
     polls_at_once: int = Field(default=16, ge=1, le=64)

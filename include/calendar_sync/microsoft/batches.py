@@ -41,6 +41,7 @@ class Batches:
         slots: places for what is under way.
         headers: sent with each part.
         now: the time, for dates in Retry-After.
+        most: how many parts a request has at most.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Batches:
         slots: Slots,
         headers: Mapping[str, str],
         now: Callable[[], datetime],
+        most: int = LARGEST,
     ) -> None:
+        self._most = most
         self._http = http
         self._token = token
         self._slots = slots
@@ -81,7 +84,7 @@ class Batches:
         for _ in range(TURNS):
             await asyncio.sleep(0)
         self._gathering = None
-        size = min(LARGEST, self._slots.everybody.now)
+        size = min(self._most, self._slots.everybody.now)
         parts = [part for part in self._parts if not part.answer.done()]
         self._parts = []
         for first in range(0, len(parts), size):

@@ -58,11 +58,11 @@ class MicrosoftCalendar:
         token: the tenant's token.
         slots: the places of requests that are under way.
         now: the time.
+        batch: how many polls travel in one request at most, 20 or fewer.
     """
 
     platform = Platform.MICROSOFT
     chooses_ids = False
-    asks_together = LARGEST
 
     def __init__(
         self,
@@ -71,12 +71,14 @@ class MicrosoftCalendar:
         token: TokenSource,
         slots: Slots,
         now: Callable[[], datetime],
+        batch: int = LARGEST,
     ) -> None:
+        self.asks_together = batch
         self._http = http
         self._root = root
         self._token = token
         self._slots = slots
-        self._batches = Batches(http, token, slots, {"Prefer": PREFER}, now)
+        self._batches = Batches(http, token, slots, {"Prefer": PREFER}, now, batch)
 
     @property
     def shape(self) -> str:
