@@ -62,7 +62,7 @@ def test_an_event() -> None:
     assert found.source == Source("AAMk=")
 
 
-@pytest.mark.parametrize("bad", [None, [], {}, {"id": None}, {"id": 7}, "x", 7, True])
+@pytest.mark.parametrize("bad", [None, [], {}, {"id": None}, {"id": 7}, {"id": ""}, "x", 7, True])
 def test_without_an_id_it_is_nothing(bad: Any) -> None:
     assert parse_event(bad) is None
 
