@@ -40,7 +40,7 @@ def parse_event(row: Any, *, listed: bool = False) -> CalendarEvent | None:
     Deltas also say "removed" of what has left their window, and tell of an occurrence its time
     only. Markers need no look where an event cannot be a mirror: all of ours are private.
     """
-    if not isinstance(row, Mapping) or not isinstance(row.get("id"), str):
+    if not isinstance(row, Mapping) or not _text(row, "id"):
         return None
     if "@removed" in row:
         return CalendarEvent(id=row["id"], deleted=True, unread=True)

@@ -18,7 +18,6 @@ _FURTHER = {
     "EST5EDT": "Eastern Standard Time",
     "Europe/Uzhgorod": "FLE Standard Time",
     "Europe/Zaporozhye": "FLE Standard Time",
-    "GMT": "GMT Standard Time",
     "MST7MDT": "Mountain Standard Time",
     "PST8PDT": "Pacific Standard Time",
     "US/East-Indiana": "US Eastern Standard Time",
