@@ -15,7 +15,7 @@ from calendar_sync.model import Window
 
 DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WEEKS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": -1}
-FREQUENCIES = {
+FREQUENCIES: dict[str, Any] = {
     "daily": rrule.DAILY, "weekly": rrule.WEEKLY, "absoluteMonthly": rrule.MONTHLY,
     "relativeMonthly": rrule.MONTHLY, "absoluteYearly": rrule.YEARLY,
     "relativeYearly": rrule.YEARLY,
@@ -86,6 +86,23 @@ def test_of_several_days_the_index_counts_them_together() -> None:
     # The second working day of April 2026 is Thursday the 2nd, not one of a second week.
     assert may_have_instances(series(workdays), day("2026-04-02"))
     assert not may_have_instances(series(workdays), day("2026-04-12"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "start", "short"),
+    [
+        ({"type": "absoluteMonthly", "interval": 1, "dayOfMonth": 31}, "2026-01-31", "2026-02-28"),
+        ({"type": "absoluteMonthly", "interval": 3, "dayOfMonth": 30}, "2027-11-30", "2028-02-29"),
+        ({"type": "absoluteYearly", "interval": 1, "month": 2, "dayOfMonth": 29}, "2024-02-29",
+         "2025-02-28"),
+    ],
+)  # fmt: skip
+def test_a_day_that_a_month_lacks_is_its_last(pattern: Any, start: str, short: str) -> None:
+    # https://learn.microsoft.com/exchange/client-developer/web-service-reference/dayofmonth
+    bounds = {"type": "endDate", "endDate": short}
+    row = series(pattern, bounds, datetime.fromisoformat(f"{start}T09:00"))
+    assert may_have_instances(row, day(short))
+    assert not may_have_instances(row, day("2029-01-01", 300))
 
 
 @pytest.mark.parametrize(
@@ -169,6 +186,9 @@ ENDED = {"type": "numbered", "numberOfOccurrences": 1}
         {"recurrence": {"pattern": {**DAILY, "interval": -1}, "range": ENDED}},
         {"recurrence": {"pattern": {**DAILY, "interval": "0"}, "range": ENDED}},
         {"recurrence": {"pattern": {**DAILY, "interval": 0}, "range": ENDED}},
+        {"recurrence": {"pattern": {"type": "absoluteYearly", "dayOfMonth": 2}, "range": ENDED}},
+        {"recurrence": {"pattern": {"type": "relativeYearly", "daysOfWeek": DAYS, "month": 0},
+                        "range": ENDED}},
         {"recurrence": {"pattern": DAILY, "range": "ended"}},
         {"recurrence": {"pattern": DAILY, "range": None}},
         {"recurrence": {"pattern": DAILY, "range": {"type": "numbered"}}},
