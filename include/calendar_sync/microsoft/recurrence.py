@@ -51,9 +51,7 @@ def _local(span: Span, zone: object) -> Span:
 
 def _rule(pattern: Mapping[str, Any], bounds: Mapping[str, Any]) -> str:
     """The same as RFC 5545 writes it."""
-    interval = pattern.get("interval", 1)
-    if not isinstance(interval, int) or interval < 1:
-        raise ValueError("an interval is at least 1")
+    interval = _number(pattern.get("interval", 1), 999)
     parts = {"FREQ": _FREQUENCIES[pattern["type"]], "INTERVAL": str(interval)}
     days = [str(day)[:2].upper() for day in pattern.get("daysOfWeek") or ()]
     week = _WEEKS.get(pattern.get("index") or "", "1")
@@ -63,12 +61,21 @@ def _rule(pattern: Mapping[str, Any], bounds: Mapping[str, Any]) -> str:
     elif pattern["type"].startswith("relative"):
         # One of all these days together, not one of each.
         parts |= {"BYDAY": ",".join(days), "BYSETPOS": week}
-    elif pattern["type"].startswith("absolute") and pattern.get("dayOfMonth"):
-        parts["BYMONTHDAY"] = str(pattern["dayOfMonth"])
-    if pattern["type"].endswith("Yearly") and pattern.get("month"):
-        parts["BYMONTH"] = str(pattern["month"])
+    elif pattern["type"].startswith("absolute"):
+        # A shorter month has its last day instead.
+        last = _number(pattern["dayOfMonth"], 31)
+        parts["BYMONTHDAY"] = ",".join(str(day) for day in range(min(last, 28), last + 1))
+        parts["BYSETPOS"] = "-1"
+    if pattern["type"].endswith("Yearly"):
+        parts["BYMONTH"] = str(_number(pattern["month"], 12))
     if bounds.get("type") == "numbered":
         parts["COUNT"] = str(bounds["numberOfOccurrences"])
     elif bounds.get("type") == "endDate":
         parts["UNTIL"] = str(bounds["endDate"]).replace("-", "") + "T235959Z"
     return ";".join(f"{key}={value}" for key, value in parts.items())
+
+
+def _number(value: Any, most: int) -> int:
+    if not isinstance(value, int) or not 1 <= value <= most:
+        raise ValueError("no such number")
+    return value
