@@ -68,7 +68,7 @@ class AdaptiveLimit:
             if turn.done() and not turn.cancelled():
                 self._running -= 1
                 self._wake()
-            else:
+            elif turn in self._waiting:
                 self._waiting.remove(turn)
             raise
 
