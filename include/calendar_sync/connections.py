@@ -189,6 +189,10 @@ def _certificate(extra: Mapping[str, Any], name: str) -> tuple[str, str]:
         raise ConfigurationError(
             detail=f"connection {name}: the certificate must be PEM, with its RSA private key"
         )
+    if certificate.public_key() != key.public_key():
+        raise ConfigurationError(
+            detail=f"connection {name}: certificate and private key do not belong together"
+        )
     return (
         certificate.public_bytes(Encoding.PEM).decode(),
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
