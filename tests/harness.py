@@ -11,11 +11,17 @@ import httpx
 from cryptography.fernet import Fernet
 from sqlalchemy import Connection
 
-from calendar_sync.connections import Fields, google_credentials, welkin_credentials
+from calendar_sync.connections import (
+    Fields,
+    google_credentials,
+    microsoft_credentials,
+    welkin_credentials,
+)
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.passes import PassResult, run_pass
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.sandbox import Sandbox
+from calendar_sync.sandbox.calendars import CalendarWorld
 from calendar_sync.sandbox.faults import ConnectionBroken
 from calendar_sync.services import Services
 from calendar_sync.settings import parse
@@ -83,6 +89,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
             response = await self._inner.handle_async_request(request)
             self.after_request()
         except ConnectionBroken as broken:
+            self.after_request()
             if broken.kind == "timeout":
                 raise httpx.ReadTimeout("", request=request) from None
             raise httpx.ReadError("", request=request) from None
@@ -132,12 +139,13 @@ class World:
         self.sandbox = Sandbox(clock=self.clock, seed=seed)
         self.sandbox.in_process = True
         self.transport = SandboxTransport(self.sandbox)
-        self.transport.after_request = self.note_blocks
+        self.transport.after_request = self._note
         self.database = _fresh(database_url)
         self.chance = random.Random(seed)  # noqa: S311 - seeded on purpose
         self.document = settings or {}
         self.runs = 0
         self._our_blocks: set[str] = set()
+        self.our_mirrors: set[str] = set()
 
     @property
     def welkin(self) -> Any:
@@ -146,6 +154,14 @@ class World:
     @property
     def google(self) -> Any:
         return self.sandbox.google
+
+    @property
+    def microsoft(self) -> Any:
+        return self.sandbox.microsoft
+
+    def calendars(self, platform: Platform) -> CalendarWorld:
+        """All mailboxes of one platform."""
+        return self.google if platform is Platform.GOOGLE else self.microsoft  # type: ignore[no-any-return]
 
     def secrets(self) -> Secrets:
         keyfile = self.google.keyfile()
@@ -156,11 +172,19 @@ class World:
             extra={"tenant": self.sandbox.tenant, "instance": self.sandbox.instance},
         )
         google = Fields(extra={"keyfile_dict": keyfile, "api_root": self.sandbox.root + "/google"})
+        directory = self.microsoft.directory
+        microsoft = Fields(
+            host=directory.graph_root,
+            login=directory.client_id,
+            password=directory.client_secret,
+            extra={"tenant_id": directory.tenant_id, "authority": directory.authority},
+        )
         return Secrets(
             welkin=welkin_credentials(welkin),
             hmac_key=HMAC_KEY,
             fernet_keys=(FERNET_KEY,),
             google=google_credentials(google),
+            microsoft=microsoft_credentials(microsoft),
         )
 
     @asynccontextmanager
@@ -193,14 +217,14 @@ class World:
         async with self.services() as services:
             services.store.config.replace_mapping(users, "tests", self.clock.now())
 
-    async def sync(self, **options: Any) -> PassResult:
-        """One pass as the CLI and the DAG run it."""
+    async def sync(self, platform: Platform = Platform.GOOGLE, **options: Any) -> PassResult:
+        """One pass of one platform as the CLI and the DAG run it."""
         self.runs += 1
         async with self.services() as services:
             return await run_pass(
                 services,
                 services.store.config.revision(),
-                Platform.GOOGLE,
+                platform,
                 run_id=f"run-{self.runs}",
                 owner=f"owner-{self.runs}",
                 **options,
@@ -212,6 +236,13 @@ class World:
         self.note_blocks()
         return self._our_blocks
 
+    def _note(self) -> None:
+        """Whatever was just made is ours, also if nobody got to know of it."""
+        self.note_blocks()
+        entry = self.sandbox.requests[-1]
+        if entry.kind == "microsoft.events.create" and entry.user is not None:
+            self.our_mirrors |= {event.id for event in self.microsoft.mirrors(entry.user)}
+
     def note_blocks(self) -> None:
         self._our_blocks |= {
             event.id
@@ -221,8 +252,4 @@ class World:
 
     def writes(self, since: int = 0) -> list[Any]:
         """Requests that changed something on either side, as the sandbox saw them."""
-        return [
-            entry
-            for entry in self.sandbox.requests.since(since)
-            if entry.method != "GET" and "token" not in entry.kind
-        ]
+        return [entry for entry in self.sandbox.requests.since(since) if entry.is_write]

@@ -249,7 +249,8 @@ class HttpClient:
             response = await self._client.request(
                 method,
                 self._base_url + path,
-                params=params,
+                # Even empty ones would take the place of those in the path.
+                params=params or None,
                 json=json,
                 data=form,
                 headers=sent,

@@ -16,6 +16,8 @@ class CalendarPlatform(Protocol):
     #: The ids of mirrors are ours: creating the same one again makes no second. Otherwise the
     #: calendar names them, and what an earlier attempt may have made is looked for first.
     chooses_ids: bool
+    #: For how many accounts one request can ask what has changed.
+    asks_together: int
 
     @property
     def shape(self) -> str:

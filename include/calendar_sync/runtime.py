@@ -195,7 +195,8 @@ def _microsoft(
         client(credentials.root, classify_microsoft, credentials.verify, None),
         credentials.root,
         tokens.source(f"microsoft:{credentials.tenant}:{credentials.client}", fetch),
-        Slots(limits.microsoft_requests_at_once).of,
+        Slots(limits.microsoft_requests_at_once),
+        clock.now,
     )
 
 

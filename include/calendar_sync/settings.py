@@ -171,7 +171,7 @@ class Limits(_Section):
     welkin_requests_per_second: float = Field(default=5.0, gt=0, le=100)
     calendar_requests_per_minute: int = Field(default=10_000, ge=1)
     daily_calendar_requests: int = Field(default=1_000_000, ge=1000)
-    microsoft_requests_at_once: int = Field(default=16, ge=1, le=64)
+    microsoft_requests_at_once: int = Field(default=64, ge=1, le=256)
     max_user_tasks: int = Field(default=200, ge=1, le=1000)
     users_at_once: int = Field(default=4, ge=1, le=32)
     polls_at_once: int = Field(default=16, ge=1, le=64)

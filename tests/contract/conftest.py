@@ -16,6 +16,8 @@ from calendar_sync.sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.contract.graph import Graph
+
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
@@ -66,6 +68,7 @@ class Caller:
         path: str,
         body: object = None,
         headers: Mapping[str, str] | None = None,
+        /,
         **query: Any,
     ) -> Answer:
         raw = (
@@ -108,3 +111,13 @@ def clock() -> ManualClock:
 @pytest.fixture
 def sandbox(clock: ManualClock) -> Sandbox:
     return Sandbox(clock=clock)
+
+
+@pytest.fixture
+def graph(sandbox: Sandbox) -> Graph:
+    """Two mailboxes, and a caller that may use them."""
+    from tests.contract.graph import DANA, RUBEN, connect
+
+    sandbox.microsoft.add_account(DANA, "America/New_York")
+    sandbox.microsoft.add_account(RUBEN, "Europe/Berlin")
+    return connect(sandbox)

@@ -452,9 +452,9 @@ def test_an_etag_moves_with_the_content_only(google: Caller) -> None:
     assert (same["etag"], same["updated"]) == (first["etag"], first["updated"])
     other = google("PUT", f"{EVENTS}/abcde", event(summary="Other")).body
     assert other["etag"] != first["etag"]
-    stale = google("DELETE", f"{EVENTS}/abcde", headers={"if-match": first["etag"]})
+    stale = google("DELETE", f"{EVENTS}/abcde", None, {"if-match": first["etag"]})
     assert (stale.status, stale.reason) == (412, "conditionNotMet")
-    unchanged = google("GET", f"{EVENTS}/abcde", headers={"if-none-match": other["etag"]})
+    unchanged = google("GET", f"{EVENTS}/abcde", None, {"if-none-match": other["etag"]})
     assert (unchanged.status, unchanged.raw) == (304, b"")
 
 

@@ -615,6 +615,8 @@ def test_the_control_api_plays_a_person_and_sums_up(sandbox: Sandbox, user: User
     assert control("GET", "/summary").body == {
         "users": 1,
         "mirrors": 2,
+        "google_mirrors": 2,
+        "microsoft_mirrors": 0,
         "blocks": 2,
         "duplicates": 2,
         "canary_leaks": 2,

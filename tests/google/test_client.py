@@ -1,4 +1,4 @@
-"""Google Calendar behind the common interface, against the sandbox."""
+"""What only Google does: the rest is in tests/platforms."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -7,13 +7,9 @@ from typing import Any
 import pytest
 
 from calendar_sync.errors import (
-    CursorExpired,
     Duplicate,
     NotFound,
     PreconditionFailed,
-    TenantMisconfigured,
-    TransientError,
-    UserUnavailable,
 )
 from calendar_sync.model import Draft, Platform, Span, Window
 from tests.cycle.stage import DAY, HOUR, Stage, mail
@@ -46,20 +42,6 @@ def draft(stage: Stage, days: int = 1) -> Draft:
     return Draft("Busy", "", Span(start, start + HOUR), "US/Eastern", "busy/busy", "hash")
 
 
-def test_everything_then_only_what_changed(stage: Stage) -> None:
-    kept, gone = stage.busy(days=1), stage.busy(days=2)
-    stage.series(rule="FREQ=WEEKLY;COUNT=4")
-    first = changes(stage)
-    assert first.full
-    assert len(first.events) == 6
-    assert not changes(stage, first.cursor).events
-    stage.google.delete_event(ME, gone)
-    stage.google.patch_event(ME, kept, summary="other")
-    second = changes(stage, first.cursor)
-    assert not second.full
-    assert {event.id: event.deleted for event in second.events} == {kept: False, gone: True}
-
-
 def test_every_list_has_the_same_shape(stage: Stage) -> None:
     first = changes(stage)
     changes(stage, first.cursor)
@@ -76,22 +58,6 @@ def test_empty_pages_are_followed(stage: Stage) -> None:
     for number in range(60):
         stage.busy(days=1 + number // 8, hour=8 + number % 8)
     assert len(changes(stage).events) == 60
-
-
-def test_an_expired_or_foreign_cursor_asks_for_a_full_read(stage: Stage) -> None:
-    first = changes(stage)
-    stage.google.expire_sync_tokens(ME)
-    for cursor in (first.cursor, "nonsense"):
-        with pytest.raises(CursorExpired):
-            changes(stage, cursor)
-
-
-def test_a_list_without_cursor_or_without_json_is_an_error(stage: Stage) -> None:
-    for kind in ("no_cursor", "html", "empty_200", "truncated_json"):
-        stage.fault("google", kind, "GET", "/events", times=None)
-        with pytest.raises(TransientError):
-            changes(stage)
-        stage.sandbox.faults.clear()
 
 
 def test_one_event_its_tombstone_and_none(stage: Stage) -> None:
@@ -150,28 +116,6 @@ def test_an_insert_whose_answer_is_lost_ends_as_a_duplicate(stage: Stage) -> Non
     stage.fault("google", "reset_after", "POST", "/events", times=1)
     with pytest.raises(Duplicate):
         ask(stage, lambda g: g.create_mirror(ME, WHERE, "abcde0", "marker", draft(stage)))
-
-
-@pytest.mark.parametrize("how", ["revoke", "suspend", "delete_account", "no_licence"])
-def test_an_account_out_of_use_concerns_this_user_only(stage: Stage, how: str) -> None:
-    getattr(stage.google, how)(ME)
-    with pytest.raises(UserUnavailable) as caught:
-        changes(stage)
-    assert caught.value.detail == ME
-
-
-def test_an_unknown_calendar_is_not_found(stage: Stage) -> None:
-    with pytest.raises(NotFound):
-        ask(
-            stage,
-            lambda g: g.changes(ME, "c_nowhere@group.calendar.google.com", None, window(stage)),
-        )
-
-
-def test_the_api_switched_off_concerns_everybody(stage: Stage) -> None:
-    stage.google.api_enabled = False
-    with pytest.raises(TenantMisconfigured):
-        changes(stage)
 
 
 def test_calendar_and_event_ids_are_quoted(stage: Stage) -> None:

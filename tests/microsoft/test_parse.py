@@ -14,7 +14,6 @@ from calendar_sync.microsoft.parse import (
     EXPAND,
     PROPERTY,
     SELECT,
-    marker_property,
     mirror_body,
     parse_event,
 )
@@ -302,12 +301,28 @@ def test_an_instance_without_any_time_has_no_original_start() -> None:
     assert found.source == Source("m1", "")
 
 
-def test_a_day_of_a_series_has_its_date_for_the_original_start() -> None:
+@pytest.mark.parametrize(
+    ("original", "zone"),
+    [
+        (None, "UTC"),
+        ("soon", "UTC"),
+        ("2026-03-01", "UTC"),
+        ("2026-03-01T00:00:00Z", "UTC"),
+        ("2026-03-01T00:00:00.0000000Z", "Tokyo Standard Time"),
+        ("2026-03-01T05:00:00Z", "Eastern Standard Time"),
+        ("2026-02-28T10:00:00Z", "Line Islands Standard Time"),
+        ("0001-01-01T05:00:00Z", "Dateline Standard Time"),
+    ],
+)
+def test_a_day_of_a_series_has_a_date_for_the_original_start(
+    original: str | None, zone: str
+) -> None:
     found = parsed(
-        type="occurrence", seriesMasterId="m1", isAllDay=True, start=at("2026-03-02T00:00:00"),
-        end=at("2026-03-03T00:00:00"),
+        type="exception", seriesMasterId="m1", isAllDay=True, originalStart=original,
+        originalStartTimeZone=zone, start=at("2026-03-02T00:00:00"), end=at("2026-03-03T00:00:00"),
     )  # fmt: skip
-    assert found.source == Source("m1", "2026-03-02")
+    unread = original is None or original == "soon" or original.startswith("0001")
+    assert found.source == Source("m1", "2026-03-02" if unread else "2026-03-01")
 
 
 def test_a_master_is_no_instance_of_itself() -> None:
@@ -428,21 +443,26 @@ def test_without_an_address_nobody_is_the_organizer(organizer: Any) -> None:
 # --- Markers ----------------------------------------------------------------------------------
 
 
+def properties(marker: str) -> list[Any]:
+    return [{"id": PROPERTY, "value": marker}]
+
+
 def test_the_marker_is_asked_for_by_the_id_under_which_it_is_written() -> None:
-    assert marker_property("m") == [{"id": PROPERTY, "value": "m"}]
+    written = mirror_body(draft(HOUR), "m")["singleValueExtendedProperties"]
+    assert written == properties("m")
     assert f"'{PROPERTY}'" in EXPAND
     assert "singleValueExtendedProperties" not in SELECT
 
 
 @pytest.mark.parametrize(
-    ("properties", "marker"),
+    ("found", "marker"),
     [
-        (marker_property("m"), "m"),
+        (properties("m"), "m"),
         ([{"id": PROPERTY.upper(), "value": "m"}], "m"),
         ([{"id": PROPERTY.lower(), "value": "m"}], "m"),
-        ([{"id": "String {0} Name other", "value": "x"}, *marker_property("m")], "m"),
+        ([{"id": "String {0} Name other", "value": "x"}, *properties("m")], "m"),
         ([{"id": "String {0} Name calendarSync", "value": "x"}], None),
-        ([None, 7, "x", [], {}, {"id": None}, *marker_property("m")], "m"),
+        ([None, 7, "x", [], {}, {"id": None}, *properties("m")], "m"),
         ([{"id": PROPERTY}], None),
         ([{"id": PROPERTY, "value": 7}], None),
         ([], None),
@@ -452,13 +472,13 @@ def test_the_marker_is_asked_for_by_the_id_under_which_it_is_written() -> None:
     ],
     ids=str,
 )
-def test_markers(properties: Any, marker: str | None) -> None:
-    assert parsed(singleValueExtendedProperties=properties).marker == marker
+def test_markers(found: Any, marker: str | None) -> None:
+    assert parsed(singleValueExtendedProperties=found).marker == marker
 
 
 def test_a_marker_of_ours_is_known_as_such() -> None:
     marker = ONE.marker("u1", "e1")
-    found = parsed(singleValueExtendedProperties=marker_property(marker))
+    found = parsed(singleValueExtendedProperties=properties(marker))
     assert ONE.is_ours(found.marker)
     assert not ONE.is_ours(parsed().marker)
 
@@ -474,7 +494,7 @@ def draft(
 
 
 def test_a_mirror_is_private_and_busy_without_guests() -> None:
-    assert mirror_body(draft(HOUR)) == {
+    assert mirror_body(draft(HOUR), "m") == {
         "subject": "Busy",
         "body": {"contentType": "text", "content": "text"},
         "start": {"dateTime": "2026-03-02T14:00:00", "timeZone": "UTC"},
@@ -483,7 +503,12 @@ def test_a_mirror_is_private_and_busy_without_guests() -> None:
         "showAs": "busy",
         "sensitivity": "private",
         "attendees": [],
+        "singleValueExtendedProperties": properties("m"),
     }
+
+
+def test_a_subject_is_as_long_as_exchange_takes_it() -> None:
+    assert mirror_body(draft(HOUR, title="x" * 300), "m")["subject"] == "x" * 255
 
 
 @pytest.mark.parametrize(
@@ -500,18 +525,18 @@ def test_a_mirror_is_private_and_busy_without_guests() -> None:
     ],
 )
 def test_days_are_midnights_of_the_zone_by_its_windows_name(zone: str, name: str) -> None:
-    body = mirror_body(draft(DAY, zone))
+    body = mirror_body(draft(DAY, zone), "m")
     assert body["start"] == {"dateTime": "2026-03-02T00:00:00", "timeZone": name}
     assert body["end"] == {"dateTime": "2026-03-03T00:00:00", "timeZone": name}
     assert body["isAllDay"] is True
 
 
 def test_days_become_times_and_times_days_with_the_same_fields() -> None:
-    assert mirror_body(draft(DAY)).keys() == mirror_body(draft(HOUR)).keys()
+    assert mirror_body(draft(DAY), "m").keys() == mirror_body(draft(HOUR), "m").keys()
 
 
 def test_a_name_that_nobody_knows_is_no_reason_to_write_another_time() -> None:
-    assert mirror_body(draft(HOUR, "no such zone")) == mirror_body(draft(HOUR))
+    assert mirror_body(draft(HOUR, "no such zone"), "m") == mirror_body(draft(HOUR), "m")
 
 
 instants = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(
@@ -551,10 +576,10 @@ def test_a_mirror_reads_back_as_it_was_written(
     span: Span, zone: str, title: str, description: str, page: bool, shift: bool
 ) -> None:
     wanted = draft(span, zone, title, description)
-    body = mirror_body(wanted)
+    body = mirror_body(wanted, "m")
     found = parse_event(echo(body, page=page, shift=shift))
     assert found is not None
-    assert found.span == span
+    assert (found.span, found.marker) == (span, "m")
     assert ONE.event_hash(found) == wanted.hash
 
 
@@ -575,7 +600,7 @@ def test_a_mirror_reads_back_as_it_was_written(
     ids=str,
 )
 def test_an_edit_of_any_kind_is_noticed(edit: dict[str, Any]) -> None:
-    answer = echo(mirror_body(draft(HOUR)), page=False, shift=False)
+    answer = echo(mirror_body(draft(HOUR), "m"), page=False, shift=False)
     untouched, edited = parse_event(answer), parse_event({**answer, **edit})
     assert untouched is not None
     assert edited is not None

@@ -7,10 +7,11 @@ from typing import Any
 
 from calendar_sync.identity import Identity
 from calendar_sync.model import Direction, MappedUser, Platform
+from calendar_sync.sandbox.calendars import CalendarWorld, Glimpse
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from tests.harness import HMAC_KEY, World
-from tests.simulation.people import ZONES, People
+from tests.simulation.people import ZONES, People, Seat
 
 BAA = {"by": "officer", "on": "2026-01-01"}
 FULL = {"level": "full", "template": "{patient_first_name} {patient_last_name}, {encounter_type}"}
@@ -35,16 +36,18 @@ class Admins:
         self.world = world
         self.people = people
         self.chance = chance
-        self.disabled: set[str] = set()
-        self.unmapped: set[str] = set()
+        self.disabled: set[Seat] = set()
+        self.unmapped: set[Seat] = set()
         self.directions: dict[str, Direction] = {}
-        self.revoked: set[str] = set()
+        self.revoked: set[tuple[str, Platform]] = set()
         self.replayed: list[dict[str, Any]] = []
         sandbox = world.sandbox
         self.identity = Identity(HMAC_KEY, f"{sandbox.tenant}/{sandbox.instance}")
-        self.spare = [f"spare{number}@example.org" for number in range(2)]
-        for number, email in enumerate(self.spare):
-            world.google.add_account(email, ZONES[number])
+        self.spare: dict[Platform, list[str]] = {}
+        for platform in dict.fromkeys(platform for _, platform in people.accounts):
+            self.spare[platform] = [f"spare{number}@example.org" for number in range(2)]
+            for number, email in enumerate(self.spare[platform]):
+                world.calendars(platform).add_account(email, ZONES[number])
 
     def begin(self) -> None:
         """No two organisations have the same settings."""
@@ -59,13 +62,13 @@ class Admins:
         return [
             MappedUser(
                 user,
-                Platform.GOOGLE,
+                platform,
                 account,
-                enabled=user not in self.disabled,
+                enabled=(user, platform) not in self.disabled,
                 direction=self.directions.get(user),
             )
-            for user, account in self.people.accounts.items()
-            if user not in self.unmapped
+            for (user, platform), account in self.people.accounts.items()
+            if (user, platform) not in self.unmapped
         ]
 
     def _user(self) -> str:
@@ -73,21 +76,22 @@ class Admins:
 
     def remap(self) -> None:
         """Somebody gets another mailbox."""
-        user, index = self._user(), self.chance.randrange(len(self.spare))
-        accounts = self.people.accounts
-        accounts[user], self.spare[index] = self.spare[index], accounts[user]
+        seat, index = self.people.seat(), self.chance.randrange(2)
+        accounts, spare = self.people.accounts, self.spare[seat[1]]
+        accounts[seat], spare[index] = spare[index], accounts[seat]
 
     def exchange(self) -> None:
         """Two people exchange their mailboxes."""
-        one, other = self._user(), self._user()
+        one, other = self.people.seat(), self.people.seat()
         accounts = self.people.accounts
-        accounts[one], accounts[other] = accounts[other], accounts[one]
+        if one[1] is other[1]:
+            accounts[one], accounts[other] = accounts[other], accounts[one]
 
     def disable(self) -> None:
-        self.disabled ^= {self._user()}
+        self.disabled ^= {self.people.seat()}
 
     def unmap(self) -> None:
-        self.unmapped ^= {self._user()}
+        self.unmapped ^= {self.people.seat()}
 
     def turn(self) -> None:
         """One person's own direction."""
@@ -129,13 +133,13 @@ class Admins:
 
     def copy_visits(self) -> None:
         """Another integration puts a person's visits into the calendar, unmarked."""
-        user = self._user()
-        now = self.world.clock.now()
+        seat = self.people.seat()
+        user, now = seat[0], self.world.clock.now()
         for visit in self.people.visits():
             soon = now < visit.start < now + timedelta(days=60)
             if soon and not visit.cancelled and user in {*visit.psm_ids(), visit.host_id}:
-                self.world.google.add_event(
-                    self.people.accounts[user], start=visit.start, end=visit.end, summary="Visit"
+                self.world.calendars(seat[1]).plan(
+                    self.people.accounts[seat], visit.start, visit.end, "Visit"
                 )
 
     def book_other_template(self) -> None:
@@ -145,33 +149,29 @@ class Admins:
             self._user(), start, start + timedelta(hours=1), self.chance.choice(TEMPLATES)
         )
 
-    def _plain_mirrors(self) -> tuple[str, list[Any]]:
+    def _plain_mirrors(self) -> tuple[CalendarWorld, str, list[Glimpse]]:
         """A person with the mirrors of the plain appointments that they host."""
-        user = self._user()
-        account = self.people.accounts[user]
+        seat = self.people.seat()
+        user, account = seat[0], self.people.accounts[seat]
         plain = {
             self.identity.marker(user, visit.id)
             for visit in self.people.visits()
             if visit.type != "ENCOUNTER" and visit.host_id == user
         }
-        mirrors = self.world.google.mirrors_of(account)
-        return account, [
-            mirror
-            for mirror in mirrors
-            if mirror["extendedProperties"]["private"]["calendarSync"] in plain
-        ]
+        calendars = self.world.calendars(seat[1])
+        return calendars, account, [m for m in calendars.mirrors(account) if m.marker in plain]
 
     def move_plain_mirrors(self) -> None:
-        account, mirrors = self._plain_mirrors()
+        calendars, account, mirrors = self._plain_mirrors()
         now = self.world.clock.now().replace(minute=0, second=0, microsecond=0)
         for mirror in mirrors[: self.chance.choice([1, 1, 2, 5])]:
             start = now + timedelta(hours=self.chance.randint(-20, 400))
-            self.world.google.move_event(account, mirror["id"], start, start + timedelta(hours=1))
+            calendars.move_event(account, mirror.id, start, start + timedelta(hours=1))
 
     def delete_plain_mirrors(self) -> None:
-        account, mirrors = self._plain_mirrors()
+        calendars, account, mirrors = self._plain_mirrors()
         for mirror in mirrors[: self.chance.choice([1, 1, 2, 5])]:
-            self.world.google.delete_event(account, mirror["id"])
+            calendars.delete_event(account, mirror.id)
 
     def approve(self) -> None:
         """Everything that waits for a person."""
@@ -186,14 +186,15 @@ class Admins:
             store.marks.compare_fully(connection, pairs, now)
 
     def close_account(self) -> None:
-        """Delegation for one mailbox ends, until `reopen`."""
-        account = self.chance.choice(sorted(self.people.accounts.values()))
-        self.world.google.revoke(account)
-        self.revoked.add(account)
+        """The right to one mailbox ends, until `reopen`."""
+        mailboxes = [(account, seat[1]) for seat, account in self.people.accounts.items()]
+        account, platform = self.chance.choice(sorted(mailboxes))
+        self.world.calendars(platform).revoke(account)
+        self.revoked.add((account, platform))
 
     def reopen(self) -> None:
-        for account in sorted(self.revoked):
-            self.world.google.restore(account)
+        for account, platform in sorted(self.revoked):
+            self.world.calendars(platform).restore(account)
         self.revoked.clear()
 
     def replay_cursor(self) -> None:
@@ -218,8 +219,13 @@ class Admins:
 
     def lag(self) -> None:
         """Reads lag behind writes from now on, until the next quiet period."""
-        seconds = self.chance.choice([0.0, 5.0, 30.0, 50.0])
-        self.world.google.lag_seconds = self.world.welkin.read_lag_seconds = seconds
+        self.lagging(self.chance.choice([0.0, 5.0, 30.0, 50.0]))
+
+    def lagging(self, seconds: float) -> None:
+        """All servers alike."""
+        self.world.welkin.read_lag_seconds = seconds
+        for platform in self.spare:
+            self.world.calendars(platform).lag_seconds = seconds
 
 
 MAPPING = frozenset({"remap", "exchange", "disable", "unmap", "turn"})

@@ -1,6 +1,7 @@
 """A simulation: people, admins, passes, crashes and faults in an order that one seed decides."""
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,13 @@ from tests.harness import HMAC_KEY, Killed, World
 from tests.simulation import admins
 from tests.simulation.admins import Admins
 from tests.simulation.oracles import Oracles
-from tests.simulation.people import RULES, People
+from tests.simulation.people import FURTHER, RULES, People
+
+GOOGLE = (Platform.GOOGLE,)
+MICROSOFT = (Platform.MICROSOFT,)
+MIXED = (Platform.GOOGLE, Platform.MICROSOFT)
+#: What a poll of one account is in the sandbox's log.
+POLLS = {Platform.GOOGLE: "google.events.list", Platform.MICROSOFT: "microsoft.events.delta"}
 
 FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "status", "code": 503},
@@ -29,6 +36,17 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "no_cursor"},
     {"kind": "reordered_page"},
 )
+#: What Exchange does besides: done all the same, busy after the fact, a cursor that is void.
+MICROSOFT_FAULTS: tuple[dict[str, Any], ...] = (
+    *FAULTS,
+    {"kind": "status", "code": 409, "committed": True, "reason": "ErrorIrresolvableConflict"},
+    {"kind": "status", "code": 409, "committed": True, "method": "POST", "path": "/events"},
+    {"kind": "status", "code": 503, "committed": True, "method": "POST", "path": "/events"},
+    {"kind": "reset_after", "method": "POST", "path": "/events"},
+    {"kind": "status", "code": 410, "reason": "SyncStateNotFound"},
+    {"kind": "status", "code": 404, "reason": "ErrorItemNotFound", "method": "GET"},
+    {"kind": "status", "code": 429, "reason": "ApplicationThrottled"},
+)
 
 
 @dataclass
@@ -41,6 +59,7 @@ class Simulation:
 
     seed: int
     direction: Direction = Direction.BIDIRECTIONAL
+    platforms: tuple[Platform, ...] = GOOGLE
     administered: bool = False
     crashes: bool = True
     faults: bool = True
@@ -52,7 +71,7 @@ class Simulation:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)  # noqa: S311 - seeded on purpose
         document = {
-            "direction": {"google": self.direction.value},
+            "direction": {platform.value: self.direction.value for platform in self.platforms},
             "time_zone": "US/Eastern",
             "limits": {"welkin_requests_per_second": 50},
             **self.settings,
@@ -60,13 +79,31 @@ class Simulation:
         self.world = World(settings=document, seed=self.seed, database_url=self.database_url)
         self.world.welkin.rate_limit = None
         self.world.welkin.audit_enabled = self.chance.random() < 0.8
-        self.people = People(self.world, self.chance)
+        self.people = People(self.world, self.chance, self.platforms)
+        self.rules = RULES if self.platforms == GOOGLE else RULES + FURTHER
+        if Platform.MICROSOFT in self.platforms:
+            self._vary_exchange()
         self.oracles = Oracles(self.people, None if self.administered else self.direction)
         self.admins: Admins | None = None
+        self.loses_tombstones = False
         if self.administered:
             self.admins = Admins(self.world, self.people, self.chance)
             self.admins.begin()
-            self.world.google.lose_tombstones = self.chance.random() < 0.2
+            self.loses_tombstones = self.chance.random() < 0.2
+            for platform in self.platforms:
+                self.world.calendars(platform).lose_tombstones = self.loses_tombstones
+
+    def _vary_exchange(self) -> None:
+        """What differs between tenants, or is documented nowhere."""
+        exchange, chance = self.world.microsoft, self.chance
+        # Whether a repeated creation is seen as one: always, where reads may lag, too.
+        repeated = ["return", "refuse"] if self.administered else ["return", "refuse", "ignore"]
+        exchange.duplicate_transaction = chance.choice(repeated)
+        exchange.series_tombstones = chance.choice(["seeded", "master", "all"])
+        exchange.retry_after = chance.choice(["present", "absent", "one"])
+        exchange.gone_location = chance.choice(["alternate", "with", "without"])
+        exchange.replay = chance.random() < 0.2
+        exchange.app_limit = chance.choice([None, None, 4])
 
     async def run(self, steps: int) -> None:
         """Do it all."""
@@ -81,7 +118,7 @@ class Simulation:
         except AssertionError as error:
             recent = "\n  ".join(self.trace[-40:])
             raise AssertionError(
-                f"seed {self.seed}, step {self.step}, {self.direction}"
+                f"seed {self.seed}, step {self.step}, {'+'.join(self.platforms)}, {self.direction}"
                 f"{', administered' if self.administered else ''}: {error}\n  {recent}"
             ) from error
         finally:
@@ -91,8 +128,8 @@ class Simulation:
         if self.admins is not None:
             return self.admins.rows()
         return [
-            MappedUser(user, Platform.GOOGLE, account)
-            for user, account in self.people.accounts.items()
+            MappedUser(user, platform, account)
+            for (user, platform), account in self.people.accounts.items()
         ]
 
     async def _step(self) -> None:
@@ -101,8 +138,8 @@ class Simulation:
             return
         kind = self.chance.random()
         if kind < 0.72:
-            names = [name for name, _ in RULES]
-            weights = [weight for _, weight in RULES]
+            names = [name for name, _ in self.rules]
+            weights = [weight for _, weight in self.rules]
             name = self.chance.choices(names, weights)[0]
             if name == "delete_encounter" and not self.world.welkin.audit_enabled:
                 return  # without the audit nothing in Welkin's API tells of it
@@ -116,9 +153,10 @@ class Simulation:
             self._note(f"{hours} hours pass")
             self.world.clock.advance(hours=hours)
         elif kind < 0.95:
-            account = self.chance.choice(list(self.people.accounts.values()))
-            self._note(f"cursors of {account} expire")
-            self.world.google.expire_sync_tokens(account)
+            seat = self.people.seat()
+            account = self.people.accounts[seat]
+            self._note(f"cursors of {account} ({seat[1]}) expire")
+            self.world.calendars(seat[1]).expire_sync_tokens(account)
         else:
             await self.quiet()
 
@@ -136,11 +174,12 @@ class Simulation:
         """One pass, sometimes with a fault, sometimes killed at some request."""
         transport = self.world.transport
         if self.faults and self.chance.random() < 0.5:
-            service = self.chance.choice(["google", "welkin"])
-            chosen = dict(self.chance.choice(FAULTS))
-            after = self.chance.randint(0, 12)
+            service = self.chance.choice([*self.platforms, "welkin"])
+            microsoft = service == Platform.MICROSOFT
+            chosen = dict(self.chance.choice(MICROSOFT_FAULTS if microsoft else FAULTS))
+            after = self.chance.randint(0, 4 if microsoft else 12)
             self._note(f"fault {chosen} at {service} after {after}")
-            self.world.sandbox.faults.add(Fault(service=service, after=after, **chosen))
+            self.world.sandbox.faults.add(Fault(service=str(service), after=after, **chosen))
         if self.crashes and self.chance.random() < 0.4:
             transport.kill_at = transport.count + self.chance.randint(1, 25)
             transport.kill_after = self.chance.random() < 0.5
@@ -159,20 +198,21 @@ class Simulation:
         self.world.clock.advance(self.chance.choice([5, 60, 100]))
 
     async def _pass(self, **options: Any) -> None:
-        result = await self.world.sync(**options)
-        bugs = [o.detail for o in result.failed if o.code == "unexpected"]
-        assert not bugs, f"a bug: {bugs}"
+        for platform in self.platforms:
+            result = await self.world.sync(platform, **options)
+            bugs = [o.detail for o in result.failed if o.code == "unexpected"]
+            assert not bugs, f"a bug: {bugs}"
 
     async def quiet(self) -> None:
         """Nobody edits, nothing fails: both sides must come together, and then stay still."""
         self._note("quiet")
         world = self.world
-        full = not world.welkin.audit_enabled or world.google.lose_tombstones
+        full = not world.welkin.audit_enabled or self.loses_tombstones
         if self.admins is not None:
             # What an account kept while it was closed is taken away in its next comparison.
             full = full or bool(self.admins.revoked)
             self.admins.reopen()
-            world.google.lag_seconds = world.welkin.read_lag_seconds = 0.0
+            self.admins.lagging(0.0)
         world.clock.advance(hours=7)  # leases lapse, the longest pause ends
         if full:
             # Deletions are found by sweeping a tenth of the users a pass; far ones daily.
@@ -197,8 +237,9 @@ class Simulation:
             return  # today's look at how much may be asked at once
         reads = [e.kind for e in world.sandbox.requests.since(before)]
         if world.welkin.audit_enabled:
-            polled = len([row for row in self._mapping() if row.enabled])
-            assert reads.count("google.events.list") == polled, f"I3: {reads}"
+            polled = Counter(POLLS[row.platform] for row in self._mapping() if row.enabled)
+            found = Counter(kind for kind in reads if kind in POLLS.values())
+            assert found == polled, f"I3: {reads}"
             assert "welkin.events.list" not in reads, f"I3: {reads}"
         assert reads.count("welkin.events.get") == 0, f"I17: {reads}"
 
@@ -217,14 +258,17 @@ class Simulation:
         assert self._foreign() == foreign, "I11: a foreign event was changed by un-syncing"
 
     def _foreign(self) -> dict[str, Any]:
-        accounts = self.world.google.accounts
-        return {account: self.people.own_events(account) for account in accounts}
+        return {
+            f"{platform} {account}": self.world.calendars(platform).own(account)
+            for platform in self.platforms
+            for account in self.world.calendars(platform).accounts
+        }
 
     def _comparison_due(self) -> bool:
         """Somebody's daily full comparison is due: more than a poll is right then."""
         store = Store(self.world.database, HMAC_KEY)
         now = self.world.clock.now()
-        states = store.marks.all(Platform.GOOGLE).values()
+        states = [s for platform in self.platforms for s in store.marks.all(platform).values()]
         return any(state.next_full_at is None or state.next_full_at <= now for state in states)
 
     def _audit(self) -> None:

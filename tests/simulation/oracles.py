@@ -4,21 +4,23 @@ Nothing here uses the planner: what should be there is computed a second time, f
 the settings and the mapping.
 """
 
-import json
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
 from calendar_sync.identity import Identity
 from calendar_sync.model import Direction, MappedUser, Platform, iso
+from calendar_sync.sandbox.calendars import Glimpse
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from tests.harness import HMAC_KEY
-from tests.simulation.people import People
+from tests.simulation.people import People, Seat
 
 Interval = tuple[datetime, datetime]
 APPOINTMENTS = {"ENCOUNTER", "APPOINTMENT", "GROUP_THERAPY"}
@@ -35,23 +37,36 @@ class Oracles:
         sandbox = self.world.sandbox
         self.identity = Identity(HMAC_KEY, f"{sandbox.tenant}/{sandbox.instance}")
         self.settings = Settings()
-        self.mapping: dict[str, MappedUser] = {}
+        self.mapping: dict[Seat, MappedUser] = {}
 
     def check(self) -> None:
         """Everything that must hold now."""
         self.settings = self.store.config.revision().settings
-        self.mapping = {user.user_id: user for user in self.store.config.mapping() if user.enabled}
+        mapping = self.store.config.mapping()
+        self.mapping = {(row.user_id, row.platform): row for row in mapping if row.enabled}
+        blocked: dict[str, list[MappedUser]] = {}
         for mapped in self.mapping.values():
-            direction = self.settings.direction_of(Platform.GOOGLE, mapped.direction)
+            direction = self._direction(mapped)
             if direction.writes_calendar:
                 self.mirrors(mapped)
             if direction.writes_welkin:
-                self.blocks(mapped)
+                blocked.setdefault(mapped.user_id, []).append(mapped)
+        for user, rows in blocked.items():
+            self.blocks(user, rows)
         self.nothing_left_behind()
         self.no_duplicates()
         self.no_foreign_write()
         self.no_patient_data()
         assert not self.world.sandbox.requests.mail_risk, "I8: a write could have sent mail"
+
+    def _direction(self, mapped: MappedUser) -> Direction:
+        return self.settings.direction_of(mapped.platform, mapped.direction)
+
+    def _everywhere(self) -> Iterator[tuple[Platform, str]]:
+        """Every mailbox of the platforms that take part."""
+        for platform in dict.fromkeys(platform for _, platform in self.people.accounts):
+            for account in self.world.calendars(platform).accounts:
+                yield platform, account
 
     # --- I1, I2, I5, I15: one mirror for each visit, at its time ---------------------------------
 
@@ -67,13 +82,15 @@ class Oracles:
         found = {}
         left_alone = self._left_alone(user)
         busy = self.settings.details.level == "busy/busy"
-        for mirror in self.world.google.mirrors_of(mapped.account):
-            marker = mirror["extendedProperties"]["private"]["calendarSync"]
+        for mirror in self.world.calendars(mapped.platform).mirrors(mapped.account):
+            marker = mirror.marker or ""
             start, end = _times(mirror, ZoneInfo("UTC"))
             assert marker not in found, f"I2: two mirrors of one visit for {user}"
-            assert mirror["visibility"] == "private"
-            if marker not in left_alone and end > now and busy:
-                assert mirror["summary"] == "Busy", "I7: text beyond the detail level"
+            assert mirror.private
+            assert mirror.series_id is None
+            if marker not in left_alone and end > now:
+                assert not mirror.is_series, "I5: a mirror that was repeated stays so"
+                assert not busy or mirror.title == "Busy", "I7: text beyond the detail level"
             found[marker] = (start, end)
         missing = {key: value for key, value in wanted.items() if found.get(key) != value}
         missing = {k: v for k, v in missing.items() if v[1] > now and k not in left_alone}
@@ -116,16 +133,20 @@ class Oracles:
 
     # --- I14: busy time is the same on both sides -----------------------------------------------
 
-    def blocks(self, mapped: MappedUser) -> None:
-        now, user, account = self.world.clock.now(), mapped.user_id, mapped.account
+    def blocks(self, user: str, rows: list[MappedUser]) -> None:
+        """The busy time of all calendars of one user, whatever their platforms."""
+        now = self.world.clock.now()
         low, high = now + timedelta(minutes=1), now + timedelta(days=100)
         staff = self.world.welkin.users[user]
         zone = ZoneInfo(staff.time_zone or self.settings.time_zone)
         sources, ids = self._decided_by_people(user)
         busy = [
             _times(event, zone)
-            for event in self.world.google.expanded(account, low, high)
-            if self._blocks(event, account) and _source(event) not in sources
+            for row in rows
+            for event in self.world.calendars(row.platform).expanded_glimpses(
+                row.account, low, high
+            )
+            if self._blocks(event) and _source(event) not in sources
         ]
         blocked = [
             (event.start, event.end)
@@ -158,44 +179,45 @@ class Oracles:
             row.remote_id for row in rows if (row.source_id, row.original_start) in sources
         }
 
-    def _blocks(self, event: Any, account: str) -> bool:
+    def _blocks(self, event: Glimpse) -> bool:
         rules = self.settings.block_time
-        if not rules.enabled:
+        if not rules.enabled or event.marker is not None or event.series_id in self._repeated:
             return False
-        if "calendarSync" in event.get("extendedProperties", {}).get("private", {}):
+        if not isinstance(event.start, datetime) and rules.all_day == "ignore":
             return False
-        if event.get("transparency") == "transparent":
-            return False
-        if "date" in event["start"] and rules.all_day == "ignore":
-            return False
-        answers = {
-            guest.get("responseStatus")
-            for guest in event.get("attendees", [])
-            if guest["email"] == account
-        }
-        tentative = event["status"] == "tentative" or "tentative" in answers
-        return "declined" not in answers and (rules.tentative or not tentative)
+        shown = event.shown == "busy" or (event.shown == "tentative" and rules.tentative)
+        return shown and not event.declined
+
+    @property
+    def _repeated(self) -> set[str]:
+        """Mirrors: where one was made a series, its instances are no busy time."""
+        query = select(t.link.c.remote_id).where(t.link.c.kind == "mirror")
+        with self.world.database.read() as connection:
+            return set(connection.scalars(query))
 
     # --- I19: nothing stays where it should not -------------------------------------------------
 
     def nothing_left_behind(self) -> None:
-        owners = {user.account: user.user_id for user in self.mapping.values()}
+        owners = {(row.platform, row.account): row.user_id for row in self.mapping.values()}
         link = t.link.c
-        query = select(link.source_id, link.user_id, link.account).where(link.kind == "mirror")
+        query = select(link.source_id, link.user_id, link.account, link.platform).where(
+            link.kind == "mirror"
+        )
         with self.world.database.read() as connection:
             rows = connection.execute(query).all()
-        known: dict[str, set[str]] = {}
+        known: dict[tuple[Platform, str], set[str]] = {}
         for row in rows:
-            if owners.get(row.account) == row.user_id:
+            mailbox = (Platform(row.platform), row.account)
+            if owners.get(mailbox) == row.user_id:
                 marker = self.identity.marker(row.user_id, row.source_id)
-                known.setdefault(row.account, set()).add(marker)
-        for account in self.world.google.accounts:
-            for mirror in self.world.google.mirrors_of(account):
-                marker = mirror["extendedProperties"]["private"]["calendarSync"]
-                assert marker in known.get(account, set()), f"I19: a mirror is left in {account}"
+                known.setdefault(mailbox, set()).add(marker)
+        for platform, account in self._everywhere():
+            for mirror in self.world.calendars(platform).mirrors(account):
+                theirs = known.get((platform, account), set())
+                assert mirror.marker in theirs, f"I19: a mirror is left in {platform} {account}"
         let_go = self._let_go()
         now = self.world.clock.now() + timedelta(minutes=1)
-        for user in set(self.people.users) - self.mapping.keys():
+        for user in set(self.people.users) - {user for user, _ in self.mapping}:
             blocks = self.world.welkin.blocks_of(user, "calsync-")
             left = [b for b in blocks if b.start > now and b.id not in let_go]
             assert not left, f"I19: blocks of {user}, who is not mapped"
@@ -211,13 +233,12 @@ class Oracles:
         """I7: names are in calendars at level full only, and in the state database never."""
         canaries = self.world.sandbox.canaries
         if "full" not in self.settings.details.level:
-            for account in self.world.google.accounts:
-                owner = next((m for m in self.mapping.values() if m.account == account), None)
-                if owner is not None:
-                    direction = self.settings.direction_of(Platform.GOOGLE, owner.direction)
-                    if not direction.writes_calendar:
-                        continue  # reported as left: see the rules for a direction
-                texts = json.dumps(self.world.google.mirrors_of(account))
+            owners = {(row.platform, row.account): row for row in self.mapping.values()}
+            for platform, account in self._everywhere():
+                owner = owners.get((platform, account))
+                if owner is not None and not self._direction(owner).writes_calendar:
+                    continue  # reported as left: see the rules for a direction
+                texts = repr(self.world.calendars(platform).mirrors(account))
                 found = [canary for canary in canaries if canary in texts]
                 assert not found, f"I7: patient data beyond the level in {account}"
         with self.world.database.read() as connection:
@@ -251,19 +272,22 @@ class Oracles:
         assert not loose, f"I2: blocks that no link knows: {loose}"
 
     def no_foreign_write(self) -> None:
-        ours = self._mirror_ids()
+        def calendar(entry: Any) -> bool:
+            return bool(entry.service != "welkin")
+
+        ours = self._mirror_ids() | self.world.our_mirrors
         visits = self._written_back()
         for entry in self.world.sandbox.requests:
             if not entry.is_write or entry.status >= 400:
                 continue
-            last = entry.path.rsplit("/", 1)[-1]
-            if entry.kind in {"google.events.update", "google.events.delete"}:
+            last = unquote(entry.path.rsplit("/", 1)[-1])
+            if entry.kind.endswith((".events.update", ".events.delete")) and calendar(entry):
                 assert last in ours, f"I4: {entry.kind} on a foreign event"
             if entry.kind in {"welkin.events.patch", "welkin.events.delete"}:
                 known = self.world.our_blocks | visits
                 assert last in known, f"I4: {entry.kind} on a foreign event"
             if self.fixed is not None and not self.fixed.writes_calendar:
-                assert entry.service != "google", "I13: a write on the source side"
+                assert not calendar(entry), "I13: a write on the source side"
             if self.fixed is not None and not self.fixed.writes_welkin:
                 assert entry.service != "welkin", "I13: a write on the source side"
 
@@ -279,7 +303,8 @@ class Oracles:
         query = select(link.account, link.generation, link.source_id, link.user_id)
         ids = set()
         with self.world.database.read() as connection:
-            for row in connection.execute(query.where(t.link.c.kind == "mirror")):
+            google = (t.link.c.kind == "mirror") & (t.link.c.platform == Platform.GOOGLE.value)
+            for row in connection.execute(query.where(google)):
                 ids |= {
                     self.identity.mirror_id(
                         Platform.GOOGLE, row.user_id, row.account, row.source_id, generation
@@ -289,26 +314,20 @@ class Oracles:
         return ids
 
 
-def _source(event: Any) -> tuple[str, str]:
+def _source(event: Glimpse) -> tuple[str, str]:
     """How a block's link names this instance."""
-    if "recurringEventId" not in event:
-        return event["id"], ""
-    moment = event["originalStartTime"]
-    if "date" in moment:
-        return event["recurringEventId"], iso(date.fromisoformat(moment["date"]))
-    return event["recurringEventId"], iso(datetime.fromisoformat(moment["dateTime"]))
+    if event.series_id is None or event.original_start is None:
+        return event.id, ""
+    return event.series_id, iso(event.original_start)
 
 
-def _times(event: Any, zone: ZoneInfo) -> Interval:
-    moments = []
-    for side in ("start", "end"):
-        moment = event[side]
-        if "date" in moment:
-            value = datetime.fromisoformat(moment["date"]).replace(tzinfo=zone)
-        else:
-            value = datetime.fromisoformat(moment["dateTime"])
-        moments.append(value.astimezone(UTC))
-    return moments[0], moments[1]
+def _times(event: Glimpse, zone: ZoneInfo) -> Interval:
+    def moment(value: datetime | date) -> datetime:
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        return datetime(value.year, value.month, value.day, tzinfo=zone).astimezone(UTC)
+
+    return moment(event.start), moment(event.end)
 
 
 def _union(intervals: list[Interval], low: datetime, high: datetime) -> list[Interval]:

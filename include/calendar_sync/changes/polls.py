@@ -28,6 +28,8 @@ FAULT_WITHIN = timedelta(minutes=15)
 FAULT_SHARE = 0.2
 FAULT_OF_AT_LEAST = 10
 PROBES = 3
+# Where one request asks for many accounts, so many times more are asked at once.
+POLLS_CARRIED = 4
 POLL_WAITS = 5.0
 # An account that does not answer is left alone for a while; when nobody answers, the round ends.
 POLL_SECONDS = 20.0
@@ -132,7 +134,8 @@ class Poller:
 
         unanswered: set[Pair] = set()
         answered: set[Pair] = set()
-        await together((one(user) for user in users), settings.limits.polls_at_once)
+        carried = min(self.services.platforms[self.platform].asks_together, POLLS_CARRIED)
+        await together((one(user) for user in users), settings.limits.polls_at_once * carried)
         self._record(answered - result.failed.keys(), result)
         result.outdated = sorted((self._outdated & answered) - {*result.news, *result.failed})
         return result

@@ -31,6 +31,7 @@ class GoogleCalendar:
 
     platform = Platform.GOOGLE
     chooses_ids = True
+    asks_together = 1
 
     def __init__(self, http: HttpClient, token_of: Callable[[str], TokenSource]) -> None:
         self._http = http

@@ -8,7 +8,8 @@ deleted occurrence. So a full read lists the window itself, and takes from a del
 import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -25,17 +26,19 @@ from calendar_sync.errors import (
     UserUnavailable,
 )
 from calendar_sync.http import Answer, HttpClient, TokenSource
+from calendar_sync.microsoft.batches import LARGEST, Batches
 from calendar_sync.microsoft.parse import (
     EXPAND,
     PROPERTY,
     SELECT,
-    marker_property,
     mirror_body,
     parse_event,
 )
 from calendar_sync.microsoft.recurrence import may_have_instances
+from calendar_sync.microsoft.slots import Slots
 from calendar_sync.model import CalendarEvent, Changes, Draft, Platform, SeriesSet, Window, iso
 
+VERSION = "/v1.0/"
 PAGE = 500
 LONGEST_LIST = 400
 CREATE_TRIES = 3
@@ -44,7 +47,6 @@ PREFER = (
     'IdType="ImmutableId", outlook.timezone="UTC", outlook.body-content-type="text", '
     f"odata.maxpagesize={PAGE}"
 )
-Slot = Callable[[str], AbstractAsyncContextManager[None]]
 
 
 class MicrosoftCalendar:
@@ -54,17 +56,27 @@ class MicrosoftCalendar:
         http: the client of Graph's host.
         root: the base URL of that client: links of pages and cursors must begin with it.
         token: the tenant's token.
-        slot: holds the place of one request to a mailbox among those under way.
+        slots: the places of requests that are under way.
+        now: the time.
     """
 
     platform = Platform.MICROSOFT
     chooses_ids = False
+    asks_together = LARGEST
 
-    def __init__(self, http: HttpClient, root: str, token: TokenSource, slot: Slot) -> None:
+    def __init__(
+        self,
+        http: HttpClient,
+        root: str,
+        token: TokenSource,
+        slots: Slots,
+        now: Callable[[], datetime],
+    ) -> None:
         self._http = http
         self._root = root
         self._token = token
-        self._slot = slot
+        self._slots = slots
+        self._batches = Batches(http, token, slots, {"Prefer": PREFER}, now)
 
     @property
     def shape(self) -> str:
@@ -94,7 +106,7 @@ class MicrosoftCalendar:
                 json=json,
                 headers=headers,
                 token=self._token,
-                slot=lambda: self._slot(account),
+                slot=lambda: self._slots.of(account),
                 repeatable=repeatable,
             )
         except TokenRejected:
@@ -104,6 +116,15 @@ class MicrosoftCalendar:
             error.detail = account
             raise
 
+    async def _poll(self, account: str, path: str) -> Answer:
+        """One page of a delta, asked for together with those of others where there are any."""
+        try:
+            answer = await self._batches.get("microsoft.events.delta", account, path)
+        except (UserUnavailable, TenantMisconfigured) as error:
+            error.detail = account
+            raise
+        return answer or await self._call("events.delta", "GET", account, path)
+
     # --- lists --------------------------------------------------------------------------------
 
     async def changes(
@@ -111,6 +132,8 @@ class MicrosoftCalendar:
     ) -> Changes:
         """See `CalendarPlatform.changes`. The cursor is the path of a delta link."""
         if cursor is not None:
+            if not cursor.startswith(VERSION):
+                raise CursorExpired("microsoft_cursor_refused", detail=account)
             rows, following = await self._delta(account, cursor, {})
             return Changes(tuple(rows.values()), following, full=False)
         # The cursor comes first: what changes while the window is read, is told again.
@@ -135,7 +158,11 @@ class MicrosoftCalendar:
         found: dict[str, CalendarEvent] = {}
         for _ in range(LONGEST_LIST):
             try:
-                body = await self._page("events.delta", account, path, params)
+                if first:
+                    answer = await self._call("events.delta", "GET", account, path, params=params)
+                else:
+                    answer = await self._poll(account, path)
+                body = _page(answer, account)
             except CursorExpired as error:
                 if first:
                     raise TransientError(error.code, detail=account) from None
@@ -174,11 +201,7 @@ class MicrosoftCalendar:
     async def _page(
         self, kind: str, account: str, path: str, params: Mapping[str, str]
     ) -> Mapping[str, Any]:
-        answer = await self._call(kind, "GET", account, path, params=params or None)
-        body = answer.json
-        if not isinstance(body, Mapping) or not isinstance(body.get("value"), list):
-            raise TransientError("microsoft_unreadable_page", detail=account)
-        return body
+        return _page(await self._call(kind, "GET", account, path, params=params), account)
 
     def _link(self, body: Mapping[str, Any], name: str) -> str:
         """The path of a link, empty for none. Another host is asked nothing and told no token.
@@ -263,11 +286,7 @@ class MicrosoftCalendar:
         `transactionId` lets the server see that a request is a repetition, for a while; it is
         looked for what a lost answer may have led to before anything is sent again.
         """
-        body = {
-            **mirror_body(draft),
-            "transactionId": key,
-            "singleValueExtendedProperties": marker_property(marker),
-        }
+        body = {**mirror_body(draft, marker), "transactionId": key}
         path = f"{_calendar(account, calendar)}/events"
         for tries_left in reversed(range(CREATE_TRIES)):
             try:
@@ -281,7 +300,7 @@ class MicrosoftCalendar:
                 if not tries_left:
                     raise
             else:
-                return _read(answer.json)
+                return _written(answer.json, marker)
         raise AssertionError("the last try returns or raises")
 
     async def update_mirror(
@@ -294,13 +313,18 @@ class MicrosoftCalendar:
         etag: str | None,
     ) -> CalendarEvent:
         """See `CalendarPlatform.update_mirror`. A mirror that was made a series is one no more."""
-        event = await self._patch(account, event_id, mirror_body(draft), etag)
+        event = await self._patch(account, event_id, marker, mirror_body(draft, marker), etag)
         if event.is_master:
-            event = await self._patch(account, event_id, {"recurrence": None}, event.etag)
+            event = await self._patch(account, event_id, marker, {"recurrence": None}, event.etag)
         return event
 
     async def _patch(
-        self, account: str, event_id: str, body: Mapping[str, object], etag: str | None
+        self,
+        account: str,
+        event_id: str,
+        marker: str,
+        body: Mapping[str, object],
+        etag: str | None,
     ) -> CalendarEvent:
         try:
             answer = await self._call(
@@ -309,7 +333,7 @@ class MicrosoftCalendar:
         except Duplicate:
             # Either status may stand for "changed meanwhile".
             raise PreconditionFailed("microsoft_changed_meanwhile") from None
-        return _read(answer.json)
+        return _written(answer.json, marker)
 
     async def delete_mirror(self, account: str, calendar: str, event_id: str) -> None:
         """See `CalendarPlatform.delete_mirror`."""
@@ -325,7 +349,7 @@ class MicrosoftCalendar:
             TenantMisconfigured: the directory may not be read.
         """
         params = {"$select": "userPrincipalName", "$top": str(most)}
-        body = await self._page("users.list", "", "/v1.0/users", params)
+        body = await self._page("users.list", "", f"{VERSION}users", params)
         rows = [row for row in body["value"] if isinstance(row, Mapping)]
         return [str(row.get("userPrincipalName") or "") for row in rows]
 
@@ -348,7 +372,7 @@ class MicrosoftCalendar:
 
 
 def _user(account: str) -> str:
-    return f"/v1.0/users/{quote(account, safe='@')}"
+    return f"{VERSION}users/{quote(account, safe='@')}"
 
 
 def _calendar(account: str, calendar: str) -> str:
@@ -361,6 +385,13 @@ def _event(account: str, event_id: str) -> str:
     return f"{_user(account)}/events/{quote(event_id, safe='')}"
 
 
+def _page(answer: Answer, account: str) -> Mapping[str, Any]:
+    body = answer.json
+    if not isinstance(body, Mapping) or not isinstance(body.get("value"), list):
+        raise TransientError("microsoft_unreadable_page", detail=account)
+    return body
+
+
 def _events(body: Mapping[str, Any], *, listed: bool = False) -> dict[str, CalendarEvent]:
     events = (parse_event(row, listed=listed) for row in body["value"])
     return {event.id: event for event in events if event is not None}
@@ -371,3 +402,8 @@ def _read(row: Any) -> CalendarEvent:
     if event is None:
         raise TransientError("microsoft_unreadable_event")
     return event
+
+
+def _written(row: Any, marker: str) -> CalendarEvent:
+    """Answers to writes leave out the marker that was written."""
+    return replace(_read(row), marker=marker)

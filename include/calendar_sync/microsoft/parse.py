@@ -31,6 +31,7 @@ EXPAND = f"singleValueExtendedProperties($filter=id eq '{PROPERTY}')"
 _PRIVATE = frozenset({"private", "confidential"})
 _FREE = frozenset({"free", "workingElsewhere"})
 _IN_SERIES = frozenset({"occurrence", "exception"})
+LONGEST_SUBJECT = 255
 NOON = timedelta(hours=12)
 
 
@@ -68,21 +69,17 @@ def parse_event(row: Any, *, listed: bool = False) -> CalendarEvent | None:
     )
 
 
-def mirror_body(draft: Draft) -> dict[str, object]:
+def mirror_body(draft: Draft, marker: str) -> dict[str, object]:
     """The whole content of a mirror: no attendees, private, busy."""
     return {
-        "subject": draft.title,
+        "subject": draft.title[:LONGEST_SUBJECT],
         "body": {"contentType": "text", "content": draft.description},
         **_times(draft),
         "showAs": "busy",
         "sensitivity": "private",
         "attendees": [],
+        "singleValueExtendedProperties": [{"id": PROPERTY, "value": marker}],
     }
-
-
-def marker_property(marker: str) -> list[dict[str, str]]:
-    """The extended property that says whose mirror an event is."""
-    return [{"id": PROPERTY, "value": marker}]
 
 
 def _times(draft: Draft) -> dict[str, object]:
@@ -144,6 +141,8 @@ def _original_start(row: Mapping[str, Any], span: Span | None) -> str | None:
         value = parse_iso(_text(row, "originalStart") or "")
     except (ValueError, OverflowError):
         return iso(span.start) if span is not None else None
+    if span is not None and span.all_day and isinstance(value, datetime):
+        value = _day(value, row.get("originalStartTimeZone"))
     return iso(to_second(value) if isinstance(value, datetime) else value)
 
 

@@ -10,25 +10,26 @@ import contextlib
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 
-from calendar_sync.errors import RateLimited, SyncError
+from calendar_sync.errors import RateLimited
 
 # One less than allowed: a poll of another process may ask the same mailbox meanwhile.
 MAILBOX_AT_ONCE = 3
+BEGIN = 16
 
 
 class AdaptiveLimit:
     """So many at once; half as many after a refusal, and slowly more again after successes.
 
     Args:
-        most: where it begins, and the most that it reaches.
+        most: the most that it ever reaches; it begins with 16 at most.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._limit = float(most)
+        self._most = float(most)
+        self._limit = float(min(BEGIN, most))
         self._running = 0
         self._refusals = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def now(self) -> int:
@@ -36,48 +37,57 @@ class AdaptiveLimit:
         return max(1, int(self._limit))
 
     @contextlib.asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Held by one request while it is under way; what it raises is learnt from."""
-        await self._enter()
-        refusals = self._refusals
+    async def slots(self, count: int = 1) -> AsyncIterator[None]:
+        """Hold so many places while requests are under way. More than there are count as all."""
+        await self._enter(count)
         try:
             yield
-        except RateLimited:
-            # All that began before a refusal are refused for the same reason: they count once.
-            if refusals == self._refusals:
-                self._refusals += 1
-                self._limit = max(1.0, self._limit / 2)
-            raise
-        except SyncError:
-            raise
-        else:
-            self._limit = min(float(self._most), self._limit + 1 / self._limit)
         finally:
-            self._running -= 1
+            self._running -= count
             self._wake()
 
-    async def _enter(self) -> None:
-        if self._running < self.now and not self._waiting:
-            self._running += 1
+    def learn(self, *, granted: int, refused: int, since: int) -> None:
+        """How requests that began at `since` (`refusals` of then) have ended.
+
+        All that were under way during a refusal are refused for the same reason: they count once.
+        """
+        if refused and since == self._refusals:
+            self._refusals += 1
+            self._limit = max(1.0, self._limit / 2)
+        elif granted and not refused:
+            self._limit = min(self._most, self._limit + granted / self._limit)
+            self._wake()
+
+    @property
+    def refusals(self) -> int:
+        """How often it was lowered."""
+        return self._refusals
+
+    async def _enter(self, count: int) -> None:
+        if self._fits(count) and not self._waiting:
+            self._running += count
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        entry = (count, turn)
+        self._waiting.append(entry)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._running -= 1
-                self._wake()
-            elif turn in self._waiting:
-                self._waiting.remove(turn)
+                self._running -= count
+            else:
+                self._waiting.remove(entry)
+            self._wake()
             raise
 
+    def _fits(self, count: int) -> bool:
+        return self._running == 0 or self._running + count <= self.now
+
     def _wake(self) -> None:
-        while self._waiting and self._running < self.now:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self._running += 1
-                turn.set_result(None)
+        while self._waiting and self._fits(self._waiting[0][0]):
+            count, turn = self._waiting.popleft()
+            self._running += count
+            turn.set_result(None)
 
 
 class Slots:
@@ -89,8 +99,19 @@ class Slots:
             lambda: asyncio.Semaphore(MAILBOX_AT_ONCE)
         )
 
+    def mailbox(self, account: str) -> asyncio.Semaphore:
+        """The places of one mailbox alone."""
+        return self._mailboxes[account.lower()]
+
     @contextlib.asynccontextmanager
     async def of(self, account: str) -> AsyncIterator[None]:
-        """A slot for one request to this mailbox."""
-        async with self._mailboxes[account.lower()], self.everybody.slot():
-            yield
+        """A place for one request to this mailbox; what it raises is learnt from."""
+        limit = self.everybody
+        async with self.mailbox(account), limit.slots():
+            since = limit.refusals
+            try:
+                yield
+            except RateLimited:
+                limit.learn(granted=0, refused=1, since=since)
+                raise
+            limit.learn(granted=1, refused=0, since=since)

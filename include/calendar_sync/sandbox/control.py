@@ -1,14 +1,16 @@
-"""The control API under ``/_sandbox``: what a person would do in either service, as JSON.
+"""The control API under ``/_sandbox``: what a person would do in each service, as JSON.
 
-It needs no token and is not part of either service; the demo and its scripts drive it.
+It needs no token and is not part of any service; the demo and its scripts drive it.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime, time
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,17 +18,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from calendar_sync.sandbox.faults import Fault
-from calendar_sync.sandbox.google.times import moment_of
-from calendar_sync.sandbox.google.world import MARKER
+from calendar_sync.sandbox.mailboxes import mailbox_routes, moment
 from calendar_sync.sandbox.service import Refusal
 from calendar_sync.sandbox.welkin.wire import event_json
 
 if TYPE_CHECKING:
+    from calendar_sync.sandbox.calendars import CalendarWorld, Glimpse
     from calendar_sync.sandbox.sandbox import Sandbox
     from calendar_sync.sandbox.welkin.records import Encounter, Event
 
 BLOCK_PREFIX = "calsync-"
-MIRROR_TEXTS = ("summary", "description", "location")
 Json = dict[str, Any]
 Act = Callable[[Request, Json], Any]
 
@@ -52,12 +53,8 @@ def control_app(sandbox: Sandbox) -> Starlette:
         ("POST", "/welkin/events/{id}/{verb:str}", control.event),
         ("GET", "/welkin/events/{id}", control.read_event),
         ("GET", "/welkin/blocks", control.blocks),
-        ("GET", "/google/accounts/{account}/events", control.google_events),
-        ("GET", "/google/accounts/{account}/mirrors", control.google_mirrors),
-        ("POST", "/google/accounts/{account}/events", control.add_google_event),
-        ("POST", "/google/accounts/{account}/events/{id}/move", control.move_google_event),
-        ("DELETE", "/google/accounts/{account}/events/{id}", control.delete_google_event),
-        ("POST", "/google/accounts/{account}/{verb:str}", control.account),
+        *mailbox_routes("google", sandbox.google),
+        *mailbox_routes("microsoft", sandbox.microsoft),
     ]
     inner = [Route(path, _endpoint(act), methods=[method]) for method, path, act in routes]
     return Starlette(routes=[Mount("/_sandbox", routes=inner)])
@@ -67,62 +64,78 @@ def summary(sandbox: Sandbox) -> dict[str, int]:
     """Count what the sync has made, and what it must never make.
 
     Returns:
-        Numbers: ``users``, ``mirrors``, ``blocks``; ``duplicates``, mirrors of one marker value in
-        one account, blocks of one external id, and blocks of one user and time beyond the events
-        that the user has then; ``canary_leaks``, texts of mirrors that hold a canary.
+        Numbers: ``users``, ``mirrors`` (``google_mirrors`` and ``microsoft_mirrors`` together),
+        ``blocks``; ``duplicates``, mirrors of one marker value in one account, blocks of one
+        external id, and blocks of one user and time beyond the events that the user has then;
+        ``canary_leaks``, texts of mirrors that hold a canary.
     """
-    mirrors = Counter(
-        (account.email, event["extendedProperties"]["private"][MARKER])
-        for account in sandbox.google.accounts.values()
-        for event in sandbox.google.mirrors_of(account.email)
-    )
+    mirrors = {
+        name: Counter(
+            (account, seen.marker) for account in world.accounts for seen in world.mirrors(account)
+        )
+        for name, world in _worlds(sandbox)
+    }
     blocks = [
         event
         for event in list(sandbox.welkin.events.values())
         if (event.external_id or "").startswith(BLOCK_PREFIX) and not event.cancelled
     ]
     names = Counter(event.external_id for event in blocks)
-    duplicates = sum(
-        count - 1 for counter in (mirrors, names) for count in counter.values()
-    ) + _blocks_too_many(sandbox, blocks)
+    counts = [*names.values(), *(n for each in mirrors.values() for n in each.values())]
+    duplicates = sum(counts) - len(counts)
+    made = {f"{name}_mirrors": counter.total() for name, counter in mirrors.items()}
     return {
         "users": len(sandbox.welkin.users),
-        "mirrors": sum(mirrors.values()),
+        "mirrors": sum(made.values()),
+        **made,
         "blocks": len(blocks),
-        "duplicates": duplicates,
+        "duplicates": duplicates + _blocks_too_many(sandbox, blocks),
         "canary_leaks": len(leaks(sandbox)),
     }
 
 
+def _worlds(sandbox: Sandbox) -> tuple[tuple[str, CalendarWorld], ...]:
+    return ("google", sandbox.google), ("microsoft", sandbox.microsoft)
+
+
 def _blocks_too_many(sandbox: Sandbox, blocks: list[Event]) -> int:
     """Count blocks of one time beyond the events that the user has at that time."""
-    accounts = {row["welkin_user_id"]: row["google_account"] for row in sandbox.users()}
+    rows = {row["welkin_user_id"]: row for row in sandbox.users()}
     spans = Counter((event.host_id, event.start, event.end) for event in blocks)
     surplus = 0
     for (user_id, start, end), count in spans.items():
-        account = accounts.get(user_id)
-        if count == 1 or account is None:
-            surplus += count - 1
+        if count == 1:
             continue
-        zone_name = sandbox.google.account(account).time_zone
         reasons = sum(
-            MARKER not in event.get("extendedProperties", {}).get("private", {})
-            and moment_of(event["start"], zone_name) == start
-            and moment_of(event["end"], zone_name) == end
-            for event in sandbox.google.expanded(account, start, end)
+            seen.marker is None and _moments(world, account, seen) == (start, end)
+            for name, world in _worlds(sandbox)
+            if (account := rows.get(user_id, {}).get(f"{name}_account"))
+            for seen in world.expanded_glimpses(account, start, end)
         )
         surplus += max(0, count - max(1, reasons))
     return surplus
 
 
+def _moments(world: CalendarWorld, account: str, seen: Glimpse) -> tuple[datetime, datetime]:
+    """Return start and end of an event; days begin at midnight of the account's zone."""
+    zone = ZoneInfo(world.accounts[account.lower()].time_zone)
+    first, last = (
+        when if isinstance(when, datetime) else datetime.combine(when, time(), zone)
+        for when in (seen.start, seen.end)
+    )
+    return first, last
+
+
 def leaks(sandbox: Sandbox) -> list[Json]:
     """Name the texts of mirrors that hold a canary: account, event id and field."""
     return [
-        {"account": account.email, "event_id": event["id"], "field": name}
-        for account in sandbox.google.accounts.values()
-        for event in sandbox.google.mirrors_of(account.email)
-        for name in MIRROR_TEXTS
-        if any(canary in event.get(name, "") for canary in sandbox.canaries)
+        {"account": account, "event_id": event["id"], "field": field}
+        for _, world in _worlds(sandbox)
+        for account in world.accounts
+        for event in world.events_of(account)
+        if world.glimpse(account, event).marker is not None
+        for field, value in event.items()
+        if any(canary in json.dumps(value, ensure_ascii=False) for canary in sandbox.canaries)
     ]
 
 
@@ -148,7 +161,6 @@ class _Control:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.welkin = sandbox.welkin
-        self.google = sandbox.google
 
     def requests(self, request: Request, _: Json) -> Any:
         since = int(request.query_params.get("since", "0"))
@@ -207,33 +219,6 @@ class _Control:
         user_id = request.query_params["user_id"]
         return [self._event_json(event) for event in self.welkin.blocks_of(user_id)]
 
-    def google_events(self, request: Request, _: Json) -> Any:
-        return self.google.events_of(request.path_params["account"])
-
-    def google_mirrors(self, request: Request, _: Json) -> Any:
-        return self.google.mirrors_of(request.path_params["account"])
-
-    def add_google_event(self, request: Request, body: Json) -> Any:
-        return self.google.add_event(request.path_params["account"], **_times(body))
-
-    def move_google_event(self, request: Request, body: Json) -> Any:
-        times = _times(body)
-        account, event_id = request.path_params["account"], request.path_params["id"]
-        return self.google.move_event(account, event_id, times["start"], times["end"])
-
-    def delete_google_event(self, request: Request, _: Json) -> Any:
-        self.google.delete_event(request.path_params["account"], request.path_params["id"])
-
-    def account(self, request: Request, _: Json) -> Any:
-        acts: dict[str, Callable[[str], None]] = {
-            "revoke": self.google.revoke,
-            "restore": self.google.restore,
-            "suspend": self.google.suspend,
-            "no_licence": self.google.no_licence,
-            "expire_sync_tokens": self.google.expire_sync_tokens,
-        }
-        acts[request.path_params["verb"]](request.path_params["account"])
-
     def _host(self, body: Json) -> str:
         return self.welkin.users[body["host_id"]].id
 
@@ -247,25 +232,3 @@ class _Control:
 
     def _event_json(self, event: Event) -> Json:
         return {"event_id": event.id, **event_json(self.welkin, event)}
-
-
-def moment(text: Any) -> datetime:
-    """Read a time with an offset.
-
-    Raises:
-        ValueError: for anything else.
-    """
-    parsed = datetime.fromisoformat(str(text))
-    if parsed.tzinfo is None:
-        raise ValueError(f"a time needs an offset: {text}")
-    return parsed.astimezone(UTC)
-
-
-def _times(body: Json) -> Json:
-    """Read start and end: JSON of the API as it is, text as a moment, or as a day."""
-    read = dict(body)
-    for which in ("start", "end"):
-        value = body[which]
-        if isinstance(value, str):
-            read[which] = {"date": value} if len(value) == 10 else moment(value)
-    return read

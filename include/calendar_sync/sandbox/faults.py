@@ -87,14 +87,15 @@ class Fault:
         """Describe the fault.
 
         Args:
-            service: ``google``, ``welkin`` or ``*``.
+            service: ``google``, ``microsoft``, ``welkin`` or ``*``.
             kind: a word of the table.
             method: an HTTP verb or ``*``.
-            path: regular expression searched in the path (which starts with ``/google`` or
-                ``/welkin``).
+            path: regular expression searched in the path (which starts with ``/google``,
+                ``/microsoft`` or ``/welkin``).
             times: how often it strikes; ``None`` for ever.
             after: how many matching requests pass unharmed first.
-            user: only requests of this account (Google: the mailbox of the token).
+            user: only requests of this account (Google: the mailbox of the token; Microsoft: the
+                one of the path).
             **details: as the table says.
 
         Raises:

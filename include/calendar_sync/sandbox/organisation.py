@@ -1,13 +1,15 @@
-"""A seeded organisation: its staff, patients and schedule in Welkin, its mailboxes in Google."""
+"""A seeded organisation: its staff, patients and schedule in Welkin, its staff's mailboxes."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from calendar_sync.sandbox import personal
+from calendar_sync.sandbox.microsoft import personal as outlook
 
 if TYPE_CHECKING:
     from calendar_sync.sandbox.sandbox import Sandbox
@@ -32,23 +34,40 @@ ZONES = (
     ("US/Hawaii", "Pacific/Honolulu"),
     ("Europe/Berlin", "Europe/Berlin"),
 )
+Share = Literal["none", "half", "all"] | Callable[[int], bool]
+SHARES: dict[str, Callable[[int], bool]] = {
+    "none": lambda _: False,
+    "half": lambda number: number % 2 == 0,
+    "all": lambda _: True,
+}
+BOTH = 2
 ONSETS = ("Zyx", "Qua", "Vlo", "Xan", "Ozq", "Jyv")
 MIDDLES = ("wan", "ruz", "mip", "kelv", "dox", "tyg")
 ENDS = ("dael", "qorn", "vexa", "zuli", "braq", "nyth")
 
 
-def organise(sandbox: Sandbox, *, users: int, encounters: int, start: datetime) -> None:
-    """Fill both services.
+def organise(
+    sandbox: Sandbox,
+    *,
+    users: int,
+    encounters: int,
+    start: datetime,
+    microsoft: Share = "none",
+) -> None:
+    """Fill all services.
 
     Args:
         sandbox: filled in place; what is there stays.
         users: members of staff, each with a mailbox.
         encounters: booked for each of them, one in six in the past.
         start: moment around which everything lies.
+        microsoft: whose mailbox is with Microsoft instead of Google: nobody's, everybody's, every
+            second one's (the second person then has one with each), or of those whose number,
+            from 1, the function accepts.
     """
     sandbox.welkin.backdate = timedelta(days=1)
     try:
-        _Organisation(sandbox, start).build(users, encounters)
+        _Organisation(sandbox, start, microsoft).build(users, encounters)
     finally:
         sandbox.welkin.backdate = timedelta(0)
 
@@ -61,8 +80,9 @@ def patient_names(number: int, dice: random.Random) -> tuple[str, str]:
 
 
 class _Organisation:
-    def __init__(self, sandbox: Sandbox, start: datetime) -> None:
+    def __init__(self, sandbox: Sandbox, start: datetime, microsoft: Share) -> None:
         self.sandbox = sandbox
+        self.microsoft = microsoft
         self.welkin = sandbox.welkin
         self.start = start
         self.dice = random.Random(f"organisation-{sandbox.seed}")  # noqa: S311 - reproducible
@@ -83,7 +103,7 @@ class _Organisation:
         mailbox = f"{first}.{last}@example.org".lower()
         if number > len(FIRST):
             mailbox = f"{first}.{last}.{number}@example.org".lower()
-        welkin_zone, google_zone = ZONES[(number - 1) % len(ZONES)]
+        welkin_zone, zone_name = ZONES[(number - 1) % len(ZONES)]
         email = mailbox
         if number % 7 == 3:
             email = f"{first}.{last}@Example.org" if number <= len(FIRST) else mailbox.upper()
@@ -97,10 +117,21 @@ class _Organisation:
             id=f"d0c70000-0000-4000-8000-{number:012d}",
             instances=(self.sandbox.instance,),
         )
-        self.sandbox.google.add_account(mailbox, google_zone)
-        self.sandbox.accounts_of[user.id] = mailbox
-        personal.fill(self.sandbox.google, mailbox, self.start)
-        return user, ZoneInfo(google_zone)
+        self._open(user, number, mailbox, zone_name)
+        return user, ZoneInfo(zone_name)
+
+    def _open(self, user: User, number: int, mailbox: str, zone_name: str) -> None:
+        """Open the mailbox of a person, or two of them."""
+        share = self.microsoft
+        chosen = share(number) if callable(share) else SHARES[share](number)
+        if chosen:
+            self.sandbox.microsoft.add_account(mailbox, zone_name)
+            self.sandbox.microsoft_accounts_of[user.id] = mailbox
+            outlook.fill(self.sandbox.microsoft, mailbox, self.start)
+        if not chosen or (share == "half" and number == BOTH):
+            self.sandbox.google.add_account(mailbox, zone_name)
+            self.sandbox.accounts_of[user.id] = mailbox
+            personal.fill(self.sandbox.google, mailbox, self.start)
 
     def _schedule(self, user: User, zone: ZoneInfo, colleagues: list[str], encounters: int) -> None:
         for number in range(encounters):

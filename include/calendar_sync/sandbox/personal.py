@@ -35,13 +35,36 @@ def fill(google: GoogleWorld, account: str, start: datetime) -> None:
     _Person(google, account, start).fill()
 
 
-class _Person:
-    def __init__(self, google: GoogleWorld, account: str, start: datetime) -> None:
-        self.google = google
+class Weeks:
+    """The days around a moment, on the clock of one account."""
+
+    def __init__(self, account: str, zone_name: str, start: datetime) -> None:
+        """Take the local date of ``start`` as the first day."""
         self.account = account
-        self.zone_name = google.account(account).time_zone
-        self.zone = ZoneInfo(self.zone_name)
+        self.zone_name = zone_name
+        self.zone = ZoneInfo(zone_name)
         self.today = start.astimezone(self.zone).date()
+
+    def at(self, days: int, hour: int, minute: int = 0) -> datetime:
+        """Return the moment of a local time so many days later."""
+        wall = datetime.combine(self.today + timedelta(days=days), time(hour, minute), self.zone)
+        return wall.astimezone(UTC)
+
+    def clock_change(self) -> date | None:
+        """Return the next day that has not 24 hours."""
+        for days in range(1, 200):
+            day = self.today + timedelta(days=days)
+            noon = datetime.combine(day, time(), self.zone)
+            later = datetime.combine(day + DAY, time(), self.zone)
+            if noon.utcoffset() != later.utcoffset():
+                return day
+        return None
+
+
+class _Person(Weeks):
+    def __init__(self, google: GoogleWorld, account: str, start: datetime) -> None:
+        super().__init__(account, google.account(account).time_zone, start)
+        self.google = google
 
     def fill(self) -> None:
         self._answers()
@@ -50,10 +73,6 @@ class _Person:
         self._series()
         self._titles()
         self._strange_times()
-
-    def at(self, days: int, hour: int, minute: int = 0) -> datetime:
-        wall = datetime.combine(self.today + timedelta(days=days), time(hour, minute), self.zone)
-        return wall.astimezone(UTC)
 
     def meet(
         self, days: int, hour: int, title: str, length: timedelta = HOUR, **fields: Any
@@ -115,7 +134,7 @@ class _Person:
         whole(self.today + timedelta(days=9), 1, "Training day")
         whole(self.today + timedelta(days=10), 1, "Colleague away", transparency="transparent")
         whole(self.today + timedelta(days=20), 16, "Holiday")
-        change = self._clock_change()
+        change = self.clock_change()
         if change is not None:
             whole(change, 1, "Day the clocks change")
 
@@ -152,20 +171,10 @@ class _Person:
             zoned = {"dateTime": f"{far:%Y-%m-%dT%H:%M:%S}", "timeZone": name}
             until = {"dateTime": f"{far + HOUR:%Y-%m-%dT%H:%M:%S}", "timeZone": name}
             self.google.add_event(self.account, start=zoned, end=until, summary="Far away")
-        change = self._clock_change()
+        change = self.clock_change()
         if change is None:
             return
         # On one of the two changes of a year this hour is missing, on the other it comes twice.
         hour = {"dateTime": f"{change}T02:30:00", "timeZone": self.zone_name}
         after = {"dateTime": f"{change}T04:00:00", "timeZone": self.zone_name}
         self.google.add_event(self.account, start=hour, end=after, summary="Small hours")
-
-    def _clock_change(self) -> date | None:
-        """Return the next day that has not 24 hours."""
-        for days in range(1, 200):
-            day = self.today + timedelta(days=days)
-            noon = datetime.combine(day, time(), self.zone)
-            later = datetime.combine(day + DAY, time(), self.zone)
-            if noon.utcoffset() != later.utcoffset():
-                return day
-        return None

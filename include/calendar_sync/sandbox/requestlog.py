@@ -16,7 +16,8 @@ SAFE_QUERY_VALUES = frozenset({
     "singleEvents", "showDeleted", "maxResults", "orderBy", "timeMin", "timeMax", "updatedMin",
     "eventTypes", "timeZone", "sendUpdates", "fields", "from", "to", "includeCancelled",
     "eventType", "sort", "page", "size", "pageSize", "start", "dateStart", "dateEnd", "entity",
-    "type", "userState", "includeEncounterInfo", "withCareTeam", "statuses",
+    "type", "userState", "includeEncounterInfo", "withCareTeam", "statuses", "startDateTime",
+    "endDateTime", "$select", "$top", "$skip",
 })  # fmt: skip
 
 
@@ -27,11 +28,12 @@ class Entry:
     Attributes:
         seq: position in the log, from 1.
         at: when it arrived, by the sandbox clock.
-        service: ``google`` or ``welkin``.
+        service: ``google``, ``microsoft`` or ``welkin``.
         kind: what it asked for, e.g. ``google.events.list``; ``google.unknown`` for no route.
         method: HTTP verb.
         path: path with the service's prefix.
-        user: Google: the mailbox of the access token; Welkin: the API client.
+        user: Google: the mailbox of the access token; Microsoft: that of the path; Welkin: the API
+            client.
         status: the status sent; 0 when the connection was broken instead.
         query: parameters; values that could hold more than times and switches read ``*``.
         mail_risk: true for a write that could have sent mail.
@@ -52,8 +54,8 @@ class Entry:
 
     @property
     def is_write(self) -> bool:
-        """Whether the request could change something (token requests do not count)."""
-        return self.method != "GET" and not self.kind.endswith(".token")
+        """Whether the request could change something; the parts of a batch tell for themselves."""
+        return self.method != "GET" and not self.kind.endswith((".token", ".batch"))
 
     def as_json(self) -> dict[str, Any]:
         """Describe the entry for the control API."""

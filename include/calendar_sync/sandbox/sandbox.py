@@ -1,4 +1,4 @@
-"""The whole sandbox: both services, their faults and their log, as one ASGI application."""
+"""The whole sandbox: all services, their faults and their log, as one ASGI application."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from calendar_sync.sandbox.clock import Clock, RealClock
 from calendar_sync.sandbox.faults import Faults
 from calendar_sync.sandbox.google.app import GoogleApp
 from calendar_sync.sandbox.google.world import GoogleWorld
+from calendar_sync.sandbox.microsoft.app import MicrosoftApp
+from calendar_sync.sandbox.microsoft.world import MicrosoftWorld
 from calendar_sync.sandbox.requestlog import RequestLog
 from calendar_sync.sandbox.welkin.app import WelkinApp
 from calendar_sync.sandbox.welkin.world import WelkinWorld
@@ -18,17 +20,20 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from calendar_sync.sandbox.organisation import Share
+
 
 class Sandbox:
-    """Welkin and Google as a test meets them.
+    """Welkin, Google and Microsoft as a test meets them.
 
     Everything lives in memory and in one event loop. The worlds may be changed directly while no
     request is being answered.
 
     Attributes:
-        app: ASGI application with ``/welkin``, ``/google`` and ``/_sandbox``.
+        app: ASGI application with ``/welkin``, ``/google``, ``/microsoft`` and ``/_sandbox``.
         welkin: what Welkin holds.
         google: what Google holds.
+        microsoft: what Microsoft 365 holds.
         faults: what is to go wrong.
         requests: what was asked.
         canaries: made-up patient data that must not be found outside Welkin.
@@ -45,7 +50,7 @@ class Sandbox:
         client_secret: str = "sandbox-secret",  # noqa: S107 - protects nothing
         root: str = "https://localhost:8443",
     ) -> None:
-        """Build both services, empty.
+        """Build all services, empty.
 
         Args:
             clock: what time it is; the machine's for None.
@@ -67,7 +72,9 @@ class Sandbox:
         self.canaries: set[str] = set()
         self.welkin = WelkinWorld(self.clock, seed, instance, client_name, self.canaries)
         self.google = GoogleWorld(self.clock, seed, root)
+        self.microsoft = MicrosoftWorld(self.clock, seed, root)
         self.accounts_of: dict[str, str] = {}
+        self.microsoft_accounts_of: dict[str, str] = {}
         self._welkin_app = WelkinApp(
             self.welkin,
             self.faults,
@@ -77,6 +84,7 @@ class Sandbox:
             secret=client_secret,
         )
         self._google_app = GoogleApp(self.google, self.faults, self.requests)
+        self._microsoft_app = MicrosoftApp(self.microsoft, self.faults, self.requests)
         self.welkin_access = self._welkin_app.access
         self.app = self._dispatch
         self.ca: Path | None = None
@@ -92,6 +100,7 @@ class Sandbox:
     def root(self, value: str) -> None:
         self._root = value
         self.google.delegation.root = value
+        self.microsoft.directory.root = value
 
     @property
     def in_process(self) -> bool:
@@ -100,29 +109,44 @@ class Sandbox:
 
     @in_process.setter
     def in_process(self, value: bool) -> None:
-        self._google_app.service.in_process = value
+        for service in (self._google_app.service, self._microsoft_app.service):
+            service.in_process = value
         self._welkin_app.service.in_process = value
 
     def organise(
-        self, users: int = 25, encounters: int = 20, start: datetime | None = None
+        self,
+        users: int = 25,
+        encounters: int = 20,
+        start: datetime | None = None,
+        *,
+        microsoft: Share = "none",
     ) -> None:
-        """Fill both services with a seeded organisation; see :mod:`.organisation`."""
+        """Fill all services with a seeded organisation; see :mod:`.organisation`."""
         from calendar_sync.sandbox.organisation import organise
 
-        organise(self, users=users, encounters=encounters, start=start or self.clock.now())
+        organise(
+            self,
+            users=users,
+            encounters=encounters,
+            start=start or self.clock.now(),
+            microsoft=microsoft,
+        )
 
     def users(self) -> list[dict[str, str | None]]:
-        """Return Welkin's users with the mailbox that belongs to each, if there is one."""
+        """Return Welkin's users with the mailboxes that belong to each, if there are any."""
         rows: list[dict[str, str | None]] = []
         for user in self.welkin.users.values():
-            known = self.google.accounts.get(user.email.lower())
-            account = self.accounts_of.get(user.id) or (known.email if known else None)
+            google = self.google.accounts.get(user.email.lower())
+            outlook = self.microsoft.accounts.get(user.email.lower())
             rows.append(
                 {
                     "welkin_user_id": user.id,
                     "email": user.email,
                     "time_zone": user.time_zone,
-                    "google_account": account,
+                    "google_account": self.accounts_of.get(user.id)
+                    or (google.email if google else None),
+                    "microsoft_account": self.microsoft_accounts_of.get(user.id)
+                    or (outlook.email if outlook else None),
                 }
             )
         return rows
@@ -134,6 +158,8 @@ class Sandbox:
         path = scope["path"]
         if path.startswith("/google/"):
             await self._google_app.service(scope, receive, send)
+        elif path.startswith("/microsoft/"):
+            await self._microsoft_app.service(scope, receive, send)
         elif path.startswith("/welkin/"):
             await self._welkin_app.service(scope, receive, send)
         else:

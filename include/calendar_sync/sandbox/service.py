@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
 
 from calendar_sync.sandbox.faults import ConnectionBroken, Fault, Faults
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 IN_PROCESS = "calendar_sync.in_process"
 HANG_SECONDS = 30.0
+ROWS = ("items", "content", "data", "value")
+CURSORS = (
+    "nextPageToken", "nextSyncToken", "cursor", "last", "metaInfo",
+    "@odata.nextLink", "@odata.deltaLink",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -43,6 +48,7 @@ class Call:
     kind: str = ""
     user: str | None = None
     mail_risk: bool = False
+    refused: Reply | None = None
 
     def one(self, name: str, default: str | None = None) -> str | None:
         """Return the last value of a query parameter."""
@@ -77,6 +83,22 @@ class Refusal(Exception):
 Handler = Callable[[Call], Reply]
 
 
+class Traffic(Protocol):
+    """What counts the requests that are being answered at the same time."""
+
+    def enter(self, call: Call) -> Reply | None:
+        """Count a request that has been read; return an answer to refuse it."""
+        ...
+
+    async def pause(self, *, in_process: bool) -> None:
+        """Take the time that a request takes, so that others can come."""
+        ...
+
+    def leave(self, call: Call) -> None:
+        """Count a request whose answer has been sent."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A verb, a path template such as ``/calendars/{calendar}/events``, and who answers."""
@@ -95,12 +117,14 @@ class Service:
     """An ASGI application for one of the services.
 
     Args:
-        name: ``google`` or ``welkin``; also the prefix of every path.
+        name: ``google``, ``microsoft`` or ``welkin``; also the prefix of every path.
         routes: what can be asked.
         identify: names the caller of a request from its token, for the log and for faults.
         expire: makes the token of a request invalid (fault ``token_expired``).
         failure: formats an error answer from status, reason and message.
         default_headers: sent with every answer.
+        finish: adds to an answer what depends on its request.
+        traffic: counts the requests in flight; None where nobody needs to know.
     """
 
     def __init__(
@@ -115,6 +139,8 @@ class Service:
         expire: Callable[[Call], None],
         failure: Callable[[int, str | None, str | None], Any],
         default_headers: dict[str, str] | None = None,
+        finish: Callable[[Call, Reply], None] | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         """Compile the routes."""
         self.name = name
@@ -129,30 +155,53 @@ class Service:
         self._expire = expire
         self._failure = failure
         self._headers = default_headers or {}
+        self._finish = finish
+        self._traffic = traffic
         self._last_page: dict[tuple[str, str | None], Any] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         body = await _read(receive)
-        prefix = "/" + self.name
-        path = scope["path"]
         call = Call(
             method=scope["method"],
-            path=path.removeprefix(prefix),
+            path=scope["path"].removeprefix("/" + self.name),
             query=parse_qs(scope["query_string"].decode(), keep_blank_values=True),
-            headers={k.decode().lower(): v.decode("latin-1") for k, v in scope["headers"]},
+            headers=_headers(scope["headers"]),
             body=body,
         )
-        call.user = self._identify(call)
-        handler = self._find(call)
-        fault = self._faults.strike(self.name, call.method, path, call.user)
         in_process = self.in_process or bool((scope.get("extensions") or {}).get(IN_PROCESS))
+        if self._traffic is None:
+            await self._respond(call, send, in_process=in_process)
+            return
+        call.user = self._identify(call)
+        call.refused = self._traffic.enter(call)
+        try:
+            await self._traffic.pause(in_process=in_process)
+            await self._respond(call, send, in_process=in_process)
+        finally:
+            self._traffic.leave(call)
+
+    def perform(self, call: Call, fault: Fault | None = None) -> tuple[Reply | None, bytes | None]:
+        """Carry one request out and log it.
+
+        Args:
+            call: the request, its user known.
+            fault: what goes wrong with it.
+
+        Returns:
+            The answer and its body as sent; no answer where the connection is to break.
+        """
+        handler = self._find(call)
+        if call.refused is not None:
+            refused = call.refused
+            handler = lambda _: refused  # noqa: E731
         reply: Reply | None
         if fault is None:
             reply = _answer(handler, call)
+            if self._finish is not None:
+                self._finish(call, reply)
             raw = None if reply.body is None else _dump(reply.body)
         else:
-            await self._delay(fault, in_process=in_process)
             reply, raw = self._spoil(fault, handler, call)
         if reply is not None and call.method == "GET":
             self._last_page[call.kind, call.user] = reply.body
@@ -163,7 +212,7 @@ class Service:
                 service=self.name,
                 kind=call.kind,
                 method=call.method,
-                path=path,
+                path=f"/{self.name}{call.path}",
                 user=call.user,
                 status=reply.status if reply else 0,
                 query=safe_query(call.query),
@@ -171,6 +220,18 @@ class Service:
                 fault=fault.kind if fault else None,
             )
         )
+        return reply, raw
+
+    def strike(self, call: Call) -> Fault | None:
+        """Name the caller of a request, and the fault that the request meets, if any."""
+        call.user = self._identify(call)
+        return self._faults.strike(self.name, call.method, f"/{self.name}{call.path}", call.user)
+
+    async def _respond(self, call: Call, send: Send, *, in_process: bool) -> None:
+        fault = self.strike(call)
+        if fault is not None:
+            await self._delay(fault, in_process=in_process)
+        reply, raw = self.perform(call, fault)
         if reply is None:
             assert fault is not None  # noqa: S101 - only a fault loses an answer
             await self._break(fault, send, in_process=in_process)
@@ -212,7 +273,7 @@ class Service:
         if kind == "status":
             if details.get("committed"):
                 _answer(handler, call)
-            return self._status(fault)
+            return self._status(fault, call)
         if kind == "html":
             page = b"<html><head><title>Bad gateway</title></head><body>Bad gateway</body></html>"
             return Reply(int(details.get("code", 200)), page, {"content-type": "text/html"}), page
@@ -220,6 +281,8 @@ class Service:
             self._expire(call)
         previous = self._last_page.get((call.kind, call.user))
         reply = _answer(handler, call)
+        if self._finish is not None:
+            self._finish(call, reply)
         if kind in ("reset_after", "timeout_after"):
             return None, None
         if kind == "empty_200":
@@ -233,7 +296,7 @@ class Service:
             raw = raw[: max(1, len(raw) * 2 // 3)]
         return reply, raw
 
-    def _status(self, fault: Fault) -> tuple[Reply, bytes | None]:
+    def _status(self, fault: Fault, call: Call) -> tuple[Reply, bytes | None]:
         details = fault.details
         code = int(details.get("code", 503))
         headers = {str(k): str(v) for k, v in details.get("headers", {}).items()}
@@ -247,7 +310,10 @@ class Service:
         body = details.get("body")
         if body is None:
             body = self._failure(code, details.get("reason"), details.get("message"))
-        return Reply(code, body, headers), _dump(body)
+        reply = Reply(code, body, headers)
+        if self._finish is not None:
+            self._finish(call, reply)
+        return reply, _dump(reply.body)
 
     async def _delay(self, fault: Fault, *, in_process: bool) -> None:
         if fault.kind != "latency":
@@ -270,6 +336,15 @@ class Service:
         headers = [(b"content-type", b"application/json"), (b"content-length", b"4096")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"{", "more_body": False})
+
+
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Read headers by lower-case name; one that is sent several times is one list."""
+    found: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode().lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
 
 
 async def _read(receive: Receive) -> bytes:
@@ -299,15 +374,15 @@ def _dump(body: Any) -> bytes:
 
 
 def _twist(kind: str, body: Any) -> Any:
-    """Damage a page of either service: rows under items, content or data."""
+    """Damage a page of a service: rows under items, content, data or value."""
     if not isinstance(body, dict):
         return [] if kind == "zero_events" and isinstance(body, list) else body
-    name = next((n for n in ("items", "content", "data") if isinstance(body.get(n), list)), None)
+    name = next((n for n in ROWS if isinstance(body.get(n), list)), None)
     if name is None:
         return body
     twisted = dict(body)
     if kind == "no_cursor":
-        for cursor in ("nextPageToken", "nextSyncToken", "cursor", "last", "metaInfo"):
+        for cursor in CURSORS:
             twisted.pop(cursor, None)
     elif kind == "reordered_page":
         twisted[name] = body[name][::-1]

@@ -37,6 +37,7 @@ def make_certificate(directory: Path, hosts: tuple[str, ...] = LOCAL) -> tuple[P
 
 def connections(sandbox: Sandbox, ca: Path) -> dict[str, dict[str, Any]]:
     """Return the Airflow connections, as JSON of ``AIRFLOW_CONN_…``, that reach the sandbox."""
+    directory = sandbox.microsoft.directory
     return {
         "welkin_default": {
             "conn_type": "welkin",
@@ -55,6 +56,17 @@ def connections(sandbox: Sandbox, ca: Path) -> dict[str, dict[str, Any]]:
                 # Airflow's own form for this connection stores the key file as text.
                 "keyfile_dict": json.dumps(sandbox.google.keyfile()),
                 "api_root": f"{sandbox.root}/google",
+                "verify": str(ca),
+            },
+        },
+        "microsoft_graph_default": {
+            "conn_type": "msgraph",
+            "host": directory.graph_root,
+            "login": directory.client_id,
+            "password": directory.client_secret,
+            "extra": {
+                "tenant_id": directory.tenant_id,
+                "authority": directory.authority,
                 "verify": str(ca),
             },
         },

@@ -5,7 +5,6 @@ https://developers.google.com/workspace/calendar/api/v3/reference
 
 from __future__ import annotations
 
-import base64
 import json
 from collections import deque
 from dataclasses import replace
@@ -32,6 +31,7 @@ from calendar_sync.sandbox.google.partial import select
 from calendar_sync.sandbox.google.store import FAR_PAST, Calendar, Json, Version
 from calendar_sync.sandbox.google.times import write, zone
 from calendar_sync.sandbox.google.writes import ID
+from calendar_sync.sandbox.sealed import seal, unseal
 from calendar_sync.sandbox.service import Call, Handler, Reply, Route, Service
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class GoogleApp:
             since = held["s"]
             wanted = replace(wanted, low=_parse(held["lo"]), high=_parse(held["hi"]))
         if page_token is not None:
-            place = _unseal(page_token)
+            place = unseal(page_token)
             if place.get("k") != "page" or place.get("c") != calendar.id:
                 raise bad_parameter("pageToken", "Invalid page token value.")
             offset, horizon, since, emptied = place["o"], place["h"], place["s"], True
@@ -239,10 +239,10 @@ class GoogleApp:
         }
         if following is not None:
             more = {"k": "page", "o": following, "h": horizon, "s": since}
-            body["nextPageToken"] = _seal({**bounds, **more})
+            body["nextPageToken"] = seal({**bounds, **more})
         elif not any(name in call.query for name in NO_TOKEN_AFTER):
             more = {"k": "sync", "s": horizon, "g": calendar.token_generation, "p": shape}
-            body["nextSyncToken"] = _seal({**bounds, **more})
+            body["nextSyncToken"] = seal({**bounds, **more})
         return Reply(200, body)
 
     def _thin(self) -> str:
@@ -254,7 +254,7 @@ class GoogleApp:
         return self.world.unfriendly and (horizon + self.world.seed) % 3 == 0
 
     def _opened(self, token: str, calendar: Calendar, shape: str) -> dict[str, Any]:
-        held = _unseal(token)
+        held = unseal(token)
         if held.get("k") != "sync" or held.get("c") != calendar.id:
             raise bad_parameter("syncToken", "Invalid sync token value.")
         if held["g"] != calendar.token_generation:
@@ -322,13 +322,13 @@ class GoogleApp:
                 rows.append(each.body)
             elif wanted.show_deleted:
                 rows.append(listing.tombstone(each.body))
-        held = _unseal(call.one("pageToken") or "")
+        held = unseal(call.one("pageToken") or "")
         offset = held.get("o", 0)
         page = rows[offset : offset + size]
         body = self._envelope(calendar, account, call)
         body["items"] = self._in_zone(page, call, calendar)
         if offset + size < len(rows):
-            body["nextPageToken"] = _seal({"k": "instances", "o": offset + size})
+            body["nextPageToken"] = seal({"k": "instances", "o": offset + size})
         return Reply(200, body)
 
     def _calendar_list(self, call: Call, account: Account) -> Reply:
@@ -352,7 +352,7 @@ class GoogleApp:
         body = {
             "kind": "calendar#calendarList",
             "etag": f'"p{len(items):016d}"',
-            "nextSyncToken": _seal({"k": "calendarList"}),
+            "nextSyncToken": seal({"k": "calendarList"}),
             "items": items,
         }
         return Reply(200, body)
@@ -451,17 +451,3 @@ def _moved_to(body: Json, name: str) -> Json:
 
 def _parse(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
-
-
-def _seal(content: dict[str, Any]) -> str:
-    raw = json.dumps(content, separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def _unseal(token: str) -> dict[str, Any]:
-    """Read a token of ours; empty for anything else."""
-    try:
-        content = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}

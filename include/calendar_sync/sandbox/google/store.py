@@ -1,7 +1,6 @@
 """One calendar's events, with every version that each of them has had.
 
-Versions are what makes sync tokens, stable pages and lagging reads possible: a list can be answered
-as of any change number. An event body is never changed in place.
+An event body is never changed in place.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from calendar_sync.sandbox.clock import stamp
 from calendar_sync.sandbox.google import recurrence
 from calendar_sync.sandbox.google.times import moment_of, write
+from calendar_sync.sandbox.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,13 +59,12 @@ class Version:
 
 
 @dataclass(slots=True)
-class Calendar:
+class Calendar(History[str, Version]):
     """A calendar of one account.
 
     Attributes:
         id: the e-mail of the account for its primary calendar.
         time_zone: IANA name; moments are read back in it.
-        seq: number of the latest change.
         token_generation: raised to make every sync token given so far invalid.
     """
 
@@ -74,40 +73,8 @@ class Calendar:
     time_zone: str
     summary: str
     primary: bool = True
-    seq: int = 0
     token_generation: int = 0
-    records: dict[str, list[Version]] = field(default_factory=dict)
     exceptions: dict[str, list[str]] = field(default_factory=dict)
-    journal: dict[str, int] = field(default_factory=dict)
-    changed_at: list[tuple[int, datetime]] = field(default_factory=list)
-
-    def latest(self, event_id: str) -> Version | None:
-        """Return the present state of a stored event."""
-        versions = self.records.get(event_id)
-        return versions[-1] if versions else None
-
-    def at(self, event_id: str, seq: int) -> Version | None:
-        """Return the state that an event had after change ``seq``, None before its creation."""
-        for version in reversed(self.records.get(event_id, ())):
-            if version.seq <= seq:
-                return version
-        return None
-
-    def horizon(self, moment: datetime) -> int:
-        """Return the number of the last change made at or before a moment."""
-        for seq, at in reversed(self.changed_at):
-            if at <= moment:
-                return seq
-        return 0
-
-    def changed_since(self, seq: int) -> list[str]:
-        """Return the ids that changed after ``seq``, earliest change first."""
-        found = []
-        for event_id in reversed(self.journal):
-            if self.journal[event_id] <= seq:
-                break
-            found.append(event_id)
-        return found[::-1]
 
     def put(self, body: Json, now: datetime) -> Version:
         """Store a state; a state equal to the present one changes nothing, not even the etag."""
@@ -115,25 +82,22 @@ class Calendar:
         present = self.latest(event_id)
         if present is not None and _content(present.body) == _content(body):
             return present
-        self.seq += 1
+        seq = self.seq + 1
         body = {
             **body,
-            "etag": f'"{self.seq:04d}{int(now.timestamp() * 1000)}000"',
+            "etag": f'"{seq:04d}{int(now.timestamp() * 1000)}000"',
             "updated": stamp(now),
         }
         version = Version(
-            self.seq,
+            seq,
             now,
             body,
             moment_of(body["start"], self.time_zone),
             moment_of(body["end"], self.time_zone),
         )
-        self.records.setdefault(event_id, []).append(version)
+        self.note(event_id, version, now)
         if present is None and version.series:
             self.exceptions.setdefault(version.series, []).append(event_id)
-        self.journal.pop(event_id, None)
-        self.journal[event_id] = self.seq
-        self.changed_at.append((self.seq, now))
         if present is not None and version.is_series and version.live:
             self._drop_orphans(version, now)
         return version

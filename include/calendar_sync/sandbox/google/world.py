@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from calendar_sync.sandbox.calendars import CalendarWorld, Glimpse
+from calendar_sync.sandbox.google import glance
 from calendar_sync.sandbox.google.delegation import Delegation
 from calendar_sync.sandbox.google.store import Calendar, Json, Version
 from calendar_sync.sandbox.google.times import from_python, moment_of
@@ -39,7 +41,7 @@ class Account:
     calendars: dict[str, Calendar] = field(default_factory=dict)
 
 
-class GoogleWorld:
+class GoogleWorld(CalendarWorld):
     """All mailboxes, and the verbs of a person at one of them.
 
     Attributes:
@@ -301,6 +303,22 @@ class GoogleWorld:
             elif version.touches(low, high):
                 found.append(version.body)
         return found
+
+    def words(
+        self,
+        *,
+        title: str | None = None,
+        free: bool | None = None,
+        private: bool | None = None,
+        rrule: str | None = None,
+    ) -> Json:
+        """Return the fields of the API for these; None leaves a field out."""
+        return glance.fields_of(title, free=free, private=private, rrule=rrule)
+
+    def glimpse(self, account: str, event: Json) -> Glimpse:
+        """Look at one of the events that this world returns."""
+        owner = self.account(account)
+        return glance.glimpse_of(event, owner.email, owner.time_zone, MARKER)
 
     # Shared by the API and by people
 

@@ -1,0 +1,205 @@
+"""What people do in their calendars and what can be seen there, whichever platform they are on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+Json = dict[str, Any]
+Shown = Literal["busy", "tentative", "free"]
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """An event as its owner sees it.
+
+    Attributes:
+        id: id by which it is changed.
+        series_id: id of the master, for an occurrence.
+        is_series: whether this is a master.
+        start: a moment in UTC, or a day.
+        end: the same, exclusive.
+        title: summary or subject.
+        description: plain text.
+        marker: the value of our marker, None where it has none.
+        private: whether others see that it is there only.
+        shown: as what; what only informs is free.
+        declined: whether the owner said no.
+        guests: how many attendees it has.
+        original_start: where the rule puts it, for an occurrence.
+    """
+
+    id: str
+    series_id: str | None
+    is_series: bool
+    start: datetime | date
+    end: datetime | date
+    title: str
+    description: str
+    marker: str | None
+    private: bool
+    shown: Shown
+    declined: bool
+    guests: int
+    original_start: datetime | date | None = None
+
+
+class CalendarWorld(ABC):
+    """All mailboxes of one platform.
+
+    Attributes:
+        accounts: mailboxes by their address in lower case.
+        lag_seconds: reads answer as the world was so long ago (0: at once).
+        lose_tombstones: whether a deleted series leaves nothing behind.
+    """
+
+    accounts: dict[str, Any]
+    lag_seconds: float
+    lose_tombstones: bool
+
+    # What each platform does in its own way
+
+    @abstractmethod
+    def add_account(self, email: str, time_zone: str = "America/New_York") -> Any:
+        """Open a mailbox with its primary calendar; the zone is an IANA name."""
+
+    @abstractmethod
+    def add_event(
+        self, account: str, *, start: Any, end: Any, calendar: str = "primary", **fields: Any
+    ) -> Json:
+        """Put an event into a calendar; the fields are those of the platform."""
+
+    @abstractmethod
+    def add_series(self, account: str, rrule: str, start: Any, end: Any, **fields: Any) -> Json:
+        """Put a series into a calendar; the fields are those of the platform."""
+
+    @abstractmethod
+    def patch_event(
+        self, account: str, event_id: str, *, calendar: str = "primary", **changes: Any
+    ) -> Json:
+        """Change an event; the fields are those of the platform."""
+
+    @abstractmethod
+    def move_event(
+        self, account: str, event_id: str, start: Any, end: Any, *, calendar: str = "primary"
+    ) -> Json:
+        """Move an event, a series or one occurrence by its own id."""
+
+    @abstractmethod
+    def delete_event(self, account: str, event_id: str, *, calendar: str = "primary") -> None:
+        """Delete an event, a whole series, or one occurrence by its own id."""
+
+    @abstractmethod
+    def respond(
+        self, account: str, event_id: str, answer: str, *, calendar: str = "primary"
+    ) -> Json:
+        """Answer an event with declined, tentative, accepted or needsAction."""
+
+    @abstractmethod
+    def revoke(self, account: str) -> None:
+        """Take the right to one mailbox away."""
+
+    @abstractmethod
+    def restore(self, account: str) -> None:
+        """Make a mailbox healthy again."""
+
+    @abstractmethod
+    def suspend(self, account: str) -> None:
+        """Suspend a user."""
+
+    @abstractmethod
+    def delete_account(self, account: str) -> None:
+        """Delete a user."""
+
+    @abstractmethod
+    def no_licence(self, account: str) -> None:
+        """Take a user's calendar away."""
+
+    @abstractmethod
+    def expire_sync_tokens(self, account: str, *, calendar: str = "primary") -> None:
+        """Make every change token of a calendar answer 410 from now on."""
+
+    @abstractmethod
+    def events_of(self, account: str, calendar: str | None = None) -> list[Json]:
+        """Return the live events (masters, singles, changed occurrences) of all or one calendar."""
+
+    @abstractmethod
+    def expanded(
+        self, account: str, low: datetime, high: datetime, calendar: str = "primary"
+    ) -> list[Json]:
+        """Return the live single events and occurrences that touch a window."""
+
+    @abstractmethod
+    def words(
+        self,
+        *,
+        title: str | None = None,
+        free: bool | None = None,
+        private: bool | None = None,
+        rrule: str | None = None,
+    ) -> Json:
+        """Return the platform's fields for these; None leaves a field out."""
+
+    @abstractmethod
+    def glimpse(self, account: str, event: Json) -> Glimpse:
+        """Look at one of the platform's own events."""
+
+    # What is the same on each
+
+    def plan(
+        self,
+        account: str,
+        start: datetime | date,
+        end: datetime | date,
+        title: str,
+        *,
+        free: bool = False,
+        private: bool = False,
+        calendar: str = "primary",
+    ) -> str:
+        """Put an event into a calendar and return its id."""
+        fields = self.words(title=title, free=free, private=private)
+        made = self.add_event(account, start=start, end=end, calendar=calendar, **fields)
+        return str(made["id"])
+
+    def plan_series(
+        self, account: str, rrule: str, start: datetime | date, end: datetime | date, title: str
+    ) -> str:
+        """Put a series into the primary calendar and return its id."""
+        made = self.add_series(account, rrule, start, end, **self.words(title=title))
+        return str(made["id"])
+
+    def rename(self, account: str, event_id: str, title: str) -> None:
+        """Give an event another title."""
+        self.patch_event(account, event_id, **self.words(title=title))
+
+    def show_as(self, account: str, event_id: str, *, free: bool) -> None:
+        """Show an event as free or as busy."""
+        self.patch_event(account, event_id, **self.words(free=free))
+
+    def change_rule(self, account: str, series_id: str, rrule: str) -> None:
+        """Let a series take place by another rule."""
+        self.patch_event(account, series_id, **self.words(rrule=rrule))
+
+    def glimpses(self, account: str, calendar: str | None = None) -> list[Glimpse]:
+        """Look at the live events (masters, singles, changed occurrences) of a mailbox."""
+        return [self.glimpse(account, event) for event in self.events_of(account, calendar)]
+
+    def own(self, account: str) -> list[Glimpse]:
+        """Look at the live events without our marker."""
+        return [seen for seen in self.glimpses(account) if seen.marker is None]
+
+    def mirrors(self, account: str) -> list[Glimpse]:
+        """Look at the live events with our marker."""
+        return [seen for seen in self.glimpses(account) if seen.marker is not None]
+
+    def expanded_glimpses(
+        self, account: str, low: datetime, high: datetime, calendar: str = "primary"
+    ) -> list[Glimpse]:
+        """Look at the live single events and occurrences that touch a window."""
+        found = self.expanded(account, low, high, calendar)
+        return [self.glimpse(account, event) for event in found]

@@ -1,0 +1,1 @@
+"""Microsoft Graph calendars and the Entra token endpoint."""
