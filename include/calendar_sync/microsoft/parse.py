@@ -139,10 +139,10 @@ def _original_start(row: Mapping[str, Any], span: Span | None) -> str | None:
     """The start that the rule gives; a bare occurrence has not been moved from its own."""
     try:
         value = parse_iso(_text(row, "originalStart") or "")
+        if span is not None and span.all_day and isinstance(value, datetime):
+            value = _day(value, row.get("originalStartTimeZone"))
     except (ValueError, OverflowError):
         return iso(span.start) if span is not None else None
-    if span is not None and span.all_day and isinstance(value, datetime):
-        value = _day(value, row.get("originalStartTimeZone"))
     return iso(to_second(value) if isinstance(value, datetime) else value)
 
 
