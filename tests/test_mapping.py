@@ -111,3 +111,12 @@ users = st.builds(
 )
 def test_what_is_written_is_read_back(found: list[MappedUser]) -> None:
     assert read_csv(write_csv(found, {"u1": "dana@example.org"})) == found
+
+
+def test_a_mailbox_of_microsoft_may_be_named_by_its_object_id() -> None:
+    guid = "9F1D2C3B-0000-4000-8000-0123456789AB"
+    head = "welkin_user_id,platform,account\n"
+    (found,) = read_csv(f"{head}u1,microsoft,{guid}\n")
+    assert found.account == guid.lower()
+    with pytest.raises(ConfigurationError, match="not an e-mail address"):
+        read_csv(f"{head}u1,google,{guid}\n")

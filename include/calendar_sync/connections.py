@@ -162,7 +162,7 @@ def microsoft_credentials(fields: Fields, name: str = MICROSOFT) -> MicrosoftCre
         secret="" if certificate else secret,
         certificate=certificate,
         private_key=private_key,
-        root=_address(fields.host or GRAPH_ROOT, name, "host"),
+        root=_address(fields.host or GRAPH_ROOT, name, "host").removesuffix("/v1.0"),
         authority=_address(authority, name, "extra.authority"),
         verify=_verify(fields.extra),
     )
@@ -188,6 +188,10 @@ def _certificate(extra: Mapping[str, Any], name: str) -> tuple[str, str]:
     if certificate is None or not isinstance(key, RSAPrivateKey):
         raise ConfigurationError(
             detail=f"connection {name}: the certificate must be PEM, with its RSA private key"
+        )
+    if certificate.public_key() != key.public_key():
+        raise ConfigurationError(
+            detail=f"connection {name}: certificate and private key do not belong together"
         )
     return (
         certificate.public_bytes(Encoding.PEM).decode(),

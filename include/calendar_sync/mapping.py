@@ -7,6 +7,7 @@ changes nothing: every mistake is named with its line and column.
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ COLUMNS = ("welkin_user_id", "email", "platform", "account", "enabled", "directi
 REQUIRED = frozenset({"platform", "account"})
 _YES = frozenset({"true", "yes", "1", ""})
 _NO = frozenset({"false", "no", "0"})
+_OBJECT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SHOWN = 20
 
 
@@ -34,7 +36,7 @@ class _Import:
         values = {key: (value or "").strip() for key, value in row.items() if key}
         user_id = self._user(line, values)
         platform = self._platform(line, values.get("platform", ""))
-        account = self._account(line, values.get("account", ""))
+        account = self._account(line, values.get("account", ""), platform)
         enabled = self._enabled(line, values.get("enabled", ""))
         direction = self._direction(line, values.get("direction", ""))
         if len(self.problems) > before or platform is None:
@@ -63,9 +65,12 @@ class _Import:
             self._problem(line, "platform", f"{value or 'nothing'} is not one of {known}")
             return None
 
-    def _account(self, line: int, value: str) -> str:
+    def _account(self, line: int, value: str, platform: Platform | None) -> str:
         name, _, domain = value.partition("@")
-        if not name or not domain or "@" in domain or " " in value:
+        address = name and domain and "@" not in domain and " " not in value
+        # Microsoft's object ids stay the same when people are renamed.
+        by_id = platform is Platform.MICROSOFT and _OBJECT_ID.fullmatch(value)
+        if not address and not by_id:
             self._problem(line, "account", f"{value or 'nothing'} is not an e-mail address")
         return value.lower()
 

@@ -17,7 +17,7 @@ from calendar_sync.errors import (
 )
 from calendar_sync.microsoft.client import MicrosoftCalendar
 
-DENIED = "microsoft_access_denied"
+DENIED, READ_ONLY = "microsoft_access_denied", "microsoft_read_only"
 # So many mailboxes are asked to tell a missing permission from a scope.
 SAMPLE = 5
 
@@ -43,11 +43,15 @@ async def check_access(calendar: MicrosoftCalendar, accounts: Sequence[str]) -> 
     """
     try:
         listed = await calendar.users(SAMPLE)
+    except UserUnavailable:
+        listed = None  # Exchange's way to say no, where the directory's is expected
     except TenantMisconfigured as error:
         if error.code != "microsoft_directory_denied":
             return [Finding("", error.code, error.detail)]
         listed = None
-    states = {account: await _state(calendar, account) for account in accounts}
+    # Where nobody is mapped yet, anybody's mailbox can tell of the permission.
+    asked = accounts or [account for account in listed or () if account][:1]
+    states = {account: await _state(calendar, account) for account in asked}
     denied = [account for account, code in states.items() if code == DENIED]
     findings = _everybody(listed is not None)
     if denied and not await _any_works(calendar, states, listed or ()):
@@ -57,7 +61,7 @@ async def check_access(calendar: MicrosoftCalendar, accounts: Sequence[str]) -> 
     else:
         findings += [Finding(account, "microsoft_outside_scope", _OUTSIDE) for account in denied]
     for account, code in states.items():
-        if code and code != DENIED:
+        if code and code != DENIED and account in accounts:
             findings.append(
                 Finding(account, code, _ADVICE.get(code, "see docs/setup-microsoft.md"))
             )
@@ -75,7 +79,7 @@ _NO_CALENDARS = (
 _NO_DIRECTORY = "the application permission User.Read.All is missing, or no consent was granted"
 _OUTSIDE = "the mailbox is outside the scope of RBAC for Applications (or an access policy)"
 _ADVICE = {
-    "microsoft_read_only": "events can be read, not written: Calendars.ReadWrite is missing",
+    READ_ONLY: "events can be read, not written: Calendars.ReadWrite is missing",
     "microsoft_no_mailbox": "there is no mailbox in Exchange Online: a licence is missing",
     "microsoft_account_unknown": "the tenant has no such user",
 }
@@ -96,7 +100,7 @@ async def _state(calendar: MicrosoftCalendar, account: str) -> str:
     try:
         await calendar.try_write(account)
     except UserUnavailable as error:
-        return "microsoft_read_only" if error.code == DENIED else error.code
+        return READ_ONLY if error.code == DENIED else error.code
     except TransientError:
         raise
     except SyncError as error:
@@ -108,9 +112,9 @@ async def _any_works(
     calendar: MicrosoftCalendar, states: dict[str, str], listed: Sequence[str]
 ) -> bool:
     """Some mailbox can be opened: then the permission is there."""
-    if any(code != DENIED for code in states.values()):
+    if any(code in ("", READ_ONLY) for code in states.values()):
         return True
     for account in listed:
-        if account not in states and await _state(calendar, account) == "":
+        if account not in states and await _state(calendar, account) in ("", READ_ONLY):
             return True
     return False

@@ -6,13 +6,14 @@ For the server each part counts as a request of its own, also for its limits.
 """
 
 import asyncio
+import contextlib
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from calendar_sync.errors import RateLimited, SyncError, TokenRejected, TransientError
+from calendar_sync.errors import RateLimited, TokenRejected, TransientError
 from calendar_sync.http import Answer, Failure, HttpClient, TokenSource, retry_after
 from calendar_sync.microsoft.errors import classify
 from calendar_sync.microsoft.slots import Slots
@@ -96,13 +97,8 @@ class Batches:
         if len(parts) == 1:
             _settle(parts[0], _BY_ITSELF)
             return
-        limit = self._slots.everybody
         try:
-            async with limit.slots(len(parts)):
-                since = limit.refusals
-                outcomes = await self._exchange(parts)
-                refused = sum(isinstance(outcome, RateLimited) for outcome in outcomes)
-                limit.learn(granted=len(parts) - refused, refused=refused, since=since)
+            outcomes = await self._exchange(parts)
         except asyncio.CancelledError:
             for part in parts:
                 part.answer.cancel()
@@ -114,6 +110,19 @@ class Batches:
             _settle(part, outcome)
 
     async def _exchange(self, parts: list[_Part]) -> list[Answer | BaseException]:
+        limit, began = self._slots.everybody, 0
+
+        @contextlib.asynccontextmanager
+        async def places() -> AsyncIterator[None]:
+            nonlocal began
+            async with limit.slots(len(parts)):
+                began = limit.refusals
+                try:
+                    yield
+                except RateLimited:
+                    limit.learn(granted=0, refused=len(parts), since=began)
+                    raise
+
         requests = [
             {
                 "id": str(number),
@@ -129,6 +138,7 @@ class Batches:
             "/v1.0/$batch",
             json={"requests": requests},
             token=self._token,
+            slot=places,
         )
         listed = answer.json.get("responses") if isinstance(answer.json, Mapping) else None
         by_id = {
@@ -136,16 +146,20 @@ class Batches:
             for entry in (listed if isinstance(listed, list) else ())
             if isinstance(entry, Mapping)
         }
-        return [self._outcome(by_id.get(str(number))) for number in range(len(parts))]
+        outcomes = [self._outcome(by_id.get(str(number))) for number in range(len(parts))]
+        refused = sum(isinstance(outcome, RateLimited) for outcome in outcomes)
+        limit.learn(granted=len(parts) - refused, refused=refused, since=began)
+        return outcomes
 
-    def _outcome(self, entry: Mapping[str, Any] | None) -> Answer | SyncError:
+    def _outcome(self, entry: Mapping[str, Any] | None) -> Answer | BaseException:
         status, body = (entry.get("status"), entry.get("body")) if entry is not None else (0, None)
         if not isinstance(status, int) or status == 0:
             return TransientError("microsoft_unreadable_batch")
         if 200 <= status < 300:
             return Answer(status, body)
         headers = entry.get("headers") if entry is not None else None
-        named = {str(k).title(): str(v) for k, v in (headers or {}).items()}
+        sent = headers if isinstance(headers, Mapping) else {}
+        named = {str(key).title(): str(value) for key, value in sent.items()}
         error = classify(Failure(status, body, retry_after(named, self._now())))
         if isinstance(error, TransientError) and not isinstance(error, RateLimited):
             return _BY_ITSELF

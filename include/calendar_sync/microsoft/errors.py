@@ -31,7 +31,7 @@ _NO_MAILBOX = frozenset(
 )  # fmt: skip
 _NO_ACCOUNT = frozenset({"ResourceNotFound", "Request_ResourceNotFound", "ErrorInvalidUser"})
 _NO_ITEM = frozenset({"ErrorInvalidIdMalformed", "ErrorItemNotFound"})
-_CODE = re.compile(r"^[A-Za-z_]{2,60}$")
+_CODE = re.compile(r"[A-Za-z_]{2,60}")
 # The numbers may change: they decide nothing, they only make the message say more.
 _ADVICE = {
     7000215: "the client secret is wrong (its value is needed, not its id)",
@@ -43,7 +43,7 @@ _ADVICE = {
     65001: "nobody has consented to the app's permissions: an administrator must",
     500011: "the tenant does not know the service that a token was asked for",
 }
-_NUMBER = re.compile(r"^AADSTS(\d+)")
+_NUMBER = re.compile(r"AADSTS([0-9]{1,9})\b")
 
 
 def classify(failure: Failure) -> SyncError:
@@ -80,7 +80,7 @@ def classify_token(failure: Failure) -> SyncError:
     """An answer of the token endpoint, or of the discovery before it. All concern everybody."""
     body = failure.json if isinstance(failure.json, Mapping) else {}
     error = body.get("error")
-    error = error if isinstance(error, str) and _CODE.match(error) else "token_refused"
+    error = error if isinstance(error, str) and _CODE.fullmatch(error) else "token_refused"
     if failure.status == 429:
         return RateLimited("microsoft_token_limited", retry_after=failure.retry_after)
     if failure.status >= 500 or failure.status == 408 or error == "temporarily_unavailable":
@@ -97,4 +97,4 @@ def code_of(body: Any) -> str:
     """`error.code`, where it looks like one."""
     error = body.get("error") if isinstance(body, Mapping) else None
     code = error.get("code") if isinstance(error, Mapping) else None
-    return code if isinstance(code, str) and _CODE.match(code) else ""
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""

@@ -3,6 +3,7 @@
 Field semantics: https://learn.microsoft.com/graph/api/resources/event
 """
 
+import contextlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
@@ -40,12 +41,12 @@ def parse_event(row: Any, *, listed: bool = False) -> CalendarEvent | None:
     Deltas also say "removed" of what has left their window, and tell of an occurrence its time
     only. Markers need no look where an event cannot be a mirror: all of ours are private.
     """
-    if not isinstance(row, Mapping) or not isinstance(row.get("id"), str):
+    if not isinstance(row, Mapping) or not _text(row, "id"):
         return None
     if "@removed" in row:
         return CalendarEvent(id=row["id"], deleted=True, unread=True)
-    kind, response = row.get("type"), _text(_part(row, "responseStatus"), "response")
-    span, private = _span(row), row.get("sensitivity") in _PRIVATE
+    kind, response = _text(row, "type"), _text(_part(row, "responseStatus"), "response")
+    span, private = _span(row), _text(row, "sensitivity") in _PRIVATE
     in_series = kind in _IN_SERIES
     return CalendarEvent(
         id=row["id"],
@@ -99,7 +100,7 @@ def _times(draft: Draft) -> dict[str, object]:
 
 
 def _availability(row: Mapping[str, Any], response: str | None) -> Availability:
-    shown = row.get("showAs")
+    shown = _text(row, "showAs")
     if shown in _FREE or row.get("isCancelled") is True:
         return Availability.FREE
     if shown == "tentative" or response == "tentativelyAccepted":
@@ -108,23 +109,20 @@ def _availability(row: Mapping[str, Any], response: str | None) -> Availability:
 
 
 def _span(row: Mapping[str, Any]) -> Span | None:
-    start, end = _moment(row.get("start")), _moment(row.get("end"))
-    if start is None or end is None:
+    try:
+        start, end = _moment(_part(row, "start")), _moment(_part(row, "end"))
+        if row.get("isAllDay") is True:
+            zone = row.get("originalStartTimeZone")
+            return Span(_day(start, zone), _day(end, zone))
+    except (ValueError, OverflowError):
+        # The first and the last day that can be written stand for "none": other zones lack them.
         return None
-    if row.get("isAllDay") is True:
-        zone = row.get("originalStartTimeZone")
-        return Span(_day(start, zone), _day(end, zone))
     return Span(start, end)
 
 
-def _moment(value: Any) -> datetime | None:
+def _moment(value: Mapping[str, Any]) -> datetime:
     """A local time and its zone, as an instant of whole seconds."""
-    if not isinstance(value, Mapping):
-        return None
-    try:
-        local = datetime.fromisoformat(str(value.get("dateTime")))
-    except ValueError:
-        return None
+    local = datetime.fromisoformat(_text(value, "dateTime") or "")
     if local.tzinfo is None:
         local = local.replace(tzinfo=zone_of(value.get("timeZone")))
     return to_second(local.astimezone(UTC))
@@ -141,10 +139,10 @@ def _original_start(row: Mapping[str, Any], span: Span | None) -> str | None:
     """The start that the rule gives; a bare occurrence has not been moved from its own."""
     try:
         value = parse_iso(_text(row, "originalStart") or "")
-    except ValueError:
+        if span is not None and span.all_day and isinstance(value, datetime):
+            value = _day(value, row.get("originalStartTimeZone"))
+    except (ValueError, OverflowError):
         return iso(span.start) if span is not None else None
-    if span is not None and span.all_day and isinstance(value, datetime):
-        value = _day(value, row.get("originalStartTimeZone"))
     return iso(to_second(value) if isinstance(value, datetime) else value)
 
 
@@ -163,8 +161,10 @@ def _description(body: Any) -> str:
         return ""
     if body.get("contentType") == "html":
         reader = _Words()
-        reader.feed(content)
-        reader.close()
+        # A marked section that is none; newer versions of Python take it for a comment.
+        with contextlib.suppress(AssertionError):
+            reader.feed(content)
+            reader.close()
         content = "".join(reader.words)
     return content.replace("\r\n", "\n").strip()
 

@@ -4,10 +4,12 @@ https://learn.microsoft.com/graph/api/resources/patternedrecurrence
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from calendar_sync.microsoft.parse import parse_event
-from calendar_sync.model import Window
+from calendar_sync.microsoft.zones import zone_of
+from calendar_sync.model import Span, Window
 from calendar_sync.recurrence import promises
 
 _FREQUENCIES = {
@@ -31,27 +33,49 @@ def may_have_instances(row: Any, window: Window) -> bool:
         return True
     try:
         line = _rule(recurrence["pattern"], recurrence["range"])
-    except (KeyError, TypeError, ValueError, AttributeError):
+        zone = recurrence["range"].get("recurrenceTimeZone") or row.get("originalStartTimeZone")
+        return promises([line], _local(event.span, zone), window)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return True
-    return promises([line], event.span, window)
+
+
+def _local(span: Span, zone: object) -> Span:
+    """The first instance by the clocks of the rule, whose days are meant; less than a day off."""
+    if not isinstance(span.start, datetime) or not isinstance(span.end, datetime):
+        return span
+    start, end = (
+        moment.astimezone(zone_of(zone)).replace(tzinfo=UTC) for moment in (span.start, span.end)
+    )
+    return Span(start, end)
 
 
 def _rule(pattern: Mapping[str, Any], bounds: Mapping[str, Any]) -> str:
     """The same as RFC 5545 writes it."""
-    parts = {"FREQ": _FREQUENCIES[pattern["type"]], "INTERVAL": str(pattern.get("interval") or 1)}
+    interval = _number(pattern.get("interval", 1), 999)
+    parts = {"FREQ": _FREQUENCIES[pattern["type"]], "INTERVAL": str(interval)}
     days = [str(day)[:2].upper() for day in pattern.get("daysOfWeek") or ()]
     week = _WEEKS.get(pattern.get("index") or "", "1")
     if pattern["type"] == "weekly" and days:
         parts["BYDAY"] = ",".join(days)
         parts["WKST"] = str(pattern.get("firstDayOfWeek") or "sunday")[:2].upper()
     elif pattern["type"].startswith("relative"):
-        parts["BYDAY"] = ",".join(f"{week}{day}" for day in days)
-    elif pattern["type"].startswith("absolute") and pattern.get("dayOfMonth"):
-        parts["BYMONTHDAY"] = str(pattern["dayOfMonth"])
-    if pattern["type"].endswith("Yearly") and pattern.get("month"):
-        parts["BYMONTH"] = str(pattern["month"])
+        # One of all these days together, not one of each.
+        parts |= {"BYDAY": ",".join(days), "BYSETPOS": week}
+    elif pattern["type"].startswith("absolute"):
+        # A shorter month has its last day instead.
+        last = _number(pattern["dayOfMonth"], 31)
+        parts["BYMONTHDAY"] = ",".join(str(day) for day in range(min(last, 28), last + 1))
+        parts["BYSETPOS"] = "-1"
+    if pattern["type"].endswith("Yearly"):
+        parts["BYMONTH"] = str(_number(pattern["month"], 12))
     if bounds.get("type") == "numbered":
         parts["COUNT"] = str(bounds["numberOfOccurrences"])
     elif bounds.get("type") == "endDate":
         parts["UNTIL"] = str(bounds["endDate"]).replace("-", "") + "T235959Z"
     return ";".join(f"{key}={value}" for key, value in parts.items())
+
+
+def _number(value: Any, most: int) -> int:
+    if not isinstance(value, int) or not 1 <= value <= most:
+        raise ValueError("no such number")
+    return value

@@ -75,7 +75,7 @@ class AdaptiveLimit:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._running -= count
-            else:
+            elif entry in self._waiting:
                 self._waiting.remove(entry)
             self._wake()
             raise
@@ -86,8 +86,10 @@ class AdaptiveLimit:
     def _wake(self) -> None:
         while self._waiting and self._fits(self._waiting[0][0]):
             count, turn = self._waiting.popleft()
-            self._running += count
-            turn.set_result(None)
+            # Who has just been cancelled may not know of it yet.
+            if not turn.done():
+                self._running += count
+                turn.set_result(None)
 
 
 class Slots:

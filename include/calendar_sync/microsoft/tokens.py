@@ -7,7 +7,7 @@ https://learn.microsoft.com/entra/msal/python
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -29,7 +29,7 @@ class _Request:
 
     method: str
     url: str
-    form: Mapping[str, str] | None
+    form: Mapping[str, str] | None = field(repr=False)
 
 
 class _Wanted(Exception):
@@ -70,9 +70,14 @@ class _Answers:
     def close(self) -> None:
         """Nothing is open."""
 
-    def _answer(self, method: str, url: str, form: Mapping[str, str] | None) -> _Response:
+    def _answer(self, method: str, url: str, form: Mapping[str, Any] | None) -> _Response:
         if (method, url) not in self.known:
-            raise _Wanted(_Request(method, url, form))
+            # MSAL makes assertions of certificates as bytes.
+            text = {
+                name: value.decode() if isinstance(value, bytes) else str(value)
+                for name, value in (form or {}).items()
+            }
+            raise _Wanted(_Request(method, url, text or None))
         return self.known[method, url]
 
 
@@ -90,14 +95,14 @@ async def fetch_token(
             return _token(_ask(credentials, answers), now)
         except _Wanted as wanted:
             request = wanted.request
-            answer = await http.request(
-                "microsoft.token" if request.method == "POST" else "microsoft.discovery",
-                request.method,
-                _path(request.url, credentials.authority),
-                form=request.form,
-            )
-            text = json.dumps(answer.json)
-            answers.known[request.method, request.url] = _Response(text)
+        # Not inside the handler: no error shall carry what was to be sent.
+        answer = await http.request(
+            "microsoft.token" if request.method == "POST" else "microsoft.discovery",
+            request.method,
+            _path(request.url, credentials.authority),
+            form=request.form,
+        )
+        answers.known[request.method, request.url] = _Response(json.dumps(answer.json))
     raise TransientError("microsoft_token_unreadable")
 
 
@@ -118,7 +123,10 @@ def _ask(credentials: MicrosoftCredentials, answers: _Answers) -> Mapping[str, A
             http_client=answers,
         )
         found: Mapping[str, Any] = client.acquire_token_for_client([credentials.scope])
-    except (ValueError, TypeError, KeyError):
+    except _Wanted:
+        raise
+    except Exception:
+        # MSAL looks at answers with great trust, and may quote them in its errors.
         raise TransientError("microsoft_token_unreadable") from None
     return found
 
@@ -127,7 +135,8 @@ def _token(found: Mapping[str, Any], now: datetime) -> tuple[str, datetime]:
     token, lifetime = found.get("access_token"), found.get("expires_in")
     if not isinstance(token, str) or not token:
         raise TransientError("microsoft_token_unreadable")
-    seconds = lifetime if isinstance(lifetime, int) and 0 < lifetime < 100_000 else 3600
+    seconds = int(str(lifetime)) if str(lifetime).isdecimal() else 0
+    seconds = seconds if 0 < seconds < 100_000 else 3600
     return token, to_second(now) + timedelta(seconds=seconds)
 
 
@@ -138,6 +147,6 @@ def _path(url: str, authority: str) -> str:
         TenantMisconfigured: the discovery names another host.
     """
     address, own = urlsplit(url), urlsplit(authority)
-    if (address.scheme, address.netloc) != (own.scheme, own.netloc):
+    if (address.scheme, address.netloc.lower()) != (own.scheme, own.netloc.lower()):
         raise TenantMisconfigured("microsoft_foreign_authority", detail="the token endpoint")
     return address.path + (f"?{address.query}" if address.query else "")

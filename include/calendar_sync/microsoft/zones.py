@@ -10,14 +10,14 @@ from tzlocal import windows_tz
 from calendar_sync.model import zone_or_none
 
 UTC = ZoneInfo("UTC")
-# Names that the table of tzlocal lacks.
+# Names that the table of tzlocal lacks, and one that it should lack.
 _FURTHER = {
+    "": "UTC",
     "Antarctica/Troll": "Greenwich Standard Time",
     "CST6CDT": "Central Standard Time",
     "EST5EDT": "Eastern Standard Time",
     "Europe/Uzhgorod": "FLE Standard Time",
     "Europe/Zaporozhye": "FLE Standard Time",
-    "GMT": "GMT Standard Time",
     "MST7MDT": "Mountain Standard Time",
     "PST8PDT": "Pacific Standard Time",
     "US/East-Indiana": "US Eastern Standard Time",
@@ -26,7 +26,7 @@ _FURTHER = {
 
 def windows_name(name: str) -> str:
     """The Windows name of an IANA zone; "UTC" for one that Windows does not know."""
-    return windows_tz.tz_win.get(name) or _FURTHER.get(name, "UTC")
+    return _FURTHER.get(name) or windows_tz.tz_win.get(name, "UTC")
 
 
 def zone_of(name: object) -> ZoneInfo:
