@@ -17,7 +17,9 @@ from calendar_sync.sandbox.google.store import Calendar, Version
 from calendar_sync.sandbox.google.world import GoogleWorld
 
 if TYPE_CHECKING:
+    from calendar_sync.sandbox.calendars import CalendarWorld
     from calendar_sync.sandbox.clock import Clock
+    from calendar_sync.sandbox.microsoft.world import MicrosoftWorld
 
 YEARS = 3
 HOUR = timedelta(hours=1)
@@ -79,11 +81,21 @@ class Calendars:
         return self._originals[key]
 
 
+def keep(world: MicrosoftWorld, account: str, kind: Kind, start: datetime) -> None:
+    """The same for a mailbox of Microsoft, less what lies before the window: no view shows it."""
+    keeper = _OutlookKeeper(world, world.account(account).time_zone, start, kind)
+    keeper.account = account
+    keeper.fill()
+
+
 class _Keeper:
     """Somebody who has kept a calendar for years."""
 
-    def __init__(self, world: GoogleWorld, zone: str, start: datetime, kind: Kind) -> None:
-        self.world = world
+    account = "original@example.org"
+    years: float = YEARS
+
+    def __init__(self, world: CalendarWorld, zone: str, start: datetime, kind: Kind) -> None:
+        self.world: Any = world
         self.kind = kind
         self.zone = ZoneInfo(zone)
         self.today = start.astimezone(self.zone).date()
@@ -92,7 +104,9 @@ class _Keeper:
     def fill(self) -> None:
         span = YEARS * 365
         for number in range(self.kind.past):
-            self._single(-1 - number * span // self.kind.past)
+            days = -1 - number * span // self.kind.past
+            if days > -self.years * 365:
+                self._single(days)
         for number in range(self.kind.ahead):
             self._single(1 + number * 60 // self.kind.ahead)
         self._series()
@@ -107,22 +121,26 @@ class _Keeper:
     def _single(self, days: int) -> None:
         begin = self._at(days, self.dice.randint(8, 17), self.dice.choice((0, 30)))
         length = self.dice.choice((30, 30, 60, 60, 90))
-        fields: dict[str, Any] = {"summary": f"Appointment {self.dice.randint(1, 999)}"}
-        if self.dice.random() < 0.3:
+        title = f"Appointment {self.dice.randint(1, 999)}"
+        fields = self._fields(
+            title, notes=self.dice.random() < 0.3, guests=3 if self.dice.random() < 0.25 else 0
+        )
+        end = begin + timedelta(minutes=length)
+        self.world.add_event(self.account, start=begin, end=end, **fields)
+
+    def _fields(self, title: str, *, notes: bool, guests: int) -> dict[str, Any]:
+        fields: dict[str, Any] = {"summary": title}
+        if notes:
             fields |= {"description": NOTES, "location": "Room 4, second floor"}
-        if self.dice.random() < 0.25:
+        if guests:
             fields["attendees"] = [
                 {"email": f"guest{number}@example.org", "responseStatus": "accepted"}
-                for number in range(3)
+                for number in range(guests)
             ]
-        self._add(begin, timedelta(minutes=length), **fields)
-
-    def _add(self, begin: datetime, length: timedelta, **fields: Any) -> dict[str, Any]:
-        account = "original@example.org"
-        return self.world.add_event(account, start=begin, end=begin + length, **fields)
+        return fields
 
     def _series(self) -> None:
-        account = "original@example.org"
+        account = self.account
         monday = -YEARS * 365 - (self.today - timedelta(days=YEARS * 365)).weekday()
         team = self._repeat(self._at(monday, 9), HOUR, "FREQ=WEEKLY", "Team")
         for week in (10, 45, 90, 120, 158):
@@ -136,25 +154,35 @@ class _Keeper:
         self._repeat(self._at(since - 4, 12), HOUR, "FREQ=WEEKLY;COUNT=40", "Course")
 
     def _repeat(self, begin: datetime, length: timedelta, rule: str, title: str) -> str:
-        made = self.world.add_series(
-            "original@example.org", rule, begin, begin + length, summary=title
-        )
-        return str(made["id"])
+        return str(self.world.plan_series(self.account, rule, begin, begin + length, title))
 
     def _days(self) -> None:
-        account = "original@example.org"
+        account = self.account
         for number in range(4):
             day = self.today - timedelta(days=YEARS * 365 - 90 * number)
-            self.world.add_series(
-                account,
-                "FREQ=YEARLY",
-                day,
-                day + DAY,
-                summary=f"Birthday {number}",
-                transparency="transparent",
-            )
+            title = self.world.words(title=f"Birthday {number}", free=True)
+            self.world.add_series(account, "FREQ=YEARLY", day, day + DAY, **title)
         for number in range(7):
             first = self.today + timedelta(days=40 - 180 * number)
-            self.world.add_event(
-                account, start=first, end=first + timedelta(days=10), summary="Holiday"
-            )
+            self.world.plan(account, first, first + timedelta(days=10), "Holiday")
+
+
+class _OutlookKeeper(_Keeper):
+    """The same person with Outlook; only what a view of the sync's window can show is kept."""
+
+    years = 0.1
+
+    def _fields(self, title: str, *, notes: bool, guests: int) -> dict[str, Any]:
+        fields: dict[str, Any] = {"subject": title}
+        if notes:
+            fields["body"] = {"contentType": "text", "content": NOTES}
+        if guests:
+            fields["attendees"] = [
+                {
+                    "emailAddress": {"address": f"guest{number}@example.org"},
+                    "type": "required",
+                    "status": {"response": "accepted"},
+                }
+                for number in range(guests)
+            ]
+        return fields

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from calendar_sync.model import Platform
 from tests.bench import least
 from tests.bench.measure import BenchError, Measurement
 from tests.bench.stage import Stage
@@ -45,9 +46,12 @@ def say(text: str) -> None:
     print(f"{time.monotonic() - _STARTED:7.1f} s  {text}", file=sys.stderr, flush=True)
 
 
-def _note(case: Case, run: Measurement) -> None:
+def note(case: Case, run: Measurement, *, quiet: bool = False) -> None:
+    """Keep a repetition and tell of it."""
     case.runs.append(run)
-    say(f"{case.title}: {run.wall:.1f} s, {run.cpu:.1f} CPU-s, {run.memory_mb:.0f} MB, {run.total}")
+    if not quiet:
+        took = f"{run.wall:.1f} s, {run.cpu:.1f} CPU-s, {run.memory_mb:.0f} MB"
+        say(f"{case.title}: {took}, {run.total}")
 
 
 def idle_polls(stage: Stage, scale: Scale) -> list[Case]:
@@ -64,7 +68,7 @@ def idle_polls(stage: Stage, scale: Scale) -> list[Case]:
             stage.let_time_pass()
             if case is cold:
                 stage.forget_tokens()
-            _note(case, stage.measure("poll"))
+            note(case, stage.measure("poll"))
             if case.any.outcome["marked"]:
                 raise BenchError(f"idle accounts have work: {case.any.outcome}")
     return [warm, cold]
@@ -76,22 +80,23 @@ def changed_pass(stage: Stage, scale: Scale) -> Case:
     for _ in range(scale.pass_runs):
         stage.edit(scale.changed)
         stage.let_time_pass()
-        _note(case, stage.measure("pass"))
+        note(case, stage.measure("pass"))
         if case.any.outcome["users"] != scale.changed or case.any.writes != scale.changed:
             raise BenchError(f"{scale.changed} changes, but {case.any.outcome}")
     case.least = least.changes(scale.accounts, scale.changed, scale.changed)
     return case
 
 
-def first_fill(folder: Path, scale: Scale) -> Case:
+def first_fill(folder: Path, scale: Scale, platform: Platform = Platform.GOOGLE) -> Case:
     """Case 3: nothing is in step yet."""
     users, encounters = scale.fill_users, scale.encounters
     case = Case("fill", f"first fill, {users} users x {encounters} encounters")
     for number in range(scale.fill_runs):
         arguments = ("--users", str(users), "--encounters", str(encounters))
-        with Stage(folder / f"fill-{number}", *arguments) as stage:
-            _note(case, stage.measure("pass"))
-    case.least = least.first_fill(users, users * encounters, case.any.writes)
+        with Stage(folder / f"{platform}-fill-{number}", *arguments, platform=platform) as stage:
+            note(case, stage.measure("pass"))
+    lists = 1 if platform is Platform.GOOGLE else 2
+    case.least = least.first_fill(users, users * encounters, case.any.writes, lists)
     return case
 
 
@@ -102,11 +107,11 @@ def many_rows(folder: Path, scale: Scale) -> list[Case]:
     changed = Case("rows_change", f"one change of the user with {rows:,} rows")
     for number in range(scale.rows_runs):
         with Stage(folder / f"rows-{number}", "--rows", str(rows)) as stage:
-            _note(filled, stage.measure("pass"))
+            note(filled, stage.measure("pass"))
             stage.measure("pass")
             stage.edit(1)
             stage.let_time_pass()
-            _note(changed, stage.measure("pass"))
+            note(changed, stage.measure("pass"))
     filled.least = least.first_fill(1, rows // 2, filled.any.writes)
     changed.least = least.changes(1, 1, 1)
     return [filled, changed]

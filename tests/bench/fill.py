@@ -13,7 +13,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from calendar_sync.connections import Fields, google_credentials, welkin_credentials
+from calendar_sync.connections import (
+    Fields,
+    google_credentials,
+    microsoft_credentials,
+    welkin_credentials,
+)
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.passes import run_pass
 from calendar_sync.runtime import Secrets, open_services
@@ -59,7 +64,7 @@ class BenchClock:
         self._now = None
 
 
-def fill(sandbox: Sandbox, clock: BenchClock, target: Path) -> dict[str, int]:
+def fill(sandbox: Sandbox, clock: BenchClock, target: Path, platform: Platform) -> dict[str, int]:
     """Bring every account in step and write the state database to `target`.
 
     Returns:
@@ -72,7 +77,7 @@ def fill(sandbox: Sandbox, clock: BenchClock, target: Path) -> dict[str, int]:
     upgrade(database)
     sandbox.in_process = True
     try:
-        done = asyncio.run(_fill(sandbox, clock, database))
+        done = asyncio.run(_fill(sandbox, clock, database, platform))
         _copy(database, target)
     finally:
         sandbox.in_process = False
@@ -86,7 +91,9 @@ def _copy(database: Database, target: Path) -> None:
         source.backup(copy)
 
 
-async def _fill(sandbox: Sandbox, clock: BenchClock, database: Database) -> dict[str, int]:
+async def _fill(
+    sandbox: Sandbox, clock: BenchClock, database: Database, platform: Platform
+) -> dict[str, int]:
     # As many requests as the machine can make: the rate is for servers far away.
     limits = settings().limits.model_copy(update={"welkin_requests_per_second": 1e6})
     secrets = _secrets(sandbox)
@@ -97,12 +104,12 @@ async def _fill(sandbox: Sandbox, clock: BenchClock, database: Database) -> dict
     ) as services:
         store, now = services.store, clock.now()
         store.config.save_settings(settings(), "bench", now)
-        store.config.replace_mapping(everybody(sandbox), "bench", now)
+        store.config.replace_mapping(everybody(sandbox, platform), "bench", now)
         for number in range(PASSES):
             result = await run_pass(
                 services,
                 store.config.revision(),
-                Platform.GOOGLE,
+                platform,
                 run_id=f"fill-{number}",
                 owner="fill",
             )
@@ -125,23 +132,23 @@ def _book_one(sandbox: Sandbox, clock: BenchClock) -> None:
     sandbox.welkin.book_encounter(host, start, start + timedelta(minutes=20))
 
 
-def everybody(sandbox: Sandbox) -> list[MappedUser]:
-    """The mapping of all members of staff who have a mailbox."""
+def everybody(sandbox: Sandbox, platform: Platform) -> list[MappedUser]:
+    """The mapping of all members of staff who have a mailbox on the platform."""
     return [
-        MappedUser(row["welkin_user_id"] or "", Platform.GOOGLE, account.lower())
+        MappedUser(row["welkin_user_id"] or "", platform, account.lower())
         for row in sandbox.users()
-        if (account := row["google_account"])
+        if (account := row[f"{platform.value}_account"])
     ]
 
 
-def empty_state(sandbox: Sandbox, target: Path) -> None:
+def empty_state(sandbox: Sandbox, target: Path, platform: Platform) -> None:
     """A state database that knows settings and mapping, and nothing else."""
     database = Database(f"sqlite:///{target}")
     upgrade(database)
     try:
         store, now = Store(database, HMAC_KEY), sandbox.clock.now()
         store.config.save_settings(settings(), "bench", now)
-        store.config.replace_mapping(everybody(sandbox), "bench", now)
+        store.config.replace_mapping(everybody(sandbox, platform), "bench", now)
     finally:
         database.close()
 
@@ -154,9 +161,17 @@ def _secrets(sandbox: Sandbox) -> Secrets:
         extra={"tenant": sandbox.tenant, "instance": sandbox.instance},
     )
     extra = {"keyfile_dict": sandbox.google.keyfile(), "api_root": sandbox.root + "/google"}
+    directory = sandbox.microsoft.directory
+    microsoft = Fields(
+        host=directory.graph_root,
+        login=directory.client_id,
+        password=directory.client_secret,
+        extra={"tenant_id": directory.tenant_id, "authority": directory.authority},
+    )
     return Secrets(
         welkin=welkin_credentials(welkin),
         hmac_key=HMAC_KEY,
         fernet_keys=(FERNET_KEY,),
         google=google_credentials(Fields(extra=extra)),
+        microsoft=microsoft_credentials(microsoft),
     )

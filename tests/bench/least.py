@@ -42,11 +42,14 @@ def changes(accounts: int, changed: int, writes: int) -> Least:
     )
 
 
-def first_fill(users: int, encounters: int, writes: int) -> Least:
-    """Nothing is there yet: no cursor to poll with, and all encounters are exported once."""
+def first_fill(users: int, encounters: int, writes: int, lists: int = 1) -> Least:
+    """Nothing is there yet: no cursor to poll with, and all encounters are exported once.
+
+    `lists` are the requests for a calendar without a cursor: Microsoft's cursor is a second one.
+    """
     pages = math.ceil(encounters / EXPORT_PAGE)
     return Least(
-        IDLE_WELKIN - 1 + pages + users * (window_reads() + 1) + writes,
+        IDLE_WELKIN - 1 + pages + users * (window_reads() + lists) + writes,
         f"{IDLE_WELKIN - 1 + pages} feeds + {users} users x ({window_reads()} parts of a window + "
-        f"1 calendar) + {writes:,} writes",
+        f"{lists} calendar) + {writes:,} writes",
     )

@@ -63,13 +63,21 @@ class Measurement:
 
     @property
     def tokens(self) -> int:
-        """Requests for access tokens."""
-        return sum(count for kind, count in self.requests.items() if kind.endswith(".token"))
+        """Requests for access tokens, and where to get them."""
+        return self._of(".token", ".discovery")
+
+    @property
+    def batches(self) -> int:
+        """Requests that only carry others, which are counted by themselves."""
+        return self._of(".batch")
 
     @property
     def total(self) -> int:
-        """All requests but those for tokens."""
-        return sum(self.requests.values()) - self.tokens
+        """All requests but those for tokens; what travels together counts each."""
+        return sum(self.requests.values()) - self.tokens - self.batches
+
+    def _of(self, *kinds: str) -> int:
+        return sum(count for kind, count in self.requests.items() if kind.endswith(kinds))
 
     @property
     def writes(self) -> int:
@@ -100,14 +108,14 @@ def worker_environment(folder: Path, state: Path) -> dict[str, str]:
     )
 
 
-def run_worker(what: str, env: Mapping[str, str]) -> dict[str, Any]:
+def run_worker(what: str, env: Mapping[str, str], platform: str) -> dict[str, Any]:
     """Run `tests.bench.worker` and return its report.
 
     Raises:
         BenchError: it failed, or its work did.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.worker", what],
+        [sys.executable, "-m", "tests.bench.worker", what, platform],
         cwd=REPOSITORY,
         env=dict(env),
         stdin=subprocess.DEVNULL,

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from tests.bench.calendars import KINDS, ZONES, Calendars
+from calendar_sync.model import Platform
+from tests.bench.calendars import KINDS, ZONES, Calendars, keep
 
 if TYPE_CHECKING:
     from calendar_sync.sandbox import Sandbox
@@ -19,7 +20,13 @@ BETWEEN_USERS = timedelta(minutes=30)
 TEMPLATES = ("etmp-follow-up", "etmp-home-visit", "etmp-initial-consultation")
 
 
-def staff(sandbox: Sandbox, users: int, encounters: int, start: datetime) -> None:
+def staff(
+    sandbox: Sandbox,
+    users: int,
+    encounters: int,
+    start: datetime,
+    platform: Platform = Platform.GOOGLE,
+) -> None:
     """Add members of staff with visits in Welkin and years of history in their calendars.
 
     Args:
@@ -28,36 +35,42 @@ def staff(sandbox: Sandbox, users: int, encounters: int, start: datetime) -> Non
         users: how many.
         encounters: visits booked for each; one in ten is cancelled.
         start: moment around which everything lies.
+        platform: where their mailboxes are.
     """
     calendars = Calendars(sandbox.clock, start)
     try:
         for number in range(1, users + 1):
             sandbox.welkin.backdate = (users - number + 1) * BETWEEN_USERS
-            user, zone = _hire(sandbox, number)
-            mailbox = sandbox.google.calendar(sandbox.accounts_of[user.id])
-            calendars.give(mailbox, KINDS[number % len(KINDS)])
+            user, zone = _hire(sandbox, number, platform)
+            kind = KINDS[number % len(KINDS)]
+            if platform is Platform.GOOGLE:
+                mailbox = sandbox.google.calendar(sandbox.accounts_of[user.id])
+                calendars.give(mailbox, kind)
+            else:
+                keep(sandbox.microsoft, sandbox.microsoft_accounts_of[user.id], kind, start)
             _book(sandbox, user, zone, encounters, start)
     finally:
         sandbox.welkin.backdate = timedelta(0)
 
 
-def busy_person(sandbox: Sandbox, rows: int, start: datetime) -> None:
+def busy_person(
+    sandbox: Sandbox, rows: int, start: datetime, platform: Platform = Platform.GOOGLE
+) -> None:
     """Add one user with half of the rows as appointments, half as events that block time."""
     sandbox.welkin.backdate = timedelta(days=1)
     try:
-        user, zone = _hire(sandbox, 1)
+        user, zone = _hire(sandbox, 1, platform)
         _book(sandbox, user, zone, rows // 2, start, cancel=False)
-        account = sandbox.accounts_of[user.id]
+        calendars = sandbox.google if platform is Platform.GOOGLE else sandbox.microsoft
         for number in range(rows - rows // 2):
             days = 1 + number * DENSE_AHEAD // (rows - rows // 2)
             begin = _wall(start, zone, days, 6 + number % 14, number % 4 * 15)
-            end = begin + timedelta(minutes=15)
-            sandbox.google.add_event(account, start=begin, end=end, summary="Busy hour")
+            calendars.plan(user.email, begin, begin + timedelta(minutes=15), "Busy hour")
     finally:
         sandbox.welkin.backdate = timedelta(0)
 
 
-def _hire(sandbox: Sandbox, number: int) -> tuple[User, ZoneInfo]:
+def _hire(sandbox: Sandbox, number: int, platform: Platform) -> tuple[User, ZoneInfo]:
     mailbox = f"person{number:05d}@example.org"
     zone = ZONES[number % len(ZONES)]
     user = sandbox.welkin.add_user(
@@ -68,8 +81,12 @@ def _hire(sandbox: Sandbox, number: int) -> tuple[User, ZoneInfo]:
         id=f"d0c70000-0000-4000-8000-{number:012d}",
         instances=(sandbox.instance,),
     )
-    sandbox.google.add_account(mailbox, zone)
-    sandbox.accounts_of[user.id] = mailbox
+    if platform is Platform.GOOGLE:
+        sandbox.google.add_account(mailbox, zone)
+        sandbox.accounts_of[user.id] = mailbox
+    else:
+        sandbox.microsoft.add_account(mailbox, zone)
+        sandbox.microsoft_accounts_of[user.id] = mailbox
     return user, ZoneInfo(zone)
 
 

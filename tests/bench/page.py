@@ -35,10 +35,10 @@ def page(results: Results) -> str:
         _forecast(results),
         _kinds(results),
     ]
-    return "\n\n".join(_wrapped(part) for part in parts) + "\n"
+    return "\n\n".join(wrapped(part) for part in parts) + "\n"
 
 
-def _wrapped(text: str) -> str:
+def wrapped(text: str) -> str:
     """Break lines as in all our texts; tables and headings stay."""
     blocks = []
     for block in text.split("\n\n"):
@@ -133,11 +133,11 @@ def _targets(results: Results) -> str:
             _met(fewer >= TIMES),
         ),
     ]
-    return "## Targets\n\n" + _table(("", "target", "measured", ""), rows)
+    return "## Targets\n\n" + table(("", "target", "measured", ""), rows)
 
 
 def _own(results: Results) -> str:
-    rows = [_row(results.cases[key]) for key in OWN]
+    rows = [row(results.cases[key]) for key in OWN]
     least = [
         f"- {case.title}: {case.least.because}."
         for key in OWN
@@ -149,7 +149,7 @@ def _own(results: Results) -> str:
 
 Each repetition is a process of its own that does what a task or `calendar-sync sync` does.
 
-{_table(_HEADINGS, rows)}
+{table(HEADINGS, rows)}
 
 Rows of one user count both sides, half each. A pass ends with a look for what has come meanwhile,
 which finds nothing here: {look} requests to Welkin and a poll of those whom a feed had named. A
@@ -162,7 +162,8 @@ than 200 rows are not in it:
 {chr(10).join(least)}"""
 
 
-_HEADINGS = (
+#: Of a table with a line for each case.
+HEADINGS = (
     "case",
     "runs",
     "wall, s",
@@ -174,7 +175,8 @@ _HEADINGS = (
 )
 
 
-def _row(case: Case) -> tuple[str, ...]:
+def row(case: Case) -> tuple[str, ...]:
+    """A line of the table with `HEADINGS`."""
     return (
         case.title,
         str(len(case.runs)),
@@ -205,8 +207,9 @@ def _scheduler(results: Results) -> str:
     for key in SCHEDULED:
         case = cases[key]
         all_cpu = _spread(case, lambda run: sum(run.outcome["cpu"].values()))
-        row = _row(case)
-        rows.append((*row[:4], all_cpu.text(), row[4], str(case.any.outcome["tasks"]), *row[5:]))
+        line = row(case)
+        tasks = str(case.any.outcome["tasks"])
+        rows.append((*line[:4], all_cpu.text(), line[4], tasks, *line[5:]))
     window, hook = cases["window"], cases["hook"]
     per_window = window.any.total / results.scale.window_users
     per_hook = hook.any.total / results.scale.accounts
@@ -221,7 +224,7 @@ on the same accounts: ours, and the one that would be written without it
 its defaults to list the calendar, default pages from Welkin, a comparison in memory, `create_event`
 for what is missing. From the creation of a run to its end:
 
-{_table(headings, rows)}
+{table(headings, rows)}
 
 The other DAG does less. It works in one direction, keeps no state and so lists everything each
 time, misses deletions and moves, leaves old events where they were, resolves no conflict and
@@ -256,7 +259,7 @@ Assumed, not measured: {forecast.CHANGES_PER_USER_AND_DAY} changes a user and da
 {forecast.GOOGLE_LATENCY * 1000:.0f} ms for a request to Google; {c.blocks:.0f} blocks a user as in
 case 3; one project; the machine above.
 
-{_table(headings, rows)}
+{table(headings, rows)}
 
 Where the share of Welkin's rate is above 100 %, changes queue up during the day: ask Welkin for a
 higher rate, or shorten the window (`windows`), since each change reads it once."""
@@ -299,6 +302,12 @@ def _met(reached: bool) -> str:
     return "met" if reached else "**missed**"
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def median_wall(case: Case) -> float:
+    """Seconds."""
+    return _median(case, _wall)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

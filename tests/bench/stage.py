@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import delete, update
 
+from calendar_sync.model import Platform
 from calendar_sync.sandbox.demo.world import Slot, User, World
 from calendar_sync.sandbox.processes import Program
 from calendar_sync.sandbox.standalone import airflow_environment
-from calendar_sync.state import Database
+from calendar_sync.settings import parse
+from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
 from tests.bench.measure import (
     PYTHONPATH,
@@ -25,6 +27,7 @@ from tests.bench.measure import (
     worker_environment,
 )
 from tests.bench.server import STATE, STORY
+from tests.bench.setup import HMAC_KEY, SETTINGS
 from tests.servers import REPOSITORY
 
 if TYPE_CHECKING:
@@ -47,14 +50,19 @@ class BenchWorld(World):
         answer = self._control("GET", "/requests/counts")
         return {str(kind): int(count) for kind, count in answer.items()}
 
+    def answer_after(self, seconds: float) -> None:
+        """How long Microsoft takes for an answer from now on."""
+        self._control("POST", "/microsoft/latency", {"seconds": seconds})
+
 
 class Stage:
     """A served organisation in `folder`; everything that it started ends with it."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, platform: Platform = Platform.GOOGLE) -> None:
         self.folder = folder
+        self.platform = platform
         self.state = folder / STATE
-        self._arguments = arguments
+        self._arguments = (*arguments, "--platform", platform.value)
         self._edits = 0
         self.program: Program
         self.world: BenchWorld
@@ -100,7 +108,7 @@ class Stage:
         """Run a worker and count what it asked."""
         env = worker_environment(self.folder, self.state)
         before = self.world.counts()
-        report = run_worker(what, env)
+        report = run_worker(what, env, self.platform.value)
         return Measurement(
             wall=report["wall"],
             cpu=report["cpu"],
@@ -139,6 +147,16 @@ class Stage:
         """All access tokens have expired, as they do within an hour."""
         with self._state() as connection:
             connection.execute(delete(t.access_token))
+
+    def limit(self, **limits: float) -> None:
+        """Other limits than those as shipped, from the next measurement on."""
+        sections = {**SETTINGS, "limits": {**SETTINGS["limits"], **limits}}
+        database = Database(f"sqlite:///{self.state}")
+        try:
+            store = Store(database, HMAC_KEY)
+            store.config.save_settings(parse(sections), "bench", datetime.now(UTC))
+        finally:
+            database.close()
 
     @contextlib.contextmanager
     def _state(self) -> Iterator[Connection]:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.worker poll|pass`: one piece of the sync as a process of its own.
+"""`python -m tests.bench.worker poll|pass PLATFORM`: one piece of the sync as a process.
 
 It does what a task of the DAG or `calendar-sync sync` does, with the connections that Airflow
 finds in the environment, and prints what it took as one JSON document. Starting Python and Airflow
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Prepare, work, report."""
-    what = sys.argv[1]
+    what, platform = sys.argv[1], Platform(sys.argv[2])
     secrets = load_secrets()
     database = Database()
     store = Store(database, secrets.hmac_key)
@@ -42,7 +42,7 @@ def main() -> None:
 
     async def work() -> dict[str, Any]:
         async with open_services(secrets, database, revision.settings.limits) as services:
-            return await works[what](services, revision)
+            return await works[what](services, revision, platform)
 
     begun = time.perf_counter()
     outcome = asyncio.run(work())
@@ -57,18 +57,18 @@ def main() -> None:
     print(json.dumps(report))
 
 
-async def _poll(services: Services, revision: Revision) -> dict[str, Any]:
-    found = await find_changed_users(services, revision, Platform.GOOGLE)
+async def _poll(services: Services, revision: Revision, platform: Platform) -> dict[str, Any]:
+    found = await find_changed_users(services, revision, platform)
     return {"polled": found.polled, "marked": found.marked, "fault": found.fault}
 
 
-async def _pass(services: Services, revision: Revision) -> dict[str, Any]:
+async def _pass(services: Services, revision: Revision, platform: Platform) -> dict[str, Any]:
     run_id, started_at = f"bench-{uuid.uuid4().hex[:8]}", datetime.now(UTC)
     result = await run_pass(
-        services, revision, Platform.GOOGLE, run_id=run_id, owner=f"{run_id}/{os.getpid()}"
+        services, revision, platform, run_id=run_id, owner=f"{run_id}/{os.getpid()}"
     )
     rows = [outcome.row for outcome in result.outcomes.values()]
-    record_run(services.store, Platform.GOOGLE, run_id, started_at, rows, datetime.now(UTC))
+    record_run(services.store, platform, run_id, started_at, rows, datetime.now(UTC))
     return {
         "users": len(result.outcomes),
         "rounds": result.rounds,

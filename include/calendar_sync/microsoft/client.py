@@ -83,7 +83,7 @@ class MicrosoftCalendar:
     @property
     def shape(self) -> str:
         """A hash of what is asked for; the window is in the cursor itself."""
-        text = "\n".join((self._root, PREFER, SELECT, EXPAND))
+        text = "\n".join((PREFER, SELECT, EXPAND))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     async def _call(

@@ -43,6 +43,7 @@ def control_app(sandbox: Sandbox) -> Starlette:
         ("GET", "/leaks", lambda _r, _b: leaks(sandbox)),
         ("GET", "/welkin/templates", lambda _r, _b: sorted(sandbox.welkin.templates)),
         ("GET", "/requests", control.requests),
+        ("POST", "/microsoft/latency", control.latency),
         ("GET", "/requests/counts", lambda _r, _b: sandbox.requests.counts()),
         ("GET", "/faults", lambda _r, _b: [f.as_json() for f in sandbox.faults.waiting()]),
         ("POST", "/faults", lambda _r, body: sandbox.faults.add(Fault(**body)).as_json()),
@@ -165,6 +166,9 @@ class _Control:
     def requests(self, request: Request, _: Json) -> Any:
         since = int(request.query_params.get("since", "0"))
         return [entry.as_json() for entry in self.sandbox.requests.since(since)]
+
+    def latency(self, _: Request, body: Json) -> Any:
+        self.sandbox.microsoft.latency = float(body["seconds"])
 
     def book_encounter(self, _: Request, body: Json) -> Any:
         encounter = self.welkin.book_encounter(
