@@ -181,6 +181,40 @@ def test_where_a_repeated_creation_is_not_recognised_there_is_still_one_mirror(
     s.in_step()
 
 
+def test_a_creation_whose_answer_is_lost_while_reads_lag_is_made_once(office: Make) -> None:
+    """Nobody promises that a transactionId is known: nothing is sent twice within a minute."""
+    s = office()
+    s.microsoft.duplicate_transaction = "ignore"
+    s.run()
+    s.microsoft.lag_seconds = 20
+    s.visit()
+    s.visit(days=2)
+    graph(s, "reset_after", method="POST", path="/events")
+    s.later(again=4)
+    assert len(s.calendar.mirrors(ME)) == 2
+    s.microsoft.lag_seconds = 0
+    s.later(again=2)
+    s.in_step()
+
+
+def test_what_a_repeated_creation_returns_may_be_older_than_what_is_wanted(office: Make) -> None:
+    """The server answers a known transactionId with the event of the first attempt."""
+    s = office()
+    s.run()
+    meeting = s.meeting()
+    s.microsoft.lag_seconds = 100
+    graph(s, "reset_after", method="POST", path="/events", times=None)
+    s.later(minutes=2, rounds=1)
+    assert len(s.calendar.mirrors(ME)) == 1
+    s.sandbox.faults.clear()
+    s.move(meeting.id, 3, 9)
+    s.later(again=1, seconds=90)
+    s.microsoft.lag_seconds = 0
+    s.later(again=3)
+    assert s.mirror_times() == [(s.at(3, 9), s.at(3, 10))]
+    s.in_step()
+
+
 def test_a_lost_state_database_makes_nothing_twice(office: Make) -> None:
     s = office()
     for days in range(1, 6):
