@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.errors import ConfigurationError, TenantMisconfigured
 from calendar_sync.model import Direction, LinkState, MappedUser, Platform
 from calendar_sync.sandbox.faults import Fault
 from tests.cycle.stage import HOUR, Stage, mail
@@ -346,6 +346,27 @@ def test_one_mailbox_out_of_use_concerns_its_user_only(office: Make, how: str) -
     result = s.later()
     assert [outcome.user_id for outcome in result.failed] == [s.ids["dana"]]
     assert len(s.calendar.mirrors(mail("ruben"))) == 1
+
+
+def test_a_token_that_batches_refuse_is_everybodys_fault(office: Make) -> None:
+    s = office("dana", "ruben")
+    s.run()
+    graph(s, "status", method="POST", path=r"\$batch", code=401, times=None)
+    with pytest.raises(TenantMisconfigured):
+        s.later()
+    fault = s.store.runs.fault(Platform.MICROSOFT)
+    assert fault is not None
+    assert fault.code == "microsoft_unauthorized"
+
+
+def test_where_no_batches_are_taken_polls_go_alone(office: Make) -> None:
+    s = office("dana", "ruben")
+    s.run()
+    s.later(again=2)
+    graph(s, "status", method="POST", path=r"\$batch", code=400, times=None)
+    before = s.position
+    assert s.later(minutes=2).outcomes == {}
+    assert sorted(kinds(s, before)) == ["batch", "events.delta", "events.delta"]
 
 
 def test_a_link_to_another_host_is_refused_and_gets_no_token(office: Make) -> None:

@@ -121,6 +121,8 @@ class MicrosoftCalendar:
         """One page of a delta, asked for together with those of others where there are any."""
         try:
             answer = await self._batches.get("microsoft.events.delta", account, path)
+        except TokenRejected:
+            raise TenantMisconfigured("microsoft_unauthorized", detail=account) from None
         except UserUnavailable as error:
             error.detail = account
             raise
