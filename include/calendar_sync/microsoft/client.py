@@ -229,11 +229,12 @@ class MicrosoftCalendar:
             "$select": SELECT,
             "$top": str(PAGE),
         }
+        refused = False
         try:
             path = f"{_event(account, series_id)}/instances"
             found = await self._all("events.instances", account, path, params)
         except (NotFound, BadItem):
-            found = {}
+            found, refused = {}, True
         if found:
             return SeriesSet(tuple(found.values()))
         # Nothing left: is that what the rule says, or has something been lost on the way?
@@ -241,6 +242,8 @@ class MicrosoftCalendar:
         master = parse_event(row)
         if master is not None and not master.is_master:
             return SeriesSet((master,))
+        if master is not None and refused:
+            raise TransientError("microsoft_series_unreadable", detail=account)
         return SeriesSet((), known=row is not None and not may_have_instances(row, window))
 
     # --- single events --------------------------------------------------------------------------
