@@ -46,9 +46,8 @@ class Graph:
 def ask(graph: Graph, names: tuple[str, ...] = NAMES) -> list[Outcome]:
     async def work() -> list[Outcome]:
         slots = Slots(16)
-        made = Batches(
-            cast("HttpClient", graph), cast("TokenSource", None), slots, {}, lambda: datetime.now(UTC)
-        )
+        http, token = cast("HttpClient", graph), cast("TokenSource", None)
+        made = Batches(http, token, slots, {}, lambda: datetime.now(UTC))
         waiting = (made.get("events.delta", name, f"/v1.0/users/{name}") for name in names)
         found = await asyncio.gather(*waiting, return_exceptions=True)
         assert slots.everybody.now >= 8
