@@ -333,6 +333,27 @@ def test_a_mirror_deleted_by_hand(office: Make, policy: str) -> None:
     assert len(s.calendar.mirrors(ME)) == (0 if cancelled else 1)
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_event_that_is_listed_and_not_found_is_looked_at_again(
+    office: Make, linked: bool
+) -> None:
+    """The replica that was asked by id may not know yet what the delta has told."""
+    s = office()
+    event = s.busy(sensitivity="private") if linked else None
+    s.run()
+    if event:
+        s.calendar.rename(ME, event, "other")
+    else:
+        s.busy(sensitivity="private")
+    graph(s, "status", method="GET", path="/events/", code=404, reason="ErrorItemNotFound")
+    before = s.position
+    s.later(minutes=2, rounds=1)
+    assert [word for word in s.wrote(before, "welkin") if "events.delete" in word] == []
+    s.later(again=2)
+    assert len(s.blocks()) == 1
+    s.in_step()
+
+
 # --- one user, or everybody -----------------------------------------------------------------------
 
 
