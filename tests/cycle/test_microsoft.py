@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.errors import ConfigurationError, TenantMisconfigured
 from calendar_sync.model import Direction, LinkState, MappedUser, Platform
 from calendar_sync.sandbox.faults import Fault
 from tests.cycle.stage import HOUR, Stage, mail
@@ -181,6 +181,40 @@ def test_where_a_repeated_creation_is_not_recognised_there_is_still_one_mirror(
     s.in_step()
 
 
+def test_a_creation_whose_answer_is_lost_while_reads_lag_is_made_once(office: Make) -> None:
+    """Nobody promises that a transactionId is known: nothing is sent twice within a minute."""
+    s = office()
+    s.microsoft.duplicate_transaction = "ignore"
+    s.run()
+    s.microsoft.lag_seconds = 20
+    s.visit()
+    s.visit(days=2)
+    graph(s, "reset_after", method="POST", path="/events")
+    s.later(again=4)
+    assert len(s.calendar.mirrors(ME)) == 2
+    s.microsoft.lag_seconds = 0
+    s.later(again=2)
+    s.in_step()
+
+
+def test_what_a_repeated_creation_returns_may_be_older_than_what_is_wanted(office: Make) -> None:
+    """The server answers a known transactionId with the event of the first attempt."""
+    s = office()
+    s.run()
+    meeting = s.meeting()
+    s.microsoft.lag_seconds = 100
+    graph(s, "reset_after", method="POST", path="/events", times=None)
+    s.later(minutes=2, rounds=1)
+    assert len(s.calendar.mirrors(ME)) == 1
+    s.sandbox.faults.clear()
+    s.move(meeting.id, 3, 9)
+    s.later(again=1, seconds=90)
+    s.microsoft.lag_seconds = 0
+    s.later(again=3)
+    assert s.mirror_times() == [(s.at(3, 9), s.at(3, 10))]
+    s.in_step()
+
+
 def test_a_lost_state_database_makes_nothing_twice(office: Make) -> None:
     s = office()
     for days in range(1, 6):
@@ -299,6 +333,27 @@ def test_a_mirror_deleted_by_hand(office: Make, policy: str) -> None:
     assert len(s.calendar.mirrors(ME)) == (0 if cancelled else 1)
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_event_that_is_listed_and_not_found_is_looked_at_again(
+    office: Make, linked: bool
+) -> None:
+    """The replica that was asked by id may not know yet what the delta has told."""
+    s = office()
+    event = s.busy(sensitivity="private") if linked else None
+    s.run()
+    if event:
+        s.calendar.rename(ME, event, "other")
+    else:
+        s.busy(sensitivity="private")
+    graph(s, "status", method="GET", path="/events/", code=404, reason="ErrorItemNotFound")
+    before = s.position
+    s.later(minutes=2, rounds=1)
+    assert [word for word in s.wrote(before, "welkin") if "events.delete" in word] == []
+    s.later(again=2)
+    assert len(s.blocks()) == 1
+    s.in_step()
+
+
 # --- one user, or everybody -----------------------------------------------------------------------
 
 
@@ -312,6 +367,27 @@ def test_one_mailbox_out_of_use_concerns_its_user_only(office: Make, how: str) -
     result = s.later()
     assert [outcome.user_id for outcome in result.failed] == [s.ids["dana"]]
     assert len(s.calendar.mirrors(mail("ruben"))) == 1
+
+
+def test_a_token_that_batches_refuse_is_everybodys_fault(office: Make) -> None:
+    s = office("dana", "ruben")
+    s.run()
+    graph(s, "status", method="POST", path=r"\$batch", code=401, times=None)
+    with pytest.raises(TenantMisconfigured):
+        s.later()
+    fault = s.store.runs.fault(Platform.MICROSOFT)
+    assert fault is not None
+    assert fault.code == "microsoft_unauthorized"
+
+
+def test_where_no_batches_are_taken_polls_go_alone(office: Make) -> None:
+    s = office("dana", "ruben")
+    s.run()
+    s.later(again=2)
+    graph(s, "status", method="POST", path=r"\$batch", code=400, times=None)
+    before = s.position
+    assert s.later(minutes=2).outcomes == {}
+    assert sorted(kinds(s, before)) == ["batch", "events.delta", "events.delta"]
 
 
 def test_a_link_to_another_host_is_refused_and_gets_no_token(office: Make) -> None:

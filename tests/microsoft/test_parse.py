@@ -115,6 +115,23 @@ def test_availability(changes: dict[str, Any], availability: Availability) -> No
     assert parsed(**changes).availability is availability
 
 
+def test_versions_sort_by_time_however_many_digits_are_told() -> None:
+    told = [
+        "2026-03-02T14:00:00Z",
+        "2026-03-02T14:00:00.0000001Z",
+        "2026-03-02T14:00:00.41Z",
+        "2026-03-02T14:00:00.4167529Z",
+        "2026-03-02T14:00:01Z",
+    ]
+    found = [parse_event({"id": "x", "lastModifiedDateTime": text}) for text in told]
+    versions = [event.version for event in found if event is not None]
+    assert versions == sorted(set(versions))
+    assert len(versions) == len(told)
+    nothing = parse_event({"id": "x", "lastModifiedDateTime": None})
+    assert nothing is not None
+    assert nothing.version == ""
+
+
 def test_only_the_own_answer_declines() -> None:
     assert parsed(responseStatus={"response": "declined"}).declined
     guest = {"type": "required", "status": {"response": "declined"}}

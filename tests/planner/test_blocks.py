@@ -56,6 +56,16 @@ def test_what_takes_time(fields: dict[str, Any], blocking: bool) -> None:
     assert bool(Little().add(found).plan().actions) is blocking
 
 
+def test_what_is_listed_and_not_found_is_not_decided_about() -> None:
+    little = Little().add(event("x1"))
+    little.settle()
+    little.full = False
+    little.events.clear()
+    little.gone, little.denied = {"x1", "x2"}, {"x1", "x2"}
+    made = little.plan()
+    assert (made.actions, made.doubted) == ((), 2)
+
+
 def test_an_event_without_times_does_not_block() -> None:
     assert not blocks_time(replace(event(), span=None), NOBODY, ZONE)
 

@@ -114,6 +114,19 @@ def test_the_digest_does_not_depend_on_order_or_time() -> None:
     assert little.plan().holds[0].digest == first.holds[0].digest
 
 
+def test_series_that_count_once_are_compared_with_series_that_count_once() -> None:
+    """A mailbox that denies everything: eleven courses of thirty are not a few of many."""
+    little = Little()
+    for n in range(11):
+        little.add(*[instance(f"s{n}", span(24 * day + n)) for day in range(1, 31)])
+    little.run()
+    little.events.clear()
+    little.gone |= {link.event_id for link in little.links.values()}
+    little.gone |= {link.source.id for link in little.links.values()}
+    made = little.plan()
+    assert (len(made.actions), len(made.held)) == (0, 330)
+
+
 def test_both_sides_count_together_for_the_brake() -> None:
     little = house(6)
     for n in range(6):

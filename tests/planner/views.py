@@ -107,6 +107,7 @@ class Little:
     links: dict[int, Link] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
     series: dict[str, SeriesSet] = field(default_factory=dict)
     approved: frozenset[str] = frozenset()
     full: bool = True
@@ -149,6 +150,7 @@ class Little:
                     events=dict(self.events),
                     series=dict(self.series),
                     gone=frozenset(self.gone),
+                    denied=frozenset(self.denied),
                     hashes={
                         k: IDENTITY.event_hash(e) for k, e in self.events.items() if k in mirrors
                     },

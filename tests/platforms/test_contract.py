@@ -322,6 +322,14 @@ def test_a_series_whose_instances_are_lost_on_the_way_is_in_doubt(desk: Desk) ->
     assert desk.series(series) == SeriesSet((), known=False)
 
 
+@pytest.mark.parametrize("code", [400, 404])
+def test_a_living_series_whose_instances_are_refused_is_not_empty(desk: Desk, code: int) -> None:
+    series = desk.people.plan_series(ME, "FREQ=WEEKLY", desk.at(1), desk.at(1) + HOUR, "x")
+    desk.fault("status", "GET", "/instances", code=code)
+    with pytest.raises(TransientError):
+        desk.series(series)
+
+
 def test_what_is_no_series_any_more_is_its_own_only_instance(desk: Desk) -> None:
     single = desk.plan()
     assert [event.id for event in desk.series(single).instances] == [single]

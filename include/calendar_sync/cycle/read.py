@@ -288,18 +288,20 @@ class Reader:
         gone = {key for key, event in zip(ids, found, strict=True) if event is None}
         await self._control_calendar(calendar, gone)
         events = {event.id: event for event in found if event is not None}
-        # What a list has shown incompletely, and is gone by now, is not there.
-        known = {
-            key: event
-            for key, event in calendar.events.items()
-            if event.deleted or not (event.unread and key in gone)
+        # What a list has shown incompletely cannot be judged when it is not found.
+        denied = {
+            key
+            for key in gone & calendar.events.keys()
+            if calendar.events[key].unread and not calendar.events[key].deleted
         }
+        known = {key: event for key, event in calendar.events.items() if key not in denied}
         fresh = self._calendar(calendar.name, {**known, **events}, full=calendar.full)
         return replace(
             fresh,
             series={**calendar.series, **dict(zip(wanted, sets, strict=True))},
             gone=calendar.gone | gone,
             fetched=calendar.fetched | events.keys(),
+            denied=calendar.denied | denied,
         )
 
     # --- controls: many 404s at once are believed only if a living id still answers -----------

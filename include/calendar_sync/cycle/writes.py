@@ -94,7 +94,9 @@ class Writer:
                     link, found = self.begin(self._next_generation(link)), None
                     continue
                 event = found
-            if self.services.identity.event_hash(event) != draft.hash and found is not None:
+            # Where ids are not ours, even an answer may show what an earlier attempt has made.
+            earlier = found is not None or not platform.chooses_ids
+            if earlier and self.services.identity.event_hash(event) != draft.hash:
                 event = await self._put(
                     replace(link, remote_id=event.id), draft, marker, event.etag
                 )

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from calendar_sync.errors import RateLimited, TokenRejected, TransientError
+from calendar_sync.errors import (
+    RateLimited,
+    SyncError,
+    TenantMisconfigured,
+    TokenRejected,
+    TransientError,
+)
 from calendar_sync.http import Answer, Failure, HttpClient, TokenSource, retry_after
 from calendar_sync.microsoft.errors import classify
 from calendar_sync.microsoft.slots import Slots
@@ -21,6 +27,8 @@ from calendar_sync.microsoft.slots import Slots
 LARGEST = 20
 # Coroutines that were started together reach their requests within so many turns of the loop.
 TURNS = 4
+# Seconds; well below what a poll may take, so that who was held up can still be asked alone.
+PATIENCE = 8.0
 # In place of an answer: what is repeated, with a fresh token where needed, is a plain request.
 _BY_ITSELF = Answer(0, None)
 
@@ -97,15 +105,22 @@ class Batches:
         if len(parts) == 1:
             _settle(parts[0], _BY_ITSELF)
             return
+        outcomes: list[Answer | BaseException]
         try:
-            outcomes = await self._exchange(parts)
+            async with asyncio.timeout(PATIENCE):
+                outcomes = await self._exchange(parts)
         except asyncio.CancelledError:
             for part in parts:
                 part.answer.cancel()
             raise
         except BaseException as error:
-            # Whoever waits gets to know of it, each with an error of their own.
-            outcomes = [copy.copy(error) for _ in parts]
+            everybody = isinstance(error, (TransientError, TenantMisconfigured, TokenRejected))
+            if isinstance(error, (SyncError, TimeoutError)) and not everybody:
+                # That they were carried together was refused, or one of them held up the others.
+                outcomes = [_BY_ITSELF] * len(parts)
+            else:
+                # Whoever waits gets to know of it, each with an error of their own.
+                outcomes = [copy.copy(error) for _ in parts]
         for part, outcome in zip(parts, outcomes, strict=True):
             _settle(part, outcome)
 

@@ -41,7 +41,6 @@ from calendar_sync.model import CalendarEvent, Changes, Draft, Platform, SeriesS
 VERSION = "/v1.0/"
 PAGE = 500
 LONGEST_LIST = 400
-CREATE_TRIES = 3
 # None of these is remembered by a cursor: they go with every request.
 PREFER = (
     'IdType="ImmutableId", outlook.timezone="UTC", outlook.body-content-type="text", '
@@ -122,6 +121,8 @@ class MicrosoftCalendar:
         """One page of a delta, asked for together with those of others where there are any."""
         try:
             answer = await self._batches.get("microsoft.events.delta", account, path)
+        except TokenRejected:
+            raise TenantMisconfigured("microsoft_unauthorized", detail=account) from None
         except UserUnavailable as error:
             error.detail = account
             raise
@@ -228,11 +229,12 @@ class MicrosoftCalendar:
             "$select": SELECT,
             "$top": str(PAGE),
         }
+        refused = False
         try:
             path = f"{_event(account, series_id)}/instances"
             found = await self._all("events.instances", account, path, params)
         except (NotFound, BadItem):
-            found = {}
+            found, refused = {}, True
         if found:
             return SeriesSet(tuple(found.values()))
         # Nothing left: is that what the rule says, or has something been lost on the way?
@@ -240,6 +242,8 @@ class MicrosoftCalendar:
         master = parse_event(row)
         if master is not None and not master.is_master:
             return SeriesSet((master,))
+        if master is not None and refused:
+            raise TransientError("microsoft_series_unreadable", detail=account)
         return SeriesSet((), known=row is not None and not may_have_instances(row, window))
 
     # --- single events --------------------------------------------------------------------------
@@ -285,25 +289,25 @@ class MicrosoftCalendar:
     ) -> CalendarEvent:
         """See `CalendarPlatform.create_mirror`.
 
-        `transactionId` lets the server see that a request is a repetition, for a while; it is
-        looked for what a lost answer may have led to before anything is sent again.
+        After a lost answer it is looked up, never sent again at once: a look may lag behind, and
+        nobody promises that `transactionId` is recognised. Where it is, the answer to a repetition
+        is the event of the first attempt, whatever that said.
+
+        Raises:
+            OutcomeUnknown: whether it was created will be seen later.
         """
         body = {**mirror_body(draft, marker), "transactionId": key}
         path = f"{_calendar(account, calendar)}/events"
-        for tries_left in reversed(range(CREATE_TRIES)):
-            try:
-                answer = await self._call(
-                    "events.create", "POST", account, path, json=body, repeatable=False
-                )
-            except OutcomeUnknown:
-                found = await self.mirror(account, calendar, key, marker) if tries_left else None
-                if found is not None:
-                    return found
-                if not tries_left:
-                    raise
-            else:
-                return _written(answer.json, marker)
-        raise AssertionError("the last try returns or raises")
+        try:
+            answer = await self._call(
+                "events.create", "POST", account, path, json=body, repeatable=False
+            )
+        except OutcomeUnknown:
+            found = await self.mirror(account, calendar, key, marker)
+            if found is None:
+                raise
+            return found
+        return _written(answer.json, marker)
 
     async def update_mirror(
         self,

@@ -64,7 +64,7 @@ def parse_event(row: Any, *, listed: bool = False) -> CalendarEvent | None:
         marker=_marker(row),
         ical_uid=_text(row, "iCalUId"),
         organizer=_text(_part(_part(row, "organizer"), "emailAddress"), "address"),
-        version=_text(row, "lastModifiedDateTime") or "",
+        version=_version(_text(row, "lastModifiedDateTime") or ""),
         unread=listed and private,
     )
 
@@ -144,6 +144,12 @@ def _original_start(row: Mapping[str, Any], span: Span | None) -> str | None:
     except (ValueError, OverflowError):
         return iso(span.start) if span is not None else None
     return iso(to_second(value) if isinstance(value, datetime) else value)
+
+
+def _version(changed: str) -> str:
+    """Texts that sort by time: noughts at the end of a fraction are not always told."""
+    seconds, _, fraction = changed.removesuffix("Z").partition(".")
+    return f"{seconds}.{fraction:0<7}Z" if seconds else ""
 
 
 def _marker(row: Mapping[str, Any]) -> str | None:

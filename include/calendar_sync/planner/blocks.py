@@ -89,6 +89,8 @@ class _CalendarBlocks:
         self._living = {event.series_id for event in calendar.events.values() if not event.deleted}
 
     def plan(self) -> Iterator[Decision]:
+        for event_id in self.calendar.denied:
+            yield Doubt(Source(event_id))
         singles, series = self._groups()
         links = self._links_in_reach(singles, series)
         for event_id, event in singles.items():
@@ -129,7 +131,7 @@ class _CalendarBlocks:
         """
         reach: dict[str, list[Link]] = defaultdict(list)
         for (calendar, source), link in self.view.block_links.items():
-            if calendar != self.calendar.name:
+            if calendar != self.calendar.name or link.event_id in self.calendar.denied:
                 continue
             part_of_read = (
                 source.id in series

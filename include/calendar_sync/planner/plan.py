@@ -54,9 +54,15 @@ def _brake(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
     """
     doubtful = [action for action in actions if action.absence]
     asked = {event_id for calendar in view.calendars for event_id in calendar.gone}
-    gone = {a.source.id if a.source.id in asked else a.source for a in doubtful}
-    live = sum(1 for link in view.links if link.state is LinkState.LIVE)
-    if not settings.brake.allows(len(gone), live):
+
+    def counted(source: Source) -> Source:
+        return Source(source.id) if source.id in asked else source
+
+    gone = {(action.step, counted(action.source)) for action in doubtful}
+    live = {
+        (link.kind, counted(link.source)) for link in view.links if link.state is LinkState.LIVE
+    }
+    if not settings.brake.allows(len(gone), len(live)):
         yield from _unless_approved(view, BRAKE, doubtful)
 
 

@@ -51,8 +51,9 @@ class CalendarView:
 
     `events` are all events of the listed window (`full`) or those that changed since the cursor.
     `series` are complete instance sets of touched series, `gone` are event ids that a GET has
-    confirmed as missing, `fetched` those that a GET has returned. `hashes` are of our own mirrors
-    among them, by event id. `ours` are ids of events with our marker.
+    confirmed as missing, `fetched` those that a GET has returned, `denied` those that a list has
+    shown alive and a GET has not found: `events` lacks them, and nothing is decided about them.
+    `hashes` are of our own mirrors, by event id. `ours` are ids of events with our marker.
     """
 
     name: str
@@ -63,6 +64,7 @@ class CalendarView:
     series: Mapping[str, SeriesSet] = field(default_factory=dict)
     gone: frozenset[str] = frozenset()
     fetched: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
     hashes: Mapping[str, str] = field(default_factory=dict)
     ours: frozenset[str] = frozenset()
 
