@@ -6,6 +6,7 @@ It needs no token and is not part of any service; the demo and its scripts drive
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, time
@@ -129,6 +130,11 @@ def _moments(world: CalendarWorld, account: str, seen: Glimpse) -> tuple[datetim
 
 def leaks(sandbox: Sandbox) -> list[Json]:
     """Name the texts of mirrors that hold a canary: account, event id and field."""
+    canaries = sandbox.canaries
+    if not canaries:
+        return []
+    # There are thousands of them: what does not even hold the beginning of one is let go at once.
+    begins = re.compile("|".join({re.escape(canary[:4]) for canary in canaries}))
     return [
         {"account": account, "event_id": event["id"], "field": field}
         for _, world in _worlds(sandbox)
@@ -136,7 +142,8 @@ def leaks(sandbox: Sandbox) -> list[Json]:
         for event in world.events_of(account)
         if world.glimpse(account, event).marker is not None
         for field, value in event.items()
-        if any(canary in json.dumps(value, ensure_ascii=False) for canary in sandbox.canaries)
+        for text in (json.dumps(value, ensure_ascii=False),)
+        if begins.search(text) and any(canary in text for canary in canaries)
     ]
 
 
