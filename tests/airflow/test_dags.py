@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import might_contain_dag_via_default_heuristic
 
 from calendar_sync import errors
+from calendar_sync.orchestration import dags, tasks
 from calendar_sync.orchestration.dags import sync_dag
 from calendar_sync.orchestration.tasks import StateUnavailable
 from calendar_sync.welkin.client import AuditUnavailable
@@ -101,9 +103,8 @@ def parsed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return seen
 
 
-def test_there_is_a_dag_file() -> None:
-    assert "google_calendar_sync" in [file.stem for file in FILES]
-    assert {file.stem for file in FILES} <= PLATFORMS.keys()
+def test_there_is_a_dag_file_for_each_platform() -> None:
+    assert {file.stem for file in FILES} == PLATFORMS.keys()
 
 
 @pytest.mark.parametrize("file", FILES, ids=dag_id_of)
@@ -226,6 +227,33 @@ def test_params_of_the_right_type_are_taken(dag: Any, name: str, value: object) 
         "dry_run": False,
         name: value,
     }
+
+
+# --- Leases -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run_id", ["scheduled__2026-01-01T00:00:00+00:00", "r" * 250])
+def test_tasks_of_both_dags_never_share_a_lease(
+    monkeypatch: pytest.MonkeyPatch, run_id: str
+) -> None:
+    """Runs of the schedule are named alike in each DAG, and their tasks are numbered alike."""
+    owners = []
+
+    def sync_group(*_: object, owner: str, **__: object) -> list[object]:
+        owners.append(owner)
+        return []
+
+    context = {
+        "run_id": run_id,
+        "ti": SimpleNamespace(map_index=0, try_number=1, xcom_push=lambda **_: None),
+        "params": {"dry_run": False, "users": []},
+    }
+    monkeypatch.setattr(dags, "get_current_context", lambda: context)
+    monkeypatch.setattr(tasks, "sync_group", sync_group)
+    for platform in PLATFORMS.values():
+        dags.sync_user.function(platform, ["u-1"])
+    assert len(set(owners)) == len(PLATFORMS)
+    assert all(len(owner) <= 255 for owner in owners)
 
 
 # --- What is tried again ------------------------------------------------------

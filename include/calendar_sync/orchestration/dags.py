@@ -16,6 +16,7 @@ from airflow.sdk import (
 )
 
 EVERY_MINUTE = "* * * * *"
+LONGEST_OWNER = 255
 PARAMS = {
     "users": Param(
         [],
@@ -99,11 +100,13 @@ def sync_user(platform: str, group: list[str]) -> None:
 
     context: Any = get_current_context()
     instance = context["ti"]
+    # Scheduled runs are named alike in both DAGs, and whoever has a user's lease may take it again.
+    owner = f"{context['run_id']}/{instance.map_index}/{platform}"
     outcomes = tasks.sync_group(
         platform,
         group,
         run_id=context["run_id"],
-        owner=f"{context['run_id']}/{instance.map_index}",
+        owner=owner[-LONGEST_OWNER:],
         dry_run=context["params"]["dry_run"],
     )
     context["label"] = tasks.group_label(outcomes)
