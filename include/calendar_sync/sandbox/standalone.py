@@ -33,9 +33,9 @@ PAGE = 100
 #: Seconds that Airflow waits for somebody else's transaction in SQLite. The default of 5 is over
 #: soon where the machine is slow; a component that gives up loses a task, or ends.
 PATIENCE = 60
-#: How often a request is made that SQLite cannot serve just now: no waiting helps a transaction
-#: that has begun with a reading and is overtaken by another writer.
-TRIES = 5
+#: Pause before a request is made again that SQLite could not serve just then: a transaction was
+#: overtaken by another writer, or did not wait at all (see `local_settings`).
+PAUSE = 0.2
 #: Who may sign in to the user interface.
 USER = "admin"
 
@@ -101,6 +101,9 @@ class StandaloneAirflow:
             else:
                 entry.unlink()
         (self.home / "plugins").mkdir(exist_ok=True)
+        settings = self.home / "config" / "airflow_local_settings.py"
+        settings.parent.mkdir(exist_ok=True)
+        shutil.copy(Path(__file__).with_name("local_settings.py"), settings)
 
     def __enter__(self) -> Self:
         try:
@@ -199,7 +202,8 @@ class StandaloneAirflow:
         Raises:
             AirflowError: with the HTTP status, or none when there was no answer.
         """
-        for tries_left in reversed(range(TRIES)):
+        deadline = time.monotonic() + PATIENCE
+        while True:
             if authenticated and not self._token:
                 self._token = self._sign_in()
             headers = {"Authorization": f"Bearer {self._token}"} if authenticated else {}
@@ -207,12 +211,11 @@ class StandaloneAirflow:
                 return self._request(method, f"/api/v2{path}", body, headers)
             except AirflowError as error:
                 expired = authenticated and error.status == 401
-                if not tries_left or not (expired or error.status == 500):
+                if time.monotonic() > deadline or not (expired or error.status == 500):
                     raise
                 if expired:
                     self._token = ""
-                time.sleep(0.2)
-        raise AssertionError("the last try returns or raises")
+                time.sleep(PAUSE)
 
     def _sign_in(self) -> str:
         credentials = {"username": USER, "password": self.password}
@@ -231,7 +234,7 @@ class StandaloneAirflow:
             },
         )
         try:
-            with _OPENER.open(request, timeout=30) as response:
+            with _OPENER.open(request, timeout=PATIENCE + 10) as response:
                 content = response.read()
                 return json.loads(content) if content else None
         except urllib.error.HTTPError as error:
