@@ -3,7 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -107,12 +107,16 @@ def sandbox(
     welkin_rate: Annotated[
         int, typer.Option(help="Requests a second before Welkin answers 429.")
     ] = 5,
+    microsoft: Annotated[
+        Literal["none", "half", "all"],
+        typer.Option(help="Whose mailbox is there, not with Google; half: one user has both."),
+    ] = "half",
 ) -> None:
-    """Serve made-up Welkin and Google servers over HTTPS until interrupted."""
+    """Serve made-up Welkin, Google and Microsoft servers over HTTPS until interrupted."""
     from calendar_sync.sandbox import Sandbox, serve
 
     made = Sandbox(seed=seed)
-    made.organise(users=users, encounters=encounters)
+    made.organise(users=users, encounters=encounters, microsoft=microsoft)
     made.welkin.rate_limit = welkin_rate
     serve(made, port, directory)
 

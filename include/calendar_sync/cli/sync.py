@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import uuid
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -21,7 +22,9 @@ from calendar_sync.state.audit import CycleLog, Operation
 
 
 def sync(
-    platform: Annotated[Platform, typer.Option(help="Which calendars.")] = Platform.GOOGLE,
+    platform: Annotated[
+        Platform | None, typer.Option(help="Only these calendars; all that are mapped otherwise.")
+    ] = None,
     user: Annotated[list[str] | None, typer.Option(help="Welkin user id; repeatable.")] = None,
     full: Annotated[bool, typer.Option(help="Read both sides completely.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Plan and count, but write nothing.")] = False,
@@ -38,25 +41,53 @@ def sync(
                 detail="--show-text needs --dry-run and a terminal, not --json"
             )
         secrets = load_secrets()
+        results: dict[Platform, PassResult] = {}
         with open_store(secrets.hmac_key) as store:
-            result = _run(
-                store,
-                secrets,
-                platform,
-                user or [],
-                full,
-                dry_run,
-                show_text=show_text,
-                quiet=json,
-            )
+            for each, named in _wanted(store, secrets, platform, user or []).items():
+                results[each] = _run(
+                    store, secrets, each, named, full, dry_run, show_text=show_text, quiet=json
+                )
         if json:
-            as_json(_document(result, dry_run=dry_run))
+            as_json(_document(results, dry_run=dry_run))
         else:
-            _print(result, dry_run=dry_run, show_text=show_text)
-    if result.failed:
+            for each, result in results.items():
+                _print(each, result, dry_run=dry_run, show_text=show_text)
+    if any(result.failed for result in results.values()):
         raise typer.Exit(USERS_FAILED)
-    if result.fault:
+    if any(result.fault for result in results.values()):
         raise typer.Exit(1)
+
+
+def _wanted(
+    store: Store, secrets: Secrets, only: Platform | None, users: list[str]
+) -> dict[Platform, list[str]]:
+    """The platforms to sync, each with those of the named users who are on it.
+
+    Raises:
+        ConfigurationError: a named user is on none of them, or a platform has no connection.
+    """
+    if only is not None:
+        return {only: users}
+    # Those who are no longer mapped are cleaned up after.
+    known = {
+        platform: {user.user_id for user in store.config.mapping(platform) if user.enabled}
+        | store.links.departed(platform)
+        for platform in Platform
+    }
+    if unknown := set(users).difference(*known.values()):
+        raise ConfigurationError(detail=f"not mapped: {', '.join(sorted(unknown))}")
+    wanted = {
+        platform: [user for user in users if user in ids]
+        for platform, ids in known.items()
+        if (ids & set(users) if users else ids)
+    }
+    connected = {Platform.GOOGLE: secrets.google, Platform.MICROSOFT: secrets.microsoft}
+    for platform in wanted:
+        if connected[platform] is None:
+            raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
+    if not wanted:
+        raise ConfigurationError(detail="no users are mapped: calendar-sync config apply FOLDER")
+    return wanted
 
 
 def _run(
@@ -116,22 +147,29 @@ def _record_look(store: Store, platform: Platform, run_id: str, result: PassResu
     store.audit.seal(run_id, now)
 
 
-def _document(result: PassResult, *, dry_run: bool) -> dict[str, object]:
+def _document(results: dict[Platform, PassResult], *, dry_run: bool) -> dict[str, object]:
+    done: Counter[str] = Counter()
+    for result in results.values():
+        done.update({str(step): count for step, count in result.done.items()})
     return {
         "dry_run": dry_run,
         "users": [
             outcome.row
             | {
+                "platform": platform.value,
                 "planned": _planned(outcome.result.plan.actions) if outcome.result.plan else {},
                 "skipped": dict(outcome.result.skipped),
                 "conflicts": dict(outcome.result.conflicts),
                 "held": outcome.result.held,
             }
+            for platform, result in results.items()
             for outcome in result.outcomes.values()
         ],
-        "done": {str(step): count for step, count in result.done.items()},
-        "failed": [outcome.user_id for outcome in result.failed],
-        "fault": result.fault,
+        "done": dict(done),
+        "failed": sorted({o.user_id for result in results.values() for o in result.failed}),
+        "faults": {
+            platform.value: result.fault for platform, result in results.items() if result.fault
+        },
     }
 
 
@@ -143,23 +181,24 @@ def _planned(actions: tuple[Action, ...]) -> dict[str, int]:
     return counts
 
 
-def _print(result: PassResult, *, dry_run: bool, show_text: bool) -> None:
+def _print(platform: Platform, result: PassResult, *, dry_run: bool, show_text: bool) -> None:
     if dry_run:
-        _print_plan(result, show_text=show_text)
+        _print_plan(platform, result, show_text=show_text)
     else:
         rows = [(o.account, o.status, o.label.partition(": ")[2]) for o in result.outcomes.values()]
         if rows:
-            table("Users", ("account", "status", "what was done"), rows)
+            table(f"Users on {platform.value}", ("account", "status", "what was done"), rows)
     failed, users = len(result.failed), len(result.outcomes)
     if result.fault:
-        console.print(f"platform stopped: {result.fault}", markup=False)
+        said = f"stopped: {result.fault}"
     elif dry_run:
-        console.print(f"dry run: {users} users, nothing was written")
+        said = f"dry run, {users} users, nothing was written"
     else:
-        console.print(f"{users} users had work, {failed} failed")
+        said = f"{users} users had work, {failed} failed"
+    console.print(f"{platform.value}: {said}", markup=False, highlight=False)
 
 
-def _print_plan(result: PassResult, *, show_text: bool) -> None:
+def _print_plan(platform: Platform, result: PassResult, *, show_text: bool) -> None:
     rows: list[tuple[object, ...]] = []
     for outcome in result.outcomes.values():
         made = outcome.result.plan
@@ -174,4 +213,4 @@ def _print_plan(result: PassResult, *, show_text: bool) -> None:
                 if action.draft is not None:
                     text = f"{action.draft.title} | {action.draft.description}"
                     rows.append((outcome.account, f"{action.step.value} {action.span}", text))
-    table("Would do", ("account", "what", ""), rows)
+    table(f"Would do on {platform.value}", ("account", "what", ""), rows)
