@@ -1,7 +1,8 @@
-"""The demo's own parts: the search for patient data, time slots, interrupts, the mapping."""
+"""The demo's own parts: the search for patient data, time slots, people, interrupts, totals."""
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import sqlite3
@@ -11,14 +12,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from calendar_sync.sandbox.demo.checks import contents, leaks, run_problems
+from calendar_sync.sandbox import Sandbox, running
+from calendar_sync.sandbox.control import summary
+from calendar_sync.sandbox.demo.checks import contents, leaks, run_problems, totals
+from calendar_sync.sandbox.demo.runs import together
 from calendar_sync.sandbox.demo.stage import Interrupts, write_mapping
-from calendar_sync.sandbox.demo.world import Slot, User
+from calendar_sync.sandbox.demo.world import PLATFORMS, Slot, World
 from calendar_sync.sandbox.standalone import TaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from calendar_sync.sandbox.demo.runs import Waiting
 
 CANARIES = ["Zoë Quillfeather", "MRN-7731"]
 
@@ -71,12 +77,68 @@ def test_a_slot_is_recognised_in_any_zone_and_precision() -> None:
 
 
 def test_the_mapping_names_each_user_and_mailbox(tmp_path: Path) -> None:
-    write_mapping(
-        tmp_path / "user_mapping.csv", [User("u-1", "dana@example.org", "UTC", "d@example.org")]
-    )
-    assert (tmp_path / "user_mapping.csv").read_text().splitlines() == [
-        "welkin_user_id,email,platform,account,enabled,direction",
-        "u-1,dana@example.org,google,d@example.org,true,bidirectional",
+    """Whoever has a mailbox on each platform has two lines."""
+    sandbox = Sandbox()
+    sandbox.organise(users=3, encounters=1, microsoft="half")
+    with running(sandbox, tmp_path):
+        world = World(tmp_path)
+        mailboxes = [user for platform in PLATFORMS for user in world.users(platform)]
+    write_mapping(tmp_path / "user_mapping.csv", mailboxes)
+    heading, *rows = csv.reader((tmp_path / "user_mapping.csv").read_text().splitlines())
+    assert heading == ["welkin_user_id", "email", "platform", "account", "enabled", "direction"]
+    assert [(row[0][-1], row[2], row[3].partition("@")[0]) for row in rows] == [
+        ("1", "google", "dana.hale"),
+        ("2", "google", "ruben.thorne"),
+        ("3", "google", "mira.okafor"),
+        ("2", "microsoft", "ruben.thorne"),
+    ]
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_people_do_and_see_the_same_on_each_platform(tmp_path: Path, platform: str) -> None:
+    sandbox = Sandbox()
+    sandbox.organise(users=2, encounters=1, microsoft="half")
+    start = datetime.now(UTC).replace(minute=7, second=0, microsecond=0) + timedelta(days=9)
+    slot = Slot(start, start + timedelta(minutes=34))
+    later = slot + timedelta(hours=1)
+    with running(sandbox, tmp_path):
+        world = World(tmp_path)
+        user = world.users(platform)[-1]
+        event = world.plan_privately(user, slot, "Dentist")
+        assert [seen["title"] for seen in world.events(user, slot)] == ["Dentist"]
+        world.drag(user, event, later)
+        assert world.events(user, slot) == []
+        assert [seen["id"] for seen in world.events(user, later)] == [event]
+        assert world.mirrors(user, later) == []
+        assert world.blocks(user) == 0
+        world.revoke(user)
+        world.restore(user)
+
+
+def test_stories_are_played_at_the_same_time() -> None:
+    played = []
+
+    def story(name: str, steps: int) -> Waiting[None]:
+        for number in range(steps):
+            played.append(f"{name}{number}")
+            yield
+
+    together([story("a", 1), story("b", 3)])
+    assert played == ["a0", "b0", "b1", "b2"]
+
+
+def test_the_last_line_counts_each_platform() -> None:
+    """Whoever reads it by machine relies on its names and their order."""
+    sandbox = Sandbox()
+    sandbox.organise(users=2, encounters=1, microsoft="half")
+    assert list(totals(summary(sandbox), 3, 4).items()) == [
+        ("users", 2),
+        ("google_mirrors", 0),
+        ("microsoft_mirrors", 0),
+        ("blocks", 0),
+        ("duplicates", 0),
+        ("canary_leaks", 3),
+        ("failed_users", 4),
     ]
 
 

@@ -7,6 +7,8 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING
 
+from calendar_sync.sandbox.demo.world import PLATFORMS
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -37,6 +39,18 @@ def run_problems(
             problems.append(f"{run_id}: {state}")
     problems += [f"{run_id}: not found" for run_id in failing if run_id not in runs]
     return problems
+
+
+def totals(summary: Mapping[str, int], leaks_on_disk: int, failed_users: int) -> dict[str, int]:
+    """What the demo's last line counts, in its order."""
+    return {
+        "users": summary["users"],
+        **{f"{platform}_mirrors": summary[f"{platform}_mirrors"] for platform in PLATFORMS},
+        "blocks": summary["blocks"],
+        "duplicates": summary["duplicates"],
+        "canary_leaks": summary["canary_leaks"] + leaks_on_disk,
+        "failed_users": failed_users,
+    }
 
 
 def leaks(texts: Iterable[tuple[str, bytes]], canaries: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 import yaml
 
-from calendar_sync.sandbox.demo.world import User, World
+from calendar_sync.sandbox.demo.world import PLATFORMS, User, World
 from calendar_sync.sandbox.processes import Program, Register
 from calendar_sync.sandbox.standalone import StandaloneAirflow
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType, TracebackType
 
-DAG_ID = "google_calendar_sync"
+#: The DAG of each platform.
+DAG_IDS = {platform: f"{platform}_calendar_sync" for platform in PLATFORMS}
 USERS = 25
 ENCOUNTERS = 20
 #: The story is not about waiting: polls come sooner and Welkin allows more than it really does.
@@ -142,12 +143,12 @@ class Stage:
             self._note(self.airflow.program)
 
     def start_sandbox(self, patience: float = 60) -> None:
-        """Start Welkin and Google as a program of its own, as `calendar-sync sandbox` does."""
+        """Start Welkin and both calendar systems as a program, as `calendar-sync sandbox` does."""
         folder = self.folder / "sandbox"
         folder.mkdir()
         command = [
             *(self._cli, "sandbox", "--port", "0", "--directory", str(folder)),
-            *("--users", str(USERS), "--encounters", str(ENCOUNTERS)),
+            *("--users", str(USERS), "--encounters", str(ENCOUNTERS), "--microsoft", "half"),
             *("--welkin-rate", str(WELKIN_REQUESTS_PER_SECOND + 10)),
         ]
         with self._interrupts.held():
@@ -175,20 +176,23 @@ class Stage:
         limits = settings.setdefault("limits", {})
         limits["welkin_requests_per_second"] = WELKIN_REQUESTS_PER_SECOND
         (config / "settings.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-        write_mapping(config / "user_mapping.csv", self.world.users())
+        mailboxes = [user for platform in PLATFORMS for user in self.world.users(platform)]
+        write_mapping(config / "user_mapping.csv", mailboxes)
         # Airflow writes its configuration, with the key that protects tokens, as it starts.
         self._wait_for(self.airflow.home / "airflow.cfg")
         self.cli("db", "upgrade")
         self.cli("config", "apply", str(config))
 
     def open_airflow(self) -> None:
-        """Wait for Airflow, store the connections in it, switch the DAG on."""
+        """Wait for Airflow, store the connections in it, switch the DAGs on."""
         self.airflow.wait_healthy()
         for name, fields in self.world.connections.items():
             self.airflow.add_connection(name, fields)
         self.cli("init")
-        self.airflow.wait_dag(DAG_ID)
-        self.airflow.unpause(DAG_ID)
+        for dag_id in DAG_IDS.values():
+            self.airflow.wait_dag(dag_id)
+        for dag_id in DAG_IDS.values():
+            self.airflow.unpause(dag_id)
 
     def cli(self, *arguments: str) -> str:
         """Run `calendar-sync` with these arguments and return what it printed.
@@ -228,11 +232,11 @@ class Stage:
 
 
 def write_mapping(path: Path, users: Sequence[User]) -> None:
-    """Write the user mapping of these members of staff as an operator would."""
+    """Write the user mapping of these mailboxes as an operator would."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["welkin_user_id", "email", "platform", "account", "enabled", "direction"])
         for user in users:
             writer.writerow(
-                [user.welkin_id, user.email, "google", user.account, "true", "bidirectional"]
+                [user.welkin_id, user.email, user.platform, user.account, "true", "bidirectional"]
             )

@@ -1,4 +1,4 @@
-"""What people do in Welkin and Google, and what they see there: the sandbox's control API.
+"""What people do in Welkin and their calendars, and see there: the sandbox's control API.
 
 The one exception is the schedule, which is read as any client of Welkin would read it.
 """
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-MARKER = "calendarSync"
+#: How people call the calendar systems, by the names that the sandbox and the mapping use.
+PLATFORMS = {"google": "Google", "microsoft": "Microsoft"}
+
+#: How the external ids of our blocks begin.
+BLOCK_PREFIX = "calsync-"
 
 
 class WorldError(RuntimeError):
@@ -29,12 +33,13 @@ class WorldError(RuntimeError):
 
 @dataclass(frozen=True)
 class User:
-    """A member of staff in both worlds."""
+    """A member of staff with a mailbox; who has one on each platform is there twice."""
 
     welkin_id: str
     email: str
     time_zone: str
     account: str
+    platform: str = "google"
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ class Slot:
         return {"start": _stamp(self.start), "end": _stamp(self.end)}
 
     def covers(self, start: str, end: str) -> bool:
-        """Whether these two stamps, of any precision and zone, mean this slot."""
+        """Whether these two stamps, of any precision and zone, mean this slot; days never do."""
+        # Days have no zone, and what has none equals no moment.
         return _parse(start) == self.start and _parse(end) == self.end
 
 
@@ -66,7 +72,7 @@ class Booking:
 
 
 class World:
-    """Both sides of the sandbox in `folder`, where it left its address and certificate."""
+    """All sides of the sandbox in `folder`, where it left its address and certificate."""
 
     def __init__(self, folder: Path) -> None:
         self.root = str(json.loads((folder / "sandbox.json").read_text())["root"])
@@ -81,17 +87,18 @@ class World:
         )
         self._welkin_token = ""
 
-    def users(self) -> list[User]:
-        """All members of staff who have a mailbox."""
+    def users(self, platform: str = "google") -> list[User]:
+        """All members of staff who have a mailbox on a platform."""
         return [
             User(
                 welkin_id=entry["welkin_user_id"],
                 email=entry["email"],
                 time_zone=entry["time_zone"],
-                account=entry["google_account"],
+                account=entry[f"{platform}_account"],
+                platform=platform,
             )
             for entry in self._control("GET", "/users")
-            if entry["google_account"]
+            if entry[f"{platform}_account"]
         ]
 
     def canaries(self) -> list[str]:
@@ -99,7 +106,7 @@ class World:
         return [str(canary) for canary in self._control("GET", "/canaries")]
 
     def summary(self) -> dict[str, int]:
-        """Counts of users, mirrors, blocks, duplicates and canary leaks."""
+        """Counts of users, mirrors (of each platform, too), blocks, duplicates, canary leaks."""
         return {name: int(count) for name, count in self._control("GET", "/summary").items()}
 
     # --- Welkin -------------------------------------------------------------
@@ -165,39 +172,48 @@ class World:
             self._welkin_token = str(answer["token"])
         return {"Authorization": f"Bearer {self._welkin_token}"}
 
-    # --- Google -------------------------------------------------------------
+    def blocks(self, user: User) -> int:
+        """How many blocks of ours a user has in Welkin, from whichever calendar."""
+        leave = self._control("GET", f"/welkin/blocks?{urlencode({'user_id': user.welkin_id})}")
+        return sum((entry["externalId"] or "").startswith(BLOCK_PREFIX) for entry in leave)
+
+    # --- Calendars, the same on each platform -------------------------------
 
     def mirrors(self, user: User, slot: Slot) -> list[dict[str, Any]]:
         """Our events of exactly this time in a user's calendar."""
-        path = f"/google/accounts/{quote(user.account)}/mirrors"
         return [
-            event
-            for event in self._control("GET", path)
-            if event.get("status") != "cancelled"
-            and slot.covers(_google_time(event["start"]), _google_time(event["end"]))
+            seen
+            for seen in self._control("GET", f"{_mailbox(user)}/glimpses")
+            if seen["marker"] is not None and slot.covers(seen["start"], seen["end"])
+        ]
+
+    def events(self, user: User, slot: Slot) -> list[dict[str, Any]]:
+        """All events of exactly this time in a user's calendar, ours or not."""
+        body = slot.body()
+        query = urlencode({"from": body["start"], "to": body["end"]})
+        return [
+            seen
+            for seen in self._control("GET", f"{_mailbox(user)}/expanded?{query}")
+            if slot.covers(seen["start"], seen["end"])
         ]
 
     def plan_privately(self, user: User, slot: Slot, title: str) -> str:
         """Put a personal event into a user's calendar and return its id."""
-        answer = self._control(
-            "POST",
-            f"/google/accounts/{quote(user.account)}/events",
-            {"summary": title, **slot.body()},
-        )
+        answer = self._control("POST", f"{_mailbox(user)}/plan", {"title": title, **slot.body()})
         return str(answer["id"])
 
     def drag(self, user: User, event_id: str, slot: Slot) -> None:
         """Move an event by hand in a user's calendar."""
-        path = f"/google/accounts/{quote(user.account)}/events/{quote(event_id)}/move"
+        path = f"{_mailbox(user)}/events/{quote(event_id, safe='')}/move"
         self._control("POST", path, slot.body())
 
     def revoke(self, user: User) -> None:
         """Take our access to a user's calendar away."""
-        self._control("POST", f"/google/accounts/{quote(user.account)}/revoke", {})
+        self._control("POST", f"{_mailbox(user)}/revoke", {})
 
     def restore(self, user: User) -> None:
         """Give the access back."""
-        self._control("POST", f"/google/accounts/{quote(user.account)}/restore", {})
+        self._control("POST", f"{_mailbox(user)}/restore", {})
 
     # --- Wire ---------------------------------------------------------------
 
@@ -240,14 +256,13 @@ class World:
             raise WorldError(f"{place}: {error}") from error
 
 
+def _mailbox(user: User) -> str:
+    return f"/{user.platform}/accounts/{quote(user.account)}"
+
+
 def _stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _parse(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-def _google_time(value: Mapping[str, str]) -> str:
-    # All-day events have a date only; no slot of the story is all-day.
-    return value.get("dateTime") or f"{value['date']}T00:00:00+00:00"
