@@ -1,4 +1,4 @@
-"""The DAG under a real scheduler, against the sandbox over HTTPS, at the level that shows names.
+"""The DAGs under a real scheduler, against the sandbox over HTTPS, at the level that shows names.
 
 Runs of the schedule come between those that the tests ask for, one at a time: what a run did is
 told by its own tasks and operations, never by the order of runs.
@@ -12,161 +12,34 @@ import re
 import sqlite3
 import time
 from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pytest
 from sqlalchemy import select, text
 
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.sandbox import Fault, Sandbox, running
+from calendar_sync.model import Platform
+from calendar_sync.sandbox import Fault
 from calendar_sync.sandbox.demo.checks import contents, leaks
-from calendar_sync.sandbox.demo.world import Slot, User, World
-from calendar_sync.sandbox.standalone import AirflowError, StandaloneAirflow, TaskInstance
-from calendar_sync.settings import parse
-from calendar_sync.state import Database, Store
+from calendar_sync.sandbox.demo.world import PLATFORMS
+from calendar_sync.sandbox.standalone import AirflowError, TaskInstance
 from calendar_sync.state import tables as t
-from calendar_sync.state.migrate import upgrade
-from tests.servers import REPOSITORY
+from tests.airflow.stage import KEY, SECRET, Stage, open_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
 
 DAG_ID = "google_calendar_sync"
-KEY = "made-up-key-of-the-organisation"
-SECRET = "made-up-secret-7731"
 PRIVATE = "Dentist, private 7731"
-FULL = {"level": "full", "template": "{encounter_type}: {patient_first_name} {patient_last_name}"}
-SETTINGS: dict[str, Any] = {
-    "details": {
-        "title": FULL,
-        "description": FULL,
-        "baa_confirmed": {"by": "Dana", "on": "2026-01-01"},
-    },
-    "poll": {"interval_seconds": 5},
-    "limits": {"welkin_requests_per_second": 100, "cycle_writes": 1000},
-}
 FIRST_FILL = re.compile(r"^[a-z.]+@example\.org: [1-9]\d* created, [1-9]\d* blocked$")
-
-
-@dataclass
-class Stage:
-    """A sandbox, an Airflow, and the state between them."""
-
-    folder: Path
-    sandbox: Sandbox
-    world: World
-    airflow: StandaloneAirflow
-    database: Database
-    store: Store
-    users: list[User]
-
-    def slot(self, number: int) -> Slot:
-        """A time of its own for each edit."""
-        day = datetime.now(UTC).replace(hour=15, minute=7, second=0, microsecond=0)
-        start = day + timedelta(days=8 + number)
-        return Slot(start, start + timedelta(minutes=34))
-
-    def book(self, user: User, slot: Slot) -> None:
-        self.world.book(user, slot, self.world.templates()[0])
-
-    def run(self, **conf: Any) -> str:
-        """Trigger a run, wait for its end, return its id."""
-        run_id = self.airflow.trigger(DAG_ID, conf)
-        self.airflow.wait_run(DAG_ID, run_id)
-        return run_id
-
-    def state(self, run_id: str) -> str:
-        return self.airflow.run_state(DAG_ID, run_id)
-
-    def tasks(self, run_id: str, task_id: str) -> list[TaskInstance]:
-        return [
-            task for task in self.airflow.task_instances(DAG_ID, run_id) if task.task_id == task_id
-        ]
-
-    def task_of(self, run_id: str, user: User) -> TaskInstance:
-        [task] = [
-            task
-            for task in self.tasks(run_id, "sync_user")
-            if (task.label or "").startswith(f"{user.account}:")
-        ]
-        return task
-
-    def runs(self, since: datetime) -> list[str]:
-        """Runs that have ended since then, oldest first."""
-        found = [
-            run
-            for run in self.airflow.runs(DAG_ID, "success", "failed")
-            if datetime.fromisoformat(run["end_date"]) >= since
-        ]
-        return [str(run["dag_run_id"]) for run in reversed(found)]
-
-    def wait_idle(self) -> None:
-        self.wait(lambda: not self.airflow.runs(DAG_ID, "queued", "running"))
-
-    def calm(self) -> None:
-        """Wait until the schedule will start no run for a few seconds, and none is running."""
-        while not 4 <= datetime.now(UTC).second <= 50:
-            time.sleep(0.3)
-        self.wait_idle()
-
-    def wait(self, condition: Callable[[], bool], patience: float = 60) -> None:
-        deadline = time.monotonic() + patience
-        while not condition():
-            assert time.monotonic() < deadline, self.airflow.runs(DAG_ID)[:3]
-            time.sleep(0.3)
-
-    def operations(self, run_id: str) -> list[Any]:
-        with self.database.read() as connection:
-            rows = connection.execute(select(t.operation).where(t.operation.c.run_id == run_id))
-            return list(rows)
-
-    def row(self, run_id: str) -> Any:
-        """What `record_run` wrote of a run."""
-        with self.database.read() as connection:
-            query = select(t.sync_run).where(t.sync_run.c.run_id == run_id)
-            return connection.execute(query).one()
-
-    def writes_during(self, run_id: str) -> list[str]:
-        """What was changed on either side while this run, and so no other, was running."""
-        run = self.airflow.call("GET", f"/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}")
-        start, end = (datetime.fromisoformat(run[name]) for name in ("start_date", "end_date"))
-        return [entry.kind for entry in self.sandbox.requests.writes() if start <= entry.at <= end]
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    folder = tmp_path_factory.mktemp("scheduler")
-    sandbox = Sandbox(client_secret=SECRET)
-    # Above what the settings allow: the sync keeps to its own limit and never meets this one.
-    sandbox.welkin.rate_limit = 200
-    sandbox.organise(users=4, encounters=4)
-    airflow = StandaloneAirflow(folder / "home", REPOSITORY / "dags")
-    database = Database(f"sqlite:///{airflow.home}/calendar_sync.db")
-    upgrade(database)
-    store = Store(database, KEY)
-    with running(sandbox, folder / "sandbox"):
-        world = World(folder / "sandbox")
-        now = datetime.now(UTC)
-        store.config.save_settings(parse(SETTINGS), "tests", now)
-        users = world.users()
-        mapped = [MappedUser(u.welkin_id, Platform.GOOGLE, u.account.lower()) for u in users]
-        store.config.replace_mapping(mapped, "tests", now)
-        with airflow:
-            for name, fields in world.connections.items():
-                airflow.add_connection(name, fields)
-            key = {"conn_type": "generic", "password": KEY}
-            airflow.add_connection("calendar_sync_hmac_key", key)
-            airflow.wait_dag(DAG_ID)
-            yield Stage(folder, sandbox, world, airflow, database, store, users)
-        assert airflow.program is not None
-        assert airflow.program.members == []
-    database.close()
+    with open_stage(tmp_path_factory.mktemp("scheduler")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -275,55 +148,55 @@ def test_a_dry_run_counts_and_writes_nothing(filled: Stage) -> None:
 
 
 def test_a_revoked_user_fails_alone_and_turns_green_when_cleared(filled: Stage) -> None:
-    dana, teo = filled.users[0], filled.users[3]
+    dana, ilse = filled.users[0], filled.users[3]
     slot = filled.slot(3)
     filled.calm()
     begun = datetime.now(UTC)
-    filled.world.revoke(teo)
-    filled.book(teo, slot)
+    filled.world.revoke(ilse)
+    filled.book(ilse, slot)
     filled.book(dana, slot)
     filled.run()
     filled.wait_idle()
     [failed] = [run for run in filled.runs(begun) if filled.state(run) == "failed"]
-    task = filled.task_of(failed, teo)
+    task = filled.task_of(failed, ilse)
     assert task.state == "failed"
     assert task.try_number == 1
-    assert re.fullmatch(rf"{re.escape(teo.account)}: failed \(\w+\)", task.label or "")
+    assert re.fullmatch(rf"{re.escape(ilse.account)}: failed \(\w+\)", task.label or "")
     others = [other for other in filled.airflow.task_instances(DAG_ID, failed) if other != task]
     assert {other.state for other in others} == {"success"}
     assert [other.task_id for other in others].count("record_run") == 1
     assert filled.row(failed).failed == 1
     log = filled.airflow.logs(DAG_ID, failed, "sync_user", task.map_index)
-    assert teo.welkin_id in log
-    assert teo.account in log
+    assert ilse.welkin_id in log
+    assert ilse.account in log
     assert len(filled.world.mirrors(dana, slot)) == 1
-    assert filled.world.mirrors(teo, slot) == []
+    assert filled.world.mirrors(ilse, slot) == []
 
-    filled.world.restore(teo)
-    waiting = filled.store.marks.of(teo.welkin_id, Platform.GOOGLE)
+    filled.world.restore(ilse)
+    waiting = filled.store.marks.of(ilse.welkin_id, Platform.GOOGLE)
     assert waiting.retry_at is not None
     assert waiting.retry_at > datetime.now(UTC)
     _clear(filled, failed, task)
     assert filled.airflow.wait_run(DAG_ID, failed) == "success"
-    again = filled.task_of(failed, teo)
+    again = filled.task_of(failed, ilse)
     assert (again.state, again.try_number) == ("success", 2)
-    assert again.label == f"{teo.account}: 1 created"
-    assert len(filled.world.mirrors(teo, slot)) == 1
+    assert again.label == f"{ilse.account}: 1 created"
+    assert len(filled.world.mirrors(ilse, slot)) == 1
     # The last task ran again too, and its row tells how the run ended in the end.
     assert filled.row(failed).failed == 0
-    healthy = filled.store.marks.of(teo.welkin_id, Platform.GOOGLE)
+    healthy = filled.store.marks.of(ilse.welkin_id, Platform.GOOGLE)
     assert healthy.retry_at is None
     assert healthy.last_success_at is not None
     assert healthy.last_success_at < waiting.retry_at
 
 
 def test_an_account_that_asks_for_an_hour_delays_nobody_else(filled: Stage) -> None:
-    dana, teo = filled.users[0], filled.users[3]
+    dana, ilse = filled.users[0], filled.users[3]
     slot = filled.slot(9)
     filled.calm()
-    throttled = Fault("google", "status", user=teo.account, times=None, code=429, retry_after=3600)
+    throttled = Fault("google", "status", user=ilse.account, times=None, code=429, retry_after=3600)
     filled.sandbox.faults.add(throttled)
-    filled.book(teo, slot)
+    filled.book(ilse, slot)
     filled.book(dana, slot)
     begun = time.monotonic()
     filled.run()
@@ -332,17 +205,17 @@ def test_an_account_that_asks_for_an_hour_delays_nobody_else(filled: Stage) -> N
     assert throttled.struck
     assert len(filled.world.mirrors(dana, slot)) == 1
     assert took < 45, "a run that waits for one account holds back everybody's next run"
-    waiting = filled.store.marks.of(teo.welkin_id, Platform.GOOGLE)
+    waiting = filled.store.marks.of(ilse.welkin_id, Platform.GOOGLE)
     assert waiting.retry_at is not None
     assert waiting.retry_at > datetime.now(UTC) + timedelta(minutes=50)
     # The next run does not even try: one user's hour costs nobody a task.
     again = filled.run()
     labels = [task.label or "" for task in filled.tasks(again, "sync_user")]
-    assert not [label for label in labels if label.startswith(teo.account)]
+    assert not [label for label in labels if label.startswith(ilse.account)]
     filled.sandbox.faults.clear()
-    named = filled.run(users=[teo.welkin_id])
+    named = filled.run(users=[ilse.welkin_id])
     assert filled.state(named) == "success"
-    assert len(filled.world.mirrors(teo, slot)) == 1
+    assert len(filled.world.mirrors(ilse, slot)) == 1
 
 
 def _clear(stage: Stage, run_id: str, task: TaskInstance) -> None:
@@ -422,23 +295,70 @@ def test_the_test_button_really_authenticates(stage: Stage) -> None:
     assert "7731" not in answer["message"]
 
 
+# --- Both platforms ---------------------------------------------------------------
+
+
+def test_both_dags_at_once_sync_who_is_on_microsoft_and_who_is_on_both(filled: Stage) -> None:
+    outlook = filled.on("microsoft")
+    [ruben_there, teo] = outlook.users
+    ruben = filled.users[1]
+    assert ruben.welkin_id == ruben_there.welkin_id
+    booked, private = filled.slot(10), filled.slot(11)
+    filled.calm()
+    begun = datetime.now(UTC)
+    for user in (ruben, teo):
+        filled.book(user, booked)
+        filled.world.plan_privately(user, private, PRIVATE)
+    outlook.airflow.wait_dag(outlook.dag_id)
+    outlook.airflow.unpause(outlook.dag_id)
+
+    def seen() -> list[int]:
+        world = filled.world
+        mirrors = [len(world.mirrors(user, booked)) for user in (ruben, ruben_there, teo)]
+        return mirrors + [len(world.unavailable(user, private)) for user in (ruben, teo)]
+
+    # Ruben is synced by one of them at a time: the other may have to come again.
+    while seen() != [1] * 5:
+        assert datetime.now(UTC) - begun < timedelta(seconds=120), seen()
+        runs = [(dag, dag.airflow.trigger(dag.dag_id)) for dag in (filled, outlook)]
+        assert {dag.airflow.wait_run(dag.dag_id, run) for dag, run in runs} == {"success"}
+    outlook.airflow.pause(outlook.dag_id)
+    for dag in (filled, outlook):
+        dag.wait_ended()
+        assert {dag.state(run) for run in dag.runs(begun)} == {"success"}
+    accounts = {
+        (task.label or "").partition(":")[0]
+        for run in outlook.runs(begun)
+        for task in outlook.tasks(run, "sync_user")
+    }
+    assert accounts >= {user.account for user in outlook.users}
+    for user in (ruben, teo):
+        assert PRIVATE not in str(filled.world.unavailable(user, private))
+    # What is private on one platform is a block in Welkin, and nothing on the other.
+    assert filled.world.events(ruben_there, private) == []
+    summary = filled.world.summary()
+    assert summary["microsoft_mirrors"] > 2 * 4
+    assert (summary["duplicates"], summary["canary_leaks"] > 0) == (0, True)
+
+
 # --- What is left behind: keep these last -----------------------------------------
 
 
 def test_every_run_was_closed(filled: Stage) -> None:
     filled.wait_idle()
-    runs = filled.airflow.runs(DAG_ID, newest=1000)
-    for run in runs:
-        tasks = filled.airflow.task_instances(DAG_ID, run["dag_run_id"])
-        states = Counter((task.task_id, task.state) for task in tasks)
-        assert states["record_run", "success"] == 1, run["dag_run_id"]
-        if run["state"] == "success":
-            # `sync_user` is skipped when nobody has work.
-            assert {task.state for task in tasks} <= {"success", "skipped"}
-        filled.row(run["dag_run_id"])
+    found = set()
+    for dag in (filled.on(platform) for platform in PLATFORMS):
+        for run in dag.airflow.runs(dag.dag_id, "success", "failed", newest=1000):
+            tasks = dag.airflow.task_instances(dag.dag_id, run["dag_run_id"])
+            states = Counter((task.task_id, task.state) for task in tasks)
+            assert states["record_run", "success"] == 1, run["dag_run_id"]
+            if run["state"] == "success":
+                # `sync_user` is skipped when nobody has work.
+                assert {task.state for task in tasks} <= {"success", "skipped"}
+            found.add((dag.platform, run["dag_run_id"]))
     with filled.database.read() as connection:
-        recorded = set(connection.scalars(select(t.sync_run.c.run_id)))
-    assert recorded == {run["dag_run_id"] for run in runs}
+        rows = connection.execute(select(t.sync_run.c.platform, t.sync_run.c.run_id))
+        assert {tuple(row) for row in rows} == found
 
 
 def test_the_audit_holds_together(filled: Stage) -> None:

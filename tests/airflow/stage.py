@@ -1,0 +1,181 @@
+"""An Airflow whose scheduler runs our DAGs, a sandbox over HTTPS, and the state between them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from sqlalchemy import select
+
+from calendar_sync.model import MappedUser, Platform
+from calendar_sync.sandbox import Sandbox, running
+from calendar_sync.sandbox.demo.world import Slot, User, World
+from calendar_sync.sandbox.standalone import StandaloneAirflow, TaskInstance
+from calendar_sync.settings import parse
+from calendar_sync.state import Database, Store
+from calendar_sync.state import tables as t
+from calendar_sync.state.migrate import upgrade
+from tests.servers import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+KEY = "made-up-key-of-the-organisation"
+SECRET = "made-up-secret-7731"
+FULL = {"level": "full", "template": "{encounter_type}: {patient_first_name} {patient_last_name}"}
+SETTINGS: dict[str, Any] = {
+    "details": {
+        "title": FULL,
+        "description": FULL,
+        "baa_confirmed": {"by": "Dana", "on": "2026-01-01"},
+    },
+    "poll": {"interval_seconds": 5},
+    "limits": {"welkin_requests_per_second": 100, "cycle_writes": 1000},
+}
+
+
+@dataclass
+class Stage:
+    """Everything, and the users and runs of one platform."""
+
+    folder: Path
+    sandbox: Sandbox
+    world: World
+    airflow: StandaloneAirflow
+    database: Database
+    store: Store
+    users: list[User]
+    platform: str = "google"
+
+    @property
+    def dag_id(self) -> str:
+        return f"{self.platform}_calendar_sync"
+
+    def on(self, platform: str) -> Stage:
+        """The same stage, with the users and runs of another platform."""
+        return replace(self, platform=platform, users=self.world.users(platform))
+
+    def slot(self, number: int) -> Slot:
+        """A time of its own for each edit."""
+        day = datetime.now(UTC).replace(hour=15, minute=7, second=0, microsecond=0)
+        start = day + timedelta(days=8 + number)
+        return Slot(start, start + timedelta(minutes=34))
+
+    def book(self, user: User, slot: Slot) -> None:
+        self.world.book(user, slot, self.world.templates()[0])
+
+    def run(self, **conf: Any) -> str:
+        """Trigger a run, wait for its end, return its id."""
+        run_id = self.airflow.trigger(self.dag_id, conf)
+        self.airflow.wait_run(self.dag_id, run_id)
+        return run_id
+
+    def state(self, run_id: str) -> str:
+        return self.airflow.run_state(self.dag_id, run_id)
+
+    def tasks(self, run_id: str, task_id: str) -> list[TaskInstance]:
+        return [
+            task
+            for task in self.airflow.task_instances(self.dag_id, run_id)
+            if task.task_id == task_id
+        ]
+
+    def task_of(self, run_id: str, user: User) -> TaskInstance:
+        [task] = [
+            task
+            for task in self.tasks(run_id, "sync_user")
+            if (task.label or "").startswith(f"{user.account}:")
+        ]
+        return task
+
+    def runs(self, since: datetime) -> list[str]:
+        """Runs that have ended since then, oldest first."""
+        found = [
+            run
+            for run in self.airflow.runs(self.dag_id, "success", "failed")
+            if datetime.fromisoformat(run["end_date"]) >= since
+        ]
+        return [str(run["dag_run_id"]) for run in reversed(found)]
+
+    def wait_idle(self) -> None:
+        self.wait(lambda: not self.airflow.runs(self.dag_id, "queued", "running"))
+
+    def wait_ended(self) -> None:
+        """Wait for running ones only: queued ones stay so while the DAG is paused."""
+        self.wait(lambda: not self.airflow.runs(self.dag_id, "running"))
+
+    def calm(self) -> None:
+        """Wait until the schedule will start no run for a few seconds, and none is running."""
+        while not 4 <= datetime.now(UTC).second <= 50:
+            time.sleep(0.3)
+        self.wait_idle()
+
+    def wait(self, condition: Callable[[], bool], patience: float = 60) -> None:
+        deadline = time.monotonic() + patience
+        while not condition():
+            assert time.monotonic() < deadline, self.airflow.runs(self.dag_id)[:3]
+            time.sleep(0.3)
+
+    def operations(self, run_id: str) -> list[Any]:
+        with self.database.read() as connection:
+            # Runs of the schedule are named alike in each DAG.
+            query = select(t.operation).where(
+                t.operation.c.run_id == run_id, t.operation.c.platform == self.platform
+            )
+            return list(connection.execute(query))
+
+    def row(self, run_id: str) -> Any:
+        """What `record_run` wrote of a run."""
+        with self.database.read() as connection:
+            query = select(t.sync_run).where(
+                t.sync_run.c.run_id == run_id, t.sync_run.c.platform == self.platform
+            )
+            return connection.execute(query).one()
+
+    def writes_during(self, run_id: str) -> list[str]:
+        """What was changed on either side while this run, and so no other, was running."""
+        run = self.airflow.call("GET", f"/dags/{self.dag_id}/dagRuns/{quote(run_id, safe='')}")
+        start, end = (datetime.fromisoformat(run[name]) for name in ("start_date", "end_date"))
+        return [entry.kind for entry in self.sandbox.requests.writes() if start <= entry.at <= end]
+
+
+@contextlib.contextmanager
+def open_stage(folder: Path) -> Iterator[Stage]:
+    """Start everything, with the DAGs paused.
+
+    Dana, Mira and Ilse are on Google, Teo is on Microsoft, Ruben is on both.
+    """
+    sandbox = Sandbox(client_secret=SECRET)
+    # Above what the settings allow: the sync keeps to its own limit and never meets this one.
+    sandbox.welkin.rate_limit = 200
+    sandbox.organise(users=5, encounters=4, microsoft="half")
+    airflow = StandaloneAirflow(folder / "home", REPOSITORY / "dags")
+    database = Database(f"sqlite:///{airflow.home}/calendar_sync.db")
+    upgrade(database)
+    store = Store(database, KEY)
+    with running(sandbox, folder / "sandbox"):
+        world = World(folder / "sandbox")
+        now = datetime.now(UTC)
+        store.config.save_settings(parse(SETTINGS), "tests", now)
+        mapped = [
+            MappedUser(user.welkin_id, platform, user.account.lower())
+            for platform in Platform
+            for user in world.users(platform.value)
+        ]
+        store.config.replace_mapping(mapped, "tests", now)
+        with airflow:
+            for name, fields in world.connections.items():
+                airflow.add_connection(name, fields)
+            key = {"conn_type": "generic", "password": KEY}
+            airflow.add_connection("calendar_sync_hmac_key", key)
+            stage = Stage(folder, sandbox, world, airflow, database, store, world.users())
+            airflow.wait_dag(stage.dag_id)
+            yield stage
+        assert airflow.program is not None
+        assert airflow.program.members == []
+    database.close()
