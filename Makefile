@@ -69,7 +69,7 @@ bench: install ## Measure, write docs/benchmarks.md (30 to 45 min; BENCH_ACCOUNT
 	@exec $(BIN)/python -m tests.bench
 
 .PHONY: sandbox
-sandbox: install ## Serve stand-ins for Welkin and Google over HTTPS
+sandbox: install ## Serve stand-ins for Welkin, Google and Microsoft over HTTPS
 	@mkdir -p .demo/sandbox
 	@exec $(BIN)/calendar-sync sandbox $(SANDBOX_ARGS)
 
