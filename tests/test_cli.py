@@ -321,6 +321,30 @@ def test_wrong_settings_are_named_and_change_nothing(
     assert cli.json("config", "show")["revision"] == 0
 
 
+def test_settings_have_a_history_that_can_be_compared_and_gone_back_to(cli: Command) -> None:
+    assert "no settings were applied" in cli("config", "history")
+    for text in ("block_time: {tentative: true}", "brake: {at_least: 20}"):
+        cli.write("settings.yaml", text)
+        cli("config", "apply", cli.folder)
+    newest, first = cli.json("config", "history")
+    assert first["changed"] == ["block_time.tentative"]
+    assert newest["changed"] == ["block_time.tentative", "brake.at_least"]
+    assert newest["author"].startswith("cli")
+    assert [
+        row["revision"] for row in cli.json("config", "history", "--newest", "1", "--json")
+    ] == [newest["revision"]]
+    shown = cli("config", "diff", first["revision"])
+    assert "block_time.tentative: true -> false" in shown
+    assert "brake.at_least: 10 -> 20" in shown
+    assert "brake.at_least: 10 -> 20" in cli("config", "diff", "0", newest["revision"])
+    cli("config", "rollback", first["revision"])
+    assert cli.json("config", "show")["settings"]["block_time"]["tentative"] is True
+    assert len(cli.json("config", "history")) == 3
+    assert "the same already" in cli("config", "rollback", first["revision"])
+    assert "are the same" in cli("config", "diff", first["revision"])
+    assert "no revision 99" in cli("config", "rollback", "99", code=1)
+
+
 def test_a_folder_is_validated_without_knowing_the_staff(cli: Command) -> None:
     folder = cli.folder / "config"
     folder.mkdir()

@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 from calendar_sync.errors import SyncError
-from calendar_sync.model import Platform
 from calendar_sync.state import tables as t
 from tests.cycle.stage import Stage, mail
 
@@ -56,21 +55,22 @@ def cancelled_visit(s: Stage) -> Final:
     visit = s.visit()
     s.run()
     s.welkin.cancel_event(visit.event_id)
-    return lambda: expect(s.mirrors(), [])
+    return lambda: expect(s.mirror_times(), [])
 
 
 def vanished_mirror(s: Stage) -> Final:
     s.visit()
     s.run()
-    s.google.delete_event(SELF, s.mirrors()[0]["id"])
-    s.google.expire_sync_tokens(SELF)
+    s.calendar.delete_event(SELF, s.calendar.mirrors(SELF)[0].id)
+    s.calendar.expire_sync_tokens(SELF)
     return lambda: expect(s.mirror_times(), [(s.at(1, 9), s.at(1, 10))])
 
 
 def shorter_series(s: Stage) -> Final:
     series = s.series(rule="FREQ=DAILY;COUNT=3")
     s.run()
-    s.google.delete_instance(SELF, series, s.at(2, 14))
+    calendar: Any = s.calendar
+    calendar.delete_instance(SELF, series, s.at(2, 14))
     return lambda: expect([b.start for b in s.blocks()], [s.at(1, 14), s.at(3, 14)])
 
 
@@ -83,14 +83,14 @@ def new_busy(s: Stage) -> Final:
 def moved_busy(s: Stage) -> Final:
     event = s.busy()
     s.run()
-    s.google.move_event(SELF, event, s.at(2, 14), s.at(2, 15))
+    s.calendar.move_event(SELF, event, s.at(2, 14), s.at(2, 15))
     return lambda: expect(s.block_times(), [(s.at(2, 14), s.at(2, 15))])
 
 
 def gone_busy(s: Stage) -> Final:
     event = s.busy()
     s.run()
-    s.google.delete_event(SELF, event)
+    s.calendar.delete_event(SELF, event)
     return lambda: expect(s.blocks(), [])
 
 
@@ -283,7 +283,7 @@ def observe(s: Stage, verb: Verb) -> tuple[str, str, int]:
     except SyncError as error:
         code, where = error.code, "all"
     tries = s.asked(verb.kind, before)
-    fault = s.store.runs.fault(Platform.GOOGLE)
+    fault = s.store.runs.fault(s.platform)
     items = {word for word in outcomes(s)[done:] if word != "ok"}
     if where == "" and fault is not None:
         code, where = fault.code, "all"

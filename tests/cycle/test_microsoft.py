@@ -318,6 +318,17 @@ def test_a_deletion_that_no_delta_tells_of_is_found_by_the_daily_comparison(offi
     assert len(s.blocks()) == 1
 
 
+def test_what_only_one_of_two_lists_shows_is_looked_at(office: Make) -> None:
+    """A full read takes the cursor from one list and the events from another."""
+    s = office()
+    s.busy(days=1)
+    s.busy(days=2)
+    graph(s, "zero_events", method="GET", path="/calendarView$")
+    s.run()
+    assert s.block_times() == [(s.at(day, 14), s.at(day, 15)) for day in (1, 2)]
+    s.in_step()
+
+
 @pytest.mark.parametrize("policy", ["restore", "cancel"])
 def test_a_mirror_deleted_by_hand(office: Make, policy: str) -> None:
     s = office(settings={"mirror_deleted": policy})

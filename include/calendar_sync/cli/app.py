@@ -11,6 +11,7 @@ from calendar_sync.cli.approvals import approve
 from calendar_sync.cli.check import check
 from calendar_sync.cli.config import config, mapping
 from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.history import diff, history, rollback
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.cli.probe import probe
 from calendar_sync.cli.sync import sync
@@ -30,6 +31,9 @@ db = typer.Typer(help="The state database.", no_args_is_help=True)
 app.add_typer(db, name="db")
 app.add_typer(config, name="config")
 app.add_typer(mapping, name="mapping")
+config.command()(history)
+config.command()(diff)
+config.command()(rollback)
 app.command()(sync)
 app.command()(approve)
 app.command()(probe)

@@ -56,10 +56,18 @@ async def _check(
         if only is not None and only not in services.platforms:
             raise ConfigurationError(detail=f"no connection for {only.value} is configured")
         found = [("welkin", each) for each in await _welkin(services)]
+        mapped = {
+            platform: [user.account for user in store.config.mapping(platform) if user.enabled]
+            for platform in services.platforms
+        }
+        known = {account for of_one in mapped.values() for account in of_one}
         for platform in services.platforms:
             if only in (None, platform):
-                mapped = [user.account for user in store.config.mapping(platform) if user.enabled]
-                some = accounts or mapped[:MAILBOXES]
+                # Whose mailbox it is, the mapping says; one that it does not know may be any's.
+                named = [
+                    a for a in accounts if a.lower() in mapped[platform] or a.lower() not in known
+                ]
+                some = named if accounts else mapped[platform][:MAILBOXES]
                 found += [
                     (platform.value, each) for each in await _calendars(services, platform, some)
                 ]

@@ -4,6 +4,7 @@ Creations note an intent before the request, so that a killed process is followe
 chosen by us, and what may exist already is looked up before anything is created a second time.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -113,11 +114,17 @@ class Writer:
         if platform.chooses_ids:
             return None
         view = present(self.view)
-        for calendar in view.calendars:
-            for event in calendar.events.values():
-                known = event.id in view.mirror_ids or event.deleted or not calendar.holds_mirrors
-                if event.marker == marker and not known:
-                    return event
+        seen = [
+            event
+            for calendar in view.calendars
+            for event in calendar.events.values()
+            if calendar.holds_mirrors and event.marker == marker and not event.deleted
+            if event.id not in view.mirror_ids and event.series_id is None
+        ]
+        if seen:
+            # Copies have the marker, too: what is as it should be comes first.
+            wanted = present(action.draft).hash
+            return min(seen, key=lambda e: self.services.identity.event_hash(e) != wanted)
         if link is None or link.state is not LinkState.INTENT:
             return None
         found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
@@ -165,7 +172,9 @@ class Writer:
         if link.state is LinkState.INTENT and not platform.chooses_ids:
             # Whether it was created is not known; until then the row holds the key.
             marker = self.services.identity.marker(link.user_id, link.source.id)
-            found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
+            found = None
+            with contextlib.suppress(NotFound):  # the calendar itself is gone
+                found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
             if found is None and self._recent(link):
                 raise NotShownYet
             event_id = found.id if found is not None else ""

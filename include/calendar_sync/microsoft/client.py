@@ -143,7 +143,7 @@ class MicrosoftCalendar:
         view = f"{_calendar(account, calendar)}/calendarView"
         bounds = {"startDateTime": iso(window.start), "endDateTime": iso(window.end)}
         try:
-            _, following = await self._delta(account, f"{view}/delta", bounds, first=True)
+            rows, following = await self._delta(account, f"{view}/delta", bounds, first=True)
             params = {**bounds, "$select": SELECT, "$expand": EXPAND, "$top": str(PAGE)}
             events = await self._all("events.view", account, view, params)
         except BadItem as error:
@@ -152,6 +152,11 @@ class MicrosoftCalendar:
             if calendar == "primary":
                 raise UserUnavailable("microsoft_no_calendar", detail=account) from None
             raise
+        # What only one of both lists shows has to be looked at: they may come from two servers.
+        for event_id, event in rows.items():
+            single = not (event.deleted or event.is_master or event.series_id)
+            if single and event_id not in events:
+                events[event_id] = replace(event, unread=True)
         return Changes(tuple(events.values()), following, full=True)
 
     async def _delta(

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, select, update
 
+from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Direction, MappedUser, Platform, WelkinUser
 from calendar_sync.settings import Settings, parse
 from calendar_sync.state import tables as t
@@ -49,10 +50,29 @@ class ConfigStore:
         query = select(t.settings_revision).order_by(t.settings_revision.c.id.desc()).limit(1)
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        if row is None:
+        return self.revision_of(0) if row is None else _revision(row)
+
+    def revisions(self, newest: int = 50) -> list[Revision]:
+        """The newest revisions, newest first."""
+        query = select(t.settings_revision).order_by(t.settings_revision.c.id.desc()).limit(newest)
+        with self._database.read() as connection:
+            return [_revision(row) for row in connection.execute(query)]
+
+    def revision_of(self, number: int) -> Revision:
+        """One stored revision; 0 are the defaults.
+
+        Raises:
+            ConfigurationError: there is no such revision.
+        """
+        if number == 0:
             settings = Settings()
             return Revision(0, settings, blocks_hash(settings))
-        return Revision(row.id, parse(row.document), row.blocks_hash, row.author, row.created_at)
+        query = select(t.settings_revision).where(t.settings_revision.c.id == number)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise ConfigurationError(detail=f"there is no revision {number} of the settings")
+        return _revision(row)
 
     def save_settings(self, settings: Settings, author: str, now: datetime) -> tuple[int, bool]:
         """Store a revision unless nothing changed; returns its number and whether it is new."""
@@ -188,6 +208,10 @@ class ConfigStore:
         with self._database.read() as connection:
             rows = connection.execute(select(t.welkin_user).order_by(t.welkin_user.c.user_id))
             return [WelkinUser(r.user_id, r.email, r.time_zone, r.active) for r in rows]
+
+
+def _revision(row: Row[Any]) -> Revision:
+    return Revision(row.id, parse(row.document), row.blocks_hash, row.author, row.created_at)
 
 
 def blocks_hash(settings: Settings) -> str:

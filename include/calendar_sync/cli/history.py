@@ -1,0 +1,96 @@
+"""`calendar-sync config history|diff|rollback`: what the settings were, and are to be again."""
+
+import json as json_text
+from itertools import islice, pairwise
+from typing import Annotated, Any
+
+import typer
+
+from calendar_sync.cli.config import Json
+from calendar_sync.cli.environment import author, open_store
+from calendar_sync.cli.output import as_json, console, reported, table
+from calendar_sync.clock import SystemClock
+from calendar_sync.settings import Settings
+
+
+def history(
+    newest: Annotated[int, typer.Option(help="So many.", min=1, max=1000)] = 20, json: Json = False
+) -> None:
+    """List the revisions of the settings, newest first, and what each of them changed."""
+    with reported(), open_store() as store:
+        # One more than shown: what the oldest of them changed shows against it.
+        found = [*store.config.revisions(newest + 1), store.config.revision_of(0)]
+        rows: list[dict[str, Any]] = [
+            {
+                "revision": revision.id,
+                "created_at": revision.created_at,
+                "author": revision.author,
+                "changed": sorted(differences(before.settings, revision.settings)),
+            }
+            for revision, before in islice(pairwise(found), newest)
+        ]
+        if json:
+            as_json(rows)
+        elif rows:
+            lines = [
+                (
+                    row["revision"],
+                    f"{row['created_at']:%Y-%m-%d %H:%M}",
+                    row["author"],
+                    ", ".join(row["changed"]),
+                )
+                for row in rows
+            ]
+            table("Settings", ("revision", "when (UTC)", "author", "changed"), lines)
+        else:
+            console.print("no settings were applied yet: the defaults hold")
+
+
+def diff(
+    one: Annotated[int, typer.Argument(help="Number of a revision; 0 are the defaults.")],
+    other: Annotated[int | None, typer.Argument(help="Another; the newest without.")] = None,
+    json: Json = False,
+) -> None:
+    """Print what differs between two revisions, a line for each setting."""
+    with reported(), open_store() as store:
+        before = store.config.revision_of(one)
+        after = store.config.revision() if other is None else store.config.revision_of(other)
+        found = differences(before.settings, after.settings)
+        if json:
+            as_json({name: {"before": old, "after": new} for name, (old, new) in found.items()})
+            return
+        for name, values in sorted(found.items()):
+            old, new = (json_text.dumps(value, ensure_ascii=False) for value in values)
+            console.print(f"{name}: {old} -> {new}", markup=False, highlight=False, soft_wrap=True)
+        if not found:
+            console.print(f"revisions {before.id} and {after.id} are the same")
+
+
+def rollback(
+    number: Annotated[int, typer.Argument(help="The revision whose settings shall hold again.")],
+) -> None:
+    """Store the settings of an older revision as a new one: history is never rewritten."""
+    with reported(), open_store() as store:
+        wanted = store.config.revision_of(number).settings
+        made, new = store.config.save_settings(wanted, author(), SystemClock().now())
+        how = f"as revision {number} was" if new else "the same already"
+        console.print(f"settings: revision {made} ({how})")
+
+
+def differences(one: Settings, other: Settings) -> dict[str, tuple[Any, Any]]:
+    """Both values of each setting that differs, by its dotted name; None where it is not set."""
+    before, after = _flat("", one.model_dump(mode="json")), _flat("", other.model_dump(mode="json"))
+    return {
+        name: (before.get(name), after.get(name))
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    }
+
+
+def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= _flat(f"{prefix}.{key}" if prefix else str(key), inner)
+    return found
