@@ -66,7 +66,10 @@ def _wanted(
     Raises:
         ConfigurationError: a named user is on none of them, or a platform has no connection.
     """
+    connected = {Platform.GOOGLE: secrets.google, Platform.MICROSOFT: secrets.microsoft}
     if only is not None:
+        if connected[only] is None:
+            raise ConfigurationError(detail=f"no connection for {only.value} is configured")
         return {only: users}
     # Those who are no longer mapped are cleaned up after.
     known = {
@@ -81,7 +84,6 @@ def _wanted(
         for platform, ids in known.items()
         if (ids & set(users) if users else ids)
     }
-    connected = {Platform.GOOGLE: secrets.google, Platform.MICROSOFT: secrets.microsoft}
     for platform in wanted:
         if connected[platform] is None:
             raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
