@@ -64,6 +64,29 @@ def test_a_block_restored_three_times_today_is_left_to_a_person() -> None:
     assert little.plan().actions == ()
 
 
+def test_what_is_left_to_a_person_is_told_also_where_only_one_side_is_written() -> None:
+    """Soak, seed 60837: the fourth edit of a day stayed, and nobody knew."""
+    little = blocked()
+    little.direction = Direction.CALENDAR_TO_WELKIN
+    link = little.link()
+    moved = span(99)
+    little.blocks[link.remote_id] = BlockSeen(link.remote_id, moved, seen_hash(moved), False)
+    assert (steps(little.plan()), little.plan().conflicts) == (
+        [("update_block", "block_edited")],
+        (),
+    )
+    little.change(link, restores=3, restored_at=NOW - timedelta(hours=2))
+    assert [conflict.decision for conflict in little.plan().conflicts] == ["parked"]
+    mirrored = Little(direction=Direction.WELKIN_TO_CALENDAR).add(appointment())
+    mirrored.settle()
+    link = mirrored.link()
+    mirrored.change(link, restores=3, restored_at=NOW - timedelta(hours=2))
+    mirrored.events[link.remote_id] = replace(mirrored.events[link.remote_id], title="mine")
+    assert [conflict.decision for conflict in mirrored.plan().conflicts] == ["parked"]
+    mirrored.events[link.remote_id] = replace(mirrored.events[link.remote_id], deleted=True)
+    assert [conflict.decision for conflict in mirrored.plan().conflicts] == ["parked"]
+
+
 def test_an_appointment_that_cannot_be_read_keeps_its_mirror() -> None:
     little = Little().add(appointment("a1"))
     little.settle()

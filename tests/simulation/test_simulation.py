@@ -66,6 +66,11 @@ def test_what_once_failed_does_not_fail_again(seed: int, direction: Direction, s
     asyncio.run(Simulation(seed, direction).run(steps))
 
 
+def test_what_once_failed_on_both_platforms_does_not_fail_again() -> None:
+    # One way, the fourth edit of a block was left as it was, and nobody was told.
+    asyncio.run(Simulation(60837, Direction.CALENDAR_TO_WELKIN, MIXED).run(72))
+
+
 @pytest.mark.parametrize(("seed", "platforms", "steps"), FOUND_ADMINISTERED)
 def test_what_once_failed_under_administrators_does_not_fail_again(
     seed: int, platforms: tuple[Platform, ...], steps: int

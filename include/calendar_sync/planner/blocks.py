@@ -240,7 +240,8 @@ class _CalendarBlocks:
             yield note(link, "block_edited", state=LinkState.DISMISSED)
         else:
             yield note(link, "block_edited", remote_hash=seen.hash)
-        if view.direction is Direction.BIDIRECTIONAL:
+        # One way, what is put back is not worth a word; what is left as it is, is.
+        if view.direction is Direction.BIDIRECTIONAL or decision == "parked":
             yield Conflict("block_edited", link.source, decision)
 
     def _hold(self, event: CalendarEvent, link: Link | None) -> Iterator[Action]:

@@ -200,7 +200,8 @@ def _deleted_by_hand(
         yield restore
     else:
         yield note(link, "deleted_by_hand", state=LinkState.DISMISSED)
-    if both_ways:
+    # One way, what is put back is not worth a word; what is left as it is, is.
+    if both_ways or decision == "parked":
         yield Conflict("mirror_deleted", link.source, decision)
 
 
@@ -236,7 +237,7 @@ def _edited_by_hand(
         yield restore
     else:
         yield note(link, "edited_by_hand", remote_hash=calendar.hashes[event.id], etag=event.etag)
-    if decision and both_ways:
+    if decision and (both_ways or decision == "parked"):
         yield Conflict("mirror_moved" if moved else "mirror_edited", link.source, decision)
 
 
