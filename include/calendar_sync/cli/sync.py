@@ -66,8 +66,15 @@ def _wanted(
     Raises:
         ConfigurationError: a named user is on none of them, or a platform has no connection.
     """
-    if only is not None:
-        return {only: users}
+    wanted = {only: users} if only is not None else _mapped(store, users)
+    connected = {Platform.GOOGLE: secrets.google, Platform.MICROSOFT: secrets.microsoft}
+    for platform in wanted:
+        if connected[platform] is None:
+            raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
+    return wanted
+
+
+def _mapped(store: Store, users: list[str]) -> dict[Platform, list[str]]:
     # Those who are no longer mapped are cleaned up after.
     known = {
         platform: {user.user_id for user in store.config.mapping(platform) if user.enabled}
@@ -76,18 +83,13 @@ def _wanted(
     }
     if unknown := set(users).difference(*known.values()):
         raise ConfigurationError(detail=f"not mapped: {', '.join(sorted(unknown))}")
-    wanted = {
+    if not any(known.values()):
+        raise ConfigurationError(detail="no users are mapped: calendar-sync config apply FOLDER")
+    return {
         platform: [user for user in users if user in ids]
         for platform, ids in known.items()
         if (ids & set(users) if users else ids)
     }
-    connected = {Platform.GOOGLE: secrets.google, Platform.MICROSOFT: secrets.microsoft}
-    for platform in wanted:
-        if connected[platform] is None:
-            raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
-    if not wanted:
-        raise ConfigurationError(detail="no users are mapped: calendar-sync config apply FOLDER")
-    return wanted
 
 
 def _run(
