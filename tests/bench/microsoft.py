@@ -70,6 +70,7 @@ def section(results: Results) -> str:
     far = median_wall(found["plain_far"]) / median_wall(found["idle_far"])
     written = sum(results.organisation["written"].values())
     batches = found["idle"].any.batches
+    verdict = "so polls travel together" if min(near, far) > 1 else "which gains nothing here"
     lines = [
         f"- {case.title}: {case.least.because}."
         for key in ("idle", "pass", "fill")
@@ -91,7 +92,7 @@ blocks were in step. Requests count each part of a batch, as Graph's limits do; 
         table(HEADINGS, [row(found[key]) for key in OWN]),
         f"""Carried together, up to twenty in a request, a round of polls is {near:.1f} times as
 fast as with plain concurrent requests (`limits.microsoft_batch: 1`), and {far:.1f} times where an
-answer takes {FAR_SECONDS * 1000:.0f} ms: so polls travel together. Both begin with 16 under way at
+answer takes {FAR_SECONDS * 1000:.0f} ms: {verdict}. Both begin with 16 under way at
 once and go up from there while nothing is refused. A first fill lists each calendar twice: the
 window itself, and a delta for the cursor.""",
         "The least, by the same rules:",

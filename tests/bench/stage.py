@@ -101,7 +101,7 @@ class Stage:
             time.sleep(0.1)
         self.world = BenchWorld(self.folder)
         self.world.wait_ready()
-        self.users = sorted(self.world.users(), key=lambda user: user.welkin_id)
+        self.users = sorted(self.world.users(self.platform.value), key=lambda user: user.welkin_id)
         self.story = json.loads((self.folder / STORY).read_text())
 
     def measure(self, what: str) -> Measurement:

@@ -40,6 +40,7 @@ FOUND_ADMINISTERED: tuple[tuple[int, tuple[Platform, ...], int], ...] = (
         250,
     ),  # one way: the sweep marked whoever has a mirror that nobody may remove
     (50121, MICROSOFT, 60),  # a block just made was forgotten: Welkin did not show it yet
+    (60702, MICROSOFT, 160),  # a series whose instances were refused once lost its blocks
 )
 
 

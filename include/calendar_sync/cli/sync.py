@@ -66,15 +66,11 @@ def _wanted(
     Raises:
         ConfigurationError: a named user is on none of them, or a platform has no connection.
     """
-    wanted = {only: users} if only is not None else _mapped(store, users)
     connected = {Platform.GOOGLE: secrets.google, Platform.MICROSOFT: secrets.microsoft}
-    for platform in wanted:
-        if connected[platform] is None:
-            raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
-    return wanted
-
-
-def _mapped(store: Store, users: list[str]) -> dict[Platform, list[str]]:
+    if only is not None:
+        if connected[only] is None:
+            raise ConfigurationError(detail=f"no connection for {only.value} is configured")
+        return {only: users}
     # Those who are no longer mapped are cleaned up after.
     known = {
         platform: {user.user_id for user in store.config.mapping(platform) if user.enabled}
@@ -83,13 +79,17 @@ def _mapped(store: Store, users: list[str]) -> dict[Platform, list[str]]:
     }
     if unknown := set(users).difference(*known.values()):
         raise ConfigurationError(detail=f"not mapped: {', '.join(sorted(unknown))}")
-    if not any(known.values()):
-        raise ConfigurationError(detail="no users are mapped: calendar-sync config apply FOLDER")
-    return {
+    wanted = {
         platform: [user for user in users if user in ids]
         for platform, ids in known.items()
         if (ids & set(users) if users else ids)
     }
+    for platform in wanted:
+        if connected[platform] is None:
+            raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
+    if not wanted:
+        raise ConfigurationError(detail="no users are mapped: calendar-sync config apply FOLDER")
+    return wanted
 
 
 def _run(
