@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import sqlite3
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from calendar_sync.sandbox.local_settings import LOOP_MILLISECONDS, create_metadata_engine
 from calendar_sync.sandbox.standalone import StandaloneAirflow, TaskInstance
 
 if TYPE_CHECKING:
@@ -134,3 +136,23 @@ def test_a_request_that_the_database_refuses_is_made_again(tmp_path: Path) -> No
         server.shutdown()
         server.server_close()
     assert asked == [asked[0]] * 2
+
+
+def test_a_loop_does_not_wait_for_long(tmp_path: Path) -> None:
+    """What holds the database may need the loop to end; a thread may wait as long as it takes."""
+    engine = create_metadata_engine(
+        f"sqlite:///{tmp_path}/a.db?timeout=60", engine_args={}, connect_args={}
+    )
+
+    def patience() -> int:
+        with engine.connect() as connection:
+            return int(connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one())
+
+    async def in_loop() -> tuple[int, int]:
+        return patience(), await asyncio.to_thread(patience)
+
+    try:
+        assert asyncio.run(in_loop()) == (LOOP_MILLISECONDS, 60_000)
+        assert patience() == 60_000
+    finally:
+        engine.dispose()
