@@ -64,6 +64,20 @@ def test_a_block_restored_three_times_today_is_left_to_a_person() -> None:
     assert little.plan().actions == ()
 
 
+def test_not_found_alone_is_doubted_while_the_list_of_changes_says_nothing() -> None:
+    """Simulation, Microsoft, seed 6: one wrong 404 about the event of an edited block."""
+    little = blocked()
+    little.full = False
+    link, moved = little.link(), span(99)
+    little.events.clear()
+    little.blocks[link.remote_id] = BlockSeen(link.remote_id, moved, seen_hash(moved), False)
+    assert questions(little.view()).calendar_events == {"primary": ("x1",)}
+    little.gone.add("x1")
+    assert (little.plan().actions, little.plan().doubted) == ((), 1)
+    little.full = True
+    assert steps(little.plan()) == [("delete_block", "event_gone")]
+
+
 def test_what_is_left_to_a_person_is_told_also_where_only_one_side_is_written() -> None:
     """Soak, seed 60837: the fourth edit of a day stayed, and nobody knew."""
     little = blocked()

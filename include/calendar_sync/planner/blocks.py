@@ -273,6 +273,10 @@ class _CalendarBlocks:
             absence = not listed and not found.known
         elif event is not None:
             reason, absence = "not_busy", False
+        elif not self.calendar.full:
+            # Not found, but the list of changes is silent about it: one of them is wrong.
+            yield Doubt(link.source)
+            return
         else:
             # Confirmed by name; and where its series lives on, the series has simply changed.
             alive = link.source.id in self._living
