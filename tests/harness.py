@@ -99,6 +99,32 @@ class SandboxTransport(httpx.AsyncBaseTransport):
         return response
 
 
+def sandbox_secrets(sandbox: Sandbox, hmac_key: str, fernet_key: str) -> Secrets:
+    """What the connections to a sandbox in the same process would hold."""
+    keyfile = sandbox.google.keyfile()
+    welkin = Fields(
+        host=sandbox.root + "/welkin",
+        login=sandbox.client_name,
+        password=sandbox.client_secret,
+        extra={"tenant": sandbox.tenant, "instance": sandbox.instance},
+    )
+    google = Fields(extra={"keyfile_dict": keyfile, "api_root": sandbox.root + "/google"})
+    directory = sandbox.microsoft.directory
+    microsoft = Fields(
+        host=directory.graph_root,
+        login=directory.client_id,
+        password=directory.client_secret,
+        extra={"tenant_id": directory.tenant_id, "authority": directory.authority},
+    )
+    return Secrets(
+        welkin=welkin_credentials(welkin),
+        hmac_key=hmac_key,
+        fernet_keys=(fernet_key,),
+        google=google_credentials(google),
+        microsoft=microsoft_credentials(microsoft),
+    )
+
+
 def _fresh(url: str) -> Database:
     """An empty state database; migrations run once, hundreds of worlds copy what they made."""
     database = Database(url)
@@ -164,28 +190,7 @@ class World:
         return self.google if platform is Platform.GOOGLE else self.microsoft  # type: ignore[no-any-return]
 
     def secrets(self) -> Secrets:
-        keyfile = self.google.keyfile()
-        welkin = Fields(
-            host=self.sandbox.root + "/welkin",
-            login=self.sandbox.client_name,
-            password=self.sandbox.client_secret,
-            extra={"tenant": self.sandbox.tenant, "instance": self.sandbox.instance},
-        )
-        google = Fields(extra={"keyfile_dict": keyfile, "api_root": self.sandbox.root + "/google"})
-        directory = self.microsoft.directory
-        microsoft = Fields(
-            host=directory.graph_root,
-            login=directory.client_id,
-            password=directory.client_secret,
-            extra={"tenant_id": directory.tenant_id, "authority": directory.authority},
-        )
-        return Secrets(
-            welkin=welkin_credentials(welkin),
-            hmac_key=HMAC_KEY,
-            fernet_keys=(FERNET_KEY,),
-            google=google_credentials(google),
-            microsoft=microsoft_credentials(microsoft),
-        )
+        return sandbox_secrets(self.sandbox, HMAC_KEY, FERNET_KEY)
 
     @asynccontextmanager
     async def services(self) -> AsyncIterator[Services]:

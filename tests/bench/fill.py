@@ -13,19 +13,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from calendar_sync.connections import (
-    Fields,
-    google_credentials,
-    microsoft_credentials,
-    welkin_credentials,
-)
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.passes import run_pass
-from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.runtime import open_services
 from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import upgrade
 from tests.bench.setup import FERNET_KEY, HMAC_KEY, settings
-from tests.harness import SandboxTransport
+from tests.harness import SandboxTransport, sandbox_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +90,7 @@ async def _fill(
 ) -> dict[str, int]:
     # As many requests as the machine can make: the rate is for servers far away.
     limits = settings().limits.model_copy(update={"welkin_requests_per_second": 1e6})
-    secrets = _secrets(sandbox)
+    secrets = sandbox_secrets(sandbox, HMAC_KEY, FERNET_KEY)
     transport = SandboxTransport(sandbox)
     done: dict[str, int] = {}
     async with open_services(
@@ -151,27 +145,3 @@ def empty_state(sandbox: Sandbox, target: Path, platform: Platform) -> None:
         store.config.replace_mapping(everybody(sandbox, platform), "bench", now)
     finally:
         database.close()
-
-
-def _secrets(sandbox: Sandbox) -> Secrets:
-    welkin = Fields(
-        host=sandbox.root + "/welkin",
-        login=sandbox.client_name,
-        password=sandbox.client_secret,
-        extra={"tenant": sandbox.tenant, "instance": sandbox.instance},
-    )
-    extra = {"keyfile_dict": sandbox.google.keyfile(), "api_root": sandbox.root + "/google"}
-    directory = sandbox.microsoft.directory
-    microsoft = Fields(
-        host=directory.graph_root,
-        login=directory.client_id,
-        password=directory.client_secret,
-        extra={"tenant_id": directory.tenant_id, "authority": directory.authority},
-    )
-    return Secrets(
-        welkin=welkin_credentials(welkin),
-        hmac_key=HMAC_KEY,
-        fernet_keys=(FERNET_KEY,),
-        google=google_credentials(Fields(extra=extra)),
-        microsoft=microsoft_credentials(microsoft),
-    )

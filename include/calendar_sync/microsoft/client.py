@@ -7,7 +7,7 @@ deleted occurrence. So a full read lists the window itself, and takes from a del
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -98,7 +98,7 @@ class MicrosoftCalendar:
         repeatable: bool = True,
     ) -> Answer:
         headers = {"Prefer": PREFER} | ({"If-Match": etag} if etag else {})
-        try:
+        with _concerning(account):
             return await self._http.request(
                 f"microsoft.{kind}",
                 method,
@@ -110,22 +110,11 @@ class MicrosoftCalendar:
                 slot=lambda: self._slots.of(account),
                 repeatable=repeatable,
             )
-        except TokenRejected:
-            # The token is everybody's, and a fresh one is refused, too.
-            raise TenantMisconfigured("microsoft_unauthorized", detail=account) from None
-        except UserUnavailable as error:
-            error.detail = account
-            raise
 
     async def _poll(self, account: str, path: str) -> Answer:
         """One page of a delta, asked for together with those of others where there are any."""
-        try:
+        with _concerning(account):
             answer = await self._batches.get("microsoft.events.delta", account, path)
-        except TokenRejected:
-            raise TenantMisconfigured("microsoft_unauthorized", detail=account) from None
-        except UserUnavailable as error:
-            error.detail = account
-            raise
         return answer or await self._call("events.delta", "GET", account, path)
 
     # --- lists --------------------------------------------------------------------------------
@@ -380,6 +369,18 @@ class MicrosoftCalendar:
             UserUnavailable: this mailbox may not be written to.
         """
         await self.delete_mirror(account, "primary", "nobody-has-this")
+
+
+@contextlib.contextmanager
+def _concerning(account: str) -> Iterator[None]:
+    """Failures name the account; the token is everybody's, and a fresh one is refused, too."""
+    try:
+        yield
+    except TokenRejected:
+        raise TenantMisconfigured("microsoft_unauthorized", detail=account) from None
+    except UserUnavailable as error:
+        error.detail = account
+        raise
 
 
 def _user(account: str) -> str:
