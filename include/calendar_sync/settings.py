@@ -5,7 +5,8 @@ without tuning.
 """
 
 import difflib
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
 from string import Formatter
 from typing import Any, Literal, Self
@@ -27,6 +28,7 @@ TEXT_FIELDS = frozenset(
     }
 )
 PRIMARY = "primary"
+SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
 
 
 class _Section(BaseModel):
@@ -181,10 +183,105 @@ class Limits(_Section):
     cycle_waits_seconds: float = Field(default=20.0, ge=0)
 
 
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class WorkingHours(_Section):
+    """When most people work, in the organisation's zone: `start` to `end`, over midnight too."""
+
+    days: tuple[Day, ...] = Field(default=_WEEK[:5], min_length=1)
+    start: time = time(7)
+    end: time = time(19)
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _a_time_of_day(cls, value: Any) -> Any:
+        # YAML 1.1 takes 19:00 for a number in base 60.
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
+            return time(value // 60, value % 60)
+        return value
+
+    @field_validator("start", "end")
+    @classmethod
+    def _without_a_zone(cls, value: time) -> time:
+        if value.tzinfo is not None:
+            raise ValueError("the organisation's zone applies: no zone here")
+        return value
+
+    def hold(self, moment: datetime) -> bool:
+        """`moment`, a local time, lies within."""
+        day, clock = moment.weekday(), moment.time()
+        if self.start < self.end:
+            return self._works(day) and self.start <= clock < self.end
+        if clock < self.end:
+            return self._works(day - 1)
+        return self._works(day) and clock >= self.start
+
+    def _works(self, day: int) -> bool:
+        return _WEEK[day % 7] in self.days
+
+
 class Poll(_Section):
-    """How often an account is asked for changes."""
+    """How often an account is asked for changes: always alike, or less often out of hours."""
 
     interval_seconds: int = Field(default=60, ge=5, le=86_400)
+    working_hours: WorkingHours | None = None
+    outside_interval_seconds: int = Field(default=240, ge=5, le=86_400)
+
+    def interval_at(self, moment: datetime) -> int:
+        """Seconds between two polls at a local time."""
+        outside = self.working_hours is not None and not self.working_hours.hold(moment)
+        return self.outside_interval_seconds if outside else self.interval_seconds
+
+
+class Freshness(_Section):
+    """How old a change may become before it counts as late and somebody is told."""
+
+    target_seconds: int = Field(default=300, ge=30, le=86_400)
+
+
+class Notify(_Section):
+    """Who is told, and how. With neither `to` nor `arguments` nobody is; reports are kept anyway.
+
+    `notifier` names a class of Airflow's notifiers, `arguments` what it is made with; in texts
+    `{subject}`, `{html}` and `{text}` stand for the message.
+    """
+
+    to: tuple[str, ...] = ()
+    notifier: str = Field(default=SMTP, pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+$")
+    arguments: dict[str, Any] = {}
+    daily_summary: bool = True
+    alerts: bool = True
+    alert_again_hours: float = Field(default=6, gt=0, le=168)
+
+    @field_validator("to")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            name, _, domain = address.partition("@")
+            if not (name and domain) or any(sign in address for sign in " \r\n,;<>"):
+                raise ValueError(f"{address!r} is not an e-mail address")
+        return value
+
+    @model_validator(mode="after")
+    def _addresses_are_for_mail(self) -> Self:
+        if self.to and self.notifier != SMTP:
+            raise ValueError("`to` is for mail: another notifier takes `arguments`")
+        return self
+
+    @property
+    def configured(self) -> bool:
+        """Somebody is to be told."""
+        return bool(self.to or self.arguments)
+
+    @property
+    def filled(self) -> dict[str, Any]:
+        """The notifier's arguments, with placeholders."""
+        if self.notifier != SMTP:
+            return self.arguments
+        mail = {"to": list(self.to), "subject": "{subject}", "html_content": "{html}"}
+        return {**mail, **self.arguments}
 
 
 class Settings(_Section):
@@ -200,8 +297,11 @@ class Settings(_Section):
     mirror_moved: Literal["restore", "reschedule", "report"] = "restore"
     mirror_deleted: Literal["restore", "cancel", "report"] = "restore"
     both_changed: Literal["welkin_wins", "report"] = "welkin_wins"
+    unmapped: Literal["remove", "keep"] = "remove"
     brake: Brake = Brake()
     poll: Poll = Poll()
+    freshness: Freshness = Freshness()
+    notify: Notify = Notify()
     limits: Limits = Limits()
 
     @field_validator("time_zone")
@@ -245,8 +345,14 @@ class Settings(_Section):
         return Window(past, now + timedelta(days=ahead))
 
 
-def parse(document: Any) -> Settings:
+def parse(
+    document: Any, where: Callable[[tuple[str | int, ...]], str] = lambda path: ""
+) -> Settings:
     """Settings from a mapping.
+
+    Args:
+        document: what a file or a stored revision says.
+        where: the place of a value in the file, by its path; for messages.
 
     Raises:
         ConfigurationError: names each wrong key and, for an unknown one, the nearest known name.
@@ -260,11 +366,13 @@ def parse(document: Any) -> Settings:
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_input=False, include_url=False):
-            where = ".".join(str(part) for part in problem["loc"])
+            path = problem["loc"]
+            name = ".".join(str(part) for part in path)
             message = problem["msg"]
             if problem["type"] == "extra_forbidden":
-                message = "unknown setting" + _nearest(str(problem["loc"][-1]), _known_names())
-            lines.append(f"{where}: {message}")
+                message = "unknown setting" + _nearest(str(path[-1]), _known_names())
+            place = where(path)
+            lines.append(f"{place + ', ' if place else ''}{name}: {message}")
         raise ConfigurationError(detail="settings: " + "; ".join(lines)) from None
 
 

@@ -90,12 +90,14 @@ class Poller:
         Microsoft has no daily quota: its limits are each mailbox's own.
         """
         settings = self.revision.settings
+        local = self.services.clock.now().astimezone(settings.zone())
+        wanted = settings.poll.interval_at(local)
         if self.platform is not Platform.GOOGLE:
-            return timedelta(seconds=settings.poll.interval_seconds)
+            return timedelta(seconds=wanted)
         calendars = len(settings.calendars_of(self.platform).all)
         budget = settings.limits.daily_calendar_requests * QUOTA_SHARE
         least = 86_400 * accounts * calendars / budget
-        return timedelta(seconds=max(settings.poll.interval_seconds, least))
+        return timedelta(seconds=max(wanted, least))
 
     async def _round(self, users: list[MappedUser]) -> PollResult:
         result = PollResult(polled=len(users))

@@ -11,6 +11,7 @@ import yaml
 from calendar_sync.cli.environment import author, load_secrets, open_store
 from calendar_sync.cli.output import as_json, console, reported, table
 from calendar_sync.clock import SystemClock
+from calendar_sync.documents import read_yaml
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import read_csv, write_csv
 from calendar_sync.model import MappedUser
@@ -20,6 +21,7 @@ from calendar_sync.settings import Settings, parse
 from calendar_sync.state import Store
 
 SETTINGS = "settings.yaml"
+REVISION = "revision"
 MAPPING = "user_mapping.csv"
 
 config = typer.Typer(help="Settings of the organisation.", no_args_is_help=True)
@@ -30,12 +32,23 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @config.command("apply")
-def apply(folder: Folder, json: Json = False) -> None:
+def apply(
+    folder: Folder,
+    based_on: Annotated[
+        int | None,
+        typer.Option(
+            help="Refuse when the settings have changed since this revision. The file may say so "
+            "itself, as `revision: N`: `config show` writes it."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Store the settings and the user mapping of a folder, each as a new revision."""
     with reported(), open_store() as store:
-        settings, users = _read(folder, store)
+        settings, seen, users = _read(folder, store)
         now = SystemClock().now()
-        revision, new = store.config.save_settings(settings, author(), now)
+        based_on = seen if based_on is None else based_on
+        revision, new = store.config.save_settings(settings, author(), now, based_on=based_on)
         result = {"settings_revision": revision, "settings_changed": new}
         if users is not None:
             result |= _replace(store, users)
@@ -56,15 +69,16 @@ def show(json: Json = False) -> None:
         if json:
             as_json({"revision": revision.id, "author": revision.author, "settings": document})
         else:
-            console.print(f"# revision {revision.id} {revision.author}", markup=False)
-            console.print(yaml.safe_dump(document, sort_keys=False), markup=False, end="")
+            console.print(f"# by {revision.author or 'nobody: the defaults'}", markup=False)
+            text = yaml.safe_dump({REVISION: revision.id, **document}, sort_keys=False)
+            console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
 
 
 @config.command("validate")
 def validate(folder: Folder) -> None:
     """Check a folder without storing anything."""
     with reported():
-        parse(_load_yaml(folder / SETTINGS))
+        _read_settings(folder / SETTINGS)
         users = folder / MAPPING
         if users.exists():
             read_csv(users.read_text(encoding="utf-8"), _AnyStaff())
@@ -140,13 +154,31 @@ def _staff(store: Store) -> dict[str, str]:
     return {user.email: user.id for user in store.config.welkin_users()}
 
 
-def _read(folder: Path, store: Store) -> tuple[Settings, list[MappedUser] | None]:
+def _read(folder: Path, store: Store) -> tuple[Settings, int | None, list[MappedUser] | None]:
     """Both files are read before anything is stored."""
-    settings = parse(_load_yaml(folder / SETTINGS))
+    settings, based_on = _read_settings(folder / SETTINGS)
     file = folder / MAPPING
     if not file.exists():
-        return settings, None
-    return settings, _read_mapping(file, store)
+        return settings, based_on, None
+    return settings, based_on, _read_mapping(file, store)
+
+
+def _read_settings(file: Path) -> tuple[Settings, int | None]:
+    """The settings, and the revision that they were made from where the file names it."""
+    try:
+        document = read_yaml(file.read_text(encoding="utf-8"), file.name)
+    except FileNotFoundError:
+        raise ConfigurationError(detail=f"{file.name} is missing") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(detail=f"{file.name}: the text is not UTF-8") from None
+    value, based_on = document.value, None
+    if isinstance(value, dict) and REVISION in value:
+        based_on = value.pop(REVISION)
+        if not isinstance(based_on, int) or isinstance(based_on, bool):
+            raise ConfigurationError(
+                detail=f"{file.name}: {document.where((REVISION,))}: {REVISION} is a number"
+            )
+    return parse(value, document.where), based_on
 
 
 def _read_mapping(file: Path, store: Store) -> list[MappedUser]:
@@ -165,17 +197,6 @@ async def _ask_for_staff(store: Store) -> None:
     limits = store.config.revision().settings.limits
     async with open_services(load_secrets(), store.database, limits) as services:
         store.config.save_welkin_users(await services.welkin.users(), services.clock.now())
-
-
-def _load_yaml(file: Path) -> object:
-    try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(detail=f"{file.name} is missing") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigurationError(detail=f"{file.name}: {where}{error.problem}") from None
 
 
 def _replace(store: Store, users: list[MappedUser]) -> dict[str, int]:

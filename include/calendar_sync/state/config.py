@@ -16,6 +16,8 @@ from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 from calendar_sync.state.marks import MarkStore
 
+CHANGED_MEANWHILE = "changed_meanwhile"
+
 
 @dataclass(frozen=True)
 class Revision:
@@ -74,18 +76,35 @@ class ConfigStore:
             raise ConfigurationError(detail=f"there is no revision {number} of the settings")
         return _revision(row)
 
-    def save_settings(self, settings: Settings, author: str, now: datetime) -> tuple[int, bool]:
-        """Store a revision unless nothing changed; returns its number and whether it is new."""
-        before = self.revision()
-        if before.id and before.settings == settings:
-            return before.id, False
+    def save_settings(
+        self, settings: Settings, author: str, now: datetime, *, based_on: int | None = None
+    ) -> tuple[int, bool]:
+        """Store a revision unless nothing changed; returns its number and whether it is new.
+
+        Args:
+            settings: what shall hold from now on.
+            author: who wants it.
+            now: the time of the revision.
+            based_on: the revision that the author has seen; None where nobody looked before.
+
+        Raises:
+            ConfigurationError: somebody else has changed the settings since `based_on`.
+        """
         values = {
             "created_at": now,
             "author": author,
             "document": settings.model_dump(mode="json"),
             "blocks_hash": blocks_hash(settings),
         }
+        newest = select(t.settings_revision).order_by(t.settings_revision.c.id.desc()).limit(1)
         with self._database.write() as connection:
+            self._database.lock(connection, t.settings_revision)
+            row = connection.execute(newest).one_or_none()
+            before = self.revision_of(0) if row is None else _revision(row)
+            if before.id and before.settings == settings:
+                return before.id, False
+            if based_on is not None and based_on != before.id:
+                raise ConfigurationError(CHANGED_MEANWHILE, detail=_meanwhile(before, based_on))
             made = connection.execute(insert(t.settings_revision).values(values))
             key = made.inserted_primary_key
         return int(key[0]) if key else 0, True
@@ -214,9 +233,21 @@ def _revision(row: Row[Any]) -> Revision:
     return Revision(row.id, parse(row.document), row.blocks_hash, row.author, row.created_at)
 
 
+def _meanwhile(newest: Revision, seen: int) -> str:
+    return (
+        f"the settings were changed after revision {seen}: revision {newest.id} is by "
+        f"{newest.author}, {newest.created_at:%Y-%m-%d %H:%M} UTC; see what differs with "
+        f"`calendar-sync config diff {seen} {newest.id}`, then save again on top of it"
+    )
+
+
+# Settings that change nothing of what a full read would plan.
+_RUNNING = {"limits", "poll", "brake", "freshness", "notify", "unmapped"}
+
+
 def blocks_hash(settings: Settings) -> str:
     """Names the settings that decide what a full read would plan: a cursor carries it."""
-    document = settings.model_dump(mode="json", exclude={"limits", "poll", "brake"})
+    document = settings.model_dump(mode="json", exclude=_RUNNING)
     text = json.dumps(document, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -42,6 +42,8 @@ class UserSync:
     poll_error: str | None = None
     poll_failed_at: datetime | None = None
     next_full_at: datetime | None = None
+    full_because: str = ""
+    compared_at: datetime | None = None
 
     @property
     def marked(self) -> bool:

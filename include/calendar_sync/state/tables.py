@@ -94,7 +94,25 @@ welkin_user = Table(
     Column("email", _short(320), nullable=False),
     Column("time_zone", _short()),
     Column("active", Boolean, nullable=False),
+    Column("inactive_because", _short(32), nullable=False, default="", server_default=""),
+    Column("inactive_since", UtcDateTime),
     Column("seen_at", UtcDateTime, nullable=False),
+)
+
+mapping_change = Table(
+    "mapping_change",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("revision", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("author", _short(255), nullable=False),
+    Column("user_id", _short(), nullable=False),
+    Column("platform", _short(16), nullable=False),
+    # The row as it was and as it became; empty where there was none.
+    Column("before", JSON, nullable=False),
+    Column("after", JSON, nullable=False),
+    Index(None, "user_id"),
+    Index(None, "revision"),
 )
 
 user_sync = Table(
@@ -115,6 +133,46 @@ user_sync = Table(
     Column("poll_error", _short()),
     Column("poll_failed_at", UtcDateTime),
     Column("next_full_at", UtcDateTime),
+    # "asked" for a full comparison that somebody or something wants now, "daily" for the day's own.
+    Column("full_because", _short(16), nullable=False, default="", server_default=""),
+    Column("compared_at", UtcDateTime),
+)
+
+drift = Table(
+    "drift",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("user_id", _short(), nullable=False),
+    Column("platform", _short(16), nullable=False),
+    # How many writes the day's comparison had to make, by step and reason.
+    Column("writes", JSON, nullable=False),
+    Index(None, "at"),
+)
+
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("user_id", _short(), primary_key=True),
+    Column("platform", _short(16), primary_key=True),
+    Column("account", _short(320), nullable=False),
+    Column("verdict", _short(32), nullable=False),
+    Column("code", _short(), nullable=False, default=""),
+    Column("since", UtcDateTime, nullable=False),
+    Column("checked_at", UtcDateTime, nullable=False),
+)
+
+report = Table(
+    "report",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("run_id", _short(255), nullable=False),
+    Column("attention", Integer, nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("html", Text, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("not_sent_because", _short(255), nullable=False, default=""),
 )
 
 cursor = Table(
