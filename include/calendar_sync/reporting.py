@@ -1,12 +1,14 @@
 """Read models for the CLI (and later the dashboard and the report)."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
 
+from calendar_sync.members import members
 from calendar_sync.model import LinkKind, LinkState, Platform, Step
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
@@ -41,14 +43,16 @@ def status(store: Store, now: datetime) -> list[PlatformStatus]:
 
 def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
     mapped = {user.user_id: user for user in store.config.mapping(platform)}
-    enabled = {user_id for user_id, user in mapped.items() if user.enabled}
+    enabled = members(store, store.config.revision().settings, platform, now).synced.keys()
     states = {state.user_id: state for state in store.marks.all(platform).values()}
     users: Counter[str] = Counter()
     failing, marked, successes = [], [], []
     for user_id in mapped:
         state = states.get(user_id)
-        if user_id not in enabled:
+        if not mapped[user_id].enabled:
             users["disabled"] += 1
+        elif user_id not in enabled:
+            users["inactive in Welkin"] += 1
         elif state is None or state.last_success_at is None:
             users["not synced yet"] += 1
         elif state.attention:
@@ -86,7 +90,9 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
     )
 
 
-def _counts(store: Store, platform: Platform, enabled: set[str], now: datetime) -> dict[str, Any]:
+def _counts(
+    store: Store, platform: Platform, enabled: Collection[str], now: datetime
+) -> dict[str, Any]:
     revision = store.config.revision()
     name = platform.value
     live = select(t.link.c.kind, func.count()).where(

@@ -8,6 +8,7 @@ from calendar_sync.changes.feeds import WelkinFeeds
 from calendar_sync.changes.polls import PROBES, Poller, PollResult, platform_fault
 from calendar_sync.errors import ConfigurationError, TenantMisconfigured
 from calendar_sync.http import waiting_at_most
+from calendar_sync.members import LEAVING, Members, members
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.services import Services
 from calendar_sync.state.config import Revision
@@ -47,8 +48,8 @@ async def find_changed_users(
         SyncError: Welkin's feeds cannot be read.
     """
     store, now = services.store, services.clock.now()
-    mapped = {user.user_id: user for user in store.config.mapping(platform) if user.enabled}
-    departed = store.links.departed(platform)
+    people = members(store, revision.settings, platform, now)
+    mapped, departed = people.synced, people.leaving
     if platform not in services.platforms:
         if not (mapped or departed or users):
             return Found()  # an organisation that does not use it
@@ -64,6 +65,9 @@ async def find_changed_users(
             await _read_feeds(services, revision)
         return Found(_pack(sorted(users), revision), marked=len(pairs), named=True)
     await _read_feeds(services, revision)
+    people = members(store, revision.settings, platform, now)
+    mapped, departed = people.synced, people.leaving
+    _ask_about_leavers(services, people)
     poller = Poller(services, revision, platform)
     fault = await _still_faulty(poller, list(mapped.values()))
     if fault:
@@ -77,6 +81,16 @@ async def find_changed_users(
     _mark_due(services, platform, mapped, departed, full=full_comparison)
     _mark(services, _next_rereads(services, revision, platform, polls.outdated), full=False)
     return _collect(services, revision, platform, polls, mapped, departed)
+
+
+def _ask_about_leavers(services: Services, people: Members) -> None:
+    """So many people left Welkin at once that somebody must say that it is true."""
+    store, platform = services.store, people.platform
+    asked = any(one.reason == LEAVING and one.platform == platform for one in store.runs.pending())
+    if not (people.held or asked):
+        return
+    counts = {user: len(store.links.standing(user, platform)) for user in people.held}
+    store.runs.ask_for(LEAVING, people.digest, counts, platform, services.clock.now())
 
 
 async def _read_feeds(services: Services, revision: Revision) -> None:

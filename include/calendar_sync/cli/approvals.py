@@ -8,12 +8,14 @@ import typer
 from calendar_sync.cli.environment import author, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.clock import SystemClock
+from calendar_sync.members import LEAVING
 from calendar_sync.planner.plan import BRAKE, WRITE_BACK
 from calendar_sync.state import Store
 
 WORDS = {
     BRAKE: "removals that rest on absence",
     WRITE_BACK: "appointments changed by edits of mirrors",
+    LEAVING: "mirrors and blocks of one of many who left Welkin at once",
 }
 
 

@@ -22,6 +22,8 @@ EXTERNAL_IDS = "external_ids"
 EXTERNAL_IDS_AT = "external_ids_at"
 SWEEP = "sweep"
 AUDIT = "audit"
+# What a cycle holds back; a full comparison knows whether it still does.
+CYCLE_REASONS = ("brake", "write_back")
 APPROVAL_LASTS = timedelta(hours=24)
 
 
@@ -157,9 +159,49 @@ class RunStore:
                 table.c.user_id == user_id,
                 table.c.platform == platform.value,
                 table.c.granted_at.is_(None),
+                table.c.reason.in_(CYCLE_REASONS),
                 table.c.digest.not_in(list(still)),
             )
         )
+
+    def ask_for(
+        self,
+        reason: str,
+        digest: str,
+        counts: Mapping[str, int],
+        platform: Platform,
+        now: datetime,
+    ) -> None:
+        """Have one approval wait for these users together, and none for others of this reason."""
+        table = t.approval
+        stale = (
+            delete(table)
+            .where(table.c.reason == reason, table.c.platform == platform.value)
+            .where(table.c.granted_at.is_(None), table.c.digest != digest)
+        )
+        with self._database.write() as connection:
+            connection.execute(stale)
+            for user_id, count in sorted(counts.items()):
+                row = self._database.insert(table).values(
+                    digest=digest,
+                    user_id=user_id,
+                    platform=platform.value,
+                    reason=reason,
+                    removals=count,
+                    requested_at=now,
+                )
+                connection.execute(row.on_conflict_do_nothing())
+
+    def approved_users(self, reason: str, platform: Platform, now: datetime) -> set[str]:
+        """Users for whom something of this kind may be done now."""
+        table = t.approval
+        query = select(table.c.user_id).where(
+            table.c.reason == reason,
+            table.c.platform == platform.value,
+            table.c.expires_at > now,
+        )
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
 
     def pending(self) -> list[PendingApproval]:
         """What waits for a person, newest first."""
