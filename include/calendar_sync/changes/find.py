@@ -12,7 +12,7 @@ from calendar_sync.members import LEAVING, Members, members
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.services import Services
 from calendar_sync.state.config import Revision
-from calendar_sync.state.marks import Pair, UserSync
+from calendar_sync.state.marks import DAILY, Pair, UserSync
 
 FEED_WAITS = 20.0
 REREADS_AT_LEAST = 10
@@ -129,6 +129,7 @@ def _mark_due(
     """Daily full comparisons, users who are no longer mapped, and everybody when asked to."""
     now = services.clock.now()
     states = services.store.marks.all(platform)
+    daily: list[Pair] = []
     due = [
         (user_id, platform)
         for user_id in departed
@@ -139,6 +140,8 @@ def _mark_due(
         comparison = state is None or state.next_full_at is None or state.next_full_at <= now
         if (full or comparison) and not (state is not None and state.marked):
             due.append((user_id, platform))
+            if state is not None and state.next_full_at is not None:
+                daily.append((user_id, platform))
     # A delta does not tell of parked items again: whoever has one that is due is read in full.
     parked = [
         (user_id, platform)
@@ -146,6 +149,7 @@ def _mark_due(
     ]
     with services.store.database.write() as connection:
         services.store.marks.mark(connection, [*due, *parked], now)
+        services.store.marks.compare_fully(connection, daily, now, DAILY)
         services.store.marks.compare_fully(connection, parked, now)
         if full:
             everybody = [(user_id, platform) for user_id in mapped]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from calendar_sync.model import Hold, Platform
 from calendar_sync.state import tables as t
@@ -78,6 +78,21 @@ class RunStore:
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["run_id", "platform"], set_=values)
             )
+
+    def record_drift(
+        self,
+        connection: Connection,
+        pair: tuple[str, Platform],
+        writes: Mapping[str, int],
+        now: datetime,
+    ) -> None:
+        """What a day's full comparison had to write, by reason: changes that were missed."""
+        if writes:
+            user_id, platform = pair
+            row = insert(t.drift).values(
+                at=now, user_id=user_id, platform=platform.value, writes=dict(writes)
+            )
+            connection.execute(row)
 
     # --- platform faults ----------------------------------------------------------------------
 
