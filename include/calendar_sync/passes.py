@@ -266,10 +266,11 @@ def record_run(
     started_at: datetime,
     rows: Iterable[Mapping[str, Any]],
     now: datetime,
+    requests: Mapping[str, int] | None = None,
 ) -> str:
     """Write the run's row and seal its operations; returns the newest seal, for the log.
 
-    `rows` are outcomes as `UserOutcome.row` gives them.
+    `rows` are outcomes as `UserOutcome.row` gives them, `requests` attempts by kind.
     """
     rows = list(rows)
     counts = Counter(row["status"] for row in rows)
@@ -284,6 +285,11 @@ def record_run(
         now,
         users=len(rows),
         failed=counts["failed"],
-        summary={"statuses": dict(counts), "done": dict(done), "seal": seal},
+        summary={
+            "statuses": dict(counts),
+            "done": dict(done),
+            "seal": seal,
+            "requests": dict(requests or {}),
+        },
     )
     return seal

@@ -22,7 +22,7 @@ from airflow.utils.file import might_contain_dag_via_default_heuristic
 from calendar_sync import errors
 from calendar_sync.orchestration import dags, tasks
 from calendar_sync.orchestration.dags import sync_dag
-from calendar_sync.orchestration.tasks import StateUnavailable
+from calendar_sync.orchestration.running import StateUnavailable
 from calendar_sync.welkin.client import AuditUnavailable
 from tests.servers import REPOSITORY
 
@@ -239,9 +239,9 @@ def test_tasks_of_both_dags_never_share_a_lease(
     """Runs of the schedule are named alike in each DAG, and their tasks are numbered alike."""
     owners = []
 
-    def sync_group(*_: object, owner: str, **__: object) -> list[object]:
+    def sync_group(*_: object, owner: str, **__: object) -> tasks.Done:
         owners.append(owner)
-        return []
+        return tasks.Done([], {})
 
     context = {
         "run_id": run_id,

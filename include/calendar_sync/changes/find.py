@@ -13,6 +13,7 @@ from calendar_sync.model import MappedUser, Platform
 from calendar_sync.services import Services
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import DAILY, Pair, UserSync
+from calendar_sync.state.runs import LOOKED_AT
 
 FEED_WAITS = 20.0
 REREADS_AT_LEAST = 10
@@ -80,6 +81,7 @@ async def find_changed_users(
         return Found(fault=fault, polled=polls.polled)
     _mark_due(services, platform, mapped, departed, full=full_comparison)
     _mark(services, _next_rereads(services, revision, platform, polls.outdated), full=False)
+    store.runs.set_facts(platform.value, **{LOOKED_AT: now.isoformat()})
     return _collect(services, revision, platform, polls, mapped, departed)
 
 

@@ -21,6 +21,9 @@ DELETIONS_FROM = "deletions_from"
 EXTERNAL_IDS = "external_ids"
 EXTERNAL_IDS_AT = "external_ids_at"
 SWEEP = "sweep"
+# Facts about a calendar system: when it was last asked for changes, and who was told of what.
+LOOKED_AT = "looked_at"
+ALERTED = "alerted"
 AUDIT = "audit"
 # What a cycle holds back; a full comparison knows whether it still does.
 CYCLE_REASONS = ("brake", "write_back")
