@@ -50,7 +50,14 @@ class Report:
     document: dict[str, Any]
 
 
-def build(store: Store, revision: Revision, now: datetime, *, audit: Iterable[str] = ()) -> Report:
+def build(
+    store: Store,
+    revision: Revision,
+    now: datetime,
+    *,
+    audit: Iterable[str] = (),
+    checked: bool = True,
+) -> Report:
     """Put the report together.
 
     Args:
@@ -58,8 +65,12 @@ def build(store: Store, revision: Revision, now: datetime, *, audit: Iterable[st
         revision: the settings in force.
         now: the time of the report; numbers are of the 24 hours before.
         audit: what the check of the operations' chain found wrong.
+        checked: the accounts were looked at before.
     """
     items = [Item("audit", "", "", "", "damaged", None, problem) for problem in audit]
+    if not checked:
+        text = "Welkin's list of staff could not be read: look at the task's log."
+        items.append(Item("check_failed", "", "", "", "accounts_not_checked", None, text))
     platforms = []
     for each in status(store, now):
         platform = Platform(each.platform)

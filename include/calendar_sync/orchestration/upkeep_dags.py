@@ -1,0 +1,228 @@
+"""Builds the DAGs beside the sync. Like dags.py it is parsed again and again: no heavy imports."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
+from airflow.sdk import (
+    DAG,
+    CronTriggerTimetable,
+    Param,
+    dag,
+    get_current_context,
+    task,
+    task_group,
+)
+
+from calendar_sync.orchestration.dags import ONLY_LOST_WORK
+
+START = datetime(2026, 1, 1)
+ARGUMENTS = {
+    "retries": 1,
+    "retry_delay": timedelta(seconds=5),
+    "execution_timeout": timedelta(minutes=30),
+}
+TAGS = ["calendar-sync"]
+GRANT, LEAVE = "Let it go on", "Leave it"
+UNSYNC_PARAMS = {
+    "users": Param(
+        [],
+        type="array",
+        items={"type": "string"},
+        title="Users",
+        description="Welkin user ids",
+    ),
+    "everybody": Param(
+        False, type="boolean", title="Everybody", description="All users; leave Users empty"
+    ),
+    "platform": Param(
+        "both",
+        enum=["both", "google", "microsoft"],
+        title="Platform",
+        description="Whose mailboxes",
+    ),
+}
+
+
+def _one_at_a_time(
+    dag_id: str, doc: str, cron: str | None, **more: Any
+) -> Callable[[Callable[[], None]], Callable[[], DAG]]:
+    """The decorator of all of these: never two runs at once; scheduled in UTC, or by hand."""
+    schedule = CronTriggerTimetable(cron, timezone="UTC") if cron else None
+    return dag(
+        dag_id=dag_id,
+        schedule=schedule,
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        doc_md=doc,
+        tags=TAGS,
+        default_args=ARGUMENTS,
+        **more,
+    )
+
+
+# --- sync_health ------------------------------------------------------------------------------
+
+
+def health_dag(doc: str, schedule: str) -> DAG:
+    """The DAG `sync_health`: check every mapped account, then report."""
+
+    @_one_at_a_time("sync_health", doc, schedule)
+    def build() -> None:
+        checked = validate_accounts.expand(group=list_accounts())
+        checked >> report().as_teardown(on_failure_fail_dagrun=True)
+
+    return build()
+
+
+@task(retry_policy=ONLY_LOST_WORK)
+def list_accounts() -> list[dict[str, Any]]:
+    """Read Welkin's list of staff anew, and return everybody who is mapped, in groups."""
+    from calendar_sync.orchestration import upkeep
+
+    return upkeep.list_accounts()
+
+
+@task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
+def validate_accounts(group: dict[str, Any]) -> None:
+    """Look at the accounts of one group; the label counts the verdicts."""
+    from calendar_sync.orchestration import upkeep
+
+    context: Any = get_current_context()
+    context["label"] = upkeep.validate_accounts(group["platform"], group["users"])
+
+
+@task(retry_policy=ONLY_LOST_WORK)
+def report() -> dict[str, Any]:
+    """Put the report together, keep it in the state database, send it."""
+    from calendar_sync.orchestration import upkeep
+
+    context: Any = get_current_context()
+    listed = context["ti"].xcom_pull(task_ids="list_accounts")
+    done = upkeep.report(context["run_id"], checked=listed is not None)
+    return {"report": done.id, "attention": done.attention, "sent": not done.not_sent_because}
+
+
+# --- calendar_sync_approvals ------------------------------------------------------------------
+
+
+def approvals_dag(doc: str) -> DAG:
+    """The DAG `calendar_sync_approvals`: ask about each thing that waits, grant it if told so."""
+
+    @_one_at_a_time("calendar_sync_approvals", doc, None)
+    def build() -> None:
+        @task_group
+        def decide(digest: str, subject: str, body: str) -> None:
+            answer = HITLOperator(
+                task_id="ask",
+                subject=subject,
+                body=body,
+                options=[GRANT, LEAVE],
+                response_timeout=timedelta(hours=24),
+                execution_timeout=None,
+                retries=0,
+            )
+            grant(digest, answer.output)
+
+        decide.expand_kwargs(list_waiting())
+
+    return build()
+
+
+@task(retry_policy=ONLY_LOST_WORK)
+def list_waiting() -> list[dict[str, str]]:
+    """What waits for a person, as questions."""
+    from calendar_sync.orchestration import upkeep
+
+    return upkeep.list_waiting()
+
+
+@task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
+def grant(digest: str, answer: Any) -> None:
+    """Carry out the answer."""
+    from calendar_sync.orchestration import upkeep
+
+    context: Any = get_current_context()
+    if GRANT not in answer["chosen_options"]:
+        context["label"] = f"left: {digest}"
+        return
+    count = upkeep.approve(digest, who_answered(answer))
+    context["label"] = f"approved for {count} users: {digest}"
+
+
+def who_answered(answer: Any) -> str:
+    """The Airflow user who answered, for the record."""
+    user = answer.get("responded_by_user") or {}
+    name = user.get("name") or user.get("id") if isinstance(user, dict) else str(user)
+    return f"airflow:{name or 'unknown'}"
+
+
+# --- calendar_unsync --------------------------------------------------------------------------
+
+
+def unsync_dag(doc: str) -> DAG:
+    """The DAG `calendar_unsync`: ask, switch the mapping off, remove, prove."""
+
+    @_one_at_a_time("calendar_unsync", doc, None, params=UNSYNC_PARAMS)
+    def build() -> None:
+        question = ask()
+        approve = ApprovalOperator(
+            task_id="approve",
+            subject="{{ ti.xcom_pull(task_ids='ask')['subject'] }}",
+            body="{{ ti.xcom_pull(task_ids='ask')['body'] }}",
+            response_timeout=timedelta(hours=24),
+            execution_timeout=None,
+            retries=0,
+        )
+        groups = switch_off(approve.output)
+        question >> approve
+        removed = unsync_users.expand(group=groups)
+        removed >> prove()
+
+    return build()
+
+
+@task(retry_policy=ONLY_LOST_WORK)
+def ask() -> dict[str, str]:
+    """Count what would be removed."""
+    from calendar_sync.orchestration import upkeep
+
+    params: Any = get_current_context()["params"]
+    return upkeep.ask_unsync(
+        params["users"], everybody=params["everybody"], platform=params["platform"]
+    )
+
+
+@task(retry_policy=ONLY_LOST_WORK)
+def switch_off(answer: Any) -> list[list[dict[str, Any]]]:
+    """Switch the mapping's rows off, so that nothing is made anew meanwhile."""
+    from calendar_sync.orchestration import upkeep
+
+    params: Any = get_current_context()["params"]
+    return upkeep.switch_off(
+        params["users"], platform=params["platform"], author=who_answered(answer)
+    )
+
+
+@task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
+def unsync_users(group: list[dict[str, Any]]) -> None:
+    """Remove what is ours of one group, and read both sides again; fails while some is left."""
+    from calendar_sync.orchestration import upkeep
+
+    context: Any = get_current_context()
+    owner = f"{context['run_id']}/{context['ti'].map_index}/unsync"[-255:]
+    context["label"], rows = upkeep.unsync_group(group, run_id=context["run_id"], owner=owner)
+    context["ti"].xcom_push(key="rows", value=rows)
+    upkeep.raise_left(rows)
+
+
+@task(trigger_rule="none_skipped", retry_policy=ONLY_LOST_WORK)
+def prove() -> dict[str, int]:
+    """Say what was removed and what is left; fails while something is."""
+    from calendar_sync.orchestration import tasks, upkeep
+
+    context: Any = get_current_context()
+    rows = tasks.rows_of(context["ti"].xcom_pull(task_ids="unsync_users", key="rows"))
+    return upkeep.prove_unsync(context["run_id"], rows)
