@@ -15,6 +15,7 @@ from airflow.sdk import (
     task_group,
 )
 
+from calendar_sync.orchestration.dag_ids import APPROVALS, DAGS, HEALTH, MAINTENANCE, UNSYNC
 from calendar_sync.orchestration.dags import ONLY_LOST_WORK
 
 START = datetime(2026, 1, 1)
@@ -69,7 +70,7 @@ def _one_at_a_time(
 def health_dag(doc: str, schedule: str) -> DAG:
     """The DAG `sync_health`: check every mapped account, then report."""
 
-    @_one_at_a_time("sync_health", doc, schedule)
+    @_one_at_a_time(HEALTH, doc, schedule)
     def build() -> None:
         checked = validate_accounts.expand(group=list_accounts())
         checked >> report().as_teardown(on_failure_fail_dagrun=True)
@@ -111,7 +112,7 @@ def report() -> dict[str, Any]:
 def approvals_dag(doc: str) -> DAG:
     """The DAG `calendar_sync_approvals`: ask about each thing that waits, grant it if told so."""
 
-    @_one_at_a_time("calendar_sync_approvals", doc, None)
+    @_one_at_a_time(APPROVALS, doc, None)
     def build() -> None:
         @task_group
         def decide(digest: str, subject: str, body: str) -> None:
@@ -165,7 +166,7 @@ def who_answered(answer: Any) -> str:
 def unsync_dag(doc: str) -> DAG:
     """The DAG `calendar_unsync`: ask, switch the mapping off, remove, prove."""
 
-    @_one_at_a_time("calendar_unsync", doc, None, params=UNSYNC_PARAMS)
+    @_one_at_a_time(UNSYNC, doc, None, params=UNSYNC_PARAMS)
     def build() -> None:
         question = ask()
         approve = ApprovalOperator(
@@ -226,3 +227,43 @@ def prove() -> dict[str, int]:
     context: Any = get_current_context()
     rows = tasks.rows_of(context["ti"].xcom_pull(task_ids="unsync_users", key="rows"))
     return upkeep.prove_unsync(context["run_id"], rows)
+
+
+# --- calendar_sync_maintenance ----------------------------------------------------------------
+
+
+def maintenance_dag(doc: str, schedule: str) -> DAG:
+    """The DAG `calendar_sync_maintenance`: remove old runs and old rows."""
+
+    @_one_at_a_time(MAINTENANCE, doc, schedule)
+    def build() -> None:
+        remove_old_runs.expand(dag_id=list(DAGS))
+        tidy_state()
+
+    return build()
+
+
+@task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
+def remove_old_runs(dag_id: str) -> None:
+    """Remove old runs of one DAG; skipped where no connection says how to reach Airflow."""
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from calendar_sync.orchestration import maintenance
+
+    context: Any = get_current_context()
+    folder = conf.get("logging", "base_log_folder")
+    try:
+        done = maintenance.remove_old_runs(dag_id, log_folder=folder)
+    except maintenance.NoConnection as error:
+        context["label"] = f"{dag_id}: {error.detail}"
+        raise AirflowSkipException(error.detail) from None
+    context["label"] = done.label
+
+
+@task(retry_policy=ONLY_LOST_WORK)
+def tidy_state() -> dict[str, int]:
+    """Drop what the state database need not keep."""
+    from calendar_sync.orchestration import maintenance
+
+    return maintenance.tidy_state()

@@ -1,11 +1,11 @@
 """Runs, the state of a platform as a whole, and approvals of held removals."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 
 from calendar_sync.model import Hold, Platform
 from calendar_sync.state import tables as t
@@ -50,6 +50,38 @@ class PendingApproval:
     requested_at: datetime
 
 
+@dataclass(frozen=True)
+class RecordedRun:
+    """One run of a sync, or of the command: how many users had work, what was done."""
+
+    run_id: str
+    platform: Platform
+    started_at: datetime
+    ended_at: datetime | None
+    users: int
+    failed: int
+    done: Mapping[str, int]
+    requests: int
+
+
+def _worked(row: Row[Any]) -> bool:
+    writes = {step for step in row.summary.get("done", {}) if step != "noted"}
+    return bool(writes or row.failed)
+
+
+def _recorded(row: Row[Any]) -> RecordedRun:
+    return RecordedRun(
+        row.run_id,
+        Platform(row.platform),
+        row.started_at,
+        row.ended_at,
+        row.users,
+        row.failed,
+        row.summary.get("done", {}),
+        sum(n for kind, n in row.summary.get("requests", {}).items() if kind != "throttled"),
+    )
+
+
 class RunStore:
     """Reads and writes what concerns more than one user."""
 
@@ -81,6 +113,51 @@ class RunStore:
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["run_id", "platform"], set_=values)
             )
+
+    def empty(self, platform: Platform, run_ids: Collection[str]) -> set[str]:
+        """Which of these runs wrote nothing and had nobody fail."""
+        table, found = t.sync_run, set()
+        wanted = list(run_ids)
+        with self._database.read() as connection:
+            for first in range(0, len(wanted), 500):
+                query = select(table).where(
+                    table.c.platform == platform.value,
+                    table.c.run_id.in_(wanted[first : first + 500]),
+                )
+                found |= {row.run_id for row in connection.execute(query) if not _worked(row)}
+        return found
+
+    def recent(self, platform: Platform | None, newest: int, *, working: bool) -> list[RecordedRun]:
+        """The newest runs, newest first; with `working` those that did something."""
+        table = t.sync_run
+        query = select(table).order_by(table.c.started_at.desc(), table.c.run_id)
+        if platform is not None:
+            query = query.where(table.c.platform == platform.value)
+        found: list[RecordedRun] = []
+        with self._database.read() as connection:
+            for row in connection.execute(query):
+                if _worked(row) or not working:
+                    found.append(_recorded(row))
+                if len(found) == newest:
+                    break
+        return found
+
+    def forget(self, empty_before: datetime, before: datetime) -> int:
+        """Drop the rows of empty runs from before the one, of all from before the other moment."""
+        table = t.sync_run
+        query = select(table).where(table.c.started_at < empty_before)
+        with self._database.write() as connection:
+            rows = [
+                {"run": row.run_id, "of": row.platform}
+                for row in connection.execute(query)
+                if row.started_at < before or not _worked(row)
+            ]
+            statement = delete(table).where(
+                table.c.run_id == bindparam("run"), table.c.platform == bindparam("of")
+            )
+            if rows:
+                connection.execute(statement, rows)
+        return len(rows)
 
     def record_drift(
         self,
