@@ -5,7 +5,7 @@ without changing anything, and gives each user one verdict; `report` puts verdic
 users, conflicts, parked items, approvals, drift and the day's numbers together, keeps the report in
 the state database (`calendar-sync report`), and sends it as the settings say (`notify`).
 
-*Check now:* trigger the DAG.
+*Check now:* trigger this Airflow DAG.
 """
 
 from calendar_sync.orchestration.upkeep_dags import health_dag

@@ -14,6 +14,7 @@ from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.health import health, report, runs
 from calendar_sync.cli.history import diff, history, rollback
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
+from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
 from calendar_sync.cli.sync import sync
 from calendar_sync.cli.unsync import take_back
@@ -36,6 +37,7 @@ app.add_typer(mapping, name="mapping")
 config.command()(history)
 config.command()(diff)
 config.command()(rollback)
+config.command("preview")(show_preview)
 app.command()(sync)
 app.command()(approve)
 app.command()(probe)

@@ -78,7 +78,7 @@ def show(json: Json = False) -> None:
 def validate(folder: Folder) -> None:
     """Check a folder without storing anything."""
     with reported():
-        _read_settings(folder / SETTINGS)
+        read_settings(folder / SETTINGS)
         users = folder / MAPPING
         if users.exists():
             read_csv(users.read_text(encoding="utf-8"), _AnyStaff())
@@ -156,14 +156,14 @@ def _staff(store: Store) -> dict[str, str]:
 
 def _read(folder: Path, store: Store) -> tuple[Settings, int | None, list[MappedUser] | None]:
     """Both files are read before anything is stored."""
-    settings, based_on = _read_settings(folder / SETTINGS)
+    settings, based_on = read_settings(folder / SETTINGS)
     file = folder / MAPPING
     if not file.exists():
         return settings, based_on, None
     return settings, based_on, _read_mapping(file, store)
 
 
-def _read_settings(file: Path) -> tuple[Settings, int | None]:
+def read_settings(file: Path) -> tuple[Settings, int | None]:
     """The settings, and the revision that they were made from where the file names it."""
     try:
         document = read_yaml(file.read_text(encoding="utf-8"), file.name)

@@ -1,4 +1,4 @@
-"""`calendar-sync health`, `report` and `runs`: what a person needs to look at, and what was done."""
+"""`calendar-sync health`, `report` and `runs`: what needs a person, and what was done."""
 
 import asyncio
 import uuid
