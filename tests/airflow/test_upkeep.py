@@ -346,6 +346,8 @@ def test_an_unsync_of_nobody_is_refused(filled: Stage) -> None:
     run_id, state = run(filled, UNSYNC)
     assert state == "failed"
     assert "name the users" in filled.airflow.logs(UNSYNC, run_id, "ask")
+    states = {t.task_id: t.state for t in filled.airflow.task_instances(UNSYNC, run_id)}
+    assert states["switch_off"] == states["unsync_users"] == "upstream_failed"
 
 
 # --- maintenance ----------------------------------------------------------------
@@ -361,7 +363,9 @@ def test_maintenance_is_skipped_without_a_connection_and_says_so(filled: Stage) 
 def test_old_empty_runs_go_and_working_ones_stay(filled: Stage) -> None:
     one = filled.on("google")
     one.airflow.unpause(one.dag_id)
+    one.run()
     empty = one.run()
+    assert one.row(empty).summary["done"] == {}
     user, slot = one.users[2], one.slot(20)
     one.book(user, slot)
     working = one.run(users=[user.welkin_id])

@@ -166,11 +166,11 @@ def unsync_group(
     return label, rows
 
 
-def prove_unsync(run_id: str, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+def prove_unsync(run_id: str, rows: Sequence[dict[str, Any]], *, expected: int) -> dict[str, int]:
     """Seal the operations, and say what was removed and what is left.
 
     Raises:
-        UsersFailed: something is left; names accounts.
+        UsersFailed: something is left, names accounts; or some of those expected are missing.
     """
     with_store(lambda store: store.audit.seal(run_id, SystemClock().now()))
     counts = {
@@ -182,6 +182,8 @@ def prove_unsync(run_id: str, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     }
     install().info("un-sync: %s", ", ".join(f"{count} {what}" for what, count in counts.items()))
     raise_left(rows)
+    if len(rows) != expected:
+        raise UsersFailed(detail=f"{expected - len(rows)} accounts were not cleaned: see the tasks")
     return counts
 
 

@@ -180,7 +180,7 @@ def unsync_dag(doc: str) -> DAG:
         groups = switch_off(approve.output)
         question >> approve
         removed = unsync_users.expand(group=groups)
-        removed >> prove()
+        removed >> prove().as_teardown(on_failure_fail_dagrun=True)
 
     return build()
 
@@ -219,14 +219,16 @@ def unsync_users(group: list[dict[str, Any]]) -> None:
     upkeep.raise_left(rows)
 
 
-@task(trigger_rule="none_skipped", retry_policy=ONLY_LOST_WORK)
+@task(retry_policy=ONLY_LOST_WORK)
 def prove() -> dict[str, int]:
-    """Say what was removed and what is left; fails while something is."""
+    """Say what was removed and what is left; fails while something is, or is not known."""
     from calendar_sync.orchestration import tasks, upkeep
 
     context: Any = get_current_context()
-    rows = tasks.rows_of(context["ti"].xcom_pull(task_ids="unsync_users", key="rows"))
-    return upkeep.prove_unsync(context["run_id"], rows)
+    pull = context["ti"].xcom_pull
+    rows = tasks.rows_of(pull(task_ids="unsync_users", key="rows"))
+    expected = tasks.rows_of(pull(task_ids="switch_off"))
+    return upkeep.prove_unsync(context["run_id"], rows, expected=len(expected))
 
 
 # --- calendar_sync_maintenance ----------------------------------------------------------------
