@@ -5,11 +5,13 @@ from datetime import datetime
 
 from calendar_sync.members import LEAVING
 from calendar_sync.planner.plan import BRAKE, WRITE_BACK
+from calendar_sync.planner.strays import STRAY
 from calendar_sync.state import Store
 
 WORDS = {
     BRAKE: "removals that rest on absence",
     WRITE_BACK: "appointments changed by edits of mirrors",
+    STRAY: "mirrors and blocks with our mark that belong to nothing (any more)",
     LEAVING: "mirrors and blocks of people who left Welkin, many at once",
 }
 

@@ -135,6 +135,17 @@ def run(stage: Stage, dag_id: str, **conf: Any) -> tuple[str, str]:
     return run_id, stage.airflow.wait_run(dag_id, run_id)
 
 
+def told(stage: Stage, dag_id: str, run_id: str) -> str:
+    """States, labels, and the logs of what failed, for the message of an assertion."""
+    lines = []
+    for task in stage.airflow.task_instances(dag_id, run_id):
+        lines.append(f"{task.task_id}[{task.map_index}]: {task.state} {task.label}")
+        if task.state == "failed":
+            log = stage.airflow.logs(dag_id, run_id, task.task_id, task.map_index)
+            lines.append(log[-3000:])
+    return "\n".join(lines)
+
+
 def labels(stage: Stage, dag_id: str, run_id: str, task_id: str) -> list[str]:
     tasks = stage.airflow.task_instances(dag_id, run_id)
     return sorted(task.label or "" for task in tasks if task.task_id == task_id)
@@ -145,9 +156,11 @@ def questions(stage: Stage, dag_id: str, run_id: str, count: int) -> list[Any]:
     found: list[Any] = []
 
     def asked() -> bool:
+        states = [task.state for task in stage.airflow.task_instances(dag_id, run_id)]
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/hitlDetails"
         found[:] = stage.airflow.call("GET", path)["hitl_details"]
-        return len(found) == count
+        # Whoever answers before the task has gone to rest, answers too soon: no person does.
+        return len(found) == count == states.count("awaiting_input")
 
     stage.wait(asked, 120)
     return found
@@ -286,7 +299,8 @@ def test_what_waits_is_approved_or_left_in_the_airflow_ui(filled: Stage) -> None
     assert filled.on("google").users[0].account.lower() in subjects[leaving]["body"]
     answer(filled, APPROVALS, run_id, subjects[leaving], GRANT)
     answer(filled, APPROVALS, run_id, subjects[brake], LEAVE)
-    assert filled.airflow.wait_run(APPROVALS, run_id) == "success"
+    state = filled.airflow.wait_run(APPROVALS, run_id)
+    assert state == "success", told(filled, APPROVALS, run_id)
     assert [entry.digest for entry in runs.pending()] == ["d2"]
     assert runs.approved_users(LEAVING, Platform.GOOGLE, datetime.now(UTC)) == {one}
     with filled.database.read() as connection:
@@ -386,7 +400,7 @@ def test_old_empty_runs_go_and_working_ones_stay(filled: Stage) -> None:
     assert state == "success"
     left = {entry["dag_run_id"] for entry in one.airflow.runs(one.dag_id, newest=200)}
     assert working in left
-    assert empty not in left
+    assert empty not in left, told(one, MAINTENANCE, run_id)
     assert not logs[0].exists()
     found = labels(one, MAINTENANCE, run_id, "remove_old_runs")
     assert f"{one.dag_id}: 1 empty, 0 other runs removed" in found

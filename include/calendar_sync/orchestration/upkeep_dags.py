@@ -15,6 +15,7 @@ from airflow.sdk import (
     task_group,
 )
 
+from calendar_sync.errors import UsersFailed
 from calendar_sync.orchestration.dag_ids import APPROVALS, DAGS, HEALTH, MAINTENANCE, UNSYNC
 from calendar_sync.orchestration.dags import ONLY_LOST_WORK
 
@@ -72,8 +73,7 @@ def health_dag(doc: str, schedule: str) -> DAG:
 
     @_one_at_a_time(HEALTH, doc, schedule)
     def build() -> None:
-        checked = validate_accounts.expand(group=list_accounts())
-        checked >> report().as_teardown(on_failure_fail_dagrun=True)
+        validate_accounts.expand(group=list_accounts()) >> report()
 
     return build()
 
@@ -87,22 +87,29 @@ def list_accounts() -> list[dict[str, Any]]:
 
 
 @task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
-def validate_accounts(group: dict[str, Any]) -> None:
+def validate_accounts(group: dict[str, Any]) -> int:
     """Look at the accounts of one group; the label counts the verdicts."""
     from calendar_sync.orchestration import upkeep
 
     context: Any = get_current_context()
     context["label"] = upkeep.validate_accounts(group["platform"], group["users"])
+    return 1
 
 
-@task(retry_policy=ONLY_LOST_WORK)
+# The only leaf, and run whatever happened: it must not make a run green that checked nothing.
+@task(trigger_rule="all_done", retry_policy=ONLY_LOST_WORK)
 def report() -> dict[str, Any]:
-    """Put the report together, keep it in the state database, send it."""
+    """Put the report together, keep it in the state database, send it; fails for lack of checks."""
     from calendar_sync.orchestration import upkeep
 
     context: Any = get_current_context()
-    listed = context["ti"].xcom_pull(task_ids="list_accounts")
-    done = upkeep.report(context["run_id"], checked=listed is not None)
+    pull = context["ti"].xcom_pull
+    listed = pull(task_ids="list_accounts")
+    missing = len(listed) - len(list(pull(task_ids="validate_accounts") or [])) if listed else 0
+    checked = listed is not None and not missing
+    done = upkeep.report(context["run_id"], checked=checked)
+    if not checked:
+        raise UsersFailed(detail="not all accounts were checked: see the tasks before")
     return {"report": done.id, "attention": done.attention, "sent": not done.not_sent_because}
 
 
@@ -179,8 +186,7 @@ def unsync_dag(doc: str) -> DAG:
         )
         groups = switch_off(approve.output)
         question >> approve
-        removed = unsync_users.expand(group=groups)
-        removed >> prove().as_teardown(on_failure_fail_dagrun=True)
+        unsync_users.expand(group=groups) >> prove()
 
     return build()
 
@@ -219,16 +225,24 @@ def unsync_users(group: list[dict[str, Any]]) -> None:
     upkeep.raise_left(rows)
 
 
-@task(retry_policy=ONLY_LOST_WORK)
+# The only leaf, and run whatever happened: it must not make a run green that proves nothing.
+@task(trigger_rule="all_done", retry_policy=ONLY_LOST_WORK)
 def prove() -> dict[str, int]:
     """Say what was removed and what is left; fails while something is, or is not known."""
     from calendar_sync.orchestration import tasks, upkeep
 
     context: Any = get_current_context()
     pull = context["ti"].xcom_pull
+    answer = pull(task_ids="approve")
+    if answer is None:
+        raise UsersFailed(detail="nobody has answered: nothing was done")
+    if ApprovalOperator.APPROVE not in answer["chosen_options"]:
+        return {}
     rows = tasks.rows_of(pull(task_ids="unsync_users", key="rows"))
-    expected = tasks.rows_of(pull(task_ids="switch_off"))
-    return upkeep.prove_unsync(context["run_id"], rows, expected=len(expected))
+    expected = pull(task_ids="switch_off")
+    if expected is None:
+        raise UsersFailed(detail="the mapping was not switched off: nothing was done")
+    return upkeep.prove_unsync(context["run_id"], rows, expected=len(tasks.rows_of(expected)))
 
 
 # --- calendar_sync_maintenance ----------------------------------------------------------------
@@ -239,8 +253,8 @@ def maintenance_dag(doc: str, schedule: str) -> DAG:
 
     @_one_at_a_time(MAINTENANCE, doc, schedule)
     def build() -> None:
-        remove_old_runs.expand(dag_id=list(DAGS))
-        tidy_state()
+        # Which runs were empty, the rows say that are tidied away afterwards.
+        remove_old_runs.expand(dag_id=list(DAGS)) >> tidy_state()
 
     return build()
 
@@ -263,7 +277,7 @@ def remove_old_runs(dag_id: str) -> None:
     context["label"] = done.label
 
 
-@task(retry_policy=ONLY_LOST_WORK)
+@task(trigger_rule="none_failed", retry_policy=ONLY_LOST_WORK)
 def tidy_state() -> dict[str, int]:
     """Drop what the state database need not keep."""
     from calendar_sync.orchestration import maintenance

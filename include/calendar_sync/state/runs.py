@@ -26,7 +26,7 @@ LOOKED_AT = "looked_at"
 ALERTED = "alerted"
 AUDIT = "audit"
 # What a cycle holds back; a full comparison knows whether it still does.
-CYCLE_REASONS = ("brake", "write_back")
+CYCLE_REASONS = ("brake", "write_back", "stray")
 APPROVAL_LASTS = timedelta(hours=24)
 
 
