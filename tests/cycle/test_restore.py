@@ -144,9 +144,12 @@ def test_what_nobody_can_explain_waits_for_a_person(platform: Platform) -> None:
     s.calendar.delete_event(mail("dana"), single.id)
     s.run()
     assert [len(part) for part in holdings(s)] == [2, 6]
-    [waiting] = s.store.runs.pending()
-    assert (waiting.reason, waiting.user_id, waiting.count) == (STRAY, s.ids["dana"], 2)
-    assert grant(s.store, waiting.digest, "admin", s.clock.now()) == 1
+    waiting = s.store.runs.pending()
+    assert [(one.reason, one.user_id, one.count) for one in waiting] == [
+        (STRAY, s.ids["dana"], 1)
+    ] * 2
+    for one in waiting:
+        assert grant(s.store, one.digest, "admin", s.clock.now()) == 1
     s.later()
     assert [len(part) for part in holdings(s)] == [1, 5]
     assert s.store.runs.pending() == []

@@ -5,11 +5,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from calendar_sync.approvals import grant, waiting
 from calendar_sync.model import Direction, MappedUser, Platform
 from calendar_sync.sandbox import Fault
 from calendar_sync.state import Store
 from calendar_sync.state.runs import WELKIN, WINDOW_AT
-from tests.harness import HMAC_KEY, Killed, World
+from tests.harness import HMAC_KEY, Killed, World, fresh
 from tests.simulation import admins
 from tests.simulation.admins import Admins
 from tests.simulation.oracles import Oracles
@@ -54,13 +55,15 @@ class Simulation:
     """Run `steps` steps; every quiet period is checked. A failure names seed and step.
 
     With `administered`, settings and mapping change, too, reads lag, and accounts close for a
-    while; `direction` is then only where it begins.
+    while; `direction` is then only where it begins. With `losing`, the state database is lost now
+    and then, and a person approves the removal of what nobody can explain any more.
     """
 
     seed: int
     direction: Direction = Direction.BIDIRECTIONAL
     platforms: tuple[Platform, ...] = GOOGLE
     administered: bool = False
+    losing: bool = False
     crashes: bool = True
     faults: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
@@ -81,6 +84,10 @@ class Simulation:
         self.world.welkin.audit_enabled = self.chance.random() < 0.8
         self.people = People(self.world, self.chance, self.platforms)
         self.rules = RULES if self.platforms == GOOGLE else RULES + FURTHER
+        if self.losing:
+            # Exchange lists instances without marks: a repeated mirror that no link knows is
+            # taken for somebody's own series (docs/operations.md).
+            self.rules = tuple(rule for rule in self.rules if rule[0] != "repeat_mirror")
         if Platform.MICROSOFT in self.platforms:
             self._vary_exchange()
         self.oracles = Oracles(self.people, None if self.administered else self.direction)
@@ -136,6 +143,9 @@ class Simulation:
         if self.admins is not None and self.chance.random() < 0.12:
             await self._administer(self.admins)
             return
+        if self.losing and self.chance.random() < 0.03:
+            await self._lose_state()
+            return
         kind = self.chance.random()
         if kind < 0.72:
             names = [name for name, _ in self.rules]
@@ -169,6 +179,27 @@ class Simulation:
         if name in admins.MAPPING:
             await self.world.map(who.rows())
         self.world.clock.advance(self.chance.choice([0, 1, 20]))
+
+    async def _lose_state(self) -> None:
+        """Nothing is left but what stands in both systems; the mapping is applied again."""
+        self._note("the state database is lost")
+        world = self.world
+        world.our_mirrors |= self.oracles.mirror_ids()
+        world.note_blocks()
+        world.database.close()
+        world.database = fresh(self.database_url)
+        self.oracles = Oracles(self.people, self.oracles.fixed)
+        await world.map(self._mapping())
+
+    async def _approve(self) -> None:
+        """What nobody can explain any more is removed: that needs a person, and a full read."""
+        await self._pass(full=True)
+        store, now = Store(self.world.database, HMAC_KEY), self.world.clock.now()
+        for entry in waiting(store):
+            self._note(f"approved: {entry.words}")
+            grant(store, entry.digest, "an admin", now)
+        await self._pass()
+        self.world.clock.advance(minutes=2)
 
     async def _sync(self) -> None:
         """One pass, sometimes with a fault, sometimes killed at some request."""
@@ -220,6 +251,8 @@ class Simulation:
         for _ in range(3):
             await self._pass()
             world.clock.advance(minutes=2)
+        if self.losing:
+            await self._approve()
         before = len(world.sandbox.requests)
         await self._pass()
         late = [f"{e.kind} {e.path[-40:]} {e.status}" for e in world.writes(before)]

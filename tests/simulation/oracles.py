@@ -275,14 +275,14 @@ class Oracles:
         def calendar(entry: Any) -> bool:
             return bool(entry.service != "welkin")
 
-        ours = self._mirror_ids() | self.world.our_mirrors
+        ours = self.mirror_ids() | self.world.our_mirrors
         visits = self._written_back()
         for entry in self.world.sandbox.requests:
             if not entry.is_write or entry.status >= 400:
                 continue
             last = unquote(entry.path.rsplit("/", 1)[-1])
             if entry.kind.endswith((".events.update", ".events.delete")) and calendar(entry):
-                assert last in ours, f"I4: {entry.kind} on a foreign event"
+                assert last in ours, f"I4: {entry.kind} on a foreign event {entry.path}"
             if entry.kind in {"welkin.events.patch", "welkin.events.delete"}:
                 known = self.world.our_blocks | visits
                 assert last in known, f"I4: {entry.kind} on a foreign event"
@@ -298,7 +298,8 @@ class Oracles:
         with self.world.database.read() as connection:
             return set(connection.scalars(query)) if self.fixed is None else set()
 
-    def _mirror_ids(self) -> set[str]:
+    def mirror_ids(self) -> set[str]:
+        """All ids that Google's mirrors had, as far as the links know."""
         link = t.link.c
         query = select(link.account, link.generation, link.source_id, link.user_id)
         ids = set()

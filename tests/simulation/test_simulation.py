@@ -14,6 +14,7 @@ SEEDS = range(1, 5)
 # With administrators: settings, mapping, lagging reads, closed accounts, old cursors.
 ADMINISTERED_STEPS = 250
 ADMINISTERED_SEEDS = range(1, 21)
+LOSING_SEEDS = range(1, 5)
 PLATFORMS = (GOOGLE, MICROSOFT, MIXED)
 NAMES = ("google", "microsoft", "mixed")
 BOTH_WAYS = Direction.BIDIRECTIONAL
@@ -61,6 +62,14 @@ def test_whatever_is_configured_both_sides_come_together(
     asyncio.run(Simulation(seed, platforms=platforms, administered=True).run(ADMINISTERED_STEPS))
 
 
+@pytest.mark.parametrize("seed", LOSING_SEEDS)
+@pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
+def test_a_lost_state_database_duplicates_and_loses_nothing(
+    seed: int, platforms: tuple[Platform, ...]
+) -> None:
+    asyncio.run(Simulation(seed, platforms=platforms, losing=True).run(STEPS))
+
+
 @pytest.mark.parametrize(("seed", "direction", "steps"), FOUND)
 def test_what_once_failed_does_not_fail_again(seed: int, direction: Direction, steps: int) -> None:
     asyncio.run(Simulation(seed, direction).run(steps))
@@ -87,6 +96,7 @@ def test_postgresql_keeps_the_state_as_well(postgres_url: str, administered: boo
 
 def test_these_are_at_least_twenty_thousand_steps() -> None:
     steps = len(SEEDS) * len(Direction) * len(PLATFORMS) * STEPS
+    steps += len(LOSING_SEEDS) * len(PLATFORMS) * STEPS
     steps += len(ADMINISTERED_SEEDS) * len(PLATFORMS) * ADMINISTERED_STEPS
     steps += sum(row[2] for row in FOUND) + sum(row[2] for row in FOUND_ADMINISTERED)
     assert steps >= 20_000, steps

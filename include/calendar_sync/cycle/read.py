@@ -262,7 +262,7 @@ class Reader:
         )
 
     def _other_platforms(self) -> dict[str, Any]:
-        """Which blocks belong to the user's other mailboxes, and whether work waits there."""
+        """Which blocks belong to the user's other mailboxes, and whether all of them are known."""
         store, user_id = self.services.store, self.scope.user_id
         claimed: set[str] = set()
         alone = True
@@ -274,7 +274,7 @@ class Reader:
             row = store.config.mapped(user_id, other)
             waits = store.marks.of(user_id, other)
             if row is not None and row.enabled:
-                alone = alone and waits.last_success_at is not None and not waits.marked
+                alone = alone and waits.last_success_at is not None
         return {"claimed_elsewhere": frozenset(claimed), "alone": alone}
 
     # --- questions ----------------------------------------------------------------------------

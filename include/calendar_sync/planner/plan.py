@@ -16,7 +16,7 @@ from calendar_sync.settings import Settings
 BRAKE = "brake"
 WRITE_BACK = "write_back"
 WRITE_BACKS_A_DAY = 3
-_REMOVALS = frozenset({Step.DELETE_MIRROR, Step.DELETE_BLOCK})
+_REMOVALS = (Step.DELETE_MIRROR, Step.DELETE_BLOCK)
 
 
 def plan(view: View, settings: Settings) -> Plan:
@@ -37,8 +37,10 @@ def plan(view: View, settings: Settings) -> Plan:
     actions += found
     actions.sort(key=lambda action: _order(view, action))
     holds = [*_brake(view, settings, actions), *_write_backs(view, actions)]
-    if unclaimed:
-        holds += _unless_approved(view, STRAY, unclaimed)
+    # Apart, as a stray block is seen from either platform, and gone once one has removed it.
+    for step in _REMOVALS:
+        if mine := [action for action in unclaimed if action.step is step]:
+            holds += _unless_approved(view, STRAY, mine)
     held = {id(action) for hold in holds for action in hold.actions}
     skipped = Counter(
         objection

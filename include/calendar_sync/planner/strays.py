@@ -39,7 +39,7 @@ def adopt(view: View, actions: Iterable[Action]) -> list[Action]:
 
 
 def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterator[Action]:
-    """The removal of what nobody claims, seen by a full read when no other work is waiting.
+    """The removal of what nobody claims, seen by a full read when all other links are known.
 
     A mirror whose mark names an appointment that is known, never had a link, and is to have no
     mirror, was ours for certain: it goes for that appointment's reason. All else is a STRAY.
@@ -57,7 +57,10 @@ def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
 
 
 def _mirrors(view: View, settings: Settings) -> Iterator[Action]:
-    """Events with our mark of appointments that have no mirror here, and get none now."""
+    """Events with our mark of appointments that have no mirror here, and get none now.
+
+    One whose encounter is not known may be wanted again: nothing is certain about it.
+    """
     standing = {view.marker(link.source.id) for link in view.standing_mirrors}
     marked = {
         view.marker(appointment.id): appointment for appointment in view.appointments.values()
@@ -69,10 +72,11 @@ def _mirrors(view: View, settings: Settings) -> Iterator[Action]:
                 continue
             appointment = marked.get(event.marker or "")
             objection = judge(view, settings, appointment) if appointment is not None else STRAY
-            if objection in {None, PENDING}:
+            if objection is None:
                 continue
             link = _link(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
-            if appointment is not None and appointment.id not in view.mirror_links:
+            certain = objection not in {PENDING, STRAY}
+            if certain and appointment is not None and appointment.id not in view.mirror_links:
                 link = replace(link, source=Source(appointment.id))
             else:
                 objection = STRAY

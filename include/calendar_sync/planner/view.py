@@ -95,9 +95,9 @@ class View:
     `unreadable` Welkin ids of which only the id could be read: nothing is decided about them.
     `written_back` are appointments that edits of mirrors have changed within a day;
     `encounters_move` says that this Welkin has been shown to let encounters be rescheduled.
-    `claimed_elsewhere` are blocks of the user's other platform; `alone` says that nothing is
-    waiting there. `marker` tells the mark of an appointment's mirror, `external_ids` all ids that
-    a block of an external event in a calendar may have been given.
+    `claimed_elsewhere` are blocks of the user's other platform; `alone` says that all of those are
+    known. `marker` tells the mark of an appointment's mirror, `external_ids` all ids that a block
+    of an external event in a calendar may have been given.
     """
 
     user_id: str
