@@ -16,6 +16,7 @@ from calendar_sync.cli.history import diff, history, rollback
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
+from calendar_sync.cli.selftest import selftest
 from calendar_sync.cli.sync import sync
 from calendar_sync.cli.unsync import take_back
 from calendar_sync.clock import SystemClock
@@ -46,6 +47,7 @@ app.command()(health)
 app.command()(report)
 app.command()(runs)
 app.command("unsync")(take_back)
+app.command("test")(selftest)
 
 
 @app.command()
