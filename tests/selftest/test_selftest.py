@@ -237,7 +237,7 @@ def test_a_running_scheduler_is_only_watched(stage: Stage, settings: dict[str, A
     stage.document.update(settings)
     stage.run()
     before, runs = there(stage), stage.runs
-    stage.clock.sleep = scheduled(stage)  # type: ignore[method-assign]
+    stage.clock.sleep = scheduled(stage)  # type: ignore[assignment,method-assign]
     report = attempt(stage, watch=True, timeout=600)
     assert report.passed, report.failed
     assert stage.runs > runs

@@ -118,8 +118,10 @@ def _shown(test: SelfTest, *, quiet: bool) -> Iterator[Callable[[Step], None]]:
 
 def _table(test: SelfTest) -> Table:
     made = Table(box=None, padding=(0, 2, 0, 0))
-    for column, right in (("step", False), ("", False), ("seconds", True), ("", False)):
-        made.add_column(column, justify="right" if right else "left", overflow="fold")
+    made.add_column("step")
+    made.add_column("")
+    made.add_column("seconds", justify="right")
+    made.add_column("", no_wrap=True, overflow="ellipsis")
     for step in test.progress.steps.values():
         seconds = "" if step.seconds is None else f"{step.seconds:.1f}"
         state = "" if step.state is StepState.WAITING else step.state.value

@@ -134,9 +134,22 @@ class SelfTest:
             for name, step in self.progress.steps.items():
                 if step.state is StepState.WAITING and name != "clean":
                     self._change(name, state=StepState.NOT_REACHED)
+            await self._cleaned()
+
+    async def _cleaned(self) -> None:
+        """Clean up; Ctrl-C does not stop that, only a second one does."""
+
+        async def clean() -> None:
             with contextlib.suppress(Stop):
                 async with self._step("clean"):
                     await self._clean()
+
+        cleaning = asyncio.ensure_future(clean())
+        try:
+            await asyncio.shield(cleaning)
+        except asyncio.CancelledError:
+            await cleaning
+            raise
 
     # --- the steps --------------------------------------------------------------------------------
 
