@@ -11,6 +11,7 @@ from calendar_sync.cli.approvals import approve
 from calendar_sync.cli.check import check
 from calendar_sync.cli.config import config, mapping
 from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.explain import explain
 from calendar_sync.cli.health import health, report, runs
 from calendar_sync.cli.history import diff, history, rollback
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
@@ -48,6 +49,7 @@ app.command()(report)
 app.command()(runs)
 app.command("unsync")(take_back)
 app.command("test")(selftest)
+app.command()(explain)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """What the state database holds about single items and users. Reads only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,10 +56,15 @@ class OperationRow:
 
 
 def parked_items(
-    store: Store, user_id: str, platform: Platform, source_id: str | None = None
+    store: Store,
+    user_id: str,
+    platform: Platform,
+    source_id: str | None = None,
+    original_start: str | None = None,
 ) -> list[ParkedItem]:
     """Of one user, or of one item of theirs; the newest first."""
-    rows = _rows(store, t.parked_item, user_id, platform, source_id, t.parked_item.c.last_at)
+    item = {"source_id": source_id, "original_start": original_start}
+    rows = _rows(store, t.parked_item, user_id, platform, item, t.parked_item.c.last_at)
     return [
         ParkedItem(
             row.step,
@@ -74,10 +79,15 @@ def parked_items(
 
 
 def conflicts(
-    store: Store, user_id: str, platform: Platform, source_id: str | None = None
+    store: Store,
+    user_id: str,
+    platform: Platform,
+    source_id: str | None = None,
+    original_start: str | None = None,
 ) -> list[ConflictRow]:
     """Those that nobody has dismissed; the newest first."""
-    rows = _rows(store, t.conflict, user_id, platform, source_id, t.conflict.c.last_at)
+    item = {"source_id": source_id, "original_start": original_start}
+    rows = _rows(store, t.conflict, user_id, platform, item, t.conflict.c.last_at)
     return [
         ConflictRow(row.kind, row.source_id, row.decision, row.times, row.last_at)
         for row in rows
@@ -90,10 +100,12 @@ def operations(
     user_id: str,
     platform: Platform,
     source_id: str | None = None,
+    remote_id: str | None = None,
     newest: int = NEWEST,
 ) -> list[OperationRow]:
     """The newest writes, the newest first."""
-    rows = _rows(store, t.operation, user_id, platform, source_id, t.operation.c.id, newest)
+    item = {"source_id": source_id, "remote_id": remote_id}
+    rows = _rows(store, t.operation, user_id, platform, item, t.operation.c.id, newest)
     return [
         OperationRow(row.at, row.step, row.reason, row.source_id, row.level, row.outcome)
         for row in rows
@@ -118,12 +130,13 @@ def _rows(
     table: Any,
     user_id: str,
     platform: Platform,
-    source_id: str | None,
+    item: Mapping[str, str | None],
     order: Any,
     most: int | None = None,
 ) -> Iterable[Any]:
     query = select(table).where(table.c.user_id == user_id, table.c.platform == platform.value)
-    if source_id is not None:
-        query = query.where(table.c.source_id == source_id)
+    for column, value in item.items():
+        if value is not None:
+            query = query.where(table.c[column] == value)
     with store.database.read() as connection:
         return connection.execute(query.order_by(order.desc()).limit(most)).all()

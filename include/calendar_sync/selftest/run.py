@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from calendar_sync.cycle.scope import Scope
+from calendar_sync.cycle.scope import scope_of
 from calendar_sync.errors import BadItem, LeaseHeld, SyncError, UnexpectedError
 from calendar_sync.model import CalendarEvent, LinkKind, Source, Span, WelkinEvent, Window
 from calendar_sync.passes import hold
@@ -54,10 +54,8 @@ class SelfTest:
     def __post_init__(self) -> None:
         """Whom and what the test is about."""
         services, mapped = self.services, self.chosen.mapped
-        known = services.store.config.welkin_user(mapped.user_id)
-        zone = self.revision.settings.zone(known.time_zone if known else None)
         self._begun = services.clock.monotonic()
-        self.scope = Scope(mapped, self.revision, zone, services.clock.now())
+        self.scope = scope_of(services.store, self.revision, mapped, services.clock.now())
         self.traces = Traces(services, self.scope)
         self.platform = services.platforms[mapped.platform]
         self.sync = Syncing(services, self.revision, self.scope, self.options)
