@@ -51,6 +51,8 @@ _ADVICE = {
     "microsoft_list_refused": "Exchange refuses to list this calendar: look at it in Outlook",
     "microsoft_foreign_authority": f"the authority is not one of Microsoft's; {_MICROSOFT}",
     # --- the sync's own words -----------------------------------------------------------------
+    "tenant_misconfigured": "credentials or rights are wrong for everybody: `calendar-sync check`",
+    "user_unavailable": "this mailbox cannot be used: `calendar-sync check --account MAILBOX`",
     "no_free_generation": "this item was made and deleted too often: change it in Welkin",
     "left_in_account": "a former account cannot be reached: give access once more, or remove what "
     "is left there by hand",
