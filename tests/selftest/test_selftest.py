@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from calendar_sync.errors import ConfigurationError, LeaseHeld
-from calendar_sync.model import Direction, Platform
-from calendar_sync.selftest import Options, Report, SelfTest, StepState, choose
+from calendar_sync.model import Direction, MappedUser, Platform, Span
+from calendar_sync.selftest import Options, Report, SelfTest, Step, StepState, choose
 from calendar_sync.selftest.report import STEPS
 from calendar_sync.services import Services
 from calendar_sync.state import tables as t
@@ -279,6 +279,61 @@ def test_after_a_lost_process_the_next_test_finds_everything(stage: Stage, name:
     report = attempt(stage, "dana")
     assert report.passed, report.failed
     assert there(stage) == before
+    nothing_remains(stage)
+
+
+def test_when_one_side_stops_answering_the_other_is_cleaned_all_the_same(stage: Stage) -> None:
+    before = there(stage)
+
+    async def work(services: Services) -> Report:
+        chosen = choose(services.store, services.platforms, stage.ids["dana"], stage.platform)
+        options = Options(60, False, "test-run", "tester")
+        made = SelfTest(services, services.store.config.revision(), chosen, options)
+
+        def tell(step: Step) -> None:
+            if step.name == "shown" and step.state is StepState.OK:
+                stage.calendar.revoke(mail("dana"))
+
+        made.tell = tell
+        return await made.run()
+
+    report = asyncio.run(stage.with_services(work))
+    assert report.failed is not None
+    assert report.failed.name == "occupy"
+    assert states(report)["clean"] == "failed"
+    # Its mirror still stands: a deletion would leave that to absence alone.
+    [left] = [e for e in stage.welkin.events.values() if "sync test" in (e.title or "")]
+    assert left.cancelled
+    stage.calendar.restore(mail("dana"))
+    stage.clock.advance(minutes=2)
+    report = attempt(stage)
+    assert report.passed, report.failed
+    assert there(stage) == before
+    nothing_remains(stage)
+
+
+def test_a_lost_test_on_the_other_platform_is_cleaned_up_too(platform: Platform) -> None:
+    """One user on both platforms."""
+    stage = Stage(platform=platform)
+    other = next(each for each in Platform if each is not platform)
+    user, account = stage.ids["dana"], mail("dana")
+    stage.calendars(other).add_account(account, "America/New_York")
+    both = [MappedUser(user, each, account) for each in Platform]
+    asyncio.run(stage.map(both))
+    mark: list[str] = []
+
+    async def lose(services: Services) -> None:
+        services.store.runs.set_facts("tests", **{f"{other.value}|{user}": account})
+        mark.append(services.identity.test_mark(user))
+        start = stage.at(3, 9)
+        span = Span(start, start + HOUR)
+        await services.platforms[other].create_test_event(account, "primary", mark[0], "x", span)
+
+    asyncio.run(stage.with_services(lose))
+    assert len(stage.calendars(other).own(account)) == 1
+    report = attempt(stage)
+    assert report.passed, report.failed
+    assert stage.calendars(other).own(account) == []
     nothing_remains(stage)
 
 

@@ -18,6 +18,7 @@ from calendar_sync.explain import (
     explain_user,
 )
 from calendar_sync.explain.answer import DECIDES, NOT_ASKED, PASSES
+from calendar_sync.explain.look import by_address
 from calendar_sync.model import Platform
 from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
@@ -69,6 +70,7 @@ async def _explain(
     revision = store.config.revision()
     async with open_services(secrets, store.database, revision.settings.limits) as services:
         look = Look(services, revision)
+        user = by_address(look, user) if user is not None else None
         if appointment is not None:
             return await explain_appointment(look, appointment, user_id=user, platform=platform)
         if event is not None:

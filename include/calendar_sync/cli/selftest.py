@@ -26,7 +26,7 @@ ENDED = {StepState.OK, StepState.FAILED, StepState.LEFT_OUT, StepState.NOT_REACH
 
 def selftest(
     user: Annotated[
-        str | None, typer.Option(help="Welkin user id; a first one in step otherwise.")
+        str | None, typer.Option(help="Welkin user id or mailbox; a first one in step otherwise.")
     ] = None,
     platform: Annotated[
         Platform | None, typer.Option(help="Where the user is on more than one.")

@@ -172,3 +172,15 @@ def wanted(platform: Platform | None, user_id: str | None, pair: tuple[str, Plat
 def of_kind(links: Iterable[Link], kind: LinkKind) -> list[Link]:
     """Links of one kind, the live ones first."""
     return sorted((x for x in links if x.kind is kind), key=lambda x: x.state.value != "live")
+
+
+def by_address(look: Look, user_id: str) -> str:
+    """The user whose mailbox or address in Welkin this is; anything else is an id."""
+    if "@" not in user_id:
+        return user_id
+    config = look.services.store.config
+    for mapped in config.mapping():
+        if mapped.account.lower() == user_id.lower():
+            return mapped.user_id
+    found = [user.id for user in config.welkin_users() if user.email == user_id.lower()]
+    return found[0] if found else user_id

@@ -9,7 +9,7 @@ from calendar_sync.changes.polls import Poller
 from calendar_sync.cycle.scope import Scope, cursor_shape
 from calendar_sync.errors import SyncError
 from calendar_sync.explain.answer import Answer, Fact, Part, when
-from calendar_sync.explain.look import Look
+from calendar_sync.explain.look import Look, by_address
 from calendar_sync.explain.records import conflicts, last_run, operations, parked_items
 from calendar_sync.model import LinkState, Platform, WelkinUser, Window
 from calendar_sync.state.marks import UserSync
@@ -22,7 +22,7 @@ LEFT = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
 async def explain_user(look: Look, user_id: str, *, platform: Platform | None = None) -> Answer:
     """The mapping row, the state, and what is in the way. An address stands for its user."""
     store = look.services.store
-    user_id = _by_address(look, user_id)
+    user_id = by_address(look, user_id)
     mapped = [row for row in store.config.mapping(platform) if row.user_id == user_id]
     departed = [
         each
@@ -36,17 +36,6 @@ async def explain_user(look: Look, user_id: str, *, platform: Platform | None = 
     facts = [_welkin_user(look, welkin), await _welkin_answers(look, user_id)]
     parts = [await _part(look, look.scope(user_id, each), welkin) for each in platforms]
     return Answer("user", user_id, True, "a user of the sync", tuple(facts), tuple(parts))
-
-
-def _by_address(look: Look, user_id: str) -> str:
-    if "@" not in user_id:
-        return user_id
-    config = look.services.store.config
-    for mapped in config.mapping():
-        if mapped.account.lower() == user_id.lower():
-            return mapped.user_id
-    found = [user.id for user in config.welkin_users() if user.email == user_id.lower()]
-    return found[0] if found else user_id
 
 
 def _welkin_user(look: Look, welkin: WelkinUser | None) -> Fact:

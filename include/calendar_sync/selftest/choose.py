@@ -40,7 +40,7 @@ def choose(
     rows = [
         row
         for row in store.config.mapping(platform)
-        if row.platform in connected and user in (None, row.user_id)
+        if row.platform in connected and user in (None, row.user_id, row.account)
     ]
     enabled = [row for row in rows if row.enabled]
     if user is not None:

@@ -9,29 +9,26 @@ from typing import Any
 
 from calendar_sync.cycle.scope import scope_of
 from calendar_sync.errors import BadItem, LeaseHeld, SyncError, UnexpectedError
-from calendar_sync.model import CalendarEvent, LinkKind, Source, Span, WelkinEvent, Window
+from calendar_sync.model import CalendarEvent, LinkKind, Span, WelkinEvent, Window
 from calendar_sync.passes import hold
 from calendar_sync.planner.busy import why_not_busy
 from calendar_sync.redaction import describe
 from calendar_sync.selftest.choose import Chosen, free_times, horizon
+from calendar_sync.selftest.cleaning import CLEANING, Cleaning, lease_name
 from calendar_sync.selftest.mirror import differences
 from calendar_sync.selftest.report import (
     Differs,
     Interrupted,
     Progress,
-    Remains,
     Report,
     Step,
     StepState,
 )
-from calendar_sync.selftest.syncing import PAUSE, Options, Syncing
-from calendar_sync.selftest.traces import Found, Traces, noted
+from calendar_sync.selftest.syncing import Options, Syncing
+from calendar_sync.selftest.traces import Traces
 from calendar_sync.services import Services
 from calendar_sync.state.config import Revision
 from calendar_sync.state.runs import EXTERNAL_IDS, WELKIN
-
-# After a failure or Ctrl-C nobody wants to wait long for the sync to take its part away.
-CLEANING = 60.0
 
 
 class Stop(Exception):
@@ -59,6 +56,7 @@ class SelfTest:
         self.traces = Traces(services, self.scope)
         self.platform = services.platforms[mapped.platform]
         self.sync = Syncing(services, self.revision, self.scope, self.options)
+        self.cleaning = Cleaning(services, self.scope, self.sync)
         self._leave_out()
 
     def _leave_out(self) -> None:
@@ -85,7 +83,7 @@ class SelfTest:
         started_at = services.clock.now()
         try:
             lease = services.store.leases.take(
-                f"test:{scope.user_id}"[:64], uuid.uuid4().hex, services.clock.now()
+                lease_name(scope.user_id), uuid.uuid4().hex, services.clock.now()
             )
         except LeaseHeld:
             raise LeaseHeld(
@@ -118,7 +116,9 @@ class SelfTest:
     async def _all(self) -> None:
         try:
             async with self._step("leftovers"):
-                await self._remove_leftovers()
+                removed = await self.cleaning.leftovers(self.options.timeout)
+                if removed:
+                    self._change("leftovers", detail=f"{removed} removed")
             async with self._step("free_time"):
                 at, then = await self._free_times()
             self.traces.note()
@@ -140,7 +140,8 @@ class SelfTest:
         async def clean() -> None:
             with contextlib.suppress(Stop):
                 async with self._step("clean"):
-                    await self._clean()
+                    timeout = self.options.timeout if self._good else CLEANING
+                    await self.cleaning.clean(timeout, self._made)
 
         cleaning = asyncio.ensure_future(clean())
         try:
@@ -285,83 +286,6 @@ class SelfTest:
             if event.kind == "LEAVE" and not event.cancelled
             if event.span.overlaps(window, scope.zone)
         ]
-
-    # --- cleaning ---------------------------------------------------------------------------------
-
-    async def _remove_leftovers(self) -> None:
-        """Of this user's earlier tests, and of anybody's whose process was lost."""
-        found = await self.traces.find()
-        removed = len(found.appointments) + len(found.events)
-        if found:
-            await self._remove(found, self.options.timeout)
-        for mapped in list(noted(self.services.store)):
-            if (mapped.user_id, mapped.platform) != self.scope.pair:
-                removed += await self._remove_of(mapped)
-        if removed:
-            self._change("leftovers", detail=f"{removed} removed")
-
-    async def _remove_of(self, mapped: Any) -> int:
-        """Another user's: taken away as far as that goes now; what stays, stays noted."""
-        services = self.services
-        if mapped.platform not in services.platforms:
-            return 0
-        try:
-            lease = services.store.leases.take(
-                f"test:{mapped.user_id}"[:64], uuid.uuid4().hex, services.clock.now()
-            )
-        except LeaseHeld:
-            return 0  # that test is still under way
-        traces = Traces(services, replace(self.scope, mapped=mapped))
-        try:
-            found = await traces.find()
-            await traces.remove_events(found)
-            await traces.cancel(found)
-            await traces.delete_cancelled(found)
-            if not await traces.find():
-                traces.forget()
-        except SyncError:
-            return 0
-        finally:
-            services.store.leases.release(lease, services.clock.now())
-        return len(found.appointments) + len(found.events)
-
-    async def _clean(self) -> None:
-        """Whatever the steps have left, on both sides; then look whether that was all."""
-        found = await self.traces.find()
-        await self._remove(found, self.options.timeout if self._good else CLEANING)
-        left = await self.traces.find()
-        begun = self.services.clock.monotonic()
-        while left and self.services.clock.monotonic() - begun < CLEANING:
-            # Reads may lag behind what was just deleted.
-            await self.services.clock.sleep(PAUSE)
-            left = await self.traces.find()
-        self._unpark()
-        if left:
-            raise Remains(detail=str(left))
-        self.traces.forget()
-
-    async def _remove(self, found: Found, timeout: float) -> None:
-        """Events at once; appointments cancelled, and deleted when their mirrors are gone."""
-        await self.traces.cancel(found)
-        await self.traces.remove_events(found)
-        sources = [event.id for event in found.appointments]
-        sources += [event_id for _, event_id in found.events] + self._made
-
-        async def followed() -> bool:
-            blocks = self.services.store.links.live_by_source(LinkKind.BLOCK, sources)
-            return not blocks and not any(map(self.traces.mirrored, sources))
-
-        if not await followed():
-            with contextlib.suppress(SyncError):
-                await self.sync.until(followed, "", timeout)
-        await self.traces.delete_cancelled(found)
-
-    def _unpark(self) -> None:
-        """What was refused was the test's alone: nobody needs to see it."""
-        store = self.services.store
-        with store.database.write() as connection:
-            for source_id in self._made:
-                store.links.unpark(connection, self.scope.pair, Source(source_id))
 
     # --- the book ---------------------------------------------------------------------------------
 

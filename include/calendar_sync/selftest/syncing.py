@@ -9,7 +9,8 @@ from typing import Any
 from calendar_sync.changes.feeds import EVENTS
 from calendar_sync.cycle.scope import Scope
 from calendar_sync.errors import PlatformStopped, SyncError
-from calendar_sync.explain.records import parked_items
+from calendar_sync.explain.answer import when
+from calendar_sync.explain.records import last_run, parked_items
 from calendar_sync.passes import record_run, run_pass
 from calendar_sync.selftest.report import NotInTime
 from calendar_sync.services import Services
@@ -61,8 +62,15 @@ class Syncing:
             self._check_refusal(source_id)
             limit = self.options.timeout if timeout is None else timeout
             if clock.monotonic() - begun >= limit:
-                raise NotInTime(detail=f"waited {limit:.0f} s")
+                raise NotInTime(detail=f"waited {limit:.0f} s{self._runs()}")
             await clock.sleep(PAUSE)
+
+    def _runs(self) -> str:
+        """Whether there is a scheduler at all."""
+        if not self.options.watch:
+            return ""
+        ended = last_run(self.services.store, self.scope.platform)
+        return f"; the last run ended {when(ended, self.services.clock.now())}"
 
     async def drive(self) -> bool:
         """One cycle of this user; True when it had nothing left to do."""

@@ -24,12 +24,12 @@ REACH = timedelta(days=40)
 class Found:
     """Everything of tests that is there now."""
 
-    appointments: tuple[WelkinEvent, ...]
-    events: tuple[tuple[str, str], ...]
+    appointments: tuple[WelkinEvent, ...] = ()
+    events: tuple[tuple[str, str], ...] = ()
 
-    def __bool__(self) -> bool:
-        """There is something."""
-        return bool(self.appointments or self.events)
+    def __len__(self) -> int:
+        """How much there is."""
+        return len(self.appointments) + len(self.events)
 
     def __str__(self) -> str:
         """By opaque ids."""
@@ -45,23 +45,29 @@ class Traces:
     scope: Scope
 
     async def find(self) -> Found:
-        """By their marks, on both sides. What Welkin keeps of the past is no trace."""
+        """By their marks, on both sides."""
+        return Found(await self.appointments(), await self.events())
+
+    async def appointments(self) -> tuple[WelkinEvent, ...]:
+        """Welkin's side. What it keeps of the past, as cancelled, is no trace."""
         services, scope = self.services, self.scope
         window = Window(scope.now - REACH, scope.now + REACH)
         events, _ = await services.welkin.events([scope.user_id], window, scope.zone)
-        appointments = [
+        return tuple(
             event
             for event in events.values()
             if services.identity.is_test(event, scope.user_id)
             and not (event.cancelled and event.span.instants(scope.zone)[0] <= scope.now)
-        ]
-        platform, mark = services.platforms[scope.platform], self.mark
-        found = [
-            (calendar, event_id)
-            for calendar in scope.calendars.all
-            for event_id in await platform.test_events(scope.account, calendar, mark)
-        ]
-        return Found(tuple(appointments), tuple(found))
+        )
+
+    async def events(self) -> tuple[tuple[str, str], ...]:
+        """The calendar's side: calendar and id of each."""
+        platform, scope = self.services.platforms[self.scope.platform], self.scope
+        found = []
+        for calendar in scope.calendars.all:
+            ids = await platform.test_events(scope.account, calendar, self.mark)
+            found += [(calendar, event_id) for event_id in ids]
+        return tuple(found)
 
     async def remove_events(self, found: Found) -> None:
         """The calendar's side: deleted at once."""
