@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 from calendar_sync.cycle.scope import Scope
 from calendar_sync.explain import words
 from calendar_sync.explain.answer import Answer, Fact, Part, rules, when
-from calendar_sync.explain.look import Look, Unread, brake_of, history, of_kind, parked, wanted
+from calendar_sync.explain.look import (
+    Look,
+    Unread,
+    brake_of,
+    history,
+    link_fact,
+    of_kind,
+    parked,
+    wanted,
+)
 from calendar_sync.identity import EXTERNAL_ID_PREFIX, TEST_PREFIX
 from calendar_sync.model import (
     Action,
@@ -129,10 +138,7 @@ async def _part(
     facts: list[Fact] = []
     if link is not None:
         facts.append(Fact("mirror", f"{link.remote_id} in {link.calendar} of {link.account}"))
-        written = when(link.written_at, look.now)
-        facts.append(
-            Fact("link", f"{link.state.value}, last written {written}, level {link.level}")
-        )
+        facts.append(link_fact(look, link, f"level {link.level}"))
     return Part(
         scope.user_id,
         scope.account,

@@ -9,7 +9,16 @@ from calendar_sync.errors import SyncError
 from calendar_sync.explain import words
 from calendar_sync.explain.answer import Answer, Fact, Part, rules, when
 from calendar_sync.explain.appointment import explain_appointment
-from calendar_sync.explain.look import Look, Unread, brake_of, history, of_kind, parked, wanted
+from calendar_sync.explain.look import (
+    Look,
+    Unread,
+    brake_of,
+    history,
+    link_fact,
+    of_kind,
+    parked,
+    wanted,
+)
 from calendar_sync.model import CalendarEvent, Link, LinkKind, LinkState, Platform, WelkinEvent
 from calendar_sync.planner import View
 from calendar_sync.planner.blocks import nearest, why_no_block
@@ -103,10 +112,7 @@ async def _part(look: Look, scope: Scope, account: str, calendar: str, event_id:
         verdict = await _verdict(look, scope, view, calendar, event, link)
     facts = [Fact("calendar", calendar)]
     if link is not None:
-        written = when(link.written_at, look.now)
-        facts.append(
-            Fact("link", f"{link.state.value}, last written {written}, block {link.remote_id}")
-        )
+        facts.append(link_fact(look, link, f"block {link.remote_id}"))
     return Part(
         scope.user_id,
         account,

@@ -145,6 +145,12 @@ def history(
     return tuple(facts)
 
 
+def link_fact(look: Look, link: Link, more: str) -> Fact:
+    """The state of a link, and when we last wrote what it stands for."""
+    written = f"last written {when(link.written_at, look.now)}, " if link.written_at else ""
+    return Fact("link", f"{link.state.value}, {written}{more}")
+
+
 def parked(
     look: Look, scope: Scope, source_id: str, original_start: str | None = None
 ) -> str | None:
