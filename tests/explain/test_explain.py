@@ -19,7 +19,7 @@ from calendar_sync.explain import (
     words,
 )
 from calendar_sync.explain.event import RULES
-from calendar_sync.model import Direction, Platform
+from calendar_sync.model import INACTIVE, Direction, Platform, WelkinUser
 from calendar_sync.planner.mirrors import NO_MIRROR
 from calendar_sync.services import Services
 from calendar_sync.state import tables as t
@@ -475,7 +475,8 @@ def test_conflicts_and_refusals_of_a_user_are_listed(stage: Stage) -> None:
         ("disabled", "disabled"),
         ("new", "not_synced_yet"),
         ("stopped", "platform_stopped"),
-        ("inactive", "welkin_inactive"),
+        ("unlisted", "welkin_inactive"),
+        ("inactive", "inactive"),
         ("marked", "marked"),
     ],
 )
@@ -487,8 +488,11 @@ def test_what_is_in_the_way_of_a_user(stage: Stage, how: str, verdict: str) -> N
         stage.remap(dana={"enabled": False})
     elif how == "stopped":
         store.runs.set_fault(stage.platform, "many_accounts_failing", stage.clock.now())
-    elif how == "inactive":
+    elif how == "unlisted":
         store.config.save_welkin_users([], stage.clock.now())
+    elif how == "inactive":
+        left = WelkinUser(pair[0], mail("dana"), None, False, inactive_because=INACTIVE)
+        store.config.save_welkin_users([left], stage.clock.now())
     elif how == "marked":
         with stage.database.write() as connection:
             store.marks.mark(connection, [pair], stage.clock.now())

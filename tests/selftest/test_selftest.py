@@ -42,7 +42,9 @@ def attempt(
 ) -> Report:
     async def work(services: Services) -> Report:
         named = stage.ids[user] if user is not None else None
-        chosen = choose(services.store, services.platforms, named, stage.platform)
+        chosen = choose(
+            services.store, services.platforms, named, stage.platform, services.clock.now()
+        )
         revision = services.store.config.revision()
         options = Options(timeout, watch, "test-run", "tester")
         return await SelfTest(services, revision, chosen, options).run()
@@ -253,7 +255,13 @@ def test_after_a_lost_process_the_next_test_finds_everything(stage: Stage, name:
     before = there(stage)
 
     async def work(services: Services) -> None:
-        chosen = choose(services.store, services.platforms, stage.ids["dana"], stage.platform)
+        chosen = choose(
+            services.store,
+            services.platforms,
+            stage.ids["dana"],
+            stage.platform,
+            services.clock.now(),
+        )
         revision = services.store.config.revision()
         options = Options(120, False, "lost-run", "lost")
         made = SelfTest(services, revision, chosen, options)
@@ -286,7 +294,13 @@ def test_when_one_side_stops_answering_the_other_is_cleaned_all_the_same(stage: 
     before = there(stage)
 
     async def work(services: Services) -> Report:
-        chosen = choose(services.store, services.platforms, stage.ids["dana"], stage.platform)
+        chosen = choose(
+            services.store,
+            services.platforms,
+            stage.ids["dana"],
+            stage.platform,
+            services.clock.now(),
+        )
         options = Options(60, False, "test-run", "tester")
         made = SelfTest(services, services.store.config.revision(), chosen, options)
 
@@ -406,9 +420,9 @@ def test_who_cannot_be_tested_is_named(stage: Stage) -> None:
     with pytest.raises(ConfigurationError, match="disabled"):
         attempt(stage, "ruben")
     with pytest.raises(ConfigurationError, match="not mapped"):
-        choose(stage.store, [stage.platform], "nobody", stage.platform)
+        choose(stage.store, [stage.platform], "nobody", stage.platform, stage.clock.now())
     with pytest.raises(ConfigurationError, match="no connection"):
-        choose(stage.store, [], None, stage.platform)
+        choose(stage.store, [], None, stage.platform, stage.clock.now())
     stage.remap("dana", "ruben")
     with pytest.raises(ConfigurationError, match="no users"):
-        choose(stage.store, [stage.platform], None, None)
+        choose(stage.store, [stage.platform], None, None, stage.clock.now())

@@ -52,7 +52,7 @@ def selftest(
         }
         with open_store(secrets.hmac_key) as store:
             there = [each for each, connection in connected.items() if connection]
-            chosen = choose(store, there, user, platform)
+            chosen = choose(store, there, user, platform, SystemClock().now())
             if not json:
                 _head(store, chosen, watch=wait)
             report = asyncio.run(_run(store, secrets, chosen, timeout, watch=wait, quiet=json))

@@ -161,7 +161,7 @@ async def _verdict(
     """The first thing that decides, in the order in which a cycle meets them."""
     early = _before_the_rules(look, scope)
     if early is not None:
-        return _with_remains(early, link)
+        return _with_remains(look, scope, early, link)
     if not isinstance(event, WelkinEvent):
         return _without_event(look, scope, event, link)
     reader = look.reader(scope)
@@ -183,27 +183,21 @@ async def _verdict(
 
 
 def _before_the_rules(look: Look, scope: Scope) -> Verdict | None:
-    if not scope.account:
-        return Verdict("not_mapped")
-    if not scope.mapped.enabled:
-        return Verdict("disabled")
-    if scope.platform not in look.services.platforms:
-        return Verdict("not_connected")
+    word = look.not_synced(scope)
+    if word is not None:
+        return Verdict(word)
     if not scope.direction.writes_calendar:
         text = f"{words.MIRROR['not_in_direction']} ({scope.direction.value})"
         return Verdict("not_in_direction", text)
     return None
 
 
-def _with_remains(verdict: Verdict, link: Link | None) -> Verdict:
+def _with_remains(look: Look, scope: Scope, verdict: Verdict, link: Link | None) -> Verdict:
     if link is None or link.state not in STANDS:
         return verdict
-    remains = (
-        "its mirror is left there"
-        if verdict.word == "not_in_direction"
-        else ("what stands of its mirror is removed by the next cycle")
-    )
-    return replace(verdict, text=f"{verdict.said}; {remains}")
+    leaving = scope.user_id in look.members(scope.platform).leaving
+    remains = "is removed by the next cycle" if leaving else "is left there"
+    return replace(verdict, text=f"{verdict.said}; its mirror {remains}")
 
 
 def _without_event(look: Look, scope: Scope, event: Unread | None, link: Link | None) -> Verdict:

@@ -144,21 +144,17 @@ def _link_of(
 
 def _before_the_rules(look: Look, scope: Scope, calendar: str) -> Verdict | None:
     """What keeps every event of this calendar from blocking."""
-    word = None
-    if not scope.account:
-        word = "not_mapped"
-    elif not scope.mapped.enabled:
-        word = "disabled"
-    elif scope.platform not in look.services.platforms:
-        word = "not_connected"
-    elif not scope.direction.writes_welkin:
+    word = look.not_synced(scope)
+    if word is not None:
+        return Verdict(word, judged=False)
+    if not scope.direction.writes_welkin:
         text = f"{words.BLOCK['not_in_direction']} ({scope.direction.value})"
         return Verdict("not_in_direction", text, judged=False)
-    elif not scope.settings.block_time.enabled:
-        word = "block_time_off"
-    elif calendar not in scope.calendars.busy:
-        word = "not_a_busy_calendar"
-    return Verdict(word, judged=False) if word is not None else None
+    if not scope.settings.block_time.enabled:
+        return Verdict("block_time_off", judged=False)
+    if calendar not in scope.calendars.busy:
+        return Verdict("not_a_busy_calendar", judged=False)
+    return None
 
 
 async def _verdict(

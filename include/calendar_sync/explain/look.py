@@ -10,6 +10,7 @@ from calendar_sync.cycle.scope import Scope, scope_of
 from calendar_sync.errors import BadItem, NotFound, SyncError, UserUnavailable
 from calendar_sync.explain.answer import Fact, when
 from calendar_sync.explain.records import conflicts, operations, parked_items
+from calendar_sync.members import Members, members
 from calendar_sync.model import (
     CalendarEvent,
     Encounter,
@@ -51,6 +52,20 @@ class Look:
         mapped = store.config.mapped(user_id, platform)
         mapped = mapped or MappedUser(user_id, platform, NOBODY, enabled=False)
         return scope_of(store, self.revision, mapped, self.now)
+
+    def members(self, platform: Platform) -> Members:
+        """Whom the platform's sync is about."""
+        return members(self.services.store, self.revision.settings, platform, self.now)
+
+    def not_synced(self, scope: Scope) -> str | None:
+        """Why this user is not kept in step: a word for it; None for one who is."""
+        if not scope.account:
+            return "not_mapped"
+        if not scope.mapped.enabled:
+            return "disabled"
+        if scope.user_id not in self.members(scope.platform).synced:
+            return "inactive"
+        return None if scope.platform in self.services.platforms else "not_connected"
 
     def links(self, scope: Scope) -> tuple[Link, ...]:
         """All links of the user on the platform."""

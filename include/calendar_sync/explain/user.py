@@ -8,6 +8,7 @@ from calendar_sync.advice import advice
 from calendar_sync.changes.polls import Poller
 from calendar_sync.cycle.scope import Scope, cursor_shape
 from calendar_sync.errors import SyncError
+from calendar_sync.explain import words
 from calendar_sync.explain.answer import Answer, Fact, Part, when
 from calendar_sync.explain.look import Look, by_address
 from calendar_sync.explain.records import conflicts, last_run, operations, parked_items
@@ -24,12 +25,12 @@ async def explain_user(look: Look, user_id: str, *, platform: Platform | None = 
     store = look.services.store
     user_id = by_address(look, user_id)
     mapped = [row for row in store.config.mapping(platform) if row.user_id == user_id]
-    departed = [
+    holds = [
         each
         for each in Platform
-        if platform in (None, each) and user_id in store.links.departed(each)
+        if platform in (None, each) and user_id in store.links.holders(each)
     ]
-    platforms = sorted({row.platform for row in mapped} | set(departed))
+    platforms = sorted({row.platform for row in mapped} | set(holds))
     welkin = store.config.welkin_user(user_id)
     if not platforms:
         return _unknown(look, user_id, welkin)
@@ -61,7 +62,7 @@ async def _welkin_answers(look: Look, user_id: str) -> Fact:
 
 async def _part(look: Look, scope: Scope, welkin: WelkinUser | None) -> Part:
     state = look.services.store.marks.of(*scope.pair)
-    verdict, text = _verdict(look, scope, state, welkin)
+    verdict, text = _not_synced(look, scope) or _verdict(look, scope, state, welkin)
     facts = [
         *_mapping(scope),
         await _calendar_answers(look, scope),
@@ -73,18 +74,24 @@ async def _part(look: Look, scope: Scope, welkin: WelkinUser | None) -> Part:
     )
 
 
+def _not_synced(look: Look, scope: Scope) -> tuple[str, str] | None:
+    """Users whom the sync keeps out: what happens to what they have."""
+    word = look.not_synced(scope)
+    if word is None:
+        return None
+    if word == "not_connected":
+        return word, words.MIRROR[word]
+    leaving = scope.user_id in look.members(scope.platform).leaving
+    then = "what is left is removed by the next runs" if leaving else "nothing is left, or it stays"
+    return word, f"{words.MIRROR[word]}: {then}"
+
+
 def _verdict(
     look: Look, scope: Scope, state: UserSync, welkin: WelkinUser | None
 ) -> tuple[str, str]:
     """The first thing that is in the way."""
     fault = look.services.store.runs.fault(scope.platform)
     code = state.error_code or ""
-    if not scope.account:
-        return "not_mapped", "no longer mapped: what is left is removed by the next runs"
-    if not scope.mapped.enabled:
-        return "disabled", "disabled in the mapping: mirrors and blocks are removed"
-    if scope.platform not in look.services.platforms:
-        return "not_connected", "no connection for this platform is configured"
     if fault is not None:
         return "platform_stopped", f"the platform is stopped: {fault.code} ({advice(fault.code)})"
     if state.failures:
@@ -92,7 +99,11 @@ def _verdict(
         next_try = when(state.retry_at, look.now)
         return "failing", f"{word}: {code} ({advice(code)}); next try {next_try}"
     if welkin is not None and not welkin.active:
-        return "welkin_inactive", "inactive in Welkin: mapped all the same; remove the mapping"
+        people = look.members(scope.platform)
+        said = "inactive in Welkin, and kept in step until that is certain: a day"
+        if scope.user_id in people.held:
+            said = f"inactive in Welkin with many others: waits for approval {people.digest}"
+        return "welkin_inactive", said
     if state.last_success_at is None:
         return "not_synced_yet", "not synced yet"
     if state.waiting(look.now):

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from calendar_sync.cycle.scope import Scope
 from calendar_sync.errors import BadItem, ConfigurationError
+from calendar_sync.members import members
 from calendar_sync.model import CalendarEvent, Direction, MappedUser, Platform, Span, WelkinEvent
 from calendar_sync.planner import blocks_time
 from calendar_sync.state import Store
@@ -28,7 +29,11 @@ class Chosen:
 
 
 def choose(
-    store: Store, connected: Collection[Platform], user: str | None, platform: Platform | None
+    store: Store,
+    connected: Collection[Platform],
+    user: str | None,
+    platform: Platform | None,
+    now: datetime,
 ) -> Chosen:
     """The named user, or a first one who is in step and has both directions.
 
@@ -42,11 +47,14 @@ def choose(
         for row in store.config.mapping(platform)
         if row.platform in connected and user in (None, row.user_id, row.account)
     ]
-    enabled = [row for row in rows if row.enabled]
+    settings = store.config.revision().settings
+    synced = {each: members(store, settings, each, now).synced for each in connected}
+    enabled = [row for row in rows if row.user_id in synced[row.platform]]
     if user is not None:
         if not enabled:
             where = f" on {platform.value}" if platform is not None else ""
-            what = "disabled in the mapping" if rows else f"not mapped{where}"
+            out = "disabled in the mapping, or inactive in Welkin"
+            what = out if rows else f"not mapped{where}"
             raise ConfigurationError(detail=f"{user} is {what}")
         return Chosen(enabled[0], "named")
     best = min(enabled, key=lambda row: _worse(store, row), default=None)
