@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -474,6 +475,77 @@ def test_exposure_tells_what_a_mailbox_showed_and_when(cli: Command) -> None:
     output = cli("mapping", "exposure", "--account", "dana@example.org")
     assert "2 appointments" in output
     assert cli.json("mapping", "exposure", "--account", "nobody@example.org") == []
+
+
+def test_the_whole_way_is_tested_and_nothing_stays(cli: Command) -> None:
+    cli.map_everybody()
+    cli.visit()
+    cli("sync")
+    output = cli("test")
+    assert "PASS in" in output
+    assert "first enabled one that is in step" in output
+    assert output.count("\nok ") == 12
+    [dana] = [u.id for u in cli.sandbox.welkin.users.values() if u.email.startswith("dana")]
+    document = cli.json("test", "--user", dana, "--platform", "google")
+    assert (document["result"], document["user_id"]) == ("pass", dana)
+    assert [step["state"] for step in document["steps"]] == ["ok"] * 12
+    assert all(step["seconds"] is not None for step in document["steps"])
+    assert not any(canary in output + str(document) for canary in cli.sandbox.canaries)
+    assert "audit: whole" in cli("status", "--verify-audit")
+    assert len(cli.sandbox.welkin.events) == 1
+    assert len(cli.sandbox.google.own("dana@example.org")) == 0
+
+
+def test_a_test_that_fails_names_step_code_and_advice(cli: Command) -> None:
+    cli.map_everybody()
+    cli("sync")
+    [dana] = [u.id for u in cli.sandbox.welkin.users.values() if u.email.startswith("dana")]
+    cli.sandbox.google.revoke("dana@example.org")
+    output = cli("test", "--user", dana, code=1)
+    assert 'FAIL at "nothing is left of an earlier test": google_account_refused' in output
+    assert "is the address right" in output
+    document = cli.json("test", "--user", dana, code=1)
+    assert (document["result"], document["failed_step"]) == ("fail", "leftovers")
+    assert "not mapped" in cli("test", "--user", "nobody", code=1)
+
+
+def test_ctrl_c_cleans_up(cli: Command) -> None:
+    """The program itself, interrupted while it waits for a mirror that nobody brings."""
+    cli.map_everybody()
+    program = Path(sys.executable).with_name("calendar-sync")
+    environment = dict(os.environ) | {"AIRFLOW_HOME": str(cli.folder / "home")}
+    words = [str(program), "test", "--wait"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            if "an appointment is made" in line:
+                run.send_signal(signal.SIGINT)
+                break
+        rest = run.stdout.read()
+    assert run.returncode == 1
+    assert "interrupted" in rest
+    assert "nothing of the test is left" in rest
+    assert cli.sandbox.welkin.events == {}
+
+
+def test_explain_says_why_and_writes_nothing(cli: Command) -> None:
+    cli.map_everybody()
+    visit = cli.visit()
+    cli("sync")
+    before = len(cli.sandbox.requests)
+    output = cli("explain", "--appointment", visit.event_id)
+    assert "dana@example.org on google: mirror ok" in output
+    assert "passes     the type filter lets it through" in output
+    [mirror] = cli.sandbox.google.mirrors("dana@example.org")
+    assert visit.event_id in cli("explain", "--event", mirror.id)
+    assert "in step" in cli("explain", "--user", "dana@example.org")
+    document = cli.json("explain", "--appointment", visit.event_id)
+    assert document["parts"][0]["verdict"] == "mirror_ok"
+    assert "looked at:" in cli("explain", "--appointment", "nonsense", code=1)
+    assert "name one" in cli("explain", code=1)
+    assert "name one" in cli("explain", "--appointment", "a", "--event", "b", code=1)
+    assert cli.sandbox.requests.writes(since=before) == []
+    assert not any(canary in output + str(document) for canary in cli.sandbox.canaries)
 
 
 def test_welkin_out_of_reach_is_one_line_and_exit_1(cli: Command) -> None:

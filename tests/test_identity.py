@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -141,3 +141,24 @@ def test_template_and_status_count_and_the_order_of_people_does_not() -> None:
 @pytest.mark.parametrize("edit", [{"title": "x"}, {"cancelled": True}, {"kind": "APPOINTMENT"}])
 def test_an_edited_block_has_another_hash(edit: dict[str, Any]) -> None:
     assert ONE.block_hash(replace(VISIT, **edit)) != ONE.block_hash(VISIT)
+
+
+def test_what_a_test_of_the_sync_makes_is_told_from_everything_else() -> None:
+    identity, other = Identity("key", "demo/live"), Identity("other", "demo/live")
+    mark, title = identity.test_mark("u1"), identity.test_title("u1")
+    assert not mark.startswith(EXTERNAL_ID_PREFIX)
+    assert not identity.is_ours(mark)
+    assert len({mark, identity.test_mark("u2"), other.test_mark("u1")}) == 3
+    assert len({title, identity.test_title("u2"), other.test_title("u1")}) == 3
+
+    def is_test(external_id: str | None, said: str | None, host: str = "u1") -> bool:
+        span = Span(date(2026, 3, 2), date(2026, 3, 3))
+        event = WelkinEvent("e", span, host, frozenset({host}), external_id=external_id, title=said)
+        return identity.is_test(event, "u1")
+
+    assert is_test(f"{mark}-1", "whatever")
+    assert is_test(None, title)
+    assert not is_test(None, title, host="u2")
+    assert not is_test("theirs", title)
+    assert not is_test(None, "Calendar sync test")
+    assert not is_test(f"{identity.test_mark('u2')}-1", title)

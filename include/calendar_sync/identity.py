@@ -25,6 +25,10 @@ MARKER = "calendarSync"
 # So often may an item be made anew before we give it up.
 GENERATIONS = 20
 EXTERNAL_ID_PREFIX = "calsync-"
+# What `calendar-sync test` makes is no block and no mirror: its marks are others.
+TEST_PROPERTY = "calendarSyncTest"
+TEST_PREFIX = "synctest-"
+TEST_TITLE = "Calendar sync test"
 
 
 class Identity:
@@ -77,6 +81,22 @@ class Identity:
     def is_ours(self, marker: str | None) -> bool:
         """The marker was written by this organisation's sync."""
         return marker is not None and marker.split(".")[0] == self._tag
+
+    # --- what a test of the sync makes --------------------------------------------------------
+
+    def test_mark(self, user_id: str) -> str:
+        """Tells everything that tests of this user's sync have made, on either side."""
+        return f"{TEST_PREFIX}{self._tag}-{self._digest('test', user_id).hex()[:16]}"
+
+    def test_title(self, user_id: str) -> str:
+        """A neutral title that nobody else's event has: systems that keep no mark show it."""
+        return f"{TEST_TITLE} {self._digest('test title', user_id).hex()[:10]}"
+
+    def is_test(self, event: WelkinEvent, user_id: str) -> bool:
+        """A test of this user's sync has made the event, by its mark, or where that got lost."""
+        if event.external_id:
+            return event.external_id.startswith(self.test_mark(user_id))
+        return event.title == self.test_title(user_id) and event.host_id == user_id
 
     # --- hashes of content --------------------------------------------------------------------
 

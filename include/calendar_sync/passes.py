@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -142,10 +142,10 @@ async def _sync_user(
         lease = store.leases.take(user_id, owner, services.clock.now())
     except LeaseHeld:
         return UserOutcome(user_id, mapped.account, "busy")
-    renewing = asyncio.create_task(_keep(services, lease))
     try:
-        cycle = Cycle(services, revision, mapped, lease, run_id)
-        result = await cycle.run(full=full, dry_run=dry_run)
+        async with hold(services, lease):
+            cycle = Cycle(services, revision, mapped, lease, run_id)
+            result = await cycle.run(full=full, dry_run=dry_run)
     except (LeaseLost, PlatformStopped):
         return UserOutcome(user_id, mapped.account, "busy")
     except (OperationalError, InterfaceError):
@@ -164,14 +164,22 @@ async def _sync_user(
             user_id, mapped.account, "failed", error.code, state.attention, error.detail
         )
     finally:
-        renewing.cancel()
         store.leases.release(lease, services.clock.now())
     status = "ok" if result.complete else "more"
     return UserOutcome(user_id, mapped.account, status, result=result)
 
 
+@contextlib.asynccontextmanager
+async def hold(services: Services, lease: Lease) -> AsyncIterator[None]:
+    """Hold the lease while its work waits for its turn or for a slow server."""
+    renewing = asyncio.create_task(_keep(services, lease))
+    try:
+        yield
+    finally:
+        renewing.cancel()
+
+
 async def _keep(services: Services, lease: Lease) -> None:
-    """Hold the lease while the cycle waits for its turn or for a slow server."""
     with contextlib.suppress(LeaseLost, DBAPIError):
         while True:
             await asyncio.sleep(RENEW_SECONDS)

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from calendar_sync.model import CalendarEvent, Changes, Draft, Platform, SeriesSet, Window
+from calendar_sync.model import CalendarEvent, Changes, Draft, Platform, SeriesSet, Span, Window
 
 
 class CalendarPlatform(Protocol):
@@ -81,5 +81,27 @@ class CalendarPlatform(Protocol):
         ...
 
     async def delete_mirror(self, account: str, calendar: str, event_id: str) -> None:
+        """Delete; gone already is success."""
+        ...
+
+    # What a test of the sync makes: events like the owner's own, found again by their mark. None
+    # has a mirror's marker, for it is to take time.
+
+    async def create_test_event(
+        self, account: str, calendar: str, mark: str, title: str, span: Span
+    ) -> CalendarEvent:
+        """Create a private, busy event without attendees that carries a test's mark.
+
+        Raises:
+            OutcomeUnknown: whether it was created will be seen by `test_events`.
+            BadItem: the server refuses the content.
+        """
+        ...
+
+    async def test_events(self, account: str, calendar: str, mark: str) -> list[str]:
+        """Ids of the events in this calendar that carry a test's mark."""
+        ...
+
+    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> None:
         """Delete; gone already is success."""
         ...

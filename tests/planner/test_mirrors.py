@@ -45,6 +45,8 @@ def test_why_an_appointment_gets_no_mirror(found: object, objection: str | None)
 def test_unknown_types_may_be_included() -> None:
     rules = settings(encounter_types={"unknown_type": "include"})
     assert steps(Little(rules).add(appointment(template=None)).plan())
+    # What no calendar can show stays out all the same.
+    assert not steps(Little(rules).add(appointment(template=None, when=span(24, 0))).plan())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -514,3 +515,46 @@ def test_no_error_repeats_what_the_server_said(desk: Desk) -> None:
         with pytest.raises((UserUnavailable, BadItem, TenantMisconfigured)) as caught:
             attempt()
         assert "Canary" not in str(caught.value)
+
+
+# --- what a test of the sync makes ----------------------------------------------------------------
+
+MARK = "synctest-0123456789-0123456789abcdef"
+
+
+def test_a_tests_event_is_busy_private_and_no_mirror(desk: Desk) -> None:
+    span = hour(desk)
+    made = desk.ask(lambda p: p.create_test_event(ME, WHERE, MARK, "Calendar sync test", span))
+    [seen] = desk.people.own(ME)
+    assert (seen.title, seen.start, seen.end) == ("Calendar sync test", span.start, span.end)
+    assert (seen.shown, seen.private, seen.guests) == ("busy", True, 0)
+    assert desk.people.mirrors(ME) == []
+    [listed] = desk.changes().events
+    assert (listed.id, listed.marker, listed.availability) == (made.id, None, Availability.BUSY)
+
+
+def test_a_tests_events_are_found_by_their_mark_alone_and_removed(desk: Desk) -> None:
+    span = hour(desk)
+    desk.plan(1, "Calendar sync test")
+    desk.create(draft(span))
+    made = {
+        desk.ask(lambda p: p.create_test_event(ME, WHERE, MARK, "Calendar sync test", span)).id
+        for _ in range(2)
+    }
+    assert set(desk.ask(lambda p: p.test_events(ME, WHERE, MARK))) == made
+    assert desk.ask(lambda p: p.test_events(ME, WHERE, MARK + "0")) == []
+    for event_id in made | {"nobody-has-this"}:
+        desk.ask(partial(_delete_test_event, event_id))
+    assert desk.ask(lambda p: p.test_events(ME, WHERE, MARK)) == []
+    assert len(desk.people.own(ME)) == len(desk.people.mirrors(ME)) == 1
+
+
+async def _delete_test_event(event_id: str, platform: CalendarPlatform) -> None:
+    await platform.delete_test_event(ME, WHERE, event_id)
+
+
+def test_a_tests_event_is_never_made_twice(desk: Desk) -> None:
+    desk.fault("timeout_after", "POST", "/events", times=1)
+    with pytest.raises(OutcomeUnknown):
+        desk.ask(lambda p: p.create_test_event(ME, WHERE, MARK, "x", hour(desk)))
+    assert len(desk.ask(lambda p: p.test_events(ME, WHERE, MARK))) == 1

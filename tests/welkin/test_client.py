@@ -169,6 +169,33 @@ def test_titles_are_made_fit(stage: Stage, title: str) -> None:
     assert block.title.isprintable()
 
 
+def test_a_tests_appointment_is_one_persons_and_has_no_patient(stage: Stage) -> None:
+    span = draft(stage).span
+    dana = stage.ids["dana"]
+    made = ask(
+        stage, lambda w: w.create_test_appointment(dana, span, ZONE, "Sync test", "synctest-1")
+    )
+    event = stage.welkin.events[made.id]
+    assert (event.type, event.title, event.external_id) == (
+        "APPOINTMENT",
+        "Sync test",
+        "synctest-1",
+    )
+    assert [(p.participant_id, p.role) for p in event.participants] == [(dana, "psm")]
+    assert (made.span, made.host_id, made.kind) == (span, dana, "APPOINTMENT")
+    for _ in range(2):
+        ask(stage, lambda w: w.delete_event(made.id))
+    assert made.id not in stage.welkin.events
+
+
+def test_a_tests_appointment_is_never_made_twice(stage: Stage) -> None:
+    stage.fault("welkin", "timeout_after", "POST", "/calendar/events", times=1)
+    span, dana = draft(stage).span, stage.ids["dana"]
+    with pytest.raises(OutcomeUnknown):
+        ask(stage, lambda w: w.create_test_appointment(dana, span, ZONE, "Sync test", None))
+    assert len(stage.welkin.events) == 1
+
+
 def test_encounters_of_a_host(stage: Stage) -> None:
     visits = [stage.visit(days=n) for n in range(1, 4)]
     found = ask(stage, lambda w: w.encounters_of(stage.ids["dana"]))

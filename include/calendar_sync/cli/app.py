@@ -11,11 +11,13 @@ from calendar_sync.cli.approvals import approve
 from calendar_sync.cli.check import check
 from calendar_sync.cli.config import config, mapping
 from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.explain import explain
 from calendar_sync.cli.health import health, report, runs
 from calendar_sync.cli.history import diff, history, rollback
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
+from calendar_sync.cli.selftest import selftest
 from calendar_sync.cli.sync import sync
 from calendar_sync.cli.unsync import take_back
 from calendar_sync.clock import SystemClock
@@ -46,6 +48,8 @@ app.command()(health)
 app.command()(report)
 app.command()(runs)
 app.command("unsync")(take_back)
+app.command("test")(selftest)
+app.command()(explain)
 
 
 @app.command()

@@ -75,34 +75,16 @@ class Reader:
             self._welkin_window(), together(self._changes(name) for name in calendars.all)
         )
         appointments, blocks = await self._sort(found.values())
-        view = View(
-            user_id=scope.user_id,
-            platform=scope.platform,
-            account=scope.account,
-            now=scope.now,
-            zone=scope.zone,
-            direction=scope.direction,
-            mirror_window=scope.mirror_window,
-            block_window=scope.block_window,
-            list_window=scope.list_window,
+        view = replace(
+            self.blank(),
             appointments=appointments,
-            drafts=self._drafts(appointments),
+            drafts=self.drafts(appointments),
             blocks=blocks,
-            absent=frozenset(),
             calendars=tuple(
-                self._calendar(name, {event.id: event for event in change.events}, full=change.full)
+                self.calendar(name, {event.id: event for event in change.events}, full=change.full)
                 for name, (change, _) in zip(calendars.all, changes, strict=True)
             ),
-            links=self.links,
-            block_hash=self._block_hash,
-            marker=partial(self.services.identity.marker, scope.user_id),
-            external_ids=self._external_ids,
-            level=scope.settings.details.level,
             unreadable=frozenset(unreadable),
-            approved=self.services.store.runs.approved(*scope.pair, scope.now),
-            encounters_move=bool(self.services.store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
-            written_back=self.services.store.links.written_back(*scope.pair, scope.now - DAY),
-            **self._other_platforms(),
         )
         for _ in range(ROUNDS):
             asked = questions(view)
@@ -116,6 +98,35 @@ class Reader:
             {name: cursor for name, (_, cursor) in zip(calendars.all, changes, strict=True)},
             full=all(change.full for change, _ in changes),
             unreadable=len(view.unreadable),
+        )
+
+    def blank(self) -> View:
+        """What is known before either side is asked."""
+        scope, store = self.scope, self.services.store
+        return View(
+            user_id=scope.user_id,
+            platform=scope.platform,
+            account=scope.account,
+            now=scope.now,
+            zone=scope.zone,
+            direction=scope.direction,
+            mirror_window=scope.mirror_window,
+            block_window=scope.block_window,
+            list_window=scope.list_window,
+            appointments={},
+            drafts={},
+            blocks={},
+            absent=frozenset(),
+            calendars=(),
+            links=self.links,
+            block_hash=self._block_hash,
+            marker=partial(self.services.identity.marker, scope.user_id),
+            external_ids=self._external_ids,
+            level=scope.settings.details.level,
+            approved=store.runs.approved(*scope.pair, scope.now),
+            encounters_move=bool(store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
+            written_back=store.links.written_back(*scope.pair, scope.now - DAY),
+            **self._other_platforms(),
         )
 
     # --- Welkin -------------------------------------------------------------------------------
@@ -193,7 +204,8 @@ class Reader:
         encounter = encounters.get(event.id) if event.kind == "ENCOUNTER" else None
         return self.services.identity.appointment(event, encounter)
 
-    def _drafts(self, appointments: dict[str, Appointment]) -> dict[str, Draft]:
+    def drafts(self, appointments: dict[str, Appointment]) -> dict[str, Draft]:
+        """What their mirrors should say, by appointment id."""
         scope = self.scope
         return {
             key: privacy.draft(appointment, scope.settings, self.services.identity, scope.zone.key)
@@ -229,7 +241,8 @@ class Reader:
         reaches = stored.window_end is None or stored.window_end >= self.scope.welkin_window.end
         return stored.shape == shape and reaches
 
-    def _calendar(self, name: str, events: dict[str, CalendarEvent], *, full: bool) -> CalendarView:
+    def calendar(self, name: str, events: dict[str, CalendarEvent], *, full: bool) -> CalendarView:
+        """One calendar of the account, with these events in it."""
         identity, calendars = self.services.identity, self.scope.calendars
         mirrors = {link.remote_id for link in self.links if link.kind is LinkKind.MIRROR}
         return CalendarView(
@@ -294,7 +307,7 @@ class Reader:
         return replace(
             view,
             appointments={**view.appointments, **appointments},
-            drafts={**view.drafts, **self._drafts(appointments)},
+            drafts={**view.drafts, **self.drafts(appointments)},
             blocks={**view.blocks, **blocks},
             absent=view.absent | absent,
             unreadable=view.unreadable | unreadable,
@@ -330,7 +343,7 @@ class Reader:
             if calendar.events[key].unread and not calendar.events[key].deleted
         }
         known = {key: event for key, event in calendar.events.items() if key not in denied}
-        fresh = self._calendar(calendar.name, {**known, **events}, full=calendar.full)
+        fresh = self.calendar(calendar.name, {**known, **events}, full=calendar.full)
         return replace(
             fresh,
             series={**calendar.series, **dict(zip(wanted, sets, strict=True))},

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from calendar_sync.cycle.apply import Applier, Outcome
 from calendar_sync.cycle.read import Reader, Reading
-from calendar_sync.cycle.scope import Scope, next_full
+from calendar_sync.cycle.scope import Scope, next_full, scope_of
 from calendar_sync.errors import PlatformStopped, UserUnavailable
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import (
@@ -90,10 +90,7 @@ class Cycle:
         self._services = services
         self._lease = lease
         self._run_id = run_id
-        now = services.clock.now()
-        known = services.store.config.welkin_user(mapped.user_id)
-        zone = revision.settings.zone(known.time_zone if known else None)
-        self._scope = Scope(mapped, revision, zone, now)
+        self._scope = scope_of(services.store, revision, mapped, services.clock.now())
 
     async def run(self, *, full: bool = False, dry_run: bool = False) -> CycleResult:
         """Bring the user's two sides in step.

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from calendar_sync.model import Direction, MappedUser, Platform, Window
 from calendar_sync.settings import Calendars, Settings
+from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
 
 # Instead of a position: this account has no calendar of that name (checked again daily).
@@ -76,6 +77,13 @@ class Scope:
         """What is read of Welkin."""
         mirrors, blocks = self.mirror_window, self.block_window
         return Window(min(mirrors.start, blocks.start), max(mirrors.end, blocks.end))
+
+
+def scope_of(store: Store, revision: Revision, mapped: MappedUser, now: datetime) -> Scope:
+    """The scope of a mapped user, in the zone that Welkin last named for them."""
+    known = store.config.welkin_user(mapped.user_id)
+    zone = revision.settings.zone(known.time_zone if known else None)
+    return Scope(mapped, revision, zone, now)
 
 
 def cursor_shape(platform_shape: str, revision: Revision, mapped: MappedUser) -> str:

@@ -17,10 +17,26 @@ from calendar_sync.errors import (
     TransientError,
     UserUnavailable,
 )
-from calendar_sync.google.parse import FIELDS, LIST_FIELDS, mirror_body, parse_event
+from calendar_sync.google.parse import (
+    FIELDS,
+    LIST_FIELDS,
+    mirror_body,
+    parse_event,
+    test_body,
+)
 from calendar_sync.google.recurrence import may_have_instances
 from calendar_sync.http import Answer, HttpClient, TokenSource
-from calendar_sync.model import CalendarEvent, Changes, Draft, Platform, SeriesSet, Window, iso
+from calendar_sync.identity import TEST_PROPERTY
+from calendar_sync.model import (
+    CalendarEvent,
+    Changes,
+    Draft,
+    Platform,
+    SeriesSet,
+    Span,
+    Window,
+    iso,
+)
 
 PAGE = 2500
 LONGEST_LIST = 400
@@ -60,6 +76,7 @@ class GoogleCalendar:
         params: Mapping[str, str] | None = None,
         json: object | None = None,
         etag: str | None = None,
+        repeatable: bool = True,
     ) -> Answer:
         address = f"/calendar/v3/calendars/{quote(calendar, safe='')}/events{path}"
         try:
@@ -71,6 +88,7 @@ class GoogleCalendar:
                 json=json,
                 headers={"If-Match": etag} if etag else None,
                 token=self._token_of(account),
+                repeatable=repeatable,
             )
         except TokenRejected:
             # A fresh token is refused too: the account, not the token, is the matter.
@@ -240,6 +258,9 @@ class GoogleCalendar:
 
     async def delete_mirror(self, account: str, calendar: str, event_id: str) -> None:
         """See `CalendarPlatform.delete_mirror`."""
+        await self._delete(account, calendar, event_id)
+
+    async def _delete(self, account: str, calendar: str, event_id: str) -> None:
         try:
             await self._call(
                 "events.delete",
@@ -251,6 +272,45 @@ class GoogleCalendar:
             )
         except NotFound:
             return
+
+    # --- tests of the sync ----------------------------------------------------------------------
+
+    async def create_test_event(
+        self, account: str, calendar: str, mark: str, title: str, span: Span
+    ) -> CalendarEvent:
+        """See `CalendarPlatform.create_test_event`. Made once at most: its id is Google's."""
+        answer = await self._call(
+            "events.insert",
+            "POST",
+            account,
+            calendar,
+            "",
+            params={"sendUpdates": "none", "fields": FIELDS},
+            json=test_body(mark, title, span),
+            repeatable=False,
+        )
+        return _read(answer)
+
+    async def test_events(self, account: str, calendar: str, mark: str) -> list[str]:
+        """See `CalendarPlatform.test_events`. The mark is looked for by the server."""
+        params = {
+            "privateExtendedProperty": f"{TEST_PROPERTY}={mark}",
+            "maxResults": str(PAGE),
+            "fields": LIST_FIELDS,
+        }
+        found: dict[str, CalendarEvent] = {}
+        for _ in range(LONGEST_LIST):
+            body = await self._list(account, calendar, "", params, with_cursor=False)
+            found.update(_events(body))
+            page = body.get("nextPageToken")
+            if not isinstance(page, str) or not page:
+                return [event.id for event in found.values() if not event.deleted]
+            params["pageToken"] = page
+        raise TransientError("google_endless_list", detail=account)
+
+    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> None:
+        """See `CalendarPlatform.delete_test_event`."""
+        await self._delete(account, calendar, event_id)
 
 
 def _events(body: Mapping[str, Any]) -> dict[str, CalendarEvent]:

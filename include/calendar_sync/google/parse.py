@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from calendar_sync.identity import MARKER
+from calendar_sync.identity import MARKER, TEST_PROPERTY
 from calendar_sync.model import (
     Availability,
     CalendarEvent,
@@ -83,6 +83,20 @@ def mirror_body(draft: Draft, marker: str) -> dict[str, object]:
         "visibility": "private",
         "reminders": {"useDefault": True},
         "extendedProperties": {"private": {MARKER: marker}},
+    }
+
+
+def test_body(mark: str, title: str, span: Span) -> dict[str, object]:
+    """The whole resource of a test's event: as private and silent as a mirror, and not one."""
+    return {
+        "summary": title,
+        "start": _moment(span.start, "UTC"),
+        "end": _moment(span.end, "UTC"),
+        "status": "confirmed",
+        "transparency": "opaque",
+        "visibility": "private",
+        "reminders": {"useDefault": False},
+        "extendedProperties": {"private": {TEST_PROPERTY: mark}},
     }
 
 

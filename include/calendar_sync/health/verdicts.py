@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from calendar_sync.advice import advice as by_code
 from calendar_sync.errors import (
     BadItem,
     NotFound,
@@ -92,31 +93,12 @@ _BY_CODE = {
 }
 
 
-# Codes that no verdict covers, and what a person can do about them.
-_BY_HAND = {
-    "calendar_denies_living_events": "The calendar answers wrongly for now; it is tried again.",
-    "left_in_account": (
-        "Mirrors of a former account could not be removed: have access to it restored, or remove "
-        "them there by hand."
-    ),
-    "lease_lost": "Another worker took over; it is tried again.",
-    "unexpected": "A fault of this program: keep the task's log and report it.",
-}
-
-
 def advice(code: str) -> str:
-    """What to do about the code of a failure."""
-    if code in _BY_HAND:
-        return _BY_HAND[code]
+    """What to do about the code of a failure, as a sentence."""
     if code in _BY_CODE:
         return ADVICE[_BY_CODE[code]]
-    if code.endswith(("_rate_limited", "_unavailable", "_busy", "no_connection")):
-        return "The service did not keep up; it is tried again by itself."
-    if code.endswith(("_denied", "_forbidden", "_restricted")):
-        return ADVICE[Verdict.ACCESS_DENIED]
-    if code.startswith("welkin_"):
-        return "Welkin refuses it: see `calendar-sync explain` for the item."
-    return "Look at the task's log, and at docs/operations.md."
+    said = by_code(code)
+    return f"{said[:1].upper()}{said[1:]}."
 
 
 def of_welkin(user: WelkinUser | None) -> Verdict:

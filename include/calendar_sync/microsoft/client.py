@@ -31,12 +31,23 @@ from calendar_sync.microsoft.parse import (
     EXPAND,
     PROPERTY,
     SELECT,
+    TEST_PROPERTY,
     mirror_body,
     parse_event,
+    test_body,
 )
 from calendar_sync.microsoft.recurrence import may_have_instances
 from calendar_sync.microsoft.slots import Slots
-from calendar_sync.model import CalendarEvent, Changes, Draft, Platform, SeriesSet, Window, iso
+from calendar_sync.model import (
+    CalendarEvent,
+    Changes,
+    Draft,
+    Platform,
+    SeriesSet,
+    Span,
+    Window,
+    iso,
+)
 
 VERSION = "/v1.0/"
 PAGE = 500
@@ -262,12 +273,7 @@ class MicrosoftCalendar:
         self, account: str, calendar: str, key: str, marker: str
     ) -> CalendarEvent | None:
         """See `CalendarPlatform.mirror`. Of several, which copies are, the one that was created."""
-        named = f"ep/id eq '{PROPERTY}' and ep/value eq '{marker}'"
-        params = {
-            "$filter": f"singleValueExtendedProperties/Any(ep: {named})",
-            "$select": SELECT,
-            "$expand": EXPAND,
-        }
+        params = {"$filter": _with(PROPERTY, marker), "$select": SELECT, "$expand": EXPAND}
         path = f"{_calendar(account, calendar)}/events"
         body = await self._page("events.find", account, path, params)
         rows = [row for row in body["value"] if isinstance(row, Mapping)]
@@ -340,6 +346,28 @@ class MicrosoftCalendar:
         with contextlib.suppress(NotFound):
             await self._call("events.delete", "DELETE", account, _event(account, event_id))
 
+    # --- tests of the sync ----------------------------------------------------------------------
+
+    async def create_test_event(
+        self, account: str, calendar: str, mark: str, title: str, span: Span
+    ) -> CalendarEvent:
+        """See `CalendarPlatform.create_test_event`."""
+        path, body = f"{_calendar(account, calendar)}/events", test_body(mark, title, span)
+        answer = await self._call(
+            "events.create", "POST", account, path, json=body, repeatable=False
+        )
+        return _read(answer.json)
+
+    async def test_events(self, account: str, calendar: str, mark: str) -> list[str]:
+        """See `CalendarPlatform.test_events`. The mark is looked for by the server."""
+        path = f"{_calendar(account, calendar)}/events"
+        params = {"$filter": _with(TEST_PROPERTY, mark), "$select": SELECT}
+        return list(await self._all("events.find", account, path, params))
+
+    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> None:
+        """See `CalendarPlatform.delete_test_event`."""
+        await self.delete_mirror(account, calendar, event_id)
+
     # --- looks that tell what may be done -------------------------------------------------------
 
     async def users(self, most: int) -> list[str]:
@@ -395,6 +423,11 @@ def _calendar(account: str, calendar: str) -> str:
 
 def _event(account: str, event_id: str) -> str:
     return f"{_user(account)}/events/{quote(event_id, safe='')}"
+
+
+def _with(name: str, value: str) -> str:
+    """A filter for events whose extended property of this name has this value."""
+    return f"singleValueExtendedProperties/Any(ep: ep/id eq '{name}' and ep/value eq '{value}')"
 
 
 def _page(answer: Answer, account: str) -> Mapping[str, Any]:

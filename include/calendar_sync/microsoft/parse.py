@@ -22,6 +22,8 @@ from calendar_sync.model import (
 
 #: The extended property of a mirror that holds its marker.
 PROPERTY = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSync"
+#: That of what a test of the sync makes, which is no mirror.
+TEST_PROPERTY = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSyncTest"
 SELECT = (
     "id,subject,body,start,end,isAllDay,showAs,sensitivity,isCancelled,responseStatus,type,"
     "seriesMasterId,originalStart,originalStartTimeZone,attendees,organizer,iCalUId,recurrence,"
@@ -74,7 +76,7 @@ def mirror_body(draft: Draft, marker: str) -> dict[str, object]:
     return {
         "subject": draft.title[:LONGEST_SUBJECT],
         "body": {"contentType": "text", "content": draft.description},
-        **_times(draft),
+        **_times(draft.span, draft.time_zone),
         "showAs": "busy",
         "sensitivity": "private",
         "attendees": [],
@@ -82,16 +84,28 @@ def mirror_body(draft: Draft, marker: str) -> dict[str, object]:
     }
 
 
-def _times(draft: Draft) -> dict[str, object]:
+def test_body(mark: str, title: str, span: Span) -> dict[str, object]:
+    """The whole content of a test's event: as private and silent as a mirror, and not one."""
+    return {
+        "subject": title,
+        **_times(span, "UTC"),
+        "showAs": "busy",
+        "sensitivity": "private",
+        "isReminderOn": False,
+        "attendees": [],
+        "singleValueExtendedProperties": [{"id": TEST_PROPERTY, "value": mark}],
+    }
+
+
+def _times(span: Span, time_zone: str) -> dict[str, object]:
     """Instants in UTC; days at the midnights of the user's zone, by its Windows name."""
-    span = draft.span
     if isinstance(span.start, datetime) and isinstance(span.end, datetime):
         start, end = (
             {"dateTime": moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "timeZone": "UTC"}
             for moment in (span.start, span.end)
         )
         return {"start": start, "end": end, "isAllDay": False}
-    zone = windows_name(draft.time_zone)
+    zone = windows_name(time_zone)
     start, end = (
         {"dateTime": f"{day.isoformat()}T00:00:00", "timeZone": zone}
         for day in (span.start, span.end)

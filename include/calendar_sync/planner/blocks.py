@@ -16,11 +16,11 @@ from calendar_sync.model import (
     Source,
     Step,
 )
-from calendar_sync.planner.busy import blocks_time
+from calendar_sync.planner.busy import why_not_busy
 from calendar_sync.planner.mirrors import Decision, left_behind, note, restored_too_often
 from calendar_sync.planner.twins import Twins
 from calendar_sync.planner.view import CalendarView, Doubt, View
-from calendar_sync.settings import Settings
+from calendar_sync.settings import BlockTime, Settings
 
 _NO_BLOCK = frozenset({LinkState.INTENT, LinkState.DELETED, LinkState.TWIN})
 
@@ -76,6 +76,30 @@ def _wandered(view: View, link: Link) -> bool:
     return seen.span.overlaps(view.block_window, view.zone)
 
 
+def why_no_block(view: View, rules: BlockTime, event: CalendarEvent) -> str | None:
+    """The rule by which an event of a calendar that counts gets no block; None when it gets one.
+
+    Of a series that is too long only the instances that `nearest` names get theirs.
+    """
+    objection = why_not_busy(event, rules, view.zone)
+    if objection is None and event.span is not None:
+        inside = event.span.overlaps(view.block_window, view.zone)
+        objection = None if inside else "outside_window"
+    return objection
+
+
+def nearest(
+    view: View, rules: BlockTime, wanted: Mapping[Source, CalendarEvent]
+) -> dict[Source, CalendarEvent]:
+    """Endless series: only so many instances, those nearest to now."""
+
+    def distance(event: CalendarEvent) -> float:
+        return abs((_start(view, event) - view.now).total_seconds())
+
+    chosen = sorted(wanted.values(), key=distance)[: rules.instances_per_series]
+    return {event.source: event for event in chosen}
+
+
 class _CalendarBlocks:
     """The blocks of one calendar: what should be there against what is linked."""
 
@@ -98,7 +122,7 @@ class _CalendarBlocks:
         for series_id, instances in series.items():
             wanted = self._busy(instances)
             if len(wanted) > self.rules.instances_per_series:
-                wanted = self._nearest(wanted)
+                wanted = nearest(self.view, self.rules, wanted)
                 yield Conflict("series_too_long", Source(series_id), "nearest_only")
             yield from self._match(wanted, links.pop(series_id, []))
         for left in links.values():
@@ -148,23 +172,11 @@ class _CalendarBlocks:
         )
 
     def _busy(self, events: Iterable[CalendarEvent]) -> dict[Source, CalendarEvent]:
-        view = self.view
         return {
             event.source: event
             for event in events
-            if blocks_time(event, self.rules, view.zone)
-            and event.span is not None
-            and event.span.overlaps(view.block_window, view.zone)
+            if why_no_block(self.view, self.rules, event) is None
         }
-
-    def _nearest(self, wanted: dict[Source, CalendarEvent]) -> dict[Source, CalendarEvent]:
-        """Endless series: only so many instances, those nearest to now."""
-
-        def distance(event: CalendarEvent) -> float:
-            return abs((_start(self.view, event) - self.view.now).total_seconds())
-
-        nearest = sorted(wanted.values(), key=distance)[: self.rules.instances_per_series]
-        return {event.source: event for event in nearest}
 
     def _match(self, wanted: dict[Source, CalendarEvent], links: list[Link]) -> Iterator[Decision]:
         """Keep what fits; pair what vanished with what is new, in time order; the rest is plain."""

@@ -1,19 +1,37 @@
 """What makes the owner of a calendar busy (rule 5)."""
 
+from collections.abc import Callable, Mapping
 from zoneinfo import ZoneInfo
 
 from calendar_sync.model import Availability, CalendarEvent
 from calendar_sync.settings import BlockTime
 
+#: Why an event does not make its owner busy, in the order of asking: the first one decides.
+NOT_BUSY: Mapping[str, Callable[[CalendarEvent, BlockTime, ZoneInfo], bool]] = {
+    "deleted": lambda event, rules, zone: event.deleted,
+    "no_time": lambda event, rules, zone: event.span is None,
+    "series": lambda event, rules, zone: event.is_master,
+    "empty_time": lambda event, rules, zone: event.span is not None and event.span.empty(zone),
+    "declined": lambda event, rules, zone: event.declined,
+    "informational": lambda event, rules, zone: event.informational,
+    "free": lambda event, rules, zone: event.availability is Availability.FREE,
+    "tentative": lambda event, rules, zone: (
+        event.availability is Availability.TENTATIVE and not rules.tentative
+    ),
+    "all_day_ignored": lambda event, rules, zone: (
+        event.span is not None and event.span.all_day and rules.all_day == "ignore"
+    ),
+    "ignored": lambda event, rules, zone: rules.ignore_external.ignores(
+        event.creator, event.organizer, event.ical_uid
+    ),
+}
+
+
+def why_not_busy(event: CalendarEvent, rules: BlockTime, zone: ZoneInfo) -> str | None:
+    """The rule by which the event does not make its owner busy; None when it does."""
+    return next((name for name, says in NOT_BUSY.items() if says(event, rules, zone)), None)
+
 
 def blocks_time(event: CalendarEvent, rules: BlockTime, zone: ZoneInfo) -> bool:
     """The event makes its owner busy."""
-    if event.deleted or event.span is None or event.is_master or event.span.empty(zone):
-        return False
-    if event.declined or event.informational or event.availability is Availability.FREE:
-        return False
-    if event.availability is Availability.TENTATIVE and not rules.tentative:
-        return False
-    if event.span.all_day and rules.all_day == "ignore":
-        return False
-    return not rules.ignore_external.ignores(event.creator, event.organizer, event.ical_uid)
+    return why_not_busy(event, rules, zone) is None

@@ -1,6 +1,6 @@
 """Rules 1 to 4 and 9 to 12: from appointments to mirrors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -70,25 +70,43 @@ def left_behind(view: View, kind: LinkKind) -> Iterator[Conflict]:
 
 def judge(view: View, settings: Settings, appointment: Appointment) -> str | None:
     """Why this appointment gets no mirror in this calendar; None when it gets one."""
-    event = appointment.event
-    types = settings.encounter_types
-    if appointment.cancelled:
-        return "cancelled"
-    if view.user_id not in event.user_ids:
-        return "not_participant"
-    if not event.span.overlaps(view.mirror_window, view.zone):
-        return "outside_window"
-    if appointment.pending:
-        return PENDING
-    if event.kind == "ENCOUNTER" and (
-        appointment.encounter is None or not appointment.encounter.template
-    ):
-        return None if types.unknown_type == "include" else "unknown_type"
-    if not types.wants(appointment.type_name):
-        return "filtered"
-    if event.span.empty(view.zone):
-        return "empty_time"
-    return None
+    return next(
+        (name for name, says in NO_MIRROR.items() if says(view, settings, appointment)), None
+    )
+
+
+def _untyped(appointment: Appointment) -> bool:
+    """An encounter whose template Welkin does not name."""
+    encounter = appointment.encounter
+    return appointment.event.kind == "ENCOUNTER" and not (encounter and encounter.template)
+
+
+#: Why an appointment gets no mirror, in the order of asking: the first one decides.
+NO_MIRROR: Mapping[str, Callable[[View, Settings, Appointment], bool]] = {
+    "cancelled": lambda view, settings, appointment: appointment.cancelled,
+    "not_participant": lambda view, settings, appointment: (
+        view.user_id not in appointment.event.user_ids
+    ),
+    "outside_window": lambda view, settings, appointment: (
+        not appointment.event.span.overlaps(view.mirror_window, view.zone)
+    ),
+    PENDING: lambda view, settings, appointment: appointment.pending,
+    "unknown_type": lambda view, settings, appointment: (
+        _untyped(appointment) and settings.encounter_types.unknown_type != "include"
+    ),
+    "filtered": lambda view, settings, appointment: (
+        not _untyped(appointment) and not settings.encounter_types.wants(appointment.type_name)
+    ),
+    "empty_time": lambda view, settings, appointment: appointment.event.span.empty(view.zone),
+}
+
+
+def edited(link: Link, event: CalendarEvent, content: str) -> bool:
+    """Somebody has changed this mirror, whose content has this hash, since we wrote it.
+
+    While nobody has touched it, a difference is the server's way of telling what we wrote.
+    """
+    return content != link.remote_hash and not link.untouched(event.etag)
 
 
 def _wanted(
@@ -136,12 +154,10 @@ def _wanted(
             level=draft.level,
         )
         return
-    differs = event is not None and calendar.hashes[event.id] != link.remote_hash
-    # While nobody has touched it, a difference is the server's way of telling what we wrote.
-    edited = differs and not link.untouched(event.etag if event is not None else None)
+    by_hand = event is not None and edited(link, event, calendar.hashes[event.id])
     update = Action(Step.UPDATE_MIRROR, "changed", link.source, draft.span, link, draft, event)
     if draft.hash != link.wanted_hash or draft.level != link.level:
-        both = edited and view.direction is Direction.BIDIRECTIONAL
+        both = by_hand and view.direction is Direction.BIDIRECTIONAL
         # A level that was lowered is written whatever the policy: privacy comes first.
         if both and settings.both_changed == "report" and draft.level == link.level:
             yield note(
@@ -157,7 +173,7 @@ def _wanted(
         yield update
         if both:
             yield Conflict("both_changed", link.source, "welkin_wins")
-    elif edited and event is not None:
+    elif by_hand and event is not None:
         yield from _edited_by_hand(view, settings, calendar, event, update)
     elif link.source_hash != appointment.source_hash or link.state is LinkState.RETIRED:
         becomes = {"source_hash": appointment.source_hash, "state": LinkState.LIVE}

@@ -117,6 +117,13 @@ class LinkStore:
                 found += [_link(row) for row in connection.execute(query)]
         return found
 
+    def about(self, key: str) -> list[Link]:
+        """Every link, of whatever state, that has this id as its source, event or remote item."""
+        columns = (t.link.c.source_id, t.link.c.event_id, t.link.c.remote_id)
+        query = select(t.link).where(or_(*(column == key for column in columns)))
+        with self._database.read() as connection:
+            return [_link(row) for row in connection.execute(query.order_by(t.link.c.id))]
+
     def written_back(self, user_id: str, platform: Platform, since: datetime) -> frozenset[str]:
         """Appointments that edits of this user's mirrors have changed since then."""
         table = t.operation

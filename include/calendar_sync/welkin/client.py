@@ -226,11 +226,9 @@ class Welkin:
         """
         body: dict[str, object] = {
             **draft.body(),
+            **_own(draft.user_id, draft.zone),
             "eventType": "LEAVE",
             "eventColor": "grey",
-            "timezone": draft.zone.key,
-            "hostId": draft.user_id,
-            "participants": [{"participantId": draft.user_id, "participantRole": "psm"}],
         }
         if external_id is not None:
             body["externalId"] = external_id
@@ -294,19 +292,41 @@ class Welkin:
         late = changed is not None and (seen is None or seen.version < changed.version)
         return changed if late else seen
 
+    async def create_test_appointment(
+        self, user_id: str, span: Span, zone: ZoneInfo, title: str, external_id: str | None
+    ) -> WelkinEvent:
+        """Create a plain appointment of one member of staff, without a patient.
+
+        Raises:
+            OutcomeUnknown: whether it was created will be seen in a list.
+            BadItem: Welkin refuses the content, or the id.
+        """
+        draft = BlockDraft(user_id, span, zone, title, all_day_flag=False)
+        body = {**draft.body(), **_own(user_id, zone), "eventType": "APPOINTMENT"}
+        if external_id is not None:
+            body["externalId"] = external_id
+        path = f"{self._instance}/calendar/events"
+        answer = await self._item("events.create", "POST", path, json=body, repeatable=False)
+        return _read(answer, zone)
+
     async def remove_block(self, event_id: str, *, future: bool) -> None:
         """A future event is deleted, one that has begun is cancelled. Gone already is success.
 
         Welkin deletes future events for good (404 afterwards) and keeps past ones as CANCELLED.
         """
-        path = f"{self._instance}/calendar/events/{event_id}"
-        try:
-            if future:
-                await self._item("events.delete", "DELETE", path)
-            else:
-                await self._item("events.patch", "PATCH", path, json={"eventStatus": "CANCELLED"})
-        except NotFound:
+        if future:
+            await self.delete_event(event_id)
             return
+        path = f"{self._instance}/calendar/events/{event_id}"
+        with contextlib.suppress(NotFound):
+            await self._item("events.patch", "PATCH", path, json={"eventStatus": "CANCELLED"})
+
+    async def delete_event(self, event_id: str) -> None:
+        """Delete; gone already is success. Welkin keeps what has begun, as CANCELLED."""
+        with contextlib.suppress(NotFound):
+            await self._item(
+                "events.delete", "DELETE", f"{self._instance}/calendar/events/{event_id}"
+            )
 
     # --- encounters ---------------------------------------------------------------------------
 
@@ -401,6 +421,15 @@ class Welkin:
         rows = await self._lists.rows(f"{self._admin}/users", "users", {"size": str(USERS_PAGE)})
         found = (parse_user(row, self._instance_name) for row in rows)
         return [user for user in found if user is not None]
+
+
+def _own(user_id: str, zone: ZoneInfo) -> dict[str, object]:
+    """Whose event it is: one member of staff's, and nobody else takes part."""
+    return {
+        "timezone": zone.key,
+        "hostId": user_id,
+        "participants": [{"participantId": user_id, "participantRole": "psm"}],
+    }
 
 
 def _read(answer: Answer, zone: ZoneInfo) -> WelkinEvent:

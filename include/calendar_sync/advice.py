@@ -1,0 +1,119 @@
+"""What to do about an error: a sentence for each code."""
+
+_WAIT = "the other side does not answer as it should: the sync tries again by itself"
+_WAIT_LIMIT = "the other side asks for a pause: the sync tries again by itself"
+_OUR_CODE = "this should not happen: keep the log and report it"
+_GOOGLE = "see docs/setup-google.md"
+_MICROSOFT = "see docs/setup-microsoft.md"
+_WELKIN = "see docs/setup-welkin.md"
+
+_ADVICE = {
+    # --- Welkin -------------------------------------------------------------------------------
+    "welkin_unauthorized": f"Welkin refuses the API client: check name and secret; {_WELKIN}",
+    "welkin_client_unknown": f"Welkin does not know the API client of this tenant; {_WELKIN}",
+    "welkin_access_restricted": "the API client may not see this user: widen its access in Welkin",
+    "welkin_item_restricted": "the API client may not touch this event: widen its access in Welkin",
+    "welkin_refused": "Welkin does not take this event: its own error code says why",
+    "welkin_unreadable_event": "Welkin's event lacks times or id: look at it in Welkin",
+    "welkin_not_found": "Welkin no longer has the event",
+    "welkin_did_not_reschedule": "Welkin kept the appointment's time: the mirror is put back",
+    "welkin_did_not_cancel": "Welkin kept the appointment: the mirror is put back",
+    "welkin_denies_living_events": "Welkin denied events that it has: nothing was believed",
+    "welkin_feed_does_not_advance": "Welkin's export repeats itself: report it to Welkin",
+    "audit_unavailable": "the API client may not read the audit: deletions are found more slowly",
+    # --- Google -------------------------------------------------------------------------------
+    "google_account_refused": "Google does not let us act for this mailbox: is the address right, "
+    "is the user active and licensed?",
+    "google_account_malformed": "the mapping's address is no e-mail address: correct it",
+    "google_account_restricted": "the user's access is restricted in the Workspace: ask its admin",
+    "google_not_acalendar_user": "Calendar is switched off for this user: ask the Workspace admin",
+    "google_unauthorized": "Google takes no token for this mailbox: is the user suspended?",
+    "google_unauthorized_client": f"the delegation lacks the client or its scope; {_GOOGLE}",
+    "google_access_not_configured": f"the Calendar API is not enabled in the project; {_GOOGLE}",
+    "google_insufficient_permissions": f"the delegation lacks the calendar scope; {_GOOGLE}",
+    "google_forbidden": "Google forbids this for the mailbox; the log has its reason",
+    "google_refused": "Google does not take this event: its own reason says why",
+    "google_quota_exceeded": "Google's quota of this mailbox is used up: the sync waits",
+    "google_daily_limit_exceeded": "the project's daily quota is used up: raise it, or poll less",
+    "google_list_refused": "Google refuses to list this calendar: look at it in the browser",
+    "calendar_not_found": "the calendar that mirrors go to is not there: see `calendars` in the "
+    "settings",
+    # --- Microsoft ----------------------------------------------------------------------------
+    "microsoft_access_denied": "no access to this mailbox: `calendar-sync check --account MAILBOX` "
+    "tells whether consent or scope is missing",
+    "microsoft_account_unknown": "the tenant has no such user: correct the mapping",
+    "microsoft_no_mailbox": "there is no mailbox in Exchange Online: a licence is missing",
+    "microsoft_no_calendar": "the mailbox has no calendar: has its owner ever signed in?",
+    "microsoft_directory_denied": f"the permission User.Read.All is missing; {_MICROSOFT}",
+    "microsoft_unauthorized": f"Graph refuses the app's token; {_MICROSOFT}",
+    "microsoft_invalid_client": f"client id, secret or certificate is wrong; {_MICROSOFT}",
+    "microsoft_refused": "Exchange does not take this event: its own error code says why",
+    "microsoft_list_refused": "Exchange refuses to list this calendar: look at it in Outlook",
+    "microsoft_foreign_authority": f"the authority is not one of Microsoft's; {_MICROSOFT}",
+    # --- the sync's own words -----------------------------------------------------------------
+    "tenant_misconfigured": "credentials or rights are wrong for everybody: `calendar-sync check`",
+    "user_unavailable": "this mailbox cannot be used: `calendar-sync check --account MAILBOX`",
+    "no_free_generation": "this item was made and deleted too often: change it in Welkin",
+    "left_in_account": "a former account cannot be reached: give access once more, or remove what "
+    "is left there by hand",
+    "outcome_unknown": "the answer to a write was lost: the sync looks before it writes again",
+    "not_shown_yet": "our own write of just now does not show yet: it is looked at again",
+    "platform_stopped": "the platform is stopped by a fault of many accounts: see `calendar-sync "
+    "status`",
+    "many_accounts_failing": "many accounts began to fail at once: look at the platform itself; "
+    "the sync goes on when they answer",
+    "lease_held": "another process works on this user: try again in a minute",
+    "lease_lost": "another process took over: nothing is lost",
+    "no_connection": "make the connection in Airflow that this platform needs",
+    "no_connection_configured": "make the connection in Airflow that this platform needs",
+    "probe_not_undone": "the probe could not move the encounter back: do it in Welkin",
+    "untrusted_certificate": "the server's certificate is not trusted: set `verify` of the "
+    "connection to the CA bundle",
+    "redirected": "the address of the connection leads elsewhere: correct its host",
+    "token_refresh_stuck": "another process has been fetching the token for long: try again",
+    "users_failed": "see which users, and the code of each",
+    "configuration": "see its detail: it says what to correct",
+    "unexpected": _OUR_CODE,
+    "too_many_questions": _OUR_CODE,
+}
+_ENDS = {
+    "unavailable": _WAIT,
+    "unreadable": _WAIT,
+    "unreadable_page": _WAIT,
+    "unreadable_answer": _WAIT,
+    "unreadable_batch": _WAIT,
+    "unreadable_event": _WAIT,
+    "unstable_pages": _WAIT,
+    "without_cursor": _WAIT,
+    "endless_list": _WAIT,
+    "living_events": _WAIT,
+    "foreign_link": _WAIT,
+    "limited": _WAIT_LIMIT,
+    "busy": _WAIT_LIMIT,
+    "cursor_expired": "the list of changes is read anew",
+    "cursor_refused": "the list of changes is read anew",
+    "calendar_gone": "the list of changes is read anew",
+    "deleted": "it is gone: the next cycle decides",
+    "gone": "it is gone: the next cycle decides",
+    "not_found": "it is gone: the next cycle decides",
+    "changed_meanwhile": "it changed meanwhile: the next cycle decides",
+    "failed": "it changed meanwhile: the next cycle decides",
+    "duplicate": "it is there already: the next cycle looks for it",
+    "conflict": "it is there already: the next cycle looks for it",
+    "rejected": "the token is replaced",
+}
+_SYSTEMS = {
+    "google": f"{_GOOGLE}; `calendar-sync check` tries the connection",
+    "microsoft": f"{_MICROSOFT}; `calendar-sync check` tries the connection",
+    "welkin": f"{_WELKIN}; `calendar-sync check` tries the connection",
+}
+
+
+def advice(code: str) -> str:
+    """What to do about this code; empty where its detail says so already."""
+    if code in _ADVICE:
+        return _ADVICE[code]
+    for end, said in _ENDS.items():
+        if code == end or code.endswith(f"_{end}"):
+            return said
+    return _SYSTEMS.get(code.partition("_")[0], _OUR_CODE)
