@@ -134,7 +134,7 @@ def sandbox_secrets(sandbox: Sandbox, hmac_key: str, fernet_key: str) -> Secrets
     )
 
 
-def _fresh(url: str) -> Database:
+def fresh(url: str) -> Database:
     """An empty state database; migrations run once, hundreds of worlds copy what they made."""
     database = Database(url)
     if url == IN_MEMORY:
@@ -175,7 +175,7 @@ class World:
         self.sandbox.in_process = True
         self.transport = SandboxTransport(self.sandbox)
         self.transport.after_request = self._note
-        self.database = _fresh(database_url)
+        self.database = fresh(database_url)
         self.chance = random.Random(seed)  # noqa: S311 - seeded on purpose
         self.document = settings or {}
         self.runs = 0

@@ -100,6 +100,9 @@ class Failure:
     retry_after: float | None
 
 
+THROTTLED = "throttled"
+
+
 @dataclass
 class Meter:
     """Counts every attempt, by kind ("google.events.list")."""
@@ -111,6 +114,11 @@ class Meter:
     def total(self) -> int:
         """All attempts."""
         return self.requests.total()
+
+    @property
+    def row(self) -> dict[str, int]:
+        """All counts, for the record of a run."""
+        return {**self.requests, THROTTLED: self.throttled} if self.throttled else {**self.requests}
 
 
 Classifier = Callable[[Failure], SyncError]

@@ -22,6 +22,8 @@ from calendar_sync.model import (
 )
 
 MARKER = "calendarSync"
+# So often may an item be made anew before we give it up.
+GENERATIONS = 20
 EXTERNAL_ID_PREFIX = "calsync-"
 
 

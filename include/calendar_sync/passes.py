@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from calendar_sync.errors import (
     TenantMisconfigured,
     UnexpectedError,
 )
+from calendar_sync.members import Members, members
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.redaction import describe
 from calendar_sync.services import Services
@@ -104,13 +105,14 @@ async def sync_users(
 ) -> list[UserOutcome]:
     """Run the cycles of a group, several users at once; one user's failure stays that user's."""
     begun = services.clock.monotonic()
+    people = members(services.store, revision.settings, platform, services.clock.now())
 
     async def one(user_id: str) -> UserOutcome:
         if services.clock.monotonic() - begun > GROUP_SECONDS:
             # The rest of a large group stays marked for the next run.
             return UserOutcome(user_id, _mapped(services, platform, user_id).account, "busy")
         return await _sync_user(
-            services, revision, platform, user_id, run_id, owner, full=full, dry_run=dry_run
+            services, revision, people, user_id, run_id, owner, full=full, dry_run=dry_run
         )
 
     at_once = revision.settings.limits.users_at_once
@@ -120,7 +122,7 @@ async def sync_users(
 async def _sync_user(
     services: Services,
     revision: Revision,
-    platform: Platform,
+    people: Members,
     user_id: str,
     run_id: str,
     owner: str,
@@ -128,10 +130,13 @@ async def _sync_user(
     full: bool,
     dry_run: bool,
 ) -> UserOutcome:
-    store = services.store
+    store, platform = services.store, people.platform
     mapped = _mapped(services, platform, user_id)
+    if user_id not in people.synced:
+        mapped = replace(mapped, enabled=False)
     state = store.marks.of(user_id, platform)
-    if not (state.marked or full or dry_run):
+    kept = not mapped.enabled and user_id not in people.leaving
+    if kept or not (state.marked or full or dry_run):
         return UserOutcome(user_id, mapped.account, "idle")
     try:
         lease = store.leases.take(user_id, owner, services.clock.now())
@@ -261,10 +266,11 @@ def record_run(
     started_at: datetime,
     rows: Iterable[Mapping[str, Any]],
     now: datetime,
+    requests: Mapping[str, int] | None = None,
 ) -> str:
     """Write the run's row and seal its operations; returns the newest seal, for the log.
 
-    `rows` are outcomes as `UserOutcome.row` gives them.
+    `rows` are outcomes as `UserOutcome.row` gives them, `requests` attempts by kind.
     """
     rows = list(rows)
     counts = Counter(row["status"] for row in rows)
@@ -279,6 +285,11 @@ def record_run(
         now,
         users=len(rows),
         failed=counts["failed"],
-        summary={"statuses": dict(counts), "done": dict(done), "seal": seal},
+        summary={
+            "statuses": dict(counts),
+            "done": dict(done),
+            "seal": seal,
+            "requests": dict(requests or {}),
+        },
     )
     return seal

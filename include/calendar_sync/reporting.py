@@ -1,17 +1,26 @@
 """Read models for the CLI (and later the dashboard and the report)."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
 
+from calendar_sync.members import members
 from calendar_sync.model import LinkKind, LinkState, Platform, Step
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
+from calendar_sync.state.runs import LOOKED_AT
 
 _MIRROR_STEPS = (Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR)
+
+
+# Every state that a mapped user can be in.
+OK, NEW, RETRYING, ATTENTION = "ok", "not synced yet", "retrying", "needs attention"
+DISABLED, AWAY = "disabled", "inactive in Welkin"
+STATES = (OK, NEW, RETRYING, ATTENTION, DISABLED, AWAY)
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,7 @@ class PlatformStatus:
     oldest_success: datetime | None
     fault: str | None
     last_run: datetime | None
+    looked_at: datetime | None
     conflicts: int
     parked: int
     approvals: int
@@ -41,22 +51,24 @@ def status(store: Store, now: datetime) -> list[PlatformStatus]:
 
 def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
     mapped = {user.user_id: user for user in store.config.mapping(platform)}
-    enabled = {user_id for user_id, user in mapped.items() if user.enabled}
+    enabled = members(store, store.config.revision().settings, platform, now).synced.keys()
     states = {state.user_id: state for state in store.marks.all(platform).values()}
     users: Counter[str] = Counter()
     failing, marked, successes = [], [], []
     for user_id in mapped:
         state = states.get(user_id)
-        if user_id not in enabled:
-            users["disabled"] += 1
+        if not mapped[user_id].enabled:
+            users[DISABLED] += 1
+        elif user_id not in enabled:
+            users[AWAY] += 1
         elif state is None or state.last_success_at is None:
-            users["not synced yet"] += 1
+            users[NEW] += 1
         elif state.attention:
-            users["needs attention"] += 1
+            users[ATTENTION] += 1
         elif state.failures:
-            users["retrying"] += 1
+            users[RETRYING] += 1
         else:
-            users["ok"] += 1
+            users[OK] += 1
         if state is None or user_id not in enabled:
             continue
         if state.marked and state.marked_at is not None:
@@ -82,11 +94,20 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
         oldest_success=min(successes) if successes else None,
         fault=fault.code if fault is not None else None,
         failing=failing,
+        looked_at=looked_at(store, platform),
         **counts,
     )
 
 
-def _counts(store: Store, platform: Platform, enabled: set[str], now: datetime) -> dict[str, Any]:
+def looked_at(store: Store, platform: Platform) -> datetime | None:
+    """When both sides were last asked for changes, and answered."""
+    found = store.runs.facts(platform.value).get(LOOKED_AT)
+    return datetime.fromisoformat(found) if isinstance(found, str) else None
+
+
+def _counts(
+    store: Store, platform: Platform, enabled: Collection[str], now: datetime
+) -> dict[str, Any]:
     revision = store.config.revision()
     name = platform.value
     live = select(t.link.c.kind, func.count()).where(
@@ -125,6 +146,19 @@ def _counts(store: Store, platform: Platform, enabled: set[str], now: datetime) 
                 )
             ),
         }
+
+
+def requests_since(store: Store, platform: Platform, since: datetime) -> dict[str, int]:
+    """Requests by kind that the runs of a platform have made, as each run recorded them."""
+    table = t.sync_run
+    query = select(table.c.summary).where(
+        table.c.platform == platform.value, table.c.started_at > since
+    )
+    found: Counter[str] = Counter()
+    with store.database.read() as connection:
+        for summary in connection.scalars(query):
+            found.update(summary.get("requests", {}))
+    return dict(found)
 
 
 @dataclass(frozen=True)

@@ -145,8 +145,13 @@ class Stage:
 
 
 @contextlib.contextmanager
-def open_stage(folder: Path) -> Iterator[Stage]:
-    """Start everything, with the DAGs paused.
+def open_stage(
+    folder: Path,
+    settings: dict[str, Any] | None = None,
+    env: dict[str, str] | None = None,
+    connections: dict[str, dict[str, Any]] | None = None,
+) -> Iterator[Stage]:
+    """Start everything, with the DAGs paused; all three arguments come on top of what is usual.
 
     Dana, Mira and Ilse are on Google, Teo is on Microsoft, Ruben is on both.
     """
@@ -154,14 +159,14 @@ def open_stage(folder: Path) -> Iterator[Stage]:
     # Above what the settings allow: the sync keeps to its own limit and never meets this one.
     sandbox.welkin.rate_limit = 200
     sandbox.organise(users=5, encounters=4, microsoft="half")
-    airflow = StandaloneAirflow(folder / "home", REPOSITORY / "dags")
+    airflow = StandaloneAirflow(folder / "home", REPOSITORY / "dags", env=env)
     database = Database(f"sqlite:///{airflow.home}/calendar_sync.db")
     upgrade(database)
     store = Store(database, KEY)
     with running(sandbox, folder / "sandbox"):
         world = World(folder / "sandbox")
         now = datetime.now(UTC)
-        store.config.save_settings(parse(SETTINGS), "tests", now)
+        store.config.save_settings(parse({**SETTINGS, **(settings or {})}), "tests", now)
         mapped = [
             MappedUser(user.welkin_id, platform, user.account.lower())
             for platform in Platform
@@ -169,7 +174,7 @@ def open_stage(folder: Path) -> Iterator[Stage]:
         ]
         store.config.replace_mapping(mapped, "tests", now)
         with airflow:
-            for name, fields in world.connections.items():
+            for name, fields in {**world.connections, **(connections or {})}.items():
                 airflow.add_connection(name, fields)
             key = {"conn_type": "generic", "password": KEY}
             airflow.add_connection("calendar_sync_hmac_key", key)

@@ -21,8 +21,9 @@ from airflow.utils.file import might_contain_dag_via_default_heuristic
 
 from calendar_sync import errors
 from calendar_sync.orchestration import dags, tasks
+from calendar_sync.orchestration.dag_ids import DAGS
 from calendar_sync.orchestration.dags import sync_dag
-from calendar_sync.orchestration.tasks import StateUnavailable
+from calendar_sync.orchestration.running import StateUnavailable
 from calendar_sync.welkin.client import AuditUnavailable
 from tests.servers import REPOSITORY
 
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILES = sorted((REPOSITORY / "dags").glob("*.py"))
+UPKEEP = {
+    "calendar_sync_approvals": {"list_waiting", "decide.ask", "decide.grant"},
+    "calendar_sync_maintenance": {"remove_old_runs", "tidy_state"},
+    "calendar_unsync": {"ask", "approve", "switch_off", "unsync_users", "prove"},
+    "sync_health": {"list_accounts", "validate_accounts", "report"},
+}
 TASKS = ("find_changed_users", "sync_user", "record_run")
 PLATFORMS = {"google_calendar_sync": "google", "microsoft_calendar_sync": "microsoft"}
 MEASURE = """
@@ -53,7 +60,9 @@ ALLOWED = {
     "calendar_sync",
     "calendar_sync.errors",
     "calendar_sync.orchestration",
+    "calendar_sync.orchestration.dag_ids",
     "calendar_sync.orchestration.dags",
+    "calendar_sync.orchestration.upkeep_dags",
     # Airflow itself reads this one to learn of our connection type.
     "calendar_sync.orchestration.provider_info",
 }
@@ -68,10 +77,14 @@ def dag_id_of(file: Path) -> str:
     return file.stem
 
 
-@pytest.fixture(scope="module", params=FILES, ids=dag_id_of)
+@pytest.fixture(scope="module", params=PLATFORMS)
 def dag(request: pytest.FixtureRequest) -> Any:
+    """The DAG of a platform."""
+    return dag_of(REPOSITORY / "dags" / f"{request.param}.py")
+
+
+def dag_of(file: Path) -> Any:
     """The DAG that a file makes, found as Airflow finds it."""
-    file: Path = request.param
     bag = DagBag(file, safe_mode=True)
     assert bag.import_errors == {}
     assert list(bag.dags) == [file.stem]
@@ -103,8 +116,8 @@ def parsed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return seen
 
 
-def test_there_is_a_dag_file_for_each_platform() -> None:
-    assert {file.stem for file in FILES} == PLATFORMS.keys()
+def test_there_is_a_dag_file_for_each_name() -> None:
+    assert {file.stem for file in FILES} == set(DAGS) == PLATFORMS.keys() | UPKEEP.keys()
 
 
 @pytest.mark.parametrize("file", FILES, ids=dag_id_of)
@@ -183,6 +196,20 @@ def test_a_dag_survives_the_scheduler(dag: Any) -> None:
     assert stored.task_dict["record_run"].is_teardown
 
 
+@pytest.mark.parametrize("name", UPKEEP)
+def test_the_dags_beside_the_sync(name: str) -> None:
+    made = dag_of(REPOSITORY / "dags" / f"{name}.py")
+    assert set(made.task_dict) == UPKEEP[name]
+    assert (made.max_active_runs, made.catchup) == (1, False)
+    assert "calendar-sync" in made.tags
+    stored = DagSerialization.from_dict(
+        json.loads(json.dumps(DagSerialization.to_dict(made), default=str))
+    )
+    assert set(stored.task_dict) == UPKEEP[name]
+    scheduled = isinstance(made.timetable, CronTriggerTimetable)
+    assert scheduled == (name in {"sync_health", "calendar_sync_maintenance"})
+
+
 def test_the_schedule_may_be_another() -> None:
     made = sync_dag("google", "text", "*/5 * * * *")
     assert isinstance(made.timetable, CronTriggerTimetable)
@@ -239,9 +266,9 @@ def test_tasks_of_both_dags_never_share_a_lease(
     """Runs of the schedule are named alike in each DAG, and their tasks are numbered alike."""
     owners = []
 
-    def sync_group(*_: object, owner: str, **__: object) -> list[object]:
+    def sync_group(*_: object, owner: str, **__: object) -> tasks.Done:
         owners.append(owner)
-        return []
+        return tasks.Done([], {})
 
     context = {
         "run_id": run_id,

@@ -24,6 +24,7 @@ from calendar_sync.errors import (
 )
 from calendar_sync.model import MappedUser, Platform, Step
 from calendar_sync.orchestration import tasks
+from calendar_sync.orchestration.running import StateUnavailable
 from calendar_sync.passes import UserOutcome
 from calendar_sync.sandbox import Fault, Sandbox, running
 from calendar_sync.settings import parse
@@ -75,7 +76,8 @@ class Bench:
 
     def sync(self, *names: str, run: str = "run-1", **options: Any) -> list[UserOutcome]:
         group = [self.ids[name] for name in names]
-        return tasks.sync_group(GOOGLE, group, run_id=run, owner=f"{run}/0", **options)
+        done = tasks.sync_group(GOOGLE, group, run_id=run, owner=f"{run}/0", **options)
+        return done.outcomes
 
     def execute(self, statement: str) -> None:
         with self.database.write() as connection:
@@ -105,42 +107,47 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     assert sandbox.requests.mail_risk == []
 
 
+def found(platform: str, **options: Any) -> list[list[str]]:
+    return tasks.find_changed_users(platform, **options).groups
+
+
 # --- find_changed_users -----------------------------------------------------------
 
 
 def test_at_first_everybody_has_work_later_only_who_changed(bench: Bench) -> None:
     everybody = sorted([user_id] for user_id in bench.ids.values())
-    assert sorted(tasks.find_changed_users(GOOGLE)) == everybody
+    assert sorted(found(GOOGLE)) == everybody
     bench.sync(*NAMES)
-    assert tasks.find_changed_users(GOOGLE) == []
+    assert found(GOOGLE) == []
     bench.visit("mira")
-    assert tasks.find_changed_users(GOOGLE) == [[bench.ids["mira"]]]
+    assert found(GOOGLE) == [[bench.ids["mira"]]]
     # XCom carries it.
-    assert json.loads(json.dumps(tasks.find_changed_users(GOOGLE))) == [[bench.ids["mira"]]]
+    assert json.loads(json.dumps(found(GOOGLE))) == [[bench.ids["mira"]]]
 
 
 def test_named_users_have_work_whatever_their_back_off(bench: Bench) -> None:
     pair = (bench.ids["dana"], Platform.GOOGLE)
     tasks.find_changed_users(GOOGLE)
     bench.store.marks.failed(pair, "made_up", datetime.now(UTC), pause=3600)
-    assert [bench.ids["dana"]] not in tasks.find_changed_users(GOOGLE)
-    assert tasks.find_changed_users(GOOGLE, users=[bench.ids["dana"]]) == [[bench.ids["dana"]]]
+    assert [bench.ids["dana"]] not in found(GOOGLE)
+    assert found(GOOGLE, users=[bench.ids["dana"]]) == [[bench.ids["dana"]]]
 
 
 def test_a_full_comparison_gives_work_to_everybody(bench: Bench) -> None:
     tasks.find_changed_users(GOOGLE)
     bench.sync(*NAMES)
-    assert tasks.find_changed_users(GOOGLE) == []
-    assert len(tasks.find_changed_users(GOOGLE, full_comparison=True)) == len(NAMES)
+    assert found(GOOGLE) == []
+    assert len(found(GOOGLE, full_comparison=True)) == len(NAMES)
 
 
 def test_more_users_than_tasks_are_packed_evenly(bench: Bench) -> None:
     bench.settings(limits={"max_user_tasks": 2})
-    groups = tasks.find_changed_users(GOOGLE)
+    groups = found(GOOGLE)
     assert sorted(len(group) for group in groups) == [2, 3]
     assert sorted(user for group in groups for user in group) == sorted(bench.ids.values())
     for number, group in enumerate(groups):
-        outcomes = tasks.sync_group(GOOGLE, group, run_id="run-1", owner=f"run-1/{number}")
+        done = tasks.sync_group(GOOGLE, group, run_id="run-1", owner=f"run-1/{number}")
+        outcomes = done.outcomes
         assert {outcome.status for outcome in outcomes} == {"ok"}
         assert tasks.group_label(outcomes) == f"{len(group)} users: in step"
 
@@ -281,7 +288,7 @@ ROW = {"user_id": "u-1", "account": "a", "status": "ok", "code": "", "done": {}}
     ],
 )
 def test_outcomes_are_found_in_whatever_xcom_gives(pushed: Any, count: int) -> None:
-    assert tasks.outcome_rows(pushed) == [ROW] * count
+    assert tasks.rows_of(pushed) == [ROW] * count
 
 
 def test_a_run_is_recorded_and_sealed(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -292,7 +299,7 @@ def test_a_run_is_recorded_and_sealed(bench: Bench, caplog: pytest.LogCaptureFix
     tasks.find_changed_users(GOOGLE)
     rows = [json.loads(json.dumps(o.row)) for o in bench.sync("dana", "ruben")]
     with caplog.at_level(logging.INFO):
-        seal = tasks.record_run(GOOGLE, "run-1", started, rows)
+        seal = tasks.record_run(GOOGLE, "run-1", started, rows, [{"google.a": 1}, {"google.a": 2}])
     assert seal
     assert f"audit seal {seal}" in caplog.text
     with bench.database.read() as connection:
@@ -303,6 +310,7 @@ def test_a_run_is_recorded_and_sealed(bench: Bench, caplog: pytest.LogCaptureFix
         "statuses": {"ok": 1, "failed": 1},
         "done": {"create_mirror": 1},
         "seal": seal,
+        "requests": {"google.a": 3},
     }
     assert bench.store.audit.verify(expected_seal=seal) == []
 
@@ -348,7 +356,7 @@ def test_a_lost_database_is_for_airflow_to_try_again(
     bench: Bench, task: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CALENDAR_SYNC_DATABASE_URL", url.format(folder=tmp_path))
-    with pytest.raises(tasks.StateUnavailable) as raised:
+    with pytest.raises(StateUnavailable) as raised:
         _every_task(bench)[task]()
     assert not isinstance(raised.value, SyncError)
     assert "7731" not in "".join(traceback.format_exception(raised.value))
@@ -358,7 +366,7 @@ def test_a_database_lost_in_the_middle_is_for_airflow_to_try_again(bench: Bench)
     bench.visit("dana")
     tasks.find_changed_users(GOOGLE)
     bench.execute("ALTER TABLE operation RENAME TO away")
-    with pytest.raises(tasks.StateUnavailable):
+    with pytest.raises(StateUnavailable):
         bench.sync("dana")
     bench.execute("ALTER TABLE away RENAME TO operation")
     [outcome] = bench.sync("dana")
@@ -372,7 +380,7 @@ def test_a_file_that_is_no_database_is_for_airflow_to_try_again(
 ) -> None:
     (tmp_path / "broken.db").write_text(CANARY * 1000)
     monkeypatch.setenv("CALENDAR_SYNC_DATABASE_URL", f"sqlite:///{tmp_path}/broken.db")
-    with pytest.raises(tasks.StateUnavailable) as raised:
+    with pytest.raises(StateUnavailable) as raised:
         _every_task(bench)[task]()
     assert CANARY not in "".join(traceback.format_exception(raised.value))
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -90,6 +91,10 @@ def block_hash(found: CalendarEvent) -> str:
     return f"want {found.span}"
 
 
+def external_id(calendar: str, source: Source, generation: int = 1) -> str:
+    return f"calsync-{calendar}-{source.id}-{source.original_start}-{generation}"
+
+
 def seen_hash(when: Span) -> str:
     return f"seen {when}"
 
@@ -112,6 +117,8 @@ class Little:
     approved: frozenset[str] = frozenset()
     full: bool = True
     written_back: set[str] = field(default_factory=set)
+    alone: bool = True
+    claimed_elsewhere: frozenset[str] = frozenset()
     counter: int = 0
 
     def add(self, *items: Appointment | CalendarEvent) -> "Little":
@@ -127,6 +134,8 @@ class Little:
         mirrors = {link.remote_id for link in self.links.values() if link.kind is LinkKind.MIRROR}
         return View(
             user_id=ME,
+            platform=Platform.GOOGLE,
+            account=ACCOUNT,
             now=now,
             zone=ZONE,
             direction=self.direction,
@@ -159,6 +168,12 @@ class Little:
             ),
             links=tuple(self.links.values()),
             block_hash=block_hash,
+            marker=partial(IDENTITY.marker, ME),
+            external_ids=lambda calendar, source: frozenset(
+                external_id(calendar, source, generation) for generation in (1, 2)
+            ),
+            alone=self.alone,
+            claimed_elsewhere=self.claimed_elsewhere,
             level=rules.details.level,
             approved=self.approved,
             written_back=frozenset(self.written_back),

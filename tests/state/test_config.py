@@ -53,10 +53,18 @@ def test_staff_who_are_no_longer_listed_are_inactive(store: Store) -> None:
     store.config.save_welkin_users([dana, ruben], NOW)
     store.config.save_welkin_users([replace(dana, time_zone="US/Pacific")], NOW + HOUR)
     assert store.config.welkin_user("u1") == replace(dana, time_zone="US/Pacific")
-    assert store.config.welkin_user("u2") == replace(ruben, active=False)
+    gone = replace(ruben, active=False, inactive_because="not_listed", inactive_since=NOW + HOUR)
+    assert store.config.welkin_user("u2") == gone
+    store.config.save_welkin_users([dana], NOW + 2 * HOUR)
+    assert store.config.welkin_user("u2") == gone
+    day = timedelta(days=1)
+    assert store.config.inactive(NOW + HOUR + day - timedelta(seconds=1)) == set()
+    assert store.config.inactive(NOW + HOUR + day) == {"u2"}
+    store.config.save_welkin_users([dana, ruben], NOW + 3 * HOUR)
+    assert store.config.welkin_user("u2") == ruben
     assert store.config.welkin_user("u3") is None
     assert len(store.config.welkin_users()) == 2
-    assert store.config.welkin_users_seen_at() == NOW + HOUR
+    assert store.config.welkin_users_seen_at() == NOW + 3 * HOUR
 
 
 def test_a_fault_keeps_its_beginning(store: Store) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from calendar_sync.members import members
 from calendar_sync.model import (
     Conflict,
     Link,
@@ -18,6 +19,7 @@ from calendar_sync.model import (
     Span,
     Step,
 )
+from calendar_sync.settings import parse
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.links import REFUSED_PAUSE, TRANSIENT_PAUSE
@@ -107,13 +109,17 @@ def test_who_has_left_something(
 ) -> None:
     save(store, link(kind=kind, state=state))
     expected = {"u1"} if concerned else set()
-    assert store.links.departed(G) == expected
-    assert store.links.departed(Platform.MICROSOFT) == set()
+    assert store.links.holders(G) == expected
+    assert store.links.holders(Platform.MICROSOFT) == set()
     row = MappedUser("u1", G, "dana@example.org")
-    store.config.replace_mapping([row], "x", NOW)
-    assert store.links.departed(G) == set()
-    store.config.replace_mapping([replace(row, enabled=False)], "x", NOW)
-    assert store.links.departed(G) == expected
+    for rows, leaving in (
+        ([], expected),
+        ([row], set()),
+        ([replace(row, enabled=False)], expected),
+    ):
+        store.config.replace_mapping(rows, "x", NOW)
+        assert members(store, parse({}), G, NOW).leaving == leaving
+        assert members(store, parse({"unmapped": "keep"}), G, NOW).leaving == set()
 
 
 def refuse(store: Store, content: str = "c", times: int = 1, *, transient: bool = False) -> None:

@@ -18,6 +18,7 @@ from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.feeds import Cursor
 from calendar_sync.state.mapping import CHANGED_MEANWHILE
+from calendar_sync.state.marks import ASKED
 from tests.state.conftest import NOW
 
 G, M = Platform.GOOGLE, Platform.MICROSOFT
@@ -221,6 +222,7 @@ def test_a_mark_that_waits_keeps_its_age(store: Store) -> None:
     store.config.replace_mapping([replace(ONE, account="d@example.org")], "x", NOW + HOUR)
     state = store.marks.of("u1", G)
     assert (state.mark_seq, state.marked_at, state.next_full_at) == (2, NOW, NOW + HOUR)
+    assert state.full_because == ASKED, "what it finds was not missed"
 
 
 # --- many -------------------------------------------------------------------------------------

@@ -17,7 +17,17 @@ from calendar_sync.changes.windows import learn_window
 from calendar_sync.concurrency import both
 from calendar_sync.errors import BadItem, TransientError, UserUnavailable
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
-from calendar_sync.model import SETTLING, Encounter, Link, LinkKind, WelkinEvent, Window, parse_iso
+from calendar_sync.members import members
+from calendar_sync.model import (
+    SETTLING,
+    Encounter,
+    Link,
+    LinkKind,
+    Platform,
+    WelkinEvent,
+    Window,
+    parse_iso,
+)
 from calendar_sync.services import Services
 from calendar_sync.settings import Settings
 from calendar_sync.state import runs
@@ -30,7 +40,7 @@ from calendar_sync.welkin.parse import welkin_time
 OLDEST = "2000-01-01T00:00:00.000Z"
 OVERLAP = timedelta(minutes=5)
 SHOWN_AFTER = timedelta(minutes=20)
-USERS_EVERY = timedelta(hours=24)
+USERS_EVERY = timedelta(hours=1)
 SWEEP_AHEAD = timedelta(days=7)
 SWEEP_PASSES = 10
 SWEEP_USERS = 50
@@ -51,11 +61,12 @@ class WelkinFeeds:
         """Whom a Welkin user's changes concern."""
         self.pairs: dict[str, list[Pair]] = {}
         self.mirrored: set[Pair] = set()
-        for mapped in self.services.store.config.mapping():
-            if mapped.enabled:
-                pair = (mapped.user_id, mapped.platform)
+        store, now = self.services.store, self.services.clock.now()
+        for platform in Platform:
+            for mapped in members(store, self.settings, platform, now).synced.values():
+                pair = (mapped.user_id, platform)
                 self.pairs.setdefault(mapped.user_id, []).append(pair)
-                if self.settings.direction_of(mapped.platform, mapped.direction).writes_calendar:
+                if self.settings.direction_of(platform, mapped.direction).writes_calendar:
                     self.mirrored.add(pair)
 
     async def read(self) -> None:

@@ -8,10 +8,12 @@ from calendar_sync.changes.feeds import WelkinFeeds
 from calendar_sync.changes.polls import PROBES, Poller, PollResult, platform_fault
 from calendar_sync.errors import ConfigurationError, TenantMisconfigured
 from calendar_sync.http import waiting_at_most
+from calendar_sync.members import LEAVING, Members, members
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.services import Services
 from calendar_sync.state.config import Revision
-from calendar_sync.state.marks import Pair, UserSync
+from calendar_sync.state.marks import DAILY, Pair, UserSync
+from calendar_sync.state.runs import LOOKED_AT
 
 FEED_WAITS = 20.0
 REREADS_AT_LEAST = 10
@@ -47,8 +49,8 @@ async def find_changed_users(
         SyncError: Welkin's feeds cannot be read.
     """
     store, now = services.store, services.clock.now()
-    mapped = {user.user_id: user for user in store.config.mapping(platform) if user.enabled}
-    departed = store.links.departed(platform)
+    people = members(store, revision.settings, platform, now)
+    mapped, departed = people.synced, people.leaving
     if platform not in services.platforms:
         if not (mapped or departed or users):
             return Found()  # an organisation that does not use it
@@ -64,6 +66,9 @@ async def find_changed_users(
             await _read_feeds(services, revision)
         return Found(_pack(sorted(users), revision), marked=len(pairs), named=True)
     await _read_feeds(services, revision)
+    people = members(store, revision.settings, platform, now)
+    mapped, departed = people.synced, people.leaving
+    _ask_about_leavers(services, people)
     poller = Poller(services, revision, platform)
     fault = await _still_faulty(poller, list(mapped.values()))
     if fault:
@@ -76,7 +81,18 @@ async def find_changed_users(
         return Found(fault=fault, polled=polls.polled)
     _mark_due(services, platform, mapped, departed, full=full_comparison)
     _mark(services, _next_rereads(services, revision, platform, polls.outdated), full=False)
+    store.runs.set_facts(platform.value, **{LOOKED_AT: now.isoformat()})
     return _collect(services, revision, platform, polls, mapped, departed)
+
+
+def _ask_about_leavers(services: Services, people: Members) -> None:
+    """So many people left Welkin at once that somebody must say that it is true."""
+    store, platform = services.store, people.platform
+    asked = any(one.reason == LEAVING and one.platform == platform for one in store.runs.pending())
+    if not (people.held or asked):
+        return
+    counts = {user: len(store.links.standing(user, platform)) for user in people.held}
+    store.runs.ask_for(LEAVING, people.digest, counts, platform, services.clock.now())
 
 
 async def _read_feeds(services: Services, revision: Revision) -> None:
@@ -115,6 +131,7 @@ def _mark_due(
     """Daily full comparisons, users who are no longer mapped, and everybody when asked to."""
     now = services.clock.now()
     states = services.store.marks.all(platform)
+    daily: list[Pair] = []
     due = [
         (user_id, platform)
         for user_id in departed
@@ -125,6 +142,8 @@ def _mark_due(
         comparison = state is None or state.next_full_at is None or state.next_full_at <= now
         if (full or comparison) and not (state is not None and state.marked):
             due.append((user_id, platform))
+            if state is not None and state.next_full_at is not None:
+                daily.append((user_id, platform))
     # A delta does not tell of parked items again: whoever has one that is due is read in full.
     parked = [
         (user_id, platform)
@@ -132,6 +151,7 @@ def _mark_due(
     ]
     with services.store.database.write() as connection:
         services.store.marks.mark(connection, [*due, *parked], now)
+        services.store.marks.compare_fully(connection, daily, now, DAILY)
         services.store.marks.compare_fully(connection, parked, now)
         if full:
             everybody = [(user_id, platform) for user_id in mapped]

@@ -11,11 +11,14 @@ from calendar_sync.cli.approvals import approve
 from calendar_sync.cli.check import check
 from calendar_sync.cli.config import config
 from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.health import health, report, runs
 from calendar_sync.cli.history import diff, history, rollback
 from calendar_sync.cli.mapping import mapping
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
+from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
 from calendar_sync.cli.sync import sync
+from calendar_sync.cli.unsync import take_back
 from calendar_sync.clock import SystemClock
 from calendar_sync.connections import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
 from calendar_sync.reporting import PlatformStatus, status
@@ -35,10 +38,15 @@ app.add_typer(mapping, name="mapping")
 config.command()(history)
 config.command()(diff)
 config.command()(rollback)
+config.command("preview")(show_preview)
 app.command()(sync)
 app.command()(approve)
 app.command()(probe)
 app.command()(check)
+app.command()(health)
+app.command()(report)
+app.command()(runs)
+app.command("unsync")(take_back)
 
 
 @app.command()

@@ -5,16 +5,10 @@ from typing import Annotated
 
 import typer
 
+from calendar_sync.approvals import WORDS, grant
 from calendar_sync.cli.environment import author, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.clock import SystemClock
-from calendar_sync.planner.plan import BRAKE, WRITE_BACK
-from calendar_sync.state import Store
-
-WORDS = {
-    BRAKE: "removals that rest on absence",
-    WRITE_BACK: "appointments changed by edits of mirrors",
-}
 
 
 def approve(
@@ -45,7 +39,8 @@ def approve(
                 table("Waiting for approval", ("digest", "user", "platform", "what", "since"), rows)
             return
         wanted = list(dict.fromkeys(digest or [entry.digest for entry in waiting]))
-        users = {key: _grant(store, key) for key in wanted}
+        now = SystemClock().now()
+        users = {key: grant(store, key, author(), now) for key in wanted}
         if json:
             as_json({"approved": users})
         unknown = [key for key, count in users.items() if not count]
@@ -55,13 +50,3 @@ def approve(
             raise typer.Exit(FAILED)
         if not json:
             console.print(f"approved for {sum(users.values())} user(s), for 24 hours")
-
-
-def _grant(store: Store, digest: str) -> int:
-    """Approve, and have the users concerned read in full: a delta does not tell of it again."""
-    now = SystemClock().now()
-    pairs = store.runs.grant(digest, author(), now)
-    with store.database.write() as connection:
-        store.marks.mark(connection, pairs, now)
-        store.marks.compare_fully(connection, pairs, now)
-    return len(pairs)

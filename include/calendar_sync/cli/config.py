@@ -47,7 +47,7 @@ def apply(
     """Store the settings and the user mapping of a folder, each as a new revision."""
     with reported(), open_store() as store:
         # Both files are read, and both may be refused, before anything is stored.
-        settings, seen = _read_settings(folder / SETTINGS)
+        settings, seen = read_settings(folder / SETTINGS)
         file = find_mapping(folder)
         users = read_file(file, store) if file else None
         if users is not None:
@@ -83,7 +83,7 @@ def show(json: Json = False) -> None:
 def validate(folder: Folder) -> None:
     """Check a folder without storing anything."""
     with reported():
-        _read_settings(folder / SETTINGS)
+        read_settings(folder / SETTINGS)
         if file := find_mapping(folder):
             read_mapping(file.read_bytes(), file.name, _AnyStaff())
         console.print("valid")
@@ -102,7 +102,7 @@ class _AnyStaff(dict[str, str]):
         return key
 
 
-def _read_settings(file: Path) -> tuple[Settings, int | None]:
+def read_settings(file: Path) -> tuple[Settings, int | None]:
     """The settings, and the revision that they were made from where the file names it."""
     try:
         document = read_yaml(decode(file.read_bytes(), file.name), file.name)

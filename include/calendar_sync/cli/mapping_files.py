@@ -63,7 +63,8 @@ def staff_with(email: str, store: Store) -> dict[str, str]:
 async def _ask_for_staff(store: Store) -> None:
     limits = store.config.revision().settings.limits
     async with open_services(load_secrets(), store.database, limits) as services:
-        store.config.save_welkin_users(await services.welkin.users(), services.clock.now())
+        if listed := await services.welkin.users():
+            store.config.save_welkin_users(listed, services.clock.now())
 
 
 def replace(store: Store, users: list[MappedUser], based_on: int | None) -> MappingDifference:

@@ -111,7 +111,8 @@ async def _find(store: Store, only: Platform | None) -> _Found:
             if platform not in services.directories:
                 raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
         staff = await services.welkin.users()
-        store.config.save_welkin_users(staff, services.clock.now())
+        if staff:
+            store.config.save_welkin_users(staff, services.clock.now())
         # The number first: a change meanwhile is then refused by the import, not undone.
         revision, rows = store.config.mapping_revision(), store.config.mapping()
         proposals: list[Proposal] = []

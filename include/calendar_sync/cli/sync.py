@@ -13,6 +13,7 @@ from calendar_sync.cli.environment import author, load_secrets, open_store
 from calendar_sync.cli.output import USERS_FAILED, as_json, console, progress_bar, reported, table
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
+from calendar_sync.members import members
 from calendar_sync.model import Action, Platform
 from calendar_sync.passes import PassResult, record_run, run_pass
 from calendar_sync.redaction import install
@@ -72,11 +73,10 @@ def _wanted(
             raise ConfigurationError(detail=f"no connection for {only.value} is configured")
         return {only: users}
     # Those who are no longer mapped are cleaned up after.
-    known = {
-        platform: {user.user_id for user in store.config.mapping(platform) if user.enabled}
-        | store.links.departed(platform)
-        for platform in Platform
-    }
+    settings = store.config.revision().settings
+    now = SystemClock().now()
+    everybody = [members(store, settings, platform, now) for platform in Platform]
+    known = {people.platform: people.synced.keys() | people.leaving for people in everybody}
     if unknown := set(users).difference(*known.values()):
         raise ConfigurationError(detail=f"not mapped: {', '.join(sorted(unknown))}")
     wanted = {

@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from calendar_sync import privacy
 from calendar_sync.concurrency import both, together
@@ -15,7 +17,7 @@ from calendar_sync.errors import (
     TransientError,
     UserUnavailable,
 )
-from calendar_sync.identity import EXTERNAL_ID_PREFIX
+from calendar_sync.identity import EXTERNAL_ID_PREFIX, GENERATIONS
 from calendar_sync.model import (
     MISSING,
     Appointment,
@@ -25,6 +27,8 @@ from calendar_sync.model import (
     Encounter,
     Link,
     LinkKind,
+    Platform,
+    Source,
     WelkinEvent,
 )
 from calendar_sync.planner import CalendarView, Questions, View, questions
@@ -73,6 +77,8 @@ class Reader:
         appointments, blocks = await self._sort(found.values())
         view = View(
             user_id=scope.user_id,
+            platform=scope.platform,
+            account=scope.account,
             now=scope.now,
             zone=scope.zone,
             direction=scope.direction,
@@ -89,11 +95,14 @@ class Reader:
             ),
             links=self.links,
             block_hash=self._block_hash,
+            marker=partial(self.services.identity.marker, scope.user_id),
+            external_ids=self._external_ids,
             level=scope.settings.details.level,
             unreadable=frozenset(unreadable),
             approved=self.services.store.runs.approved(*scope.pair, scope.now),
             encounters_move=bool(self.services.store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
             written_back=self.services.store.links.written_back(*scope.pair, scope.now - DAY),
+            **self._other_platforms(),
         )
         for _ in range(ROUNDS):
             asked = questions(view)
@@ -128,8 +137,9 @@ class Reader:
             ours = (event.external_id or "").startswith(EXTERNAL_ID_PREFIX)
             if ours or event.id in self._block_ids:
                 content = self.services.identity.block_hash(event)
+                external_id = event.external_id if ours else ""
                 blocks[event.id] = BlockSeen(
-                    event.id, event.span, content, event.cancelled, event.version
+                    event.id, event.span, content, event.cancelled, event.version, external_id or ""
                 )
             elif event.kind != "LEAVE":
                 visits.append(event)
@@ -241,6 +251,31 @@ class Reader:
         title = event.title if rules.block_title == "event_title" else rules.title
         write = rules.all_day_write if event.span is not None and event.span.all_day else ""
         return self.services.identity.hash("block", str(event.span), title, write)
+
+    def _external_ids(self, calendar: str, source: Source) -> frozenset[str]:
+        scope, identity = self.scope, self.services.identity
+        return frozenset(
+            identity.block_external_id(
+                scope.platform, scope.user_id, scope.account, calendar, source, generation
+            )
+            for generation in range(1, GENERATIONS + 1)
+        )
+
+    def _other_platforms(self) -> dict[str, Any]:
+        """Which blocks belong to the user's other mailboxes, and whether work waits there."""
+        store, user_id = self.services.store, self.scope.user_id
+        claimed: set[str] = set()
+        alone = True
+        for other in Platform:
+            if other is self.scope.platform:
+                continue
+            links = store.links.of(user_id, other)
+            claimed |= {link.remote_id for link in links if link.kind is LinkKind.BLOCK}
+            row = store.config.mapped(user_id, other)
+            waits = store.marks.of(user_id, other)
+            if row is not None and row.enabled:
+                alone = alone and waits.last_success_at is not None and not waits.marked
+        return {"claimed_elsewhere": frozenset(claimed), "alone": alone}
 
     # --- questions ----------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from calendar_sync.planner.mirrors import note
 from calendar_sync.services import Services
 from calendar_sync.state.audit import CycleLog
 from calendar_sync.state.config import Revision
+from calendar_sync.state.marks import UserSync
 from calendar_sync.state.shared import Lease
 
 LEFT = "left_in_account"
@@ -124,7 +125,7 @@ class Cycle:
         self._check_platform()
         applier = self._applier(scope, reading.view)
         outcome = await applier.apply(made.actions, made.conflicts)
-        self._finish(state.mark_seq, reading, made, outcome, left.conflicts)
+        self._finish(state, reading, made, outcome, left.conflicts)
         return _result(scope, reading, made, outcome)
 
     def _belongs_here(self, link: Link) -> bool:
@@ -152,7 +153,7 @@ class Cycle:
 
     def _finish(
         self,
-        seq: int,
+        state: UserSync,
         reading: Reading,
         made: Plan,
         outcome: Outcome,
@@ -166,6 +167,8 @@ class Cycle:
             store.leases.check(connection, self._lease)
             conflicts = (*outcome.conflicts, *leftover)
             store.links.record_conflicts(connection, *scope.pair, conflicts, now)
+            if reading.full and state.daily:
+                store.runs.record_drift(connection, scope.pair, outcome.reasons, now)
             if reading.full:
                 store.runs.withdraw(connection, scope.pair, [hold.digest for hold in made.holds])
                 store.links.forget_parked(connection, scope.pair, scope.now)
@@ -176,7 +179,7 @@ class Cycle:
                     connection, scope.platform.value, scope.user_id, cursor, now, calendar
                 )
             following = self._next_full(now) if reading.full else None
-            store.marks.done(connection, scope.pair, seq, now, following)
+            store.marks.done(connection, scope.pair, state.mark_seq, now, following)
 
     def _next_full(self, now: datetime) -> datetime:
         text = self._services.identity.hash("jitter", self._scope.user_id, now.date().isoformat())

@@ -20,6 +20,7 @@ from calendar_sync.errors import (
     NotShownYet,
     PreconditionFailed,
 )
+from calendar_sync.identity import GENERATIONS
 from calendar_sync.model import (
     SETTLING,
     Action,
@@ -36,7 +37,6 @@ from calendar_sync.planner import View
 from calendar_sync.services import Services
 from calendar_sync.welkin import BlockDraft
 
-GENERATIONS = 20
 UNSEEN = "unseen"
 Value = TypeVar("Value")
 
@@ -254,6 +254,8 @@ class Writer:
             link = replace(link, event_id=present(action.event).id)
         if link is None or found is None:
             link = self._intent(action, LinkKind.BLOCK, action.calendar)
+        if action.adopts:
+            found = await self.services.welkin.event(action.adopts, self.scope.zone)
         for _ in range(GENERATIONS):
             if found is None:
                 try:

@@ -51,7 +51,7 @@ async def check_access(calendar: MicrosoftCalendar, accounts: Sequence[str]) -> 
         listed = None
     # Where nobody is mapped yet, anybody's mailbox can tell of the permission.
     asked = accounts or [account for account in listed or () if account][:1]
-    states = {account: await _state(calendar, account) for account in asked}
+    states = {account: await account_fault(calendar, account) for account in asked}
     denied = [account for account, code in states.items() if code == DENIED]
     findings = _everybody(listed is not None)
     if denied and not await _any_works(calendar, states, listed or ()):
@@ -89,8 +89,12 @@ def _everybody(directory: bool) -> list[Finding]:
     return [] if directory else [Finding("", "microsoft_directory_denied", _NO_DIRECTORY)]
 
 
-async def _state(calendar: MicrosoftCalendar, account: str) -> str:
-    """The code of what keeps us from this mailbox, empty for nothing."""
+async def account_fault(calendar: MicrosoftCalendar, account: str) -> str:
+    """The code of what keeps us from this mailbox, empty for nothing.
+
+    Raises:
+        TransientError: the service does not answer now.
+    """
     try:
         await calendar.look(account)
     except UserUnavailable as error:
@@ -115,6 +119,6 @@ async def _any_works(
     if any(code in ("", READ_ONLY) for code in states.values()):
         return True
     for account in listed:
-        if account not in states and await _state(calendar, account) in ("", READ_ONLY):
+        if account not in states and await account_fault(calendar, account) in ("", READ_ONLY):
             return True
     return False

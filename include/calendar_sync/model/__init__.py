@@ -26,7 +26,10 @@ from calendar_sync.model.times import (
     zone_or_none,
 )
 from calendar_sync.model.welkin import (
+    INACTIVE,
     MISSING,
+    NO_ACCESS,
+    NOT_LISTED,
     Appointment,
     Encounter,
     MappedUser,
@@ -37,7 +40,10 @@ from calendar_sync.model.welkin import (
 from calendar_sync.model.words import DetailLevel, Direction, Platform, exceeds
 
 __all__ = [
+    "INACTIVE",
     "MISSING",
+    "NOT_LISTED",
+    "NO_ACCESS",
     "SETTLING",
     "Action",
     "Appointment",

@@ -28,8 +28,8 @@ class Action:
     """One step for one item, with the rule that asked for it.
 
     `link` is the stored link, None for a first creation; `calendar` is where `event` was read.
-    `becomes` are the link's new values where only the row changes (`Step.NOTE`). `absence` marks
-    removals that rest on absence alone.
+    `adopts` is the id of a block that stands already. `becomes` are the link's new values where
+    only the row changes (`Step.NOTE`). `absence` marks removals that rest on absence alone.
     """
 
     step: Step
@@ -43,6 +43,7 @@ class Action:
     becomes: Mapping[str, object] = field(default_factory=dict)
     absence: bool = False
     restore: bool = False
+    adopts: str = ""
 
     @property
     def writes_calendar(self) -> bool:

@@ -1,6 +1,7 @@
 """What Welkin has: events, encounters, staff. Patient data appears here and in `Draft` only."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from calendar_sync.model.times import Span
 from calendar_sync.model.words import Direction, Platform
@@ -95,14 +96,23 @@ class Appointment:
         return self.event.kind
 
 
+# Why a member of staff is not active: the account itself, its access to the configured
+# environment, or that Welkin's list no longer has it.
+INACTIVE = "inactive"
+NO_ACCESS = "no_access"
+NOT_LISTED = "not_listed"
+
+
 @dataclass(frozen=True, slots=True)
 class WelkinUser:
-    """A member of staff."""
+    """A member of staff; whoever is not active is so because of something, since some time."""
 
     id: str
     email: str
     time_zone: str | None
     active: bool
+    inactive_because: str = ""
+    inactive_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

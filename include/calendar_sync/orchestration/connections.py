@@ -34,9 +34,9 @@ def load_secrets() -> Secrets:
     if not hmac_key:
         raise ConfigurationError(detail=f"connection {HMAC_KEY} has no password")
     google = microsoft = None
-    with contextlib.suppress(_Missing):
+    with contextlib.suppress(Missing):
         google = google_credentials(connection_fields(GOOGLE))
-    with contextlib.suppress(_Missing):
+    with contextlib.suppress(Missing):
         microsoft = microsoft_credentials(connection_fields(MICROSOFT))
     return Secrets(
         welkin=welkin_credentials(connection_fields(WELKIN)),
@@ -47,7 +47,7 @@ def load_secrets() -> Secrets:
     )
 
 
-class _Missing(ConfigurationError):
+class Missing(ConfigurationError):
     """There is no such connection."""
 
 
@@ -63,7 +63,7 @@ def connection_fields(name: str) -> Fields:
     try:
         connection = BaseHook.get_connection(name)
     except AirflowException:
-        raise _Missing(
+        raise Missing(
             detail=f"connection {name} is missing (run `calendar-sync init`, see docs/)"
         ) from None
     # Airflow answers {} for what it cannot read, and anything that is JSON: a list, a number.
@@ -129,7 +129,7 @@ def missing_connections(names: tuple[str, ...]) -> list[str]:
         for name in names:
             try:
                 connection_fields(name)
-            except _Missing:
+            except Missing:
                 missing.append(name)
     return missing
 
@@ -139,7 +139,7 @@ def ensure_hmac_key() -> bool:
     with server_context():
         try:
             return not connection_fields(HMAC_KEY).password
-        except _Missing:
+        except Missing:
             pass
         from airflow.models.connection import Connection
         from airflow.utils.session import create_session

@@ -87,10 +87,13 @@ def find_changed_users(platform: str) -> list[list[str]]:
     """Read Welkin's feeds, poll the accounts, and return the users with work."""
     from calendar_sync.orchestration import tasks
 
-    params = get_current_context()["params"]
-    return tasks.find_changed_users(
+    context: Any = get_current_context()
+    params = context["params"]
+    work = tasks.find_changed_users(
         platform, users=params["users"], full_comparison=params["full_comparison"]
     )
+    context["ti"].xcom_push(key="requests", value=work.requests)
+    return work.groups
 
 
 @task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
@@ -102,17 +105,18 @@ def sync_user(platform: str, group: list[str]) -> None:
     instance = context["ti"]
     # Scheduled runs are named alike in both DAGs, and whoever has a user's lease may take it again.
     owner = f"{context['run_id']}/{instance.map_index}/{platform}"
-    outcomes = tasks.sync_group(
+    done = tasks.sync_group(
         platform,
         group,
         run_id=context["run_id"],
         owner=owner[-LONGEST_OWNER:],
         dry_run=context["params"]["dry_run"],
     )
-    context["label"] = tasks.group_label(outcomes)
-    instance.xcom_push(key="outcomes", value=[outcome.row for outcome in outcomes])
+    context["label"] = tasks.group_label(done.outcomes)
+    instance.xcom_push(key="outcomes", value=[outcome.row for outcome in done.outcomes])
+    instance.xcom_push(key="requests", value=done.requests)
     insist = bool(context["params"]["users"]) or instance.try_number > 1
-    tasks.raise_failures(outcomes, insist=insist)
+    tasks.raise_failures(done.outcomes, insist=insist)
 
 
 @task(retry_policy=ONLY_LOST_WORK)
@@ -122,6 +126,10 @@ def record_run(platform: str) -> str:
 
     context: Any = get_current_context()
     # One list for each mapped task; Airflow hands over the list itself when there was only one.
-    pushed = context["ti"].xcom_pull(task_ids="sync_user", key="outcomes")
-    rows = tasks.outcome_rows(pushed)
-    return tasks.record_run(platform, context["run_id"], context["dag_run"].start_date, rows)
+    pull = context["ti"].xcom_pull
+    rows = tasks.rows_of(pull(task_ids="sync_user", key="outcomes"))
+    asked = [
+        pull(task_ids=task_id, key="requests") for task_id in ("find_changed_users", "sync_user")
+    ]
+    started_at = context["dag_run"].start_date
+    return tasks.record_run(platform, context["run_id"], started_at, rows, tasks.rows_of(asked))

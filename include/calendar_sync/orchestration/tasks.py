@@ -4,58 +4,62 @@ Everything that is returned, raised or logged here is free of patient data: opaq
 accounts, counts and codes.
 """
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
-
-from sqlalchemy.exc import DBAPIError
+from typing import Any
 
 from calendar_sync.changes import Found
 from calendar_sync.changes import find_changed_users as find
 from calendar_sync.clock import SystemClock
-from calendar_sync.errors import (
-    ConfigurationError,
-    PlatformStopped,
-    SyncError,
-    UnexpectedError,
-    UsersFailed,
-)
+from calendar_sync.errors import PlatformStopped, UsersFailed
 from calendar_sync.model import Platform
-from calendar_sync.orchestration.connections import load_secrets
+from calendar_sync.orchestration.alarms import raise_alarms
+from calendar_sync.orchestration.metrics import emit_run
+from calendar_sync.orchestration.running import run, with_store
 from calendar_sync.passes import UserOutcome, sync_users
 from calendar_sync.passes import record_run as record
-from calendar_sync.redaction import describe, install
-from calendar_sync.runtime import open_services
+from calendar_sync.redaction import install
 from calendar_sync.services import Services
-from calendar_sync.state import Database, Store
+from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
-from calendar_sync.state.migrate import require_current
 
-Value = TypeVar("Value")
 LONGEST_LABEL = 240
 
 
-class StateUnavailable(Exception):
-    """The state database did not answer: Airflow may try the task once more."""
+@dataclass(frozen=True)
+class Work:
+    """Groups of Welkin user ids that have work, and the requests that finding them took."""
+
+    groups: list[list[str]]
+    requests: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How the cycles of one group ended, and the requests that they took."""
+
+    outcomes: list[UserOutcome]
+    requests: dict[str, int]
 
 
 def find_changed_users(
     platform: str, *, users: Sequence[str] = (), full_comparison: bool = False
-) -> list[list[str]]:
-    """Groups of Welkin user ids that have work.
+) -> Work:
+    """Who has work.
 
     Raises:
         SyncError: nobody can be synced now; the code says why.
     """
 
-    async def work(services: Services, revision: Revision) -> Found:
-        return await find(
+    async def work(services: Services, revision: Revision) -> tuple[Found, dict[str, int]]:
+        found = await find(
             services, revision, Platform(platform), users=users, full_comparison=full_comparison
         )
+        return found, services.meter.row
 
-    found = _run(work)
+    found, requests = run(work)
     install().info(
         "%s: %d polled, %d with work, %d waiting after a failure",
         platform,
@@ -65,16 +69,16 @@ def find_changed_users(
     )
     if found.fault:
         raise PlatformStopped(detail=f"{platform}: {found.fault}")
-    return [list(group) for group in found.groups]
+    return Work([list(group) for group in found.groups], requests)
 
 
 def sync_group(
     platform: str, group: Sequence[str], *, run_id: str, owner: str, dry_run: bool = False
-) -> list[UserOutcome]:
+) -> Done:
     """Run the cycles of one group."""
 
-    async def work(services: Services, revision: Revision) -> list[UserOutcome]:
-        return await sync_users(
+    async def work(services: Services, revision: Revision) -> Done:
+        outcomes = await sync_users(
             services,
             revision,
             Platform(platform),
@@ -83,12 +87,13 @@ def sync_group(
             owner=owner,
             dry_run=dry_run,
         )
+        return Done(outcomes, services.meter.row)
 
-    outcomes = _run(work)
-    for outcome in outcomes:
+    done = run(work)
+    for outcome in done.outcomes:
         level = "warning" if outcome.status == "failed" else "info"
         getattr(install(), level)("%s", outcome.label)
-    return outcomes
+    return done
 
 
 def raise_failures(outcomes: Sequence[UserOutcome], *, insist: bool) -> None:
@@ -119,65 +124,34 @@ def group_label(outcomes: Sequence[UserOutcome]) -> str:
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
-def outcome_rows(pushed: Any) -> list[dict[str, Any]]:
-    """All outcome rows in what `xcom_pull` gave: nothing, one list, or one a mapped task."""
+def rows_of(pushed: Any) -> list[dict[str, Any]]:
+    """All rows in what `xcom_pull` gave: nothing, one, one list, or one a mapped task."""
     if isinstance(pushed, dict):
         return [pushed]
     if pushed is None or isinstance(pushed, str):
         return []
-    return [row for part in pushed for row in outcome_rows(part)]
+    return [row for part in pushed for row in rows_of(part)]
 
 
 def record_run(
-    platform: str, run_id: str, started_at: datetime, rows: Sequence[dict[str, Any]]
+    platform: str,
+    run_id: str,
+    started_at: datetime,
+    rows: Sequence[dict[str, Any]],
+    requests: Sequence[dict[str, int]] = (),
 ) -> str:
-    """Write the run's row and seal its operations; returns the seal."""
-    with _guarded():
-        secrets = load_secrets()
-        database = _database()
-        try:
-            store = Store(database, secrets.hmac_key)
-            now = SystemClock().now()
-            seal = record(store, Platform(platform), run_id, started_at, rows, now)
-        finally:
-            database.close()
+    """Write the run's row, seal its operations, emit metrics, raise alarms; returns the seal."""
+    total: Counter[str] = Counter()
+    for each in requests:
+        total.update(each)
+
+    def work(store: Store) -> str:
+        now = SystemClock().now()
+        seal = record(store, Platform(platform), run_id, started_at, rows, now, total)
+        emit_run(store, Platform(platform), rows, total, now)
+        raise_alarms(store, Platform(platform), now)
+        return seal
+
+    seal = with_store(work)
     install().info("audit seal %s", seal or "(nothing to seal)")
     return seal
-
-
-def _run(work: Callable[[Services, Revision], Awaitable[Value]]) -> Value:
-    """Open everything, do the work in an event loop of its own, close everything."""
-
-    async def main() -> Value:
-        database = _database()
-        try:
-            secrets = load_secrets()
-            revision = Store(database, secrets.hmac_key).config.revision()
-            async with open_services(secrets, database, revision.settings.limits) as services:
-                return await work(services, revision)
-        finally:
-            database.close()
-
-    with _guarded():
-        return asyncio.run(main())
-
-
-def _database() -> Database:
-    database = Database()
-    require_current(database)
-    return database
-
-
-@contextlib.contextmanager
-def _guarded() -> Iterator[None]:
-    """No exception of a library leaves a task: its text may hold what must not be logged."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise ConfigurationError(error.code, detail=error.detail) from None
-    except SyncError:
-        raise
-    except DBAPIError as error:
-        raise StateUnavailable(type(error.orig).__name__) from None
-    except Exception as error:
-        raise UnexpectedError(detail=describe(error)) from None

@@ -9,6 +9,7 @@ from datetime import timedelta
 from calendar_sync.model import Action, Conflict, Hold, LinkState, Plan, Source, Step
 from calendar_sync.planner.blocks import plan_blocks
 from calendar_sync.planner.mirrors import judge, plan_mirrors
+from calendar_sync.planner.strays import STRAY, adopt, strays
 from calendar_sync.planner.view import Doubt, View
 from calendar_sync.settings import Settings
 
@@ -30,8 +31,14 @@ def plan(view: View, settings: Settings) -> Plan:
             doubted.add(decision.source)
         else:
             actions.append(decision)
+    actions = adopt(view, actions)
+    found = list(strays(view, settings, actions))
+    unclaimed = [action for action in found if action.reason == STRAY]
+    actions += found
     actions.sort(key=lambda action: _order(view, action))
     holds = [*_brake(view, settings, actions), *_write_backs(view, actions)]
+    if unclaimed:
+        holds += _unless_approved(view, STRAY, unclaimed)
     held = {id(action) for hold in holds for action in hold.actions}
     skipped = Counter(
         objection

@@ -15,6 +15,7 @@ from calendar_sync.model import (
     Link,
     LinkKind,
     LinkState,
+    Platform,
     SeriesSet,
     Source,
     Span,
@@ -36,13 +37,17 @@ class Doubt:
 
 @dataclass(frozen=True)
 class BlockSeen:
-    """A block as Welkin showed it: its time, the hash of its content, cancelled or not."""
+    """A block as Welkin showed it: its time, the hash of its content, cancelled or not.
+
+    `external_id` is there where it is one that we gave.
+    """
 
     event_id: str
     span: Span
     hash: str
     cancelled: bool
     version: str = ""
+    external_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,14 @@ class View:
     `unreadable` Welkin ids of which only the id could be read: nothing is decided about them.
     `written_back` are appointments that edits of mirrors have changed within a day;
     `encounters_move` says that this Welkin has been shown to let encounters be rescheduled.
+    `claimed_elsewhere` are blocks of the user's other platform; `alone` says that nothing is
+    waiting there. `marker` tells the mark of an appointment's mirror, `external_ids` all ids that
+    a block of an external event in a calendar may have been given.
     """
 
     user_id: str
+    platform: Platform
+    account: str
     now: datetime
     zone: ZoneInfo
     direction: Direction
@@ -106,11 +116,15 @@ class View:
     calendars: tuple[CalendarView, ...]
     links: tuple[Link, ...]
     block_hash: Callable[[CalendarEvent], str]
+    marker: Callable[[str], str]
+    external_ids: Callable[[str, Source], frozenset[str]]
     level: str
     unreadable: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()
     written_back: frozenset[str] = frozenset()
     encounters_move: bool = False
+    claimed_elsewhere: frozenset[str] = frozenset()
+    alone: bool = True
 
     @cached_property
     def mirror_links(self) -> dict[str, Link]:

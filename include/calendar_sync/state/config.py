@@ -4,16 +4,19 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Connection, Row, case, func, insert, or_, select, update
 
 from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import WelkinUser
+from calendar_sync.model import INACTIVE, NO_ACCESS, NOT_LISTED, Platform, WelkinUser
 from calendar_sync.settings import Settings, parse
 from calendar_sync.state import tables as t
 from calendar_sync.state.mapping import CHANGED_MEANWHILE, MappingStore
+from calendar_sync.state.marks import MarkStore
+
+UNLISTED_FOR = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -98,33 +101,71 @@ class ConfigStore(MappingStore):
 
     def save_welkin_users(self, users: Iterable[WelkinUser], now: datetime) -> None:
         """Keep zone and state of every member of staff; who is no longer listed is inactive."""
+        listed = list(users)
         rows = [
             {
                 "user_id": user.id,
                 "email": user.email,
                 "time_zone": user.time_zone,
                 "active": user.active,
+                "inactive_because": user.inactive_because,
+                "inactive_since": None if user.active else now,
                 "seen_at": now,
             }
-            for user in users
+            for user in listed
         ]
         table = t.welkin_user
         with self._database.write() as connection:
-            connection.execute(update(table).values(active=False))
+            before = {row.user_id: row.active for row in connection.execute(select(table))}
             if rows:
                 statement = self._database.insert(table)
-                keys = ("email", "time_zone", "active", "seen_at")
+                keys = ("email", "time_zone", "active", "inactive_because", "seen_at")
                 new = {key: statement.excluded[key] for key in keys}
+                since = func.coalesce(table.c.inactive_since, now)
+                new["inactive_since"] = case((statement.excluded.active, None), else_=since)
                 connection.execute(
                     statement.on_conflict_do_update(index_elements=["user_id"], set_=new), rows
                 )
+            connection.execute(
+                update(table)
+                .where(table.c.seen_at < now)
+                .values(
+                    active=False,
+                    inactive_because=NOT_LISTED,
+                    inactive_since=func.coalesce(table.c.inactive_since, now),
+                )
+            )
+            away = {user_id for user_id, active in before.items() if not active}
+            back = [user.id for user in listed if user.active and user.id in away]
+            self._welcome_back(connection, back, now)
+
+    def _welcome_back(self, connection: Connection, users: list[str], now: datetime) -> None:
+        """Who is active again is read in full: what a cursor has passed by was not for them."""
+        mapping = t.user_mapping
+        query = select(mapping.c.user_id, mapping.c.platform).where(
+            mapping.c.user_id.in_(users), mapping.c.enabled.is_(True)
+        )
+        pairs = [(row.user_id, Platform(row.platform)) for row in connection.execute(query)]
+        marks = MarkStore(self._database)
+        marks.mark(connection, pairs, now)
+        marks.compare_fully(connection, pairs, now)
 
     def welkin_user(self, user_id: str) -> WelkinUser | None:
         """What Welkin last said of this user."""
         query = select(t.welkin_user).where(t.welkin_user.c.user_id == user_id)
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        return WelkinUser(row.user_id, row.email, row.time_zone, row.active) if row else None
+        return _welkin_user(row) if row else None
+
+    def inactive(self, now: datetime) -> set[str]:
+        """Who is not at work in Welkin; whom its list merely lacks, after a day."""
+        table = t.welkin_user
+        certain = table.c.inactive_because.in_([INACTIVE, NO_ACCESS])
+        query = select(table.c.user_id).where(
+            table.c.active.is_(False), or_(certain, table.c.inactive_since <= now - UNLISTED_FOR)
+        )
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
 
     def welkin_users_seen_at(self) -> datetime | None:
         """When the list of staff was last read."""
@@ -136,7 +177,18 @@ class ConfigStore(MappingStore):
         """All members of staff as last read."""
         with self._database.read() as connection:
             rows = connection.execute(select(t.welkin_user).order_by(t.welkin_user.c.user_id))
-            return [WelkinUser(r.user_id, r.email, r.time_zone, r.active) for r in rows]
+            return [_welkin_user(row) for row in rows]
+
+
+def _welkin_user(row: Row[Any]) -> WelkinUser:
+    return WelkinUser(
+        row.user_id,
+        row.email,
+        row.time_zone,
+        row.active,
+        row.inactive_because,
+        row.inactive_since,
+    )
 
 
 def _revision(row: Row[Any]) -> Revision:

@@ -69,19 +69,12 @@ class LinkStore:
         """Links of one (user, platform) that have something remote now."""
         return [link for link in self.of(user_id, platform) if link.state is LinkState.LIVE]
 
-    def departed(self, platform: Platform) -> set[str]:
-        """Users with mirrors or blocks whose account is no longer mapped (or not enabled)."""
+    def holders(self, platform: Platform) -> set[str]:
+        """Users with mirrors or blocks of ours."""
         remains = [LinkState.LIVE.value, LinkState.INTENT.value, LinkState.RETIRED.value]
-        mapped = select(t.user_mapping.c.user_id).where(
-            t.user_mapping.c.platform == platform.value, t.user_mapping.c.enabled.is_(True)
-        )
         query = (
             select(t.link.c.user_id)
-            .where(
-                t.link.c.platform == platform.value,
-                t.link.c.state.in_(remains),
-                t.link.c.user_id.not_in(mapped),
-            )
+            .where(t.link.c.platform == platform.value, t.link.c.state.in_(remains))
             .distinct()
         )
         with self._database.read() as connection:

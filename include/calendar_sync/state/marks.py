@@ -19,6 +19,8 @@ FIRST_RETRY = timedelta(minutes=1)
 LAST_RETRY = timedelta(hours=6)
 ATTENTION_AFTER = 3
 BATCH = 500
+# Why a user is compared fully: somebody or something wants it now, or it is the day's own.
+ASKED, DAILY = "asked", "daily"
 
 Pair = tuple[str, Platform]
 
@@ -49,6 +51,11 @@ class UserSync:
     def marked(self) -> bool:
         """There is work."""
         return self.mark_seq > self.done_seq
+
+    @property
+    def daily(self) -> bool:
+        """The day's full comparison is all the work: whatever it finds, the changes have missed."""
+        return self.full_because == DAILY and self.mark_seq == self.done_seq + 1
 
     def waiting(self, now: datetime) -> bool:
         """A failure's pause has not passed yet."""
@@ -116,10 +123,18 @@ class MarkStore:
             statement = self._database.insert(t.user_sync).on_conflict_do_nothing()
             connection.execute(statement, rows)
 
-    def compare_fully(self, connection: Connection, pairs: Iterable[Pair], now: datetime) -> None:
+    def compare_fully(
+        self,
+        connection: Connection,
+        pairs: Iterable[Pair],
+        now: datetime,
+        because: str = ASKED,
+    ) -> None:
         """The next cycle of these users lists everything."""
         for pair in pairs:
-            statement = _where(update(t.user_sync), pair).values(next_full_at=now)
+            statement = _where(update(t.user_sync), pair).values(
+                next_full_at=now, full_because=because
+            )
             connection.execute(statement)
 
     def mark_mapped(self, connection: Connection, revision: int, now: datetime) -> None:
@@ -130,12 +145,21 @@ class MarkStore:
         table, rows = t.user_sync, t.user_mapping.c
         moment = literal(now, table.c.marked_at.type)
         mapped = (
-            select(rows.user_id, rows.platform, literal(1), literal(0), moment, moment)
+            select(
+                rows.user_id,
+                rows.platform,
+                literal(1),
+                literal(0),
+                moment,
+                moment,
+                literal(ASKED, table.c.full_because.type),
+            )
             .where(rows.revision == revision, rows.enabled)
             # The order of everybody else who takes these rows.
             .order_by(rows.user_id, rows.platform)
         )
-        names = ["user_id", "platform", "mark_seq", "done_seq", "marked_at", "next_full_at"]
+        full = ("next_full_at", "full_because")
+        names = ["user_id", "platform", "mark_seq", "done_seq", "marked_at", *full]
         insert = self._database.insert(table)
         unmarked = table.c.mark_seq <= table.c.done_seq
         statement = insert.from_select(names, mapped).on_conflict_do_update(
@@ -143,7 +167,7 @@ class MarkStore:
             set_={
                 "mark_seq": table.c.mark_seq + 1,
                 "marked_at": case((unmarked, insert.excluded.marked_at), else_=table.c.marked_at),
-                "next_full_at": insert.excluded.next_full_at,
+                **{name: insert.excluded[name] for name in full},
             },
         )
         connection.execute(statement)
@@ -190,6 +214,8 @@ class MarkStore:
         if next_full_at is not None:
             # One asked for meanwhile is not done by this cycle.
             values["next_full_at"] = case((still, table.c.next_full_at), else_=next_full_at)
+            values["full_because"] = case((still, table.c.full_because), else_="")
+            values["compared_at"] = now
         connection.execute(_where(update(table), pair).values(values))
 
     def failed(self, pair: Pair, code: str, now: datetime, pause: float | None) -> UserSync:

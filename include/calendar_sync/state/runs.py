@@ -1,11 +1,11 @@
 """Runs, the state of a platform as a whole, and approvals of held removals."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 
 from calendar_sync.model import Hold, Platform
 from calendar_sync.state import tables as t
@@ -21,7 +21,12 @@ DELETIONS_FROM = "deletions_from"
 EXTERNAL_IDS = "external_ids"
 EXTERNAL_IDS_AT = "external_ids_at"
 SWEEP = "sweep"
+# Facts about a calendar system: when it was last asked for changes, and who was told of what.
+LOOKED_AT = "looked_at"
+ALERTED = "alerted"
 AUDIT = "audit"
+# What a cycle holds back; a full comparison knows whether it still does.
+CYCLE_REASONS = ("brake", "write_back", "stray")
 APPROVAL_LASTS = timedelta(hours=24)
 
 
@@ -43,6 +48,38 @@ class PendingApproval:
     reason: str
     count: int
     requested_at: datetime
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """One run of a sync, or of the command: how many users had work, what was done."""
+
+    run_id: str
+    platform: Platform
+    started_at: datetime
+    ended_at: datetime | None
+    users: int
+    failed: int
+    done: Mapping[str, int]
+    requests: int
+
+
+def _worked(row: Row[Any]) -> bool:
+    writes = {step for step in row.summary.get("done", {}) if step != "noted"}
+    return bool(writes or row.failed)
+
+
+def _recorded(row: Row[Any]) -> RecordedRun:
+    return RecordedRun(
+        row.run_id,
+        Platform(row.platform),
+        row.started_at,
+        row.ended_at,
+        row.users,
+        row.failed,
+        row.summary.get("done", {}),
+        sum(n for kind, n in row.summary.get("requests", {}).items() if kind != "throttled"),
+    )
 
 
 class RunStore:
@@ -76,6 +113,66 @@ class RunStore:
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["run_id", "platform"], set_=values)
             )
+
+    def empty(self, platform: Platform, run_ids: Collection[str]) -> set[str]:
+        """Which of these runs wrote nothing and had nobody fail."""
+        table, found = t.sync_run, set()
+        wanted = list(run_ids)
+        with self._database.read() as connection:
+            for first in range(0, len(wanted), 500):
+                query = select(table).where(
+                    table.c.platform == platform.value,
+                    table.c.run_id.in_(wanted[first : first + 500]),
+                )
+                found |= {row.run_id for row in connection.execute(query) if not _worked(row)}
+        return found
+
+    def recent(self, platform: Platform | None, newest: int, *, working: bool) -> list[RecordedRun]:
+        """The newest runs, newest first; with `working` those that did something."""
+        table = t.sync_run
+        query = select(table).order_by(table.c.started_at.desc(), table.c.run_id)
+        if platform is not None:
+            query = query.where(table.c.platform == platform.value)
+        found: list[RecordedRun] = []
+        with self._database.read() as connection:
+            for row in connection.execute(query):
+                if _worked(row) or not working:
+                    found.append(_recorded(row))
+                if len(found) == newest:
+                    break
+        return found
+
+    def forget(self, empty_before: datetime, before: datetime) -> int:
+        """Drop the rows of empty runs from before the one, of all from before the other moment."""
+        table = t.sync_run
+        query = select(table).where(table.c.started_at < empty_before)
+        with self._database.write() as connection:
+            rows = [
+                {"run": row.run_id, "of": row.platform}
+                for row in connection.execute(query)
+                if row.started_at < before or not _worked(row)
+            ]
+            statement = delete(table).where(
+                table.c.run_id == bindparam("run"), table.c.platform == bindparam("of")
+            )
+            if rows:
+                connection.execute(statement, rows)
+        return len(rows)
+
+    def record_drift(
+        self,
+        connection: Connection,
+        pair: tuple[str, Platform],
+        writes: Mapping[str, int],
+        now: datetime,
+    ) -> None:
+        """What a day's full comparison had to write, by reason: changes that were missed."""
+        if writes:
+            user_id, platform = pair
+            row = insert(t.drift).values(
+                at=now, user_id=user_id, platform=platform.value, writes=dict(writes)
+            )
+            connection.execute(row)
 
     # --- platform faults ----------------------------------------------------------------------
 
@@ -157,9 +254,49 @@ class RunStore:
                 table.c.user_id == user_id,
                 table.c.platform == platform.value,
                 table.c.granted_at.is_(None),
+                table.c.reason.in_(CYCLE_REASONS),
                 table.c.digest.not_in(list(still)),
             )
         )
+
+    def ask_for(
+        self,
+        reason: str,
+        digest: str,
+        counts: Mapping[str, int],
+        platform: Platform,
+        now: datetime,
+    ) -> None:
+        """Have one approval wait for these users together, and none for others of this reason."""
+        table = t.approval
+        stale = (
+            delete(table)
+            .where(table.c.reason == reason, table.c.platform == platform.value)
+            .where(table.c.granted_at.is_(None), table.c.digest != digest)
+        )
+        with self._database.write() as connection:
+            connection.execute(stale)
+            for user_id, count in sorted(counts.items()):
+                row = self._database.insert(table).values(
+                    digest=digest,
+                    user_id=user_id,
+                    platform=platform.value,
+                    reason=reason,
+                    removals=count,
+                    requested_at=now,
+                )
+                connection.execute(row.on_conflict_do_nothing())
+
+    def approved_users(self, reason: str, platform: Platform, now: datetime) -> set[str]:
+        """Users for whom something of this kind may be done now."""
+        table = t.approval
+        query = select(table.c.user_id).where(
+            table.c.reason == reason,
+            table.c.platform == platform.value,
+            table.c.expires_at > now,
+        )
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
 
     def pending(self) -> list[PendingApproval]:
         """What waits for a person, newest first."""

@@ -4,6 +4,7 @@ from calendar_sync.state.audit import AuditStore
 from calendar_sync.state.config import ConfigStore
 from calendar_sync.state.database import Database
 from calendar_sync.state.feeds import FeedStore
+from calendar_sync.state.health import HealthStore
 from calendar_sync.state.links import LinkStore
 from calendar_sync.state.marks import MarkStore
 from calendar_sync.state.runs import RunStore
@@ -20,6 +21,7 @@ class Store:
         self.links = LinkStore(database)
         self.feeds = FeedStore(database)
         self.runs = RunStore(database)
+        self.health = HealthStore(database)
         self.audit = AuditStore(database, key)
         self.leases = LeaseStore(database)
         self.tokens = TokenStore(database)

@@ -12,6 +12,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from calendar_sync.model import (
+    INACTIVE,
+    NO_ACCESS,
     Encounter,
     Patient,
     Span,
@@ -102,13 +104,17 @@ def parse_user(row: Any, instance: str) -> WelkinUser | None:
         return None
     access = row.get("applicationAccess")
     instances = _list(access.get("instanceAccesses")) if isinstance(access, Mapping) else []
+    because = ""
+    if word(row.get("userState")) != "ACTIVE" or row.get("enabled") is not True:
+        because = INACTIVE
+    elif not any(entry.get("instanceName") == instance for entry in instances):
+        because = NO_ACCESS
     return WelkinUser(
         id=str(row["id"]),
         email=(text(row.get("email")) or "").lower(),
         time_zone=text(row.get("timezone")),
-        active=word(row.get("userState")) == "ACTIVE"
-        and row.get("enabled") is True
-        and any(entry.get("instanceName") == instance for entry in instances),
+        active=not because,
+        inactive_because=because,
     )
 
 

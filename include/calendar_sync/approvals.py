@@ -1,0 +1,57 @@
+"""What waits for a person: in words, and letting it go on."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from calendar_sync.members import LEAVING
+from calendar_sync.planner.plan import BRAKE, WRITE_BACK
+from calendar_sync.planner.strays import STRAY
+from calendar_sync.state import Store
+
+WORDS = {
+    BRAKE: "removals that rest on absence",
+    WRITE_BACK: "appointments changed by edits of mirrors",
+    STRAY: "mirrors and blocks with our mark that belong to nothing (any more)",
+    LEAVING: "mirrors and blocks of people who left Welkin, many at once",
+}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """All that one approval would let go on; `users` are accounts with their counts."""
+
+    digest: str
+    platform: str
+    reason: str
+    users: dict[str, int]
+    since: datetime
+
+    @property
+    def words(self) -> str:
+        """What it is, without whom: `12 removals that rest on absence`."""
+        return f"{sum(self.users.values())} {WORDS.get(self.reason, self.reason)}"
+
+
+def waiting(store: Store) -> list[Waiting]:
+    """What waits, one entry a digest and platform, newest first."""
+    accounts = {(row.user_id, row.platform): row.account for row in store.config.mapping()}
+    found: dict[tuple[str, str], Waiting] = {}
+    for one in store.runs.pending():
+        entry = found.setdefault(
+            (one.digest, one.platform.value),
+            Waiting(one.digest, one.platform.value, one.reason, {}, one.requested_at),
+        )
+        entry.users[accounts.get((one.user_id, one.platform), one.user_id)] = one.count
+    return list(found.values())
+
+
+def grant(store: Store, digest: str, author: str, now: datetime) -> int:
+    """Approve for 24 hours, and have the users concerned read in full: no delta tells of it again.
+
+    Returns how many users it concerns; 0 when nothing waits under this digest.
+    """
+    pairs = store.runs.grant(digest, author, now)
+    with store.database.write() as connection:
+        store.marks.mark(connection, pairs, now)
+        store.marks.compare_fully(connection, pairs, now)
+    return len(pairs)

@@ -1,0 +1,158 @@
+"""`calendar-sync health`, `report` and `runs`: what needs a person, and what was done."""
+
+import asyncio
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.output import FAILED, as_json, console, progress_bar, reported, table
+from calendar_sync.clock import SystemClock
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.health import accounts, build
+from calendar_sync.health.render import KINDS, message, page
+from calendar_sync.model import Platform
+from calendar_sync.redaction import install
+from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.state import Store
+from calendar_sync.state.health import StoredReport
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def health(
+    send: Annotated[bool, typer.Option(help="Send the report as the settings say.")] = False,
+    json: Json = False,
+) -> None:
+    """Look at every mapped account, keep a report and print it; exit 1 when something is wrong."""
+    install()
+    with reported():
+        secrets = load_secrets()
+        with open_store(secrets.hmac_key) as store:
+            asyncio.run(_check(store, secrets, quiet=json))
+            now, revision = SystemClock().now(), store.config.revision()
+            made = build(store, revision, now, audit=store.audit.verify())
+            html = page(made.document)
+            run_id = f"cli-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+            number = store.health.save_report(run_id, now, made.attention, made.document, html)
+            reason = "not asked for"
+            if send:
+                from calendar_sync.orchestration.notify import send as deliver
+
+                reason = deliver(revision.settings.notify, message(made.document, html))
+            store.health.sent(number, None if reason else now, reason)
+            found = store.health.report(number)
+        _show(found, json=json)
+        if send and reason:
+            raise ConfigurationError(detail=f"the report was not sent: {reason}")
+    if made.attention:
+        raise typer.Exit(FAILED)
+
+
+async def _check(store: Store, secrets: Secrets, *, quiet: bool) -> None:
+    revision = store.config.revision()
+    async with open_services(secrets, store.database, revision.settings.limits) as services:
+        groups = await accounts.groups(services)
+        total = sum(len(group.users) for group in groups)
+        with progress_bar("accounts", quiet=quiet) as bar:
+            done = 0
+            for group in groups:
+                await accounts.validate(services, revision.settings, group.platform, group.users)
+                done += len(group.users)
+                bar.update(bar.task_ids[0], completed=done, total=total)
+
+
+def report(
+    number: Annotated[int | None, typer.Argument(help="Which; the newest without.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the page to this file.")] = None,
+    json: Json = False,
+) -> None:
+    """Show a stored report of the DAG sync_health or of `health`, as it was then."""
+    with reported(), open_store() as store:
+        found = store.health.report(number)
+        if found is None:
+            raise ConfigurationError(detail="there is no such report: run `calendar-sync health`")
+        if html is not None:
+            html.write_text(found.html, encoding="utf-8")
+        _show(found, json=json)
+
+
+def _show(found: StoredReport | None, *, json: bool) -> None:
+    if found is None:  # pragma: no cover - it was stored a moment ago
+        return
+    if json:
+        as_json(found.document)
+        return
+    rows = [
+        (
+            item["account"] or item["user_id"] or item["platform"] or "everybody",
+            item["platform"],
+            KINDS.get(item["kind"], item["kind"]),
+            item["code"],
+            item["advice"],
+        )
+        for item in found.document["items"]
+    ]
+    if rows:
+        table("To look at", ("account", "platform", "what", "code", "what to do"), rows)
+    if more := found.document["more"]:
+        console.print(f"and {more} more: --json lists what the report holds")
+    for entry in found.document["platforms"]:
+        users = ", ".join(f"{count} {state}" for state, count in sorted(entry["users"].items()))
+        synced = sum(entry["synced"].values())
+        drift = sum(entry["drift"]["writes"].values())
+        console.print(
+            f"{entry['platform']}: {users}; {synced} events synced in 24 hours, "
+            f"oldest change not yet synced {entry['freshness_seconds']:.0f} s, drift {drift}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    console.print(f"report {found.id}: {found.attention or 'nothing'} to look at")
+
+
+def runs(
+    platform: Annotated[Platform | None, typer.Option(help="Only this calendar system.")] = None,
+    newest: Annotated[int, typer.Option(help="So many.", min=1, max=10_000)] = 20,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those that had nothing to do, too.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """List the newest runs that did something, newest first."""
+    with reported(), open_store() as store:
+        found = store.runs.recent(platform, newest, working=not everything)
+        rows = [
+            {
+                "run_id": run.run_id,
+                "platform": run.platform.value,
+                "started_at": run.started_at,
+                "seconds": (run.ended_at - run.started_at).total_seconds()
+                if run.ended_at
+                else None,
+                "users": run.users,
+                "failed": run.failed,
+                "done": {step: count for step, count in run.done.items() if step != "noted"},
+                "requests": run.requests,
+            }
+            for run in found
+        ]
+        if json:
+            as_json(rows)
+            return
+        lines = [
+            (
+                f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+                run.platform.value,
+                run.users,
+                run.failed,
+                ", ".join(f"{n} {step}" for step, n in sorted(run.done.items()) if step != "noted"),
+                run.requests,
+                run.run_id,
+            )
+            for run in found
+        ]
+        columns = ("started (UTC)", "platform", "users", "failed", "done", "requests", "run")
+        table("Runs", columns, lines)

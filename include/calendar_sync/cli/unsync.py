@@ -1,0 +1,92 @@
+"""`calendar-sync unsync`: take back everything that the sync has made for some users."""
+
+import asyncio
+import os
+import uuid
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from calendar_sync.cli.environment import author, load_secrets, open_store
+from calendar_sync.cli.output import USERS_FAILED, as_json, console, reported, table
+from calendar_sync.clock import SystemClock
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.model import Platform
+from calendar_sync.redaction import install
+from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.state import Store
+from calendar_sync.unsync import Standing, Unsynced, disable, standing, unsync
+
+
+def take_back(
+    user: Annotated[list[str] | None, typer.Option(help="Welkin user id; repeatable.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="All users.")] = False,
+    platform: Annotated[Platform | None, typer.Option(help="Only on this calendar system.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Switch users off, remove exactly our mirrors and blocks, and prove it by reading again."""
+    install()
+    with reported():
+        if bool(user) == everybody:
+            raise ConfigurationError(detail="name users, or say --all: exactly one of both")
+        if json and not yes:
+            raise ConfigurationError(detail="--json asks nothing: it needs --yes")
+        secrets = load_secrets()
+        with open_store(secrets.hmac_key) as store:
+            platforms = [platform] if platform else list(Platform)
+            rows = standing(store, platforms, user or [])
+            if not yes:
+                _ask(rows)
+            results = _run(store, secrets, rows)
+        _print(results, json=json)
+    if not all(result.clean for result in results):
+        raise typer.Exit(USERS_FAILED)
+
+
+def _ask(rows: list[Standing]) -> None:
+    shown = [(row.account, row.platform.value, row.mirrors, row.blocks) for row in rows[:50]]
+    table("To remove", ("account", "platform", "mirrors", "blocks"), shown)
+    mirrors, blocks = sum(row.mirrors for row in rows), sum(row.blocks for row in rows)
+    typer.confirm(
+        f"Switch {len(rows)} rows of the mapping off, remove {mirrors} mirrors, {blocks} blocks?",
+        abort=True,
+    )
+
+
+def _run(store: Store, secrets: Secrets, rows: list[Standing]) -> list[Unsynced]:
+    run_id = f"cli-{SystemClock().now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+
+    async def work() -> list[Unsynced]:
+        revision = store.config.revision()
+        async with open_services(secrets, store.database, revision.settings.limits) as services:
+            disable(services, rows, author())
+            return await unsync(
+                services, revision, rows, run_id=run_id, owner=f"{run_id}/{os.getpid()}"
+            )
+
+    results = asyncio.run(work())
+    store.audit.seal(run_id, SystemClock().now())
+    return results
+
+
+def _print(results: list[Unsynced], *, json: bool) -> None:
+    if json:
+        as_json([{**asdict(result), "clean": result.clean} for result in results])
+        return
+    rows = [
+        (
+            result.account,
+            result.platform.value,
+            sum(result.removed.values()),
+            ", ".join(f"{count} {kind}" for kind, count in result.left.items()),
+            result.history or "",
+            result.code,
+        )
+        for result in results
+    ]
+    columns = ("account", "platform", "removed", "left", "past blocks kept", "failure")
+    table("Un-sync", columns, rows)
+    clean = sum(result.clean for result in results)
+    console.print(f"{clean} of {len(results)} accounts hold nothing of ours")

@@ -1,0 +1,56 @@
+"""Whom the sync of a platform is about: the mapped, less those who no longer work in Welkin."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from calendar_sync.model import MappedUser, Platform
+from calendar_sync.settings import Settings
+from calendar_sync.state import Store
+
+LEAVING = "leaving"
+# So many people may leave Welkin at once before it looks like a fault of the list.
+LEAVERS = 3
+
+
+@dataclass(frozen=True)
+class Members:
+    """The people of one platform.
+
+    `synced` are kept in step, `leaving` lose their mirrors and blocks, `held` should, but are so
+    many at once that a person must say so: until then they are among the synced.
+    """
+
+    platform: Platform
+    synced: Mapping[str, MappedUser]
+    leaving: frozenset[str]
+    held: frozenset[str] = frozenset()
+
+    @property
+    def digest(self) -> str:
+        """Names the held users, for an approval."""
+        text = "\n".join([self.platform.value, *sorted(self.held)])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def members(store: Store, settings: Settings, platform: Platform, now: datetime) -> Members:
+    """Who is synced on this platform now, and who has something of ours that must go.
+
+    A user leaves by being unmapped or disabled, or by being inactive in Welkin. One whom Welkin's
+    list merely lacks counts as inactive after a day: lists are incomplete at times.
+    """
+    mapped = {user.user_id: user for user in store.config.mapping(platform) if user.enabled}
+    inactive = store.config.inactive(now) & mapped.keys()
+    holders = store.links.holders(platform)
+    approved = store.runs.approved_users(LEAVING, platform, now)
+    doubtful = (inactive & holders) - approved
+    at_once = max(LEAVERS, int(settings.brake.share * len(mapped.keys() & holders)))
+    held = frozenset(doubtful if len(doubtful) > at_once else ())
+    synced = {
+        user_id: user
+        for user_id, user in mapped.items()
+        if user_id not in inactive or user_id in held
+    }
+    leaving = frozenset(holders - synced.keys() if settings.unmapped == "remove" else ())
+    return Members(platform, synced, leaving, held)

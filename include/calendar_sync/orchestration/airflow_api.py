@@ -1,0 +1,105 @@
+"""Airflow's own REST API, as much of it as removing old runs needs.
+
+Tasks have no access to Airflow's database. The connection `calendar_sync_airflow` (host, login,
+password) names an account that may delete runs.
+https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
+"""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from calendar_sync.connections import Fields
+from calendar_sync.errors import ConfigurationError, NotFound, TransientError
+
+CONNECTION = "calendar_sync_airflow"
+PAGE = 100
+TIMEOUT = 30.0
+# The API server is a neighbour: no proxy lies between.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a DAG that has ended; `state` is success or failed."""
+
+    run_id: str
+    state: str
+    ended_at: datetime
+
+
+class AirflowApi:
+    """One signed-in account.
+
+    Args:
+        fields: the connection; `host` is the base URL of the API server.
+
+    Raises:
+        ConfigurationError: the connection is incomplete, or the account is refused.
+        TransientError: the API server does not answer.
+    """
+
+    def __init__(self, fields: Fields) -> None:
+        if not fields.host.startswith(("http://", "https://")):
+            raise ConfigurationError(detail=f"connection {CONNECTION}: host is a base URL")
+        self._root = fields.host.rstrip("/")
+        self._token = ""
+        body = {"username": fields.login, "password": fields.password}
+        answer = self._ask("POST", "/auth/token", body)
+        self._token = str(answer.get("access_token") or "")
+
+    def ended_runs(self, dag_id: str, before: datetime, most: int) -> Iterator[Run]:
+        """Runs of a DAG that ended before then, oldest first."""
+        for offset in range(0, most, PAGE):
+            query = {
+                "end_date_lte": before.isoformat(),
+                "order_by": "run_after",
+                "limit": str(PAGE),
+                "offset": str(offset),
+            }
+            path = f"/api/v2/dags/{quote(dag_id)}/dagRuns?{urlencode(query)}"
+            rows = self._ask("GET", path).get("dag_runs", [])
+            for row in rows:
+                if row.get("state") in {"success", "failed"} and row.get("end_date"):
+                    ended = datetime.fromisoformat(row["end_date"])
+                    yield Run(row["dag_run_id"], row["state"], ended)
+            if len(rows) < PAGE:
+                return
+
+    def delete_run(self, dag_id: str, run_id: str) -> None:
+        """Delete a run with its task instances; gone already is success."""
+        path = f"/api/v2/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"
+        try:
+            self._ask("DELETE", path)
+        except NotFound:
+            return
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        request = urllib.request.Request(  # noqa: S310 - http and https only, see __init__
+            self._root + path,
+            method=method,
+            data=json.dumps(body).encode() if body is not None else None,
+            headers={"Content-Type": "application/json", "Accept": "application/json"},
+        )
+        if self._token:
+            request.add_header("Authorization", f"Bearer {self._token}")
+        try:
+            with _DIRECT.open(request, timeout=TIMEOUT) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            status = error.code
+            error.close()
+            if status in {401, 403}:
+                detail = f"connection {CONNECTION}: refused ({status})"
+                raise ConfigurationError(detail=detail) from None
+            if status == 404:
+                raise NotFound("airflow_not_found") from None
+            raise TransientError("airflow_unavailable", detail=str(status)) from None
+        except OSError as error:
+            raise TransientError("airflow_unavailable", detail=type(error).__name__) from None
+        return json.loads(text) if text else {}

@@ -1,0 +1,93 @@
+"""Who is told at once: a user or a platform has passed its freshness target.
+
+Whoever was told of something is told again only after `notify.alert_again_hours`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from html import escape
+
+from calendar_sync.health.render import Message
+from calendar_sync.health.report import late
+from calendar_sync.health.verdicts import advice
+from calendar_sync.members import members
+from calendar_sync.model import Platform
+from calendar_sync.orchestration.notify import send
+from calendar_sync.redaction import install
+from calendar_sync.reporting import looked_at
+from calendar_sync.state import Store
+from calendar_sync.state.runs import ALERTED
+
+SHOWN = 20
+EVERYBODY = "everybody"
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One late user, or (`key` is EVERYBODY) the platform as a whole."""
+
+    key: str
+    who: str
+    what: str
+
+
+def raise_alarms(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
+    """Tell of what is newly late; returns what was told."""
+    settings = store.config.revision().settings
+    if not (settings.notify.configured and settings.notify.alerts):
+        return []
+    again = timedelta(hours=settings.notify.alert_again_hours)
+    told = _told(store, platform)
+    alarms = _late(store, platform, now)
+    new = [one for one in alarms if one.key not in told or now - told[one.key] >= again]
+    standing = {one.key: told[one.key] for one in alarms if one.key in told}
+    if new:
+        reason = send(settings.notify, _message(platform, new, now))
+        if reason:
+            new = []  # nobody knows: the next run tries again
+        else:
+            install().info("%s: told of %d late", platform.value, len(new))
+    standing |= {one.key: now for one in new}
+    if standing != told:
+        written = {key: at.isoformat() for key, at in standing.items()}
+        store.runs.set_facts(platform.value, **{ALERTED: written})
+    return new
+
+
+def _told(store: Store, platform: Platform) -> dict[str, datetime]:
+    found = store.runs.facts(platform.value).get(ALERTED) or {}
+    return {key: datetime.fromisoformat(at) for key, at in found.items()}
+
+
+def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
+    settings = store.config.revision().settings
+    target = timedelta(seconds=settings.freshness.target_seconds)
+    fault = store.runs.fault(platform)
+    if fault is not None and now - fault.since > target:
+        text = f"stopped since {fault.since:%H:%M} UTC: {fault.code}"
+        return [Alarm(EVERYBODY, EVERYBODY, text)]
+    seen = looked_at(store, platform)
+    if seen is not None and now - seen > target:
+        text = f"not asked for changes, or not answering, since {seen:%H:%M} UTC"
+        return [Alarm(EVERYBODY, EVERYBODY, text)]
+    synced = members(store, settings, platform, now).synced
+    found = []
+    for (user_id, _), state in sorted(store.marks.all(platform).items()):
+        # Who never was in step is being filled for the first time.
+        if user_id in synced and state.last_success_at is not None and late(state, now, target):
+            since = f"{state.marked_at:%H:%M} UTC" if state.marked_at else ""
+            why = f"{state.error_code}: {advice(state.error_code)}" if state.error_code else "late"
+            found.append(Alarm(user_id, synced[user_id].account, f"{why} (since {since})"))
+    return found
+
+
+def _message(platform: Platform, new: list[Alarm], now: datetime) -> Message:
+    who = new[0].who if len(new) == 1 else f"{len(new)} users"
+    subject = f"Calendar sync: {platform.value} is late for {who} ({now:%Y-%m-%d %H:%M} UTC)"
+    lines = [f"{one.who}: {one.what}" for one in new[:SHOWN]]
+    if more := len(new) - SHOWN:
+        lines += [f"and {more} more"] if more > 0 else []
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    title = escape(subject)
+    html = f"<!doctype html><title>{title}</title><p>{title}</p><ul>{items}</ul>"
+    return Message(subject, html, "\n".join([subject, *lines]))

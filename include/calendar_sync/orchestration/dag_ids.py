@@ -1,0 +1,9 @@
+"""The names of our DAGs. Imports nothing: DAG files read it."""
+
+GOOGLE = "google_calendar_sync"
+MICROSOFT = "microsoft_calendar_sync"
+HEALTH = "sync_health"
+APPROVALS = "calendar_sync_approvals"
+UNSYNC = "calendar_unsync"
+MAINTENANCE = "calendar_sync_maintenance"
+DAGS = (GOOGLE, MICROSOFT, HEALTH, APPROVALS, UNSYNC, MAINTENANCE)

@@ -1,0 +1,64 @@
+"""Numbers for Airflow's own metrics (StatsD or OpenTelemetry, as Airflow is configured).
+
+Names begin with `calendar_sync.` (behind Airflow's prefix) and carry the platform, so that backends
+without tags can tell them apart. They are listed in docs/operations.md.
+https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/logging-monitoring/metrics.html
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from calendar_sync.http import THROTTLED
+from calendar_sync.model import Platform
+from calendar_sync.reporting import STATES, status
+from calendar_sync.state import Store
+
+_ODD = re.compile(r"[^a-z0-9_.]+")
+
+
+def emit_run(
+    store: Store,
+    platform: Platform,
+    rows: Iterable[Mapping[str, Any]],
+    requests: Mapping[str, int],
+    now: datetime,
+) -> None:
+    """How a platform stands after a run, and what the run did."""
+    from airflow.sdk.observability.stats import Stats
+
+    base = f"calendar_sync.{platform.value}"
+    for entry in status(store, now):
+        if entry.platform == platform.value:
+            Stats.gauge(f"{base}.freshness_seconds", entry.freshness_seconds)
+            Stats.gauge(f"{base}.stopped", int(entry.fault is not None))
+            Stats.gauge(f"{base}.conflicts", entry.conflicts)
+            Stats.gauge(f"{base}.parked", entry.parked)
+            Stats.gauge(f"{base}.approvals", entry.approvals)
+            for state in STATES:
+                Stats.gauge(f"{base}.users.{_name(state)}", entry.users.get(state, 0))
+    done: Counter[str] = Counter()
+    for row in rows:
+        done.update(row["done"])
+    for step, count in done.items():
+        Stats.incr(f"{base}.writes.{_name(step)}", count)
+    for kind, count in requests.items():
+        name = f"{base}.throttled" if kind == THROTTLED else f"{base}.requests.{_name(kind)}"
+        Stats.incr(name, count)
+
+
+def emit_health(entries: Iterable[Mapping[str, Any]]) -> None:
+    """What the health check found, by platform: verdicts and drift (the report's `platforms`)."""
+    from airflow.sdk.observability.stats import Stats
+
+    for entry in entries:
+        base = f"calendar_sync.{entry['platform']}"
+        for verdict, count in entry["verdicts"].items():
+            Stats.gauge(f"{base}.verdicts.{_name(verdict)}", count)
+        Stats.gauge(f"{base}.drift", sum(entry["drift"]["writes"].values()))
+
+
+def _name(text: str) -> str:
+    return _ODD.sub("_", text.lower())

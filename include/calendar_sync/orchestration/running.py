@@ -1,0 +1,74 @@
+"""What every task's body stands on: the state database, the connections, one event loop."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from calendar_sync.errors import ConfigurationError, SyncError, UnexpectedError
+from calendar_sync.orchestration.connections import load_secrets
+from calendar_sync.redaction import describe
+from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.services import Services
+from calendar_sync.state import Database, Store
+from calendar_sync.state.config import Revision
+from calendar_sync.state.migrate import require_current
+
+Value = TypeVar("Value")
+
+
+class StateUnavailable(Exception):
+    """The state database did not answer: Airflow may try the task once more."""
+
+
+def run(work: Callable[[Services, Revision], Awaitable[Value]]) -> Value:
+    """Open everything, do the work in an event loop of its own, close everything.
+
+    Raises:
+        SyncError: what the work raised.
+        StateUnavailable: the state database did not answer.
+    """
+
+    async def main() -> Value:
+        with opened() as (store, secrets):
+            revision = store.config.revision()
+            async with open_services(secrets, store.database, revision.settings.limits) as services:
+                return await work(services, revision)
+
+    with guarded():
+        return asyncio.run(main())
+
+
+def with_store(work: Callable[[Store], Value]) -> Value:
+    """The same for work that asks nobody but the state database."""
+    with guarded(), opened() as (store, _):
+        return work(store)
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[tuple[Store, Secrets]]:
+    """The state database at the current schema, and the credentials."""
+    database = Database()
+    try:
+        require_current(database)
+        secrets = load_secrets()
+        yield Store(database, secrets.hmac_key), secrets
+    finally:
+        database.close()
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """No exception of a library leaves a task: its text may hold what must not be logged."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(error.code, detail=error.detail) from None
+    except SyncError:
+        raise
+    except DBAPIError as error:
+        raise StateUnavailable(type(error.orig).__name__) from None
+    except Exception as error:
+        raise UnexpectedError(detail=describe(error)) from None

@@ -1,0 +1,209 @@
+"""The bodies of the tasks beside the sync: health, approvals, un-sync.
+
+Everything that is returned, raised or logged here is free of patient data.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from calendar_sync.approvals import grant, waiting
+from calendar_sync.clock import SystemClock
+from calendar_sync.errors import ConfigurationError, UsersFailed
+from calendar_sync.health import accounts, build
+from calendar_sync.health.render import message, page
+from calendar_sync.model import Platform
+from calendar_sync.orchestration.metrics import emit_health
+from calendar_sync.orchestration.notify import send
+from calendar_sync.orchestration.running import run, with_store
+from calendar_sync.redaction import install
+from calendar_sync.services import Services
+from calendar_sync.state import Store
+from calendar_sync.state.config import Revision
+from calendar_sync.unsync import AUTHOR, Standing, Unsynced, disable, standing, unsync
+
+GROUP = 20
+BOTH = "both"
+
+# --- health -----------------------------------------------------------------------------------
+
+
+def list_accounts() -> list[dict[str, Any]]:
+    """Everybody who is mapped, in groups for mapped tasks."""
+
+    async def work(services: Services, revision: Revision) -> list[accounts.Group]:
+        return await accounts.groups(services)
+
+    return [{"platform": one.platform.value, "users": list(one.users)} for one in run(work)]
+
+
+def validate_accounts(platform: str, users: Sequence[str]) -> str:
+    """Check the users of one group; returns the label."""
+
+    async def work(services: Services, revision: Revision) -> str:
+        found = await accounts.validate(services, revision.settings, Platform(platform), users)
+        for one in found:
+            if one.verdict != "ok":
+                install().warning("%s: %s %s", one.account, one.verdict, one.code)
+        return accounts.label(Platform(platform), found)
+
+    return run(work)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What became of a report; `not_sent_because` is empty where it was sent."""
+
+    id: int
+    attention: int
+    not_sent_because: str
+
+
+def report(run_id: str, *, checked: bool = True) -> Reported:
+    """Put the report together, keep it, and send it if somebody wants it.
+
+    Args:
+        run_id: of the DAG run, or of the command.
+        checked: the accounts could be looked at.
+    """
+
+    def work(store: Store) -> Reported:
+        now, revision = SystemClock().now(), store.config.revision()
+        made = build(store, revision, now, audit=store.audit.verify(), checked=checked)
+        html = page(made.document)
+        number = store.health.save_report(run_id, now, made.attention, made.document, html)
+        emit_health(made.document["platforms"])
+        notify = revision.settings.notify
+        if (made.attention and notify.alerts) or notify.daily_summary:
+            reason = send(notify, message(made.document, html))
+        else:
+            reason = "nothing needs attention, and no daily summary is wanted"
+        store.health.sent(number, None if reason else now, reason)
+        return Reported(number, made.attention, reason)
+
+    done = with_store(work)
+    how = done.not_sent_because or "sent"
+    install().info("report %d: %d to look at; %s", done.id, done.attention, how)
+    return done
+
+
+# --- approvals --------------------------------------------------------------------------------
+
+
+def list_waiting() -> list[dict[str, str]]:
+    """What waits for a person, as questions: digest, subject, body (Markdown)."""
+
+    def work(store: Store) -> list[dict[str, str]]:
+        return [
+            {
+                "digest": one.digest,
+                "subject": f"{one.platform}: let {one.words} go on?",
+                "body": _body(one.users, f"waiting since {one.since:%Y-%m-%d %H:%M} UTC"),
+            }
+            for one in waiting(store)
+        ]
+
+    return with_store(work)
+
+
+def approve(digest: str, author: str) -> int:
+    """Grant; returns how many users it concerns."""
+    count = with_store(lambda store: grant(store, digest, author, SystemClock().now()))
+    install().info("approval %s by %s: %d users", digest, author, count)
+    return count
+
+
+# --- un-sync ----------------------------------------------------------------------------------
+
+
+def ask_unsync(users: Sequence[str], *, everybody: bool, platform: str) -> dict[str, str]:
+    """The question before an un-sync: how much of whose would go.
+
+    Raises:
+        ConfigurationError: nobody is named, or nothing is there to remove.
+    """
+    if bool(users) == everybody:
+        raise ConfigurationError(detail="name the users, or say everybody: exactly one of both")
+    rows = with_store(lambda store: standing(store, _platforms(platform), users))
+    if not rows:
+        raise ConfigurationError(detail="nobody is mapped, and nothing of ours is left")
+    mirrors, blocks = (sum(getattr(row, kind) for row in rows) for kind in ("mirrors", "blocks"))
+    named = {f"{row.account} ({row.platform})": row.mirrors + row.blocks for row in rows}
+    return {
+        "subject": f"Remove {mirrors} mirrors and {blocks} blocks of {len(rows)} accounts?",
+        "body": _body(named, "their rows of the mapping are switched off first"),
+    }
+
+
+def switch_off(users: Sequence[str], *, platform: str, author: str) -> list[list[dict[str, Any]]]:
+    """Disable the mapping's rows; returns the accounts to clean, in groups."""
+
+    async def work(services: Services, revision: Revision) -> list[Standing]:
+        rows = standing(services.store, _platforms(platform), users)
+        count = disable(services, rows, f"{AUTHOR}:{author}")
+        install().info("%d rows of the mapping switched off", count)
+        return rows
+
+    rows = [asdict(row) for row in run(work)]
+    return [rows[first : first + GROUP] for first in range(0, len(rows), GROUP)]
+
+
+def unsync_group(
+    group: Sequence[dict[str, Any]], *, run_id: str, owner: str
+) -> tuple[str, list[dict[str, Any]]]:
+    """Remove what is ours for one group; returns the label and one row an account."""
+
+    async def work(services: Services, revision: Revision) -> list[Unsynced]:
+        rows = [Standing(**{**row, "platform": Platform(row["platform"])}) for row in group]
+        return await unsync(services, revision, rows, run_id=run_id, owner=owner)
+
+    results = run(work)
+    for result in results:
+        getattr(install(), "info" if result.clean else "warning")("%s", result.label)
+    clean = sum(result.clean for result in results)
+    label = results[0].label if len(results) == 1 else f"{clean} of {len(results)} accounts clean"
+    rows = [{**asdict(result), "clean": result.clean, "label": result.label} for result in results]
+    return label, rows
+
+
+def prove_unsync(run_id: str, rows: Sequence[dict[str, Any]], *, expected: int) -> dict[str, int]:
+    """Seal the operations, and say what was removed and what is left.
+
+    Raises:
+        UsersFailed: something is left, names accounts; or some of those expected are missing.
+    """
+    with_store(lambda store: store.audit.seal(run_id, SystemClock().now()))
+    counts = {
+        "accounts": len(rows),
+        "removed": sum(sum(row["removed"].values()) for row in rows),
+        "left": sum(sum(row["left"].values()) for row in rows),
+        "past_blocks_kept": sum(row["history"] for row in rows),
+        "failed": sum(not row["clean"] for row in rows),
+    }
+    install().info("un-sync: %s", ", ".join(f"{count} {what}" for what, count in counts.items()))
+    raise_left(rows)
+    if len(rows) != expected:
+        raise UsersFailed(detail=f"{expected - len(rows)} accounts were not cleaned: see the tasks")
+    return counts
+
+
+def raise_left(rows: Sequence[dict[str, Any]]) -> None:
+    """Fail for accounts where something of ours is left, or may be.
+
+    Raises:
+        UsersFailed: names them.
+    """
+    if labels := [row["label"] for row in rows if not row["clean"]]:
+        raise UsersFailed(detail="; ".join(labels))
+
+
+def _platforms(platform: str) -> list[Platform]:
+    return list(Platform) if platform == BOTH else [Platform(platform)]
+
+
+def _body(users: dict[str, int], note: str) -> str:
+    shown = list(users.items())[:50]
+    lines = [f"- `{account}`: {count}" for account, count in shown]
+    if more := len(users) - len(shown):
+        lines.append(f"- and {more} more")
+    return "\n".join([*lines, "", f"({note})"])

@@ -1,0 +1,285 @@
+"""Builds the DAGs beside the sync. Like dags.py it is parsed again and again: no heavy imports."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
+from airflow.sdk import (
+    DAG,
+    CronTriggerTimetable,
+    Param,
+    dag,
+    get_current_context,
+    task,
+    task_group,
+)
+
+from calendar_sync.errors import UsersFailed
+from calendar_sync.orchestration.dag_ids import APPROVALS, DAGS, HEALTH, MAINTENANCE, UNSYNC
+from calendar_sync.orchestration.dags import ONLY_LOST_WORK
+
+START = datetime(2026, 1, 1)
+ARGUMENTS = {
+    "retries": 1,
+    "retry_delay": timedelta(seconds=5),
+    "execution_timeout": timedelta(minutes=30),
+}
+TAGS = ["calendar-sync"]
+GRANT, LEAVE = "Let it go on", "Leave it"
+UNSYNC_PARAMS = {
+    "users": Param(
+        [],
+        type="array",
+        items={"type": "string"},
+        title="Users",
+        description="Welkin user ids",
+    ),
+    "everybody": Param(
+        False, type="boolean", title="Everybody", description="All users; leave Users empty"
+    ),
+    "platform": Param(
+        "both",
+        enum=["both", "google", "microsoft"],
+        title="Platform",
+        description="Whose mailboxes",
+    ),
+}
+
+
+def _one_at_a_time(
+    dag_id: str, doc: str, cron: str | None, **more: Any
+) -> Callable[[Callable[[], None]], Callable[[], DAG]]:
+    """The decorator of all of these: never two runs at once; scheduled in UTC, or by hand."""
+    schedule = CronTriggerTimetable(cron, timezone="UTC") if cron else None
+    return dag(
+        dag_id=dag_id,
+        schedule=schedule,
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        doc_md=doc,
+        tags=TAGS,
+        default_args=ARGUMENTS,
+        **more,
+    )
+
+
+# --- sync_health ------------------------------------------------------------------------------
+
+
+def health_dag(doc: str, schedule: str) -> DAG:
+    """The DAG `sync_health`: check every mapped account, then report."""
+
+    @_one_at_a_time(HEALTH, doc, schedule)
+    def build() -> None:
+        validate_accounts.expand(group=list_accounts()) >> report()
+
+    return build()
+
+
+@task(retry_policy=ONLY_LOST_WORK)
+def list_accounts() -> list[dict[str, Any]]:
+    """Read Welkin's list of staff anew, and return everybody who is mapped, in groups."""
+    from calendar_sync.orchestration import upkeep
+
+    return upkeep.list_accounts()
+
+
+@task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
+def validate_accounts(group: dict[str, Any]) -> int:
+    """Look at the accounts of one group; the label counts the verdicts."""
+    from calendar_sync.orchestration import upkeep
+
+    context: Any = get_current_context()
+    context["label"] = upkeep.validate_accounts(group["platform"], group["users"])
+    return 1
+
+
+# The only leaf, and run whatever happened: it must not make a run green that checked nothing.
+@task(trigger_rule="all_done", retry_policy=ONLY_LOST_WORK)
+def report() -> dict[str, Any]:
+    """Put the report together, keep it in the state database, send it; fails for lack of checks."""
+    from calendar_sync.orchestration import upkeep
+
+    context: Any = get_current_context()
+    pull = context["ti"].xcom_pull
+    listed = pull(task_ids="list_accounts")
+    missing = len(listed) - len(list(pull(task_ids="validate_accounts") or [])) if listed else 0
+    checked = listed is not None and not missing
+    done = upkeep.report(context["run_id"], checked=checked)
+    if not checked:
+        raise UsersFailed(detail="not all accounts were checked: see the tasks before")
+    return {"report": done.id, "attention": done.attention, "sent": not done.not_sent_because}
+
+
+# --- calendar_sync_approvals ------------------------------------------------------------------
+
+
+def approvals_dag(doc: str) -> DAG:
+    """The DAG `calendar_sync_approvals`: ask about each thing that waits, grant it if told so."""
+
+    @_one_at_a_time(APPROVALS, doc, None)
+    def build() -> None:
+        @task_group
+        def decide(digest: str, subject: str, body: str) -> None:
+            answer = HITLOperator(
+                task_id="ask",
+                subject=subject,
+                body=body,
+                options=[GRANT, LEAVE],
+                response_timeout=timedelta(hours=24),
+                execution_timeout=None,
+                retries=0,
+            )
+            grant(digest, answer.output)
+
+        decide.expand_kwargs(list_waiting())
+
+    return build()
+
+
+@task(retry_policy=ONLY_LOST_WORK)
+def list_waiting() -> list[dict[str, str]]:
+    """What waits for a person, as questions."""
+    from calendar_sync.orchestration import upkeep
+
+    return upkeep.list_waiting()
+
+
+@task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
+def grant(digest: str, answer: Any) -> None:
+    """Carry out the answer."""
+    from calendar_sync.orchestration import upkeep
+
+    context: Any = get_current_context()
+    if GRANT not in answer["chosen_options"]:
+        context["label"] = f"left: {digest}"
+        return
+    count = upkeep.approve(digest, who_answered(answer))
+    context["label"] = f"approved for {count} users: {digest}"
+
+
+def who_answered(answer: Any) -> str:
+    """The Airflow user who answered, for the record."""
+    user = answer.get("responded_by_user") or {}
+    name = user.get("name") or user.get("id") if isinstance(user, dict) else str(user)
+    return f"airflow:{name or 'unknown'}"
+
+
+# --- calendar_unsync --------------------------------------------------------------------------
+
+
+def unsync_dag(doc: str) -> DAG:
+    """The DAG `calendar_unsync`: ask, switch the mapping off, remove, prove."""
+
+    @_one_at_a_time(UNSYNC, doc, None, params=UNSYNC_PARAMS)
+    def build() -> None:
+        question = ask()
+        approve = ApprovalOperator(
+            task_id="approve",
+            subject="{{ ti.xcom_pull(task_ids='ask')['subject'] }}",
+            body="{{ ti.xcom_pull(task_ids='ask')['body'] }}",
+            response_timeout=timedelta(hours=24),
+            execution_timeout=None,
+            retries=0,
+        )
+        groups = switch_off(approve.output)
+        question >> approve
+        unsync_users.expand(group=groups) >> prove()
+
+    return build()
+
+
+@task(retry_policy=ONLY_LOST_WORK)
+def ask() -> dict[str, str]:
+    """Count what would be removed."""
+    from calendar_sync.orchestration import upkeep
+
+    params: Any = get_current_context()["params"]
+    return upkeep.ask_unsync(
+        params["users"], everybody=params["everybody"], platform=params["platform"]
+    )
+
+
+@task(retry_policy=ONLY_LOST_WORK)
+def switch_off(answer: Any) -> list[list[dict[str, Any]]]:
+    """Switch the mapping's rows off, so that nothing is made anew meanwhile."""
+    from calendar_sync.orchestration import upkeep
+
+    params: Any = get_current_context()["params"]
+    return upkeep.switch_off(
+        params["users"], platform=params["platform"], author=who_answered(answer)
+    )
+
+
+@task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
+def unsync_users(group: list[dict[str, Any]]) -> None:
+    """Remove what is ours of one group, and read both sides again; fails while some is left."""
+    from calendar_sync.orchestration import upkeep
+
+    context: Any = get_current_context()
+    owner = f"{context['run_id']}/{context['ti'].map_index}/unsync"[-255:]
+    context["label"], rows = upkeep.unsync_group(group, run_id=context["run_id"], owner=owner)
+    context["ti"].xcom_push(key="rows", value=rows)
+    upkeep.raise_left(rows)
+
+
+# The only leaf, and run whatever happened: it must not make a run green that proves nothing.
+@task(trigger_rule="all_done", retry_policy=ONLY_LOST_WORK)
+def prove() -> dict[str, int]:
+    """Say what was removed and what is left; fails while something is, or is not known."""
+    from calendar_sync.orchestration import tasks, upkeep
+
+    context: Any = get_current_context()
+    pull = context["ti"].xcom_pull
+    answer = pull(task_ids="approve")
+    if answer is None:
+        raise UsersFailed(detail="nobody has answered: nothing was done")
+    if ApprovalOperator.APPROVE not in answer["chosen_options"]:
+        return {}
+    rows = tasks.rows_of(pull(task_ids="unsync_users", key="rows"))
+    expected = pull(task_ids="switch_off")
+    if expected is None:
+        raise UsersFailed(detail="the mapping was not switched off: nothing was done")
+    return upkeep.prove_unsync(context["run_id"], rows, expected=len(tasks.rows_of(expected)))
+
+
+# --- calendar_sync_maintenance ----------------------------------------------------------------
+
+
+def maintenance_dag(doc: str, schedule: str) -> DAG:
+    """The DAG `calendar_sync_maintenance`: remove old runs and old rows."""
+
+    @_one_at_a_time(MAINTENANCE, doc, schedule)
+    def build() -> None:
+        # Which runs were empty, the rows say that are tidied away afterwards.
+        remove_old_runs.expand(dag_id=list(DAGS)) >> tidy_state()
+
+    return build()
+
+
+@task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
+def remove_old_runs(dag_id: str) -> None:
+    """Remove old runs of one DAG; skipped where no connection says how to reach Airflow."""
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from calendar_sync.orchestration import maintenance
+
+    context: Any = get_current_context()
+    folder = conf.get("logging", "base_log_folder")
+    try:
+        done = maintenance.remove_old_runs(dag_id, log_folder=folder)
+    except maintenance.NoConnection as error:
+        context["label"] = f"{dag_id}: {error.detail}"
+        raise AirflowSkipException(error.detail) from None
+    context["label"] = done.label
+
+
+@task(trigger_rule="none_failed", retry_policy=ONLY_LOST_WORK)
+def tidy_state() -> dict[str, int]:
+    """Drop what the state database need not keep."""
+    from calendar_sync.orchestration import maintenance
+
+    return maintenance.tidy_state()

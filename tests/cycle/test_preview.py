@@ -1,0 +1,85 @@
+"""A change of the settings is shown before it is made, and nothing is written meanwhile."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from calendar_sync.model import Platform
+from calendar_sync.preview import Effect, preview
+from calendar_sync.services import Services
+from calendar_sync.settings import parse
+from calendar_sync.state import tables as t
+from tests.cycle.stage import Stage, mail
+
+pytestmark = pytest.mark.parametrize("platform", list(Platform))
+
+
+def stage(platform: Platform) -> Stage:
+    s = Stage("dana", "ruben", platform=platform)
+    s.visit("dana", template="etmp-home-visit")
+    s.visit("dana", days=2)
+    s.visit("ruben", days=3)
+    s.busy("ruben")
+    s.run()
+    return s
+
+
+def effect(s: Stage, document: dict[str, Any], **options: Any) -> Effect:
+    async def work(services: Services) -> list[Effect]:
+        return await preview(services, parse(document), "tests", **options)
+
+    found: list[Effect] = asyncio.run(s.with_services(work))
+    [one] = [one for one in found if one.platform is s.platform]
+    return one
+
+
+def state_of(s: Stage) -> list[tuple[Any, ...]]:
+    """Everything that decides what a run would do."""
+    tables = (t.link, t.user_sync, t.cursor, t.operation, t.settings_revision, t.conflict)
+    with s.store.database.read() as connection:
+        return [tuple(row) for table in tables for row in connection.execute(table.select())]
+
+
+def test_a_narrower_filter_shows_what_would_go(platform: Platform) -> None:
+    s = stage(platform)
+    before, position = state_of(s), s.position
+    document = {"encounter_types": {"exclude": ["etmp-home-visit"]}}
+    found = effect(s, document)
+    assert found.planned == {("delete_mirror", "filtered"): 1}
+    assert (found.users, found.affected, found.skipped["filtered"]) == (2, 1, 1)
+    assert s.wrote(position) == []
+    assert state_of(s) == before
+    # And so it is.
+    s.document = document
+    s.later()
+    assert len(s.calendar.mirrors(mail("dana"))) == 1
+
+
+def test_another_level_shows_who_is_concerned(platform: Platform) -> None:
+    s = stage(platform)
+    found = effect(s, {"details": {"title": {"level": "type"}}})
+    assert found.steps == {"update_mirror": 3}
+    assert found.affected == 2
+
+
+def test_blocks_switched_off_are_counted(platform: Platform) -> None:
+    s = stage(platform)
+    found = effect(s, {"block_time": {"enabled": False}})
+    assert found.steps == {"delete_block": 1}
+    assert effect(s, {"block_time": {"enabled": False}}, users=[s.ids["dana"]]).steps == {}
+
+
+def test_settings_that_change_nothing_show_nothing(platform: Platform) -> None:
+    s = stage(platform)
+    found = effect(s, {"poll": {"interval_seconds": 90}})
+    assert (found.steps, found.affected, found.users) == ({}, 0, 2)
+
+
+def test_who_cannot_be_read_is_named(platform: Platform) -> None:
+    s = stage(platform)
+    s.calendar.revoke(mail("dana"))
+    found = effect(s, {"block_time": {"enabled": False}})
+    assert list(found.failed) == [mail("dana")]
+    assert found.steps == {"delete_block": 1}
+    assert s.state("dana").failures == 0

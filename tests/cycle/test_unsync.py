@@ -1,0 +1,159 @@
+"""I11: un-sync removes exactly what is ours, proves it, and says what it could not remove."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.model import Draft, MappedUser, Platform, Span
+from calendar_sync.services import Services
+from calendar_sync.unsync import Unsynced, disable, standing, unsync
+from tests.cycle.stage import HOUR, Stage, mail
+
+pytestmark = pytest.mark.parametrize("platform", list(Platform))
+
+
+def stage(platform: Platform) -> Stage:
+    """Two people with visits in all stretches of time, and lives of their own."""
+    s = Stage("dana", "ruben", platform=platform, settings={"windows": {"mirrors_past_days": 2}})
+    for name in s.ids:
+        s.visit(name, hour=9)
+        s.visit(name, days=3)
+        s.busy(name)
+        s.series(name)
+        s.calendar.add_event(mail(name), start=s.at(2, 8), end=s.at(2, 8) + HOUR, title="own")
+    s.run()
+    # The first visit and block end, then the visit leaves the window: its mirror is retired.
+    s.later(days=4)
+    return s
+
+
+def act(
+    s: Stage, *names: str, switch_off: bool = True, platforms: Sequence[Platform] = ()
+) -> list[Unsynced]:
+    async def work(services: Services) -> list[Unsynced]:
+        users = [s.ids[name] for name in names]
+        rows = standing(services.store, platforms or [s.platform], users)
+        if switch_off:
+            disable(services, rows, "tests")
+        revision = services.store.config.revision()
+        return await unsync(services, revision, rows, run_id="un-sync", owner="tests")
+
+    found: list[Unsynced] = asyncio.run(s.with_services(work))
+    return found
+
+
+def own(s: Stage, name: str) -> list[Any]:
+    return sorted(
+        (seen.id, seen.title, str(seen.start), str(seen.end)) for seen in s.calendar.own(mail(name))
+    )
+
+
+def test_exactly_ours_is_removed_and_nobody_elses(platform: Platform) -> None:
+    s = stage(platform)
+    before = {name: own(s, name) for name in s.ids}
+    others = (s.calendar.mirrors(mail("ruben")), len(s.blocks("ruben")))
+    assert len(s.calendar.mirrors(mail("dana"))) == 2
+    [result] = act(s, "dana")
+    assert result.clean
+    assert (result.left, result.code) == ({}, "")
+    assert result.removed["delete_mirror"] == 2
+    assert result.history >= 1
+    assert s.calendar.mirrors(mail("dana")) == []
+    now = s.clock.now()
+    assert [block for block in s.blocks("dana") if block.end > now] == []
+    assert {name: own(s, name) for name in s.ids} == before
+    assert (s.calendar.mirrors(mail("ruben")), len(s.blocks("ruben"))) == others
+
+
+def test_nothing_comes_back_afterwards(platform: Platform) -> None:
+    s = stage(platform)
+    act(s, "dana")
+    s.visit("dana", days=5)
+    s.later()
+    s.later(days=1, hours=5)
+    assert s.calendar.mirrors(mail("dana")) == []
+    assert len(s.calendar.mirrors(mail("ruben"))) >= 1
+    row = s.store.config.mapped(s.ids["dana"], platform)
+    assert row is not None
+    assert not row.enabled
+
+
+def test_switched_on_again_everything_is_there_once(platform: Platform) -> None:
+    s = stage(platform)
+    s.visit("dana", days=5)
+    s.later()
+    act(s, "dana")
+    s.remap()
+    s.later()
+    s.later()
+    assert len(s.calendar.mirrors(mail("dana"))) == len(set(s.mirror_times("dana"))) == 2
+
+
+def test_a_user_who_is_still_mapped_is_not_touched(platform: Platform) -> None:
+    s = stage(platform)
+    position = s.position
+    [result] = act(s, "dana", switch_off=False)
+    assert result.code == "mapped_and_enabled"
+    assert not result.clean
+    assert s.wrote(position) == []
+
+
+def test_what_cannot_be_removed_is_said_and_others_are_not_kept(platform: Platform) -> None:
+    s = stage(platform)
+    s.calendar.revoke(mail("dana"))
+    results = {result.account: result for result in act(s, "dana", "ruben")}
+    assert results[mail("ruben")].clean
+    assert results[mail("dana")].code
+    assert not results[mail("dana")].clean
+    s.calendar.restore(mail("dana"))
+    [again] = act(s, "dana")
+    assert again.clean
+    assert s.calendar.mirrors(mail("dana")) == []
+
+
+def test_what_carries_our_mark_without_a_link_is_left_and_told(platform: Platform) -> None:
+    """I4: an event without a link is nobody's to delete, whatever it says of itself."""
+    s = stage(platform)
+    span = Span(s.at(6, 9), s.at(6, 10))
+
+    async def lose(services: Services) -> None:
+        """As a mirror is whose link was lost."""
+        marker = services.identity.marker(s.ids["dana"], "lost")
+        draft = Draft("lost", "", span, "US/Eastern", "hash", "busy/busy")
+        await services.platforms[platform].create_mirror(
+            mail("dana"), "primary", "0" * 32, marker, draft
+        )
+
+    asyncio.run(s.with_services(lose))
+    [result] = act(s, "dana")
+    assert result.left == {"mirrors": 1}
+    assert not result.clean
+    assert [seen.title for seen in s.calendar.mirrors(mail("dana"))] == ["lost"]
+
+
+def test_who_is_on_both_platforms_is_cleaned_on_each(platform: Platform) -> None:
+    s = stage(platform)
+    other = next(each for each in Platform if each is not platform)
+    s.calendars(other).add_account(mail("dana"), "America/New_York")
+    rows = [
+        MappedUser(s.ids["dana"], platform, mail("dana")),
+        MappedUser(s.ids["ruben"], platform, mail("ruben")),
+        MappedUser(s.ids["dana"], other, mail("dana")),
+    ]
+    asyncio.run(s.map(rows))
+    s.visit("dana", days=7)
+    s.later()
+    asyncio.run(s.sync(other))
+    assert s.calendars(other).mirrors(mail("dana"))
+    results = act(s, "dana", platforms=list(Platform))
+    assert [result.clean for result in results] == [True, True], results
+    assert s.calendars(other).mirrors(mail("dana")) == s.calendar.mirrors(mail("dana")) == []
+
+
+def test_somebody_nobody_knows_is_refused(platform: Platform) -> None:
+    s = Stage("dana", platform=platform)
+    with pytest.raises(ConfigurationError, match="not mapped: nobody"):
+        standing(s.store, [platform], ["nobody"])
