@@ -121,8 +121,14 @@ def test_an_import_says_what_becomes_of_who_is_removed(cli: Command) -> None:
     nobody = cli.write("nobody.csv", HEADER)
     cli.write("settings.yaml", "unmapped: keep\n")
     cli("config", "apply", cli.folder)
-    assert "left where they are (setting unmapped: keep)" in cli("mapping", "import", nobody)
-    assert "users removed" not in cli("mapping", "import", nobody)
+    kept = "left where they are (setting unmapped: keep)"
+    user = ids(cli)
+    assert f"no longer synced, 1: their mirrors and blocks are {kept}" in cli(
+        "mapping", "disable", "--user", user["dana"]
+    )
+    assert kept not in cli("mapping", "remove", "--user", user["dana"]), "told already"
+    assert kept in cli("mapping", "import", nobody)
+    assert kept not in cli("mapping", "import", nobody)
 
 
 def test_the_second_of_two_administrators_is_told(cli: Command) -> None:

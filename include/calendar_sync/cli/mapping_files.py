@@ -84,10 +84,10 @@ def result_of(found: MappingDifference) -> dict[str, int]:
 
 
 def print_result(store: Store, found: MappingDifference) -> None:
-    """How many rows were added, changed and removed, and what becomes of the removed."""
+    """How many rows were added, changed and removed, and what becomes of who leaves."""
     revision = f"revision {found.revision}" + ("" if found else " (unchanged)")
     console.print(f"mapping: {revision}, {_counts(found)}", highlight=False, soft_wrap=True)
-    _print_removal(store, found, "are")
+    _print_leaving(store, found, "are")
 
 
 def print_preview(store: Store, found: MappingDifference) -> None:
@@ -98,7 +98,7 @@ def print_preview(store: Store, found: MappingDifference) -> None:
     if len(rows) > SHOWN:
         console.print(f"and {len(rows) - SHOWN} more (--json prints all)")
     console.print(f"mapping: {_counts(found)}; nothing was stored", highlight=False, soft_wrap=True)
-    _print_removal(store, found, "would be")
+    _print_leaving(store, found, "would be")
 
 
 def preview_of(found: MappingDifference) -> dict[str, Any]:
@@ -156,8 +156,12 @@ def _counts(found: MappingDifference) -> str:
     return f"{len(found.added)} added, {len(found.changed)} changed, {len(found.removed)} removed"
 
 
-def _print_removal(store: Store, found: MappingDifference, verb: str) -> None:
-    if not found.removed:
+def _print_leaving(store: Store, found: MappingDifference, verb: str) -> None:
+    """What becomes of the mirrors and blocks of those who are no longer synced."""
+    changed = zip(found.replaced, found.changed, strict=True)
+    disabled = [now for was, now in changed if was.enabled and not now.enabled]
+    removed = [user for user in found.removed if user.enabled]
+    if not removed and not disabled:
         return
     unmapped = store.config.revision().settings.unmapped
     what = {
@@ -165,5 +169,7 @@ def _print_removal(store: Store, found: MappingDifference, verb: str) -> None:
         "keep": f"their mirrors and blocks {verb} left where they are",
     }[unmapped]
     console.print(
-        f"users removed: {what} (setting unmapped: {unmapped})", highlight=False, soft_wrap=True
+        f"no longer synced, {len(removed) + len(disabled)}: {what} (setting unmapped: {unmapped})",
+        highlight=False,
+        soft_wrap=True,
     )
