@@ -108,7 +108,16 @@ def sandbox_secrets(sandbox: Sandbox, hmac_key: str, fernet_key: str) -> Secrets
         password=sandbox.client_secret,
         extra={"tenant": sandbox.tenant, "instance": sandbox.instance},
     )
-    google = Fields(extra={"keyfile_dict": keyfile, "api_root": sandbox.root + "/google"})
+    google = Fields(
+        extra={
+            "keyfile_dict": keyfile,
+            "api_root": sandbox.root + "/google",
+            "directory_root": sandbox.root + "/google",
+            "directory_admin": next(
+                (each.email for each in sandbox.google.accounts.values() if each.admin), ""
+            ),
+        }
+    )
     directory = sandbox.microsoft.directory
     microsoft = Fields(
         host=directory.graph_root,

@@ -29,6 +29,7 @@ MICROSOFT = "microsoft_graph_default"
 HMAC_KEY = "calendar_sync_hmac_key"
 WELKIN_TOKEN_PATH = "/{tenant}/admin/api_clients/{client}"  # noqa: S105 - a path
 GOOGLE_ROOT = "https://www.googleapis.com"
+GOOGLE_DIRECTORY_ROOT = "https://admin.googleapis.com"
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - a public address
 GRAPH_ROOT = "https://graph.microsoft.com"
 MICROSOFT_AUTHORITY = "https://login.microsoftonline.com"
@@ -67,13 +68,18 @@ class WelkinCredentials:
 
 @dataclass(frozen=True, slots=True)
 class GoogleCredentials:
-    """A service account with domain-wide delegation."""
+    """A service account with domain-wide delegation.
+
+    `directory_admin` is the administrator as whom the directory is read; empty: it is not.
+    """
 
     client_email: str
     private_key: str = field(repr=False)
     private_key_id: str = ""
     token_uri: str = GOOGLE_TOKEN_URI
     api_root: str = GOOGLE_ROOT
+    directory_admin: str = ""
+    directory_root: str = GOOGLE_DIRECTORY_ROOT
     verify: str | bool = True
 
 
@@ -136,6 +142,8 @@ def google_credentials(fields: Fields, name: str = GOOGLE) -> GoogleCredentials:
         private_key_id=str(keyfile.get("private_key_id") or ""),
         token_uri=str(keyfile.get("token_uri") or GOOGLE_TOKEN_URI),
         api_root=str(fields.extra.get("api_root") or GOOGLE_ROOT).rstrip("/"),
+        directory_admin=str(fields.extra.get("directory_admin") or "").strip(),
+        directory_root=str(fields.extra.get("directory_root") or GOOGLE_DIRECTORY_ROOT).rstrip("/"),
         verify=_verify(fields.extra),
     )
 

@@ -1,10 +1,10 @@
-"""YAML files that people write: read with the place of every value, so that a mistake can be named.
+"""Files that people write: YAML is read with the place of every value, to name a mistake's.
 
 https://yaml.org/spec/1.2.2/ ; a key that is given twice is refused, where PyYAML takes the last.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import codecs
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -12,21 +12,75 @@ import yaml
 from calendar_sync.errors import ConfigurationError
 
 Path = tuple[str | int, ...]
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# The parser in C reads seven times as fast, where the wheel of this machine has it.
+_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_WRITER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @dataclass(frozen=True)
 class Document:
-    """What a file says, and where: line and column (from 1) of each value's key, by its path."""
+    """What a file says, and where: the tree keeps line and column of everything in it."""
 
     value: Any
-    places: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
+    tree: yaml.Node | None = None
 
     def where(self, path: Path) -> str:
         """`line 3, column 5` of a value, or of the nearest thing around it; empty for nothing."""
-        for length in range(len(path), 0, -1):
-            if place := self.places.get(path[:length]):
-                return f"line {place[0]}, column {place[1]}"
-        return ""
+        found, node = "", self.tree
+        for step in path:
+            place, node = _child(node, step)
+            if place is None:
+                break
+            mark = place.start_mark
+            found = f"line {mark.line + 1}, column {mark.column + 1}"
+        return found
+
+
+def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
+    """The node that names this step, and the one that holds what is there."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value == step:
+                return key, value
+    elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step]
+    return None, None
+
+
+def decode(content: bytes, name: str) -> str:
+    """The text of a file, which must be UTF-8; a byte order mark is no part of it.
+
+    Raises:
+        ConfigurationError: it is something else; names line and column.
+    """
+    if content.startswith(_UTF_16):
+        raise ConfigurationError(
+            detail=f'{name}: the text is UTF-16 (a spreadsheet\'s "Unicode text"), not UTF-8: '
+            'save it as "CSV UTF-8"'
+        )
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = _place_in(content[: error.start].decode("utf-8-sig"))
+        raise ConfigurationError(detail=f"{name}: {place}: the text is not UTF-8") from None
+    before, nothing, _ = text.partition("\0")
+    if nothing:
+        raise ConfigurationError(
+            detail=f"{name}: {_place_in(before)}: a NUL character; is this a text, and UTF-8?"
+        )
+    return text
+
+
+def _place_in(before: str) -> str:
+    """Where a text stands after these characters."""
+    return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+
+
+def write_yaml(value: Any) -> str:
+    """One YAML document, its keys in the order of `value`."""
+    text: str = yaml.dump(value, Dumper=_WRITER, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def read_yaml(text: str, name: str) -> Document:
@@ -39,32 +93,41 @@ def read_yaml(text: str, name: str) -> Document:
     Raises:
         ConfigurationError: it is not YAML, or says something twice; names line and column.
     """
-    loader = yaml.SafeLoader(text)
     try:
+        return _parse(text, name, _FAST)
+    except ConfigurationError:
+        # The fast parser is not as good at saying what is wrong.
+        return _parse(text, name, yaml.SafeLoader)
+
+
+def _parse(text: str, name: str, kind: Any) -> Document:
+    loader: Any = None
+    try:
+        loader = kind(text)
         node = loader.get_single_node()
-        places: dict[Path, tuple[int, int]] = {}
         if node is not None:
-            _note(node, (), places)
+            _refuse_twice(node)
         value = loader.construct_document(node) if node is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ConfigurationError(detail=f"{name}: {where}{error.problem}") from None
     except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
+        place = _place_in(text[: error.position])
         raise ConfigurationError(
-            detail=f"{name}: line {line}: a character that YAML does not allow"
+            detail=f"{name}: {place}: a character that YAML does not allow"
         ) from None
     except (RecursionError, ValueError):
         # ValueError: a date such as 2026-02-30.
         raise ConfigurationError(detail=f"{name}: cannot be read as YAML") from None
     finally:
-        loader.dispose()
-    return Document(value, places)
+        if loader is not None:
+            loader.dispose()
+    return Document(value, node)
 
 
-def _note(node: yaml.Node, path: Path, places: dict[Path, tuple[int, int]]) -> None:
-    """Remember where each key of a mapping, or item of a list, stands."""
+def _refuse_twice(node: yaml.Node) -> None:
+    """No mapping gives a key twice, at any depth."""
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
@@ -75,14 +138,9 @@ def _note(node: yaml.Node, path: Path, places: dict[Path, tuple[int, int]]) -> N
                     problem=f"{key.value} is given twice", problem_mark=key.start_mark
                 )
             seen.add(key.value)
-            here = (*path, str(key.value))
-            places[here] = _place(key)
-            _note(value, here, places)
+            if not isinstance(value, yaml.ScalarNode):
+                _refuse_twice(value)
     elif isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(node.value):
-            places[*path, number] = _place(item)
-            _note(item, (*path, number), places)
-
-
-def _place(node: yaml.Node) -> tuple[int, int]:
-    return node.start_mark.line + 1, node.start_mark.column + 1
+        for item in node.value:
+            if not isinstance(item, yaml.ScalarNode):
+                _refuse_twice(item)

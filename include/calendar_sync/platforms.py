@@ -1,8 +1,17 @@
-"""The one interface of external calendars: what a cycle asks of Google or Microsoft."""
+"""The interfaces of Google and Microsoft: what a cycle asks of a calendar, and who has one."""
 
 from typing import Protocol
 
-from calendar_sync.model import CalendarEvent, Changes, Draft, Platform, SeriesSet, Span, Window
+from calendar_sync.model import (
+    CalendarEvent,
+    Changes,
+    DirectoryAccounts,
+    Draft,
+    Platform,
+    SeriesSet,
+    Span,
+    Window,
+)
 
 
 class CalendarPlatform(Protocol):
@@ -104,4 +113,27 @@ class CalendarPlatform(Protocol):
 
     async def delete_test_event(self, account: str, calendar: str, event_id: str) -> None:
         """Delete; gone already is success."""
+        ...
+
+
+class Directory(Protocol):
+    """The accounts of one organisation on one external calendar system."""
+
+    async def accounts(self) -> DirectoryAccounts | None:
+        """All of them, suspended ones too; None where no directory is configured.
+
+        Raises:
+            TenantMisconfigured: one is configured, and may not be read; the detail says why.
+            TransientError: not now.
+        """
+        ...
+
+    async def look(self, account: str) -> None:
+        """Read next to nothing of an account's calendar, to see whether it can be used.
+
+        Raises:
+            UserUnavailable: it cannot; unknown and suspended accounts may look the same.
+            NotFound: likewise.
+            TenantMisconfigured: nobody's can.
+        """
         ...

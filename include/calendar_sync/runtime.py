@@ -18,13 +18,13 @@ from calendar_sync.connections import (
     MicrosoftCredentials,
     WelkinCredentials,
 )
-from calendar_sync.google import GoogleCalendar
+from calendar_sync.google import DIRECTORY_SCOPE, SCOPE, GoogleCalendar, GoogleDirectory
 from calendar_sync.google import fetch_token as fetch_google_token
 from calendar_sync.google.errors import classify as classify_google
 from calendar_sync.google.errors import classify_token as classify_google_token
 from calendar_sync.http import HttpClient, Meter, waiting_at_most
 from calendar_sync.identity import Identity
-from calendar_sync.microsoft import MicrosoftCalendar
+from calendar_sync.microsoft import MicrosoftCalendar, MicrosoftDirectory
 from calendar_sync.microsoft import fetch_token as fetch_microsoft_token
 from calendar_sync.microsoft.errors import classify as classify_microsoft
 from calendar_sync.microsoft.errors import classify_token as classify_microsoft_token
@@ -39,7 +39,7 @@ from calendar_sync.welkin.client import classify as classify_welkin
 from calendar_sync.welkin.tokens import fetch_token as fetch_welkin_token
 
 if TYPE_CHECKING:
-    from calendar_sync.platforms import CalendarPlatform
+    from calendar_sync.platforms import CalendarPlatform, Directory
 
 # Requests that wait their turn are served a little slower than the limit: networks add jitter.
 RATE_MARGIN = 0.95
@@ -110,13 +110,18 @@ async def open_services(
         chunk=timedelta(days=days) if isinstance(days, int) else None,
     )
     platforms: dict[Platform, CalendarPlatform] = {}
+    directories: dict[Platform, Directory] = {}
     if secrets.google is not None:
-        platforms[Platform.GOOGLE] = _google(secrets.google, tokens, clock, limits, client)
+        platforms[Platform.GOOGLE], directories[Platform.GOOGLE] = _google(
+            secrets.google, tokens, clock, limits, client
+        )
     if secrets.microsoft is not None:
-        platforms[Platform.MICROSOFT] = _microsoft(secrets.microsoft, tokens, clock, limits, client)
+        platforms[Platform.MICROSOFT], directories[Platform.MICROSOFT] = _microsoft(
+            secrets.microsoft, tokens, clock, limits, client
+        )
     identity = Identity(secrets.hmac_key, credentials.organisation)
     try:
-        yield Services(welkin, platforms, store, identity, clock, meter)
+        yield Services(welkin, platforms, store, identity, clock, meter, directories)
     finally:
         for made in clients:
             await made.aclose()
@@ -157,7 +162,7 @@ def _google(
     clock: Clock,
     limits: Limits,
     client: Callable[..., HttpClient],
-) -> GoogleCalendar:
+) -> tuple[GoogleCalendar, GoogleDirectory]:
     address = urlsplit(credentials.token_uri)
     token_http = client(
         f"{address.scheme}://{address.netloc}", classify_google_token, credentials.verify, None
@@ -165,15 +170,22 @@ def _google(
     per_minute = AsyncLimiter(limits.calendar_requests_per_minute, 60)
     http = client(credentials.api_root, classify_google, credentials.verify, per_minute.acquire)
 
-    def token_of(account: str) -> CachedToken:
+    def token_of(account: str, scope: str = SCOPE, kind: str = "google") -> CachedToken:
         async def fetch() -> Any:
             return await fetch_google_token(
-                token_http, credentials, address.path, account, clock.now()
+                token_http, credentials, address.path, account, clock.now(), scope
             )
 
-        return tokens.source(f"google:{credentials.client_email}:{account.lower()}", fetch)
+        return tokens.source(f"{kind}:{credentials.client_email}:{account.lower()}", fetch)
 
-    return GoogleCalendar(http, token_of)
+    calendar = GoogleCalendar(http, token_of)
+    if not credentials.directory_admin:
+        return calendar, GoogleDirectory(calendar, None, None)
+    return calendar, GoogleDirectory(
+        calendar,
+        client(credentials.directory_root, classify_google, credentials.verify, None),
+        token_of(credentials.directory_admin, DIRECTORY_SCOPE, "google-directory"),
+    )
 
 
 def _microsoft(
@@ -182,7 +194,7 @@ def _microsoft(
     clock: Clock,
     limits: Limits,
     client: Callable[..., HttpClient],
-) -> MicrosoftCalendar:
+) -> tuple[MicrosoftCalendar, MicrosoftDirectory]:
     address = urlsplit(credentials.authority)
     token_http = client(
         f"{address.scheme}://{address.netloc}", classify_microsoft_token, credentials.verify, None
@@ -191,14 +203,13 @@ def _microsoft(
     async def fetch() -> Any:
         return await fetch_microsoft_token(token_http, credentials, clock.now())
 
-    return MicrosoftCalendar(
-        client(credentials.root, classify_microsoft, credentials.verify, None),
-        credentials.root,
-        tokens.source(f"microsoft:{credentials.tenant}:{credentials.client}", fetch),
-        Slots(limits.microsoft_requests_at_once),
-        clock.now,
-        batch=limits.microsoft_batch,
+    http = client(credentials.root, classify_microsoft, credentials.verify, None)
+    token = tokens.source(f"microsoft:{credentials.tenant}:{credentials.client}", fetch)
+    slots = Slots(limits.microsoft_requests_at_once)
+    calendar = MicrosoftCalendar(
+        http, credentials.root, token, slots, clock.now, batch=limits.microsoft_batch
     )
+    return calendar, MicrosoftDirectory(calendar, http, credentials.root, token)
 
 
 def _shared_rate(store: Store, per_second: float, clock: Clock) -> Callable[[], Awaitable[None]]:

@@ -1,13 +1,13 @@
 """What a cycle and the search for changes work with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from calendar_sync.clock import Clock
 from calendar_sync.http import Meter
 from calendar_sync.identity import Identity
 from calendar_sync.model import Platform
-from calendar_sync.platforms import CalendarPlatform
+from calendar_sync.platforms import CalendarPlatform, Directory
 from calendar_sync.state import Store
 from calendar_sync.welkin import Welkin
 
@@ -22,3 +22,4 @@ class Services:
     identity: Identity
     clock: Clock
     meter: Meter
+    directories: Mapping[Platform, Directory] = field(default_factory=dict)

@@ -1,14 +1,12 @@
-"""Settings, mapping, staff, runs, approvals, feeds."""
+"""Settings, staff, runs, approvals, feeds."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 from calendar_sync.model import (
     Action,
-    Direction,
     Encounter,
     Hold,
-    MappedUser,
     Platform,
     Source,
     Span,
@@ -23,8 +21,6 @@ from calendar_sync.state.feeds import Cursor, Seen
 from tests.state.conftest import NOW
 
 G = Platform.GOOGLE
-ONE = MappedUser("u1", G, "dana@example.org")
-TWO = MappedUser("u2", G, "ruben@example.org", direction=Direction.WELKIN_TO_CALENDAR)
 HOUR = timedelta(hours=1)
 
 
@@ -48,49 +44,6 @@ def test_a_cursor_outlives_changes_of_limits_only() -> None:
     )
     for change in ({"block_time": {"tentative": True}}, {"time_zone": "Asia/Tokyo"}):
         assert blocks_hash(parse(change)) != base
-
-
-def rows(store: Store) -> list[MappedUser]:
-    return [replace(user, revision=0) for user in store.config.mapping()]
-
-
-def test_the_mapping_becomes_exactly_what_is_given(store: Store) -> None:
-    first = store.config.replace_mapping([ONE, TWO], "x", NOW)
-    assert (first.added, first.changed, first.removed) == ((ONE, TWO), (), ())
-    assert rows(store) == [ONE, TWO]
-    moved = replace(ONE, account="dana.new@example.org")
-    second = store.config.replace_mapping([moved], "x", NOW)
-    assert second.changed == (moved,)
-    assert [user.user_id for user in second.removed] == ["u2"]
-    assert rows(store) == [moved]
-    assert store.config.mapped("u1", G) is not None
-    assert store.config.mapped("u2", G) is None
-    assert store.config.replace_mapping([moved], "x", NOW).changed == ()
-
-
-def test_two_may_exchange_their_accounts(store: Store) -> None:
-    store.config.replace_mapping([ONE, TWO], "x", NOW)
-    swapped = [replace(ONE, account=TWO.account), replace(TWO, account=ONE.account)]
-    store.config.replace_mapping(swapped, "x", NOW)
-    assert rows(store) == swapped
-
-
-def test_who_is_new_or_changed_gets_work_and_a_full_read(store: Store) -> None:
-    store.config.replace_mapping([ONE, TWO], "x", NOW)
-    for user in ("u1", "u2"):
-        with store.database.write() as connection:
-            store.feeds.save_cursor(connection, "google", user, Cursor("p", "s"), NOW, "primary")
-            store.marks.done(connection, (user, G), 1, NOW, NOW + 24 * HOUR)
-    store.config.replace_mapping(
-        [replace(ONE, direction=Direction.CALENDAR_TO_WELKIN), TWO], "x", NOW
-    )
-    one, two = store.marks.of("u1", G), store.marks.of("u2", G)
-    assert one.marked
-    assert one.next_full_at == NOW
-    assert not two.marked
-    assert set(store.feeds.cursors("google")) == {("u2", "primary")}
-    store.config.replace_mapping([ONE], "x", NOW)
-    assert store.feeds.cursors("google") == {}
 
 
 def test_staff_who_are_no_longer_listed_are_inactive(store: Store) -> None:

@@ -9,11 +9,12 @@ import typer
 
 from calendar_sync.cli.approvals import approve
 from calendar_sync.cli.check import check
-from calendar_sync.cli.config import config, mapping
+from calendar_sync.cli.config import config
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.explain import explain
 from calendar_sync.cli.health import health, report, runs
 from calendar_sync.cli.history import diff, history, rollback
+from calendar_sync.cli.mapping import mapping
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe

@@ -312,6 +312,20 @@ class GoogleCalendar:
         """See `CalendarPlatform.delete_test_event`."""
         await self._delete(account, calendar, event_id)
 
+    # --- accounts -----------------------------------------------------------------------------
+
+    async def look(self, account: str) -> None:
+        """Read next to nothing of the primary calendar.
+
+        Raises:
+            UserUnavailable: this account cannot be used.
+        """
+        params = {"maxResults": "1", "fields": "kind"}
+        try:
+            await self._list(account, "primary", "", params, with_cursor=False)
+        except NotFound:
+            raise UserUnavailable("google_no_calendar", detail=account) from None
+
 
 def _events(body: Mapping[str, Any]) -> dict[str, CalendarEvent]:
     items = body.get("items")

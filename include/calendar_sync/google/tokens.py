@@ -19,13 +19,21 @@ from calendar_sync.model import to_second
 # Google takes no assertion from the future; one issued a while ago is as good for the same token.
 CLOCK_MARGIN = timedelta(minutes=10)
 SCOPE = "https://www.googleapis.com/auth/calendar.events"
+DIRECTORY_SCOPE = "https://www.googleapis.com/auth/admin.directory.user.readonly"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
 async def fetch_token(
-    http: HttpClient, credentials: GoogleCredentials, path: str, account: str, now: datetime
+    http: HttpClient,
+    credentials: GoogleCredentials,
+    path: str,
+    account: str,
+    now: datetime,
+    scope: str = SCOPE,
 ) -> tuple[str, datetime]:
     """A token that acts as `account`, and when it expires.
+
+    One scope a token: a single one that was not authorised fails the whole request.
 
     Raises:
         UserUnavailable: this account is unknown, suspended or refused.
@@ -36,7 +44,7 @@ async def fetch_token(
     claims = {
         "iss": credentials.client_email,
         "sub": account,
-        "scope": SCOPE,
+        "scope": scope,
         "aud": credentials.token_uri,
         "iat": int(issued.timestamp()),
         "exp": int((issued + timedelta(hours=1)).timestamp()),

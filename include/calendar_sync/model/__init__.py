@@ -4,6 +4,7 @@ Patient data appears only in `Appointment` and `Draft`, which live in memory dur
 never stored or printed.
 """
 
+from calendar_sync.model.accounts import DirectoryAccount, DirectoryAccounts
 from calendar_sync.model.calendar import (
     Availability,
     CalendarEvent,
@@ -52,6 +53,8 @@ __all__ = [
     "Conflict",
     "DetailLevel",
     "Direction",
+    "DirectoryAccount",
+    "DirectoryAccounts",
     "Draft",
     "Encounter",
     "Hold",

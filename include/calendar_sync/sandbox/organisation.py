@@ -129,7 +129,8 @@ class _Organisation:
             self.sandbox.microsoft_accounts_of[user.id] = mailbox
             outlook.fill(self.sandbox.microsoft, mailbox, self.start)
         if not chosen or (share == "half" and number == BOTH):
-            self.sandbox.google.add_account(mailbox, zone_name)
+            account = self.sandbox.google.add_account(mailbox, zone_name)
+            account.admin = not self.sandbox.accounts_of
             self.sandbox.accounts_of[user.id] = mailbox
             personal.fill(self.sandbox.google, mailbox, self.start)
 

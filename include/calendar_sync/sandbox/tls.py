@@ -38,6 +38,7 @@ def make_certificate(directory: Path, hosts: tuple[str, ...] = LOCAL) -> tuple[P
 def connections(sandbox: Sandbox, ca: Path) -> dict[str, dict[str, Any]]:
     """Return the Airflow connections, as JSON of ``AIRFLOW_CONN_…``, that reach the sandbox."""
     directory = sandbox.microsoft.directory
+    admins = [account.email for account in sandbox.google.accounts.values() if account.admin]
     return {
         "welkin_default": {
             "conn_type": "welkin",
@@ -56,6 +57,8 @@ def connections(sandbox: Sandbox, ca: Path) -> dict[str, dict[str, Any]]:
                 # Airflow's own form for this connection stores the key file as text.
                 "keyfile_dict": json.dumps(sandbox.google.keyfile()),
                 "api_root": f"{sandbox.root}/google",
+                "directory_root": f"{sandbox.root}/google",
+                **({"directory_admin": admins[0]} if admins else {}),
                 "verify": str(ca),
             },
         },

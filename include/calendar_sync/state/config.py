@@ -1,4 +1,4 @@
-"""Settings revisions, the user mapping, and what Welkin said of its users."""
+"""Settings revisions, and what Welkin said of its users; the user mapping is next door."""
 
 import hashlib
 import json
@@ -7,25 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, case, func, insert, or_, select, update
 
 from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import (
-    INACTIVE,
-    NO_ACCESS,
-    NOT_LISTED,
-    Direction,
-    MappedUser,
-    Platform,
-    WelkinUser,
-)
+from calendar_sync.model import INACTIVE, NO_ACCESS, NOT_LISTED, Platform, WelkinUser
 from calendar_sync.settings import Settings, parse
 from calendar_sync.state import tables as t
-from calendar_sync.state.database import Database
+from calendar_sync.state.mapping import CHANGED_MEANWHILE, MappingStore
 from calendar_sync.state.marks import MarkStore
 
 UNLISTED_FOR = timedelta(days=1)
-CHANGED_MEANWHILE = "changed_meanwhile"
 
 
 @dataclass(frozen=True)
@@ -39,20 +30,8 @@ class Revision:
     created_at: datetime | None = None
 
 
-@dataclass(frozen=True)
-class MappingDifference:
-    """What an import changed."""
-
-    added: tuple[MappedUser, ...]
-    changed: tuple[MappedUser, ...]
-    removed: tuple[MappedUser, ...]
-
-
-class ConfigStore:
-    """Reads and writes the organisation's configuration."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class ConfigStore(MappingStore):
+    """Reads and writes the organisation's configuration: settings, user mapping, staff."""
 
     # --- settings -----------------------------------------------------------------------------
 
@@ -117,81 +96,6 @@ class ConfigStore:
             made = connection.execute(insert(t.settings_revision).values(values))
             key = made.inserted_primary_key
         return int(key[0]) if key else 0, True
-
-    # --- user mapping -------------------------------------------------------------------------
-
-    def mapping(self, platform: Platform | None = None) -> list[MappedUser]:
-        """All rows, disabled ones too, in the order of the user ids."""
-        query = select(t.user_mapping).order_by(t.user_mapping.c.user_id, t.user_mapping.c.platform)
-        if platform is not None:
-            query = query.where(t.user_mapping.c.platform == platform.value)
-        with self._database.read() as connection:
-            return [_mapped(row) for row in connection.execute(query)]
-
-    def mapped(self, user_id: str, platform: Platform) -> MappedUser | None:
-        """One row, None for a user who is not mapped."""
-        query = select(t.user_mapping).where(
-            t.user_mapping.c.user_id == user_id, t.user_mapping.c.platform == platform.value
-        )
-        with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
-        return _mapped(row) if row is not None else None
-
-    def replace_mapping(
-        self, users: Iterable[MappedUser], author: str, now: datetime
-    ) -> MappingDifference:
-        """Make the mapping exactly these rows, in one transaction.
-
-        Who is new or changed gets work: both sides are read in full, because what a cursor has
-        passed by was judged under the old row.
-        """
-        wanted = {(user.user_id, user.platform): user for user in users}
-        table = t.user_mapping
-        with self._database.write() as connection:
-            current = {
-                (user.user_id, user.platform): user
-                for user in map(_mapped, connection.execute(select(table)))
-            }
-            revision = 1 + (connection.scalar(select(func.max(table.c.revision))) or 0)
-            removed = [user for key, user in current.items() if key not in wanted]
-            changed = [
-                user
-                for key, user in wanted.items()
-                if key in current and not _same(user, current[key])
-            ]
-            added = [user for key, user in wanted.items() if key not in current]
-            for user in (*removed, *changed):
-                connection.execute(
-                    delete(table).where(
-                        table.c.user_id == user.user_id, table.c.platform == user.platform.value
-                    )
-                )
-            rows = [
-                {
-                    "user_id": user.user_id,
-                    "platform": user.platform.value,
-                    "account": user.account,
-                    "enabled": user.enabled,
-                    "direction": user.direction.value if user.direction else None,
-                    "revision": revision,
-                    "changed_at": now,
-                    "changed_by": author,
-                }
-                for user in (*changed, *added)
-            ]
-            if rows:
-                connection.execute(insert(table), rows)
-            for user in (*removed, *changed):
-                connection.execute(
-                    delete(t.cursor).where(
-                        t.cursor.c.scope == user.platform.value, t.cursor.c.owner == user.user_id
-                    )
-                )
-            marks = MarkStore(self._database)
-            pairs = [(user.user_id, user.platform) for user in (*changed, *added) if user.enabled]
-            marks.mark(connection, pairs, now)
-            marks.compare_fully(connection, pairs, now)
-        return MappingDifference(tuple(added), tuple(changed), tuple(removed))
 
     # --- Welkin's users -----------------------------------------------------------------------
 
@@ -308,22 +212,3 @@ def blocks_hash(settings: Settings) -> str:
     document = settings.model_dump(mode="json", exclude=_RUNNING)
     text = json.dumps(document, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _same(one: MappedUser, other: MappedUser) -> bool:
-    return (one.account, one.enabled, one.direction) == (
-        other.account,
-        other.enabled,
-        other.direction,
-    )
-
-
-def _mapped(row: Row[Any]) -> MappedUser:
-    return MappedUser(
-        row.user_id,
-        Platform(row.platform),
-        row.account,
-        row.enabled,
-        Direction(row.direction) if row.direction else None,
-        row.revision,
-    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, select, update
+from sqlalchemy import Connection, Row, case, literal, select, update
 
 from calendar_sync.model import Platform
 from calendar_sync.state import tables as t
@@ -136,6 +136,41 @@ class MarkStore:
                 next_full_at=now, full_because=because
             )
             connection.execute(statement)
+
+    def mark_mapped(self, connection: Connection, revision: int, now: datetime) -> None:
+        """Give work and a full read to everybody whose row came with this revision.
+
+        One statement in the database, however many they are. A disabled row is no work.
+        """
+        table, rows = t.user_sync, t.user_mapping.c
+        moment = literal(now, table.c.marked_at.type)
+        mapped = (
+            select(
+                rows.user_id,
+                rows.platform,
+                literal(1),
+                literal(0),
+                moment,
+                moment,
+                literal(ASKED, table.c.full_because.type),
+            )
+            .where(rows.revision == revision, rows.enabled)
+            # The order of everybody else who takes these rows.
+            .order_by(rows.user_id, rows.platform)
+        )
+        full = ("next_full_at", "full_because")
+        names = ["user_id", "platform", "mark_seq", "done_seq", "marked_at", *full]
+        insert = self._database.insert(table)
+        unmarked = table.c.mark_seq <= table.c.done_seq
+        statement = insert.from_select(names, mapped).on_conflict_do_update(
+            index_elements=["user_id", "platform"],
+            set_={
+                "mark_seq": table.c.mark_seq + 1,
+                "marked_at": case((unmarked, insert.excluded.marked_at), else_=table.c.marked_at),
+                **{name: insert.excluded[name] for name in full},
+            },
+        )
+        connection.execute(statement)
 
     def of(self, user_id: str, platform: Platform) -> UserSync:
         """One user's state; a fresh one for a user without a row."""

@@ -1,4 +1,4 @@
-"""The routes of the Google double: token endpoint, events, calendars, calendarList.
+"""The routes of the Google double: token endpoint, events, calendars, calendarList, users.
 
 https://developers.google.com/workspace/calendar/api/v3/reference
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from calendar_sync.sandbox.clock import stamp
 from calendar_sync.sandbox.google import listing
 from calendar_sync.sandbox.google.delegation import LIST_SCOPES, READ_SCOPES, WRITE_SCOPES, Grant
+from calendar_sync.sandbox.google.directory import DirectoryHandlers
 from calendar_sync.sandbox.google.errors import GoogleError, bad_parameter, error_body
 from calendar_sync.sandbox.google.listing import FAR_FUTURE
 from calendar_sync.sandbox.google.parameters import (
@@ -85,6 +86,12 @@ class GoogleApp:
                     V3 + "/calendars/{calendar}",
                     "google.calendars.get",
                     answer(self._calendar_get, frozenset()),
+                ),
+                Route(
+                    "GET",
+                    "/admin/directory/v1/users",
+                    "google.directory.users",
+                    DirectoryHandlers(world).users,
                 ),
             ],
             clock=world.clock,

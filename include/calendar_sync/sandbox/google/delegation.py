@@ -34,6 +34,9 @@ WRITE_SCOPES = frozenset(SCOPE + name for name in ("calendar", "calendar.events"
 LIST_SCOPES = frozenset(
     SCOPE + name for name in ("calendar", "calendar.readonly", "calendar.calendarlist.readonly")
 )
+DIRECTORY_SCOPES = frozenset(
+    SCOPE + name for name in ("admin.directory.user", "admin.directory.user.readonly")
+)
 
 
 @lru_cache(maxsize=1)
@@ -76,9 +79,11 @@ class Delegation:
     client_email = "calendar-sync@sandbox-project.iam.gserviceaccount.com"
 
     def __init__(self, root: str) -> None:
-        """Authorise the usual calendar scopes."""
+        """Authorise the usual calendar scopes, and reading the directory."""
         self.root = root
-        self.authorised_scopes = READ_SCOPES | WRITE_SCOPES | LIST_SCOPES
+        self.authorised_scopes = (
+            READ_SCOPES | WRITE_SCOPES | LIST_SCOPES | {SCOPE + "admin.directory.user.readonly"}
+        )
         self.missing = False
         self.grants: dict[str, Grant] = {}
 
@@ -137,7 +142,7 @@ class Delegation:
             raise _refuse(400, "invalid_request", "Invalid impersonation prn email address.")
         state = states.get(subject.lower())
         if subject != self.client_email:
-            if state in (None, "suspended", "revoked"):
+            if state in (None, "suspended", "archived", "revoked"):
                 raise _refuse(400, "invalid_grant", "Invalid email or User ID")
             if state == "deleted":
                 raise _refuse(400, "invalid_grant", "The account has been deleted")

@@ -33,11 +33,16 @@ When = datetime | date | dict[str, Any]
 
 @dataclass(slots=True)
 class Account:
-    """A mailbox; ``state`` is ok, revoked, suspended, deleted or unlicensed."""
+    """A mailbox; ``state`` is ok, revoked, suspended, archived, deleted or unlicensed.
+
+    ``aliases`` are further addresses, for mail only: nobody is impersonated by one.
+    """
 
     email: str
     time_zone: str
     state: str = "ok"
+    aliases: list[str] = field(default_factory=list)
+    admin: bool = False
     calendars: dict[str, Calendar] = field(default_factory=dict)
 
 
@@ -51,6 +56,7 @@ class GoogleWorld(CalendarWorld):
         user_limit: requests a minute for one mailbox, None for no limit.
         project_limit: requests a minute for all, None for no limit.
         api_enabled: False makes every call 403 ``accessNotConfigured``.
+        directory_enabled: the same for the Admin SDK API.
         delegation: who may act for whom.
     """
 
@@ -66,6 +72,7 @@ class GoogleWorld(CalendarWorld):
         self.user_limit: int | None = None
         self.project_limit: int | None = None
         self.api_enabled = True
+        self.directory_enabled = True
         self.delegation = Delegation(root)
 
     def keyfile(self) -> dict[str, str]:
@@ -251,6 +258,10 @@ class GoogleWorld(CalendarWorld):
         """Suspend a user; Google then does not know the address."""
         self._set_state(account, "suspended")
 
+    def archive(self, account: str) -> None:
+        """Give a user who has left the licence that only keeps what there is."""
+        self._set_state(account, "archived")
+
     def delete_account(self, account: str) -> None:
         """Delete a user."""
         self._set_state(account, "deleted")
@@ -361,5 +372,5 @@ class GoogleWorld(CalendarWorld):
     def _set_state(self, account: str, state: str) -> None:
         found = self.account(account)
         found.state = state
-        if state in ("revoked", "suspended", "deleted"):
+        if state in ("revoked", "suspended", "archived", "deleted"):
             self.delegation.forget(found.email)

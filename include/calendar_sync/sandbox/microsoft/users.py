@@ -36,7 +36,10 @@ _IDS = re.compile(r"id\s+eq\s+'([^']*)'", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One state of a user; ``gone`` is ``changed`` while it could be restored, or ``deleted``."""
+    """One state of a user; ``gone`` is ``changed`` while it could be restored, or ``deleted``.
+
+    ``kind`` is Member or Guest; ``aliases`` are further addresses of the mailbox.
+    """
 
     seq: int
     guid: str
@@ -45,6 +48,8 @@ class User:
     created: datetime
     enabled: bool = True
     gone: str | None = None
+    kind: str = "Member"
+    aliases: tuple[str, ...] = ()
 
     def as_json(self) -> Json:
         """Write every property that the double knows."""
@@ -59,8 +64,12 @@ class User:
             "accountEnabled": self.enabled,
             "createdDateTime": stamp7(self.created)[:19] + "Z",
             "otherMails": [],
-            "proxyAddresses": [f"SMTP:{self.mail}"] if self.mail else [],
-            "userType": "Member",
+            # The primary address in capitals, others not; also addresses of other kinds.
+            "proxyAddresses": [
+                *([f"SMTP:{self.mail}", f"SIP:{self.mail}"] if self.mail else []),
+                *(f"smtp:{alias}" for alias in self.aliases),
+            ],
+            "userType": self.kind,
         }
 
 
@@ -79,6 +88,14 @@ class Users(History[str, User]):
     def rename(self, guid: str, mail: str | None, now: datetime) -> None:
         """Give a user another address; the principal name stays."""
         self._change(guid, now, mail=mail)
+
+    def add_alias(self, guid: str, address: str, now: datetime) -> None:
+        """Give a mailbox one more address."""
+        self._change(guid, now, aliases=(*self.records[guid][-1].aliases, address))
+
+    def make_guest(self, guid: str, now: datetime) -> None:
+        """Make somebody a guest, whose mailbox is elsewhere."""
+        self._change(guid, now, kind="Guest")
 
     def present(self) -> list[User]:
         """Return the users that are there, oldest first."""

@@ -1,0 +1,196 @@
+"""`calendar-sync mapping …`: which Welkin user belongs to which account."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calendar_sync.cli.config import Json
+from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.mapping_edits import disable, enable, history, remove, set_row
+from calendar_sync.cli.mapping_files import (
+    preview_of,
+    print_preview,
+    print_result,
+    read_file,
+    replace,
+    result_of,
+)
+from calendar_sync.cli.mapping_propose import propose
+from calendar_sync.cli.output import FAILED, as_json, console, errors, reported, table
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.mapping import Format, format_of, write_mapping
+from calendar_sync.mapping.doubts import SHARED, Doubt, doubts
+from calendar_sync.model import MappedUser, Platform
+from calendar_sync.reporting import exposure
+from calendar_sync.runtime import open_services
+from calendar_sync.state import Store
+
+mapping = typer.Typer(help="Which Welkin user belongs to which account.", no_args_is_help=True)
+mapping.command("set")(set_row)
+mapping.command()(remove)
+mapping.command()(disable)
+mapping.command()(enable)
+mapping.command()(history)
+mapping.command()(propose)
+
+
+@mapping.command("import")
+def import_mapping(
+    file: Annotated[
+        Path, typer.Argument(help="CSV, or YAML by its name.", exists=True, dir_okay=False)
+    ],
+    based_on: Annotated[
+        int | None,
+        typer.Option(
+            help="Refuse when the mapping has changed since this revision. A YAML file may say so "
+            "itself, as `revision: N`: `mapping export` writes it."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change; store nothing.")
+    ] = False,
+    check_directory: Annotated[
+        bool,
+        typer.Option(
+            "--check-directory",
+            help="Ask the directories, too: refuse two users on one account under two names.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make the mapping exactly what the file says; a file with a mistake changes nothing."""
+    with reported(), open_store() as store:
+        found = read_file(file, store)
+        seen = found.based_on if based_on is None else based_on
+        if check_directory:
+            _refuse_shared(asyncio.run(_doubts(store, found.users)))
+        if dry_run:
+            difference = store.config.preview_mapping(found.users, based_on=seen)
+            as_json(preview_of(difference)) if json else print_preview(store, difference)
+        else:
+            difference = replace(store, found.users, seen)
+            as_json(result_of(difference)) if json else print_result(store, difference)
+
+
+@mapping.command("export")
+def export_mapping(
+    file: Annotated[
+        Path | None, typer.Argument(help="CSV, or YAML by its name; standard output without.")
+    ] = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="Whatever the file's name is.")
+    ] = None,
+) -> None:
+    """Write the mapping as a file."""
+    with reported(), open_store() as store:
+        form = form or format_of(file.name if file else "")
+        if file and format_of(file.name) is not form:
+            raise ConfigurationError(
+                detail=f"{file.name} would be read as {format_of(file.name).value}, "
+                f"not as {form.value}"
+            )
+        # The number first: rows that are newer than it are refused, the reverse would not be.
+        revision = store.config.mapping_revision()
+        emails = {user.id: user.email for user in store.config.welkin_users()}
+        text = write_mapping(store.config.mapping(), form, emails=emails, revision=revision)
+        if file is None:
+            print(text, end="")
+        else:
+            file.write_text(text, encoding="utf-8")
+
+
+@mapping.command("check")
+def check_mapping(json: Json = False) -> None:
+    """Compare the mapping with the directories; exit 1 when something does not fit."""
+    with reported(), open_store() as store:
+        found = asyncio.run(_doubts(store, store.config.mapping()))
+        if json:
+            as_json([asdict(each) for each in found])
+        elif found:
+            _print_doubts(found)
+        else:
+            console.print("nothing is wrong with the mapping")
+    if found:
+        raise typer.Exit(FAILED)
+
+
+@mapping.command("exposure")
+def show_exposure(
+    account: Annotated[str, typer.Option(help="The mailbox.")], json: Json = False
+) -> None:
+    """Which appointments were in a mailbox, to what detail, and when: by their opaque ids."""
+    with reported(), open_store() as store:
+        found = exposure(store, account)
+        if json:
+            as_json([asdict(entry) for entry in found])
+            return
+        columns = ("appointment", "user", "platform", "title/description", "since", "until", "now")
+        rows = [
+            (
+                entry.appointment_id,
+                entry.user_id,
+                entry.platform,
+                ", ".join(entry.levels),
+                f"{entry.since:%Y-%m-%d %H:%M}",
+                f"{entry.until:%Y-%m-%d %H:%M}" if entry.until else "",
+                entry.state,
+            )
+            for entry in found
+        ]
+        table(f"Mirrors in {account}", columns, rows)
+        console.print(f"{len(found)} appointments, times in UTC")
+
+
+async def _doubts(store: Store, rows: Sequence[MappedUser]) -> list[Doubt]:
+    """What the directories speak against; what cannot be asked is said on the other stream."""
+    limits = store.config.revision().settings.limits
+    found: list[Doubt] = []
+    async with open_services(load_secrets(), store.database, limits) as services:
+        for platform in Platform:
+            if not any(row.platform is platform for row in rows):
+                continue
+            directory = services.directories.get(platform)
+            if directory is None:
+                raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
+            accounts = await directory.accounts()
+            if accounts is None:
+                errors.print(
+                    f"{platform.value}: not compared, the connection has no directory_admin "
+                    "(docs/setup-google.md)",
+                    style="yellow",
+                    soft_wrap=True,
+                )
+            else:
+                found += doubts(rows, platform, accounts)
+    return found
+
+
+def _refuse_shared(found: Sequence[Doubt]) -> None:
+    """One account for two users is refused; what merely does not work is told.
+
+    Raises:
+        ConfigurationError: names the accounts and users.
+    """
+    shared = [
+        f"{each.account} ({each.platform}) of {each.user_id}: {each.advice}"
+        for each in found
+        if each.code == SHARED
+    ]
+    if shared:
+        raise ConfigurationError(detail=f"mapping: {'; '.join(shared)}")
+    for each in found:
+        errors.print(
+            f"{each.platform} {each.account} of {each.user_id}: {each.code}; {each.advice}",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _print_doubts(found: Sequence[Doubt]) -> None:
+    rows = [(d.account, d.platform.value, d.user_id, d.code, d.advice) for d in found]
+    table("Mapping", ("account", "platform", "user", "code", "what to do"), rows)

@@ -1,0 +1,194 @@
+"""`calendar-sync mapping set|remove|disable|enable|history`: one row at a time, and who did it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from calendar_sync.cli.config import Json
+from calendar_sync.cli.environment import author, open_store
+from calendar_sync.cli.mapping_files import (
+    known_staff,
+    print_result,
+    result_of,
+    row_of,
+    staff_with,
+    words_of,
+)
+from calendar_sync.cli.output import as_json, console, reported, table
+from calendar_sync.clock import SystemClock
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.mapping import read_row
+from calendar_sync.model import Direction, MappedUser, Platform
+from calendar_sync.state import Store
+
+User = Annotated[str, typer.Option(help="Welkin id, or e-mail address in Welkin.")]
+OnPlatform = Annotated[Platform, typer.Option(help="Calendar system of the row.")]
+OnlyPlatform = Annotated[
+    Platform | None, typer.Option(help="Only this calendar system; all without.")
+]
+
+
+def set_row(
+    user: User,
+    platform: OnPlatform,
+    account: Annotated[
+        str | None, typer.Option(help="The mailbox; may be left out when the user has one.")
+    ] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enabled/--disabled", help="As it is, without.")
+    ] = None,
+    direction: Annotated[
+        Direction | None, typer.Option(help="For this user only; as it is, without.")
+    ] = None,
+    usual_direction: Annotated[
+        bool, typer.Option("--usual-direction", help="The direction of the settings again.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Map a user to an account, or change the row that there is."""
+    with reported(), open_store() as store:
+        if direction and usual_direction:
+            raise ConfigurationError(detail="--direction and --usual-direction exclude each other")
+        user_id = _user_id(store, user)
+        before = store.config.mapped(user_id, platform)
+        if account is None and before is None:
+            raise ConfigurationError(
+                detail=f"{user_id} is not mapped on {platform}: --account is needed"
+            )
+        wanted = read_row(
+            {
+                "welkin_user_id": user_id,
+                "platform": platform.value,
+                "account": account or (before.account if before else ""),
+            },
+            {},
+        )
+
+        def edit(rows: list[MappedUser]) -> list[MappedUser]:
+            others, old = _apart(rows, user_id, platform)
+            row = old[0] if old else wanted
+            if account is not None:
+                row = replace(row, account=wanted.account)
+            if enabled is not None:
+                row = replace(row, enabled=enabled)
+            if direction is not None or usual_direction:
+                row = replace(row, direction=direction)
+            return [*others, row]
+
+        _change(store, edit, json=json)
+
+
+def remove(user: User, platform: OnlyPlatform = None, json: Json = False) -> None:
+    """Take a user out of the mapping."""
+    with reported(), open_store() as store:
+        user_id = _user_id(store, user)
+        _change(store, lambda rows: _known(rows, user_id, platform)[0], json=json)
+
+
+def disable(user: User, platform: OnlyPlatform = None, json: Json = False) -> None:
+    """Stop syncing a user, and keep the row: `enable` takes it up again."""
+    _switch(user, platform, enabled=False, json=json)
+
+
+def enable(user: User, platform: OnlyPlatform = None, json: Json = False) -> None:
+    """Sync a disabled user again."""
+    _switch(user, platform, enabled=True, json=json)
+
+
+def history(
+    user: Annotated[str | None, typer.Option(help="Of this Welkin user only.")] = None,
+    account: Annotated[str | None, typer.Option(help="Of this mailbox only.")] = None,
+    newest: Annotated[int, typer.Option(help="So many.", min=1, max=100_000)] = 20,
+    json: Json = False,
+) -> None:
+    """List who changed which row of the mapping when, newest first."""
+    with reported(), open_store() as store:
+        user_id = None if user is None else _user_id(store, user)
+        found = store.config.mapping_history(user_id, account, newest)
+        if json:
+            as_json(
+                [
+                    {
+                        "revision": change.revision,
+                        "at": change.at,
+                        "author": change.author,
+                        "welkin_user_id": change.user_id,
+                        "platform": change.platform.value,
+                        "before": row_of(change.before),
+                        "after": row_of(change.after),
+                    }
+                    for change in found
+                ]
+            )
+        elif found:
+            rows = [
+                (
+                    change.revision,
+                    f"{change.at:%Y-%m-%d %H:%M}",
+                    change.author,
+                    change.user_id,
+                    change.platform.value,
+                    words_of(change.before) or "-",
+                    words_of(change.after) or "-",
+                )
+                for change in found
+            ]
+            columns = ("revision", "when (UTC)", "author", "user", "platform", "before", "after")
+            table("Mapping", columns, rows)
+        else:
+            console.print("no change is known")
+
+
+def _switch(user: str, platform: Platform | None, *, enabled: bool, json: bool) -> None:
+    with reported(), open_store() as store:
+        user_id = _user_id(store, user)
+
+        def edit(rows: list[MappedUser]) -> list[MappedUser]:
+            others, found = _known(rows, user_id, platform)
+            return [*others, *(replace(row, enabled=enabled) for row in found)]
+
+        _change(store, edit, json=json)
+
+
+def _change(
+    store: Store, edit: Callable[[list[MappedUser]], list[MappedUser]], *, json: bool
+) -> None:
+    found = store.config.edit_mapping(edit, author(), SystemClock().now())
+    if json:
+        as_json(result_of(found))
+    else:
+        print_result(store, found)
+
+
+def _known(
+    rows: list[MappedUser], user_id: str, platform: Platform | None
+) -> tuple[list[MappedUser], list[MappedUser]]:
+    others, found = _apart(rows, user_id, platform)
+    if not found:
+        where = f" on {platform}" if platform else ""
+        raise ConfigurationError(detail=f"{user_id} is not mapped{where}")
+    return others, found
+
+
+def _apart(
+    rows: list[MappedUser], user_id: str, platform: Platform | None
+) -> tuple[list[MappedUser], list[MappedUser]]:
+    """Everybody else's rows, and this user's."""
+    others: list[MappedUser] = []
+    found: list[MappedUser] = []
+    for row in rows:
+        its = row.user_id == user_id and platform in (None, row.platform)
+        (found if its else others).append(row)
+    return others, found
+
+
+def _user_id(store: Store, user: str) -> str:
+    """Ids of Welkin have no @."""
+    if "@" not in user:
+        return user
+    found = known_staff(store).get(user.lower()) or staff_with(user, store).get(user.lower())
+    if not found:
+        raise ConfigurationError(detail=f"no Welkin user, or several, have the address {user}")
+    return found

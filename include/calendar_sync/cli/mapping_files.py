@@ -1,0 +1,175 @@
+"""What the commands about the mapping share: reading files, storing, telling what changed."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from calendar_sync.cli.environment import author, load_secrets
+from calendar_sync.cli.output import console, table
+from calendar_sync.clock import SystemClock
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.mapping import MappingFile, read_mapping
+from calendar_sync.mapping.rows import staff_by_email
+from calendar_sync.model import MappedUser
+from calendar_sync.runtime import open_services
+from calendar_sync.state import Store
+from calendar_sync.state.mapping import MappingDifference
+
+NAMES = ("user_mapping.csv", "user_mapping.yaml", "user_mapping.yml")
+# So many rows are printed; all of them are in the JSON.
+SHOWN = 50
+COLUMNS = ("", "user", "platform", "account", "enabled", "direction", "was")
+
+
+def find_mapping(folder: Path) -> Path | None:
+    """The mapping file of a folder, if there is one.
+
+    Raises:
+        ConfigurationError: there are several.
+    """
+    found = [name for name in NAMES if (folder / name).exists()]
+    if len(found) > 1:
+        raise ConfigurationError(detail=f"{' and '.join(found)} are both there: keep one of them")
+    return folder / found[0] if found else None
+
+
+def read_file(file: Path, store: Store) -> MappingFile:
+    """Before the first sync nobody's address is known: Welkin is asked, if the file needs it."""
+    content = file.read_bytes()
+    try:
+        return read_mapping(content, file.name, known_staff(store))
+    except ConfigurationError as error:
+        if ", email: " not in error.detail or store.config.welkin_users_seen_at() is not None:
+            raise
+    asyncio.run(_ask_for_staff(store))
+    return read_mapping(content, file.name, known_staff(store))
+
+
+def known_staff(store: Store) -> dict[str, str]:
+    """Ids of Welkin's users by address, as last read."""
+    return staff_by_email(store.config.welkin_users())
+
+
+def staff_with(email: str, store: Store) -> dict[str, str]:
+    """The same, and asked for anew when nobody is known by this address."""
+    found = known_staff(store)
+    if email and email.lower() not in found:
+        asyncio.run(_ask_for_staff(store))
+        found = known_staff(store)
+    return found
+
+
+async def _ask_for_staff(store: Store) -> None:
+    limits = store.config.revision().settings.limits
+    async with open_services(load_secrets(), store.database, limits) as services:
+        if listed := await services.welkin.users():
+            store.config.save_welkin_users(listed, services.clock.now())
+
+
+def replace(store: Store, users: list[MappedUser], based_on: int | None) -> MappingDifference:
+    """Store a mapping."""
+    now = SystemClock().now()
+    return store.config.replace_mapping(users, author(), now, based_on=based_on)
+
+
+def result_of(found: MappingDifference) -> dict[str, int]:
+    """What scripts get to know of a stored mapping."""
+    return {
+        "mapping_revision": found.revision,
+        "users_added": len(found.added),
+        "users_changed": len(found.changed),
+        "users_removed": len(found.removed),
+    }
+
+
+def print_result(store: Store, found: MappingDifference) -> None:
+    """How many rows were added, changed and removed, and what becomes of who leaves."""
+    revision = f"revision {found.revision}" + ("" if found else " (unchanged)")
+    console.print(f"mapping: {revision}, {_counts(found)}", highlight=False, soft_wrap=True)
+    _print_leaving(store, found, "are")
+
+
+def print_preview(store: Store, found: MappingDifference) -> None:
+    """The rows themselves, as far as they fit, and that nothing was stored."""
+    rows = _rows(found)
+    if rows:
+        table("What would change", COLUMNS, rows[:SHOWN])
+    if len(rows) > SHOWN:
+        console.print(f"and {len(rows) - SHOWN} more (--json prints all)")
+    console.print(f"mapping: {_counts(found)}; nothing was stored", highlight=False, soft_wrap=True)
+    _print_leaving(store, found, "would be")
+
+
+def preview_of(found: MappingDifference) -> dict[str, Any]:
+    """The same for scripts."""
+    changed = zip(found.replaced, found.changed, strict=True)
+    return {
+        "stored": False,
+        "added": [row_of(user) for user in found.added],
+        "changed": [{"before": row_of(was), "after": row_of(now)} for was, now in changed],
+        "removed": [row_of(user) for user in found.removed],
+    }
+
+
+def row_of(user: MappedUser | None) -> dict[str, Any] | None:
+    """One row with the names of the file's columns."""
+    if user is None:
+        return None
+    return {
+        "welkin_user_id": user.user_id,
+        "platform": user.platform.value,
+        "account": user.account,
+        "enabled": user.enabled,
+        "direction": user.direction.value if user.direction else None,
+    }
+
+
+def words_of(user: MappedUser | None) -> str:
+    """One row in a few words, without whose it is."""
+    if user is None:
+        return ""
+    words = [user.account]
+    if not user.enabled:
+        words.append("disabled")
+    if user.direction:
+        words.append(user.direction.value)
+    return ", ".join(words)
+
+
+def _rows(found: MappingDifference) -> list[Sequence[object]]:
+    def row(what: str, user: MappedUser, was: MappedUser | None = None) -> Sequence[object]:
+        direction = user.direction.value if user.direction else ""
+        enabled = "yes" if user.enabled else "no"
+        named = (what, user.user_id, user.platform.value, user.account, enabled, direction)
+        return (*named, words_of(was))
+
+    changed = zip(found.replaced, found.changed, strict=True)
+    return [
+        *(row("removed", user) for user in found.removed),
+        *(row("changed", now, was) for was, now in changed),
+        *(row("added", user) for user in found.added),
+    ]
+
+
+def _counts(found: MappingDifference) -> str:
+    return f"{len(found.added)} added, {len(found.changed)} changed, {len(found.removed)} removed"
+
+
+def _print_leaving(store: Store, found: MappingDifference, verb: str) -> None:
+    """What becomes of the mirrors and blocks of those who are no longer synced."""
+    changed = zip(found.replaced, found.changed, strict=True)
+    disabled = [now for was, now in changed if was.enabled and not now.enabled]
+    removed = [user for user in found.removed if user.enabled]
+    if not removed and not disabled:
+        return
+    unmapped = store.config.revision().settings.unmapped
+    what = {
+        "remove": f"their mirrors and blocks {verb} removed by the next runs",
+        "keep": f"their mirrors and blocks {verb} left where they are",
+    }[unmapped]
+    console.print(
+        f"no longer synced, {len(removed) + len(disabled)}: {what} (setting unmapped: {unmapped})",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,14 @@
+"""The user mapping: as a file, and beside the directories of the calendar systems."""
+
+from calendar_sync.mapping.files import Format, MappingFile, format_of, read_mapping, write_mapping
+from calendar_sync.mapping.rows import COLUMNS, read_row
+
+__all__ = [
+    "COLUMNS",
+    "Format",
+    "MappingFile",
+    "format_of",
+    "read_mapping",
+    "read_row",
+    "write_mapping",
+]

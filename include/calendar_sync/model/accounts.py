@@ -1,0 +1,47 @@
+"""Accounts as the directory of a calendar system knows them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryAccount:
+    """One account of a Google Workspace or a Microsoft tenant. All names are in lower case.
+
+    `address` is what the calendar's API calls it by; `others` are further addresses of the same
+    mailbox; `object_id` never changes (Microsoft). `unusable` says why no calendar can be used
+    there ("suspended", "archived", "disabled", "guest", "no mailbox"), empty when one can.
+    """
+
+    address: str
+    others: tuple[str, ...] = ()
+    object_id: str = ""
+    unusable: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything that it is called by, each once."""
+        every = (self.address, self.object_id, *self.others)
+        return tuple(dict.fromkeys(name for name in every if name))
+
+
+class DirectoryAccounts:
+    """All accounts of one directory, by each of their names, whatever its case."""
+
+    def __init__(self, accounts: Iterable[DirectoryAccount]) -> None:
+        self._named: dict[str, list[DirectoryAccount]] = {}
+        for account in accounts:
+            for name in account.names:
+                self._named.setdefault(name, []).append(account)
+
+    def named(self, name: str) -> tuple[DirectoryAccount, ...]:
+        """All that are called so: one's address may be another's alias (Microsoft)."""
+        return tuple(self._named.get(name.lower(), ()))
+
+    def of(self, name: str) -> DirectoryAccount | None:
+        """The one that a row of the mapping means: by address or object id, else by an alias."""
+        found = self.named(name)
+        for account in found:
+            if name.lower() in (account.address, account.object_id):
+                return account
+        return found[0] if len(found) == 1 else None

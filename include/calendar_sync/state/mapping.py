@@ -1,0 +1,333 @@
+"""The user mapping in the state database: its rows, its revisions, and who changed what when.
+
+Every change is one revision: the number stands in each row that came with it, and in the history.
+Both are compared, so that a number is never given twice, whatever was removed meanwhile.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, tuple_
+
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.model import Direction, MappedUser, Platform
+from calendar_sync.state import tables as t
+from calendar_sync.state.database import Database
+from calendar_sync.state.marks import MarkStore, Pair
+
+CHANGED_MEANWHILE = "changed_meanwhile"
+Edit = Callable[[list[MappedUser]], Iterable[MappedUser]]
+
+
+@dataclass(frozen=True)
+class MappingDifference:
+    """What a new mapping changes. `replaced` are the former rows of `changed`, in its order.
+
+    `revision` is the mapping's number afterwards; the one before, where nothing differs.
+    """
+
+    added: tuple[MappedUser, ...]
+    changed: tuple[MappedUser, ...]
+    removed: tuple[MappedUser, ...]
+    replaced: tuple[MappedUser, ...] = ()
+    revision: int = 0
+
+    def __bool__(self) -> bool:
+        """Something differs."""
+        return bool(self.added or self.changed or self.removed)
+
+
+@dataclass(frozen=True)
+class MappingChange:
+    """One row of the history; `before` and `after` are None where there was no row."""
+
+    revision: int
+    at: datetime
+    author: str
+    user_id: str
+    platform: Platform
+    before: MappedUser | None
+    after: MappedUser | None
+
+
+class MappingStore:
+    """Reads and writes the user mapping."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def mapping(self, platform: Platform | None = None) -> list[MappedUser]:
+        """All rows, disabled ones too, in the order of the user ids."""
+        query = select(t.user_mapping).order_by(t.user_mapping.c.user_id, t.user_mapping.c.platform)
+        if platform is not None:
+            query = query.where(t.user_mapping.c.platform == platform.value)
+        with self._database.read() as connection:
+            return [_mapped(row) for row in connection.execute(query)]
+
+    def mapped(self, user_id: str, platform: Platform) -> MappedUser | None:
+        """One row, None for a user who is not mapped."""
+        query = select(t.user_mapping).where(
+            t.user_mapping.c.user_id == user_id, t.user_mapping.c.platform == platform.value
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return _mapped(row) if row is not None else None
+
+    def mapping_revision(self) -> int:
+        """The number of the newest change; 0 before the first."""
+        with self._database.read() as connection:
+            return _newest(connection)
+
+    def mapping_history(
+        self, user_id: str | None = None, account: str | None = None, newest: int = 50
+    ) -> list[MappingChange]:
+        """Who changed which row when, newest first; of one user, of one mailbox, or of all."""
+        table = t.mapping_change
+        query = select(table).order_by(table.c.id.desc()).limit(newest)
+        if user_id is not None:
+            query = query.where(table.c.user_id == user_id)
+        if account is not None:
+            name = account.lower()
+            held = [table.c[side]["account"].as_string() == name for side in ("before", "after")]
+            query = query.where(or_(*held))
+        with self._database.read() as connection:
+            return [_change(row) for row in connection.execute(query)]
+
+    def preview_mapping(
+        self, users: Iterable[MappedUser], *, based_on: int | None = None
+    ) -> MappingDifference:
+        """What `replace_mapping` would change, without changing it.
+
+        Raises:
+            ConfigurationError: `replace_mapping` would refuse.
+        """
+        with self._database.read() as connection:
+            return _compare(connection, lambda _: users, based_on)[0]
+
+    def replace_mapping(
+        self,
+        users: Iterable[MappedUser],
+        author: str,
+        now: datetime,
+        *,
+        based_on: int | None = None,
+    ) -> MappingDifference:
+        """Make the mapping exactly these rows, in one transaction.
+
+        Raises:
+            ConfigurationError: two rows for one user and platform, or two users on one account;
+                or somebody else has changed the mapping since the revision `based_on`.
+        """
+        return self.edit_mapping(lambda _: users, author, now, based_on=based_on)
+
+    def edit_mapping(
+        self, edit: Edit, author: str, now: datetime, *, based_on: int | None = None
+    ) -> MappingDifference:
+        """Make the mapping what `edit` makes of its rows, in one transaction.
+
+        Who is new or changed gets work: both sides are read in full, because what a cursor has
+        passed by was judged under the old row.
+
+        Raises:
+            ConfigurationError: as `replace_mapping` does.
+        """
+        with self._database.write() as connection:
+            self._database.lock(connection, t.user_mapping)
+            found, revision = _compare(connection, edit, based_on)
+            if not found:
+                return found
+            self._write(connection, found, revision, author, now)
+        return found
+
+    def _write(
+        self,
+        connection: Connection,
+        found: MappingDifference,
+        revision: int,
+        author: str,
+        now: datetime,
+    ) -> None:
+        """Rows and history go in one by one; the rest follows from the history, in the database."""
+        connection.execute(
+            insert(t.mapping_change),
+            [
+                {
+                    "revision": revision,
+                    "at": now,
+                    "author": author,
+                    "user_id": (after or before).user_id,
+                    "platform": (after or before).platform.value,
+                    "before": _as_json(before),
+                    "after": _as_json(after),
+                }
+                for before, after in _pairs(found)
+            ],
+        )
+        rows, cursors, change = t.user_mapping.c, t.cursor.c, t.mapping_change.c
+        touched = select(change.user_id, change.platform).where(change.revision == revision)
+        if found.changed or found.removed:
+            old = tuple_(rows.user_id, rows.platform).in_(touched)
+            connection.execute(delete(t.user_mapping).where(old))
+        if new := [*found.changed, *found.added]:
+            connection.execute(
+                insert(t.user_mapping),
+                [
+                    {
+                        "user_id": user.user_id,
+                        "platform": user.platform.value,
+                        "account": user.account,
+                        "enabled": user.enabled,
+                        "direction": user.direction.value if user.direction else None,
+                        "revision": revision,
+                        "changed_at": now,
+                        "changed_by": author,
+                    }
+                    for user in new
+                ],
+            )
+        passed = tuple_(cursors.owner, cursors.scope).in_(touched)
+        connection.execute(delete(t.cursor).where(passed))
+        MarkStore(self._database).mark_mapped(connection, revision, now)
+
+
+def _compare(
+    connection: Connection, edit: Edit, based_on: int | None
+) -> tuple[MappingDifference, int]:
+    """What differs, and the number that the change would get."""
+    newest = _newest(connection)
+    current = {
+        (user.user_id, user.platform): user
+        for user in map(_mapped, connection.execute(select(t.user_mapping)))
+    }
+    wanted = _checked(edit(list(current.values())))
+    changed = [
+        key for key, user in wanted.items() if key in current and not _same(user, current[key])
+    ]
+    found = MappingDifference(
+        added=tuple(user for key, user in wanted.items() if key not in current),
+        changed=tuple(wanted[key] for key in changed),
+        removed=tuple(user for key, user in current.items() if key not in wanted),
+        replaced=tuple(current[key] for key in changed),
+    )
+    if not found:
+        return replace(found, revision=newest), newest
+    if based_on is not None and based_on != newest:
+        raise ConfigurationError(CHANGED_MEANWHILE, detail=_meanwhile(connection, newest, based_on))
+    return replace(found, revision=newest + 1), newest + 1
+
+
+def _checked(users: Iterable[MappedUser]) -> Mapping[Pair, MappedUser]:
+    """The rows by user and platform, accounts in lower case.
+
+    Raises:
+        ConfigurationError: names both rows of a user, or both users of an account.
+    """
+    wanted: dict[Pair, MappedUser] = {}
+    holders: dict[tuple[str, Platform], str] = {}
+    for given in users:
+        account, platform = given.account.lower(), given.platform
+        user = given if given.account == account else replace(given, account=account)
+        other = wanted.setdefault((user.user_id, platform), user)
+        if other is not user:
+            raise ConfigurationError(
+                detail=f"mapping: {user.user_id} is mapped on {platform} twice, "
+                f"to {other.account} and to {account}"
+            )
+        holder = holders.setdefault((account, platform), user.user_id)
+        if holder != user.user_id:
+            raise ConfigurationError(
+                detail=f"mapping: {account} ({platform}) is mapped to {holder} and to "
+                f"{user.user_id}: one account belongs to one user"
+            )
+    return wanted
+
+
+def _pairs(found: MappingDifference) -> Sequence[tuple[Any, Any]]:
+    """Former and new row of everybody concerned, in the order of the user ids."""
+    pairs: list[tuple[MappedUser | None, MappedUser | None]] = [
+        *((None, user) for user in found.added),
+        *zip(found.replaced, found.changed, strict=True),
+        *((user, None) for user in found.removed),
+    ]
+
+    def key(pair: tuple[Any, Any]) -> tuple[str, str]:
+        row = pair[1] or pair[0]
+        return row.user_id, row.platform.value
+
+    return sorted(pairs, key=key)
+
+
+def _newest(connection: Connection) -> int:
+    """Rows of the time before there was a history have numbers, too."""
+    numbers = [
+        connection.scalar(select(func.max(table.c.revision)))
+        for table in (t.mapping_change, t.user_mapping)
+    ]
+    return max(number or 0 for number in numbers)
+
+
+def _meanwhile(connection: Connection, newest: int, seen: int) -> str:
+    if seen > newest:
+        return f"there is no revision {seen} of the mapping: the newest is {newest}"
+    table = t.mapping_change
+    query = select(table.c.author, table.c.at).where(table.c.revision == newest).limit(1)
+    row = connection.execute(query).one_or_none()
+    by = f" is by {row.author}, {row.at:%Y-%m-%d %H:%M} UTC" if row else " is newer"
+    return (
+        f"the mapping was changed after revision {seen}: revision {newest}{by}; see what with "
+        "`calendar-sync mapping history`, export it again, and make the change on top of it"
+    )
+
+
+def _same(one: MappedUser, other: MappedUser) -> bool:
+    return (one.account, one.enabled, one.direction) == (
+        other.account,
+        other.enabled,
+        other.direction,
+    )
+
+
+def _mapped(row: Row[Any]) -> MappedUser:
+    return MappedUser(
+        row.user_id,
+        Platform(row.platform),
+        row.account,
+        row.enabled,
+        Direction(row.direction) if row.direction else None,
+        row.revision,
+    )
+
+
+def _as_json(user: MappedUser | None) -> dict[str, Any]:
+    if user is None:
+        return {}
+    direction = user.direction.value if user.direction else None
+    return {"account": user.account, "enabled": user.enabled, "direction": direction}
+
+
+def _change(row: Row[Any]) -> MappingChange:
+    platform = Platform(row.platform)
+
+    def side(values: dict[str, Any]) -> MappedUser | None:
+        if not values:
+            return None
+        direction = values["direction"]
+        return MappedUser(
+            row.user_id,
+            platform,
+            values["account"],
+            values["enabled"],
+            Direction(direction) if direction else None,
+        )
+
+    return MappingChange(
+        row.revision,
+        row.at,
+        row.author,
+        row.user_id,
+        platform,
+        side(row.before),
+        side(row.after),
+    )
