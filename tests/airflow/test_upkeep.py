@@ -223,7 +223,7 @@ def test_health_finds_each_fault_and_mails_what_to_do(filled: Stage, mailbox: Ma
         filled.sandbox.microsoft.restore(revoked.account)
     assert state == "success"
     found = {(one.platform, one.account): one.verdict for one in filled.store.health.verdicts()}
-    assert found[Platform.GOOGLE, suspended.account.lower()] == "account_unknown"
+    assert found[Platform.GOOGLE, suspended.account.lower()] == "account_suspended"
     assert found[Platform.GOOGLE, unlicensed.account.lower()] == "no_calendar_licence"
     assert found[Platform.GOOGLE, inactive.account.lower()] == "welkin_user_inactive"
     assert found[Platform.MICROSOFT, revoked.account.lower()] == "outside_scope"

@@ -59,7 +59,7 @@ async def _check(store: Store, secrets: Secrets, *, quiet: bool) -> None:
         with progress_bar("accounts", quiet=quiet) as bar:
             done = 0
             for group in groups:
-                await accounts.validate(services, revision.settings, group.platform, group.users)
+                await accounts.validate(services, revision.settings, group)
                 done += len(group.users)
                 bar.update(bar.task_ids[0], completed=done, total=total)
 

@@ -92,7 +92,7 @@ def validate_accounts(group: dict[str, Any]) -> int:
     from calendar_sync.orchestration import upkeep
 
     context: Any = get_current_context()
-    context["label"] = upkeep.validate_accounts(group["platform"], group["users"])
+    context["label"] = upkeep.validate_accounts(group)
     return 1
 
 
