@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from email.message import Message
 
-pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow-upkeep")]
+pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
 
 REPORT_TO = "admin@example.org"
 
