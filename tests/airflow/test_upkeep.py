@@ -207,7 +207,7 @@ def test_airflows_metrics_get_how_each_platform_stands(filled: Stage, gauges: Ga
 
 def test_health_finds_each_fault_and_mails_what_to_do(filled: Stage, mailbox: Mailbox) -> None:
     google, microsoft = filled.on("google"), filled.on("microsoft")
-    suspended, unlicensed, inactive = google.users[:3]
+    unlicensed, suspended, inactive = google.users[:3]
     revoked = microsoft.users[0]
     filled.sandbox.google.suspend(suspended.account)
     filled.sandbox.google.no_licence(unlicensed.account)
@@ -324,7 +324,8 @@ def test_an_unsync_that_is_rejected_changes_nothing(filled: Stage) -> None:
     run_id = filled.airflow.trigger(UNSYNC, {"users": [user.welkin_id]})
     [question] = questions(filled, UNSYNC, run_id, 1)
     answer(filled, UNSYNC, run_id, question, "Reject")
-    assert filled.airflow.wait_run(UNSYNC, run_id) == "success"
+    state = filled.airflow.wait_run(UNSYNC, run_id)
+    assert state == "success", told(filled, UNSYNC, run_id)
     row = filled.store.config.mapped(user.welkin_id, Platform.GOOGLE)
     assert row is not None
     assert row.enabled
@@ -343,7 +344,8 @@ def test_an_unsync_removes_what_is_ours_and_proves_it(filled: Stage) -> None:
     assert question["subject"].startswith(f"Remove {len(ours)} mirrors and ")
     assert user.account.lower() in question["body"]
     answer(filled, UNSYNC, run_id, question, "Approve")
-    assert filled.airflow.wait_run(UNSYNC, run_id) == "success"
+    state = filled.airflow.wait_run(UNSYNC, run_id)
+    assert state == "success", told(filled, UNSYNC, run_id)
     assert google.mirrors_of(user.account) == []
     left = [event["id"] for event in google.events_of(user.account)]
     assert sorted(left) == sorted(set(own) - set(ours))

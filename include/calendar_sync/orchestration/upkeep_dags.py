@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
 from airflow.sdk import (
     DAG,
     CronTriggerTimetable,
@@ -27,6 +26,7 @@ ARGUMENTS = {
 }
 TAGS = ["calendar-sync"]
 GRANT, LEAVE = "Let it go on", "Leave it"
+APPROVE = "Approve"  # of Airflow's ApprovalOperator
 UNSYNC_PARAMS = {
     "users": Param(
         [],
@@ -118,6 +118,7 @@ def report() -> dict[str, Any]:
 
 def approvals_dag(doc: str) -> DAG:
     """The DAG `calendar_sync_approvals`: ask about each thing that waits, grant it if told so."""
+    from airflow.providers.standard.operators.hitl import HITLOperator
 
     @_one_at_a_time(APPROVALS, doc, None)
     def build() -> None:
@@ -172,6 +173,7 @@ def who_answered(answer: Any) -> str:
 
 def unsync_dag(doc: str) -> DAG:
     """The DAG `calendar_unsync`: ask, switch the mapping off, remove, prove."""
+    from airflow.providers.standard.operators.hitl import ApprovalOperator
 
     @_one_at_a_time(UNSYNC, doc, None, params=UNSYNC_PARAMS)
     def build() -> None:
@@ -236,7 +238,7 @@ def prove() -> dict[str, int]:
     answer = pull(task_ids="approve")
     if answer is None:
         raise UsersFailed(detail="nobody has answered: nothing was done")
-    if ApprovalOperator.APPROVE not in answer["chosen_options"]:
+    if APPROVE not in answer["chosen_options"]:
         return {}
     rows = tasks.rows_of(pull(task_ids="unsync_users", key="rows"))
     expected = pull(task_ids="switch_off")
