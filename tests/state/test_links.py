@@ -108,6 +108,8 @@ def test_who_has_left_something(
     store: Store, kind: LinkKind, state: LinkState, concerned: bool
 ) -> None:
     save(store, link(kind=kind, state=state))
+    with store.database.write() as connection:
+        store.marks.ensure(connection, [("u1", G), ("u2", G)])
     expected = {"u1"} if concerned else set()
     assert store.links.holders(G) == expected
     assert store.links.holders(Platform.MICROSOFT) == set()

@@ -29,6 +29,8 @@ def emit_run(
     """How a platform stands after a run, and what the run did."""
     from airflow.sdk.observability.stats import Stats
 
+    if not _wanted():
+        return
     base = f"calendar_sync.{platform.value}"
     for entry in status(store, now):
         if entry.platform == platform.value:
@@ -58,6 +60,14 @@ def emit_health(entries: Iterable[Mapping[str, Any]]) -> None:
         for verdict, count in entry["verdicts"].items():
             Stats.gauge(f"{base}.verdicts.{_name(verdict)}", count)
         Stats.gauge(f"{base}.drift", sum(entry["drift"]["writes"].values()))
+
+
+def _wanted() -> bool:
+    """Somebody listens: otherwise nothing needs to be counted."""
+    from airflow.sdk.configuration import conf
+
+    ways = ("statsd_on", "statsd_datadog_enabled", "otel_on")
+    return any(conf.getboolean("metrics", way, fallback=False) for way in ways)
 
 
 def _name(text: str) -> str:

@@ -70,13 +70,18 @@ class LinkStore:
         return [link for link in self.of(user_id, platform) if link.state is LinkState.LIVE]
 
     def holders(self, platform: Platform) -> set[str]:
-        """Users with mirrors or blocks of ours."""
+        """Users with mirrors or blocks of ours.
+
+        Asked user by user, as an index answers: links are a hundred times as many.
+        """
         remains = [LinkState.LIVE.value, LinkState.INTENT.value, LinkState.RETIRED.value]
-        query = (
-            select(t.link.c.user_id)
-            .where(t.link.c.platform == platform.value, t.link.c.state.in_(remains))
-            .distinct()
+        user = t.user_sync.c
+        one = select(t.link.c.id).where(
+            t.link.c.user_id == user.user_id,
+            t.link.c.platform == platform.value,
+            t.link.c.state.in_(remains),
         )
+        query = select(user.user_id).where(user.platform == platform.value, one.exists())
         with self._database.read() as connection:
             return set(connection.scalars(query))
 
