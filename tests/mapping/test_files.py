@@ -259,10 +259,10 @@ def test_a_large_file_is_read_in_seconds(form: Format) -> None:
     """20,000 rows here; the whole way of 100,000 is measured in tests/state/test_mapping.py."""
     many = [MappedUser(f"u{n}", Platform.GOOGLE, f"u{n}@b.example") for n in range(20_000)]
     content = write_mapping(many, form).encode()
-    begin = time.monotonic()
+    begin = time.process_time()
     assert read_mapping(content, f"m.{form.value}").users == many
     # Seen: 0.3 s (CSV), 1.5 s (YAML).
-    assert time.monotonic() - begin < 6
+    assert time.process_time() - begin < 6
 
 
 def test_a_mailbox_of_microsoft_may_be_named_by_its_object_id() -> None:
