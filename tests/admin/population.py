@@ -57,9 +57,7 @@ def _user(number: int) -> MappedUser:
     )
 
 
-def _states(
-    store: Store, mapped: list[MappedUser], now: datetime, chance: random.Random
-) -> None:
+def _states(store: Store, mapped: list[MappedUser], now: datetime, chance: random.Random) -> None:
     rows: list[dict[str, Any]] = []
     for number, user in enumerate(mapped):
         failures = (0, 1, 5)[chance.randrange(3)] if number % 40 == 7 else 0

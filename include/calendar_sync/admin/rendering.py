@@ -130,7 +130,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(breakable=breakable, moment=moment, duration=duration, number=number, plural=plural)
+    found.filters.update(
+        breakable=breakable, moment=moment, duration=duration, number=number, plural=plural
+    )
     found.filters.update(done=done, remedy=remedy, sentence=sentence)
     found.globals.update(GLOBALS, with_query=with_query)
     return found
