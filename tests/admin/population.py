@@ -82,20 +82,19 @@ def _states(store: Store, mapped: list[MappedUser], now: datetime, chance: rando
     with store.database.write() as connection:
         connection.execute(t.user_sync.delete())
         connection.execute(insert(t.user_sync), rows)
-        connection.execute(
-            insert(t.approval),
-            [
-                {
-                    "digest": f"digest{number}",
-                    "user_id": mapped[number].user_id,
-                    "platform": mapped[number].platform.value,
-                    "reason": "brake",
-                    "removals": 12,
-                    "requested_at": now,
-                }
-                for number in range(5, len(mapped), 1000)
-            ],
-        )
+        waiting = [
+            {
+                "digest": f"digest{number}",
+                "user_id": mapped[number].user_id,
+                "platform": mapped[number].platform.value,
+                "reason": "brake",
+                "removals": 12,
+                "requested_at": now,
+            }
+            for number in range(5, len(mapped), 1000)
+        ]
+        if waiting:
+            connection.execute(insert(t.approval), waiting)
 
 
 def _links(store: Store, mapped: list[MappedUser], now: datetime, links: int) -> None:

@@ -17,7 +17,7 @@ from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import CycleLog, Operation
 from tests.admin.population import populate
-from tests.admin.stage import Pages, csrf
+from tests.admin.stage import csrf
 
 NOW = datetime.now(UTC)
 PATHS = ("/", "/users", "/users?state=retrying", "/users/user-00007", "/activity", "/nowhere")
