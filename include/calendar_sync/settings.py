@@ -64,13 +64,22 @@ class IgnoreExternal(_Section):
     creators: tuple[str, ...] = ()
     organizers: tuple[str, ...] = ()
     ical_uids: tuple[str, ...] = ()
+    #: Addresses (URLs) that events name as their source; Google only.
+    sources: tuple[str, ...] = ()
 
-    def ignores(self, creator: str | None, organizer: str | None, ical_uid: str | None) -> bool:
+    def ignores(
+        self,
+        creator: str | None,
+        organizer: str | None,
+        ical_uid: str | None,
+        source_url: str | None = None,
+    ) -> bool:
         """Some pattern matches."""
         return (
             _matches(creator, self.creators)
             or _matches(organizer, self.organizers)
             or _matches(ical_uid, self.ical_uids)
+            or _matches(source_url, self.sources)
         )
 
 
