@@ -13,5 +13,6 @@ RUN pip install --no-cache-dir --no-deps .
 
 COPY --chown=airflow:root config ./config
 COPY --chown=airflow:root dags ${AIRFLOW_HOME}/dags
+COPY --chown=airflow:root plugins ${AIRFLOW_HOME}/plugins
 
 WORKDIR ${AIRFLOW_HOME}

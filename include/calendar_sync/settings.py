@@ -249,6 +249,11 @@ class Freshness(_Section):
 
     target_seconds: int = Field(default=300, ge=30, le=86_400)
 
+    @property
+    def target(self) -> timedelta:
+        """The same as a length of time."""
+        return timedelta(seconds=self.target_seconds)
+
 
 class Notify(_Section):
     """Who is told, and how. With neither `to` nor `arguments` nobody is; reports are kept anyway.

@@ -1,0 +1,57 @@
+"""Who asks, and what they may do. `security.py` answers with Airflow's auth manager."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from starlette.requests import Request
+
+
+class Right(StrEnum):
+    """What a person may do here."""
+
+    VIEW = "view"
+    CHANGE = "change"
+    CONNECT = "connect"
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """The person (or program) behind a request.
+
+    `by_token` tells a request with a bearer token of its own from one whose cookie the browser
+    sends along by itself: only the latter can be forged by another site.
+    """
+
+    id: str
+    name: str
+    rights: frozenset[Right]
+    by_token: bool
+
+    def may(self, right: Right) -> bool:
+        """Has the right."""
+        return right in self.rights
+
+
+class NotSignedIn(Exception):
+    """Nobody is signed in, or no longer."""
+
+
+class Access(Protocol):
+    """Airflow, as far as the pages need it."""
+
+    async def viewer(self, request: Request) -> Viewer:
+        """Who asks.
+
+        Raises:
+            NotSignedIn: nobody that Airflow knows.
+        """
+        ...
+
+    def secret(self) -> bytes:
+        """What tokens against forged requests are signed with, the same in every API server."""
+        ...
+
+    def origins(self) -> frozenset[str]:
+        """Origins under which people reach Airflow, besides the one a request names itself."""
+        ...

@@ -1,0 +1,64 @@
+"""Puts the app together. Pages are added to `ROUTERS`; the guard is around all of them."""
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from calendar_sync.admin import api
+from calendar_sync.admin.access import Access
+from calendar_sync.admin.guard import Guard
+from calendar_sync.admin.opening import State, unreachable
+from calendar_sync.admin.pages import activity, overview, user, users
+from calendar_sync.admin.problems import Problem, answer
+from calendar_sync.admin.static_files import router as static_files
+from calendar_sync.redaction import describe, install
+
+#: One router a page.
+ROUTERS = (overview.router, users.router, user.router, activity.router)
+
+
+def create_app(access: Access, state: State) -> FastAPI:
+    """The application; `access` says who asks, `state` has the database."""
+    # The framework's own pages load scripts from elsewhere; the description of the API is ours.
+    app = FastAPI(title="Welkin Calendar Sync", openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.access = access
+    app.state.calendar_sync = state
+    app.include_router(static_files)
+    for router in ROUTERS:
+        app.include_router(router, include_in_schema=False)
+    app.include_router(api.router, prefix="/api/v1")
+    app.add_middleware(Guard, access=access)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(DBAPIError, _database)
+    return app
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101 - narrows the type
+    return answer(request, error)
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type
+    return answer(request, Problem(error.status_code, headers=error.headers))
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    """Names the fields, not what was in them."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the type
+    said = [f"{_place(each['loc'])}: {each['msg']}." for each in error.errors()]
+    return answer(request, Problem(422, " ".join(said)))
+
+
+def _place(location: tuple[str | int, ...]) -> str:
+    return ".".join(str(part) for part in location[1:]) or "request"
+
+
+def _database(request: Request, error: Exception) -> Response:
+    install().error("admin: state database: %s", describe(error))
+    return answer(request, unreachable())

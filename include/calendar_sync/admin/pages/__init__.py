@@ -1,0 +1,1 @@
+"""The pages, one module each: a router, and what the template is given."""

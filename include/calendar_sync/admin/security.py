@@ -1,0 +1,63 @@
+"""Airflow's auth manager as our guard. The only module of the admin pages that imports Airflow.
+
+Rights follow what Airflow lets a person do elsewhere: those who may see its plugins may look, those
+who may edit its configuration or its connections may change things. (Auth managers are free to give
+nobody the right to edit the configuration; who may replace the connections can do all of this
+anyway.)
+"""
+
+import hashlib
+from urllib.parse import urlsplit
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+from airflow.api_fastapi.auth.tokens import get_signing_key
+from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
+from airflow.configuration import conf
+from fastapi import HTTPException
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from calendar_sync.admin.access import NotSignedIn, Right, Viewer
+
+
+class AirflowAccess:
+    """The auth manager that this Airflow is configured with."""
+
+    async def viewer(self, request: Request) -> Viewer:
+        """By the bearer token where there is one, else by the session cookie.
+
+        Raises:
+            NotSignedIn: neither, or one that is not valid (any more).
+        """
+        bearer = await bearer_scheme(request)
+        try:
+            user = await get_user(request, None, bearer)
+        except HTTPException as error:
+            raise NotSignedIn from error
+        # The auth manager may ask its database.
+        rights = await run_in_threadpool(_rights, user)
+        return Viewer(str(user.get_id()), user.get_name(), rights, by_token=bearer is not None)
+
+    def secret(self) -> bytes:
+        """Derived from Airflow's own key for such tokens."""
+        key = get_signing_key("api", "secret_key")
+        return hashlib.sha256(b"calendar-sync csrf" + key.encode()).digest()
+
+    def origins(self) -> frozenset[str]:
+        """The configured address of the API server."""
+        parts = urlsplit(conf.get("api", "base_url", fallback="") or "")
+        return frozenset({f"{parts.scheme}://{parts.netloc}".lower()} if parts.netloc else ())
+
+
+def _rights(user: BaseUser) -> frozenset[Right]:
+    manager = get_auth_manager()
+    rights = set()
+    if manager.is_authorized_view(access_view=AccessView.PLUGINS, user=user):
+        rights.add(Right.VIEW)
+    if manager.is_authorized_connection(method="PUT", user=user):
+        rights |= {Right.CHANGE, Right.CONNECT}
+    if manager.is_authorized_configuration(method="PUT", user=user):
+        rights.add(Right.CHANGE)
+    return frozenset(rights)

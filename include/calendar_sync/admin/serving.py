@@ -1,0 +1,15 @@
+"""The application as Airflow's API server runs it: its auth manager, one state database."""
+
+from functools import cache
+
+from fastapi import FastAPI
+
+from calendar_sync.admin.factory import create_app
+from calendar_sync.admin.opening import State
+from calendar_sync.admin.security import AirflowAccess
+
+
+@cache
+def serve() -> FastAPI:
+    """One application a process."""
+    return create_app(AirflowAccess(), State())

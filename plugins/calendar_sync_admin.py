@@ -1,0 +1,24 @@
+"""Registers the admin pages: the app, and "Calendar Sync" in Airflow's navigation."""
+
+from airflow.plugins_manager import AirflowPlugin
+
+from calendar_sync.admin import PREFIX, app
+
+
+class CalendarSyncAdmin(AirflowPlugin):
+    """The pages show inside the Airflow UI, which frames them."""
+
+    name = "calendar_sync_admin"
+    fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Calendar Sync"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Calendar Sync",
+            # Relative to where the Airflow UI is, which may be below a path of its own.
+            "href": f"{PREFIX[1:]}/",
+            "destination": "nav",
+            "url_route": "calendar-sync",
+            "nav_top_level": True,
+            "icon": f"{PREFIX[1:]}/static/icon/icon.svg",
+            "icon_dark_mode": f"{PREFIX[1:]}/static/icon/icon-dark.svg",
+        }
+    ]
