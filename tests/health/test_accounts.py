@@ -19,7 +19,7 @@ def check(s: Stage) -> dict[str, Checked]:
         settings = services.store.config.revision().settings
         found: list[Checked] = []
         for group in await accounts.groups(services):
-            found += await accounts.validate(services, settings, group.platform, group.users)
+            found += await accounts.validate(services, settings, group)
         return found
 
     found: list[Checked] = asyncio.run(s.with_services(work))
@@ -53,7 +53,7 @@ def test_a_healthy_user_is_ok_and_nothing_is_written(platform: Platform) -> None
 FAULTS: dict[str, tuple[Any, dict[Platform, str]]] = {
     "suspend": (
         lambda s: s.calendar.suspend(mail("dana")),
-        dict.fromkeys(Platform, "account_unknown"),
+        dict.fromkeys(Platform, "account_suspended"),
     ),
     "delete": (
         lambda s: s.calendar.delete_account(mail("dana")),
@@ -88,6 +88,8 @@ def test_each_fault_has_its_verdict_and_concerns_nobody_else(
     platform: Platform, fault: str
 ) -> None:
     s = Stage("dana", "ruben", platform=platform)
+    if platform is Platform.GOOGLE:
+        s.google.accounts[mail("ruben")].admin = True
     act, expected = FAULTS[fault]
     act(s)
     assert verdicts(s) == {"dana": expected[platform], "ruben": "ok"}
@@ -160,3 +162,28 @@ def test_many_users_are_checked_in_groups(
     groups: list[accounts.Group] = asyncio.run(s.with_services(work))
     assert [len(group.users) for group in groups] == [2, 2, 1]
     assert {user for group in groups for user in group.users} == set(s.ids.values())
+
+
+def test_one_mailbox_under_two_names_is_told_to_both() -> None:
+    """The address and the object id of one mailbox: only the directory knows."""
+    s = Stage("dana", "ruben", "mira", platform=Platform.MICROSOFT)
+    s.remap(ruben={"account": s.microsoft.accounts[mail("dana")].guid})
+    found = {one.user_id: one.verdict for one in check(s).values()}
+    assert found == {
+        s.ids["dana"]: "mapped_twice",
+        s.ids["ruben"]: "mapped_twice",
+        s.ids["mira"]: "ok",
+    }
+
+
+def test_without_a_directory_suspended_looks_like_unknown() -> None:
+    s = Stage("dana")
+    s.google.suspend(mail("dana"))
+    assert verdicts(s) == {"dana": "account_unknown"}
+
+
+@on_both
+def test_a_directory_that_may_not_be_read_is_no_fault_of_a_user(platform: Platform) -> None:
+    s = Stage("dana", platform=platform)
+    s.fault(platform.value, "status", code=403, times=None, path="users(\\?|$)")
+    assert verdicts(s) == {"dana": "ok"}

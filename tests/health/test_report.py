@@ -31,7 +31,7 @@ def check(s: Stage) -> None:
     async def work(services: Services) -> None:
         settings = services.store.config.revision().settings
         for group in await accounts.groups(services):
-            await accounts.validate(services, settings, group.platform, group.users)
+            await accounts.validate(services, settings, group)
 
     asyncio.run(s.with_services(work))
 

@@ -3,22 +3,24 @@
 import asyncio
 import uuid
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from calendar_sync.cli.environment import load_secrets, open_store
-from calendar_sync.cli.output import FAILED, as_json, console, progress_bar, reported, table
+from calendar_sync.cli.output import FAILED, as_json, console, progress_bar, reported
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.health import accounts, build
-from calendar_sync.health.render import KINDS, message, page
+from calendar_sync.health.render import KINDS, STEPS, message, page
 from calendar_sync.model import Platform
 from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.state import Store
 from calendar_sync.state.health import StoredReport
 
+# Names and codes stay whole, and nothing in them is read as markup.
+PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True}
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -59,7 +61,7 @@ async def _check(store: Store, secrets: Secrets, *, quiet: bool) -> None:
         with progress_bar("accounts", quiet=quiet) as bar:
             done = 0
             for group in groups:
-                await accounts.validate(services, revision.settings, group.platform, group.users)
+                await accounts.validate(services, revision.settings, group)
                 done += len(group.users)
                 bar.update(bar.task_ids[0], completed=done, total=total)
 
@@ -85,18 +87,12 @@ def _show(found: StoredReport | None, *, json: bool) -> None:
     if json:
         as_json(found.document)
         return
-    rows = [
-        (
-            item["account"] or item["user_id"] or item["platform"] or "everybody",
-            item["platform"],
-            KINDS.get(item["kind"], item["kind"]),
-            item["code"],
-            item["advice"],
-        )
-        for item in found.document["items"]
-    ]
-    if rows:
-        table("To look at", ("account", "platform", "what", "code", "what to do"), rows)
+    for item in found.document["items"]:
+        who = item["account"] or item["user_id"] or "everybody"
+        where = f" ({item['platform']})" if item["platform"] else ""
+        kind = KINDS.get(item["kind"], item["kind"])
+        console.print(f"{who}{where}: {kind}: {item['code']}", style="bold", **PLAIN)
+        console.print(f"  {item['advice']}", **PLAIN)
     if more := found.document["more"]:
         console.print(f"and {more} more: --json lists what the report holds")
     for entry in found.document["platforms"]:
@@ -106,9 +102,7 @@ def _show(found: StoredReport | None, *, json: bool) -> None:
         console.print(
             f"{entry['platform']}: {users}; {synced} events synced in 24 hours, "
             f"oldest change not yet synced {entry['freshness_seconds']:.0f} s, drift {drift}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
+            **PLAIN,
         )
     console.print(f"report {found.id}: {found.attention or 'nothing'} to look at")
 
@@ -142,17 +136,12 @@ def runs(
         if json:
             as_json(rows)
             return
-        lines = [
-            (
-                f"{run.started_at:%Y-%m-%d %H:%M:%S}",
-                run.platform.value,
-                run.users,
-                run.failed,
-                ", ".join(f"{n} {step}" for step, n in sorted(run.done.items()) if step != "noted"),
-                run.requests,
-                run.run_id,
+        for run in found:
+            done = [f"{n} {STEPS.get(k, k)}" for k, n in sorted(run.done.items()) if k != "noted"]
+            console.print(
+                f"{run.started_at:%Y-%m-%d %H:%M:%S} {run.platform.value}: "
+                f"{', '.join(done) or 'nothing to do'}; {run.users} users, {run.failed} failed, "
+                f"{run.requests} requests; {run.run_id}",
+                **PLAIN,
             )
-            for run in found
-        ]
-        columns = ("started (UTC)", "platform", "users", "failed", "done", "requests", "run")
-        table("Runs", columns, lines)
+        console.print(f"{len(found)} runs, newest first, times in UTC")

@@ -107,11 +107,11 @@ def _run(
     run_id = f"cli-{clock.now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     started_at = clock.now()
 
-    async def work() -> PassResult:
+    async def work() -> tuple[PassResult, dict[str, int]]:
         revision = store.config.revision()
         with progress_bar("users", quiet=quiet) as bar:
             async with open_services(secrets, store.database, revision.settings.limits) as services:
-                return await run_pass(
+                done = await run_pass(
                     services,
                     revision,
                     platform,
@@ -124,13 +124,14 @@ def _run(
                         bar.task_ids[0], completed=done, total=total
                     ),
                 )
+                return done, services.meter.row
 
-    result = asyncio.run(work())
+    result, requests = asyncio.run(work())
     if show_text:
         _record_look(store, platform, run_id, result)
     if not dry_run:
         rows = [outcome.row for outcome in result.outcomes.values()]
-        record_run(store, platform, run_id, started_at, rows, clock.now())
+        record_run(store, platform, run_id, started_at, rows, clock.now(), requests)
     return result
 
 

@@ -34,18 +34,20 @@ def list_accounts() -> list[dict[str, Any]]:
     async def work(services: Services, revision: Revision) -> list[accounts.Group]:
         return await accounts.groups(services)
 
-    return [{"platform": one.platform.value, "users": list(one.users)} for one in run(work)]
+    return [asdict(one) for one in run(work)]
 
 
-def validate_accounts(platform: str, users: Sequence[str]) -> str:
+def validate_accounts(group: dict[str, Any]) -> str:
     """Check the users of one group; returns the label."""
+    platform = Platform(group["platform"])
+    made = accounts.Group(platform, tuple(group["users"]), group["known"])
 
     async def work(services: Services, revision: Revision) -> str:
-        found = await accounts.validate(services, revision.settings, Platform(platform), users)
+        found = await accounts.validate(services, revision.settings, made)
         for one in found:
             if one.verdict != "ok":
                 install().warning("%s: %s %s", one.account, one.verdict, one.code)
-        return accounts.label(Platform(platform), found)
+        return accounts.label(platform, found)
 
     return run(work)
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
 from airflow.sdk import (
     DAG,
     CronTriggerTimetable,
@@ -26,7 +25,7 @@ ARGUMENTS = {
     "execution_timeout": timedelta(minutes=30),
 }
 TAGS = ["calendar-sync"]
-GRANT, LEAVE = "Let it go on", "Leave it"
+GRANT, REMOVE, LEAVE = "Let it go on", "Remove it", "Leave it"
 UNSYNC_PARAMS = {
     "users": Param(
         [],
@@ -92,7 +91,7 @@ def validate_accounts(group: dict[str, Any]) -> int:
     from calendar_sync.orchestration import upkeep
 
     context: Any = get_current_context()
-    context["label"] = upkeep.validate_accounts(group["platform"], group["users"])
+    context["label"] = upkeep.validate_accounts(group)
     return 1
 
 
@@ -118,6 +117,7 @@ def report() -> dict[str, Any]:
 
 def approvals_dag(doc: str) -> DAG:
     """The DAG `calendar_sync_approvals`: ask about each thing that waits, grant it if told so."""
+    from airflow.providers.standard.operators.hitl import HITLOperator
 
     @_one_at_a_time(APPROVALS, doc, None)
     def build() -> None:
@@ -172,14 +172,16 @@ def who_answered(answer: Any) -> str:
 
 def unsync_dag(doc: str) -> DAG:
     """The DAG `calendar_unsync`: ask, switch the mapping off, remove, prove."""
+    from airflow.providers.standard.operators.hitl import HITLOperator
 
     @_one_at_a_time(UNSYNC, doc, None, params=UNSYNC_PARAMS)
     def build() -> None:
         question = ask()
-        approve = ApprovalOperator(
+        approve = HITLOperator(
             task_id="approve",
             subject="{{ ti.xcom_pull(task_ids='ask')['subject'] }}",
             body="{{ ti.xcom_pull(task_ids='ask')['body'] }}",
+            options=[REMOVE, LEAVE],
             response_timeout=timedelta(hours=24),
             execution_timeout=None,
             retries=0,
@@ -204,9 +206,11 @@ def ask() -> dict[str, str]:
 
 @task(retry_policy=ONLY_LOST_WORK)
 def switch_off(answer: Any) -> list[list[dict[str, Any]]]:
-    """Switch the mapping's rows off, so that nothing is made anew meanwhile."""
+    """Switch the mapping's rows off, so that nothing is made anew; nobody's where it was refused."""
     from calendar_sync.orchestration import upkeep
 
+    if REMOVE not in answer["chosen_options"]:
+        return []
     params: Any = get_current_context()["params"]
     return upkeep.switch_off(
         params["users"], platform=params["platform"], author=who_answered(answer)
@@ -236,8 +240,6 @@ def prove() -> dict[str, int]:
     answer = pull(task_ids="approve")
     if answer is None:
         raise UsersFailed(detail="nobody has answered: nothing was done")
-    if ApprovalOperator.APPROVE not in answer["chosen_options"]:
-        return {}
     rows = tasks.rows_of(pull(task_ids="unsync_users", key="rows"))
     expected = pull(task_ids="switch_off")
     if expected is None:
