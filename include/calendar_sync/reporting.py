@@ -19,8 +19,8 @@ _MIRROR_STEPS = (Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR)
 
 # Every state that a mapped user can be in.
 OK, NEW, RETRYING, ATTENTION = "ok", "not synced yet", "retrying", "needs attention"
-DISABLED, AWAY = "disabled", "inactive in Welkin"
-STATES = (OK, NEW, RETRYING, ATTENTION, DISABLED, AWAY)
+WAITING, DISABLED, AWAY = "waiting for approval", "disabled", "inactive in Welkin"
+STATES = (OK, NEW, RETRYING, ATTENTION, WAITING, DISABLED, AWAY)
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
     mapped = {user.user_id: user for user in store.config.mapping(platform)}
     enabled = members(store, store.config.revision().settings, platform, now).synced.keys()
     states = {state.user_id: state for state in store.marks.all(platform).values()}
+    waiting = {one.user_id for one in store.runs.pending() if one.platform is platform}
     users: Counter[str] = Counter()
     failing, marked, successes = [], [], []
     for user_id in mapped:
@@ -61,12 +62,14 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
             users[DISABLED] += 1
         elif user_id not in enabled:
             users[AWAY] += 1
+        elif state is not None and state.attention:
+            users[ATTENTION] += 1
+        elif state is not None and state.failures:
+            users[RETRYING] += 1
         elif state is None or state.last_success_at is None:
             users[NEW] += 1
-        elif state.attention:
-            users[ATTENTION] += 1
-        elif state.failures:
-            users[RETRYING] += 1
+        elif user_id in waiting:
+            users[WAITING] += 1
         else:
             users[OK] += 1
         if state is None or user_id not in enabled:

@@ -291,6 +291,11 @@ class Freshness(_Section):
     target_seconds: int = Field(default=300, ge=30, le=86_400)
     """A change that is not synced after so many seconds is late."""
 
+    @property
+    def target(self) -> timedelta:
+        """The same as a length of time."""
+        return timedelta(seconds=self.target_seconds)
+
 
 class Notify(_Section):
     """Who is told, and how. With neither `to` nor `arguments` nobody is; reports are kept anyway.

@@ -35,7 +35,7 @@ def test_there_is_none_yet(pages: Pages, tmp_path: Path) -> None:
 def test_it_is_empty(pages: Pages, tmp_path: Path) -> None:
     file = tmp_path / "empty.db"
     file.touch()
-    assert "It is empty" in said(with_state(pages, f"sqlite:///{file}"))
+    assert "is empty" in said(with_state(pages, f"sqlite:///{file}"))
 
 
 @pytest.mark.parametrize("revision", ["0001", "9999"])
@@ -48,7 +48,7 @@ def test_it_is_of_another_version(pages: Pages, store: Store, revision: str) -> 
 def test_it_is_no_database(pages: Pages, tmp_path: Path) -> None:
     file = tmp_path / "text.db"
     file.write_text("no database " * 1000)
-    assert "It does not answer" in said(with_state(pages, f"sqlite:///{file}"))
+    assert "does not answer" in said(with_state(pages, f"sqlite:///{file}"))
 
 
 def test_its_address_is_of_another_kind(pages: Pages) -> None:

@@ -7,16 +7,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from calendar_sync.admin import api
 from calendar_sync.admin.access import Access
 from calendar_sync.admin.guard import Guard
 from calendar_sync.admin.opening import State, unreachable
-from calendar_sync.admin.pages import overview
+from calendar_sync.admin.pages import activity, overview, user, users
 from calendar_sync.admin.problems import Problem, answer
 from calendar_sync.admin.static_files import router as static_files
 from calendar_sync.redaction import describe, install
 
 #: One router a page.
-ROUTERS = (overview.router,)
+ROUTERS = (overview.router, users.router, user.router, activity.router)
 
 
 def create_app(access: Access, state: State) -> FastAPI:
@@ -28,6 +29,7 @@ def create_app(access: Access, state: State) -> FastAPI:
     app.include_router(static_files)
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
+    app.include_router(api.router, prefix="/api/v1")
     app.add_middleware(Guard, access=access)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)

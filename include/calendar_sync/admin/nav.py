@@ -12,4 +12,8 @@ class Entry:
     templates: frozenset[str]
 
 
-NAV = (Entry("Overview", "/", frozenset({"overview.html"})),)
+NAV = (
+    Entry("Overview", "/", frozenset({"overview.html"})),
+    Entry("Users", "/users", frozenset({"users.html", "user.html"})),
+    Entry("Activity", "/activity", frozenset({"activity.html"})),
+)

@@ -58,7 +58,9 @@ class State:
             database = Database(self._url)
         except (ConfigurationError, SQLAlchemyError, OSError) as error:
             install().error("admin: state database: %s", describe(error))
-            raise Problem(503, "Its address cannot be used.", hints=(WHERE,)) from None
+            raise Problem(
+                503, "The address of the state database cannot be used.", hints=(WHERE,)
+            ) from None
         try:
             _check(database)
         except BaseException:
@@ -72,15 +74,15 @@ def _check(database: Database) -> None:
         file = database.url.database or ""
         if file != ":memory:" and not Path(file).exists():
             # Looking would make an empty one.
-            raise Problem(503, "There is none yet.", hints=(INIT, WHERE))
+            raise Problem(503, "There is no state database yet.", hints=(INIT, WHERE))
     try:
         if current(database) is None:
-            raise Problem(503, "It is empty.", hints=(INIT, WHERE))
+            raise Problem(503, "The state database is empty.", hints=(INIT, WHERE))
         require_current(database)
     except ConfigurationError:
         raise Problem(
             503,
-            "Its schema belongs to another version of Calendar Sync.",
+            "The schema of the state database belongs to another version of Calendar Sync.",
             hints=(
                 "Run `calendar-sync db upgrade`. If that changes nothing, the API server runs "
                 "older code than the one that upgraded it: restart it.",
@@ -94,7 +96,9 @@ def _check(database: Database) -> None:
 def unreachable() -> Problem:
     """It does not answer now."""
     return Problem(
-        503, "It does not answer.", hints=("Try again in a minute; if it stays so: " + WHERE,)
+        503,
+        "The state database does not answer.",
+        hints=("Try again in a minute; if it stays so: " + WHERE,),
     )
 
 

@@ -17,7 +17,7 @@ TITLES = {
     413: "Too large",
     422: "Something in the request is not valid",
     500: "Something went wrong here",
-    503: "The state database cannot be used",
+    503: "This cannot be done now",
 }
 DETAILS = {
     401: "The session has ended, or there was none.",

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 from calendar_sync.admin import PREFIX, forgery
 from calendar_sync.admin.access import Right, Viewer
 from calendar_sync.admin.nav import NAV
+from calendar_sync.admin.wording import GLOBALS, remedy, sentence
 from calendar_sync.clock import SystemClock
 
 STATIC = Path(__file__).parent / "static"
@@ -38,7 +39,7 @@ def render(request: Request, template: str, **values: Any) -> HTMLResponse:
         .get_template(template)
         .render(
             root=root,
-            airflow=root.removesuffix(PREFIX),
+            airflow=airflow_root(request),
             nav=NAV,
             here=template,
             viewer=viewer,
@@ -51,6 +52,12 @@ def render(request: Request, template: str, **values: Any) -> HTMLResponse:
         )
     )
     return HTMLResponse(text)
+
+
+def airflow_root(request: Request) -> str:
+    """What Airflow's own addresses begin with."""
+    root: str = request.scope.get("root_path", "")
+    return root.removesuffix(PREFIX)
 
 
 @cache
@@ -119,5 +126,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(moment=moment, duration=duration, number=number, plural=plural)
-    found.globals.update(with_query=with_query)
+    found.filters.update(remedy=remedy, sentence=sentence)
+    found.globals.update(GLOBALS, with_query=with_query)
     return found

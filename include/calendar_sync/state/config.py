@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, case, func, insert, or_, select, update
 
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import INACTIVE, NO_ACCESS, NOT_LISTED, Platform, WelkinUser
@@ -159,13 +159,17 @@ class ConfigStore(MappingStore):
 
     def inactive(self, now: datetime) -> set[str]:
         """Who is not at work in Welkin; whom its list merely lacks, after a day."""
+        with self._database.read() as connection:
+            return set(connection.scalars(self.inactive_query(now)))
+
+    @staticmethod
+    def inactive_query(now: datetime) -> Select[tuple[str]]:
+        """The same, for a larger query."""
         table = t.welkin_user
         certain = table.c.inactive_because.in_([INACTIVE, NO_ACCESS])
-        query = select(table.c.user_id).where(
+        return select(table.c.user_id).where(
             table.c.active.is_(False), or_(certain, table.c.inactive_since <= now - UNLISTED_FOR)
         )
-        with self._database.read() as connection:
-            return set(connection.scalars(query))
 
     def welkin_users_seen_at(self) -> datetime | None:
         """When the list of staff was last read."""

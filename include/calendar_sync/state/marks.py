@@ -244,6 +244,12 @@ class MarkStore:
         """Leave this user alone for as long as the server asks."""
         connection.execute(_where(update(t.user_sync), pair).values(retry_at=until))
 
+    def hurry(self, connection: Connection, pairs: Collection[Pair], now: datetime) -> None:
+        """Give work to these users for the next run, and forget the pause after a failure."""
+        self.mark(connection, pairs, now)
+        for pair in sorted(pairs):
+            connection.execute(_where(update(t.user_sync), pair).values(retry_at=None))
+
     def polled(
         self,
         connection: Connection,

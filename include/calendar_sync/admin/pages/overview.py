@@ -1,6 +1,8 @@
 """Overview: is everything in step?"""
 
-from typing import Annotated
+import json
+from datetime import timedelta
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
@@ -8,6 +10,10 @@ from starlette.responses import Response
 
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.rendering import render
+from calendar_sync.admin.wording import DIRECTIONS, PLATFORMS
+from calendar_sync.clock import SystemClock
+from calendar_sync.overview import DAY, Overview
+from calendar_sync.overview import overview as read
 from calendar_sync.state import Store
 
 router = APIRouter()
@@ -16,5 +22,28 @@ router = APIRouter()
 @router.get("/")
 def overview(request: Request, store: Annotated[Store, Depends(store_of)]) -> Response:
     """The first page."""
-    mapped = len(store.config.mapping())
-    return render(request, "overview.html", mapped=mapped)
+    now = SystemClock().now()
+    settings = store.config.revision().settings
+    found = read(store, settings, now)
+    return render(request, "overview.html", found=found, chart=chart(found, now))
+
+
+def chart(found: Overview, now: Any) -> dict[str, Any]:
+    """Events by hour: a series for each platform and direction, zeros filled in.
+
+    `json` is what the script draws; the rest becomes the table for those who cannot see it.
+    """
+    last = now.replace(minute=0, second=0, microsecond=0)
+    starts = [last - DAY + timedelta(hours=number + 1) for number in range(24)]
+    counts = {(hour.start, hour.platform, hour.direction): hour.events for hour in found.hours}
+    series = [
+        {
+            "name": f"{PLATFORMS[one.platform]}, {words}",
+            "tone": f"{one.platform}-{direction}".replace("_", "-"),
+            "values": [counts.get((start, one.platform, direction), 0) for start in starts],
+        }
+        for one in found.platforms
+        for direction, words in DIRECTIONS.items()
+    ]
+    drawn = {"starts": [int(start.timestamp()) for start in starts], "series": series}
+    return {"json": json.dumps(drawn), "starts": starts, "series": series}

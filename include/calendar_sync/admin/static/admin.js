@@ -1,0 +1,77 @@
+// Times in the reader's zone, links that leave the frame, and quiet refreshing. Pages work without.
+(() => {
+  "use strict";
+
+  const form = new Intl.DateTimeFormat(undefined, {
+    year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
+  });
+  const today = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+  const showTimes = (root) => {
+    const now = new Date();
+    for (const element of root.querySelectorAll("time[datetime]")) {
+      const moment = new Date(element.dateTime);
+      if (!Number.isNaN(moment.getTime())) {
+        const same = moment.toDateString() === now.toDateString();
+        element.textContent = (same ? today : form).format(moment);
+      }
+    }
+  };
+
+  // The Airflow UI frames these pages and its sandbox lets them neither leave the frame nor open
+  // windows. Its own document may, and belongs to the same site: the click is made there.
+  const openInAirflow = (event) => {
+    const link = event.target.closest("a.airflow");
+    if (link === null || window.parent === window) {
+      return;
+    }
+    let owner;
+    try {
+      owner = window.parent.document;
+    } catch {
+      return;
+    }
+    event.preventDefault();
+    const twin = owner.createElement("a");
+    twin.href = link.href;
+    twin.rel = "noopener";
+    if (event.ctrlKey || event.metaKey || event.shiftKey) {
+      twin.target = "_blank";
+    }
+    owner.body.append(twin);
+    twin.click();
+    twin.remove();
+  };
+
+  const refresh = () => {
+    for (const element of document.querySelectorAll("[data-refresh]")) {
+      const busy = element.contains(document.activeElement) || element.querySelector("details[open]");
+      if (!document.hidden && !busy && window.htmx) {
+        window.htmx.trigger(element, "refresh");
+      }
+    }
+  };
+
+  document.addEventListener("click", openInAirflow);
+  document.addEventListener("htmx:configRequest", (event) => {
+    const token = document.querySelector('meta[name="csrf-token"]');
+    if (token !== null && token.content) {
+      event.detail.headers["X-CSRF-Token"] = token.content;
+    }
+  });
+  // Answers that are problems carry a page of their own: show its words where they were asked for.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const status = event.detail.xhr.status;
+    if (status >= 400) {
+      event.detail.shouldSwap = true;
+      event.detail.isError = false;
+      event.detail.selectOverride = ".problem";
+    }
+  });
+  document.addEventListener("htmx:afterSettle", (event) => showTimes(event.target));
+  showTimes(document);
+  const first = document.querySelector("[data-refresh]");
+  if (first !== null) {
+    window.setInterval(refresh, Number(first.dataset.refresh) * 1000);
+  }
+})();

@@ -1,0 +1,42 @@
+"""What addresses may carry. A form sends every field, so an empty one means "not asked for"."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, BeforeValidator
+
+from calendar_sync.model import Platform, Step
+
+Value = TypeVar("Value")
+
+
+def _none(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _no_zero(value: str) -> str:
+    """PostgreSQL takes no NUL in text: nothing has one in its name."""
+    if "\x00" in value:
+        raise ValueError("contains a character that no name has")
+    return value
+
+
+def _aware(value: datetime) -> datetime:
+    """A time without a zone, as a browser's field sends it, is UTC; far ones overflow in zones."""
+    if not 2000 <= value.year <= 2199:
+        raise ValueError("lies outside of the years 2000 to 2199")
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_Text = Annotated[str, AfterValidator(_no_zero)]
+Text = Annotated[_Text, Query(max_length=320)]
+UserId = Annotated[_Text, Path(max_length=64)]
+AnyPlatform = Annotated[Platform | None, BeforeValidator(_none), Query()]
+AnyStep = Annotated[Step | None, BeforeValidator(_none), Query()]
+AnyTime = Annotated[
+    Annotated[datetime, AfterValidator(_aware)] | None, BeforeValidator(_none), Query()
+]
+#: Numbers of rows, as large as both databases can keep.
+Key = Annotated[int | None, BeforeValidator(_none), Query(ge=1, le=2**63 - 1)]
+PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]

@@ -1,0 +1,66 @@
+"""What takes more than the state database: the organisation's key, a look at both sides.
+
+The connections are read as Airflow's server processes read them.
+"""
+
+import asyncio
+
+from calendar_sync.admin.problems import Problem
+from calendar_sync.connections import HMAC_KEY
+from calendar_sync.errors import ConfigurationError, SyncError
+from calendar_sync.explain import Answer, Look, explain_user
+from calendar_sync.model import Platform
+from calendar_sync.orchestration.connections import (
+    connection_fields,
+    load_secrets,
+    server_context,
+)
+from calendar_sync.redaction import describe, install
+from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.state import Store
+
+
+def with_key(store: Store) -> Store:
+    """The same store, able to check the audit.
+
+    Raises:
+        Problem: there is no connection with the organisation's key.
+    """
+    try:
+        with server_context():
+            key = connection_fields(HMAC_KEY).password
+    except ConfigurationError as error:
+        raise Problem(503, _missing(error)) from None
+    return Store(store.database, key)
+
+
+def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:
+    """Why this user is, or is not, in step. Asks Welkin and the calendar; writes nothing.
+
+    Raises:
+        Problem: a connection is missing, or they cannot be asked at all.
+    """
+    try:
+        with server_context():
+            secrets = load_secrets()
+    except ConfigurationError as error:
+        raise Problem(503, _missing(error)) from None
+    try:
+        return asyncio.run(
+            _explain(Store(store.database, secrets.hmac_key), secrets, user_id, platform)
+        )
+    except SyncError as error:
+        install().warning("admin: explain %s: %s", user_id, describe(error))
+        raise Problem(503, f"Both sides could not be asked: {error.code}.") from None
+
+
+async def _explain(
+    store: Store, secrets: Secrets, user_id: str, platform: Platform | None
+) -> Answer:
+    revision = store.config.revision()
+    async with open_services(secrets, store.database, revision.settings.limits) as services:
+        return await explain_user(Look(services, revision), user_id, platform=platform)
+
+
+def _missing(error: ConfigurationError) -> str:
+    return f"A connection cannot be used: {error.detail}."

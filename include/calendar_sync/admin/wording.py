@@ -1,0 +1,83 @@
+"""Words of the pages for what the state database holds as codes."""
+
+from collections.abc import Mapping
+
+from calendar_sync.advice import advice
+from calendar_sync.approvals import WORDS as APPROVALS
+from calendar_sync.reporting import (
+    ATTENTION,
+    AWAY,
+    DISABLED,
+    NEW,
+    OK,
+    RETRYING,
+    STATES,
+    WAITING,
+)
+
+#: A sign beside each state, so that nobody needs to tell colours apart.
+SIGNS: Mapping[str, str] = {
+    OK: "✓",
+    NEW: "…",
+    RETRYING: "↻",
+    ATTENTION: "!",
+    WAITING: "?",
+    DISABLED: "·",
+    AWAY: "·",
+}
+#: Names of style classes.
+TONES: Mapping[str, str] = {
+    OK: "good",
+    NEW: "calm",
+    RETRYING: "warn",
+    ATTENTION: "bad",
+    WAITING: "warn",
+    DISABLED: "calm",
+    AWAY: "calm",
+}
+PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365"}
+STEPS: Mapping[str, str] = {
+    "create_mirror": "mirror created",
+    "update_mirror": "mirror changed",
+    "delete_mirror": "mirror removed",
+    "create_block": "block created",
+    "update_block": "block changed",
+    "delete_block": "block removed",
+    "reschedule": "appointment rescheduled",
+    "cancel": "appointment cancelled",
+}
+DIRECTIONS: Mapping[str, str] = {"to_calendar": "to the calendar", "to_welkin": "to Welkin"}
+CONFLICTS: Mapping[str, str] = {
+    "mirror_moved": "somebody moved a mirror in the calendar",
+    "mirror_edited": "somebody edited a mirror in the calendar",
+    "mirror_deleted": "somebody deleted a mirror in the calendar",
+    "both_changed": "appointment and mirror were both changed",
+    "block_edited": "somebody edited or deleted a block in Welkin",
+    "twins": "visits stand in the calendar a second time",
+    "series_too_long": "a series has too many instances",
+    "left_in_account": "a former account cannot be reached",
+    "left_by_direction": "the direction no longer writes that side",
+}
+
+
+def remedy(code: str) -> str:
+    """What to do about an error, as a sentence."""
+    said = advice(code)
+    return f"{said[:1].upper()}{said[1:]}." if said else ""
+
+
+def sentence(text: str) -> str:
+    """The same words, beginning large."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+GLOBALS: Mapping[str, object] = {
+    "states": STATES,
+    "signs": SIGNS,
+    "tones": TONES,
+    "platforms": PLATFORMS,
+    "steps": STEPS,
+    "directions": DIRECTIONS,
+    "conflict_words": CONFLICTS,
+    "approval_words": APPROVALS,
+}

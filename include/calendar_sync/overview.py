@@ -1,0 +1,176 @@
+"""What the first page tells: freshness, users, what was synced, requests, runs, faults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+
+from calendar_sync.model import Platform, Step
+from calendar_sync.reporting import looked_at, requests_since
+from calendar_sync.settings import Settings
+from calendar_sync.state import Store
+from calendar_sync.state import tables as t
+from calendar_sync.state.links import TRIES_BEFORE_PARKING
+from calendar_sync.state.runs import PlatformFault, RecordedRun
+from calendar_sync.user_list import Standing, standing
+
+DAY = timedelta(hours=24)
+WEEK = timedelta(days=7)
+RUNS = 10
+TO_CALENDAR, TO_WELKIN = "to_calendar", "to_welkin"
+_STEPS = {
+    TO_CALENDAR: (Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR),
+    TO_WELKIN: (
+        Step.CREATE_BLOCK,
+        Step.UPDATE_BLOCK,
+        Step.DELETE_BLOCK,
+        Step.RESCHEDULE,
+        Step.CANCEL,
+    ),
+}
+DIRECTION_OF: Mapping[str, str] = {
+    step.value: direction for direction, steps in _STEPS.items() for step in steps
+}
+# Google counts a project's requests by this day.
+# https://developers.google.com/workspace/calendar/api/guides/quota
+_QUOTA_ZONE = ZoneInfo("America/Los_Angeles")
+
+
+@dataclass(frozen=True)
+class Hour:
+    """How many events were synced in the hour from `start`, in one direction on one platform."""
+
+    start: datetime
+    platform: str
+    direction: str
+    events: int
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Requests to a calendar system since its day began; `quota` is None where there is none."""
+
+    used: int
+    throttled: int
+    quota: int | None
+    since: datetime
+
+
+@dataclass(frozen=True)
+class PlatformOverview:
+    """One platform."""
+
+    platform: str
+    standing: Standing
+    fault: PlatformFault | None
+    looked_at: datetime | None
+    requests: Requests
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything; `platforms` is empty where nobody is mapped.
+
+    `approvals`, `conflicts` (of a week, not dismissed) and `parked` count what a person may want to
+    look at.
+    """
+
+    platforms: tuple[PlatformOverview, ...]
+    target_seconds: int
+    hours: tuple[Hour, ...]
+    runs: tuple[RecordedRun, ...]
+    approvals: int
+    conflicts: int
+    parked: int
+
+    @property
+    def oldest_change(self) -> datetime | None:
+        """Since when the oldest change not yet synced waits, None when nothing does."""
+        found = [one.standing.oldest_change for one in self.platforms]
+        return min((moment for moment in found if moment is not None), default=None)
+
+    @property
+    def synced(self) -> int:
+        """Accounts that are kept in step."""
+        return sum(one.standing.synced for one in self.platforms)
+
+    @property
+    def late(self) -> int:
+        """Those of them whose changes wait for longer than the target."""
+        return sum(one.standing.late for one in self.platforms)
+
+    @property
+    def events(self) -> int:
+        """Events synced in the last 24 hours."""
+        return sum(hour.events for hour in self.hours)
+
+
+def overview(store: Store, settings: Settings, now: datetime) -> Overview:
+    """The whole page's data."""
+    platforms = [
+        PlatformOverview(
+            platform.value,
+            found,
+            store.runs.fault(platform),
+            looked_at(store, platform),
+            _requests(store, settings, platform, now),
+        )
+        for platform, found in standing(store, settings, now).items()
+    ]
+    approval, conflict, parked = t.approval, t.conflict, t.parked_item
+    digests = select(func.count(func.distinct(approval.c.digest)))
+    with store.database.read() as connection:
+        approvals = connection.scalar(digests.where(approval.c.granted_at.is_(None))) or 0
+        conflicts = connection.scalar(
+            select(func.count()).where(
+                conflict.c.last_at > now - WEEK, conflict.c.dismissed_at.is_(None)
+            )
+        )
+        left = connection.scalar(select(func.count()).where(parked.c.tries >= TRIES_BEFORE_PARKING))
+    return Overview(
+        tuple(platforms),
+        settings.freshness.target_seconds,
+        hours(store, now),
+        tuple(store.runs.recent(None, RUNS, working=False)),
+        approvals,
+        conflicts or 0,
+        left or 0,
+    )
+
+
+def hours(store: Store, now: datetime) -> tuple[Hour, ...]:
+    """Events synced in the last 24 hours, the current hour the last; only what is not zero."""
+    table = t.operation
+    first = now.replace(minute=0, second=0, microsecond=0) - DAY + timedelta(hours=1)
+    if store.database.is_sqlite:
+        name = func.strftime("%Y-%m-%d %H", table.c.at)
+    else:
+        name = func.to_char(func.timezone("UTC", table.c.at), "YYYY-MM-DD HH24")
+    hour = name.label("hour")
+    query = (
+        select(hour, table.c.platform, table.c.step, func.count())
+        .where(table.c.at >= first, table.c.outcome == "ok")
+        .group_by(hour, table.c.platform, table.c.step)
+    )
+    found: dict[tuple[datetime, str, str], int] = {}
+    with store.database.read() as connection:
+        for text, platform, step, count in connection.execute(query):
+            start = datetime.fromisoformat(f"{text}:00:00+00:00")
+            if step in DIRECTION_OF:
+                key = (start, platform, DIRECTION_OF[step])
+                found[key] = found.get(key, 0) + count
+    return tuple(Hour(*key, count) for key, count in sorted(found.items()))
+
+
+def _requests(store: Store, settings: Settings, platform: Platform, now: datetime) -> Requests:
+    if platform is Platform.GOOGLE:
+        local = now.astimezone(_QUOTA_ZONE)
+        since = local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(now.tzinfo)
+        quota: int | None = settings.limits.daily_calendar_requests
+    else:
+        since, quota = now.replace(hour=0, minute=0, second=0, microsecond=0), None
+    made = requests_since(store, platform, since)
+    own = sum(count for kind, count in made.items() if kind.startswith(f"{platform.value}."))
+    return Requests(own, made.get("throttled", 0), quota, since)
