@@ -11,13 +11,35 @@ from calendar_sync.admin import api
 from calendar_sync.admin.access import Access
 from calendar_sync.admin.guard import Guard
 from calendar_sync.admin.opening import State, unreachable
-from calendar_sync.admin.pages import activity, overview, user, users
+from calendar_sync.admin.pages import (
+    activity,
+    attention,
+    connections,
+    mapping,
+    mapping_import,
+    mapping_jobs,
+    overview,
+    settings,
+    user,
+    users,
+)
 from calendar_sync.admin.problems import Problem, answer
 from calendar_sync.admin.static_files import router as static_files
 from calendar_sync.redaction import describe, install
 
 #: One router a page.
-ROUTERS = (overview.router, users.router, user.router, activity.router)
+ROUTERS = (
+    overview.router,
+    users.router,
+    user.router,
+    attention.router,
+    activity.router,
+    settings.router,
+    mapping.router,
+    mapping_import.router,
+    mapping_jobs.router,
+    connections.router,
+)
 
 
 def create_app(access: Access, state: State) -> FastAPI:
