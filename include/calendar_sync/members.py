@@ -45,8 +45,8 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
     holders = store.links.holders(platform)
     approved = store.runs.approved_users(LEAVING, platform, now)
     doubtful = (inactive & holders) - approved
-    at_once = max(LEAVERS, int(settings.brake.share * len(mapped.keys() & holders)))
-    held = frozenset(doubtful if len(doubtful) > at_once else ())
+    many = too_many(len(doubtful), len(mapped.keys() & holders), settings)
+    held = frozenset(doubtful if many else ())
     synced = {
         user_id: user
         for user_id, user in mapped.items()
@@ -54,3 +54,8 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
     }
     leaving = frozenset(holders - synced.keys() if settings.unmapped == "remove" else ())
     return Members(platform, synced, leaving, held)
+
+
+def too_many(leaving: int, holders: int, settings: Settings) -> bool:
+    """So many of the mapped who have something of ours leave at once: a person must say so."""
+    return leaving > max(LEAVERS, int(settings.brake.share * holders))

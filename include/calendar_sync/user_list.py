@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 
-from calendar_sync.members import LEAVERS, members
+from calendar_sync.members import LEAVING, too_many
 from calendar_sync.model import LinkKind, LinkState, Platform
 from calendar_sync.reporting import ATTENTION, AWAY, DISABLED, NEW, OK, RETRYING, STATES, WAITING
 from calendar_sync.settings import Settings
@@ -207,24 +207,23 @@ def _away(store: Store, settings: Settings, now: datetime) -> ColumnElement[bool
 
 
 def _held(store: Store, settings: Settings, platform: Platform, now: datetime) -> frozenset[str]:
-    """Few leavers are never held: only where they are many is everybody looked at."""
+    """The `held` of `members`, without looking at everybody where few leave."""
     mapping, link = t.user_mapping, t.link
     remains = exists().where(
         link.c.user_id == mapping.c.user_id,
         link.c.platform == platform.value,
         link.c.state.in_(_STANDING),
     )
-    query = select(func.count()).where(
-        mapping.c.platform == platform.value,
-        mapping.c.enabled.is_(True),
-        mapping.c.user_id.in_(store.config.inactive_query(now)),
-        remains,
-    )
+    here = (mapping.c.platform == platform.value, mapping.c.enabled.is_(True), remains)
+    inactive = mapping.c.user_id.in_(store.config.inactive_query(now))
+    approved = store.runs.approved_users(LEAVING, platform, now)
     with store.database.read() as connection:
-        doubtful = connection.scalar(query) or 0
-    if doubtful <= LEAVERS:
-        return frozenset()
-    return members(store, settings, platform, now).held
+        leaving = set(connection.scalars(select(mapping.c.user_id).where(*here, inactive)))
+        leaving -= approved
+        if not too_many(len(leaving), 0, settings):
+            return frozenset()
+        holders = connection.scalar(select(func.count()).select_from(mapping).where(*here)) or 0
+    return frozenset(leaving if too_many(len(leaving), holders, settings) else ())
 
 
 def _filters(found: Any, wanted: Wanted, *, state: bool) -> Iterable[ColumnElement[bool]]:

@@ -57,9 +57,7 @@ def _user(number: int) -> MappedUser:
     )
 
 
-def _states(
-    store: Store, mapped: list[MappedUser], now: datetime, chance: random.Random
-) -> None:
+def _states(store: Store, mapped: list[MappedUser], now: datetime, chance: random.Random) -> None:
     rows: list[dict[str, Any]] = []
     for number, user in enumerate(mapped):
         failures = (0, 1, 5)[chance.randrange(3)] if number % 40 == 7 else 0
@@ -84,20 +82,19 @@ def _states(
     with store.database.write() as connection:
         connection.execute(t.user_sync.delete())
         connection.execute(insert(t.user_sync), rows)
-        connection.execute(
-            insert(t.approval),
-            [
-                {
-                    "digest": f"digest{number}",
-                    "user_id": mapped[number].user_id,
-                    "platform": mapped[number].platform.value,
-                    "reason": "brake",
-                    "removals": 12,
-                    "requested_at": now,
-                }
-                for number in range(5, len(mapped), 1000)
-            ],
-        )
+        waiting = [
+            {
+                "digest": f"digest{number}",
+                "user_id": mapped[number].user_id,
+                "platform": mapped[number].platform.value,
+                "reason": "brake",
+                "removals": 12,
+                "requested_at": now,
+            }
+            for number in range(5, len(mapped), 1000)
+        ]
+        if waiting:
+            connection.execute(insert(t.approval), waiting)
 
 
 def _links(store: Store, mapped: list[MappedUser], now: datetime, links: int) -> None:

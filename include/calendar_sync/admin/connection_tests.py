@@ -112,7 +112,7 @@ CONNECTIONS: Mapping[str, Known] = {
         Known(
             HMAC_KEY,
             "The organisation's key",
-            "Names what we make and seals the record. Made by `calendar-sync init`: never change it.",
+            "Names what we make, seals the record. `calendar-sync init` makes it: never change it.",
             "generic",
             True,
             "docs/security.md",

@@ -31,7 +31,8 @@ def _aware(value: datetime) -> datetime:
 
 _Text = Annotated[str, AfterValidator(_no_zero)]
 Text = Annotated[_Text, Query(max_length=320)]
-UserId = Annotated[_Text, Path(max_length=64)]
+#: Welkin's ids are opaque; none has a space, a control character or a slash.
+UserId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00-\x20\x7f/]+$")]
 AnyPlatform = Annotated[Platform | None, BeforeValidator(_none), Query()]
 AnyStep = Annotated[Step | None, BeforeValidator(_none), Query()]
 AnyTime = Annotated[

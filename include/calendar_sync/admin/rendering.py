@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse
 from calendar_sync.admin import PREFIX, forgery
 from calendar_sync.admin.access import Right, Viewer
 from calendar_sync.admin.nav import NAV
-from calendar_sync.admin.wording import GLOBALS, remedy, sentence
+from calendar_sync.admin.wording import GLOBALS, done, remedy, sentence
 from calendar_sync.clock import SystemClock
 
 STATIC = Path(__file__).parent / "static"
@@ -83,6 +83,11 @@ def moment(value: datetime | None, empty: str = "never") -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, said, said)
 
 
+def breakable(account: str) -> Markup:
+    """An address that may go on in the next line before its domain."""
+    return Markup("<wbr>@").join(account.split("@"))
+
+
 def duration(seconds: float) -> str:
     """A length of time in the largest units that matter: `3 h 20 min`."""
     left = max(0, round(seconds))
@@ -135,7 +140,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(ticks=ticks)
-    found.filters.update(moment=moment, duration=duration, number=number, plural=plural)
-    found.filters.update(remedy=remedy, sentence=sentence)
+    found.filters.update(
+        breakable=breakable, moment=moment, duration=duration, number=number, plural=plural
+    )
+    found.filters.update(done=done, remedy=remedy, sentence=sentence)
     found.globals.update(GLOBALS, with_query=with_query)
     return found

@@ -63,7 +63,13 @@ CONFLICTS: Mapping[str, str] = {
 def remedy(code: str) -> str:
     """What to do about an error, as a sentence."""
     said = advice(code)
-    return f"{said[:1].upper()}{said[1:]}." if said else ""
+    return sentence(said) + ("" if said.endswith(("?", ".")) else ".") if said else ""
+
+
+def done(step: str, count: int) -> str:
+    """How often it was done: `1 mirror created`, `6 mirrors created`."""
+    noun, space, verb = STEPS.get(step, step).partition(" ")
+    return f"{count} {noun}{'s' if space and count != 1 else ''}{space}{verb}"
 
 
 def sentence(text: str) -> str:

@@ -1,7 +1,7 @@
 """The user mapping as a file, CSV or YAML, by the end of its name.
 
-CSV (https://www.rfc-editor.org/rfc/rfc4180) has a header with the names of the columns; a value that
-a spreadsheet would calculate stands behind an apostrophe, which reading takes away. YAML is a
+CSV (https://www.rfc-editor.org/rfc/rfc4180) has a header with the names of the columns; a value
+that a spreadsheet would calculate stands behind an apostrophe, which reading takes away. YAML is a
 list of rows with the same names as keys, or such a list under `users` beside the `revision` that
 it was made from. A file with a mistake is refused as a whole, and every mistake is named with its
 line and column.

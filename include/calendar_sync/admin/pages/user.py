@@ -15,7 +15,6 @@ from calendar_sync.admin.inputs import AnyPlatform, Text, UserId
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.rendering import airflow_root, render
-from calendar_sync.approvals import waiting
 from calendar_sync.clock import SystemClock
 from calendar_sync.explain.records import conflicts, parked_items
 from calendar_sync.model import Platform
@@ -37,7 +36,6 @@ def user(request: Request, user_id: UserId, store: Opened, asked: Text = "") -> 
     welkin = store.config.welkin_user(user_id)
     if not rows and not timeline.entries and welkin is None:
         raise Problem(404, "Nobody with this id is mapped, and nothing was ever done for them.")
-    digests = {one.digest for one in store.runs.pending() if one.user_id == user_id}
     return render(
         request,
         "user.html",
@@ -45,7 +43,7 @@ def user(request: Request, user_id: UserId, store: Opened, asked: Text = "") -> 
         rows=rows,
         welkin=welkin,
         timeline=timeline,
-        waiting=[one for one in waiting(store) if one.digest in digests],
+        waiting=[one for one in store.runs.pending() if one.user_id == user_id],
         parked=[(each, one) for each in Platform for one in parked_items(store, user_id, each)],
         conflicts=[(each, one) for each in Platform for one in conflicts(store, user_id, each)],
         asked=asked,

@@ -2,18 +2,19 @@
 (() => {
   "use strict";
 
-  const form = new Intl.DateTimeFormat(undefined, {
-    year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
-  });
-  const today = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const minutes = { hour: "2-digit", minute: "2-digit" };
+  const today = new Intl.DateTimeFormat(undefined, { ...minutes, second: "2-digit" });
+  const thisYear = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", ...minutes });
+  const longAgo = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
   const showTimes = (root) => {
     const now = new Date();
     for (const element of root.querySelectorAll("time[datetime]")) {
       const moment = new Date(element.dateTime);
       if (!Number.isNaN(moment.getTime())) {
-        const same = moment.toDateString() === now.toDateString();
-        element.textContent = (same ? today : form).format(moment);
+        const near = moment.getFullYear() === now.getFullYear() ? thisYear : longAgo;
+        const form = moment.toDateString() === now.toDateString() ? today : near;
+        element.textContent = form.format(moment);
       }
     }
   };
