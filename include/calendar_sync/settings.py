@@ -33,7 +33,9 @@ SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
 
 class _Section(BaseModel):
     # Each field is explained below it: the admin pages show that text.
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class EncounterTypes(_Section):

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from calendar_sync.admin import api
+from calendar_sync.admin import api, api_changes
 from calendar_sync.admin.access import Access
 from calendar_sync.admin.guard import Guard
 from calendar_sync.admin.opening import State, unreachable
@@ -52,6 +52,7 @@ def create_app(access: Access, state: State) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
     app.include_router(api.router, prefix="/api/v1")
+    app.include_router(api_changes.router, prefix="/api/v1")
     app.add_middleware(Guard, access=access)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)

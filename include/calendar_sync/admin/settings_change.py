@@ -52,11 +52,29 @@ def from_text(document: str) -> Settings:
         Problem: 422, names what is wrong.
     """
     try:
-        return parse(json.loads(document))
+        read = json.loads(document)
     except (ValueError, RecursionError):
         raise Problem(422, "The settings cannot be read: begin with the form again.") from None
+    return checked(read)
+
+
+def checked(document: Any) -> Settings:
+    """A document as settings, if it can be stored and shown as well.
+
+    Raises:
+        Problem: 422, names what is wrong.
+    """
+    try:
+        settings = parse(document)
+        text = json.dumps(settings.model_dump(mode="json"), ensure_ascii=False, allow_nan=False)
+        if "\\u0000" in text:
+            raise ValueError("NUL")
+        text.encode()
     except ConfigurationError as error:
         raise Problem(422, error.detail) from None
+    except (ValueError, RecursionError):
+        raise Problem(422, "settings: a number or a character that cannot be stored.") from None
+    return settings
 
 
 def save(request: Request, store: Store, wanted: Settings, based_on: int) -> tuple[int, bool]:

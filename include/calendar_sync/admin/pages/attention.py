@@ -30,7 +30,7 @@ router = APIRouter()
 Opened = Annotated[Store, Depends(store_of)]
 Id = Annotated[str, Form(max_length=64)]
 Item = Annotated[str, Form(max_length=1100)]
-Digests = Annotated[list[str], Form(max_length=2000)]
+Digests = Annotated[list[str] | None, Form(max_length=2000)]
 USERS_SHOWN = 20
 
 
@@ -111,7 +111,7 @@ def try_again(
 
 
 @router.post("/attention/approvals")
-def grant(request: Request, store: Opened, digest: Digests | None = None) -> Response:
+def grant(request: Request, store: Opened, digest: Digests = None) -> Response:
     """Approve one or many."""
     if not digest:
         raise Problem(422, "Nothing is ticked.", hints=("Go back, tick what to approve.",))

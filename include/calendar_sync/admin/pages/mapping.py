@@ -1,5 +1,6 @@
 """User mapping: which Welkin user belongs to which account."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Query
@@ -139,7 +140,7 @@ def _export(store: Store, form: Format, kind: str) -> Response:
 
 
 def _row(
-    request: Request, store: Store, values: dict[str, object], *, old: bool, mistake: str = ""
+    request: Request, store: Store, values: Mapping[str, object], *, old: bool, mistake: str = ""
 ) -> Response:
     emails = sorted(user.email for user in store.config.welkin_users() if user.active)
     return render(
