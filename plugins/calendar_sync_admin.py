@@ -13,9 +13,12 @@ class CalendarSyncAdmin(AirflowPlugin):
     external_views = [  # noqa: RUF012
         {
             "name": "Calendar Sync",
+            # Relative to where the Airflow UI is, which may be below a path of its own.
             "href": f"{PREFIX[1:]}/",
             "destination": "nav",
             "url_route": "calendar-sync",
             "nav_top_level": True,
+            "icon": f"{PREFIX[1:]}/static/icon/icon.svg",
+            "icon_dark_mode": f"{PREFIX[1:]}/static/icon/icon-dark.svg",
         }
     ]

@@ -76,13 +76,22 @@ class IgnoreExternal(_Section):
     """Addresses of the event's organiser; `*` and `?` are wildcards."""
     ical_uids: tuple[str, ...] = ()
     """iCalUIDs, as the other integration makes them; `*` and `?` are wildcards."""
+    sources: tuple[str, ...] = ()
+    """Addresses (URLs) that events name as their source; `*` and `?` are wildcards. Google only."""
 
-    def ignores(self, creator: str | None, organizer: str | None, ical_uid: str | None) -> bool:
+    def ignores(
+        self,
+        creator: str | None,
+        organizer: str | None,
+        ical_uid: str | None,
+        source_url: str | None = None,
+    ) -> bool:
         """Some pattern matches."""
         return (
             _matches(creator, self.creators)
             or _matches(organizer, self.organizers)
             or _matches(ical_uid, self.ical_uids)
+            or _matches(source_url, self.sources)
         )
 
 

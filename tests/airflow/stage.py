@@ -159,7 +159,9 @@ def open_stage(
     # Above what the settings allow: the sync keeps to its own limit and never meets this one.
     sandbox.welkin.rate_limit = 200
     sandbox.organise(users=5, encounters=4, microsoft="half")
-    airflow = StandaloneAirflow(folder / "home", REPOSITORY / "dags", env=env)
+    airflow = StandaloneAirflow(
+        folder / "home", REPOSITORY / "dags", plugins=REPOSITORY / "plugins", env=env
+    )
     database = Database(f"sqlite:///{airflow.home}/calendar_sync.db")
     upgrade(database)
     store = Store(database, KEY)

@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from calendar_sync.orchestration.dag_ids import APPROVALS, HEALTH, MAINTENANCE, 
 from calendar_sync.orchestration.upkeep_dags import GRANT, LEAVE, REMOVE
 from calendar_sync.sandbox.demo.checks import contents, leaks
 from calendar_sync.sandbox.standalone import USER
+from calendar_sync.state.migrate import upgrade
 from tests.airflow.stage import KEY, SECRET, Stage, open_stage
 
 if TYPE_CHECKING:
@@ -445,3 +447,60 @@ def test_no_patient_data_and_no_secret_is_anywhere(filled: Stage, mailbox: Mailb
     assert sent
     places = [("mail", sent), *contents(filled.airflow.home)]
     assert leaks(places, [*sorted(filled.sandbox.canaries), KEY, SECRET]) == []
+
+
+# --- a lost state database --------------------------------------------------------
+
+
+def test_a_lost_state_database_is_filled_again_and_nothing_is_there_twice(filled: Stage) -> None:
+    """The last test of the file: the database that the others look at is gone afterwards."""
+    store, world = filled.store, filled.world
+    rows = [replace(row, enabled=True) for row in store.config.mapping()]
+    settings = store.config.revision().settings
+    both = [filled.on(platform.value) for platform in Platform]
+    # Whoever was un-synced above comes back first.
+    store.config.replace_mapping(rows, "tests", datetime.now(UTC))
+    for one in both:
+        one.airflow.unpause(one.dag_id)
+        one.run()
+        one.run()
+        one.airflow.pause(one.dag_id)
+        one.wait_ended()
+    before = world.summary()
+    assert before["duplicates"] == 0
+    ids = _ids(filled)
+    filled.database.close()
+    for path in filled.airflow.home.glob("calendar_sync.db*"):
+        path.unlink()
+    upgrade(filled.database)
+    store.config.save_settings(settings, "tests", datetime.now(UTC))
+    store.config.replace_mapping(rows, "tests", datetime.now(UTC))
+    for one in both:
+        one.airflow.unpause(one.dag_id)
+        for _ in range(2):
+            assert one.state(one.run()) == "success"
+        one.airflow.pause(one.dag_id)
+        one.wait_ended()
+    assert _ids(filled) == ids
+    after = world.summary()
+    assert {key: after[key] for key in ("mirrors", "blocks", "duplicates")} == {
+        key: before[key] for key in ("mirrors", "blocks", "duplicates")
+    }
+    assert store.runs.pending() == []
+
+
+def _ids(stage: Stage) -> tuple[list[str], list[str]]:
+    """Ids of all mirrors, and of all blocks that stand."""
+    sandbox = stage.sandbox
+    mirrors = [
+        seen.id
+        for calendars in (sandbox.google, sandbox.microsoft)
+        for account in calendars.accounts
+        for seen in calendars.mirrors(account)
+    ]
+    blocks = [
+        event.id
+        for event in sandbox.welkin.events.values()
+        if (event.external_id or "").startswith("calsync-") and not event.cancelled
+    ]
+    return sorted(mirrors), sorted(blocks)

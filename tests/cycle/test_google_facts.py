@@ -412,3 +412,12 @@ def test_rights_that_are_missing_for_everybody_stop_everybody(stage: Make) -> No
     s.later(minutes=5)
     assert len(s.mirrors("dana")) == len(s.mirrors("ruben")) == 1
     s.in_step()
+
+
+def test_events_of_an_ignored_source_never_block(stage: Make) -> None:
+    sources = ["https://ehr.example.org/*"]
+    s = stage(settings={"block_time": {"ignore_external": {"sources": sources}}})
+    s.busy(days=2, source={"url": "https://ehr.example.org/visits/7", "title": "Visit"})
+    s.busy(days=3, source={"url": "https://other.example.org/7", "title": "Other"})
+    s.run()
+    assert [block.start for block in s.blocks()] == [s.at(3, 14)]

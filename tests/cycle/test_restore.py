@@ -1,6 +1,7 @@
 """A lost state database duplicates nothing: what we made is found again by its marks."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from calendar_sync.approvals import grant
 from calendar_sync.model import LinkKind, LinkState, MappedUser, Platform
 from calendar_sync.planner.strays import STRAY
 from tests.cycle.stage import HOUR, Stage, mail
-from tests.harness import IN_MEMORY, fresh
+from tests.harness import IN_MEMORY, Killed, fresh
 
 on_both = pytest.mark.parametrize("platform", list(Platform))
 
@@ -179,3 +180,21 @@ def test_a_user_on_both_platforms_gets_everything_back_once() -> None:
         s.clock.advance(minutes=2)
     assert (holdings(s), [m.id for m in s.microsoft.mirrors(mail("dana"))]) == before
     assert s.store.runs.pending() == []
+
+
+@on_both
+@pytest.mark.parametrize("request_number", range(1, 16))
+def test_an_encounter_deleted_after_the_first_pass_was_killed(
+    platform: Platform, request_number: int
+) -> None:
+    """The index knew it, and no position of the audit was stored yet (simulation, seed 102)."""
+    s = Stage("dana", platform=platform)
+    visit = s.visit()
+    s.transport.kill_at = s.transport.count + request_number
+    with contextlib.suppress(Killed):
+        s.run()
+    s.transport.revive()
+    s.welkin.delete_encounter(visit.id)
+    s.later(hours=1)
+    s.later()
+    assert s.calendar.mirrors(mail("dana")) == []

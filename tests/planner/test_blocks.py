@@ -78,7 +78,12 @@ def test_settings_decide_about_tentative_and_whole_days() -> None:
 
 @pytest.mark.parametrize(
     ("rule", "field"),
-    [("creators", "creator"), ("organizers", "organizer"), ("ical_uids", "ical_uid")],
+    [
+        ("creators", "creator"),
+        ("organizers", "organizer"),
+        ("ical_uids", "ical_uid"),
+        ("sources", "source_url"),
+    ],
 )
 def test_ignored_sources(rule: str, field: str) -> None:
     rules = settings(block_time={"ignore_external": {rule: ["robot-*@x.example"]}}).block_time

@@ -23,7 +23,9 @@ def choose(seed: int) -> tuple[Simulation, int]:
     administered = chance.random() < 0.6
     direction = Direction.BIDIRECTIONAL if administered else chance.choice(list(Direction))
     platforms = chance.choice([GOOGLE, MICROSOFT, MIXED, MIXED])
-    simulation = Simulation(seed, direction, platforms, administered=administered)
+    # Losing needs both ways: who may not write a side cannot take over what stands there.
+    losing = not administered and direction is Direction.BIDIRECTIONAL
+    simulation = Simulation(seed, direction, platforms, administered=administered, losing=losing)
     return simulation, chance.choice([60, 100, 150, 250])
 
 
@@ -42,7 +44,8 @@ def main(minutes: float, first: int) -> int:
             platforms = "+".join(simulation.platforms)
             print(
                 f"FAILED seed={seed} steps={wanted} direction={simulation.direction} "
-                f"platforms={platforms} administered={simulation.administered}",
+                f"platforms={platforms} administered={simulation.administered} "
+                f"losing={simulation.losing}",
                 flush=True,
             )
             if isinstance(error, AssertionError):

@@ -14,7 +14,9 @@ SEEDS = range(1, 5)
 # With administrators: settings, mapping, lagging reads, closed accounts, old cursors.
 ADMINISTERED_STEPS = 250
 ADMINISTERED_SEEDS = range(1, 21)
-LOSING_SEEDS = range(1, 5)
+LOSING_SEEDS = (1, 2, 3, 4)
+# An encounter deleted after the index had been filled by a pass that was killed.
+LOSING_FOUND = ((102, GOOGLE, 150),)
 PLATFORMS = (GOOGLE, MICROSOFT, MIXED)
 NAMES = ("google", "microsoft", "mixed")
 BOTH_WAYS = Direction.BIDIRECTIONAL
@@ -68,6 +70,13 @@ def test_a_lost_state_database_duplicates_and_loses_nothing(
     seed: int, platforms: tuple[Platform, ...]
 ) -> None:
     asyncio.run(Simulation(seed, platforms=platforms, losing=True).run(STEPS))
+
+
+@pytest.mark.parametrize(("seed", "platforms", "steps"), LOSING_FOUND)
+def test_what_once_failed_after_a_loss_does_not_fail_again(
+    seed: int, platforms: tuple[Platform, ...], steps: int
+) -> None:
+    asyncio.run(Simulation(seed, platforms=platforms, losing=True).run(steps))
 
 
 @pytest.mark.parametrize(("seed", "direction", "steps"), FOUND)

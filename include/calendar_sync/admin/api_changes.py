@@ -215,6 +215,6 @@ def read_connections() -> list[Connection]:
 
 
 @router.post("/connections/{name}/test")
-def test(store: Opened, name: Annotated[str, Path(max_length=64)]) -> Tested:
+def test(store: Opened, name: Annotated[str, Path(pattern="^[a-z_]{1,64}$")]) -> Tested:
     """Try one without writing anything."""
     return connection_tests.test(store, name)

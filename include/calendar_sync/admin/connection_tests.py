@@ -26,7 +26,7 @@ from calendar_sync.connections import (
 from calendar_sync.errors import ConfigurationError, SyncError
 from calendar_sync.model import Platform
 from calendar_sync.orchestration.airflow_api import CONNECTION as AIRFLOW
-from calendar_sync.orchestration.connection_tests import airflow_fault, mail_fault
+from calendar_sync.orchestration.connection_tests import mail_fault, try_airflow
 from calendar_sync.orchestration.connections import Missing
 from calendar_sync.redaction import describe, install
 from calendar_sync.runtime import try_welkin
@@ -165,7 +165,7 @@ def test(store: Store, name: str) -> Tested:
     try:
         return _TESTS[name](store)
     except SyncError as error:
-        said = error.detail or advice(error.code)
+        said = "; ".join(each for each in (error.detail, advice(error.code)) if each)
         return Tested(name, False, [Finding("", error.code, said)])
     except Problem as problem:
         return Tested(name, False, [Finding("", "configuration", problem.detail)])
@@ -199,13 +199,15 @@ def _present(store: Store) -> Tested:
     return Tested(HMAC_KEY, True, note="It is there. Whether it is the right one, Activity checks.")
 
 
-def _by(fault: Callable[[str], str], name: str) -> Callable[[Store], Tested]:
-    def tested(store: Store) -> Tested:
-        with outside.as_server():
-            said = fault(name)
-        return Tested(name, not said, [Finding("", "not_working", said)] if said else [])
+def _mail(store: Store) -> Tested:
+    with outside.as_server():
+        said = mail_fault(MAIL)
+    return Tested(MAIL, not said, [Finding("", "not_working", said)] if said else [])
 
-    return tested
+
+def _airflow(store: Store) -> Tested:
+    try_airflow(outside.fields(AIRFLOW))
+    return Tested(AIRFLOW, True)
 
 
 _TESTS: Mapping[str, Callable[[Store], Tested]] = {
@@ -213,6 +215,6 @@ _TESTS: Mapping[str, Callable[[Store], Tested]] = {
     GOOGLE: _calendar(Platform.GOOGLE, GOOGLE),
     MICROSOFT: _calendar(Platform.MICROSOFT, MICROSOFT),
     HMAC_KEY: _present,
-    MAIL: _by(mail_fault, MAIL),
-    AIRFLOW: _by(airflow_fault, AIRFLOW),
+    MAIL: _mail,
+    AIRFLOW: _airflow,
 }

@@ -73,6 +73,7 @@ class WelkinFeeds:
         """All feeds. The encounter index is filled before anything else."""
         await self._users()
         await learn_window(self.services, self.settings, self.pairs)
+        self._begin_audit()
         await self._encounters()
         await self._events()
         await self._deletions()
@@ -171,6 +172,13 @@ class WelkinFeeds:
         return template is None or types.wants(template)
 
     # --- deletions ----------------------------------------------------------------------------
+
+    def _begin_audit(self) -> None:
+        """Deletions count from before the index is first filled, also if that pass is killed."""
+        feeds, now = self.services.store.feeds, self.services.clock.now()
+        if feeds.cursor(WELKIN, AUDIT) is None:
+            with self.services.store.database.write() as connection:
+                self._advance(connection, AUDIT, welkin_time(now), [])
 
     async def _deletions(self) -> None:
         """From the audit; where that is refused, by sweeping the next days in turn."""

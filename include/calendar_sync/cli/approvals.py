@@ -36,6 +36,9 @@ def approve(
                     )
                     for entry in waiting
                 ]
+                if not rows:
+                    console.print("nothing waits for approval")
+                    return
                 table("Waiting for approval", ("digest", "user", "platform", "what", "since"), rows)
             return
         wanted = list(dict.fromkeys(digest or [entry.digest for entry in waiting]))

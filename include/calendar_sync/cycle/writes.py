@@ -267,8 +267,9 @@ class Writer:
                 if new:
                     return self._blocked(link, action, found)
             if not found.cancelled and not ids.owned_elsewhere(found.id, link):
-                made = await self.services.welkin.update_block(found.id, draft)
-                return self._blocked(link, action, made)
+                if not _is_written(found, draft):
+                    found = await self.services.welkin.update_block(found.id, draft)
+                return self._blocked(link, action, found)
             link = self.begin(self._next_generation(replace(link, span=action.span)))
             found = None
         raise BadItem("no_free_generation")
@@ -404,6 +405,14 @@ class Writer:
             restores=link.restores + 1 if recent else 1,
             restored_at=link.restored_at if recent else now,
         )
+
+
+def _is_written(found: WelkinEvent, draft: BlockDraft) -> bool:
+    """The block is what we would write: taken over as it is."""
+    flag = draft.span.all_day and draft.all_day_flag
+    same_time = found.span.instants(draft.zone) == draft.span.instants(draft.zone)
+    same_kind = found.kind == "LEAVE" and found.span.all_day == flag
+    return same_time and same_kind and (found.title or "") == draft.body()["eventTitle"]
 
 
 def present(value: Value | None) -> Value:

@@ -22,7 +22,7 @@ from calendar_sync.model import (
 FIELDS = (
     "id,status,etag,updated,summary,description,start,end,transparency,visibility,eventType,"
     "attendees(self,responseStatus),recurrence,recurringEventId,originalStartTime,"
-    "extendedProperties/private,iCalUID,organizer/email,creator/email"
+    "extendedProperties/private,iCalUID,organizer/email,creator/email,source/url"
 )
 LIST_FIELDS = f"items({FIELDS}),nextPageToken,nextSyncToken"
 INFORMATIONAL = frozenset({"workingLocation", "birthday"})
@@ -57,6 +57,7 @@ def parse_event(row: Any) -> CalendarEvent | None:
         ical_uid=_text(row, "iCalUID"),
         organizer=_text(_part(row, "organizer"), "email"),
         creator=_text(_part(row, "creator"), "email"),
+        source_url=_text(_part(row, "source"), "url"),
         version=_text(row, "updated") or "",
     )
 

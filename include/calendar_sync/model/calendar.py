@@ -22,7 +22,8 @@ class CalendarEvent:
     None for single events. `span` is None on tombstones. `marker` is our private property.
     `version` is when the calendar last changed it: texts that sort by time. `unread` is a row of a
     list that does not show everything: of a live event the marker is not known, and a tombstone may
-    merely mean that the event has left the window. A GET by id tells.
+    merely mean that the event has left the window. A GET by id tells. `source_url` is where the
+    event says that it comes from (Google only).
     """
 
     id: str
@@ -43,6 +44,7 @@ class CalendarEvent:
     ical_uid: str | None = None
     organizer: str | None = None
     creator: str | None = None
+    source_url: str | None = None
     version: str = ""
     unread: bool = False
 

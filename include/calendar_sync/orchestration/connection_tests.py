@@ -5,9 +5,8 @@ Only the type of a failure is told, as its text may hold addresses and answers o
 
 from datetime import UTC, datetime
 
-from calendar_sync.errors import SyncError
+from calendar_sync.connections import Fields
 from calendar_sync.orchestration.airflow_api import AirflowApi
-from calendar_sync.orchestration.connections import connection_fields
 
 ANY_DAG = "calendar_sync_maintenance"
 
@@ -24,11 +23,10 @@ def mail_fault(name: str) -> str:
     return "" if works else "the server does not answer as a mail server does"
 
 
-def airflow_fault(name: str) -> str:
-    """Why Airflow's API cannot be used over this connection; empty when it can."""
-    try:
-        api = AirflowApi(connection_fields(name))
-        next(iter(api.ended_runs(ANY_DAG, datetime(2000, 1, 1, tzinfo=UTC), 1)), None)
-    except SyncError as error:
-        return f"{error.code}: {error.detail}"
-    return ""
+def try_airflow(fields: Fields) -> None:
+    """Sign in to Airflow's API and ask for runs.
+
+    Raises:
+        SyncError: why not.
+    """
+    next(iter(AirflowApi(fields).ended_runs(ANY_DAG, datetime(2000, 1, 1, tzinfo=UTC), 1)), None)

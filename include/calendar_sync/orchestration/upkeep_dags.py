@@ -206,7 +206,7 @@ def ask() -> dict[str, str]:
 
 @task(retry_policy=ONLY_LOST_WORK)
 def switch_off(answer: Any) -> list[list[dict[str, Any]]]:
-    """Switch the mapping's rows off, so that nothing is made anew; nobody's where it was refused."""
+    """Switch the rows off, so that nothing is made anew meanwhile; none after a refusal."""
     from calendar_sync.orchestration import upkeep
 
     if REMOVE not in answer["chosen_options"]:

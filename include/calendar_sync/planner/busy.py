@@ -22,7 +22,7 @@ NOT_BUSY: Mapping[str, Callable[[CalendarEvent, BlockTime, ZoneInfo], bool]] = {
         event.span is not None and event.span.all_day and rules.all_day == "ignore"
     ),
     "ignored": lambda event, rules, zone: rules.ignore_external.ignores(
-        event.creator, event.organizer, event.ical_uid
+        event.creator, event.organizer, event.ical_uid, event.source_url
     ),
 }
 
