@@ -35,6 +35,8 @@ DIRECTION_OF: Mapping[str, str] = {
 }
 # Google counts a project's requests by this day.
 # https://developers.google.com/workspace/calendar/api/guides/quota
+# Requests of the same family that do not count against the calendar.
+_APART = (".token", ".discovery", ".directory.users", ".users.list")
 _QUOTA_ZONE = ZoneInfo("America/Los_Angeles")
 
 
@@ -172,5 +174,9 @@ def _requests(store: Store, settings: Settings, platform: Platform, now: datetim
     else:
         since, quota = now.replace(hour=0, minute=0, second=0, microsecond=0), None
     made = requests_since(store, platform, since)
-    own = sum(count for kind, count in made.items() if kind.startswith(f"{platform.value}."))
+    own = sum(
+        count
+        for kind, count in made.items()
+        if kind.startswith(f"{platform.value}.") and not kind.endswith(_APART)
+    )
     return Requests(own, made.get("throttled", 0), quota, since)

@@ -55,6 +55,7 @@ def test_requests_count_from_the_start_of_googles_day(store: Store) -> None:
     for run_id, ago in (("today", 6.9), ("yesterday", 7.1)):
         for platform in Platform:
             asked = {f"{platform.value}.events.list": 10, "welkin.events": 99, "throttled": 2}
+            asked[f"{platform.value}.token"] = 5
             start = NOW - ago * HOUR
             summary = {"requests": asked}
             store.runs.record(run_id, platform, start, start, 1, 0, summary)
