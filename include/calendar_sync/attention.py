@@ -20,7 +20,7 @@ from calendar_sync.model import Link, LinkKind, LinkState, MappedUser, Platform,
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.audit import CycleLog, Operation
+from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
 from calendar_sync.state.links import (
     REFUSED_PAUSE,
     TRANSIENT_PAUSE,
@@ -28,9 +28,6 @@ from calendar_sync.state.links import (
 )
 
 PAGE = 50
-#: The step under which decisions stand in the record of operations; the reason is the choice.
-DECISION = "decision"
-RECORDED = "recorded"
 TRY_AGAIN = "try_again"
 
 
@@ -187,13 +184,15 @@ def open_conflict(store: Store, number: int, now: datetime) -> OpenConflict | No
     return next(iter(_described(store, rows, now)), None)
 
 
-def parked_items(store: Store, platform: Platform | None = None) -> list[Parked]:
+def parked_items(
+    store: Store, platform: Platform | None = None, *where: ColumnElement[bool]
+) -> list[Parked]:
     """What is not tried for now, the newest first; at most 500."""
     table = t.parked_item
     query = (
         select(table, t.user_mapping.c.account)
         .select_from(table.outerjoin(t.user_mapping, _mapped_as(table)))
-        .where(table.c.tries >= TRIES_BEFORE_PARKING)
+        .where(table.c.tries >= TRIES_BEFORE_PARKING, *where)
         .order_by(table.c.last_at.desc())
         .limit(500)
     )
@@ -402,27 +401,18 @@ def try_again(
     Raises:
         ConfigurationError: it is not parked (any more).
     """
-    item = next(
-        (
-            each
-            for each in parked_items(store, platform)
-            if (each.user_id, each.step, each.source) == (user_id, step, source)
-        ),
-        None,
+    table = t.parked_item
+    this = (
+        table.c.user_id == user_id,
+        table.c.step == step,
+        table.c.source_id == source.id,
+        table.c.original_start == source.original_start,
     )
+    item = next(iter(parked_items(store, platform, *this)), None)
     if item is None:
         raise ConfigurationError("not_parked", detail="the item is not parked (any more)")
-    table = t.parked_item
     with store.database.write() as connection:
-        connection.execute(
-            delete(table).where(
-                table.c.user_id == user_id,
-                table.c.platform == platform.value,
-                table.c.step == step,
-                table.c.source_id == source.id,
-                table.c.original_start == source.original_start,
-            )
-        )
+        connection.execute(delete(table).where(table.c.platform == platform.value, *this))
         _look_again(store, connection, user_id, platform, now)
         _record(store, connection, item, TRY_AGAIN, author, now)
 
@@ -431,7 +421,7 @@ def _look_again(
     store: Store, connection: Connection, user_id: str, platform: Platform, now: datetime
 ) -> None:
     pair = (user_id, platform)
-    store.marks.mark(connection, [pair], now)
+    store.marks.hurry(connection, [pair], now)
     store.marks.compare_fully(connection, [pair], now)
 
 

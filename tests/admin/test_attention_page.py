@@ -116,6 +116,9 @@ def test_a_decision_is_carried_to_the_state_and_recorded(
     assert "No conflicts" in text
     assert f"airflow:{OPERATOR}" in text
     assert store.audit.verify() == []
+    # It is part of the record, and no failure.
+    assert "decision of a person" in operator.get("/activity").text
+    assert "decision of a person" not in operator.get("/activity?outcome=failed").text
     # Once is enough.
     answer = send(operator, f"/attention/conflicts/{number}", choice="reapply_welkin")
     assert answer.status_code == 409
