@@ -22,8 +22,8 @@ FAILED = "failed"
 class Asked:
     """Which operations; None and "" are all. `user` is a Welkin user id or an account.
 
-    `outcome` is "ok", "failed" (anything but that and a recorded decision) or a code; `since` is included, `until` is not.
-    `before` is the number of the last operation of the page before.
+    `outcome` is "ok", "failed" (anything but that and a person's decision) or a code; `since` is
+    included, `until` is not. `before` is the number of the last operation of the page before.
     """
 
     user: str = ""
