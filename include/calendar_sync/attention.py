@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
 
-from calendar_sync.errors import ConfigurationError, LeaseHeld
+from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Link, LinkKind, LinkState, MappedUser, Platform, Source
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
@@ -214,6 +214,14 @@ def parked_items(
             )
             for row in connection.execute(query)
         ]
+
+
+def users_of(store: Store, accounts: Iterable[str]) -> dict[tuple[str, str], str]:
+    """Welkin user ids by account and platform."""
+    table = t.user_mapping
+    query = select(table).where(table.c.account.in_(sorted(set(accounts))))
+    with store.database.read() as connection:
+        return {(row.account, row.platform): row.user_id for row in connection.execute(query)}
 
 
 def decisions(store: Store, newest: int = 20) -> list[Decided]:
@@ -438,21 +446,3 @@ def _record(
     )
     operation = Operation(DECISION, choice, item.source.id, "", "", "", RECORDED, 0)
     store.audit.append(connection, log, operation, now)
-
-
-__all__ = [
-    "DECISION",
-    "PAGE",
-    "Choice",
-    "Decided",
-    "LeaseHeld",
-    "OpenConflict",
-    "Parked",
-    "count_conflicts",
-    "decide",
-    "decisions",
-    "open_conflict",
-    "open_conflicts",
-    "parked_items",
-    "try_again",
-]

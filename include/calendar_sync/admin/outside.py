@@ -43,7 +43,12 @@ def secrets() -> Secrets:
         with as_server():
             return load_secrets()
     except ConfigurationError as error:
-        raise Problem(503, f"A connection cannot be used: {error.detail}.") from None
+        raise Problem(503, unusable(error)) from None
+
+
+def unusable(error: ConfigurationError) -> str:
+    """A sentence."""
+    return f"A connection cannot be used: {error.detail}."
 
 
 @asynccontextmanager

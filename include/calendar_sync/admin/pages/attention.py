@@ -19,6 +19,7 @@ from calendar_sync.attention import (
     count_conflicts,
     open_conflicts,
     parked_items,
+    users_of,
 )
 from calendar_sync.attention import decisions as decided
 from calendar_sync.clock import SystemClock
@@ -32,6 +33,7 @@ Id = Annotated[str, Form(max_length=64)]
 Item = Annotated[str, Form(max_length=1100)]
 Digests = Annotated[list[str] | None, Form(max_length=2000)]
 USERS_SHOWN = 20
+APPROVALS_SHOWN = 100
 
 
 @router.get("/attention")
@@ -48,7 +50,9 @@ def attention(
     total = count_conflicts(store, platform, q)
     pages = max(1, -(-total // PAGE))
     page = min(page, pages)
-    ids = {(row.account, row.platform.value): row.user_id for row in store.config.mapping()}
+    found = waiting(store)
+    shown = found[:APPROVALS_SHOWN]
+    named = [name for one in shown for name in list(one.users)[:USERS_SHOWN]]
     return render(
         request,
         "attention.html",
@@ -59,8 +63,9 @@ def attention(
         search=q,
         platform=platform,
         parked=parked_items(store, platform),
-        waiting=waiting(store),
-        ids=ids,
+        waiting=shown,
+        more_waiting=max(0, len(found) - APPROVALS_SHOWN),
+        ids=users_of(store, named),
         leaving=LEAVING,
         users_shown=USERS_SHOWN,
         recent=decided(store),
