@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from calendar_sync.model import Platform, Step
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
+from calendar_sync.state.audit import RECORDED
 
 PAGE = 100
 CHUNK = 2000
@@ -21,8 +22,8 @@ FAILED = "failed"
 class Asked:
     """Which operations; None and "" are all. `user` is a Welkin user id or an account.
 
-    `outcome` is "ok", "failed" (anything else) or a code; `since` is included, `until` is not.
-    `before` is the number of the last operation of the page before.
+    `outcome` is "ok", "failed" (anything but that and a person's decision) or a code; `since` is
+    included, `until` is not. `before` is the number of the last operation of the page before.
     """
 
     user: str = ""
@@ -102,7 +103,7 @@ def _filters(asked: Asked) -> Iterator[ColumnElement[bool]]:
     if asked.step is not None:
         yield table.c.step == asked.step.value
     if asked.outcome == FAILED:
-        yield table.c.outcome != OK
+        yield table.c.outcome.not_in([OK, RECORDED])
     elif asked.outcome:
         yield table.c.outcome == asked.outcome
     if asked.run_id:

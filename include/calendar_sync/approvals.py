@@ -34,9 +34,12 @@ class Waiting:
 
 def waiting(store: Store) -> list[Waiting]:
     """What waits, one entry a digest and platform, newest first."""
+    pending = store.runs.pending()
+    if not pending:
+        return []
     accounts = {(row.user_id, row.platform): row.account for row in store.config.mapping()}
     found: dict[tuple[str, str], Waiting] = {}
-    for one in store.runs.pending():
+    for one in pending:
         entry = found.setdefault(
             (one.digest, one.platform.value),
             Waiting(one.digest, one.platform.value, one.reason, {}, one.requested_at),

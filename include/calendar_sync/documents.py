@@ -77,6 +77,24 @@ def _place_in(before: str) -> str:
     return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
 
 
+# A cell that begins like this is a formula to some spreadsheet: in full width, too.
+_FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
+
+
+def cell(value: object) -> object:
+    """The value for a CSV file; text that could be taken for a formula behind an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and _is_formula(value) else value
+
+
+def from_cell(text: str) -> str:
+    """What `cell` was given."""
+    return text[1:] if text.startswith("'") and _is_formula(text[1:]) else text
+
+
+def _is_formula(text: str) -> bool:
+    return text.lstrip(" \N{NO-BREAK SPACE}").startswith(_FORMULA)
+
+
 def write_yaml(value: Any) -> str:
     """One YAML document, its keys in the order of `value`."""
     text: str = yaml.dump(value, Dumper=_WRITER, sort_keys=False, allow_unicode=True)

@@ -32,7 +32,10 @@ SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Each field is explained below it: the admin pages show that text.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class EncounterTypes(_Section):
@@ -42,8 +45,11 @@ class EncounterTypes(_Section):
     """
 
     include: tuple[str, ...] = ("*",)
+    """Names that get mirrors."""
     exclude: tuple[str, ...] = ()
+    """Names that get none, whatever `include` says."""
     unknown_type: Literal["skip", "include"] = "skip"
+    """Encounters whose template Welkin does not name: `skip` makes no mirror of them."""
 
     def wants(self, name: str) -> bool:
         """The filter lets this template or event type through."""
@@ -54,18 +60,24 @@ class Windows(_Section):
     """How far the sync looks, in days from now. Blocks begin today."""
 
     mirrors_past_days: int = Field(default=30, ge=0, le=366)
+    """Mirrors of appointments up to so many days ago are kept up to date."""
     mirrors_future_days: int = Field(default=365, ge=1, le=730)
+    """Mirrors are made so many days ahead."""
     blocks_future_days: int = Field(default=120, ge=1, le=730)
+    """Blocks are made so many days ahead."""
 
 
 class IgnoreExternal(_Section):
     """Events that never block: another integration may copy Welkin's visits already."""
 
     creators: tuple[str, ...] = ()
+    """Addresses of who created the event; `*` and `?` are wildcards."""
     organizers: tuple[str, ...] = ()
+    """Addresses of the event's organiser; `*` and `?` are wildcards."""
     ical_uids: tuple[str, ...] = ()
-    #: Addresses (URLs) that events name as their source; Google only.
+    """iCalUIDs, as the other integration makes them; `*` and `?` are wildcards."""
     sources: tuple[str, ...] = ()
+    """Addresses (URLs) that events name as their source; `*` and `?` are wildcards. Google only."""
 
     def ignores(
         self,
@@ -87,22 +99,34 @@ class BlockTime(_Section):
     """How busy time of the calendar becomes unavailability in Welkin."""
 
     enabled: bool = True
+    """Make blocks at all. Off removes those that there are."""
     tentative: bool = False
+    """Tentative events block, too."""
     all_day: Literal["block", "ignore"] = "block"
+    """`block`: busy all-day events take the whole day; `ignore`: they take nothing."""
     all_day_write: Literal["flag", "timed"] = "flag"
+    """`flag` writes them as all-day events of Welkin, `timed` from midnight to midnight."""
     block_title: Literal["fixed", "event_title"] = "fixed"
+    """`event_title` writes the title of the event into Welkin, `fixed` the one of `title`."""
     title: str = Field(default="Busy", min_length=1, max_length=200)
+    """What a block is called in Welkin."""
     block_edited: Literal["restore", "accept"] = "restore"
+    """A block edited or deleted in Welkin: `restore` puts it back, `accept` leaves it."""
     twins: Literal["warn", "block"] = "warn"
+    """Unmarked events at the times of many visits: `warn` holds them back, `block` does not."""
     ignore_external: IgnoreExternal = IgnoreExternal()
+    """Events that never block."""
     instances_per_series: int = Field(default=500, ge=1, le=2500)
+    """Of a longer series only so many instances, nearest to now, get blocks."""
 
 
 class Calendars(_Section):
     """Which calendars of an account count as busy, and where mirrors go."""
 
     busy: tuple[str, ...] = (PRIMARY,)
+    """Ids of calendars whose busy time counts; `primary` is the account's own. Each is polled."""
     mirrors: str = PRIMARY
+    """Id of the calendar that mirrors are written to."""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -114,7 +138,9 @@ class Text(_Section):
     """One text of a mirror. `template` is used at level `full` only: `{field}` for each field."""
 
     level: DetailLevel = DetailLevel.BUSY
+    """`busy`: a fixed text; `type`: what kind of visit it is; `full`: the template."""
     template: str = ""
+    """For `full` only, with fields such as {encounter_type} and {patient_initials}."""
 
     @field_validator("template")
     @classmethod
@@ -141,17 +167,24 @@ class BaaConfirmed(_Section):
     """Who confirmed that a business associate agreement covers the calendars, and when."""
 
     by: str = Field(min_length=1)
+    """Name of who confirmed it."""
     on: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    """Day of the confirmation."""
 
 
 class Details(_Section):
     """What a mirror says."""
 
     title: Text = Text()
+    """The title of a mirror."""
     description: Text = Text()
+    """The text below the title; empty at level `busy`."""
     busy_title: str = Field(default="Busy", min_length=1, max_length=200)
+    """The fixed text of level `busy`."""
     type_titles: dict[str, str] = {}
+    """Words for encounter templates, at level `type`; others are called Appointment."""
     baa_confirmed: BaaConfirmed | None = None
+    """Level `full` shows patient data in calendars: it needs this record."""
 
     @model_validator(mode="after")
     def _full_needs_agreement(self) -> Self:
@@ -169,7 +202,9 @@ class Brake(_Section):
     """How many removals that rest on absence alone one cycle may do without approval."""
 
     at_least: int = Field(default=10, ge=0)
+    """So many removals never need approval."""
     share: float = Field(default=0.2, ge=0, le=1)
+    """Above that, this share of a user's mirrors and blocks (0.2 is a fifth)."""
 
     def allows(self, removals: int, live: int) -> bool:
         """`removals` of `live` links need nobody's approval."""
@@ -180,16 +215,27 @@ class Limits(_Section):
     """Rates and sizes."""
 
     welkin_requests_per_second: float = Field(default=5.0, gt=0, le=100)
+    """Requests to Welkin, all processes together."""
     calendar_requests_per_minute: int = Field(default=10_000, ge=1)
+    """Requests to a calendar system, in one process."""
     daily_calendar_requests: int = Field(default=1_000_000, ge=1000)
+    """Google's quota of the project: polls stay below 60 % of it."""
     microsoft_requests_at_once: int = Field(default=64, ge=1, le=256)
+    """Requests to Microsoft under way in one process, at most."""
     microsoft_batch: int = Field(default=20, ge=1, le=20)
+    """Requests that Microsoft gets in one batch."""
     max_user_tasks: int = Field(default=200, ge=1, le=1000)
+    """Mapped tasks of one run; beyond that, users share tasks."""
     users_at_once: int = Field(default=4, ge=1, le=32)
+    """Users whom one task syncs at the same time."""
     polls_at_once: int = Field(default=16, ge=1, le=64)
+    """Accounts that are polled at the same time."""
     cycle_seconds: float = Field(default=60.0, gt=0)
+    """A user's cycle that takes longer goes on in the next run."""
     cycle_writes: int = Field(default=100, ge=1)
+    """A user's cycle with more writes goes on in the next run."""
     cycle_waits_seconds: float = Field(default=20.0, ge=0)
+    """A cycle that would have to wait longer tries again later."""
 
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -200,8 +246,11 @@ class WorkingHours(_Section):
     """When most people work, in the organisation's zone: `start` to `end`, over midnight too."""
 
     days: tuple[Day, ...] = Field(default=_WEEK[:5], min_length=1)
+    """On which days."""
     start: time = time(7)
+    """From."""
     end: time = time(19)
+    """Until."""
 
     @field_validator("start", "end", mode="before")
     @classmethod
@@ -235,8 +284,11 @@ class Poll(_Section):
     """How often an account is asked for changes: always alike, or less often out of hours."""
 
     interval_seconds: int = Field(default=60, ge=5, le=86_400)
+    """Seconds between two polls of an account."""
     working_hours: WorkingHours | None = None
+    """Outside of these hours accounts are polled less often."""
     outside_interval_seconds: int = Field(default=240, ge=5, le=86_400)
+    """Seconds between two polls outside of working hours."""
 
     def interval_at(self, moment: datetime) -> int:
         """Seconds between two polls at a local time."""
@@ -248,6 +300,7 @@ class Freshness(_Section):
     """How old a change may become before it counts as late and somebody is told."""
 
     target_seconds: int = Field(default=300, ge=30, le=86_400)
+    """A change that is not synced after so many seconds is late."""
 
     @property
     def target(self) -> timedelta:
@@ -263,11 +316,17 @@ class Notify(_Section):
     """
 
     to: tuple[str, ...] = ()
+    """E-mail addresses, for the mail notifier."""
     notifier: str = Field(default=SMTP, pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+$")
+    """Class of an Airflow notifier."""
     arguments: dict[str, Any] = {}
+    """What the notifier is made with."""
     daily_summary: bool = True
+    """Send the report of each day."""
     alerts: bool = True
+    """Send a message at once when the sync stops or is late."""
     alert_again_hours: float = Field(default=6, gt=0, le=168)
+    """A fault that lasts is told again after so many hours."""
 
     @field_validator("to")
     @classmethod
@@ -302,21 +361,37 @@ class Settings(_Section):
     """Everything that an organisation decides."""
 
     time_zone: str = "UTC"
+    """IANA zone of users for whom Welkin knows none, such as America/New_York."""
     direction: dict[Platform, Direction] = {}
+    """What is written, by calendar system; a user's row in the mapping wins."""
     encounter_types: EncounterTypes = EncounterTypes()
+    """Which appointments get mirrors."""
     windows: Windows = Windows()
+    """How far the sync looks."""
     block_time: BlockTime = BlockTime()
+    """Busy time in Welkin."""
     calendars: dict[Platform, Calendars] = {}
+    """Calendars of an account, by calendar system."""
     details: Details = Details()
+    """What a mirror says."""
     mirror_moved: Literal["restore", "reschedule", "report"] = "restore"
+    """A mirror moved by hand: put back, followed in Welkin, or only reported."""
     mirror_deleted: Literal["restore", "cancel", "report"] = "restore"
+    """A mirror deleted by hand: put back, cancelled in Welkin, or only reported."""
     both_changed: Literal["welkin_wins", "report"] = "welkin_wins"
+    """A mirror edited by hand whose appointment changed, too."""
     unmapped: Literal["remove", "keep"] = "remove"
+    """Mirrors and blocks of users who are disabled or no longer mapped."""
     brake: Brake = Brake()
+    """When removals wait for approval."""
     poll: Poll = Poll()
+    """How often accounts are asked."""
     freshness: Freshness = Freshness()
+    """When a change is late."""
     notify: Notify = Notify()
+    """Who is told."""
     limits: Limits = Limits()
+    """Rates and sizes."""
 
     @field_validator("time_zone")
     @classmethod

@@ -92,6 +92,13 @@ def test_the_description_names_no_page(pages: Pages) -> None:
         "/api/v1/users/{user_id}/explanation",
         "/api/v1/activity",
         "/api/v1/activity/check",
+        "/api/v1/settings",
+        "/api/v1/mapping",
+        "/api/v1/conflicts",
+        "/api/v1/conflicts/{number}",
+        "/api/v1/approvals",
+        "/api/v1/connections",
+        "/api/v1/connections/{name}/test",
     }
 
 

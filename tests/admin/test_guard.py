@@ -1,11 +1,14 @@
 """Nobody gets in without the right; nothing is changed by accident or by another site."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 from fastapi import FastAPI, Form
+from starlette.datastructures import Headers
 from starlette.routing import Route
 
 from calendar_sync.admin import forgery
@@ -140,6 +143,23 @@ def test_another_site_is_refused_even_with_a_token(
         assert client.post("/change", data=form, headers=headers).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("headers", "same"),
+    [
+        ({}, True),
+        ({"origin": "https://airflow.example", "host": "airflow.example"}, True),
+        # A proxy that puts its own name for the server into Host: the configured address counts.
+        ({"origin": "https://public.example", "host": "api-server:8080"}, True),
+        ({"origin": "https://evil.example", "host": "api-server:8080"}, False),
+        ({"origin": "https://evil.example", "host": "evil.example.airflow.example"}, False),
+        ({"origin": "null", "host": ""}, False),
+        ({"sec-fetch-site": "same-origin", "origin": "https://evil.example"}, False),
+    ],
+)
+def test_where_a_request_comes_from(headers: dict[str, str], same: bool) -> None:
+    assert forgery.same_origin(Headers(headers), {"https://public.example"}) is same
+
+
 # --- what goes in and out ---------------------------------------------------------------------
 
 
@@ -194,3 +214,10 @@ def test_static_files_are_ours_alone(pages: Pages) -> None:
         assert client.get("/static/1/vendor/htmx/LICENSE").status_code == 200
         for path in ("..%2fguard.py", "%2e%2e/guard.py", "nothing.js", "vendor"):
             assert client.get(f"/static/1/{path}").status_code == 404, path
+
+
+def test_the_plugin_costs_other_processes_nothing() -> None:
+    """Airflow loads it in every task, too."""
+    code = "import sys, calendar_sync.admin; print({'fastapi', 'sqlalchemy'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -10,8 +10,8 @@ from sqlalchemy import insert, update
 from starlette.testclient import TestClient
 
 from calendar_sync.admin import forgery
-from calendar_sync.admin.exports import safe
 from calendar_sync.admin.nav import NAV
+from calendar_sync.documents import cell as safe
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -13,8 +15,10 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from calendar_sync.admin.forms import fill
 from calendar_sync.sandbox import Fault
 from calendar_sync.sandbox.demo.checks import leaks
+from calendar_sync.settings import parse
 from calendar_sync.state import tables as t
 from tests.airflow.stage import Stage, open_stage
 
@@ -144,6 +148,9 @@ def test_no_patient_is_on_any_page(stage: Stage, admin: httpx.Client) -> None:
     """The mirrors of this stage show names: whatever the pages could let slip is there."""
     paths = ["/", "/users", "/activity", "/activity.csv", "/api/v1/overview", "/api/v1/users"]
     paths += ["/api/v1/activity?size=1000", "/nowhere"]
+    paths += ["/settings", "/settings/history", "/settings/sample", "/api/v1/settings"]
+    paths += ["/mapping", "/mapping/history", "/mapping.csv", "/mapping.yaml", "/api/v1/mapping"]
+    paths += ["/attention", "/api/v1/conflicts", "/api/v1/approvals", "/connections"]
     for user in stage.users:
         paths += [f"/users/{user.welkin_id}", f"/users/{user.welkin_id}/explanation"]
     texts = []
@@ -153,3 +160,48 @@ def test_no_patient_is_on_any_page(stage: Stage, admin: httpx.Client) -> None:
         texts.append((path, answer.content))
     assert sum(len(text) for _, text in texts) > 50_000
     assert leaks(texts, sorted(stage.sandbox.canaries)) == []
+
+
+def test_each_connection_is_tried_where_the_api_server_runs(admin: httpx.Client) -> None:
+    page = admin.get("/calendar-sync/connections").text
+    headers = {"X-CSRF-Token": token_of(page)}
+    for name in ("welkin_default", "google_calendar_default", "calendar_sync_hmac_key"):
+        answer = admin.post(f"/calendar-sync/connections/{name}/test", headers=headers)
+        assert "It works." in answer.text, name
+
+
+def test_a_setting_changed_in_the_browser_is_obeyed(stage: Stage, admin: httpx.Client) -> None:
+    """Last, as no name is left in any mirror afterwards."""
+    user = stage.users[0]
+    before = {event["summary"] for event in stage.sandbox.google.mirrors_of(user.account)}
+    assert "Visit" not in before
+    page = admin.get("/calendar-sync/settings").text
+    found = admin.get("/calendar-sync/api/v1/settings").json()
+    token = token_of(page)
+    form = {**fill(parse(found["settings"])), "based_on": str(found["revision"])}
+    form |= {"csrf_token": token, "details.title.template": "Visit"}
+    review = admin.post("/calendar-sync/settings/review", data=form).text
+    document = re.search(r'name="document" value="([^"]+)"', review)
+    assert document is not None, review
+    sent = {"csrf_token": token, "document": html.unescape(document[1])}
+    text = admin.post("/calendar-sync/settings/effect", data=sent).text
+    end = time.monotonic() + 120
+    while 'hx-trigger="load delay' in text and time.monotonic() < end:
+        time.sleep(0.5)
+        text = admin.get(text.split('hx-get="')[1].split('"')[0]).text
+    assert "mirrors updated" in text
+    saved = admin.post("/calendar-sync/settings", data={**sent, "based_on": str(found["revision"])})
+    assert saved.status_code == 303
+    stage.run(users=[user.welkin_id])
+    after = {event["summary"] for event in stage.sandbox.google.mirrors_of(user.account)}
+    # What has no patient is called so at any level.
+    assert after - {"Appointment"} == {"Visit"}
+    history = admin.get("/calendar-sync/settings/history").text
+    assert "airflow:admin" in history
+
+
+def token_of(page: str) -> str:
+    """What the page's forms carry."""
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]

@@ -47,12 +47,13 @@ class Check(BaseModel):
     problems: list[str]
 
 
-def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """How these answers are described."""
     content = {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}
     return {code: {"description": "Problem", "content": content} for code in codes}
 
 
-router = APIRouter(tags=["v1"], responses=_problems(401, 403, 404, 413, 422, 503))
+router = APIRouter(tags=["v1"], responses=problems(401, 403, 404, 413, 422, 503))
 Opened = Annotated[Store, Depends(store_of)]
 
 

@@ -7,17 +7,39 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from calendar_sync.admin import api
+from calendar_sync.admin import api, api_changes
 from calendar_sync.admin.access import Access
 from calendar_sync.admin.guard import Guard
 from calendar_sync.admin.opening import State, unreachable
-from calendar_sync.admin.pages import activity, overview, user, users
+from calendar_sync.admin.pages import (
+    activity,
+    attention,
+    connections,
+    mapping,
+    mapping_import,
+    mapping_jobs,
+    overview,
+    settings,
+    user,
+    users,
+)
 from calendar_sync.admin.problems import Problem, answer
 from calendar_sync.admin.static_files import router as static_files
 from calendar_sync.redaction import describe, install
 
 #: One router a page.
-ROUTERS = (overview.router, users.router, user.router, activity.router)
+ROUTERS = (
+    overview.router,
+    users.router,
+    user.router,
+    attention.router,
+    activity.router,
+    settings.router,
+    mapping.router,
+    mapping_import.router,
+    mapping_jobs.router,
+    connections.router,
+)
 
 
 def create_app(access: Access, state: State) -> FastAPI:
@@ -30,6 +52,7 @@ def create_app(access: Access, state: State) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
     app.include_router(api.router, prefix="/api/v1")
+    app.include_router(api_changes.router, prefix="/api/v1")
     app.add_middleware(Guard, access=access)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)

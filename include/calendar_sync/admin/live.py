@@ -5,16 +5,12 @@ The connections are read as Airflow's server processes read them.
 
 import asyncio
 
+from calendar_sync.admin import outside
 from calendar_sync.admin.problems import Problem
 from calendar_sync.connections import HMAC_KEY
 from calendar_sync.errors import ConfigurationError, SyncError
 from calendar_sync.explain import Answer, Look, explain_user
 from calendar_sync.model import Platform
-from calendar_sync.orchestration.connections import (
-    connection_fields,
-    load_secrets,
-    server_context,
-)
 from calendar_sync.redaction import describe, install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.state import Store
@@ -27,10 +23,11 @@ def with_key(store: Store) -> Store:
         Problem: there is no connection with the organisation's key.
     """
     try:
-        with server_context():
-            key = connection_fields(HMAC_KEY).password
+        key = outside.fields(HMAC_KEY).password
     except ConfigurationError as error:
-        raise Problem(503, _missing(error)) from None
+        raise Problem(503, outside.unusable(error)) from None
+    if not key:
+        raise Problem(503, f"Connection {HMAC_KEY} has no password.")
     return Store(store.database, key)
 
 
@@ -40,11 +37,7 @@ def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:
     Raises:
         Problem: a connection is missing, or they cannot be asked at all.
     """
-    try:
-        with server_context():
-            secrets = load_secrets()
-    except ConfigurationError as error:
-        raise Problem(503, _missing(error)) from None
+    secrets = outside.secrets()
     try:
         return asyncio.run(
             _explain(Store(store.database, secrets.hmac_key), secrets, user_id, platform)
@@ -60,7 +53,3 @@ async def _explain(
     revision = store.config.revision()
     async with open_services(secrets, store.database, revision.settings.limits) as services:
         return await explain_user(Look(services, revision), user_id, platform=platform)
-
-
-def _missing(error: ConfigurationError) -> str:
-    return f"A connection cannot be used: {error.detail}."

@@ -15,5 +15,27 @@ class Entry:
 NAV = (
     Entry("Overview", "/", frozenset({"overview.html"})),
     Entry("Users", "/users", frozenset({"users.html", "user.html"})),
+    Entry("Attention", "/attention", frozenset({"attention.html"})),
+    Entry(
+        "Settings",
+        "/settings",
+        frozenset(
+            {
+                "settings.html",
+                "settings_review.html",
+                "settings_overtaken.html",
+                "settings_history.html",
+                "settings_diff.html",
+            }
+        ),
+    ),
+    Entry(
+        "Mapping",
+        "/mapping",
+        frozenset(
+            {"mapping.html", "mapping_row.html", "mapping_import.html", "mapping_history.html"}
+        ),
+    ),
+    Entry("Connections", "/connections", frozenset({"connections.html"})),
     Entry("Activity", "/activity", frozenset({"activity.html"})),
 )

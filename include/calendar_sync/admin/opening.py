@@ -4,9 +4,7 @@ Endpoints that use it are plain functions, which the framework runs in threads; 
 connections are safe there. What is wrong with it is told as a problem with a remedy.
 """
 
-import contextlib
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 from alembic.util import CommandError
@@ -106,13 +104,3 @@ def store_of(request: Request) -> Store:
     """What endpoints depend on."""
     state: State = request.app.state.calendar_sync
     return state.store()
-
-
-@contextlib.contextmanager
-def answering() -> Iterator[None]:
-    """A database that stops answering is a problem with a remedy, not an unknown error."""
-    try:
-        yield
-    except DBAPIError as error:
-        install().error("admin: state database: %s", describe(error))
-        raise unreachable() from None

@@ -112,6 +112,15 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
+def ticks(text: str) -> Markup:
+    """The text; what stands in backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else Markup("{}").format(part)
+        for index, part in enumerate(parts)
+    )
+
+
 def with_query(address: str, **changes: object) -> str:
     """The address with these query parameters set; None takes one away."""
     url = URL(address)
@@ -130,6 +139,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters.update(ticks=ticks)
     found.filters.update(
         breakable=breakable, moment=moment, duration=duration, number=number, plural=plural
     )

@@ -1,7 +1,5 @@
 """The application as Airflow's API server runs it: its auth manager, one state database."""
 
-from functools import cache
-
 from fastapi import FastAPI
 
 from calendar_sync.admin.factory import create_app
@@ -9,7 +7,6 @@ from calendar_sync.admin.opening import State
 from calendar_sync.admin.security import AirflowAccess
 
 
-@cache
 def serve() -> FastAPI:
-    """One application a process."""
+    """The application of this process."""
     return create_app(AirflowAccess(), State())

@@ -45,6 +45,7 @@ STEPS: Mapping[str, str] = {
     "delete_block": "block removed",
     "reschedule": "appointment rescheduled",
     "cancel": "appointment cancelled",
+    "decision": "decision of a person",
 }
 DIRECTIONS: Mapping[str, str] = {"to_calendar": "to the calendar", "to_welkin": "to Welkin"}
 CONFLICTS: Mapping[str, str] = {

@@ -1,25 +1,17 @@
 """`calendar-sync check`: are the connections right, and what is wrong with them?"""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import timedelta
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
+from calendar_sync.checks import MAILBOXES, Finding, check_platform, check_welkin, mailboxes
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import FAILED, console, reported, table
-from calendar_sync.errors import ConfigurationError, SyncError
-from calendar_sync.microsoft import MicrosoftCalendar
-from calendar_sync.microsoft.access import Finding, check_access
-from calendar_sync.model import Platform, Window
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.model import Platform
 from calendar_sync.runtime import Secrets, open_services
-from calendar_sync.services import Services
 from calendar_sync.state import Store
-
-# Enough to tell one mailbox's fault from everybody's.
-MAILBOXES = 5
 
 
 def check(
@@ -55,11 +47,8 @@ async def _check(
     async with open_services(secrets, store.database, limits) as services:
         if only is not None and only not in services.platforms:
             raise ConfigurationError(detail=f"no connection for {only.value} is configured")
-        found = [("welkin", each) for each in await _welkin(services)]
-        mapped = {
-            platform: [user.account for user in store.config.mapping(platform) if user.enabled]
-            for platform in services.platforms
-        }
+        found = [("welkin", each) for each in await check_welkin(services)]
+        mapped = {platform: mailboxes(services, platform) for platform in services.platforms}
         known = {account for of_one in mapped.values() for account in of_one}
         for platform in services.platforms:
             if only in (None, platform):
@@ -68,36 +57,6 @@ async def _check(
                     a for a in accounts if a.lower() in mapped[platform] or a.lower() not in known
                 ]
                 some = named if accounts else mapped[platform][:MAILBOXES]
-                found += [
-                    (platform.value, each) for each in await _calendars(services, platform, some)
-                ]
+                faults = await check_platform(services, platform, some)
+                found += [(platform.value, each) for each in faults]
     return found
-
-
-async def _welkin(services: Services) -> list[Finding]:
-    now = services.clock.now()
-    window = Window(now, now + timedelta(hours=1))
-    try:
-        await services.welkin.events(["nobody"], window, ZoneInfo("UTC"))
-    except SyncError as error:
-        return [Finding("", error.code, error.detail or "see docs/setup-welkin.md")]
-    return []
-
-
-async def _calendars(
-    services: Services, platform: Platform, accounts: Sequence[str]
-) -> list[Finding]:
-    calendar = services.platforms[platform]
-    try:
-        if isinstance(calendar, MicrosoftCalendar):
-            return await check_access(calendar, accounts)
-    except SyncError as error:
-        return [Finding("", error.code, error.detail)]
-    now = services.clock.now()
-    findings = []
-    for account in accounts:
-        try:
-            await calendar.changes(account, "primary", None, Window(now, now + timedelta(hours=1)))
-        except SyncError as error:
-            findings.append(Finding(account, error.code, f"see docs/setup-{platform.value}.md"))
-    return findings

@@ -10,7 +10,7 @@ from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import author, open_store
 from calendar_sync.cli.output import as_json, console, reported, table
 from calendar_sync.clock import SystemClock
-from calendar_sync.settings import Settings
+from calendar_sync.revisions import differences
 
 
 def history(
@@ -75,22 +75,3 @@ def rollback(
         made, new = store.config.save_settings(wanted, author(), SystemClock().now())
         how = f"as revision {number} was" if new else "the same already"
         console.print(f"settings: revision {made} ({how})")
-
-
-def differences(one: Settings, other: Settings) -> dict[str, tuple[Any, Any]]:
-    """Both values of each setting that differs, by its dotted name; None where it is not set."""
-    before, after = _flat("", one.model_dump(mode="json")), _flat("", other.model_dump(mode="json"))
-    return {
-        name: (before.get(name), after.get(name))
-        for name in {**before, **after}
-        if before.get(name) != after.get(name)
-    }
-
-
-def _flat(prefix: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        found |= _flat(f"{prefix}.{key}" if prefix else str(key), inner)
-    return found

@@ -1,7 +1,6 @@
 """`calendar-sync mapping propose`: who of Welkin's staff could be mapped to which account."""
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,42 +9,12 @@ import typer
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import as_json, console, errors, reported, table
-from calendar_sync.errors import ConfigurationError, TenantMisconfigured
 from calendar_sync.mapping import format_of, write_mapping
-from calendar_sync.mapping.proposals import (
-    UNKNOWN,
-    UNKNOWN_OR_SUSPENDED,
-    Proposal,
-    look_at,
-    unmapped,
-)
-from calendar_sync.mapping.proposals import propose as match
-from calendar_sync.model import MappedUser, Platform, WelkinUser
+from calendar_sync.mapping.proposals import Proposal
+from calendar_sync.model import Platform
+from calendar_sync.proposing import Proposals, find_proposals
 from calendar_sync.runtime import open_services
-from calendar_sync.services import Services
 from calendar_sync.state import Store
-
-
-@dataclass(frozen=True)
-class _Found:
-    revision: int
-    rows: list[MappedUser]
-    staff: list[WelkinUser]
-    proposals: list[Proposal]
-
-    @property
-    def proposed(self) -> list[Proposal]:
-        return [each for each in self.proposals if not each.reason]
-
-    @property
-    def elsewhere(self) -> set[str]:
-        """Users of whom an account is known on some platform: the others they do without."""
-        found = {each.user_id for each in self.proposals if each.account}
-        return found | {row.user_id for row in self.rows}
-
-    @property
-    def others(self) -> list[Proposal]:
-        return [each for each in self.proposals if each.reason]
 
 
 def propose(
@@ -80,15 +49,11 @@ def propose(
             )
 
 
-def _print(found: _Found) -> None:
+def _print(found: Proposals) -> None:
     if found.proposed:
         rows = [(each.account, each.platform, each.email, each.user_id) for each in found.proposed]
         table("Proposed", ("account", "platform", "Welkin address", "user"), rows)
-    doubtful = [
-        each
-        for each in found.others
-        if each.reason not in (UNKNOWN, UNKNOWN_OR_SUSPENDED) or each.user_id not in found.elsewhere
-    ]
+    doubtful = found.doubtful
     if doubtful:
         rows = [
             (each.email or each.user_id, each.platform, each.account, each.reason)
@@ -103,45 +68,17 @@ def _print(found: _Found) -> None:
     )
 
 
-async def _find(store: Store, only: Platform | None) -> _Found:
+async def _find(store: Store, only: Platform | None) -> Proposals:
     limits = store.config.revision().settings.limits
     async with open_services(load_secrets(), store.database, limits) as services:
-        wanted = [only] if only else list(services.directories)
-        for platform in wanted:
-            if platform not in services.directories:
-                raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
-        staff = await services.welkin.users()
-        if staff:
-            store.config.save_welkin_users(staff, services.clock.now())
-        # The number first: a change meanwhile is then refused by the import, not undone.
-        revision, rows = store.config.mapping_revision(), store.config.mapping()
-        proposals: list[Proposal] = []
-        for platform in wanted:
-            proposals += await _of_platform(services, platform, staff, rows)
-    return _Found(revision, rows, staff, proposals)
+        return await find_proposals(services, only, _tell)
 
 
-async def _of_platform(
-    services: Services, platform: Platform, staff: list[WelkinUser], rows: list[MappedUser]
-) -> list[Proposal]:
-    directory = services.directories[platform]
-    try:
-        accounts = await directory.accounts()
-    except TenantMisconfigured as error:
-        accounts = None
-        errors.print(
-            f"{platform.value}: {error.detail}; addresses are tried one by one",
-            style="yellow",
-            markup=False,
-            soft_wrap=True,
-        )
-    if accounts is not None:
-        return match(staff, rows, platform, accounts)
-    answered, reasons = await look_at(directory, unmapped(staff, rows, platform))
-    return match(staff, rows, platform, answered, reasons)
+def _tell(text: str) -> None:
+    errors.print(text, style="yellow", markup=False, soft_wrap=True)
 
 
-def _write(out: Path, found: _Found) -> None:
+def _write(out: Path, found: Proposals) -> None:
     rows = [*found.rows, *(each.row for each in found.proposed)]
     rows.sort(key=lambda row: (row.user_id, row.platform.value))
     emails = {user.id: user.email for user in found.staff}
@@ -149,7 +86,7 @@ def _write(out: Path, found: _Found) -> None:
     out.write_text(text, encoding="utf-8")
 
 
-def _document(found: _Found) -> dict[str, Any]:
+def _document(found: Proposals) -> dict[str, Any]:
     def shown(each: Proposal) -> dict[str, Any]:
         values = {
             "welkin_user_id": each.user_id,

@@ -1,6 +1,7 @@
 """The user mapping as a file, CSV or YAML, by the end of its name.
 
-CSV (https://www.rfc-editor.org/rfc/rfc4180) has a header with the names of the columns. YAML is a
+CSV (https://www.rfc-editor.org/rfc/rfc4180) has a header with the names of the columns; a value
+that a spreadsheet would calculate stands behind an apostrophe, which reading takes away. YAML is a
 list of rows with the same names as keys, or such a list under `users` beside the `revision` that
 it was made from. A file with a mistake is refused as a whole, and every mistake is named with its
 line and column.
@@ -13,7 +14,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from calendar_sync.documents import Document, Path, decode, read_yaml, write_yaml
+from calendar_sync.documents import (
+    Document,
+    Path,
+    cell,
+    decode,
+    from_cell,
+    read_yaml,
+    write_yaml,
+)
 from calendar_sync.mapping.rows import COLUMNS, REQUIRED, Rows
 from calendar_sync.model import MappedUser
 
@@ -85,7 +94,9 @@ def write_mapping(
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, "enabled": str(row["enabled"]).lower()} for row in rows)
+    for row in rows:
+        values = {**row, "enabled": str(row["enabled"]).lower()}
+        writer.writerow({name: cell(value) for name, value in values.items()})
     return out.getvalue()
 
 
@@ -118,7 +129,7 @@ def _read_csv(text: str, rows: Rows) -> None:
             values = next(reader, None)
             if values is None:
                 return
-            _add(line, [value.strip() for value in values], names, rows)
+            _add(line, [from_cell(value.strip()) for value in values], names, rows)
     except csv.Error as error:
         opened = _open_quote(text, line)
         rows.problems.append(opened or f"line {line}: {error}")

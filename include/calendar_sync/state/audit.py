@@ -21,6 +21,9 @@ from calendar_sync.state.database import Database
 
 SEAL_OVERLAP = timedelta(hours=1)
 SEAL_LOCK = 0x5EA1
+# Decisions of people stand in the record, too: step and outcome; the reason is what was decided,
+# and the author stands in the place of the run.
+DECISION, RECORDED = "decision", "recorded"
 # Made once: see links.py.
 _INSERT = insert(t.operation)
 

@@ -1,0 +1,61 @@
+"""Decisions about conflicts, parked items and approvals, as pages and API make them alike."""
+
+from collections.abc import Iterable
+
+from starlette.requests import Request
+
+from calendar_sync import approvals, attention
+from calendar_sync.admin import live
+from calendar_sync.admin.actions import author
+from calendar_sync.admin.problems import Problem
+from calendar_sync.attention import Choice, OpenConflict
+from calendar_sync.clock import SystemClock
+from calendar_sync.errors import ConfigurationError, LeaseHeld, LeaseLost
+from calendar_sync.model import Platform, Source
+from calendar_sync.redaction import install
+from calendar_sync.state import Store
+
+BUSY = "The user is being synced just now: try again in a moment."
+
+
+def decide(request: Request, store: Store, number: int, choice: Choice) -> OpenConflict:
+    """Close one conflict.
+
+    Raises:
+        Problem: 409, with the reason why it cannot be.
+    """
+    now = SystemClock().now()
+    try:
+        found = attention.decide(live.with_key(store), number, choice, author(request), now)
+    except ConfigurationError as error:
+        raise Problem(409, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None
+    except (LeaseHeld, LeaseLost):
+        raise Problem(409, BUSY) from None
+    install().info("admin: %s decided %s on conflict %s", author(request), choice.value, number)
+    return found
+
+
+def try_again(
+    request: Request, store: Store, user_id: str, platform: Platform, step: str, source: Source
+) -> None:
+    """Have a parked item tried at once.
+
+    Raises:
+        Problem: 409, it is not parked (any more).
+    """
+    now = SystemClock().now()
+    try:
+        attention.try_again(
+            live.with_key(store), user_id, platform, step, source, author(request), now
+        )
+    except ConfigurationError as error:
+        raise Problem(409, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None
+
+
+def grant(request: Request, store: Store, digests: Iterable[str]) -> dict[str, int]:
+    """Approve each for 24 hours; how many users each concerns, 0 where nothing waits (any more)."""
+    now, granted = SystemClock().now(), {}
+    for digest in dict.fromkeys(digests):
+        granted[digest] = approvals.grant(store, digest, author(request), now)
+        install().info("admin: %s approved %s", author(request), digest)
+    return granted

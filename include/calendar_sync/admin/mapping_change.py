@@ -1,0 +1,119 @@
+"""Changes of the user mapping, as pages and API make them alike."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+
+from calendar_sync.admin.actions import author
+from calendar_sync.admin.mapping_rows import with_row, without
+from calendar_sync.admin.problems import Problem
+from calendar_sync.clock import SystemClock
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.mapping import MappingFile, read_mapping, read_row
+from calendar_sync.mapping.rows import staff_by_email
+from calendar_sync.model import MappedUser, Platform
+from calendar_sync.redaction import install
+from calendar_sync.state import Store
+from calendar_sync.state.mapping import Edit, MappingDifference
+
+EMPTY: Mapping[str, Any] = {
+    "user": "",
+    "platform": Platform.GOOGLE.value,
+    "account": "",
+    "enabled": True,
+    "direction": "",
+}
+
+
+def values_of(store: Store, row: MappedUser | None) -> dict[str, Any]:
+    """What the form of one row shows."""
+    if row is None:
+        return dict(EMPTY)
+    return {
+        "user": row.user_id,
+        "platform": row.platform.value,
+        "account": row.account,
+        "enabled": row.enabled,
+        "direction": row.direction.value if row.direction else "",
+    }
+
+
+def set_row(
+    request: Request, store: Store, values: Mapping[str, Any], *, old: bool
+) -> MappingDifference:
+    """Add or change one row; `old` rows are there already, others must not be.
+
+    Raises:
+        ConfigurationError: a value is wrong, or the row is there (or is not).
+    """
+    user = str(values["user"])
+    row = read_row(
+        {
+            "email" if "@" in user else "welkin_user_id": user,
+            "platform": str(values["platform"]),
+            "account": str(values["account"]),
+            "enabled": str(values["enabled"]),
+            "direction": str(values["direction"]),
+        },
+        staff_by_email(store.config.welkin_users()),
+    )
+
+    def edit(rows: list[MappedUser]) -> list[MappedUser]:
+        there = any((one.user_id, one.platform) == (row.user_id, row.platform) for one in rows)
+        if there and not old:
+            raise ConfigurationError(
+                detail=f"{row.user_id} is mapped on {row.platform} already: edit that row"
+            )
+        if old and not there:
+            raise ConfigurationError(detail="the row was removed meanwhile: add it anew")
+        return with_row(rows, row)
+
+    return apply(request, store, edit)
+
+
+def switch(
+    request: Request, store: Store, user_id: str, platform: Platform, to: str
+) -> MappingDifference:
+    """Enable, disable or remove one row.
+
+    Raises:
+        Problem: there is no such row.
+    """
+
+    def edit(rows: list[MappedUser]) -> list[MappedUser]:
+        old = [one for one in rows if (one.user_id, one.platform) == (user_id, platform)]
+        if not old:
+            raise Problem(404, "There is no such row (any more).")
+        if to == "remove":
+            return without(rows, user_id, platform)
+        return with_row(rows, replace(old[0], enabled=to == "enable"))
+
+    return apply(request, store, edit)
+
+
+def apply(
+    request: Request, store: Store, edit: Edit, based_on: int | None = None
+) -> MappingDifference:
+    """Store a change, with its author.
+
+    Raises:
+        ConfigurationError: the rows contradict each other, or were changed since `based_on`.
+    """
+    now = SystemClock().now()
+    found = store.config.edit_mapping(edit, author(request), now, based_on=based_on)
+    if found:
+        install().info(
+            "admin: %s stored revision %s of the mapping", author(request), found.revision
+        )
+    return found
+
+
+def read_file(store: Store, content: bytes, name: str) -> MappingFile:
+    """An uploaded file.
+
+    Raises:
+        ConfigurationError: names line and column of each mistake.
+    """
+    return read_mapping(content, name, staff_by_email(store.config.welkin_users()))

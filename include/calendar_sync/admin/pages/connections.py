@@ -1,0 +1,27 @@
+"""Connections: which are configured, and whether they work."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from starlette.requests import Request
+from starlette.responses import Response
+
+from calendar_sync.admin import connection_tests
+from calendar_sync.admin.opening import store_of
+from calendar_sync.admin.rendering import render
+from calendar_sync.state import Store
+
+router = APIRouter()
+Opened = Annotated[Store, Depends(store_of)]
+
+
+@router.get("/connections")
+def connections(request: Request) -> Response:
+    """All of them. Works without a state database: this is where one begins."""
+    return render(request, "connections.html", found=connection_tests.connections())
+
+
+@router.post("/connections/{name}/test")
+def test(request: Request, store: Opened, name: Annotated[str, Path(max_length=64)]) -> Response:
+    """Try one: part of a page."""
+    return render(request, "connection_tested.html", tested=connection_tests.test(store, name))

@@ -1,0 +1,448 @@
+"""Conflicts and parked items: what happened in words, what a person may decide, and deciding.
+
+A decision changes what the planner finds: a mirror whose wanted content is forgotten is written
+again, a dismissed one whose appointment is forgotten is made again. The next run acts on it.
+Moving an appointment to where its mirror was moved is not among the choices: whether that is
+possible depends on the appointment, which only a cycle knows (`mirror_moved: reschedule`).
+"""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
+
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.model import Link, LinkKind, LinkState, MappedUser, Platform, Source
+from calendar_sync.settings import Settings
+from calendar_sync.state import Store
+from calendar_sync.state import tables as t
+from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
+from calendar_sync.state.links import (
+    REFUSED_PAUSE,
+    TRANSIENT_PAUSE,
+    TRIES_BEFORE_PARKING,
+)
+
+PAGE = 50
+TRY_AGAIN = "try_again"
+
+
+class Choice(StrEnum):
+    """What a person may decide about a conflict."""
+
+    ACCEPT = "accept"
+    REAPPLY_WELKIN = "reapply_welkin"
+    REAPPLY_CALENDAR = "reapply_calendar"
+    DISMISS = "dismiss"
+
+
+# Where both sides still differ; everything else is settled, and only worth knowing.
+_LEFT = frozenset({"reported", "parked", "accepted"})
+_OF_MIRRORS = frozenset({"mirror_moved", "mirror_edited", "mirror_deleted", "both_changed"})
+
+HAPPENED: Mapping[str, str] = {
+    "mirror_moved": "Somebody moved the mirror in the calendar.",
+    "mirror_edited": "Somebody edited the mirror in the calendar.",
+    "mirror_deleted": "Somebody deleted the mirror in the calendar.",
+    "both_changed": "The mirror was edited in the calendar, and its appointment in Welkin.",
+    "block_edited": "Somebody edited or deleted the block in Welkin.",
+    "twins": "Many visits stand in the calendar a second time, without our mark.",
+    "series_too_long": "A series has more instances than get blocks.",
+    "left_in_account": "A former account cannot be reached: our events are still there.",
+    "left_by_direction": "The direction no longer writes that side: our events are still there.",
+}
+DECIDED: Mapping[str, str] = {
+    "restored": "It was put back as Welkin has it.",
+    "reported": "Nothing was changed: it is left as it is.",
+    "parked": "It was put back three times in a day, and is left alone now.",
+    "rescheduled": "The appointment was moved in Welkin, too.",
+    "cancelled": "The appointment was cancelled in Welkin, too.",
+    "refused_and_restored": "Welkin did not take the change: the mirror was put back.",
+    "held": "Nothing yet: it waits for a person.",
+    "welkin_wins": "The mirror was written as Welkin has it.",
+    "accepted": "The block is left as Welkin has it.",
+    "nearest_only": "Only the nearest instances have blocks.",
+    "left": "They were left there.",
+    "left_in_account": "Their removal is tried again and again.",
+}
+#: What to do where no choice below does it.
+HINTS: Mapping[str, str] = {
+    "mirror_moved": "To move the appointment, move it in Welkin: the mirror follows.",
+    "mirror_deleted": "To cancel the appointment, cancel it in Welkin: the mirror goes.",
+    "twins": "Name the other integration in `block_time.ignore_external`, or set `twins` to block.",
+    "series_too_long": "`block_time.instances_per_series` is the limit.",
+    "left_in_account": "Restore access to the former account, or delete the events there.",
+    "left_by_direction": "Delete them there, or open the direction again.",
+}
+
+
+@dataclass(frozen=True)
+class OpenConflict:
+    """One conflict that nobody has closed; `choices` are what is possible now."""
+
+    id: int
+    user_id: str
+    account: str
+    platform: Platform
+    kind: str
+    source: Source
+    decision: str
+    times: int
+    first_at: datetime
+    last_at: datetime
+    choices: tuple[Choice, ...]
+
+    @property
+    def happened(self) -> str:
+        """A sentence."""
+        return HAPPENED.get(self.kind, self.kind)
+
+    @property
+    def decided(self) -> str:
+        """A sentence."""
+        if self.kind == "block_edited" and self.decision == "restored":
+            return "It was put back as the calendar has it."
+        return DECIDED.get(self.decision, self.decision)
+
+    @property
+    def hint(self) -> str:
+        """A sentence, where there is one."""
+        return HINTS.get(self.kind, "")
+
+
+@dataclass(frozen=True)
+class Parked:
+    """One item that is not tried for now; `until` is when it is tried again by itself."""
+
+    user_id: str
+    account: str
+    platform: Platform
+    step: str
+    source: Source
+    code: str
+    tries: int
+    first_at: datetime
+    last_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One decision of a person, as the record of operations has it."""
+
+    at: datetime
+    author: str
+    choice: str
+    account: str
+    platform: str
+    source_id: str
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def count_conflicts(store: Store, platform: Platform | None = None, search: str = "") -> int:
+    """How many conflicts are open."""
+    query = select(func.count()).select_from(_joined()).where(*_open(platform, search))
+    with store.database.read() as connection:
+        return int(connection.scalar(query) or 0)
+
+
+def open_conflicts(
+    store: Store,
+    now: datetime,
+    *,
+    platform: Platform | None = None,
+    search: str = "",
+    page: int = 1,
+    size: int = PAGE,
+) -> list[OpenConflict]:
+    """One page of the open conflicts, those where something is left undecided first."""
+    table = t.conflict.c
+    query = (
+        select(t.conflict)
+        .select_from(_joined())
+        .where(*_open(platform, search))
+        .order_by(table.decision.in_(sorted(_LEFT)).desc(), table.last_at.desc(), table.id.desc())
+        .offset((max(page, 1) - 1) * size)
+        .limit(size)
+    )
+    with store.database.read() as connection:
+        rows = connection.execute(query).all()
+    return _described(store, rows, now)
+
+
+def open_conflict(store: Store, number: int, now: datetime) -> OpenConflict | None:
+    """One of them."""
+    query = select(t.conflict).where(t.conflict.c.id == number, t.conflict.c.dismissed_at.is_(None))
+    with store.database.read() as connection:
+        rows = connection.execute(query).all()
+    return next(iter(_described(store, rows, now)), None)
+
+
+def parked_items(
+    store: Store, platform: Platform | None = None, *where: ColumnElement[bool]
+) -> list[Parked]:
+    """What is not tried for now, the newest first; at most 500."""
+    table = t.parked_item
+    query = (
+        select(table, t.user_mapping.c.account)
+        .select_from(table.outerjoin(t.user_mapping, _mapped_as(table)))
+        .where(table.c.tries >= TRIES_BEFORE_PARKING, *where)
+        .order_by(table.c.last_at.desc())
+        .limit(500)
+    )
+    if platform is not None:
+        query = query.where(table.c.platform == platform.value)
+    with store.database.read() as connection:
+        return [
+            Parked(
+                row.user_id,
+                row.account or "",
+                Platform(row.platform),
+                row.step,
+                Source(row.source_id, row.original_start),
+                row.code,
+                row.tries,
+                row.first_at,
+                row.last_at,
+                row.last_at + (TRANSIENT_PAUSE if row.transient else REFUSED_PAUSE),
+            )
+            for row in connection.execute(query)
+        ]
+
+
+def users_of(store: Store, accounts: Iterable[str]) -> dict[tuple[str, str], str]:
+    """Welkin user ids by account and platform."""
+    table = t.user_mapping
+    query = select(table).where(table.c.account.in_(sorted(set(accounts))))
+    with store.database.read() as connection:
+        return {(row.account, row.platform): row.user_id for row in connection.execute(query)}
+
+
+def decisions(store: Store, newest: int = 20) -> list[Decided]:
+    """What people have decided, newest first."""
+    table = t.operation
+    query = select(table).where(table.c.step == DECISION).order_by(table.c.id.desc()).limit(newest)
+    with store.database.read() as connection:
+        return [
+            Decided(
+                row.at,
+                row.run_id,
+                row.reason,
+                row.account or row.user_id,
+                row.platform,
+                row.source_id,
+            )
+            for row in connection.execute(query)
+        ]
+
+
+def _joined() -> Any:
+    return t.conflict.outerjoin(t.user_mapping, _mapped_as(t.conflict))
+
+
+def _mapped_as(table: Any) -> ColumnElement[bool]:
+    mapping = t.user_mapping.c
+    return and_(mapping.user_id == table.c.user_id, mapping.platform == table.c.platform)
+
+
+def _open(platform: Platform | None, search: str) -> list[ColumnElement[bool]]:
+    table = t.conflict.c
+    found: list[ColumnElement[bool]] = [table.dismissed_at.is_(None)]
+    if platform is not None:
+        found.append(table.platform == platform.value)
+    if word := search.strip().lower():
+        found.append(
+            or_(
+                func.lower(t.user_mapping.c.account).contains(word, autoescape=True),
+                func.lower(table.user_id) == word,
+                func.lower(table.source_id) == word,
+            )
+        )
+    return found
+
+
+def _described(store: Store, rows: Iterable[Row[Any]], now: datetime) -> list[OpenConflict]:
+    settings = store.config.revision().settings
+    found: list[OpenConflict] = []
+    for row in rows:
+        platform = Platform(row.platform)
+        mapped = store.config.mapped(row.user_id, platform)
+        source = Source(row.source_id, row.original_start)
+        link = _link_of(store, row.user_id, platform, row.kind, source, mapped)
+        found.append(
+            OpenConflict(
+                row.id,
+                row.user_id,
+                mapped.account if mapped is not None else "",
+                platform,
+                row.kind,
+                source,
+                row.decision,
+                row.times,
+                row.first_at,
+                row.last_at,
+                _choices(row, link, mapped, settings, now),
+            )
+        )
+    return found
+
+
+def _link_of(
+    store: Store,
+    user_id: str,
+    platform: Platform,
+    kind: str,
+    source: Source,
+    mapped: MappedUser | None,
+) -> Link | None:
+    """The present account's link of the item."""
+    wanted = LinkKind.BLOCK if kind == "block_edited" else LinkKind.MIRROR
+    for link in store.links.about(source.id):
+        mine = (link.user_id, link.platform, link.kind, link.source)
+        here = mapped is not None and link.account.lower() == mapped.account.lower()
+        if here and mine == (user_id, platform, wanted, source):
+            return link
+    return None
+
+
+def _choices(
+    row: Row[Any], link: Link | None, mapped: MappedUser | None, settings: Settings, now: datetime
+) -> tuple[Choice, ...]:
+    """Nothing but to take note of it, unless something is left as a hand has made it."""
+    if row.decision not in _LEFT or link is None or mapped is None or not mapped.enabled:
+        return (Choice.DISMISS,)
+    direction = settings.direction_of(mapped.platform, mapped.direction)
+    zone = settings.zone()
+    ahead = link.span.instants(zone)[1] > now
+    stands = link.state in {LinkState.LIVE, LinkState.DISMISSED}
+    found = [Choice.ACCEPT]
+    if row.kind in _OF_MIRRORS and direction.writes_calendar and stands and ahead:
+        found.append(Choice.REAPPLY_WELKIN)
+    if row.kind == "block_edited" and direction.writes_welkin and stands and ahead:
+        found.append(Choice.REAPPLY_CALENDAR)
+    return tuple(found)
+
+
+# --- deciding ---------------------------------------------------------------------------------
+
+
+def decide(store: Store, number: int, choice: Choice, author: str, now: datetime) -> OpenConflict:
+    """Close a conflict with a decision, which the next run carries out; recorded with its author.
+
+    Raises:
+        ConfigurationError: it is not open, or the choice is not possible (any more).
+        LeaseHeld: the user is being synced just now, and the choice would change what is read.
+    """
+    found = open_conflict(store, number, now)
+    if found is None:
+        raise ConfigurationError("conflict_closed", detail="the conflict is not open (any more)")
+    if choice not in found.choices:
+        raise ConfigurationError(
+            "not_possible", detail=f"{choice.value} is not possible for this conflict (any more)"
+        )
+    if choice in {Choice.ACCEPT, Choice.DISMISS}:
+        with store.database.write() as connection:
+            _close(store, connection, found, choice, author, now)
+        return found
+    lease = store.leases.take(found.user_id, f"decision/{uuid.uuid4().hex}", now)
+    try:
+        # Read again now that no cycle can change it.
+        mapped = store.config.mapped(found.user_id, found.platform)
+        link = _link_of(store, found.user_id, found.platform, found.kind, found.source, mapped)
+        with store.database.write() as connection:
+            store.leases.check(connection, lease)
+            if link is not None and mapped is not None:
+                store.links.save(connection, _forgotten(link), now, mapped.revision)
+            _look_again(store, connection, found.user_id, found.platform, now)
+            _close(store, connection, found, choice, author, now)
+    finally:
+        store.leases.release(lease, now)
+    return found
+
+
+def _forgotten(link: Link) -> Link:
+    """The link as the planner must find it to write our side of it once more.
+
+    What was read back stays: a difference from it would look like another edit by hand.
+    """
+    link = replace(link, restores=0, restored_at=None)
+    if link.state is LinkState.LIVE:
+        return replace(link, wanted_hash="")
+    if link.kind is LinkKind.MIRROR:
+        return replace(link, source_hash="")
+    return replace(link, state=LinkState.DELETED)
+
+
+def _close(
+    store: Store,
+    connection: Connection,
+    found: OpenConflict,
+    choice: Choice,
+    author: str,
+    now: datetime,
+) -> None:
+    statement = update(t.conflict).where(
+        t.conflict.c.id == found.id, t.conflict.c.dismissed_at.is_(None)
+    )
+    if connection.execute(statement.values(dismissed_at=now)).rowcount != 1:
+        raise ConfigurationError("conflict_closed", detail="the conflict is not open (any more)")
+    _record(store, connection, found, choice.value, author, now)
+
+
+def try_again(
+    store: Store,
+    user_id: str,
+    platform: Platform,
+    step: str,
+    source: Source,
+    author: str,
+    now: datetime,
+) -> None:
+    """Have the next run try a parked item at once, its tries counted anew.
+
+    Raises:
+        ConfigurationError: it is not parked (any more).
+    """
+    table = t.parked_item
+    this = (
+        table.c.user_id == user_id,
+        table.c.step == step,
+        table.c.source_id == source.id,
+        table.c.original_start == source.original_start,
+    )
+    item = next(iter(parked_items(store, platform, *this)), None)
+    if item is None:
+        raise ConfigurationError("not_parked", detail="the item is not parked (any more)")
+    with store.database.write() as connection:
+        connection.execute(delete(table).where(table.c.platform == platform.value, *this))
+        _look_again(store, connection, user_id, platform, now)
+        _record(store, connection, item, TRY_AGAIN, author, now)
+
+
+def _look_again(
+    store: Store, connection: Connection, user_id: str, platform: Platform, now: datetime
+) -> None:
+    pair = (user_id, platform)
+    store.marks.hurry(connection, [pair], now)
+    store.marks.compare_fully(connection, [pair], now)
+
+
+def _record(
+    store: Store,
+    connection: Connection,
+    item: OpenConflict | Parked,
+    choice: str,
+    author: str,
+    now: datetime,
+) -> None:
+    log = CycleLog(
+        uuid.uuid4().hex, author[:255], item.user_id, item.platform.value, item.account, 0
+    )
+    operation = Operation(DECISION, choice, item.source.id, "", "", "", RECORDED, 0)
+    store.audit.append(connection, log, operation, now)

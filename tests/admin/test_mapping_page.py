@@ -1,0 +1,233 @@
+"""The user mapping in the browser: changed row by row or by file, never by surprise."""
+
+import csv
+import html
+import io
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from calendar_sync.admin.pages.mapping_import import LARGEST
+from calendar_sync.mapping import read_mapping
+from calendar_sync.model import Direction, MappedUser, Platform, WelkinUser
+from calendar_sync.state import Store
+from tests.admin.outside import finished, outside
+from tests.admin.stage import OPERATOR, Pages, csrf
+
+NOW = datetime.now(UTC)
+ADA = MappedUser("ada", Platform.GOOGLE, "ada@example.org")
+BOB = MappedUser("bob", Platform.MICROSOFT, "bob@example.org", False, Direction.BIDIRECTIONAL)
+
+
+@pytest.fixture(autouse=True)
+def two(store: Store) -> None:
+    store.config.save_welkin_users(
+        [WelkinUser(name, f"{name}@welkin.example", None, True) for name in ("ada", "bob", "cy")],
+        NOW,
+    )
+    store.config.replace_mapping([ADA, BOB], "tests", NOW)
+
+
+def send(client: TestClient, path: str, **form: Any) -> Any:
+    form["csrf_token"] = csrf(client)
+    return client.post(path, data=form, follow_redirects=False)
+
+
+def upload(client: TestClient, text: str | bytes, name: str = "rows.csv") -> Any:
+    content = text.encode() if isinstance(text, str) else text
+    form = {"csrf_token": csrf(client)}
+    return client.post("/mapping/import", data=form, files={"file": (name, content)})
+
+
+def confirm(client: TestClient, text: str) -> Any:
+    fields = dict(re.findall(r'name="(based_on|name)" value="([^"]*)"', text))
+    found = re.search(r'name="content" hidden>\n(.*?)</textarea>', text, re.S)
+    assert found is not None
+    form = {name: html.unescape(value) for name, value in fields.items()}
+    return send(client, "/mapping/import/apply", content=html.unescape(found[1]), **form)
+
+
+def rows(store: Store) -> set[tuple[str, str, str, bool]]:
+    return {(r.user_id, r.platform.value, r.account, r.enabled) for r in store.config.mapping()}
+
+
+def test_the_table_is_searched_and_filtered(viewer: TestClient) -> None:
+    for query, ada, bob in (
+        ("", True, True),
+        ("?q=ADA", True, False),
+        ("?q=bob@welkin", False, True),
+        ("?platform=microsoft", False, True),
+        ("?only=disabled", False, True),
+        ("?only=wrong", False, False),
+        ("?q=nobody", False, False),
+    ):
+        text = viewer.get(f"/mapping{query}").text
+        assert ("ada@example.org" in text, "bob@example.org" in text) == (ada, bob), query
+    assert "Import a file" not in viewer.get("/mapping").text
+
+
+def test_a_row_is_added_by_address_and_changed(operator: TestClient, store: Store) -> None:
+    row = {"user": "CY@welkin.example", "platform": "google", "account": "Cy@Example.org"}
+    assert send(operator, "/mapping/row", **row, enabled="true").status_code == 303
+    assert ("cy", "google", "cy@example.org", True) in rows(store)
+    assert store.marks.of("cy", Platform.GOOGLE).marked
+    change = {"user": "cy", "platform": "google", "account": "cy2@example.org", "old": "true"}
+    assert send(operator, "/mapping/row", **change, direction="bidirectional").status_code == 303
+    assert store.config.mapped("cy", Platform.GOOGLE) == MappedUser(
+        "cy", Platform.GOOGLE, "cy2@example.org", False, Direction.BIDIRECTIONAL, 3
+    )
+    [newest, *_] = store.config.mapping_history()
+    assert newest.author == f"airflow:{OPERATOR}"
+    assert "cy2@example.org" in operator.get("/mapping/history").text
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"user": "ada", "account": "new@example.org"}, "edit that row"),
+        ({"user": "cy", "account": "ada@example.org"}, "one account belongs to one user"),
+        ({"user": "cy", "account": "nonsense"}, "is not an e-mail address"),
+        ({"user": "zed@welkin.example", "account": "z@example.org"}, "no Welkin user has"),
+        ({"user": "cy", "account": "c@example.org", "old": "true"}, "removed meanwhile"),
+    ],
+)
+def test_a_wrong_row_is_refused_with_what_was_typed(
+    operator: TestClient, store: Store, row: dict[str, str], said: str
+) -> None:
+    before = rows(store)
+    answer = send(operator, "/mapping/row", platform="google", **row)
+    assert answer.status_code == 422
+    assert said in html.unescape(answer.text)
+    assert f'value="{row["account"]}"' in answer.text
+    assert rows(store) == before
+
+
+def test_a_row_is_switched_off_and_on_and_removed(operator: TestClient, store: Store) -> None:
+    for to, left in (
+        ("disable", ("ada", "google", "ada@example.org", False)),
+        ("enable", ("ada", "google", "ada@example.org", True)),
+        ("remove", None),
+    ):
+        row = {"user_id": "ada", "platform": "google", "to": to}
+        answer = send(operator, "/mapping/switch", **row)
+        assert operator.get(answer.headers["location"].partition("sync")[2]).status_code == 200
+        assert [r for r in rows(store) if r[0] == "ada"] == ([left] if left else [])
+    row = {"user_id": "ada", "platform": "google", "to": "disable"}
+    assert send(operator, "/mapping/switch", **row).status_code == 404
+
+
+def test_a_file_is_shown_before_it_is_stored(operator: TestClient, store: Store) -> None:
+    before = rows(store)
+    text = upload(
+        operator, "welkin_user_id,platform,account\nada,google,new@example.org\ncy,google,c@x.org\n"
+    ).text
+    assert "1 added, 1 changed, 1 removed" in text
+    assert rows(store) == before
+    assert confirm(operator, text).status_code == 303
+    assert rows(store) == {
+        ("ada", "google", "new@example.org", True),
+        ("cy", "google", "c@x.org", True),
+    }
+
+
+def test_a_file_on_an_older_state_is_refused_when_it_is_confirmed(
+    operator: TestClient, store: Store
+) -> None:
+    text = upload(operator, "welkin_user_id,platform,account\ncy,google,c@x.org\n").text
+    store.config.edit_mapping(lambda rows: [rows[0]], "airflow:first", NOW)
+    before = rows(store)
+    answer = confirm(operator, text)
+    assert answer.status_code == 422
+    assert "airflow:first" in answer.text
+    assert rows(store) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "welkin_user_id,platform,account\nada,yahoo,a@x.org\nb,google,c\n", "line 3"),
+        ("a.yaml", "users:\n- welkin_user_id: 12\n", "line 2, column"),
+        ("a.csv", b"\xff\xfe\x00", "UTF-16"),
+        ("a.csv", "", "no file"),
+        ("<script>.csv", "x\n", "unknown column"),
+    ],
+)
+def test_mistakes_in_a_file_are_named_with_their_place(
+    operator: TestClient, store: Store, name: str, content: str | bytes, said: str
+) -> None:
+    before = rows(store)
+    answer = upload(operator, content, name)
+    assert answer.status_code == 422
+    assert said in html.unescape(answer.text)
+    assert "<script>." not in answer.text
+    assert rows(store) == before
+
+
+def test_a_large_file_is_refused(operator: TestClient) -> None:
+    assert upload(operator, b"x" * (LARGEST + 1)).status_code == 413
+
+
+@pytest.mark.parametrize("form", ["csv", "yaml"])
+def test_what_is_exported_can_be_imported(viewer: TestClient, store: Store, form: str) -> None:
+    odd = MappedUser("=1+1", Platform.GOOGLE, "=cmd|x@example.org")
+    store.config.edit_mapping(lambda rows: [*rows, odd], "tests", NOW)
+    answer = viewer.get(f"/mapping.{form}")
+    assert "attachment" in answer.headers["content-disposition"]
+    found = read_mapping(answer.content, f"m.{form}").users
+    assert {(r.user_id, r.account, r.enabled, r.direction) for r in found} == {
+        (r.user_id, r.account, r.enabled, r.direction) for r in store.config.mapping()
+    }
+    if form == "csv":
+        cells = [cell for row in csv.reader(io.StringIO(answer.text)) for cell in row]
+        assert "'=cmd|x@example.org" in cells
+        assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+
+
+def test_proposals_are_applied_only_when_ticked(
+    pages: Pages, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        outside(store, tmp_path, NOW, monkeypatch) as world,
+        pages.browser(OPERATOR) as operator,
+    ):
+        before = rows(store)
+        text = finished(operator, "/mapping/proposals", {}, csrf(operator))
+        values = [html.unescape(found) for found in re.findall(r'name="row" value="([^"]*)"', text)]
+        [based_on] = re.findall(r'name="based_on" value="(\d+)"', text)
+        assert len(values) == 1
+        assert rows(store) == before
+        assert send(operator, "/mapping/proposals/apply", based_on=based_on).status_code == 422
+        answer = send(operator, "/mapping/proposals/apply", based_on=based_on, row=values)
+        assert answer.status_code == 303
+        new = (world.ids["nora"], "google", "nora@example.org", True)
+        assert rows(store) == before | {new}
+        # The same once more is on an older state of the mapping.
+        again = send(operator, "/mapping/proposals/apply", based_on=based_on, row=values)
+        assert again.status_code == 409
+
+
+@pytest.mark.parametrize("row", ["", "[]", '["a"]', '["a", "google", 7]', "[" * 9999])
+def test_a_row_that_is_none_is_refused(operator: TestClient, store: Store, row: str) -> None:
+    before = rows(store)
+    answer = send(operator, "/mapping/proposals/apply", based_on=1, row=[row])
+    assert answer.status_code in {409, 422}
+    assert rows(store) == before
+
+
+def test_the_users_shown_are_checked_now(
+    pages: Pages, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        outside(store, tmp_path, NOW, monkeypatch) as world,
+        pages.browser(OPERATOR) as operator,
+    ):
+        world.sandbox.google.no_licence("dana@example.org")
+        text = finished(operator, "/mapping/validate", {"q": "dana"}, csrf(operator))
+        assert "1 of 1 account cannot be synced" in text
+        assert "licence" in text
+        assert [one.account for one in store.health.verdicts()] == ["dana@example.org"]
+        assert "no calendar licence" in operator.get("/mapping?only=wrong").text

@@ -1,0 +1,266 @@
+"""Settings in the browser: the whole model, refused as a whole, never lost to the second person."""
+
+import html
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+from starlette.testclient import TestClient
+
+from calendar_sync.admin import jobs
+from calendar_sync.admin.forms import controls, fill, sections
+from calendar_sync.admin.reading import read
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.settings import Settings, parse
+from calendar_sync.state import Store
+from tests.admin.outside import finished, outside
+from tests.admin.stage import OPERATOR, Pages, csrf
+
+NOW = datetime.now(UTC)
+RICH = {
+    "time_zone": "America/New_York",
+    "direction": {"google": "welkin_to_calendar"},
+    "encounter_types": {"exclude": ["etmp-*", "x, y"]},
+    "calendars": {"microsoft": {"busy": ["primary", "second"], "mirrors": "second"}},
+    "details": {
+        "title": {"level": "full", "template": "{encounter_type}: {patient_initials}"},
+        "type_titles": {"etmp-follow.up": "Follow-up"},
+        "baa_confirmed": {"by": "Jo", "on": "2026-01-02"},
+    },
+    "poll": {"working_hours": {"days": ["mon", "sat"], "start": "22:00", "end": "06:30"}},
+    "notify": {"notifier": "a.b.C", "arguments": {"channel": ["x", 1, {"deep": True}]}},
+    "brake": {"share": 0.35},
+}
+
+
+def posted(client: TestClient, settings: Settings, revision: int, **changes: list[str]) -> Any:
+    form: dict[str, Any] = {**fill(settings), "based_on": [str(revision)]}
+    form.update({name.replace("__", "."): value for name, value in changes.items()})
+    form["csrf_token"] = csrf(client)
+    return client.post("/settings/review", data=form)
+
+
+def document(text: str) -> str:
+    found = re.search(r'name="document" value="([^"]*)"', text)
+    assert found is not None, text
+    return html.unescape(found[1])
+
+
+def save(client: TestClient, text: str, revision: int) -> Any:
+    form = {"document": document(text), "based_on": str(revision), "csrf_token": csrf(client)}
+    return client.post("/settings", data=form, follow_redirects=False)
+
+
+# --- the form and the model -------------------------------------------------------------------
+
+
+def test_every_setting_of_the_model_is_in_the_form_and_explained() -> None:
+    def leaves(model: type[BaseModel], prefix: str) -> set[str]:
+        found = set()
+        for name in model.model_fields:
+            found.add(f"{prefix}{name}")
+        return found
+
+    names = {control.name for control in controls()}
+    assert leaves(Settings, "") <= names
+    for name, info in Settings.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            assert leaves(kind, f"{name}.") <= names
+    assert not [section for section in sections() if section.title == "Others"]
+    made_up = {"google", "microsoft"}
+    for control in controls():
+        assert control.help or control.name.rpartition(".")[2] in made_up, control.name
+
+
+@pytest.mark.parametrize("written", [{}, RICH], ids=["defaults", "rich"])
+def test_what_the_form_shows_is_what_it_means(written: dict[str, Any]) -> None:
+    settings = parse(written)
+    found = read(fill(settings))
+    assert found.mistakes == {}
+    assert found.settings == settings
+
+
+names = st.sampled_from(list(fill(parse(RICH))))
+
+
+@given(st.dictionaries(names, st.lists(st.text(max_size=12), max_size=3), max_size=4))
+@hypothesis_settings(max_examples=150)
+def test_any_filling_is_read_or_refused(changes: dict[str, list[str]]) -> None:
+    found = read({**fill(parse(RICH)), **changes})
+    assert (found.settings is None) == bool(found.mistakes)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_no_setting_is_infinite(value: float) -> None:
+    with pytest.raises(ConfigurationError):
+        parse({"limits": {"cycle_seconds": value}})
+
+
+# --- the page ---------------------------------------------------------------------------------
+
+
+def test_a_change_is_reviewed_then_stored_with_its_author(
+    operator: TestClient, store: Store
+) -> None:
+    answer = posted(operator, Settings(), 0, mirror_moved=["report"])
+    assert "<code>mirror_moved</code>" in answer.text
+    assert store.config.revision().id == 0
+    assert save(operator, answer.text, 0).headers["location"].endswith("/settings?saved=1")
+    stored = store.config.revision()
+    assert (stored.id, stored.author) == (1, f"airflow:{OPERATOR}")
+    assert stored.settings == parse({"mirror_moved": "report"})
+    assert "revision 1" in operator.get("/settings?saved=1").text
+
+
+def test_what_is_wrong_is_said_beside_its_input_and_nothing_is_lost(
+    operator: TestClient, store: Store
+) -> None:
+    answer = posted(
+        operator,
+        Settings(),
+        0,
+        time_zone=["Mars"],
+        limits__users_at_once=["99"],
+        brake__share=["x"],
+    )
+    assert answer.status_code == 422
+    for name in ("time-zone", "limits-users-at-once", "brake-share"):
+        assert f'id="s-{name}-mistake1"' in answer.text
+    assert 'value="Mars"' in answer.text
+    assert 'value="99"' in answer.text
+    assert store.config.revision().id == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"colour": ["red"]}, {"mirror_moved": ["explode"]}, {"mirror_moved": []}, {"time_zone": []}],
+    ids=str,
+)
+def test_unknown_and_missing_inputs_are_refused(
+    operator: TestClient, changes: dict[str, list[str]]
+) -> None:
+    assert posted(operator, Settings(), 0, **changes).status_code == 422
+
+
+def test_level_full_needs_the_recorded_agreement(operator: TestClient) -> None:
+    full = {"details__title__level": ["full"], "details__title__template": ["{patient_initials}"]}
+    answer = posted(operator, Settings(), 0, **full)
+    assert answer.status_code == 422
+    assert "needs baa_confirmed" in answer.text
+    by = {
+        "details.baa_confirmed#set": ["on"],
+        "details__baa_confirmed__by": ["Jo"],
+        "details__baa_confirmed__on": ["2026-01-02"],
+    }
+    answer = posted(operator, Settings(), 0, **full, **by)
+    assert answer.status_code == 200
+    assert "<strong>FL</strong>" in answer.text
+
+
+def test_the_sample_shows_what_the_inputs_say_and_nobodys_name(viewer: TestClient) -> None:
+    form = {name: v for name, v in fill(parse(RICH)).items() if name.startswith("details.")}
+    text = viewer.get("/settings/sample", params=form).text
+    assert "<strong>Follow-up: FL</strong>" in text
+    form["details.title.level"] = ["busy"]
+    assert "<strong>Busy</strong>" in viewer.get("/settings/sample", params=form).text
+    form["details.title.template"] = ["{patient_secret}"]
+    assert "Cannot be shown" in viewer.get("/settings/sample", params=form).text
+
+
+def test_the_second_of_two_people_is_told_and_can_go_on(operator: TestClient, store: Store) -> None:
+    mine = posted(operator, Settings(), 0, mirror_moved=["report"]).text
+    theirs = parse({"mirror_deleted": "report", "time_zone": "Europe/Berlin"})
+    store.config.save_settings(theirs, "airflow:first", NOW)
+    answer = save(operator, mine, 0)
+    assert answer.status_code == 409
+    assert "airflow:first" in answer.text
+    assert "Europe/Berlin" in answer.text
+    assert store.config.revision().settings == theirs
+    # The same is said to who has the form open still.
+    assert posted(operator, Settings(), 0, mirror_moved=["report"]).status_code == 409
+    form = {"document": document(answer.text), "based_on": "0", "csrf_token": csrf(operator)}
+    again = operator.post("/settings/rebase", data=form)
+    save(operator, again.text, 1)
+    both = {"mirror_deleted": "report", "time_zone": "Europe/Berlin", "mirror_moved": "report"}
+    assert store.config.revision().settings == parse(both)
+
+
+def test_history_compares_and_rolls_back_as_a_new_revision(
+    operator: TestClient, store: Store
+) -> None:
+    first = parse({"mirror_moved": "report"})
+    store.config.save_settings(first, "airflow:a", NOW)
+    store.config.save_settings(parse({"time_zone": "Europe/Berlin"}), "airflow:b", NOW)
+    text = operator.get("/settings/history").text
+    assert "airflow:a" in text
+    assert "<code>time_zone</code>" in text
+    diff = operator.get("/settings/diff?one=1&other=2").text
+    assert "<del>report</del>" in diff
+    assert "<ins>Europe/Berlin</ins>" in diff
+    assert operator.get("/settings/diff?one=1&other=9").status_code == 404
+    form = {"number": "1", "csrf_token": csrf(operator)}
+    review = operator.post("/settings/restore", data=form).text
+    assert save(operator, review, 2).status_code == 303
+    assert store.config.revision().id == 3
+    assert store.config.revision().settings == first
+
+
+def test_a_viewer_sees_the_settings_and_can_send_nothing(viewer: TestClient) -> None:
+    text = viewer.get("/settings").text
+    assert '<fieldset class="bare" disabled>' in text
+    assert "Review the change" not in text
+
+
+@pytest.mark.parametrize(
+    "given", ["", "x", "[]", '{"a": 1}', '{"time_zone": "\\ud800"}', "[" * 9000]
+)
+def test_a_document_that_is_none_is_refused(operator: TestClient, store: Store, given: str) -> None:
+    form = {"document": given, "based_on": "0", "csrf_token": csrf(operator)}
+    assert operator.post("/settings", data=form).status_code == 422
+    assert store.config.revision().id == 0
+
+
+# --- what it would do -------------------------------------------------------------------------
+
+
+def test_the_effect_of_a_change_is_planned_and_nothing_is_written(
+    pages: Pages, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        outside(store, tmp_path, NOW, monkeypatch) as world,
+        pages.browser(OPERATOR) as operator,
+    ):
+        world.sandbox.google.no_licence("ruben@example.org")
+        start = NOW.replace(minute=0, second=0, microsecond=0).replace(hour=12)
+        start += timedelta(days=2)
+        world.sandbox.welkin.book_encounter(world.ids["dana"], start, start + timedelta(hours=1))
+        wanted = json.dumps(parse({"mirror_moved": "report"}).model_dump(mode="json"))
+        text = finished(operator, "/settings/effect", {"document": wanted}, csrf(operator))
+        assert "This change affects 1 user: 1 mirror created." in text
+        assert "1 account cannot be read" in text
+        assert "ruben@example.org" in text
+        assert world.sandbox.requests.writes() == []
+        narrow = json.dumps(parse({"encounter_types": {"include": []}}).model_dump(mode="json"))
+        text = finished(operator, "/settings/effect", {"document": narrow}, csrf(operator))
+        assert "Nothing would change for anybody." in text
+        assert store.config.revision().id == 1
+
+
+def test_a_missing_connection_is_named(operator: TestClient, store: Store) -> None:
+    form = {"document": json.dumps({})}
+    text = finished(operator, "/settings/effect", form, csrf(operator))
+    assert "calendar_sync_hmac_key is missing" in text
+
+
+def test_a_job_of_another_process_is_asked_for_again(operator: TestClient) -> None:
+    other = operator.get("/settings/effect/otherone-1")
+    assert "hx-trigger" in other.text
+    assert operator.get(f"/settings/effect/{jobs.HERE}-1").status_code == 404
