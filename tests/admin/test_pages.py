@@ -146,7 +146,7 @@ def test_what_is_asked_for_is_text_too(viewer: TestClient) -> None:
 
 def test_an_empty_database_says_what_to_do_next(viewer: TestClient) -> None:
     assert "calendar-sync mapping propose" in viewer.get("/").text
-    assert "calendar-sync mapping propose" in viewer.get("/users").text
+    assert '/mapping">Mapping</a>' in viewer.get("/users").text
     assert "Nothing was written yet" in viewer.get("/activity").text
     assert "Nobody fits" in viewer.get("/users?q=x").text
     assert "No operation fits" in viewer.get("/activity?user=x").text
