@@ -13,7 +13,7 @@ SANDBOX_ARGS ?= --port 8443 --users 25 --encounters 20 --directory .demo/sandbox
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(STAMP) ## Create .venv and install everything (again when the requirements change)
@@ -63,6 +63,10 @@ types: install ## Check types
 .PHONY: demo
 demo: install ## Play the sync story on a sandbox and a real Airflow (DEMO_EXIT=1 ends by itself)
 	@exec $(BIN)/python -m calendar_sync.sandbox.demo
+
+.PHONY: screenshots
+screenshots: install ## Take the pictures of the admin pages anew (docs/images)
+	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/browser/test_pages.py -q
 
 .PHONY: bench
 bench: install ## Measure, write docs/benchmarks.md (30 to 45 min; BENCH_ACCOUNTS=50: 4)

@@ -65,9 +65,8 @@ def test_a_page_is_readable_and_accessible(
         page.emulate_media(color_scheme=scheme)
         assert serious(page) == [], f"{title}, {scheme}"
     page.emulate_media(color_scheme="light")
-    page.screenshot(
-        path=pictures / f"{title.lower().replace(' ', '-')}-{width}.png", full_page=True
-    )
+    name = f"{title.lower().replace(' ', '-')}-{width}.png"
+    page.screenshot(path=pictures / name)
 
 
 def test_the_page_of_a_user_too(page: Page, stage: Stage, pictures: Path) -> None:

@@ -123,7 +123,7 @@ CONNECTIONS: Mapping[str, Known] = {
             AIRFLOW,
             "Airflow's API",
             "An account that may delete old runs.",
-            "http",
+            "generic",
             False,
             "docs/operations.md",
         ),

@@ -122,6 +122,7 @@ class Demo:
             airflow.unpause(dag_id)
         self.console.print(
             f"Airflow: {airflow.url}  user: {USER}  password: {airflow.password}\n"
+            f"Pages:   {airflow.url}/calendar-sync/ (after the sign-in; in the navigation, too)\n"
             f"State:   AIRFLOW_HOME={airflow.home} calendar-sync status\n"
             "Ctrl-C stops everything.",
             markup=False,
