@@ -42,9 +42,13 @@ def find_chromium() -> str:
     return found or ""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """The browser; skipped loudly where there is none, but never in CI."""
+    """The browser; skipped loudly where there is none, but never in CI.
+
+    Not longer than for this package: Playwright keeps an event loop running in the thread, in which
+    nobody else could begin one.
+    """
     program = find_chromium()
     if not program:
         if os.environ.get("CI") == "true":
@@ -56,7 +60,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """After the first fill of both platforms; then the schedules rest."""
     with open_stage(tmp_path_factory.mktemp("browser"), SETTINGS) as made:
@@ -69,7 +73,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def page(chromium: Browser, stage: Stage) -> Iterator[Page]:
     """An administrator who has signed in to Airflow by its form."""
     context = chromium.new_context(
