@@ -129,10 +129,14 @@ class StandaloneAirflow:
 
     def start(self) -> None:
         """Start all components and return at once."""
-        # The password is ours to choose, so that nobody has to search for it in the output.
+        # The password is ours to choose, so that nobody has to search for it in the output. All
+        # users have one: Airflow would write the file anew for others, while it is being read.
+        users = self.env.get("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "").split(",")
+        names = [name for user in users if (name := user.partition(":")[0].strip())]
+        chosen = {name: secrets.token_urlsafe(9) for name in names} | {USER: self.password}
         passwords = self.home / "simple_auth_manager_passwords.json.generated"
         passwords.touch(mode=0o600)
-        passwords.write_text(json.dumps({USER: self.password}) + "\n")
+        passwords.write_text(json.dumps(chosen) + "\n")
         self.program = Program(
             [str(Path(sys.executable).with_name("airflow")), "standalone"],
             log=self.home / "standalone.log",
