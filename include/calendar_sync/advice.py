@@ -51,6 +51,9 @@ _ADVICE = {
     "microsoft_list_refused": "Exchange refuses to list this calendar: look at it in Outlook",
     "microsoft_foreign_authority": f"the authority is not one of Microsoft's; {_MICROSOFT}",
     # --- the sync's own words -----------------------------------------------------------------
+    "conflict_closed": "somebody else has decided it meanwhile: load the page again",
+    "not_parked": "it is tried again already: load the page again",
+    "not_possible": "this choice is not possible any more: load the page again",
     "tenant_misconfigured": "credentials or rights are wrong for everybody: `calendar-sync check`",
     "user_unavailable": "this mailbox cannot be used: `calendar-sync check --account MAILBOX`",
     "no_free_generation": "this item was made and deleted too often: change it in Welkin",

@@ -179,7 +179,8 @@ def test_a_fault_is_told_in_words(store: Store, viewer: TestClient) -> None:
 def test_freshness_is_held_against_the_target(store: Store, viewer: TestClient) -> None:
     user(store)
     for minutes, said in ((2, "within the target"), (12, "over the target")):
-        marked = NOW - timedelta(minutes=minutes)
+        # Not NOW: this module was imported minutes ago.
+        marked = datetime.now(UTC) - timedelta(minutes=minutes)
         with store.database.write() as connection:
             connection.execute(update(t.user_sync).values(marked_at=marked))
         assert said in viewer.get("/").text
