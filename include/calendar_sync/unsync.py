@@ -16,7 +16,7 @@ from calendar_sync.errors import (
 )
 from calendar_sync.http import waiting_at_most
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
-from calendar_sync.model import Link, LinkKind, LinkState, MappedUser, Platform, Window
+from calendar_sync.model import STANDING, Link, LinkKind, LinkState, MappedUser, Platform, Window
 from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
@@ -24,7 +24,6 @@ from calendar_sync.state.config import Revision
 ROUNDS = 200
 WAITS = 20.0
 AUTHOR = "un-sync"
-STANDING = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 
 from calendar_sync.members import LEAVING, too_many
-from calendar_sync.model import LinkKind, LinkState, Platform
+from calendar_sync.model import STANDING, LinkKind, LinkState, Platform
 from calendar_sync.reporting import ATTENTION, AWAY, DISABLED, NEW, OK, RETRYING, STATES, WAITING
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
@@ -23,7 +23,6 @@ Sort = Literal["state", "account", "last_success", "freshness", "retry"]
 PAGE = 50
 # The gravest first.
 _ORDER = (ATTENTION, RETRYING, WAITING, NEW, OK, AWAY, DISABLED)
-_STANDING = (LinkState.LIVE.value, LinkState.INTENT.value, LinkState.RETIRED.value)
 
 
 @dataclass(frozen=True)
@@ -212,7 +211,7 @@ def _held(store: Store, settings: Settings, platform: Platform, now: datetime) -
     remains = exists().where(
         link.c.user_id == mapping.c.user_id,
         link.c.platform == platform.value,
-        link.c.state.in_(_STANDING),
+        link.c.state.in_(STANDING),
     )
     here = (mapping.c.platform == platform.value, mapping.c.enabled.is_(True), remains)
     inactive = mapping.c.user_id.in_(store.config.inactive_query(now))

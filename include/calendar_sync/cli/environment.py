@@ -3,8 +3,10 @@
 import contextlib
 import getpass
 import sys
+import uuid
 from collections.abc import Iterator
 
+from calendar_sync.clock import SystemClock
 from calendar_sync.runtime import Secrets
 from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import require_current
@@ -32,6 +34,11 @@ def load_secrets() -> Secrets:
 
         with server_context():
             return load()
+
+
+def new_run_id(prefix: str = "cli") -> str:
+    """Names what this command does in the record of operations and of runs."""
+    return f"{prefix}-{SystemClock().now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
 
 
 def author() -> str:

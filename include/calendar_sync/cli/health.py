@@ -1,18 +1,18 @@
 """`calendar-sync health`, `report` and `runs`: what needs a person, and what was done."""
 
 import asyncio
-import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.environment import load_secrets, new_run_id, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, progress_bar, reported
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
-from calendar_sync.health import accounts, build
-from calendar_sync.health.render import KINDS, STEPS, message, page
+from calendar_sync.health import accounts
+from calendar_sync.health.keeping import keep
+from calendar_sync.health.render import KINDS, STEPS
 from calendar_sync.model import Platform
 from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
@@ -34,22 +34,18 @@ def health(
         secrets = load_secrets()
         with open_store(secrets.hmac_key) as store:
             asyncio.run(_check(store, secrets, quiet=json))
-            now, revision = SystemClock().now(), store.config.revision()
-            made = build(store, revision, now, audit=store.audit.verify())
-            html = page(made.document)
-            run_id = f"cli-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-            number = store.health.save_report(run_id, now, made.attention, made.document, html)
+            kept = keep(store, new_run_id(), SystemClock().now())
             reason = "not asked for"
             if send:
                 from calendar_sync.orchestration.notify import send as deliver
 
-                reason = deliver(revision.settings.notify, message(made.document, html))
-            store.health.sent(number, None if reason else now, reason)
-            found = store.health.report(number)
+                reason = deliver(kept.notify, kept.message)
+            store.health.sent(kept.id, None if reason else kept.at, reason)
+            found = store.health.report(kept.id)
         _show(found, json=json)
         if send and reason:
             raise ConfigurationError(detail=f"the report was not sent: {reason}")
-    if made.attention:
+    if kept.report.attention:
         raise typer.Exit(FAILED)
 
 

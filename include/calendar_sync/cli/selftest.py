@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.environment import load_secrets, new_run_id, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported
 from calendar_sync.clock import SystemClock
 from calendar_sync.model import Platform
@@ -68,7 +67,7 @@ async def _run(
     store: Store, secrets: Secrets, chosen: Chosen, timeout: float, *, watch: bool, quiet: bool
 ) -> Report:
     revision = store.config.revision()
-    run_id = f"test-{SystemClock().now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    run_id = new_run_id("test")
     options = Options(timeout, watch, run_id, f"{run_id}/{os.getpid()}")
     async with open_services(secrets, store.database, revision.settings.limits) as services:
         test = SelfTest(services, revision, chosen, options)

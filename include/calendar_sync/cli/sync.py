@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from calendar_sync.cli.environment import author, load_secrets, open_store
+from calendar_sync.cli.environment import author, load_secrets, new_run_id, open_store
 from calendar_sync.cli.output import USERS_FAILED, as_json, console, progress_bar, reported, table
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
@@ -104,7 +104,7 @@ def _run(
     quiet: bool,
 ) -> PassResult:
     clock = SystemClock()
-    run_id = f"cli-{clock.now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    run_id = new_run_id()
     started_at = clock.now()
 
     async def work() -> tuple[PassResult, dict[str, int]]:

@@ -2,13 +2,12 @@
 
 import asyncio
 import os
-import uuid
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from calendar_sync.cli.environment import author, load_secrets, open_store
+from calendar_sync.cli.environment import author, load_secrets, new_run_id, open_store
 from calendar_sync.cli.output import USERS_FAILED, as_json, console, reported, table
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
@@ -56,7 +55,7 @@ def _ask(rows: list[Standing]) -> None:
 
 
 def _run(store: Store, secrets: Secrets, rows: list[Standing]) -> list[Unsynced]:
-    run_id = f"cli-{SystemClock().now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    run_id = new_run_id()
 
     async def work() -> list[Unsynced]:
         revision = store.config.revision()

@@ -12,6 +12,7 @@ from calendar_sync.cycle.scope import Scope, next_full, scope_of
 from calendar_sync.errors import PlatformStopped, UserUnavailable
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import (
+    STANDING,
     Action,
     Conflict,
     Link,
@@ -238,7 +239,7 @@ class Cycle:
 
 def _to_remove(link: Link) -> bool:
     """There is something of ours on the other side."""
-    return link.state in {LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED}
+    return link.state in STANDING
 
 
 def _removal(link: Link) -> Action:

@@ -18,6 +18,7 @@ from calendar_sync.explain.look import (
 )
 from calendar_sync.identity import EXTERNAL_ID_PREFIX, TEST_PREFIX
 from calendar_sync.model import (
+    STANDING,
     Action,
     Appointment,
     Encounter,
@@ -32,8 +33,6 @@ from calendar_sync.model import (
 )
 from calendar_sync.planner.mirrors import NO_MIRROR, edited, judge
 from calendar_sync.planner.plan import digest_of
-
-STANDS = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ def _before_the_rules(look: Look, scope: Scope) -> Verdict | None:
 
 
 def _with_remains(look: Look, scope: Scope, verdict: Verdict, link: Link | None) -> Verdict:
-    if link is None or link.state not in STANDS:
+    if link is None or link.state not in STANDING:
         return verdict
     leaving = scope.user_id in look.members(scope.platform).leaving
     remains = "is removed by the next cycle" if leaving else "is left there"
@@ -201,7 +200,7 @@ def _with_remains(look: Look, scope: Scope, verdict: Verdict, link: Link | None)
 
 
 def _without_event(look: Look, scope: Scope, event: Unread | None, link: Link | None) -> Verdict:
-    if link is None or link.state not in STANDS:
+    if link is None or link.state not in STANDING:
         return Verdict("removed")
     if isinstance(event, Unread):
         text = f"link {link.state.value}; Welkin could not be asked ({event.code})"
@@ -221,7 +220,7 @@ def _objection(scope: Scope, appointment: Appointment, rule: str, link: Link | N
     text = said if rule in words.MIRROR and rule != "pending" else f"{rule}: {said}"
     if link is not None and link.state is LinkState.RETIRED:
         text += f"; {words.MIRROR['retired']}"
-    elif link is not None and link.state in STANDS and rule != "pending":
+    elif link is not None and link.state in STANDING and rule != "pending":
         text += "; its mirror is still there: the next cycle decides about it"
     return Verdict(rule, text, rule, judged=True)
 

@@ -19,7 +19,15 @@ from calendar_sync.explain.look import (
     parked,
     wanted,
 )
-from calendar_sync.model import CalendarEvent, Link, LinkKind, LinkState, Platform, WelkinEvent
+from calendar_sync.model import (
+    STANDING,
+    CalendarEvent,
+    Link,
+    LinkKind,
+    LinkState,
+    Platform,
+    WelkinEvent,
+)
 from calendar_sync.planner import View
 from calendar_sync.planner.blocks import nearest, why_no_block
 from calendar_sync.planner.busy import NOT_BUSY
@@ -28,7 +36,6 @@ from calendar_sync.state.marks import Pair
 RULES = (*NOT_BUSY, "outside_window", "over_limit", "twin_held")
 # Of an id that no link names, so many accounts are asked.
 MOST_ASKED = 25
-STANDS = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ async def _parts(look: Look, pair: Pair, event_id: str, about: Sequence[Link]) -
     mine = [link for link in about if (link.user_id, link.platform) == pair]
     for link in of_kind(mine, LinkKind.MIRROR):
         return [await _mirror(look, scope, link)]
-    places = {(link.account, link.calendar) for link in mine if link.state in STANDS}
+    places = {(link.account, link.calendar) for link in mine if link.state in STANDING}
     places = places or {(scope.account, calendar) for calendar in scope.calendars.all}
     return [await _part(look, scope, *place, event_id) for place in sorted(places)]
 
@@ -165,7 +172,7 @@ async def _verdict(
     event: CalendarEvent | Unread | None,
     link: Link | None,
 ) -> Verdict:
-    stands = link is not None and link.state in STANDS
+    stands = link is not None and link.state in STANDING
     if isinstance(event, Unread):
         return Verdict("unread", f"the calendar could not be asked ({event.code})", judged=False)
     if event is None:

@@ -13,7 +13,7 @@ from calendar_sync.model.calendar import (
     SeriesSet,
     Source,
 )
-from calendar_sync.model.links import Link, LinkKind, LinkState
+from calendar_sync.model.links import STANDING, Link, LinkKind, LinkState
 from calendar_sync.model.plans import Action, Conflict, Hold, Plan, Step
 from calendar_sync.model.times import (
     SETTLING,
@@ -45,6 +45,7 @@ __all__ = [
     "NOT_LISTED",
     "NO_ACCESS",
     "SETTLING",
+    "STANDING",
     "Action",
     "Appointment",
     "Availability",

@@ -27,6 +27,10 @@ class LinkState(StrEnum):
     DELETED = "deleted"
 
 
+# States in which something of ours stands on the other side, or may.
+STANDING = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """The stored tie between an item and what we made of it on the other side.

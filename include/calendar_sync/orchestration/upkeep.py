@@ -10,8 +10,8 @@ from typing import Any
 from calendar_sync.approvals import grant, waiting
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError, UsersFailed
-from calendar_sync.health import accounts, build
-from calendar_sync.health.render import message, page
+from calendar_sync.health import accounts
+from calendar_sync.health.keeping import keep
 from calendar_sync.model import Platform
 from calendar_sync.orchestration.metrics import emit_health
 from calendar_sync.orchestration.notify import send
@@ -70,18 +70,15 @@ def report(run_id: str, *, checked: bool = True) -> Reported:
     """
 
     def work(store: Store) -> Reported:
-        now, revision = SystemClock().now(), store.config.revision()
-        made = build(store, revision, now, audit=store.audit.verify(), checked=checked)
-        html = page(made.document)
-        number = store.health.save_report(run_id, now, made.attention, made.document, html)
-        emit_health(made.document["platforms"])
-        notify = revision.settings.notify
-        if (made.attention and notify.alerts) or notify.daily_summary:
-            reason = send(notify, message(made.document, html))
+        kept = keep(store, run_id, SystemClock().now(), checked=checked)
+        emit_health(kept.report.document["platforms"])
+        attention, notify = kept.report.attention, kept.notify
+        if (attention and notify.alerts) or notify.daily_summary:
+            reason = send(notify, kept.message)
         else:
             reason = "nothing needs attention, and no daily summary is wanted"
-        store.health.sent(number, None if reason else now, reason)
-        return Reported(number, made.attention, reason)
+        store.health.sent(kept.id, None if reason else kept.at, reason)
+        return Reported(kept.id, attention, reason)
 
     done = with_store(work)
     how = done.not_sent_because or "sent"

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from calendar_sync.model import (
+    STANDING,
     Conflict,
     Link,
     LinkKind,
@@ -74,12 +75,11 @@ class LinkStore:
 
         Asked user by user, as an index answers: links are a hundred times as many.
         """
-        remains = [LinkState.LIVE.value, LinkState.INTENT.value, LinkState.RETIRED.value]
         user = t.user_sync.c
         one = select(t.link.c.id).where(
             t.link.c.user_id == user.user_id,
             t.link.c.platform == platform.value,
-            t.link.c.state.in_(remains),
+            t.link.c.state.in_(STANDING),
         )
         query = select(user.user_id).where(user.platform == platform.value, one.exists())
         with self._database.read() as connection:
@@ -87,11 +87,10 @@ class LinkStore:
 
     def talkative(self, platform: Platform, allowed: str) -> set[str]:
         """Users with mirrors that show more than this level."""
-        remains = [LinkState.LIVE.value, LinkState.INTENT.value, LinkState.RETIRED.value]
         query = select(t.link.c.user_id, t.link.c.level).where(
             t.link.c.platform == platform.value,
             t.link.c.kind == LinkKind.MIRROR.value,
-            t.link.c.state.in_(remains),
+            t.link.c.state.in_(STANDING),
             t.link.c.level != allowed,
         )
         with self._database.read() as connection:
