@@ -28,6 +28,7 @@ from calendar_sync.sandbox.demo.checks import contents, leaks
 from calendar_sync.sandbox.standalone import USER
 from calendar_sync.state.migrate import upgrade
 from tests.airflow.stage import KEY, SECRET, Stage, open_stage
+from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,17 +74,11 @@ class Gauges:
 @pytest.fixture(scope="module")
 def mailbox() -> Iterator[Mailbox]:
     handler = Mailbox()
-    controller = Controller(handler, hostname="127.0.0.1", port=_free_port())
+    controller = Controller(handler, hostname="127.0.0.1", port=free_port(), ready_timeout=60)
     controller.start()
     handler.port = controller.port  # type: ignore[attr-defined]
     yield handler
     controller.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -111,3 +111,12 @@ def test_where_the_database_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert default_url() == "sqlite:///elsewhere.db"
     with pytest.raises(ConfigurationError, match="mysql"):
         Database("mysql://x/y")
+
+
+def test_a_name_in_sqlites_own_form_makes_no_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """SQLite reads `file:` as a URI: the folder of that name is nobody's."""
+    monkeypatch.chdir(tmp_path)
+    Database("sqlite:///file:below/state.db?mode=ro&uri=true").close()
+    assert list(tmp_path.iterdir()) == []

@@ -92,7 +92,9 @@ def _open(url: Any) -> Engine:
     if name != "sqlite":
         raise ConfigurationError(detail=f"{URL_VARIABLE}: sqlite or postgresql, not {name}")
     if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        # SQLite's own form of a name ("file:…?mode=ro") opens what is there.
+        if not url.database.startswith("file:"):
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         # A connection per transaction: nothing is shared between threads, and nothing is open
         # before the first one, so that Airflow's forks inherit none.
         engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
