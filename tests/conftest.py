@@ -36,6 +36,13 @@ os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] = "made-up-secret-of-the-tests-" * 3
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starting a whole Airflow takes its time where the machine is busy."""
+    for item in items:
+        if item.get_closest_marker("airflow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(1200))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep the tests of an `xdist_group` on one worker, as `--dist loadgroup` is to do.

@@ -516,7 +516,8 @@ def test_ctrl_c_cleans_up(cli: Command) -> None:
     cli.map_everybody()
     program = Path(sys.executable).with_name("calendar-sync")
     environment = dict(os.environ) | {"AIRFLOW_HOME": str(cli.folder / "home")}
-    words = [str(program), "test", "--wait"]
+    # A shell's background jobs, of which the tests may be one, ignore Ctrl-C.
+    words = ["env", "--default-signal=INT", str(program), "test", "--wait"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as run:
         assert run.stdout is not None
         for line in run.stdout:

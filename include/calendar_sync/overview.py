@@ -62,12 +62,13 @@ class Requests:
 
 @dataclass(frozen=True)
 class PlatformOverview:
-    """One platform."""
+    """One platform; `silent` when it has not been asked for changes for longer than the target."""
 
     platform: str
     standing: Standing
     fault: PlatformFault | None
     looked_at: datetime | None
+    silent: bool
     requests: Requests
 
 
@@ -89,7 +90,7 @@ class Overview:
 
     @property
     def oldest_change(self) -> datetime | None:
-        """Since when the oldest change not yet synced waits, None when nothing does."""
+        """Since when a change waits, or nobody has looked for one; None when all is synced."""
         found = [one.standing.oldest_change for one in self.platforms]
         return min((moment for moment in found if moment is not None), default=None)
 
@@ -100,7 +101,7 @@ class Overview:
 
     @property
     def late(self) -> int:
-        """Those of them whose changes wait for longer than the target."""
+        """Those of them who are behind for longer than the target."""
         return sum(one.standing.late for one in self.platforms)
 
     @property
@@ -116,10 +117,12 @@ def overview(store: Store, settings: Settings, now: datetime) -> Overview:
             platform.value,
             found,
             store.runs.fault(platform),
-            looked_at(store, platform),
+            seen,
+            seen is None or now - seen > settings.freshness.target,
             _requests(store, settings, platform, now),
         )
         for platform, found in standing(store, settings, now).items()
+        for seen in [looked_at(store, platform)]
     ]
     approval, conflict, parked = t.approval, t.conflict, t.parked_item
     digests = select(func.count(func.distinct(approval.c.digest)))

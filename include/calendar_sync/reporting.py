@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from calendar_sync.freshness import late_since, limits
 from calendar_sync.members import members
 from calendar_sync.model import LinkKind, LinkState, Platform, Step
 from calendar_sync.state import Store
@@ -18,14 +19,19 @@ _MIRROR_STEPS = (Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR)
 
 
 # Every state that a mapped user can be in.
-OK, NEW, RETRYING, ATTENTION = "ok", "not synced yet", "retrying", "needs attention"
-WAITING, DISABLED, AWAY = "waiting for approval", "disabled", "inactive in Welkin"
-STATES = (OK, NEW, RETRYING, ATTENTION, WAITING, DISABLED, AWAY)
+OK, LATE, NEW, RETRYING = "ok", "late", "not synced yet", "retrying"
+ATTENTION, WAITING = "needs attention", "waiting for approval"
+DISABLED, AWAY = "disabled", "inactive in Welkin"
+STATES = (OK, LATE, NEW, RETRYING, ATTENTION, WAITING, DISABLED, AWAY)
 
 
 @dataclass(frozen=True)
 class PlatformStatus:
-    """How one platform's sync is doing."""
+    """How one platform's sync is doing.
+
+    `freshness_seconds` is the age of the oldest change that waits, or, of an account that has not
+    been seen into for too long, the time since it was last in step.
+    """
 
     platform: str
     users: dict[str, int]
@@ -51,11 +57,13 @@ def status(store: Store, now: datetime) -> list[PlatformStatus]:
 
 def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
     mapped = {user.user_id: user for user in store.config.mapping(platform)}
-    enabled = members(store, store.config.revision().settings, platform, now).synced.keys()
+    settings = store.config.revision().settings
+    enabled = members(store, settings, platform, now).synced.keys()
+    limit = limits(settings, platform, len(enabled), now)
     states = {state.user_id: state for state in store.marks.all(platform).values()}
     waiting = {one.user_id for one in store.runs.pending() if one.platform is platform}
     users: Counter[str] = Counter()
-    failing, marked, successes = [], [], []
+    failing, behind, successes = [], [], []
     for user_id in mapped:
         state = states.get(user_id)
         if not mapped[user_id].enabled:
@@ -70,12 +78,15 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
             users[NEW] += 1
         elif user_id in waiting:
             users[WAITING] += 1
+        elif late_since(state, limit) is not None:
+            users[LATE] += 1
         else:
             users[OK] += 1
         if state is None or user_id not in enabled:
             continue
-        if state.marked and state.marked_at is not None:
-            marked.append(state.marked_at)
+        since = late_since(state, limit) or (state.marked_at if state.marked else None)
+        if since is not None:
+            behind.append(since)
         if state.last_success_at is not None:
             successes.append(state.last_success_at)
         if state.failures:
@@ -93,7 +104,7 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
     return PlatformStatus(
         platform=platform.value,
         users=dict(users),
-        freshness_seconds=(now - min(marked)).total_seconds() if marked else 0.0,
+        freshness_seconds=(now - min(behind)).total_seconds() if behind else 0.0,
         oldest_success=min(successes) if successes else None,
         fault=fault.code if fault is not None else None,
         failing=failing,

@@ -12,9 +12,20 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 
+from calendar_sync.freshness import limits
 from calendar_sync.members import LEAVING, too_many
 from calendar_sync.model import STANDING, LinkKind, LinkState, Platform
-from calendar_sync.reporting import ATTENTION, AWAY, DISABLED, NEW, OK, RETRYING, STATES, WAITING
+from calendar_sync.reporting import (
+    ATTENTION,
+    AWAY,
+    DISABLED,
+    LATE,
+    NEW,
+    OK,
+    RETRYING,
+    STATES,
+    WAITING,
+)
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
@@ -22,7 +33,7 @@ from calendar_sync.state import tables as t
 Sort = Literal["state", "account", "last_success", "freshness", "retry"]
 PAGE = 50
 # The gravest first.
-_ORDER = (ATTENTION, RETRYING, WAITING, NEW, OK, AWAY, DISABLED)
+_ORDER = (ATTENTION, RETRYING, LATE, WAITING, NEW, OK, AWAY, DISABLED)
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,8 @@ class Wanted:
 class ListedUser:
     """One (user, platform).
 
-    `marked_at` is since when a change waits, None when nothing does; `error` is the code of the
+    `behind_since` is since when a change waits, or since when nobody has seen into the account
+    where that is too long; None when all is known and synced. `error` is the code of the
     last cycle or poll where that failed, `failing_since` since when.
     """
 
@@ -54,7 +66,7 @@ class ListedUser:
     account: str
     state: str
     last_success_at: datetime | None
-    marked_at: datetime | None
+    behind_since: datetime | None
     error: str | None
     failing_since: datetime | None
     failures: int
@@ -76,7 +88,11 @@ class UserList:
 
 @dataclass(frozen=True)
 class Standing:
-    """How all users of one platform are doing. `late` wait for longer than the target."""
+    """How all users of one platform are doing.
+
+    `late` are those who are behind for longer than the target; `oldest_change` is the earliest
+    `behind_since`.
+    """
 
     states: Mapping[str, int]
     synced: int
@@ -111,14 +127,13 @@ def list_users(store: Store, settings: Settings, wanted: Wanted, now: datetime) 
 def standing(store: Store, settings: Settings, now: datetime) -> dict[Platform, Standing]:
     """All users counted, by platform; only platforms that have any."""
     found = _source(store, settings, now).subquery()
-    since = now - settings.freshness.target
     synced = found.c.state.not_in([DISABLED, AWAY])
     query = select(
         found.c.platform,
         found.c.state,
         func.count(),
-        func.sum(case((and_(synced, found.c.marked_at < since), 1), else_=0)),
-        func.min(case((synced, found.c.marked_at))),
+        func.sum(case((and_(synced, found.c.late), 1), else_=0)),
+        func.min(case((synced, found.c.behind_since))),
     ).group_by(found.c.platform, found.c.state)
     counts: dict[str, Counter[str]] = {}
     late: Counter[str] = Counter()
@@ -161,6 +176,8 @@ def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
         approval.c.granted_at.is_(None),
     )
     marked = sync.c.mark_seq > sync.c.done_seq
+    unseen, overdue = _late(store, settings, now)
+    late = func.coalesce(or_(unseen, and_(marked, overdue)), False)
     state = case(
         (mapping.c.enabled.is_(False), DISABLED),
         (_away(store, settings, now), AWAY),
@@ -168,6 +185,7 @@ def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
         (sync.c.failures > 0, RETRYING),
         (sync.c.last_success_at.is_(None), NEW),
         (waits, WAITING),
+        (late, LATE),
         else_=OK,
     )
     return (
@@ -178,7 +196,10 @@ def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
             func.coalesce(welkin.c.email, "").label("email"),
             state.label("state"),
             sync.c.last_success_at,
-            case((marked, sync.c.marked_at)).label("marked_at"),
+            late.label("late"),
+            case((unseen, sync.c.last_success_at), (marked, sync.c.marked_at)).label(
+                "behind_since"
+            ),
             func.coalesce(sync.c.error_code, sync.c.poll_error).label("error"),
             func.coalesce(sync.c.failing_since, sync.c.poll_failed_at).label("failing_since"),
             func.coalesce(sync.c.failures, 0).label("failures"),
@@ -192,6 +213,25 @@ def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
         )
         .join(welkin, welkin.c.user_id == mapping.c.user_id, isouter=True)
     )
+
+
+def _late(
+    store: Store, settings: Settings, now: datetime
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """`freshness.late_since`: last in step too long ago, and what waits waits too long."""
+    mapping, sync = t.user_mapping, t.user_sync
+    count = select(mapping.c.platform, func.count()).where(mapping.c.enabled.is_(True))
+    with store.database.read() as connection:
+        rows = connection.execute(count.group_by(mapping.c.platform))
+        accounts: dict[str, int] = {row[0]: row[1] for row in rows}
+    found = {one: limits(settings, one, accounts.get(one.value, 0), now) for one in Platform}
+    unseen = or_(
+        *(
+            and_(mapping.c.platform == platform.value, sync.c.last_success_at < limit.seen)
+            for platform, limit in found.items()
+        )
+    )
+    return unseen, sync.c.marked_at < now - settings.freshness.target
 
 
 def _away(store: Store, settings: Settings, now: datetime) -> ColumnElement[bool]:
@@ -245,8 +285,12 @@ def _order(found: Any, wanted: Wanted) -> Iterable[Any]:
     elif wanted.sort == "account":
         key = func.lower(found.c.account)
     else:
-        # The age of a mark grows as its time shrinks: most behind first is the oldest mark first.
-        columns = {"last_success": "last_success_at", "freshness": "marked_at", "retry": "retry_at"}
+        # Ages grow as times shrink: most behind first is the earliest time first.
+        columns = {
+            "last_success": "last_success_at",
+            "freshness": "behind_since",
+            "retry": "retry_at",
+        }
         key = found.c[columns[wanted.sort]]
         yield case((key.is_(None), literal(1)), else_=literal(0))
     yield key.desc() if wanted.descending else key.asc()
@@ -270,7 +314,7 @@ def _links(connection: Any, user_ids: list[str]) -> Counter[tuple[str, str, str]
 
 
 def _listed(row: Any, counts: Counter[tuple[str, str, str]]) -> ListedUser:
-    values = {key: value for key, value in row._mapping.items() if key != "email"}
+    values = {key: value for key, value in row._mapping.items() if key not in {"email", "late"}}
     pair = (row.user_id, row.platform)
     return ListedUser(
         **values,

@@ -16,6 +16,7 @@ from calendar_sync.model import MappedUser, Platform
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import CycleLog, Operation
+from calendar_sync.state.runs import LOOKED_AT
 from tests.admin.population import populate
 from tests.admin.stage import csrf
 
@@ -184,6 +185,29 @@ def test_freshness_is_held_against_the_target(store: Store, viewer: TestClient) 
         with store.database.write() as connection:
             connection.execute(update(t.user_sync).values(marked_at=marked))
         assert said in viewer.get("/").text
+
+
+def test_a_platform_that_nobody_asks_is_not_green(store: Store, viewer: TestClient) -> None:
+    user(store)
+    now = datetime.now(UTC)
+    with store.database.write() as connection:
+        connection.execute(update(t.user_sync).values(done_seq=1, last_success_at=now))
+    assert "It has not been asked yet" in viewer.get("/").text
+    store.runs.set_facts("google", **{LOOKED_AT: now.isoformat()})
+    text = viewer.get("/").text
+    assert "Nobody looks for changes" not in text
+    assert "all is synced" in text
+    then = now - timedelta(days=3)
+    store.runs.set_facts("google", **{LOOKED_AT: then.isoformat()})
+    with store.database.write() as connection:
+        connection.execute(update(t.user_sync).values(last_success_at=then))
+    text = viewer.get("/").text
+    assert "Nobody looks for changes of Google" in text
+    assert "google_calendar_sync" in text
+    assert "all is synced" not in text
+    assert "0.0 %" in text
+    entry = viewer.get("/api/v1/overview").json()["platforms"][0]
+    assert (entry["silent"], entry["standing"]["late"]) == (True, 1)
 
 
 def test_the_chart_has_its_numbers_in_a_table(store: Store, viewer: TestClient) -> None:

@@ -115,7 +115,7 @@ class Stage:
             time.sleep(0.3)
         self.wait_idle()
 
-    def wait(self, condition: Callable[[], bool], patience: float = 180) -> None:
+    def wait(self, condition: Callable[[], bool], patience: float = 300) -> None:
         deadline = time.monotonic() + patience
         while not condition():
             assert time.monotonic() < deadline, self.airflow.runs(self.dag_id)[:3]

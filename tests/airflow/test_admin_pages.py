@@ -37,7 +37,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """After the first fill."""
     with open_stage(tmp_path_factory.mktemp("admin"), env=USERS) as made:
         made.airflow.unpause(DAG_ID)
-        made.wait(lambda: bool(made.airflow.runs(DAG_ID, "success")), 120)
+        made.wait(lambda: bool(made.airflow.runs(DAG_ID, "success")))
         made.wait_idle()
         yield made
 

@@ -47,7 +47,7 @@ def filled(stage: Stage) -> Stage:
     """After the first fill."""
     stage.airflow.unpause(DAG_ID)
     # The schedule's own first run comes at once; it may be over before the next one.
-    stage.wait(lambda: bool(stage.airflow.runs(DAG_ID, "success", "failed")), 120)
+    stage.wait(lambda: bool(stage.airflow.runs(DAG_ID, "success", "failed")))
     stage.wait_idle()
     return stage
 

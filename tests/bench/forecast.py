@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calendar_sync.changes.polls import QUOTA_SHARE
+from calendar_sync.freshness import QUOTA_SHARE
 from calendar_sync.runtime import RATE_MARGIN
 from calendar_sync.settings import Settings
 from tests.bench.least import window_reads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from calendar_sync.changes.polls import QUOTA_SHARE
+from calendar_sync.freshness import QUOTA_SHARE
 from calendar_sync.settings import Settings
 from tests.bench import calendars, forecast
 from tests.bench.measure import Measurement, Spread

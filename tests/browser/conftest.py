@@ -30,6 +30,8 @@ SETTINGS = {
     # Whatever rests on absence waits for a person.
     "brake": {"at_least": 0, "share": 0},
     "details": {},
+    # The schedules rest between the acts.
+    "freshness": {"target_seconds": 7200},
 }
 
 

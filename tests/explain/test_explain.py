@@ -443,6 +443,14 @@ def test_a_user_in_step(stage: Stage) -> None:
     assert ask(stage, "user", mail("dana").upper()).parts == answer.parts
 
 
+def test_a_user_whom_nobody_has_looked_after_for_long_is_late(stage: Stage) -> None:
+    stage.run()
+    stage.clock.advance(hours=2)
+    part = one(ask(stage, "user", stage.ids["dana"]))
+    assert part.verdict == "late"
+    assert "behind since 15:" in part.text
+
+
 def test_a_failing_user_has_code_advice_and_next_try(stage: Stage) -> None:
     stage.visit()
     stage.calendar.revoke(mail("dana"))

@@ -123,6 +123,9 @@ def look(s: Stage, **step: float) -> list[str]:
     s.clock.advance(**step)
     now = s.clock.now()
     s.store.runs.set_facts(s.platform.value, **{LOOKED_AT: now.isoformat()})
+    everybody = list(s.store.marks.all(s.platform))
+    with s.store.database.write() as connection:
+        s.store.marks.polled(connection, everybody, [], now=now)
     return [alarm.who for alarm in raise_alarms(s.store, s.platform, now)]
 
 

@@ -12,6 +12,7 @@ from calendar_sync.health.render import message, page
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.services import Services
 from calendar_sync.state import tables as t
+from calendar_sync.state.runs import LOOKED_AT
 from tests.cycle.stage import Stage, mail
 
 on_both = pytest.mark.parametrize("platform", list(Platform))
@@ -89,6 +90,7 @@ def test_a_late_change_is_told(platform: Platform) -> None:
     s.clock.advance(seconds=290)
     assert items(s) == []
     s.clock.advance(seconds=20)
+    s.store.runs.set_facts(platform.value, **{LOOKED_AT: s.clock.now().isoformat()})
     assert items(s) == [("late", mail("dana"), "over_target")]
     assert report(s)["platforms"][0]["freshness_seconds"] == pytest.approx(310, abs=2)
 

@@ -12,6 +12,7 @@ from calendar_sync.reporting import (
     ATTENTION,
     AWAY,
     DISABLED,
+    LATE,
     NEW,
     OK,
     RETRYING,
@@ -81,8 +82,9 @@ def leave(store: Store, *users: str) -> None:
 
 
 def test_each_state_is_told(store: Store) -> None:
-    names = ("ok", "new", "retrying", "attention", "waiting", "disabled", "away", "both")
+    names = ("ok", "late", "new", "retrying", "attention", "waiting", "disabled", "away", "both")
     connect(store, *(f"{name}@example.org" for name in names))
+    put(store, "late", last_success_at=NOW - timedelta(minutes=7))
     put(store, "new", last_success_at=None)
     put(store, "retrying", failures=1, error_code="google_unavailable")
     put(store, "attention", failures=3, attention=True, last_success_at=None)
@@ -99,6 +101,7 @@ def test_each_state_is_told(store: Store) -> None:
     found = {user.user_id: user.state for user in ask(store).users}
     assert found == {
         "ok": OK,
+        "late": LATE,
         "new": NEW,
         "retrying": RETRYING,
         "attention": ATTENTION,
@@ -225,7 +228,7 @@ def test_mirrors_blocks_waiting_and_pause(store: Store) -> None:
     [ada] = ask(store).users
     assert (ada.mirrors, ada.blocks) == (2, 1)
     # A pause that is over is none; a poll that fails is an error, though no cycle failed.
-    assert (ada.retry_at, ada.marked_at, ada.error) == (None, None, "google_limited")
+    assert (ada.retry_at, ada.behind_since, ada.error) == (None, None, "google_limited")
     assert listed_user(store, SETTINGS, "ada", NOW) == (ada,)
     assert listed_user(store, SETTINGS, "bob", NOW) == ()
 
@@ -242,5 +245,6 @@ def test_a_page_takes_few_statements_however_many_they_are(store: Store, users: 
     event.listen(store.database.engine, "before_cursor_execute", note)
     list_users(store, settings, Wanted(), NOW)
     selects = [statement for statement in seen if statement.lstrip().upper().startswith("SELECT")]
-    # State counts, the page, its links; for each platform: approvals of leavers, and leavers.
-    assert len(selects) == 3 + 2 * len(Platform)
+    # How many there are, state counts, the page, its links; for each platform: approvals of
+    # leavers, and leavers.
+    assert len(selects) == 4 + 2 * len(Platform)

@@ -8,6 +8,7 @@ from calendar_sync.reporting import (
     ATTENTION,
     AWAY,
     DISABLED,
+    LATE,
     NEW,
     OK,
     RETRYING,
@@ -18,6 +19,7 @@ from calendar_sync.reporting import (
 #: A sign beside each state, so that nobody needs to tell colours apart.
 SIGNS: Mapping[str, str] = {
     OK: "✓",
+    LATE: "!",
     NEW: "…",
     RETRYING: "↻",
     ATTENTION: "!",
@@ -28,6 +30,7 @@ SIGNS: Mapping[str, str] = {
 #: Names of style classes.
 TONES: Mapping[str, str] = {
     OK: "good",
+    LATE: "bad",
     NEW: "calm",
     RETRYING: "warn",
     ATTENTION: "bad",

@@ -81,8 +81,16 @@ async def find_changed_users(
         return Found(fault=fault, polled=polls.polled)
     _mark_due(services, platform, mapped, departed, full=full_comparison)
     _mark(services, _next_rereads(services, revision, platform, polls.outdated), full=False)
-    store.runs.set_facts(platform.value, **{LOOKED_AT: now.isoformat()})
+    if _looked_around(polls, states, now):
+        store.runs.set_facts(platform.value, **{LOOKED_AT: now.isoformat()})
     return _collect(services, revision, platform, polls, mapped, departed)
+
+
+def _looked_around(polls: PollResult, states: Collection[UserSync], now: datetime) -> bool:
+    """Some account has answered. Where none was due, not all wait because they did not before."""
+    if polls.asked:
+        return polls.answered > 0
+    return not states or not all(state.waiting(now) for state in states)
 
 
 def _ask_about_leavers(services: Services, people: Members) -> None:

@@ -16,6 +16,7 @@ from calendar_sync.errors import (
     TransientError,
     UserUnavailable,
 )
+from calendar_sync.freshness import poll_interval
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import CalendarEvent, Link, LinkKind, LinkState, MappedUser, Platform
 from calendar_sync.services import Services
@@ -23,7 +24,6 @@ from calendar_sync.state.config import Revision
 from calendar_sync.state.feeds import Cursor
 from calendar_sync.state.marks import Pair, UserSync
 
-QUOTA_SHARE = 0.6
 FAULT_WITHIN = timedelta(minutes=15)
 FAULT_SHARE = 0.2
 FAULT_OF_AT_LEAST = 10
@@ -39,8 +39,13 @@ UNANSWERED_OF_ALL = 16
 
 @dataclass
 class PollResult:
-    """What one round of polls showed. `outdated` were read under other settings."""
+    """What one round of polls showed. `outdated` were read under other settings.
 
+    `asked` accounts were due, `answered` of them did so, if only with a refusal.
+    """
+
+    asked: int = 0
+    answered: int = 0
     polled: int = 0
     news: list[Pair] = field(default_factory=list)
     outdated: list[Pair] = field(default_factory=list)
@@ -85,22 +90,12 @@ class Poller:
         return await self._round(chosen)
 
     def interval(self, accounts: int) -> timedelta:
-        """The configured interval, stretched so that polls use 60 % of the daily quota at most.
-
-        Microsoft has no daily quota: its limits are each mailbox's own.
-        """
-        settings = self.revision.settings
-        local = self.services.clock.now().astimezone(settings.zone())
-        wanted = settings.poll.interval_at(local)
-        if self.platform is not Platform.GOOGLE:
-            return timedelta(seconds=wanted)
-        calendars = len(settings.calendars_of(self.platform).all)
-        budget = settings.limits.daily_calendar_requests * QUOTA_SHARE
-        least = 86_400 * accounts * calendars / budget
-        return timedelta(seconds=max(wanted, least))
+        """Time between two polls of an account now."""
+        now = self.services.clock.now()
+        return poll_interval(self.revision.settings, self.platform, accounts, now)
 
     async def _round(self, users: list[MappedUser]) -> PollResult:
-        result = PollResult(polled=len(users))
+        result = PollResult(asked=len(users), polled=len(users))
         settings = self.revision.settings
         self._cursors = self.services.store.feeds.cursors(self.platform.value)
         self._moved, self._postponed, self._outdated = [], {}, set()
@@ -138,6 +133,7 @@ class Poller:
         answered: set[Pair] = set()
         carried = min(self.services.platforms[self.platform].asks_together, POLLS_CARRIED)
         await together((one(user) for user in users), settings.limits.polls_at_once * carried)
+        result.answered = len(answered)
         self._record(answered - result.failed.keys(), result)
         result.outdated = sorted((self._outdated & answered) - {*result.news, *result.failed})
         return result

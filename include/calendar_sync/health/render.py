@@ -14,6 +14,7 @@ KINDS = {
     "parked": "refused items",
     "conflict": "conflicts left to a person",
     "platform_fault": "platform stopped",
+    "silent": "not asked for changes",
     "check_failed": "accounts not checked",
     "audit": "record of operations damaged",
 }

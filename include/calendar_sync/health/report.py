@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from calendar_sync.freshness import late_since, limits
 from calendar_sync.health.verdicts import ADVICE, Verdict, advice
 from calendar_sync.members import members
 from calendar_sync.model import MappedUser, Platform
-from calendar_sync.reporting import requests_since, status
+from calendar_sync.reporting import PlatformStatus, requests_since, status
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import Revision
@@ -26,6 +27,12 @@ DAY = timedelta(days=1)
 SHOWN = 200
 # Decisions on conflicts that leave something for a person; the others are told as numbers.
 OPEN_DECISIONS = ("held", "left", "left_in_account", "parked", "reported")
+_LATE = "Its newest changes are late: look at the label of its last `sync_user`."
+_UNSEEN = "Its calendar has not answered since: what changes there is not seen. See `explain`."
+_LOOK = (
+    "Nobody is asked for changes, or nobody answers: is the DAG on, does the scheduler run? If so, "
+    "the label of its last `find_changed_users` says what is wrong."
+)
 _APPROVE = "Look at it with `calendar-sync approve`, or in the DAG calendar_sync_approvals."
 
 
@@ -74,12 +81,9 @@ def build(
     platforms = []
     for each in status(store, now):
         platform = Platform(each.platform)
-        if each.fault:
-            fault = store.runs.fault(platform)
-            since = fault.since if fault is not None else None
-            text = "No cycle starts until it is over: run `calendar-sync check`."
-            items.append(Item("platform_fault", platform.value, "", "", each.fault, since, text))
-        items += _of_users(store, revision, platform, now)
+        stopped = _of_platform(store, revision, each, now)
+        items += stopped
+        items += _of_users(store, revision, platform, now, stopped=bool(stopped))
         items += _left_to_people(store, platform, now)
         platforms.append(
             {
@@ -104,10 +108,28 @@ def build(
     return Report(attention, document)
 
 
-def _of_users(store: Store, revision: Revision, platform: Platform, now: datetime) -> list[Item]:
-    """Users whom the sync cannot serve: by the check of their account, or by their failures."""
-    target = timedelta(seconds=revision.settings.freshness.target_seconds)
+def _of_platform(
+    store: Store, revision: Revision, each: PlatformStatus, now: datetime
+) -> list[Item]:
+    """A platform that stands still, or that nobody asks for changes."""
+    fault = store.runs.fault(Platform(each.platform))
+    if fault is not None:
+        text = "No cycle starts until it is over: run `calendar-sync check`."
+        return [Item("platform_fault", each.platform, "", "", fault.code, fault.since, text)]
+    if each.looked_at is not None and now - each.looked_at > revision.settings.freshness.target:
+        return [Item("silent", each.platform, "", "", "not_looked_at", each.looked_at, _LOOK)]
+    return []
+
+
+def _of_users(
+    store: Store, revision: Revision, platform: Platform, now: datetime, *, stopped: bool
+) -> list[Item]:
+    """Users whom the sync cannot serve: by the check of their account, or by their failures.
+
+    Where a whole platform is `stopped` all are late: that goes without saying.
+    """
     synced = members(store, revision.settings, platform, now).synced
+    limit = limits(revision.settings, platform, len(synced), now)
     mapped = {row.user_id: row for row in store.config.mapping(platform) if row.enabled}
     bad = {
         one.user_id: one
@@ -121,16 +143,10 @@ def _of_users(store: Store, revision: Revision, platform: Platform, now: datetim
             continue
         if state.attention:
             items.append(_failing(row, state))
-        elif late(state, now, target):
-            text = "Its newest changes are late: look at the label of its last `sync_user`."
-            found = (row.account, user_id, "over_target", state.marked_at, text)
-            items.append(Item("late", platform.value, *found))
+        elif not stopped and (since := late_since(state, limit)) is not None:
+            code, text = ("over_target", _LATE) if state.marked else ("not_seen", _UNSEEN)
+            items.append(Item("late", platform.value, row.account, user_id, code, since, text))
     return items
-
-
-def late(state: UserSync, now: datetime, target: timedelta) -> bool:
-    """A change waits for longer than it should."""
-    return state.marked and state.marked_at is not None and now - state.marked_at > target
 
 
 def _verdict(one: Checked) -> Item:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 
+from calendar_sync.freshness import late_since, limits
 from calendar_sync.health.render import Message
-from calendar_sync.health.report import late
 from calendar_sync.health.verdicts import advice
 from calendar_sync.members import members
 from calendar_sync.model import Platform
@@ -61,7 +61,7 @@ def _told(store: Store, platform: Platform) -> dict[str, datetime]:
 
 def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
     settings = store.config.revision().settings
-    target = timedelta(seconds=settings.freshness.target_seconds)
+    target = settings.freshness.target
     fault = store.runs.fault(platform)
     if fault is not None and now - fault.since > target:
         text = f"stopped since {fault.since:%H:%M} UTC: {fault.code}"
@@ -71,13 +71,19 @@ def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
         text = f"not asked for changes, or not answering, since {seen:%H:%M} UTC"
         return [Alarm(EVERYBODY, EVERYBODY, text)]
     synced = members(store, settings, platform, now).synced
+    limit = limits(settings, platform, len(synced), now)
     found = []
     for (user_id, _), state in sorted(store.marks.all(platform).items()):
         # Who never was in step is being filled for the first time.
-        if user_id in synced and state.last_success_at is not None and late(state, now, target):
-            since = f"{state.marked_at:%H:%M} UTC" if state.marked_at else ""
-            why = f"{state.error_code}: {advice(state.error_code)}" if state.error_code else "late"
-            found.append(Alarm(user_id, synced[user_id].account, f"{why} (since {since})"))
+        if user_id not in synced or state.last_success_at is None:
+            continue
+        since = late_since(state, limit)
+        if since is not None:
+            why = "late" if state.marked else "its calendar does not answer"
+            if state.error_code:
+                why = f"{state.error_code}: {advice(state.error_code)}"
+            what = f"{why} (since {since:%H:%M} UTC)"
+            found.append(Alarm(user_id, synced[user_id].account, what))
     return found
 
 

@@ -149,7 +149,7 @@ class StandaloneAirflow:
         if self.program is not None:
             self.program.stop()
 
-    def wait_healthy(self, patience: float = 120) -> None:
+    def wait_healthy(self, patience: float = 300) -> None:
         """Wait until scheduler, DAG processor and triggerer have reported to the API server.
 
         Raises:
@@ -163,7 +163,7 @@ class StandaloneAirflow:
 
         self._wait(healthy, patience, "healthy components")
 
-    def wait_dag(self, dag_id: str, patience: float = 60) -> None:
+    def wait_dag(self, dag_id: str, patience: float = 180) -> None:
         """Wait until the DAG processor has stored a DAG.
 
         Raises:
@@ -291,7 +291,7 @@ class StandaloneAirflow:
         """State of one run: queued, running, success or failed."""
         return str(self.call("GET", _run_path(dag_id, run_id))["state"])
 
-    def wait_run(self, dag_id: str, run_id: str, timeout: float = 120) -> str:
+    def wait_run(self, dag_id: str, run_id: str, timeout: float = 300) -> str:
         """Wait until a run has ended and return its state.
 
         Raises:

@@ -19,6 +19,7 @@ router = APIRouter()
 
 State = Literal[
     "ok",
+    "late",
     "not synced yet",
     "retrying",
     "needs attention",
