@@ -1,4 +1,4 @@
-"""A calendar system that answers nothing but errors, and runs that no longer take place: who sees."""
+"""A calendar system that never answers, and runs that no longer take place: who sees it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
