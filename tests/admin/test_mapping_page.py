@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def test_a_row_is_added_by_address_and_changed(operator: TestClient, store: Stor
     assert send(operator, "/mapping/row", **row, enabled="true").status_code == 303
     assert ("cy", "google", "cy@example.org", True) in rows(store)
     assert store.marks.of("cy", Platform.GOOGLE).marked
-    change = {"user": "cy", "platform": "google", "account": "cy2@example.org", "old": "true"}
+    change = {"user": "cy", "platform": "google", "account": "cy2@example.org", "revision": "2"}
     assert send(operator, "/mapping/row", **change, direction="bidirectional").status_code == 303
     assert store.config.mapped("cy", Platform.GOOGLE) == MappedUser(
         "cy", Platform.GOOGLE, "cy2@example.org", False, Direction.BIDIRECTIONAL, 3
@@ -92,7 +93,7 @@ def test_a_row_is_added_by_address_and_changed(operator: TestClient, store: Stor
         ({"user": "cy", "account": "ada@example.org"}, "one account belongs to one user"),
         ({"user": "cy", "account": "nonsense"}, "is not an e-mail address"),
         ({"user": "zed@welkin.example", "account": "z@example.org"}, "no Welkin user has"),
-        ({"user": "cy", "account": "c@example.org", "old": "true"}, "removed meanwhile"),
+        ({"user": "cy", "account": "c@example.org", "revision": "1"}, "removed meanwhile"),
     ],
 )
 def test_a_wrong_row_is_refused_with_what_was_typed(
@@ -104,6 +105,35 @@ def test_a_wrong_row_is_refused_with_what_was_typed(
     assert said in html.unescape(answer.text)
     assert f'value="{row["account"]}"' in answer.text
     assert rows(store) == before
+
+
+def test_a_form_of_a_row_that_was_changed_meanwhile_is_refused(
+    pages: Pages, operator: TestClient, store: Store
+) -> None:
+    address = "/mapping/row?user=ada&platform=google"
+    field = re.compile(r'name="(user|platform|account|revision|enabled)" value="([^"]*)"')
+    form = dict(field.findall(operator.get(address).text))
+    # Another row is of no concern, this one is.
+    send(operator, "/mapping/switch", user_id="bob", platform="microsoft", to="enable")
+    store.config.edit_mapping(
+        lambda found: [replace(row, enabled=row.user_id != "ada") for row in found],
+        "airflow:somebody",
+        NOW,
+    )
+    before = rows(store)
+    assert ("ada", "google", "ada@example.org", False) in before
+    answer = send(operator, "/mapping/row", **form, direction="welkin_to_calendar")
+    assert answer.status_code == 409
+    assert "changed meanwhile by airflow:somebody" in answer.text
+    assert rows(store) == before, "the other person's change was undone without a word"
+    # What is shown is the row as it is now: nothing is enabled, and it can be stored.
+    anew = dict(field.findall(answer.text))
+    assert 'name="enabled" value="true" checked' not in answer.text
+    del anew["enabled"]
+    assert send(operator, "/mapping/row", **anew, direction="bidirectional").status_code == 303
+    assert store.config.mapped("ada", Platform.GOOGLE) == MappedUser(
+        "ada", Platform.GOOGLE, "ada@example.org", False, Direction.BIDIRECTIONAL, 4
+    )
 
 
 def test_a_row_is_switched_off_and_on_and_removed(operator: TestClient, store: Store) -> None:
