@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -201,6 +202,34 @@ def test_a_large_file_is_refused(operator: TestClient) -> None:
     assert upload(operator, b"x" * (LARGEST + 1)).status_code == 413
 
 
+def test_a_file_of_the_largest_size_is_shown_and_stored(operator: TestClient, store: Store) -> None:
+    line = "user-{0:05},google,{0:05}-firstname-lastname@a-{1}-organisation.example.org\n"
+    rest = "x" * (LARGEST // 20_000)
+    text = "welkin_user_id,platform,account\n" + "".join(
+        line.format(number, rest) for number in range(10_000)
+    )
+    assert LARGEST * 0.8 < len(text) < LARGEST
+    shown = upload(operator, text).text
+    assert "10\u202f000 added" in shown
+    fields = dict(re.findall(r'name="(based_on|name)" value="([^"]*)"', shown))
+    content = html.unescape(shown.split('name="content" hidden>\n')[1].split("</textarea>")[0])
+    # As a browser sends it: line breaks of two characters, in parts.
+    form = {**fields, "csrf_token": csrf(operator), "content": content.replace("\n", "\r\n")}
+    answer = operator.post(
+        "/mapping/import/apply", data=form, files={"none": b""}, follow_redirects=False
+    )
+    assert answer.status_code == 303, answer.text
+    assert len(rows(store)) == 10_000
+
+
+def test_thousands_of_proposals_are_ticked_at_once(operator: TestClient, store: Store) -> None:
+    ticked = [json.dumps([f"u{n}", "google", f"u{n}@example.org"]) for n in range(5_000)]
+    based_on = store.config.mapping_revision()
+    answer = send(operator, "/mapping/proposals/apply", based_on=based_on, row=ticked)
+    assert answer.status_code == 303
+    assert len(rows(store)) == 5_002
+
+
 @pytest.mark.parametrize("form", ["csv", "yaml"])
 def test_what_is_exported_can_be_imported(viewer: TestClient, store: Store, form: str) -> None:
     odd = MappedUser("=1+1", Platform.GOOGLE, "=cmd|x@example.org")
@@ -227,6 +256,7 @@ def test_proposals_are_applied_only_when_ticked(
         before = rows(store)
         text = finished(operator, "/mapping/proposals", {}, csrf(operator))
         values = [html.unescape(found) for found in re.findall(r'name="row" value="([^"]*)"', text)]
+        assert 'type="checkbox" data-ticks="row"' in text
         [based_on] = re.findall(r'name="based_on" value="(\d+)"', text)
         assert len(values) == 1
         assert rows(store) == before

@@ -12,6 +12,7 @@ from calendar_sync.admin.jobs import JOBS
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.rendering import render
+from calendar_sync.admin.wide_forms import WideRoute
 from calendar_sync.approvals import waiting
 from calendar_sync.attention import (
     PAGE,
@@ -27,7 +28,7 @@ from calendar_sync.members import LEAVING
 from calendar_sync.model import Platform, Source
 from calendar_sync.state import Store
 
-router = APIRouter()
+router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
 Id = Annotated[str, Form(max_length=64)]
 Item = Annotated[str, Form(max_length=1100)]

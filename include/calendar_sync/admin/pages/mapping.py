@@ -14,13 +14,14 @@ from calendar_sync.admin.mapping_rows import listed
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.rendering import render
+from calendar_sync.admin.wide_forms import WideRoute
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import Format, write_mapping
 from calendar_sync.model import Direction, Platform
 from calendar_sync.state import Store
 from calendar_sync.state.mapping import CHANGED_MEANWHILE
 
-router = APIRouter()
+router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
 Only = Literal["", "enabled", "disabled", "wrong"]
 OnPlatform = Annotated[Platform, Form()]
