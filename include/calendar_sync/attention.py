@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, or_, select, update
 
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Link, LinkKind, LinkState, MappedUser, Platform, Source
@@ -132,7 +132,10 @@ class Parked:
 
 @dataclass(frozen=True)
 class Decided:
-    """One decision of a person, as the record of operations has it."""
+    """One decision of a person, as the record of operations has it.
+
+    An approval may be for many: `account` is one of them, `more` says how many others.
+    """
 
     at: datetime
     author: str
@@ -140,6 +143,7 @@ class Decided:
     account: str
     platform: str
     source_id: str
+    more: int = 0
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -227,18 +231,24 @@ def users_of(store: Store, accounts: Iterable[str]) -> dict[tuple[str, str], str
 def decisions(store: Store, newest: int = 20) -> list[Decided]:
     """What people have decided, newest first."""
     table = t.operation
-    query = select(table).where(table.c.step == DECISION).order_by(table.c.id.desc()).limit(newest)
+    last = select(table).where(table.c.step == DECISION).order_by(table.c.id.desc()).limit(2000)
+    found = last.subquery().c
+    # One decision is recorded for each of its users, all at the same moment.
+    same = (found.at, found.run_id, found.reason, found.platform, found.source_id)
+    query = (
+        select(
+            *same,
+            func.min(case((found.account != "", found.account), else_=found.user_id)),
+            func.count() - 1,
+        )
+        .group_by(*same)
+        .order_by(func.max(found.id).desc())
+        .limit(newest)
+    )
     with store.database.read() as connection:
         return [
-            Decided(
-                row.at,
-                row.run_id,
-                row.reason,
-                row.account or row.user_id,
-                row.platform,
-                row.source_id,
-            )
-            for row in connection.execute(query)
+            Decided(at, author, choice, account, platform, source_id, more)
+            for at, author, choice, platform, source_id, account, more in connection.execute(query)
         ]
 
 
