@@ -221,6 +221,8 @@ def _review(
     if based_on != current.id and current.settings != wanted:
         return _overtaken(request, store, wanted, based_on)
     changed = settings_change.shown(current.settings, wanted)
+    users = len([user for user in store.config.mapping() if user.enabled])
+    rate = current.settings.limits.welkin_requests_per_second
     return render(
         request,
         "settings_review.html",
@@ -231,7 +233,8 @@ def _review(
         document=settings_change.to_text(wanted),
         harmless=settings_change.harmless(changed),
         samples=_samples(wanted.details),
-        users=len([user for user in store.config.mapping() if user.enabled]),
+        users=users,
+        choices=effects.choices(users, rate),
     )
 
 
