@@ -259,6 +259,25 @@ def test_the_effect_of_a_change_is_planned_and_nothing_is_written(
         assert store.config.revision().id == 1
 
 
+def test_the_line_breaks_of_a_template_survive_the_form(operator: TestClient, store: Store) -> None:
+    template = "\n{encounter_type}\n\n  by {mode} <b>\n"
+    baa = {"by": "Jo", "on": "2026-01-02"}
+    details = {"description": {"level": "full", "template": template}, "baa_confirmed": baa}
+    store.config.save_settings(parse({"details": details}), "tests", NOW)
+    text = operator.get("/settings").text
+    shown = text.partition('name="details.description.template"')[2]
+    found = re.match(r"[^>]*>\n(.*?)</textarea>", shown, re.S)
+    assert found is not None
+    assert html.unescape(found[1]) == template
+    assert 'type="long"' not in text
+    # As a browser sends it.
+    sent = {"details__description__template": [template.replace("\n", "\r\n")]}
+    revision = store.config.revision()
+    answer = posted(operator, revision.settings, revision.id, mirror_moved=["report"], **sent)
+    assert save(operator, answer.text, revision.id).status_code == 303
+    assert store.config.revision().settings.details.description.template == template
+
+
 @pytest.mark.parametrize("ends", ["time", "cancelled"])
 def test_what_was_found_until_the_end_is_shown_with_how_many_were_looked_at(
     operator: TestClient, monkeypatch: pytest.MonkeyPatch, ends: str
