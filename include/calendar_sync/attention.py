@@ -188,20 +188,30 @@ def open_conflict(store: Store, number: int, now: datetime) -> OpenConflict | No
     return next(iter(_described(store, rows, now)), None)
 
 
+def count_parked(store: Store, platform: Platform | None = None) -> int:
+    """How many items are not tried for now."""
+    query = select(func.count()).select_from(t.parked_item).where(*_parked(platform))
+    with store.database.read() as connection:
+        return int(connection.scalar(query) or 0)
+
+
 def parked_items(
-    store: Store, platform: Platform | None = None, *where: ColumnElement[bool]
+    store: Store,
+    platform: Platform | None = None,
+    *where: ColumnElement[bool],
+    page: int = 1,
+    size: int = PAGE,
 ) -> list[Parked]:
-    """What is not tried for now, the newest first; at most 500."""
+    """One page of what is not tried for now, the newest first."""
     table = t.parked_item
     query = (
         select(table, t.user_mapping.c.account)
         .select_from(table.outerjoin(t.user_mapping, _mapped_as(table)))
-        .where(table.c.tries >= TRIES_BEFORE_PARKING, *where)
-        .order_by(table.c.last_at.desc())
-        .limit(500)
+        .where(*_parked(platform), *where)
+        .order_by(table.c.last_at.desc(), *table.primary_key.columns)
+        .offset((max(page, 1) - 1) * size)
+        .limit(size)
     )
-    if platform is not None:
-        query = query.where(table.c.platform == platform.value)
     with store.database.read() as connection:
         return [
             Parked(
@@ -259,6 +269,14 @@ def _joined() -> Any:
 def _mapped_as(table: Any) -> ColumnElement[bool]:
     mapping = t.user_mapping.c
     return and_(mapping.user_id == table.c.user_id, mapping.platform == table.c.platform)
+
+
+def _parked(platform: Platform | None) -> list[ColumnElement[bool]]:
+    table = t.parked_item.c
+    found: list[ColumnElement[bool]] = [table.tries >= TRIES_BEFORE_PARKING]
+    if platform is not None:
+        found.append(table.platform == platform.value)
+    return found
 
 
 def _open(platform: Platform | None, search: str) -> list[ColumnElement[bool]]:

@@ -1,5 +1,7 @@
 """What waits for a person: listed with its choices, decided with a click, told to nobody else."""
 
+import html
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -187,6 +189,41 @@ def test_a_parked_item_is_tried_again(operator: TestClient, store: Store) -> Non
     assert store.links.parked("ada", Platform.GOOGLE, NOW) == {}
     assert store.marks.of("ada", Platform.GOOGLE).marked
     assert send(operator, "/attention/parked", **item).status_code == 409
+
+
+def test_parked_items_are_counted_and_paged(operator: TestClient, store: Store) -> None:
+    conflict(store, "mirror_moved", "restored")
+    with store.database.write() as connection:
+        connection.execute(
+            insert(t.parked_item),
+            [
+                {
+                    "user_id": "ada",
+                    "platform": "google",
+                    "step": "create_mirror",
+                    "source_id": f"s{number:03}",
+                    "original_start": "",
+                    "content": "",
+                    "code": "google_refused",
+                    "tries": 3,
+                    "transient": False,
+                    "first_at": NOW,
+                    "last_at": NOW,
+                }
+                for number in range(730)
+            ],
+        )
+    shown: list[str] = []
+    address = "/attention"
+    while address:
+        text = operator.get(address).text
+        assert ">730</span></h2>" in text
+        shown += re.findall(r'name="source_id" value="(s\d+)"', text)
+        found = re.search(r'Pages of parked items".*?rel="next" href="([^"]*)"', text, re.S)
+        address = html.unescape(found[1]).removeprefix("/calendar-sync") if found else ""
+    assert sorted(shown) == [f"s{number:03}" for number in range(730)]
+    assert "Page 15 of 15" in operator.get("/attention?parked_page=99").text
+    assert operator.get("/attention?platform=microsoft").text.count("Try again now") == 0
 
 
 def approval(store: Store, user_id: str, digest: str, count: int = 12) -> None:
