@@ -84,7 +84,7 @@ def read_user(store: Opened, user_id: UserId) -> list[ListedUser]:
     return list(found)
 
 
-@router.post("/users/{user_id}/sync", status_code=202)
+@router.post("/users/{user_id}/sync", status_code=202, responses=problems(409))
 def sync_user(request: Request, store: Opened, user_id: UserId, platform: Platform) -> Marked:
     """Have the next run take this user up, whatever the back-off."""
     sync_now(request, store, user_id, platform)
