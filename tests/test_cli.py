@@ -17,6 +17,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import update
 from typer.testing import CliRunner
 
+from calendar_sync.attention import decisions
 from calendar_sync.cli.app import app
 from calendar_sync.cli.environment import load_secrets
 from calendar_sync.sandbox import Sandbox, running
@@ -441,6 +442,12 @@ def test_what_waits_is_listed_and_approved_for_many_at_once(cli: Command) -> Non
     assert "12 removals" in listed
     assert "approved for 2 user(s)" in cli("approve", *[entry["digest"] for entry in waiting])
     assert cli.json("approve") == []
+    database = Database()
+    recorded = decisions(Store(database, ""))
+    database.close()
+    assert {one.source_id for one in recorded} == {entry["digest"] for entry in waiting}
+    assert {one.author.partition(":")[0] for one in recorded} == {"cli"}
+    cli("status", "--verify-audit")
     cli("sync")
     assert cli.sandbox.google.mirrors_of("dana@example.org") == []
 

@@ -1,10 +1,10 @@
 """The operations as an audit log: filtered, paged by key, newest first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Connection, func, literal, or_, select
 
 from calendar_sync.model import Platform, Step
 from calendar_sync.state import Store
@@ -70,8 +70,9 @@ _COLUMNS = tuple(t.operation.c[name] for name in Entry.__dataclass_fields__)
 
 def page(store: Store, asked: Asked, size: int = PAGE) -> ActivityPage:
     """One page."""
-    query = select(*_COLUMNS).where(*_filters(asked)).order_by(t.operation.c.id.desc())
     with store.database.read() as connection:
+        where = _filters(asked, _of_user(connection, asked.user.strip()))
+        query = select(*_COLUMNS).where(*where).order_by(t.operation.c.id.desc())
         rows = connection.execute(query.limit(size + 1)).all()
     entries = tuple(Entry(*row) for row in rows[:size])
     return ActivityPage(entries, entries[-1].id if len(rows) > size else None)
@@ -94,17 +95,35 @@ def replace_before(asked: Asked, before: int | None) -> Asked:
     return Asked(**{**vars(asked), "before": before})
 
 
-def _filters(asked: Asked) -> Iterator[ColumnElement[bool]]:
+def _of_user(connection: Connection, user: str) -> Iterator[ColumnElement[bool]]:
+    """The operations of a Welkin user, or on an account: looked for by whose it is, or was."""
+    table, account = t.operation.c, user.lower()
+    if "@" not in user:
+        if user:
+            yield table.user_id == user
+        return
+    change = t.mapping_change.c
+    held = [change[side]["account"].as_string() == account for side in ("before", "after")]
+    ids = {user}
+    ids |= set(connection.scalars(select(change.user_id).where(or_(*held))))
+    mapped = t.user_mapping.c
+    ids |= set(connection.scalars(select(mapped.user_id).where(mapped.account == account)))
+    yield table.user_id.in_(sorted(ids))
+    yield or_(table.user_id == user, func.lower(table.account) == account)
+
+
+def _filters(asked: Asked, of_user: Iterable[ColumnElement[bool]]) -> Iterator[ColumnElement[bool]]:
     table = t.operation
-    if user := asked.user.strip():
-        yield or_(table.c.user_id == user, func.lower(table.c.account) == user.lower())
+    yield from of_user
     if asked.platform is not None:
         yield table.c.platform == asked.platform.value
     if asked.step is not None:
         yield table.c.step == asked.step.value
-    if asked.outcome == FAILED:
-        yield table.c.outcome.not_in([OK, RECORDED])
-    elif asked.outcome:
+    if asked.outcome not in {"", OK, RECORDED}:
+        # In the very words of the index of those that failed.
+        for other in (OK, RECORDED):
+            yield table.c.outcome != literal(other, literal_execute=True)
+    if asked.outcome not in {"", FAILED}:
         yield table.c.outcome == asked.outcome
     if asked.run_id:
         yield table.c.run_id == asked.run_id

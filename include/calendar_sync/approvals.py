@@ -1,5 +1,6 @@
 """What waits for a person: in words, and letting it go on."""
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,7 +8,9 @@ from calendar_sync.members import LEAVING
 from calendar_sync.planner.plan import BRAKE, WRITE_BACK
 from calendar_sync.planner.strays import STRAY
 from calendar_sync.state import Store
+from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
 
+APPROVED = "approved"
 WORDS = {
     BRAKE: "removals that rest on absence",
     WRITE_BACK: "appointments changed by edits of mirrors",
@@ -51,10 +54,17 @@ def waiting(store: Store) -> list[Waiting]:
 def grant(store: Store, digest: str, author: str, now: datetime) -> int:
     """Approve for 24 hours, and have the users concerned read in full: no delta tells of it again.
 
+    Who approved it stands in the record of operations, for each user; `store` has the key.
     Returns how many users it concerns; 0 when nothing waits under this digest.
     """
-    pairs = store.runs.grant(digest, author, now)
+    accounts = {(row.user_id, row.platform): row.account for row in store.config.mapping()}
+    decided = Operation(DECISION, APPROVED, digest, "", "", "", RECORDED, 0)
     with store.database.write() as connection:
+        pairs = store.runs.grant(connection, digest, author, now)
+        for user_id, platform in pairs:
+            account = accounts.get((user_id, platform), "")
+            log = CycleLog(uuid.uuid4().hex, author[:255], user_id, platform.value, account, 0)
+            store.audit.append(connection, log, decided, now)
         store.marks.mark(connection, pairs, now)
         store.marks.compare_fully(connection, pairs, now)
     return len(pairs)

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, or_, select, update
 
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Link, LinkKind, LinkState, MappedUser, Platform, Source
@@ -132,7 +132,10 @@ class Parked:
 
 @dataclass(frozen=True)
 class Decided:
-    """One decision of a person, as the record of operations has it."""
+    """One decision of a person, as the record of operations has it.
+
+    An approval may be for many: `account` is one of them, `more` says how many others.
+    """
 
     at: datetime
     author: str
@@ -140,6 +143,7 @@ class Decided:
     account: str
     platform: str
     source_id: str
+    more: int = 0
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -184,20 +188,30 @@ def open_conflict(store: Store, number: int, now: datetime) -> OpenConflict | No
     return next(iter(_described(store, rows, now)), None)
 
 
+def count_parked(store: Store, platform: Platform | None = None) -> int:
+    """How many items are not tried for now."""
+    query = select(func.count()).select_from(t.parked_item).where(*_parked(platform))
+    with store.database.read() as connection:
+        return int(connection.scalar(query) or 0)
+
+
 def parked_items(
-    store: Store, platform: Platform | None = None, *where: ColumnElement[bool]
+    store: Store,
+    platform: Platform | None = None,
+    *where: ColumnElement[bool],
+    page: int = 1,
+    size: int = PAGE,
 ) -> list[Parked]:
-    """What is not tried for now, the newest first; at most 500."""
+    """One page of what is not tried for now, the newest first."""
     table = t.parked_item
     query = (
         select(table, t.user_mapping.c.account)
         .select_from(table.outerjoin(t.user_mapping, _mapped_as(table)))
-        .where(table.c.tries >= TRIES_BEFORE_PARKING, *where)
-        .order_by(table.c.last_at.desc())
-        .limit(500)
+        .where(*_parked(platform), *where)
+        .order_by(table.c.last_at.desc(), *table.primary_key.columns)
+        .offset((max(page, 1) - 1) * size)
+        .limit(size)
     )
-    if platform is not None:
-        query = query.where(table.c.platform == platform.value)
     with store.database.read() as connection:
         return [
             Parked(
@@ -227,18 +241,24 @@ def users_of(store: Store, accounts: Iterable[str]) -> dict[tuple[str, str], str
 def decisions(store: Store, newest: int = 20) -> list[Decided]:
     """What people have decided, newest first."""
     table = t.operation
-    query = select(table).where(table.c.step == DECISION).order_by(table.c.id.desc()).limit(newest)
+    last = select(table).where(table.c.step == DECISION).order_by(table.c.id.desc()).limit(2000)
+    found = last.subquery().c
+    # One decision is recorded for each of its users, all at the same moment.
+    same = (found.at, found.run_id, found.reason, found.platform, found.source_id)
+    query = (
+        select(
+            *same,
+            func.min(case((found.account != "", found.account), else_=found.user_id)),
+            func.count() - 1,
+        )
+        .group_by(*same)
+        .order_by(func.max(found.id).desc())
+        .limit(newest)
+    )
     with store.database.read() as connection:
         return [
-            Decided(
-                row.at,
-                row.run_id,
-                row.reason,
-                row.account or row.user_id,
-                row.platform,
-                row.source_id,
-            )
-            for row in connection.execute(query)
+            Decided(at, author, choice, account, platform, source_id, more)
+            for at, author, choice, platform, source_id, account, more in connection.execute(query)
         ]
 
 
@@ -249,6 +269,14 @@ def _joined() -> Any:
 def _mapped_as(table: Any) -> ColumnElement[bool]:
     mapping = t.user_mapping.c
     return and_(mapping.user_id == table.c.user_id, mapping.platform == table.c.platform)
+
+
+def _parked(platform: Platform | None) -> list[ColumnElement[bool]]:
+    table = t.parked_item.c
+    found: list[ColumnElement[bool]] = [table.tries >= TRIES_BEFORE_PARKING]
+    if platform is not None:
+        found.append(table.platform == platform.value)
+    return found
 
 
 def _open(platform: Platform | None, search: str) -> list[ColumnElement[bool]]:

@@ -15,7 +15,12 @@ from calendar_sync.settings import Settings
 from calendar_sync.state.config import Revision, blocks_hash
 
 BATCH = 20
+# What the cycle of a user asks of Welkin: the slower of the two sides, where many are looked at.
+REQUESTS = 5
 RUN_ID = "preview"
+
+
+Progress = Callable[[int, int, "list[Effect]"], None]
 
 
 @dataclass
@@ -65,9 +70,11 @@ async def preview(
     owner: str,
     *,
     users: Collection[str] = (),
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total, so_far: None,
 ) -> list[Effect]:
-    """Plan the cycles of everybody (or of `users`) under these settings, on all platforms.
+    """Plan the cycles of everybody (or of `users`) under these settings, on all platforms in turn.
+
+    `progress` is told how many were looked at, of how many, and the effects so far.
 
     Raises:
         SyncError: nobody can be read.
@@ -81,8 +88,8 @@ async def preview(
         wanted = [user for user in wanted if user in users] if users else wanted
         work.append((Effect(platform), wanted))
     total, done = sum(len(wanted) for _, wanted in work), 0
-    for effect, wanted in work:
-        for first in range(0, len(wanted), BATCH):
+    for first in range(0, max((len(wanted) for _, wanted in work), default=0), BATCH):
+        for effect, wanted in work:
             batch = wanted[first : first + BATCH]
             for outcome in await sync_users(
                 services,
@@ -96,5 +103,10 @@ async def preview(
             ):
                 effect.add(outcome)
             done += len(batch)
-            progress(done, total)
+            progress(done, total, [effect for effect, _ in work if effect.users])
     return [effect for effect, wanted in work if wanted]
+
+
+def expected_seconds(users: int, welkin_requests_per_second: float) -> float:
+    """About how long it takes for so many."""
+    return users * REQUESTS / welkin_requests_per_second

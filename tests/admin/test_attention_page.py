@@ -1,5 +1,7 @@
 """What waits for a person: listed with its choices, decided with a click, told to nobody else."""
 
+import html
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ from sqlalchemy import insert
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from calendar_sync.activity import Asked, page
+from calendar_sync.attention import decisions
 from calendar_sync.cli.app import app
 from calendar_sync.model import (
     Link,
@@ -23,6 +27,7 @@ from calendar_sync.model import (
 from calendar_sync.planner.plan import digest_of
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
+from calendar_sync.state.database import URL_VARIABLE
 from tests.admin.outside import finished, outside
 from tests.admin.stage import OPERATOR, Pages, csrf
 
@@ -186,6 +191,41 @@ def test_a_parked_item_is_tried_again(operator: TestClient, store: Store) -> Non
     assert send(operator, "/attention/parked", **item).status_code == 409
 
 
+def test_parked_items_are_counted_and_paged(operator: TestClient, store: Store) -> None:
+    conflict(store, "mirror_moved", "restored")
+    with store.database.write() as connection:
+        connection.execute(
+            insert(t.parked_item),
+            [
+                {
+                    "user_id": "ada",
+                    "platform": "google",
+                    "step": "create_mirror",
+                    "source_id": f"s{number:03}",
+                    "original_start": "",
+                    "content": "",
+                    "code": "google_refused",
+                    "tries": 3,
+                    "transient": False,
+                    "first_at": NOW,
+                    "last_at": NOW,
+                }
+                for number in range(730)
+            ],
+        )
+    shown: list[str] = []
+    address = "/attention"
+    while address:
+        text = operator.get(address).text
+        assert ">730</span></h2>" in text
+        shown += re.findall(r'name="source_id" value="(s\d+)"', text)
+        found = re.search(r'Pages of parked items".*?rel="next" href="([^"]*)"', text, re.S)
+        address = html.unescape(found[1]).removeprefix("/calendar-sync") if found else ""
+    assert sorted(shown) == [f"s{number:03}" for number in range(730)]
+    assert "Page 15 of 15" in operator.get("/attention?parked_page=99").text
+    assert operator.get("/attention?platform=microsoft").text.count("Try again now") == 0
+
+
 def approval(store: Store, user_id: str, digest: str, count: int = 12) -> None:
     with store.database.write() as connection:
         connection.execute(
@@ -215,6 +255,38 @@ def test_many_approvals_are_granted_with_the_author(operator: TestClient, store:
     assert by == {f"airflow:{OPERATOR}", None}
     assert send(operator, "/attention/approvals").status_code == 422
     assert send(operator, "/attention/approvals", digest=["d1"]).status_code == 409
+
+
+def test_who_approved_stands_in_the_record_of_everybody_concerned(
+    operator: TestClient, store: Store
+) -> None:
+    conflict(store, "mirror_moved", "restored")
+    for user in ("ada", "bob", "cy"):
+        approval(store, user, "d1")
+    assert send(operator, "/attention/approvals", digest="d1").status_code == 303
+    entries = page(store, Asked()).entries
+    assert {one.user_id for one in entries} == {"ada", "bob", "cy"}
+    assert {(one.step, one.reason, one.source_id, one.run_id) for one in entries} == {
+        ("decision", "approved", "d1", f"airflow:{OPERATOR}")
+    }
+    assert "approved" in operator.get("/activity?user=ada@example.org").text
+    # One approval is one line, however many it is for, and the chain holds.
+    [decided] = decisions(store)
+    assert (decided.account, decided.more) == ("ada@example.org", 2)
+    assert "and 2 more" in operator.get("/attention").text
+    store.audit.seal("run", datetime.now(UTC))
+    assert store.audit.verify() == []
+
+
+def test_what_nobody_could_seal_is_not_approved(
+    operator: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approval(store, "ada", "d1")
+    monkeypatch.delenv("AIRFLOW_CONN_CALENDAR_SYNC_HMAC_KEY")
+    assert send(operator, "/attention/approvals", digest="d1").status_code == 503
+    monkeypatch.setenv(URL_VARIABLE, store.database.url.render_as_string(False))
+    assert CliRunner().invoke(app, ["approve", "d1"]).exit_code != 0
+    assert [one.digest for one in store.runs.pending()] == ["d1"]
 
 
 def test_what_an_approval_would_remove_is_listed_by_a_dry_run(

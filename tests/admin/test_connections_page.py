@@ -1,6 +1,8 @@
 """Connections: what is there and what is wrong with it; what it holds is shown nowhere."""
 
 import json
+import socket
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,29 @@ def test_mail_and_airflow_that_do_not_answer_are_told(
     values = {"conn_type": "http", "host": "http://127.0.0.1:9", "login": "a", "password": "b"}
     monkeypatch.setenv("AIRFLOW_CONN_CALENDAR_SYNC_AIRFLOW", json.dumps(values))
     assert "airflow_unavailable" in tried(operator, "calendar_sync_airflow").text
+
+
+def test_a_mail_server_that_says_nothing_holds_up_nobody_else(
+    operator: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calendar_sync.orchestration.connection_tests.MAIL_SECONDS", 3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        values = {"conn_type": "smtp", "host": "127.0.0.1", "port": silent.getsockname()[1]}
+        values["extra"] = json.dumps({"disable_ssl": True, "timeout": 60, "retry_limit": 5})
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(values))
+        answers: list[str] = []
+        ask = threading.Thread(
+            target=lambda: answers.append(tried(operator, "smtp_default").text), daemon=True
+        )
+        ask.start()
+        silent.settimeout(30)
+        waiting, _ = silent.accept()
+        assert operator.get("/connections").status_code == 200
+        assert ask.is_alive(), "the page waited for the mail server"
+        ask.join(15)
+        waiting.close()
+    assert not ask.is_alive(), "the test waits for long, or tries again and again"
+    assert "It does not work" in answers[0]
 
 
 def test_no_other_connection_can_be_tried(operator: TestClient) -> None:

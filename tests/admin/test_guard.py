@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 
 from calendar_sync.admin import forgery
-from calendar_sync.admin.guard import LARGEST_BODY
+from calendar_sync.admin.wide_forms import LARGEST_BODY, MOST_FIELDS, WideRoute
 from tests.admin.stage import OPERATOR, SITE, VIEWER, Pages, csrf, token
 
 
@@ -173,6 +173,19 @@ def test_a_large_body_is_refused_however_it_is_sent(changing: Pages) -> None:
 
         assert client.post("/change", content=pieces()).status_code == 413
         assert client.post("/change", headers={"Content-Length": "-1"}).status_code == 413
+
+
+def test_every_page_that_is_sent_something_takes_a_large_form(pages: Pages) -> None:
+    for route in pages.app.routes:
+        path = getattr(route, "path", "")
+        if "POST" in (getattr(route, "methods", None) or ()) and not path.startswith("/api/"):
+            assert isinstance(route, WideRoute), path
+
+
+def test_a_form_with_too_many_fields_is_refused(pages: Pages) -> None:
+    with pages.browser(OPERATOR) as client:
+        form = {forgery.FIELD: csrf(client), "digest": ["x"] * MOST_FIELDS}
+        assert client.post("/attention/approvals", data=form).status_code == 400
 
 
 def test_every_answer_carries_the_headers(pages: Pages) -> None:

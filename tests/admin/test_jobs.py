@@ -64,6 +64,18 @@ def test_a_job_ends_at_its_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "longer than" in ended(Jobs().start("kind", "x", forever)).problem
 
 
+def test_what_was_found_before_the_time_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def some(job: Job) -> int:
+        job.result = 3
+        await asyncio.sleep(600)
+        return 7
+
+    monkeypatch.setattr(jobs, "MINUTES", 0.0005)
+    found = ended(Jobs().start("kind", "x", some))
+    assert (found.state, found.result) == ("done", 3)
+    assert "longer than" in found.problem
+
+
 def test_a_job_is_found_by_its_kind_and_forgotten_later(monkeypatch: pytest.MonkeyPatch) -> None:
     all_of_them = Jobs()
     job = ended(all_of_them.start("kind", "x", done))

@@ -3,7 +3,9 @@
 import csv
 import html
 import io
+import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,7 +77,7 @@ def test_a_row_is_added_by_address_and_changed(operator: TestClient, store: Stor
     assert send(operator, "/mapping/row", **row, enabled="true").status_code == 303
     assert ("cy", "google", "cy@example.org", True) in rows(store)
     assert store.marks.of("cy", Platform.GOOGLE).marked
-    change = {"user": "cy", "platform": "google", "account": "cy2@example.org", "old": "true"}
+    change = {"user": "cy", "platform": "google", "account": "cy2@example.org", "revision": "2"}
     assert send(operator, "/mapping/row", **change, direction="bidirectional").status_code == 303
     assert store.config.mapped("cy", Platform.GOOGLE) == MappedUser(
         "cy", Platform.GOOGLE, "cy2@example.org", False, Direction.BIDIRECTIONAL, 3
@@ -92,7 +94,7 @@ def test_a_row_is_added_by_address_and_changed(operator: TestClient, store: Stor
         ({"user": "cy", "account": "ada@example.org"}, "one account belongs to one user"),
         ({"user": "cy", "account": "nonsense"}, "is not an e-mail address"),
         ({"user": "zed@welkin.example", "account": "z@example.org"}, "no Welkin user has"),
-        ({"user": "cy", "account": "c@example.org", "old": "true"}, "removed meanwhile"),
+        ({"user": "cy", "account": "c@example.org", "revision": "1"}, "removed meanwhile"),
     ],
 )
 def test_a_wrong_row_is_refused_with_what_was_typed(
@@ -104,6 +106,35 @@ def test_a_wrong_row_is_refused_with_what_was_typed(
     assert said in html.unescape(answer.text)
     assert f'value="{row["account"]}"' in answer.text
     assert rows(store) == before
+
+
+def test_a_form_of_a_row_that_was_changed_meanwhile_is_refused(
+    pages: Pages, operator: TestClient, store: Store
+) -> None:
+    address = "/mapping/row?user=ada&platform=google"
+    field = re.compile(r'name="(user|platform|account|revision|enabled)" value="([^"]*)"')
+    form = dict(field.findall(operator.get(address).text))
+    # Another row is of no concern, this one is.
+    send(operator, "/mapping/switch", user_id="bob", platform="microsoft", to="enable")
+    store.config.edit_mapping(
+        lambda found: [replace(row, enabled=row.user_id != "ada") for row in found],
+        "airflow:somebody",
+        NOW,
+    )
+    before = rows(store)
+    assert ("ada", "google", "ada@example.org", False) in before
+    answer = send(operator, "/mapping/row", **form, direction="welkin_to_calendar")
+    assert answer.status_code == 409
+    assert "changed meanwhile by airflow:somebody" in answer.text
+    assert rows(store) == before, "the other person's change was undone without a word"
+    # What is shown is the row as it is now: nothing is enabled, and it can be stored.
+    anew = dict(field.findall(answer.text))
+    assert 'name="enabled" value="true" checked' not in answer.text
+    del anew["enabled"]
+    assert send(operator, "/mapping/row", **anew, direction="bidirectional").status_code == 303
+    assert store.config.mapped("ada", Platform.GOOGLE) == MappedUser(
+        "ada", Platform.GOOGLE, "ada@example.org", False, Direction.BIDIRECTIONAL, 4
+    )
 
 
 def test_a_row_is_switched_off_and_on_and_removed(operator: TestClient, store: Store) -> None:
@@ -171,6 +202,34 @@ def test_a_large_file_is_refused(operator: TestClient) -> None:
     assert upload(operator, b"x" * (LARGEST + 1)).status_code == 413
 
 
+def test_a_file_of_the_largest_size_is_shown_and_stored(operator: TestClient, store: Store) -> None:
+    line = "user-{0:05},google,{0:05}-firstname-lastname@a-{1}-organisation.example.org\n"
+    rest = "x" * (LARGEST // 20_000)
+    text = "welkin_user_id,platform,account\n" + "".join(
+        line.format(number, rest) for number in range(10_000)
+    )
+    assert LARGEST * 0.8 < len(text) < LARGEST
+    shown = upload(operator, text).text
+    assert "10\u202f000 added" in shown
+    fields = dict(re.findall(r'name="(based_on|name)" value="([^"]*)"', shown))
+    content = html.unescape(shown.split('name="content" hidden>\n')[1].split("</textarea>")[0])
+    # As a browser sends it: line breaks of two characters, in parts.
+    form = {**fields, "csrf_token": csrf(operator), "content": content.replace("\n", "\r\n")}
+    answer = operator.post(
+        "/mapping/import/apply", data=form, files={"none": b""}, follow_redirects=False
+    )
+    assert answer.status_code == 303, answer.text
+    assert len(rows(store)) == 10_000
+
+
+def test_thousands_of_proposals_are_ticked_at_once(operator: TestClient, store: Store) -> None:
+    ticked = [json.dumps([f"u{n}", "google", f"u{n}@example.org"]) for n in range(5_000)]
+    based_on = store.config.mapping_revision()
+    answer = send(operator, "/mapping/proposals/apply", based_on=based_on, row=ticked)
+    assert answer.status_code == 303
+    assert len(rows(store)) == 5_002
+
+
 @pytest.mark.parametrize("form", ["csv", "yaml"])
 def test_what_is_exported_can_be_imported(viewer: TestClient, store: Store, form: str) -> None:
     odd = MappedUser("=1+1", Platform.GOOGLE, "=cmd|x@example.org")
@@ -197,6 +256,7 @@ def test_proposals_are_applied_only_when_ticked(
         before = rows(store)
         text = finished(operator, "/mapping/proposals", {}, csrf(operator))
         values = [html.unescape(found) for found in re.findall(r'name="row" value="([^"]*)"', text)]
+        assert 'type="checkbox" data-ticks="row"' in text
         [based_on] = re.findall(r'name="based_on" value="(\d+)"', text)
         assert len(values) == 1
         assert rows(store) == before

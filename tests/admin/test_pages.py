@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from calendar_sync.admin import forgery
 from calendar_sync.admin.nav import NAV
 from calendar_sync.documents import cell as safe
-from calendar_sync.model import MappedUser, Platform
+from calendar_sync.model import MappedUser, Platform, WelkinUser
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import CycleLog, Operation
@@ -249,6 +249,23 @@ def test_only_who_is_mapped_can_be_asked_for(store: Store, operator: TestClient,
     before = store.marks.all()
     answer = operator.post(path, data={forgery.FIELD: csrf(operator)})
     assert answer.status_code in {404, 422}
+    assert store.marks.all() == before
+
+
+def test_who_is_inactive_in_welkin_is_not_offered_a_sync(
+    store: Store, operator: TestClient
+) -> None:
+    user(store)
+    assert ">Sync now<" in operator.get("/users/ada").text
+    store.config.save_welkin_users(
+        [WelkinUser("ada", "ada@welkin.example", None, False, "inactive")], NOW
+    )
+    assert "Sync now" not in operator.get("/users/ada").text
+    before = store.marks.all()
+    form = {forgery.FIELD: csrf(operator)}
+    answer = operator.post("/users/ada/sync?platform=google", data=form)
+    assert answer.status_code == 409
+    assert "inactive in Welkin" in answer.text
     assert store.marks.all() == before
 
 

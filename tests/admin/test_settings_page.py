@@ -1,8 +1,10 @@
 """Settings in the browser: the whole model, refused as a whole, never lost to the second person."""
 
+import asyncio
 import html
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,13 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 
-from calendar_sync.admin import jobs
+from calendar_sync.admin import effects, jobs
 from calendar_sync.admin.forms import controls, fill, sections
 from calendar_sync.admin.reading import read
+from calendar_sync.admin.rendering import plural
 from calendar_sync.errors import ConfigurationError
+from calendar_sync.model import MappedUser, Platform
+from calendar_sync.preview import Effect
 from calendar_sync.settings import Settings, parse
 from calendar_sync.state import Store
 from tests.admin.outside import finished, outside
@@ -252,6 +257,76 @@ def test_the_effect_of_a_change_is_planned_and_nothing_is_written(
         text = finished(operator, "/settings/effect", {"document": narrow}, csrf(operator))
         assert "Nothing would change for anybody." in text
         assert store.config.revision().id == 1
+
+
+def test_the_line_breaks_of_a_template_survive_the_form(operator: TestClient, store: Store) -> None:
+    template = "\n{encounter_type}\n\n  by {mode} <b>\n"
+    baa = {"by": "Jo", "on": "2026-01-02"}
+    details = {"description": {"level": "full", "template": template}, "baa_confirmed": baa}
+    store.config.save_settings(parse({"details": details}), "tests", NOW)
+    text = operator.get("/settings").text
+    shown = text.partition('name="details.description.template"')[2]
+    found = re.match(r"[^>]*>\n(.*?)</textarea>", shown, re.S)
+    assert found is not None
+    assert html.unescape(found[1]) == template
+    assert 'type="long"' not in text
+    # As a browser sends it.
+    sent = {"details__description__template": [template.replace("\n", "\r\n")]}
+    revision = store.config.revision()
+    answer = posted(operator, revision.settings, revision.id, mirror_moved=["report"], **sent)
+    assert save(operator, answer.text, revision.id).status_code == 303
+    assert store.config.revision().settings.details.description.template == template
+
+
+@pytest.mark.parametrize("ends", ["time", "cancelled"])
+def test_what_was_found_until_the_end_is_shown_with_how_many_were_looked_at(
+    operator: TestClient, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    async def slow(job: jobs.Job) -> effects.Found:
+        effect = Effect(Platform.GOOGLE, users=837, affected=1)
+        effect.planned["create_mirror", "new"] = 40
+        job.result = effects.Found([effect], 837, 10_000)
+        await asyncio.sleep(600)
+        raise AssertionError
+
+    if ends == "time":
+        monkeypatch.setattr(jobs, "MINUTES", 0.0005)
+    job = jobs.JOBS.start("effect", "x", slow)
+    while job.state == "running":
+        if ends == "cancelled" and job.result:
+            job.cancel()
+        time.sleep(0.01)
+    text = operator.get(f"/settings/effect/{job.id}").text
+    assert "This change affects 1 user: 40 mirrors created." in text
+    assert f"Only 837 of {plural(10_000, 'user')} were looked at" in text
+    assert ("It took longer than" if ends == "time" else "Cancelled") in text
+
+
+@pytest.mark.parametrize(
+    ("users", "rate", "offered"),
+    [
+        (15, 5, [(0, 15)]),
+        (312, 5, [(0, 312), (200, 200), (20, 20)]),
+        (720, 5, [(0, 720), (200, 200), (20, 20)]),
+        (721, 5, [(700, 700), (200, 200), (20, 20)]),
+        (10_000, 5, [(700, 700), (200, 200), (20, 20)]),
+        (10_000, 100, [(0, 10_000), (200, 200), (20, 20)]),
+        (10_000, 0.5, [(72, 72), (20, 20)]),
+    ],
+)
+def test_no_more_are_offered_than_fit_into_the_time(
+    users: int, rate: float, offered: list[tuple[int, int]]
+) -> None:
+    assert [(one.most, one.users) for one in effects.choices(users, rate)] == offered
+
+
+def test_the_review_says_how_long_it_would_take(operator: TestClient, store: Store) -> None:
+    mapped = [MappedUser(f"u{n}", Platform.GOOGLE, f"u{n}@example.org") for n in range(900)]
+    store.config.replace_mapping(mapped, "tests", NOW)
+    text = posted(operator, Settings(), 0, mirror_moved=["report"]).text
+    assert "everybody" not in text
+    assert "700 of 900: about 11 min 40 s" in text
+    assert '<option value="20" selected>20 of 900: about 20 s' in text
 
 
 def test_a_missing_connection_is_named(operator: TestClient, store: Store) -> None:

@@ -20,6 +20,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
 
+from calendar_sync.attention import decisions
 from calendar_sync.members import LEAVING
 from calendar_sync.model import Platform
 from calendar_sync.orchestration.dag_ids import APPROVALS, HEALTH, MAINTENANCE, UNSYNC
@@ -304,11 +305,9 @@ def test_what_waits_is_approved_or_left_in_the_airflow_ui(filled: Stage) -> None
     assert state == "success", told(filled, APPROVALS, run_id)
     assert [entry.digest for entry in runs.pending()] == ["d2"]
     assert runs.approved_users(LEAVING, Platform.GOOGLE, datetime.now(UTC)) == {one}
-    with filled.database.read() as connection:
-        [author] = connection.exec_driver_sql(
-            "SELECT granted_by FROM approval WHERE digest = 'd1'"
-        ).scalars()
-    assert author == f"airflow:{USER}"
+    [decided] = decisions(filled.store)
+    assert (decided.choice, decided.author) == ("approved", f"airflow:{USER}")
+    assert decided.source_id == "d1"
     found = labels(filled, APPROVALS, run_id, "decide.grant")
     assert found == ["approved for 1 users: d1", "left: d2"]
     with filled.database.write() as connection:

@@ -56,6 +56,19 @@ def test_a_narrower_filter_shows_what_would_go(platform: Platform) -> None:
     assert len(s.calendar.mirrors(mail("dana"))) == 1
 
 
+def test_what_is_known_so_far_is_told(platform: Platform) -> None:
+    s = stage(platform)
+    told: list[tuple[int, int, int]] = []
+    effect(
+        s,
+        {"details": {"busy_title": "Visit"}},
+        progress=lambda done, total, so_far: told.append(
+            (done, total, sum(one.affected for one in so_far))
+        ),
+    )
+    assert told[-1] == (2, 2, 2)
+
+
 def test_another_level_shows_who_is_concerned(platform: Platform) -> None:
     s = stage(platform)
     found = effect(s, {"details": {"title": {"level": "type"}}})

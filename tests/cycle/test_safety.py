@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from calendar_sync.approvals import grant
 from calendar_sync.model import LinkState, Platform
 from tests.cycle.stage import HOUR, Stage, mail
 
@@ -51,7 +52,7 @@ def approve(s: Stage) -> None:
     store, now = s.store, s.clock.now()
     with s.database.read() as connection:
         [digest] = connection.scalars(t.approval.select().with_only_columns(t.approval.c.digest))
-    assert len(store.runs.grant(digest, "tests", now)) == 1
+    assert grant(store, digest, "tests", now) == 1
     with s.database.write() as connection:
         pair = (s.ids["dana"], Platform.GOOGLE)
         store.marks.mark(connection, [pair], now)
@@ -82,7 +83,7 @@ def test_an_approval_lasts_a_day_and_is_asked_for_again(stage: Make) -> None:
 
     with s.database.read() as connection:
         [digest] = connection.scalars(t.approval.select().with_only_columns(t.approval.c.digest))
-    s.store.runs.grant(digest, "tests", s.clock.now())
+    grant(s.store, digest, "tests", s.clock.now())
     s.clock.advance(hours=25)
     s.run(full=True)
     assert len(s.mirrors()) == 20

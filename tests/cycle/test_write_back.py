@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from calendar_sync.approvals import grant
 from calendar_sync.errors import ConfigurationError, SyncError
 from calendar_sync.model import LinkState
 from calendar_sync.probes import probe_reschedule
@@ -208,7 +209,7 @@ def test_three_appointments_a_day_then_a_person_is_asked(
     s.run(full=True)
     assert len([t for t in untouched if t in times(s)]) == 2, "nobody has approved yet"
     for entry in waiting:
-        s.store.runs.grant(entry.digest, "an admin", s.clock.now())
+        grant(s.store, entry.digest, "an admin", s.clock.now())
     s.run(full=True)
     s.later()
     assert [t for t in untouched if t in times(s)] == []

@@ -1,12 +1,16 @@
 """The log of operations: filtered, and paged by key."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from calendar_sync.activity import Asked, every, page
-from calendar_sync.model import Platform, Step
+from calendar_sync.attention import decisions
+from calendar_sync.model import MappedUser, Platform, Step
 from calendar_sync.state import Store
 from calendar_sync.state.audit import CycleLog, Operation
 from tests.state.conftest import NOW
@@ -15,6 +19,11 @@ from tests.state.conftest import NOW
 @pytest.fixture(autouse=True)
 def _operations(store: Store) -> None:
     """Ten, a minute apart, the first at NOW: ada's with Google, bob's with Microsoft in turn."""
+    mapped = [
+        MappedUser("ada", Platform.GOOGLE, "ada@example.org"),
+        MappedUser("bob", Platform.MICROSOFT, "bob@example.org"),
+    ]
+    store.config.replace_mapping(mapped, "tests", NOW)
     for number in range(10):
         write(store, number)
 
@@ -76,3 +85,62 @@ def test_an_export_reads_on_up_to_its_limit(store: Store, monkeypatch: pytest.Mo
     assert [entry.source_id for entry in every(store, Asked(), 100)] == sources(store)
     assert [entry.source_id for entry in every(store, Asked(), 7)] == sources(store)[:7]
     assert list(every(store, Asked(), 0)) == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"user": "ada"},
+        {"user": "ada@example.org"},
+        {"user": "nobody@example.org"},
+        {"outcome": "failed"},
+        {"outcome": "google_refused"},
+        {"step": Step.CANCEL},
+        {"run_id": "run-7"},
+        {"user": "ada", "step": Step.CANCEL, "outcome": "failed"},
+    ],
+)
+def test_what_is_rare_is_not_looked_for_in_the_whole_record(
+    store: Store, asked: dict[str, Any]
+) -> None:
+    """SQLite tells how it would go about it: never through all operations one by one."""
+    assert plans(store, lambda: page(store, Asked(**asked))) == []
+
+
+def test_decisions_are_not_looked_for_in_the_whole_record(store: Store) -> None:
+    assert plans(store, lambda: decisions(store)) == []
+
+
+def plans(store: Store, work: Callable[[], object]) -> list[str]:
+    """The steps that go through the whole table of operations."""
+    if not store.database.is_sqlite:
+        return []
+    asked: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _u: Any, statement: str, values: Any, *_: Any) -> None:
+        asked.append((statement, values))
+
+    event.listen(store.database.engine, "before_cursor_execute", note)
+    work()
+    event.remove(store.database.engine, "before_cursor_execute", note)
+    selects = [one for one in asked if "operation" in one[0] and one[0].startswith("SELECT")]
+    assert selects
+    with store.database.read() as connection:
+        told = [
+            row.detail
+            for statement, values in selects
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    return [step for step in told if step == "SCAN operation"]
+
+
+def test_operations_on_an_account_are_found_whoever_held_it(store: Store) -> None:
+    shared = MappedUser("ada", Platform.GOOGLE, "ada@example.org")
+    store.config.replace_mapping([shared], "tests", NOW)
+    store.config.replace_mapping([replace(shared, user_id="cy")], "tests", NOW)
+    log = CycleLog("later", "run", "cy", "google", "ada@example.org", 2)
+    operation = Operation(Step.CREATE_MIRROR, "new", "s10", "r", "primary", "", "ok", 5)
+    with store.database.write() as connection:
+        store.audit.append(connection, log, operation, NOW)
+    assert sources(store, user="ada@example.org") == ["s10", "s8", "s6", "s4", "s2", "s0"]
+    assert sources(store, user="cy") == ["s10"]

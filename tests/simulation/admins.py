@@ -5,6 +5,7 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
+from calendar_sync.approvals import grant
 from calendar_sync.identity import Identity
 from calendar_sync.model import Direction, MappedUser, Platform
 from calendar_sync.sandbox.calendars import CalendarWorld, Glimpse
@@ -179,7 +180,7 @@ class Admins:
         now = self.world.clock.now()
         pairs = []
         for entry in store.runs.pending():
-            store.runs.grant(entry.digest, "an admin", now)
+            grant(store, entry.digest, "an admin", now)
             pairs.append((entry.user_id, entry.platform))
         with self.world.database.write() as connection:
             store.marks.mark(connection, pairs, now)

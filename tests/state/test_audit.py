@@ -1,15 +1,18 @@
 """The record of external writes: whole, or it says where it is not."""
 
+import tracemalloc
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 
 from calendar_sync.model import Platform
 from calendar_sync.passes import record_run
-from calendar_sync.state import Store
+from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.audit import CycleLog, Operation
+from calendar_sync.state.audit import AuditStore, CycleLog, Operation
 from tests.state.conftest import NOW
 
 
@@ -116,3 +119,71 @@ def test_a_cut_that_also_forgets_the_run_is_found_with_the_value_from_its_log(fu
 
 def test_without_the_key_nobody_can_make_a_chain_that_fits(full: Store) -> None:
     assert Store(full.database, "another key").audit.verify()
+
+
+def test_a_run_that_ends_during_the_check_is_not_accused(
+    full: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another process; PostgreSQL shows each statement of a transaction another moment."""
+    other, real = Database(full.database.url.render_as_string(False)), AuditStore._link
+    done: list[str] = []
+
+    def meanwhile(self: AuditStore, before: str, values: Mapping[str, Any]) -> str:
+        if not done:
+            done.append("once")
+            write(Store(other, "audit key"), "later", minutes=300)
+            run(Store(other, "audit key"), "later", minutes=301)
+        return real(self, before, values)
+
+    monkeypatch.setattr(AuditStore, "_link", meanwhile)
+    assert full.audit.verify() == []
+    assert done
+    assert full.audit.verify() == []
+    other.close()
+
+
+def test_the_check_needs_little_memory_however_long_the_record_is(store: Store) -> None:
+    rows: list[dict[str, Any]] = []
+    for number in range(12_000):
+        values = {
+            **vars(Operation("create_mirror", "new", f"a{number}", "r", "p", "busy", "ok", 5)),
+            "cycle_id": f"cycle-{number // 2:06}",
+            "seq": number % 2 + 1,
+            "at": NOW,
+            "run_id": "run",
+            "user_id": "ada",
+            "platform": "google",
+            "account": "ada@example.org",
+            "mapping_revision": 1,
+        }
+        values["hash"] = store.audit._link(rows[-1]["hash"] if number % 2 else "", values)
+        rows.append(values)
+    for first in range(0, len(rows), 1000):
+        with store.database.write() as connection:
+            connection.execute(insert(t.operation), rows[first : first + 1000])
+        run(store, f"r{first}")
+    del rows
+    tracemalloc.start()
+    try:
+        assert store.audit.verify() == []
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 3_000_000, f"{most / 1e6:.1f} MB"
+
+
+def test_a_check_tells_of_so_many_problems_and_no_more(
+    full: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calendar_sync.state.audit.PROBLEMS", 4)
+    assert len(Store(full.database, "another key").audit.verify()) == 4
+
+
+def test_many_heads_are_looked_up_some_at_a_time(
+    full: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calendar_sync.state.audit.CHUNK", 3)
+    assert full.audit.verify() == []
+    with full.database.write() as connection:
+        connection.execute(delete(t.operation).where(t.operation.c.cycle_id.in_(["c0", "d2"])))
+    assert full.audit.verify() == ["operation c0/3 is missing", "operation d2/1 is missing"]

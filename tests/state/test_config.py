@@ -1,7 +1,7 @@
 """Settings, staff, runs, approvals, feeds."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from calendar_sync.model import (
     Action,
@@ -18,6 +18,7 @@ from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import blocks_hash
 from calendar_sync.state.feeds import Cursor, Seen
+from calendar_sync.state.marks import Pair
 from tests.state.conftest import NOW
 
 G = Platform.GOOGLE
@@ -90,14 +91,19 @@ REMOVAL = Action(Step.DELETE_BLOCK, "event_gone", Source("x"), Span(NOW, NOW + H
 HOLD = Hold("brake", "d", (REMOVAL,) * 12)
 
 
+def grant(store: Store, digest: str, author: str, now: datetime) -> list[Pair]:
+    with store.database.write() as connection:
+        return store.runs.grant(connection, digest, author, now)
+
+
 def test_an_approval_is_for_a_day_and_for_all_users_of_its_digest(store: Store) -> None:
     for user in ("u1", "u2"):
         for _ in range(2):
             store.runs.request_approval(HOLD, user, G, NOW)
     assert store.runs.approved("u1", G, NOW) == frozenset()
-    assert store.runs.grant("other", "dana", NOW) == []
-    assert sorted(store.runs.grant("d", "dana", NOW)) == [("u1", G), ("u2", G)]
-    assert store.runs.grant("d", "dana", NOW) == [], "only what waits is granted"
+    assert grant(store, "other", "dana", NOW) == []
+    assert sorted(grant(store, "d", "dana", NOW)) == [("u1", G), ("u2", G)]
+    assert grant(store, "d", "dana", NOW) == [], "only what waits is granted"
     assert store.runs.approved("u1", G, NOW + 23 * HOUR) == {"d"}
     assert store.runs.approved("u1", G, NOW + 24 * HOUR) == frozenset()
     assert store.runs.approved("u3", G, NOW) == frozenset()
@@ -105,7 +111,7 @@ def test_an_approval_is_for_a_day_and_for_all_users_of_its_digest(store: Store) 
 
 def test_asking_again_does_not_take_an_approval_back_before_it_ends(store: Store) -> None:
     store.runs.request_approval(HOLD, "u1", G, NOW)
-    store.runs.grant("d", "dana", NOW)
+    grant(store, "d", "dana", NOW)
     store.runs.request_approval(HOLD, "u1", G, NOW + HOUR)
     assert store.runs.approved("u1", G, NOW + HOUR) == {"d"}
     store.runs.request_approval(HOLD, "u1", G, NOW + 30 * HOUR)
@@ -125,7 +131,7 @@ def test_what_waits_is_listed_until_it_is_granted_or_no_longer_held(store: Store
     with store.database.write() as connection:
         store.runs.withdraw(connection, ("u1", G), ["d"])
     assert [(p.digest, p.user_id) for p in store.runs.pending()] == [("d", "u1"), ("e", "u2")]
-    store.runs.grant("d", "dana", NOW)
+    grant(store, "d", "dana", NOW)
     assert [(p.digest, p.user_id) for p in store.runs.pending()] == [("e", "u2")]
 
 

@@ -6,7 +6,9 @@ from calendar_sync.admin.problems import Problem
 from calendar_sync.clock import SystemClock
 from calendar_sync.model import Platform
 from calendar_sync.redaction import install
+from calendar_sync.reporting import AWAY, DISABLED
 from calendar_sync.state import Store
+from calendar_sync.user_list import listed_user
 
 
 def author(request: Request) -> str:
@@ -18,11 +20,15 @@ def sync_now(request: Request, store: Store, user_id: str, platform: Platform) -
     """Mark a user for the next run and forget the back-off, as naming them to a run does.
 
     Raises:
-        Problem: the sync does not know this user on this platform.
+        Problem: the sync does not know this user on this platform, or no longer syncs them.
     """
-    mapped = store.config.mapped(user_id, platform)
-    if mapped is None or not mapped.enabled:
+    now = SystemClock().now()
+    rows = listed_user(store, store.config.revision().settings, user_id, now)
+    state = next((row.state for row in rows if row.platform == platform), DISABLED)
+    if state == DISABLED:
         raise Problem(404, f"No such user is mapped on {platform.value} and enabled.")
+    if state == AWAY:
+        raise Problem(409, "The user is inactive in Welkin: nothing is synced until that changes.")
     with store.database.write() as connection:
-        store.marks.hurry(connection, [(user_id, platform)], SystemClock().now())
+        store.marks.hurry(connection, [(user_id, platform)], now)
     install().info("admin: %s asked to sync %s on %s", author(request), user_id, platform.value)

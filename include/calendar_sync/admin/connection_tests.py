@@ -200,8 +200,7 @@ def _present(store: Store) -> Tested:
 
 
 def _mail(store: Store) -> Tested:
-    with outside.as_server():
-        said = mail_fault(MAIL)
+    said = mail_fault(MAIL, outside.as_server())
     return Tested(MAIL, not said, [Finding("", "not_working", said)] if said else [])
 
 

@@ -54,7 +54,7 @@ def try_again(
 
 def grant(request: Request, store: Store, digests: Iterable[str]) -> dict[str, int]:
     """Approve each for 24 hours; how many users each concerns, 0 where nothing waits (any more)."""
-    now, granted = SystemClock().now(), {}
+    now, granted, store = SystemClock().now(), {}, live.with_key(store)
     for digest in dict.fromkeys(digests):
         granted[digest] = approvals.grant(store, digest, author(request), now)
         install().info("admin: %s approved %s", author(request), digest)

@@ -2,15 +2,18 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from calendar_sync.admin import outside
-from calendar_sync.admin.jobs import Job
+from calendar_sync.admin.jobs import MINUTES, Job
 from calendar_sync.admin.rendering import number, plural
-from calendar_sync.preview import Effect, preview
+from calendar_sync.preview import Effect, expected_seconds, preview
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 
+SAMPLES = (200, 20)
+#: Of the time of a job, what may be planned for.
+SHARE = 0.8
 _WORDS = {
     "create_mirror": ("mirror created", "mirrors created"),
     "update_mirror": ("mirror updated", "mirrors updated"),
@@ -25,10 +28,11 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Found:
-    """The effects on all platforms; `sampled` where only some users were looked at."""
+    """The effects on all platforms, of the users looked at; `everybody` may be more."""
 
     effects: list[Effect]
-    sampled: int = 0
+    looked_at: int
+    everybody: int
 
     @property
     def sentence(self) -> str:
@@ -47,21 +51,47 @@ class Found:
         return f"This change affects {plural(affected, 'user')}: {', '.join(done)}."
 
 
+@dataclass(frozen=True)
+class Choice:
+    """So many may be looked at, all of them for 0; `seconds` is how long that takes, about."""
+
+    most: int
+    users: int
+    seconds: float
+
+
+def choices(users: int, rate: float) -> list[Choice]:
+    """What fits into the time of a job, with so many requests a second to Welkin."""
+    fits = int(MINUTES * 60 * SHARE / expected_seconds(1, rate))
+    some = [most for most in SAMPLES if most < users and most <= fits]
+    if users <= fits:
+        return [_choice(0, users, rate), *(_choice(most, most, rate) for most in some)]
+    largest = fits - fits % 100 or fits
+    return [_choice(most, most, rate) for most in sorted({largest, *some}, reverse=True)]
+
+
+def _choice(most: int, users: int, rate: float) -> Choice:
+    return Choice(most, users, expected_seconds(users, rate))
+
+
 def work(store: Store, wanted: Settings, most: int) -> Callable[[Job], Awaitable[Found]]:
     """Plan the cycles of everybody, or of the first `most` users."""
 
     async def plan(job: Job) -> Found:
-        users = sorted({row.user_id for row in store.config.mapping() if row.enabled})
+        rows = [row.user_id for row in store.config.mapping() if row.enabled]
+        users = sorted(set(rows))
         some = users[:: max(1, -(-len(users) // most))] if most else users
+        sampled = len(some) < len(users)
         job.progress(0, len(some))
+
+        def told(done: int, total: int, so_far: list[Effect]) -> None:
+            job.progress(done, total)
+            job.result = Found(so_far, done, len(rows) if sampled else total)
+
         async with outside.services(store) as services:
-            found = await preview(
-                services,
-                wanted,
-                f"preview/{job.id}",
-                users=some if most else (),
-                progress=job.progress,
-            )
-        return Found(found, len(some) if most and len(some) < len(users) else 0)
+            owner = f"preview/{job.id}"
+            chosen = some if sampled else ()
+            found = await preview(services, wanted, owner, users=chosen, progress=told)
+        return replace(job.result, effects=found) if job.result else Found(found, 0, 0)
 
     return plan

@@ -21,7 +21,7 @@ from calendar_sync.settings import Settings
 SET, KEY, VALUE = "#set", "#key", "#value"
 SPARE_ROWS = 2
 Kind = Literal[
-    "check", "select", "number", "text", "time", "choices", "lines", "rows", "yaml", "group"
+    "check", "select", "number", "text", "long", "time", "choices", "lines", "rows", "yaml", "group"
 ]
 #: One form: what each input holds; several values for boxes and rows.
 Filled = Mapping[str, list[str]]
@@ -144,7 +144,8 @@ def _of_type(path: str, label: str, about: str, kind: Any, info: FieldInfo | Non
     if kind is time:
         return Control(path, label, about, "time")
     if kind is str:
-        return Control(path, label, about, "text")
+        # An input of one line would take the line breaks out of a template.
+        return Control(path, label, about, "long" if path.endswith(".template") else "text")
     raise TypeError(f"{path}: no input for {kind}")
 
 

@@ -13,12 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from calendar_sync.admin import forgery
 from calendar_sync.admin.access import Access, NotSignedIn, Right, Viewer
 from calendar_sync.admin.problems import Problem, answer
+from calendar_sync.admin.wide_forms import LARGEST_BODY, WideRequest
 from calendar_sync.clock import SystemClock
 from calendar_sync.redaction import describe, install
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-#: Bytes that a request may carry: a mapping of ten thousand users is half of it.
-LARGEST_BODY = 4 * 1024 * 1024
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -124,7 +123,7 @@ async def _field(request: Request, body: bytes) -> str:
     if not request.headers.get("content-type", "").lower().startswith(FORMS):
         return ""
     try:
-        async with Request(request.scope, _replayed(body, request.receive)).form() as form:
+        async with WideRequest(request.scope, _replayed(body, request.receive)).form() as form:
             value = form.get(forgery.FIELD)
     except (HTTPException, MultiPartException):
         raise Problem(400, "The form cannot be read.") from None

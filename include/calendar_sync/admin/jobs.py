@@ -1,8 +1,9 @@
 """Work that takes longer than an answer may: in a thread of this process, watched by its page.
 
 The server's own event loop is never kept waiting. A job ends with its result, with what went wrong
-in words, when somebody cancels it, or at its time limit; it is forgotten after an hour. Another
-process of the API server does not know it: `HERE` in its number tells them apart.
+in words, or, when somebody cancels it or its time is over, with what it has found so far; it is
+forgotten after an hour. Another process of the API server does not know it: `HERE` in its number
+tells them apart.
 """
 
 import asyncio
@@ -25,7 +26,10 @@ KEPT_SECONDS = 3600.0
 
 @dataclass
 class Job:
-    """One piece of work. `title` and `problem` are words for people."""
+    """One piece of work. `title` and `problem` are words for people.
+
+    Work that can say something before its end sets `result` meanwhile.
+    """
 
     id: str
     kind: str
@@ -57,7 +61,8 @@ class Job:
         except asyncio.CancelledError:
             self.state = "cancelled"
         except TimeoutError:
-            self.state, self.problem = "failed", f"It took longer than {MINUTES} minutes."
+            self.problem = f"It took longer than {MINUTES} minutes."
+            self.state = "failed" if self.result is None else "done"
         except Problem as problem:
             self.state, self.problem = "failed", problem.detail
         except SyncError as error:

@@ -4,6 +4,7 @@ The connections are read as Airflow's server processes read them.
 """
 
 import asyncio
+import threading
 
 from calendar_sync.admin import outside
 from calendar_sync.admin.problems import Problem
@@ -14,6 +15,8 @@ from calendar_sync.model import Platform
 from calendar_sync.redaction import describe, install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.state import Store
+
+_CHECKING = threading.Lock()
 
 
 def with_key(store: Store) -> Store:
@@ -29,6 +32,20 @@ def with_key(store: Store) -> Store:
     if not key:
         raise Problem(503, f"Connection {HMAC_KEY} has no password.")
     return Store(store.database, key)
+
+
+def check_record(store: Store) -> list[str]:
+    """What is wrong with the record of operations. It reads all of it: one check at a time.
+
+    Raises:
+        Problem: it is being checked already, or there is no key.
+    """
+    if not _CHECKING.acquire(blocking=False):
+        raise Problem(409, "The record is being checked already: try again in a minute.")
+    try:
+        return with_key(store).audit.verify()
+    finally:
+        _CHECKING.release()
 
 
 def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:

@@ -16,7 +16,7 @@ from calendar_sync.mapping.rows import staff_by_email
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.redaction import install
 from calendar_sync.state import Store
-from calendar_sync.state.mapping import Edit, MappingDifference
+from calendar_sync.state.mapping import CHANGED_MEANWHILE, Edit, MappingDifference
 
 EMPTY: Mapping[str, Any] = {
     "user": "",
@@ -24,10 +24,11 @@ EMPTY: Mapping[str, Any] = {
     "account": "",
     "enabled": True,
     "direction": "",
+    "revision": None,
 }
 
 
-def values_of(store: Store, row: MappedUser | None) -> dict[str, Any]:
+def values_of(row: MappedUser | None) -> dict[str, Any]:
     """What the form of one row shows."""
     if row is None:
         return dict(EMPTY)
@@ -37,16 +38,15 @@ def values_of(store: Store, row: MappedUser | None) -> dict[str, Any]:
         "account": row.account,
         "enabled": row.enabled,
         "direction": row.direction.value if row.direction else "",
+        "revision": row.revision,
     }
 
 
-def set_row(
-    request: Request, store: Store, values: Mapping[str, Any], *, old: bool
-) -> MappingDifference:
-    """Add or change one row; `old` rows are there already, others must not be.
+def set_row(request: Request, store: Store, values: Mapping[str, Any]) -> MappingDifference:
+    """Add one row, or change the one that was seen at `revision`; None is none.
 
     Raises:
-        ConfigurationError: a value is wrong, or the row is there (or is not).
+        ConfigurationError: a value is wrong, or the row is there (or is not, or is newer).
     """
     user = str(values["user"])
     row = read_row(
@@ -61,13 +61,16 @@ def set_row(
     )
 
     def edit(rows: list[MappedUser]) -> list[MappedUser]:
-        there = any((one.user_id, one.platform) == (row.user_id, row.platform) for one in rows)
-        if there and not old:
+        key, seen = (row.user_id, row.platform), values["revision"]
+        there = next((one for one in rows if (one.user_id, one.platform) == key), None)
+        if there is not None and seen is None:
             raise ConfigurationError(
                 detail=f"{row.user_id} is mapped on {row.platform} already: edit that row"
             )
-        if old and not there:
+        if there is None and seen is not None:
             raise ConfigurationError(detail="the row was removed meanwhile: add it anew")
+        if there is not None and there.revision != seen:
+            raise ConfigurationError(CHANGED_MEANWHILE, detail="the row was changed meanwhile")
         return with_row(rows, row)
 
     return apply(request, store, edit)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from calendar_sync.approvals import WORDS, grant
-from calendar_sync.cli.environment import author, open_store
+from calendar_sync.cli.environment import NO_KEY, author, load_key, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.clock import SystemClock
 
@@ -19,9 +19,10 @@ def approve(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Let held actions be carried out, for 24 hours; without a digest, list what waits."""
-    with reported(), open_store() as store:
+    grants = bool(digest or everything)
+    with reported(), open_store(load_key() if grants else NO_KEY) as store:
         waiting = store.runs.pending()
-        if not digest and not everything:
+        if not grants:
             if json:
                 as_json([asdict(entry) for entry in waiting])
             else:

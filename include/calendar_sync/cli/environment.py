@@ -36,6 +36,15 @@ def load_secrets() -> Secrets:
             return load()
 
 
+def load_key() -> str:
+    """The organisation's key alone, for what is recorded."""
+    with contextlib.redirect_stdout(sys.stderr):
+        from calendar_sync.orchestration.connections import organisation_key, server_context
+
+        with server_context():
+            return organisation_key()
+
+
 def new_run_id(prefix: str = "cli") -> str:
     """Names what this command does in the record of operations and of runs."""
     return f"{prefix}-{SystemClock().now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"

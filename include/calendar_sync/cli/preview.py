@@ -48,7 +48,7 @@ async def _plan(
                 settings,
                 f"preview/{os.getpid()}",
                 users=users,
-                progress=lambda done, total: bar.update(
+                progress=lambda done, total, _: bar.update(
                     bar.task_ids[0], completed=done, total=total
                 ),
             )

@@ -30,9 +30,7 @@ def load_secrets() -> Secrets:
     Raises:
         ConfigurationError: a connection is missing or incomplete.
     """
-    hmac_key = connection_fields(HMAC_KEY).password
-    if not hmac_key:
-        raise ConfigurationError(detail=f"connection {HMAC_KEY} has no password")
+    hmac_key = organisation_key()
     google = microsoft = None
     with contextlib.suppress(Missing):
         google = google_credentials(connection_fields(GOOGLE))
@@ -45,6 +43,18 @@ def load_secrets() -> Secrets:
         google=google,
         microsoft=microsoft,
     )
+
+
+def organisation_key() -> str:
+    """The key that names what we make, and that seals the record.
+
+    Raises:
+        ConfigurationError: its connection is missing or empty.
+    """
+    key = connection_fields(HMAC_KEY).password
+    if not key:
+        raise ConfigurationError(detail=f"connection {HMAC_KEY} has no password")
+    return key
 
 
 class Missing(ConfigurationError):

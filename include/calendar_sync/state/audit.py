@@ -8,12 +8,14 @@ finds a changed byte, a removed row and a cut tail.
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Row, Select, func, insert, select
 
 from calendar_sync.model import iso
 from calendar_sync.state import tables as t
@@ -24,6 +26,9 @@ SEAL_LOCK = 0x5EA1
 # Decisions of people stand in the record, too: step and outcome; the reason is what was decided,
 # and the author stands in the place of the run.
 DECISION, RECORDED = "decision", "recorded"
+#: How many problems a check tells of, and how many operations it keeps in mind at a time.
+PROBLEMS = 1000
+CHUNK = 500
 # Made once: see links.py.
 _INSERT = insert(t.operation)
 
@@ -119,41 +124,57 @@ class AuditStore:
             return seal
 
     def verify(self, expected_seal: str | None = None) -> list[str]:
-        """What is wrong with the record; empty when it is whole.
+        """What is wrong with the record; empty when it is whole, `PROBLEMS` when that or more is.
 
         Every run noted the seal that it reached: all of them must still be part of the chain, and
-        so must `expected_seal`, a value from a run's log.
+        so must `expected_seal`, a value from a run's log. One moment is looked at, a row at a time:
+        runs go on, and the record may be larger than the memory.
         """
-        problems: list[str] = []
-        reached: dict[tuple[str, int], str] = {}
-        with self._database.read() as connection:
-            heads: dict[str, tuple[int, str]] = {}
-            query = select(t.operation).order_by(t.operation.c.cycle_id, t.operation.c.seq)
-            for row in connection.execute(query):
-                seq, head = heads.get(row.cycle_id, (0, ""))
-                values = {key: value for key, value in row._mapping.items() if key != "id"}
-                if row.seq != seq + 1 or row.hash != self._link(head, values):
-                    problems.append(f"operation {row.cycle_id}/{row.seq} does not fit")
-                heads[row.cycle_id] = (row.seq, row.hash)
-                reached[row.cycle_id, row.seq] = row.hash
-            seal, seals = "", [""]
-            for row in connection.execute(select(t.audit_seal).order_by(t.audit_seal.c.id)):
-                seal = self._mac(seal, json.dumps(row.heads))
-                if seal != row.seal:
-                    problems.append(f"seal {row.id} does not fit")
-                    seal = row.seal
-                seals.append(seal)
-                problems.extend(
-                    f"operation {cycle_id}/{seq} is missing"
-                    for cycle_id, seq, head in row.heads
-                    if reached.get((cycle_id, seq)) != head
-                )
-            for row in connection.execute(select(t.sync_run.c.run_id, t.sync_run.c.summary)):
-                if row.summary.get("seal", "") not in seals:
-                    problems.append(f"the seal of run {row.run_id} is missing")
-        if expected_seal is not None and expected_seal not in seals:
-            problems.append("the expected seal is not part of the chain")
-        return problems
+        with (
+            self._database.snapshot() as connection,
+            closing(self._problems(connection, expected_seal)) as found,
+        ):
+            return list(islice(found, PROBLEMS))
+
+    def _problems(self, connection: Connection, expected: str | None) -> Generator[str]:
+        yield from self._unfit_operations(connection)
+        yield from self._unfit_seals(connection, expected)
+
+    def _unfit_operations(self, connection: Connection) -> Iterator[str]:
+        query = select(t.operation).order_by(t.operation.c.cycle_id, t.operation.c.seq)
+        cycle, seq, head = "", 0, ""
+        for row in _streamed(connection, query):
+            if row.cycle_id != cycle:
+                seq, head = 0, ""
+            values = {key: value for key, value in row._mapping.items() if key != "id"}
+            if row.seq != seq + 1 or row.hash != self._link(head, values):
+                yield f"operation {row.cycle_id}/{row.seq} does not fit"
+            cycle, seq, head = row.cycle_id, row.seq, row.hash
+
+    def _unfit_seals(self, connection: Connection, expected: str | None) -> Iterator[str]:
+        # Seals that runs have reached, each with one of them, until the chain is found to have it.
+        reached: dict[str, str] = {}
+        for row in _streamed(connection, select(t.sync_run.c.run_id, t.sync_run.c.summary)):
+            reached[row.summary.get("seal", "")] = row.run_id
+        looked_for = expected
+        seal, some = "", []
+        for row in _streamed(connection, select(t.audit_seal).order_by(t.audit_seal.c.id)):
+            reached.pop(seal, None)
+            looked_for = None if looked_for == seal else looked_for
+            seal = self._mac(seal, json.dumps(row.heads))
+            if seal != row.seal:
+                yield f"seal {row.id} does not fit"
+                seal = row.seal
+            some += row.heads
+            while len(some) >= CHUNK:
+                yield from _missing(connection, some[:CHUNK])
+                del some[:CHUNK]
+        yield from _missing(connection, some)
+        reached.pop(seal, None)
+        for run_id in reached.values():
+            yield f"the seal of run {run_id} is missing"
+        if looked_for not in {None, seal}:
+            yield "the expected seal is not part of the chain"
 
     def _heads(self, connection: Connection, since: datetime | None) -> dict[str, tuple[int, str]]:
         table = t.operation
@@ -173,3 +194,19 @@ class AuditStore:
 
     def _mac(self, before: str, text: str) -> str:
         return hmac.new(self._key, f"{before}\n{text}".encode(), hashlib.sha256).hexdigest()[:40]
+
+
+def _streamed(connection: Connection, query: Select[Any]) -> Iterator[Row[Any]]:
+    with connection.execute(query.execution_options(yield_per=CHUNK)) as rows:
+        yield from rows
+
+
+def _missing(connection: Connection, heads: Sequence[Sequence[Any]]) -> Iterator[str]:
+    """Which of the sealed ends of cycles are not, or no longer, what was sealed."""
+    table = t.operation.c
+    query = select(table.cycle_id, table.seq, table.hash)
+    rows = connection.execute(query.where(table.cycle_id.in_({head[0] for head in heads})))
+    there = {(row.cycle_id, row.seq): row.hash for row in rows}
+    for cycle_id, seq, head in heads:
+        if there.get((cycle_id, seq)) != head:
+            yield f"operation {cycle_id}/{seq} is missing"

@@ -59,6 +59,17 @@ class Database:
         with self._reader.begin() as connection:
             yield connection
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A transaction that only reads and sees one moment, whatever is committed meanwhile.
+
+        SQLite's always do; PostgreSQL's otherwise see another moment with each statement.
+        """
+        level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._keep_open()
+        with self._reader.execution_options(**level).begin() as connection:
+            yield connection
+
     def insert(self, table: Any) -> Any:
         """An INSERT of this dialect that knows ON CONFLICT."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)

@@ -330,17 +330,18 @@ class RunStore:
         with self._database.read() as connection:
             return frozenset(connection.scalars(query))
 
-    def grant(self, digest: str, author: str, now: datetime) -> list[tuple[str, Platform]]:
+    def grant(
+        self, connection: Connection, digest: str, author: str, now: datetime
+    ) -> list[tuple[str, Platform]]:
         """Approve what waits under this digest for 24 hours; returns the users concerned."""
         table = t.approval
         waiting = (table.c.digest == digest) & table.c.granted_at.is_(None)
-        with self._database.write() as connection:
-            rows = connection.execute(
-                select(table.c.user_id, table.c.platform).where(waiting).with_for_update()
-            ).all()
-            connection.execute(
-                update(table)
-                .where(waiting)
-                .values(granted_at=now, granted_by=author, expires_at=now + APPROVAL_LASTS)
-            )
+        rows = connection.execute(
+            select(table.c.user_id, table.c.platform).where(waiting).with_for_update()
+        ).all()
+        connection.execute(
+            update(table)
+            .where(waiting)
+            .values(granted_at=now, granted_by=author, expires_at=now + APPROVAL_LASTS)
+        )
         return [(row.user_id, Platform(row.platform)) for row in rows]

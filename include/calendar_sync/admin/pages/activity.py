@@ -15,6 +15,7 @@ from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.rendering import render
 from calendar_sync.model import Step, iso
 from calendar_sync.state import Store
+from calendar_sync.state.audit import PROBLEMS
 
 router = APIRouter()
 Opened = Annotated[Store, Depends(store_of)]
@@ -73,5 +74,11 @@ def export(store: Opened, asked: Filters) -> Response:
 @router.get("/activity/check")
 def check(request: Request, store: Opened) -> Response:
     """Check the hash chain of all operations: part of a page."""
-    problems = live.with_key(store).audit.verify()
-    return render(request, "check.html", problems=problems[:100], count=len(problems))
+    problems = live.check_record(store)
+    return render(
+        request,
+        "check.html",
+        problems=problems[:100],
+        count=len(problems),
+        more=len(problems) == PROBLEMS,
+    )

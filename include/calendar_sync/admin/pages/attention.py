@@ -12,11 +12,13 @@ from calendar_sync.admin.jobs import JOBS
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.rendering import render
+from calendar_sync.admin.wide_forms import WideRoute
 from calendar_sync.approvals import waiting
 from calendar_sync.attention import (
     PAGE,
     Choice,
     count_conflicts,
+    count_parked,
     open_conflicts,
     parked_items,
     users_of,
@@ -27,7 +29,7 @@ from calendar_sync.members import LEAVING
 from calendar_sync.model import Platform, Source
 from calendar_sync.state import Store
 
-router = APIRouter()
+router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
 Id = Annotated[str, Form(max_length=64)]
 Item = Annotated[str, Form(max_length=1100)]
@@ -43,13 +45,16 @@ def attention(
     q: Text = "",
     platform: AnyPlatform = None,
     page: PageNumber = 1,
+    parked_page: PageNumber = 1,
     done: Annotated[str, Query(max_length=20)] = "",
 ) -> Response:
     """The whole page."""
     now = SystemClock().now()
     total = count_conflicts(store, platform, q)
-    pages = max(1, -(-total // PAGE))
+    pages = _pages(total)
     page = min(page, pages)
+    total_parked = count_parked(store, platform)
+    parked_page = min(parked_page, _pages(total_parked))
     found = waiting(store)
     shown = found[:APPROVALS_SHOWN]
     named = [name for one in shown for name in list(one.users)[:USERS_SHOWN]]
@@ -62,7 +67,10 @@ def attention(
         pages=pages,
         search=q,
         platform=platform,
-        parked=parked_items(store, platform),
+        parked=parked_items(store, platform, page=parked_page),
+        total_parked=total_parked,
+        parked_page=parked_page,
+        parked_pages=_pages(total_parked),
         waiting=shown,
         more_waiting=max(0, len(found) - APPROVALS_SHOWN),
         ids=users_of(store, named),
@@ -145,6 +153,10 @@ def begin_held(
 def listed(request: Request, number: str) -> Response:
     """How far it is, or what it found."""
     return render(request, "held.html", job=JOBS.find(number, "held"), number=number)
+
+
+def _pages(total: int) -> int:
+    return max(1, -(-total // PAGE))
 
 
 def _back(request: Request, done: str) -> Response:

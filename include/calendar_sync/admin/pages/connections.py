@@ -9,9 +9,10 @@ from starlette.responses import Response
 from calendar_sync.admin import connection_tests
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.rendering import render
+from calendar_sync.admin.wide_forms import WideRoute
 from calendar_sync.state import Store
 
-router = APIRouter()
+router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
 
 

@@ -14,12 +14,14 @@ from calendar_sync.admin.mapping_rows import listed
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.rendering import render
+from calendar_sync.admin.wide_forms import WideRoute
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import Format, write_mapping
 from calendar_sync.model import Direction, Platform
 from calendar_sync.state import Store
+from calendar_sync.state.mapping import CHANGED_MEANWHILE
 
-router = APIRouter()
+router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
 Only = Literal["", "enabled", "disabled", "wrong"]
 OnPlatform = Annotated[Platform, Form()]
@@ -67,7 +69,7 @@ def row(
     found = store.config.mapped(user, platform) if user and platform else None
     if user and found is None:
         raise Problem(404, "There is no such row (any more).")
-    return _row(request, store, change.values_of(store, found), old=found is not None)
+    return _row(request, store, change.values_of(found))
 
 
 @router.post("/mapping/row")
@@ -79,23 +81,26 @@ def set_row(
     account: Name,
     enabled: Annotated[bool, Form()] = False,
     direction: AnyDirection = None,
-    old: Annotated[bool, Form()] = False,
+    revision: Annotated[int | None, Form(ge=0, le=2**31)] = None,
 ) -> Response:
-    """Add a row, or change the one that there is."""
+    """Add a row, or change the one that there is: `revision` is the number that it was shown at."""
     values = {
         "user": user.strip(),
         "platform": platform.value,
         "account": account.strip(),
         "enabled": enabled,
         "direction": direction.value if direction else "",
+        "revision": revision,
     }
     try:
-        change.set_row(request, store, values, old=old)
+        change.set_row(request, store, values)
     except ConfigurationError as error:
-        response = _row(request, store, values, old=old, mistake=error.detail)
+        if error.code == CHANGED_MEANWHILE:
+            return _changed_meanwhile(request, store, user.strip(), platform)
+        response = _row(request, store, values, mistake=error.detail)
         response.status_code = 422
         return response
-    return _back(request, "changed" if old else "added")
+    return _back(request, "added" if revision is None else "changed")
 
 
 @router.post("/mapping/switch")
@@ -140,18 +145,32 @@ def _export(store: Store, form: Format, kind: str) -> Response:
 
 
 def _row(
-    request: Request, store: Store, values: Mapping[str, object], *, old: bool, mistake: str = ""
+    request: Request, store: Store, values: Mapping[str, object], *, mistake: str = ""
 ) -> Response:
     emails = sorted(user.email for user in store.config.welkin_users() if user.active)
     return render(
         request,
         "mapping_row.html",
         values=values,
-        old=old,
+        old=values["revision"] is not None,
         mistake=mistake,
         emails=[email for email in emails if email][:2000],
         directions_of=list(Direction),
     )
+
+
+def _changed_meanwhile(
+    request: Request, store: Store, user_id: str, platform: Platform
+) -> Response:
+    """The row as it is now, with who made it so."""
+    history = store.config.mapping_history(user_id)
+    newest = next((one for one in history if one.platform is platform), None)
+    by = f" by {newest.author}, {newest.at:%Y-%m-%d %H:%M} UTC" if newest else ""
+    said = f"The row was changed meanwhile{by}. Below it is as it is now: change that."
+    found = store.config.mapped(user_id, platform)
+    response = _row(request, store, change.values_of(found), mistake=said)
+    response.status_code = 409
+    return response
 
 
 def _back(request: Request, done: str) -> Response:

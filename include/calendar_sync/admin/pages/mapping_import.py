@@ -11,11 +11,12 @@ from calendar_sync.admin.mapping_rows import leaving, lines
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.rendering import render
+from calendar_sync.admin.wide_forms import LARGEST_BODY, WideRoute
 from calendar_sync.documents import decode
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.state import Store
 
-router = APIRouter()
+router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
 #: Ten thousand rows are a third of it.
 LARGEST = 2 * 1024 * 1024
@@ -59,7 +60,7 @@ def preview(request: Request, store: Opened, file: UploadFile) -> Response:
 def apply(
     request: Request,
     store: Opened,
-    content: Annotated[str, Form(max_length=LARGEST)],
+    content: Annotated[str, Form(max_length=LARGEST_BODY)],
     name: Annotated[str, Form(max_length=200)],
     based_on: Annotated[int, Form(ge=0, le=2**31)],
 ) -> Response:

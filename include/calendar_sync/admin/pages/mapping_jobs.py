@@ -16,6 +16,7 @@ from calendar_sync.admin.mapping_rows import listed
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.rendering import render
+from calendar_sync.admin.wide_forms import WideRoute
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.health import accounts
 from calendar_sync.health.verdicts import ADVICE, Verdict
@@ -25,7 +26,7 @@ from calendar_sync.proposing import Proposals, find_proposals
 from calendar_sync.state import Store
 from calendar_sync.state.health import Checked
 
-router = APIRouter()
+router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
 BATCH = 10
 MOST = 10_000

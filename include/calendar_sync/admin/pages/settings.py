@@ -15,6 +15,7 @@ from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.reading import Filling, read
 from calendar_sync.admin.rendering import render
 from calendar_sync.admin.samples import samples
+from calendar_sync.admin.wide_forms import WideRoute
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.revisions import differences
@@ -22,7 +23,7 @@ from calendar_sync.settings import Details, Settings
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
 
-router = APIRouter()
+router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
 Number = Annotated[int, Query(ge=0, le=2**31)]
 Document = Annotated[str, Form(max_length=1_000_000)]
@@ -32,7 +33,7 @@ HISTORY = 50
 
 async def posted(request: Request) -> dict[str, list[str]]:
     """The form as it came: every value of every input."""
-    async with request.form(max_fields=20_000) as form:
+    async with request.form() as form:
         found: dict[str, list[str]] = {}
         for name, value in form.multi_items():
             if isinstance(value, str):
@@ -220,6 +221,8 @@ def _review(
     if based_on != current.id and current.settings != wanted:
         return _overtaken(request, store, wanted, based_on)
     changed = settings_change.shown(current.settings, wanted)
+    users = len([user for user in store.config.mapping() if user.enabled])
+    rate = current.settings.limits.welkin_requests_per_second
     return render(
         request,
         "settings_review.html",
@@ -230,7 +233,8 @@ def _review(
         document=settings_change.to_text(wanted),
         harmless=settings_change.harmless(changed),
         samples=_samples(wanted.details),
-        users=len([user for user in store.config.mapping() if user.enabled]),
+        users=users,
+        choices=effects.choices(users, rate),
     )
 
 

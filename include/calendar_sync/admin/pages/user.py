@@ -15,6 +15,7 @@ from calendar_sync.admin.inputs import AnyPlatform, Text, UserId
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.rendering import airflow_root, render
+from calendar_sync.admin.wide_forms import WideRoute
 from calendar_sync.clock import SystemClock
 from calendar_sync.explain.records import conflicts, parked_items
 from calendar_sync.model import Platform
@@ -22,7 +23,7 @@ from calendar_sync.orchestration.airflow_pages import find_page
 from calendar_sync.state import Store
 from calendar_sync.user_list import listed_user
 
-router = APIRouter()
+router = APIRouter(route_class=WideRoute)
 SHOWN = 50
 Opened = Annotated[Store, Depends(store_of)]
 

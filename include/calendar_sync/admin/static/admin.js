@@ -44,6 +44,24 @@
     twin.remove();
   };
 
+  // A box with data-ticks ticks all boxes of that name in its form, and shows whether all are.
+  const tickAll = (event) => {
+    const form = event.target.form;
+    const all = form && form.querySelector("input[data-ticks]");
+    if (!all) {
+      return;
+    }
+    const boxes = [...form.querySelectorAll(`input[type="checkbox"][name="${all.dataset.ticks}"]`)];
+    if (event.target === all) {
+      for (const box of boxes) {
+        box.checked = all.checked;
+      }
+    }
+    const ticked = boxes.filter((box) => box.checked).length;
+    all.checked = ticked === boxes.length;
+    all.indeterminate = ticked > 0 && !all.checked;
+  };
+
   const refresh = () => {
     for (const element of document.querySelectorAll("[data-refresh]")) {
       const busy = element.contains(document.activeElement) || element.querySelector("details[open]");
@@ -54,6 +72,7 @@
   };
 
   document.addEventListener("click", openInAirflow);
+  document.addEventListener("change", tickAll);
   document.addEventListener("htmx:configRequest", (event) => {
     const token = document.querySelector('meta[name="csrf-token"]');
     if (token !== null && token.content) {
