@@ -104,8 +104,9 @@ def report() -> dict[str, Any]:
     context: Any = get_current_context()
     pull = context["ti"].xcom_pull
     listed = pull(task_ids="list_accounts")
-    missing = len(listed) - len(list(pull(task_ids="validate_accounts") or [])) if listed else 0
-    checked = listed is not None and not missing
+    # One value for each mapped task; asked for by its bare name, one value would come by itself.
+    validated = [one for one in pull(task_ids=["validate_accounts"]) if one is not None]
+    checked = listed is not None and len(validated) == len(listed)
     done = upkeep.report(context["run_id"], checked=checked)
     if not checked:
         raise UsersFailed(detail="not all accounts were checked: see the tasks before")
