@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from calendar_sync.health.verdicts import ADVICE, Verdict, advice
 from calendar_sync.members import members
 from calendar_sync.model import MappedUser, Platform
-from calendar_sync.reporting import requests_since, status
+from calendar_sync.reporting import former_account, requests_since, status, stuck
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import Revision
@@ -107,7 +107,8 @@ def build(
 def _of_users(store: Store, revision: Revision, platform: Platform, now: datetime) -> list[Item]:
     """Users whom the sync cannot serve: by the check of their account, or by their failures."""
     target = timedelta(seconds=revision.settings.freshness.target_seconds)
-    synced = members(store, revision.settings, platform, now).synced
+    people = members(store, revision.settings, platform, now)
+    synced = people.synced
     mapped = {row.user_id: row for row in store.config.mapping(platform) if row.enabled}
     bad = {
         one.user_id: one
@@ -125,7 +126,7 @@ def _of_users(store: Store, revision: Revision, platform: Platform, now: datetim
             text = "Its newest changes are late: look at the label of its last `sync_user`."
             found = (row.account, user_id, "over_target", state.marked_at, text)
             items.append(Item("late", platform.value, *found))
-    return items
+    return items + [_failing(row, state) for row, state in stuck(store, people)]
 
 
 def late(state: UserSync, now: datetime, target: timedelta) -> bool:
@@ -150,7 +151,7 @@ def _left_to_people(store: Store, platform: Platform, now: datetime) -> list[Ite
     accounts = {row.user_id: row.account for row in store.config.mapping(platform)}
 
     def item(kind: str, user_id: str, code: str, since: datetime, text: str) -> Item:
-        account = accounts.get(user_id, "")
+        account = accounts.get(user_id) or former_account(store, user_id, platform)
         return Item(kind, platform.value, account, user_id, code, since, text)
 
     found = [
