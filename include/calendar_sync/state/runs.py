@@ -82,6 +82,11 @@ def _recorded(row: Row[Any]) -> RecordedRun:
     )
 
 
+def _asked_anew(now: datetime) -> dict[str, datetime | None]:
+    """What becomes of an approval's row when it is asked for once more."""
+    return {"requested_at": now, "granted_at": None, "granted_by": None, "expires_at": None}
+
+
 class RunStore:
     """Reads and writes what concerns more than one user."""
 
@@ -233,12 +238,7 @@ class RunStore:
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["digest", "user_id", "platform"],
-                    set_={
-                        "requested_at": now,
-                        "granted_at": None,
-                        "granted_by": None,
-                        "expires_at": None,
-                    },
+                    set_=_asked_anew(now),
                     where=or_(t.approval.c.expires_at <= now, t.approval.c.granted_at.is_(None)),
                 )
             )
@@ -267,7 +267,10 @@ class RunStore:
         platform: Platform,
         now: datetime,
     ) -> None:
-        """Have one approval wait for these users together, and none for others of this reason."""
+        """Have one approval wait for these users together, and none for others of this reason.
+
+        One that has expired waits again.
+        """
         table = t.approval
         stale = (
             delete(table)
@@ -285,7 +288,13 @@ class RunStore:
                     removals=count,
                     requested_at=now,
                 )
-                connection.execute(row.on_conflict_do_nothing())
+                connection.execute(
+                    row.on_conflict_do_update(
+                        index_elements=["digest", "user_id", "platform"],
+                        set_={"removals": count, **_asked_anew(now)},
+                        where=table.c.expires_at <= now,
+                    )
+                )
 
     def approved_users(self, reason: str, platform: Platform, now: datetime) -> set[str]:
         """Users for whom something of this kind may be done now."""
