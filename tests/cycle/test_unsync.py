@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from calendar_sync.advice import advice
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Draft, MappedUser, Platform, Span
 from calendar_sync.services import Services
@@ -151,6 +153,59 @@ def test_who_is_on_both_platforms_is_cleaned_on_each(platform: Platform) -> None
     results = act(s, "dana", platforms=list(Platform))
     assert [result.clean for result in results] == [True, True], results
     assert s.calendars(other).mirrors(mail("dana")) == s.calendar.mirrors(mail("dana")) == []
+
+
+def test_a_platform_without_connection_keeps_nobody_else(platform: Platform) -> None:
+    s = stage(platform)
+    other = next(each for each in Platform if each is not platform)
+    rows = [*s.store.config.mapping(), MappedUser(s.ids["ruben"], other, "ruben@old.example")]
+    asyncio.run(s.map(rows))
+
+    async def work(services: Services) -> list[Unsynced]:
+        connected = replace(services, platforms={platform: services.platforms[platform]})
+        found = standing(services.store, list(Platform), ())
+        disable(connected, found, "tests")
+        revision = services.store.config.revision()
+        return await unsync(connected, revision, found, run_id="un-sync", owner="tests")
+
+    results = {(one.account, one.platform): one for one in asyncio.run(s.with_services(work))}
+    without = results.pop(("ruben@old.example", other))
+    assert (without.code, without.clean) == ("no_connection_configured", False)
+    assert advice(without.code)
+    assert [one.clean for one in results.values()] == [True, True]
+    assert s.calendar.mirrors(mail("ruben")) == s.calendar.mirrors(mail("dana")) == []
+
+
+@pytest.mark.parametrize("where", ["delete_mirror", "changes"])
+def test_a_bug_for_one_user_keeps_nobody_else(
+    platform: Platform, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While removing, and while reading again."""
+    s = stage(platform)
+
+    async def work(services: Services) -> list[Unsynced]:
+        calendar = services.platforms[platform]
+        real = getattr(calendar, where)
+
+        async def broken(account: str, *rest: Any) -> Any:
+            if account == mail("dana"):
+                raise ValueError("a bug")
+            return await real(account, *rest)
+
+        monkeypatch.setattr(calendar, where, broken)
+        rows = standing(services.store, [platform], ())
+        disable(services, rows, "tests")
+        revision = services.store.config.revision()
+        return await unsync(services, revision, rows, run_id="un-sync", owner="tests")
+
+    results = {one.account: one for one in asyncio.run(s.with_services(work))}
+    failed = results[mail("dana")]
+    assert (failed.code, failed.clean) == ("unexpected", False)
+    assert failed.detail.startswith("ValueError at ")
+    assert "unexpected (ValueError at" in failed.label
+    assert "a bug" not in failed.label
+    assert results[mail("ruben")].clean
+    assert s.calendar.mirrors(mail("ruben")) == []
 
 
 def test_somebody_nobody_knows_is_refused(platform: Platform) -> None:
