@@ -13,13 +13,17 @@ from calendar_sync.errors import ConfigurationError, LeaseHeld, NotFound, SyncEr
 from calendar_sync.http import waiting_at_most
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.model import STANDING, Link, LinkKind, LinkState, MappedUser, Platform, Window
+from calendar_sync.passes import hold
 from calendar_sync.redaction import as_ours
 from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
+from calendar_sync.state.shared import Lease
 
 ROUNDS = 200
 WAITS = 20.0
+# A cycle ends after a minute, a lost lease after 90 seconds: so long is a user waited for.
+PATIENCE, PAUSE = 120.0, 5.0
 AUTHOR = "un-sync"
 
 
@@ -141,16 +145,17 @@ async def _unsync(
     removed: Counter[str] = Counter()
     errors: list[SyncError] = []
     try:
-        lease = store.leases.take(row.user_id, owner, services.clock.now())
+        lease = await _take(services, row.user_id, owner)
     except LeaseHeld as error:
         return _failed(row, error.code)
     try:
         with _into(errors):
-            for _ in range(ROUNDS):
-                result = await Cycle(services, revision, mapped, lease, run_id).run()
-                removed.update(result.done)
-                if result.complete:
-                    break
+            async with hold(services, lease):
+                for _ in range(ROUNDS):
+                    result = await Cycle(services, revision, mapped, lease, run_id).run()
+                    removed.update(result.done)
+                    if result.complete:
+                        break
     finally:
         store.leases.release(lease, services.clock.now())
     left: dict[str, int] = {}
@@ -161,6 +166,22 @@ async def _unsync(
     done = {str(step): count for step, count in removed.items()}
     code, detail = _told(errors)
     return Unsynced(row.user_id, row.platform, row.account, done, left, history, code, detail)
+
+
+async def _take(services: Services, user_id: str, owner: str) -> Lease:
+    """Take the user over, as soon as whoever works on them is done.
+
+    Raises:
+        LeaseHeld: that took too long.
+    """
+    begun = services.clock.monotonic()
+    while True:
+        try:
+            return services.store.leases.take(user_id, owner, services.clock.now())
+        except LeaseHeld:
+            if services.clock.monotonic() - begun >= PATIENCE:
+                raise
+        await services.clock.sleep(PAUSE)
 
 
 @contextlib.contextmanager

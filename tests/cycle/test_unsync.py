@@ -1,14 +1,17 @@
 """I11: un-sync removes exactly what is ours, proves it, and says what it could not remove."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from calendar_sync import passes
 from calendar_sync.advice import advice
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.errors import ConfigurationError, LeaseHeld
 from calendar_sync.model import Draft, MappedUser, Platform, Span
 from calendar_sync.services import Services
 from calendar_sync.unsync import Unsynced, disable, standing, unsync
@@ -206,6 +209,58 @@ def test_a_bug_for_one_user_keeps_nobody_else(
     assert "a bug" not in failed.label
     assert results[mail("ruben")].clean
     assert s.calendar.mirrors(mail("ruben")) == []
+
+
+def test_who_is_in_other_hands_is_waited_for(platform: Platform) -> None:
+    """A run of the sync has just taken the user: its cycle ends soon, or its lease lapses."""
+    s = stage(platform)
+    s.store.leases.take(s.ids["dana"], "a run", s.clock.now())
+    begun = s.clock.now()
+    [result] = act(s, "dana")
+    assert (result.code, result.clean) == ("", True)
+    assert s.calendar.mirrors(mail("dana")) == []
+    assert timedelta(seconds=80) < s.clock.now() - begun < timedelta(minutes=3)
+
+
+def test_who_stays_in_other_hands_is_told_after_two_minutes(platform: Platform) -> None:
+    s = stage(platform)
+    s.store.leases.take(s.ids["dana"], "a run", s.clock.now() + timedelta(hours=1))
+    begun, position = s.clock.now(), s.position
+    results = {result.account: result for result in act(s, "dana", "ruben")}
+    assert results[mail("dana")].code == "lease_held"
+    assert results[mail("ruben")].clean
+    assert timedelta(minutes=2) <= s.clock.now() - begun < timedelta(minutes=4)
+    assert s.wrote(position)
+    assert len(s.calendar.mirrors(mail("dana"))) == 2
+
+
+def test_the_lease_is_held_on_to_while_a_slow_server_is_waited_for(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a run takes the user over after 90 seconds, and the account is told as lease_lost."""
+    monkeypatch.setattr(passes, "RENEW_SECONDS", 0)
+    s = stage(platform)
+
+    async def work(services: Services) -> list[Unsynced]:
+        calendar = services.platforms[platform]
+        real = calendar.delete_mirror
+
+        async def slow(*given: Any) -> None:
+            for _ in range(10):
+                await asyncio.sleep(0)
+                await services.clock.sleep(20)
+            with contextlib.suppress(LeaseHeld):
+                services.store.leases.take(s.ids["dana"], "a run", services.clock.now())
+            await real(*given)
+
+        monkeypatch.setattr(calendar, "delete_mirror", slow)
+        rows = standing(services.store, [platform], [s.ids["dana"]])
+        disable(services, rows, "tests")
+        revision = services.store.config.revision()
+        return await unsync(services, revision, rows, run_id="un-sync", owner="tests")
+
+    [result] = asyncio.run(s.with_services(work))
+    assert (result.code, result.clean) == ("", True)
 
 
 def test_somebody_nobody_knows_is_refused(platform: Platform) -> None:
