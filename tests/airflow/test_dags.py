@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import CronTriggerTimetable, RetryAction
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.sdk.execution_time.xcom import XCom
@@ -219,6 +220,15 @@ def test_the_schedule_may_be_another() -> None:
     made = sync_dag("google", "text", "*/5 * * * *")
     assert isinstance(made.timetable, CronTriggerTimetable)
     assert made.timetable.expression == "*/5 * * * *"
+
+
+def test_the_removal_of_an_unsync_has_the_time_that_welkins_rate_takes() -> None:
+    """Groups run side by side, as many as Airflow lets one DAG run, and share the rate."""
+    unsync = dag_of(REPOSITORY / "dags" / "calendar_unsync.py")
+    at_once, blocks, a_second = conf.getint("core", "max_active_tasks_per_dag"), 120, 4.75
+    least = timedelta(seconds=at_once * upkeep.GROUP * blocks / a_second)
+    assert timedelta(hours=2) < least < unsync.task_dict["unsync_users"].execution_timeout / 2
+    assert unsync.task_dict["prove"].execution_timeout == timedelta(minutes=30)
 
 
 # --- Params -----------------------------------------------------------------
