@@ -101,14 +101,16 @@ def standing(
 
 def disable(services: Services, rows: Sequence[Standing], author: str) -> int:
     """Switch off the mapping of these users, so that no run makes anything anew."""
-    store = services.store
     pairs = {(row.user_id, row.platform) for row in rows}
-    wanted = [
-        replace(row, enabled=False) if (row.user_id, row.platform) in pairs else row
-        for row in store.config.mapping()
-    ]
-    difference = store.config.replace_mapping(wanted, author, services.clock.now())
-    return len(difference.changed)
+
+    def switched_off(mapping: list[MappedUser]) -> list[MappedUser]:
+        return [
+            replace(row, enabled=False) if (row.user_id, row.platform) in pairs else row
+            for row in mapping
+        ]
+
+    now = services.clock.now()
+    return len(services.store.config.edit_mapping(switched_off, author, now).changed)
 
 
 async def unsync(

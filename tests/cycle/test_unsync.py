@@ -263,6 +263,34 @@ def test_the_lease_is_held_on_to_while_a_slow_server_is_waited_for(
     assert (result.code, result.clean) == ("", True)
 
 
+def test_switching_off_undoes_nobody_elses_edit(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = Stage("dana", "ruben", platform=platform)
+    found = standing(s.store, [platform], [s.ids["dana"]])
+    new = MappedUser("new-user", platform, "new@example.org")
+
+    async def work(services: Services) -> int:
+        config = services.store.config
+        read = config.mapping
+
+        def meanwhile(*given: Any) -> list[MappedUser]:
+            """Somebody maps a user right after the mapping was read."""
+            rows: list[MappedUser] = read(*given)
+            config.edit_mapping(lambda before: [*before, new], "somebody", services.clock.now())
+            return rows
+
+        monkeypatch.setattr(config, "mapping", meanwhile)
+        return disable(services, found, "tests")
+
+    assert asyncio.run(s.with_services(work)) == 1
+    rows = {row.user_id: row.enabled for row in s.store.config.mapping(platform)}
+    assert rows.pop("new-user", True)
+    assert rows == {s.ids["dana"]: False, s.ids["ruben"]: True}
+    authors = {(one.author, one.user_id) for one in s.store.config.mapping_history()}
+    assert ("tests", "new-user") not in authors
+
+
 def test_somebody_nobody_knows_is_refused(platform: Platform) -> None:
     s = Stage("dana", platform=platform)
     with pytest.raises(ConfigurationError, match="not mapped: nobody"):
