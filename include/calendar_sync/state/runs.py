@@ -164,6 +164,15 @@ class RunStore:
                 connection.execute(statement, rows)
         return len(rows)
 
+    def drop(self, platform: Platform, run_ids: Collection[str]) -> None:
+        """Drop the rows of these runs."""
+        table = t.sync_run
+        statement = delete(table).where(
+            table.c.platform == platform.value, table.c.run_id.in_(list(run_ids))
+        )
+        with self._database.write() as connection:
+            connection.execute(statement)
+
     def record_drift(
         self,
         connection: Connection,
