@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
@@ -27,6 +28,7 @@ ALERTED = "alerted"
 AUDIT = "audit"
 # What a cycle holds back; a full comparison knows whether it still does.
 CYCLE_REASONS = ("brake", "write_back", "stray")
+BATCH = 500
 APPROVAL_LASTS = timedelta(hours=24)
 
 
@@ -124,10 +126,10 @@ class RunStore:
         table, found = t.sync_run, set()
         wanted = list(run_ids)
         with self._database.read() as connection:
-            for first in range(0, len(wanted), 500):
+            for first in range(0, len(wanted), BATCH):
                 query = select(table).where(
                     table.c.platform == platform.value,
-                    table.c.run_id.in_(wanted[first : first + 500]),
+                    table.c.run_id.in_(wanted[first : first + BATCH]),
                 )
                 found |= {row.run_id for row in connection.execute(query) if not _worked(row)}
         return found
@@ -138,14 +140,10 @@ class RunStore:
         query = select(table).order_by(table.c.started_at.desc(), table.c.run_id)
         if platform is not None:
             query = query.where(table.c.platform == platform.value)
-        found: list[RecordedRun] = []
-        with self._database.read() as connection:
-            for row in connection.execute(query):
-                if _worked(row) or not working:
-                    found.append(_recorded(row))
-                if len(found) == newest:
-                    break
-        return found
+        query = query.execution_options(yield_per=BATCH) if working else query.limit(newest)
+        with self._database.read() as connection, connection.execute(query) as rows:
+            wanted = (row for row in rows if _worked(row) or not working)
+            return [_recorded(row) for row in islice(wanted, newest)]
 
     def forget(self, empty_before: datetime, before: datetime) -> int:
         """Drop the rows of empty runs from before the one, of all from before the other moment."""
