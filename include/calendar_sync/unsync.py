@@ -143,13 +143,13 @@ async def _unsync(
     if row.platform not in services.platforms:
         return _failed(row, "no_connection_configured")
     mapped = stored or MappedUser(row.user_id, row.platform, row.account, enabled=False)
-    before = [link for link in store.links.of(*_pair(row)) if link.state in STANDING]
     removed: Counter[str] = Counter()
     errors: list[SyncError] = []
     try:
         lease = await _take(services, row.user_id, owner)
     except LeaseHeld as error:
         return _failed(row, error.code)
+    before = [link for link in store.links.of(*_pair(row)) if link.state in STANDING]
     try:
         with _into(errors):
             async with hold(services, lease):
