@@ -274,7 +274,8 @@ def test_who_reads_the_text_of_mirrors_is_on_record(cli: Command) -> None:
     assert cli.sandbox.requests.writes() == []
 
 
-SETTINGS = "time_zone: US/Eastern\nencounter_types:\n  include: ['etmp-*']\n"
+# Colons around a word are no picture, wherever it is printed.
+SETTINGS = "time_zone: US/Eastern\nencounter_types:\n  include: ['etmp-*', 'Locked :lock:']\n"
 
 
 def test_config_is_validated_applied_and_shown(cli: Command) -> None:
@@ -289,6 +290,7 @@ def test_config_is_validated_applied_and_shown(cli: Command) -> None:
     assert shown["settings"]["time_zone"] == "US/Eastern"
     assert shown["settings"]["poll"]["interval_seconds"] == 60
     text = cli("config", "show").partition("\n")[2]
+    assert "- Locked :lock:" in text.replace("'", "")
     (folder / "settings.yaml").write_text(text)
     assert "unchanged" in cli("config", "apply", folder)
 

@@ -105,6 +105,10 @@ def test_a_stored_document_reads_back() -> None:
         (EncounterTypes(include=("a*",)), "ABC", True),
         (EncounterTypes(include=("a*",)), "bc", False),
         (EncounterTypes(exclude=("*c",)), "abc", False),
+        # Brackets are part of a name.
+        (EncounterTypes(exclude=("Therapy [sensitive]",)), "Therapy [sensitive]", False),
+        (EncounterTypes(exclude=("* [?]",)), "Visit [b]", False),
+        (EncounterTypes(exclude=("*[!a]*",)), "abc", True),
         (EncounterTypes(include=()), "abc", False),
     ],
 )

@@ -124,7 +124,7 @@ def _parse(text: str, name: str, kind: Any) -> Document:
         loader = kind(text)
         node = loader.get_single_node()
         if node is not None:
-            _refuse_twice(node)
+            _refuse_twice(node, {})
         value = loader.construct_document(node) if node is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -144,21 +144,27 @@ def _parse(text: str, name: str, kind: Any) -> Document:
     return Document(value, node)
 
 
-def _refuse_twice(node: yaml.Node) -> None:
-    """No mapping gives a key twice, at any depth."""
+def _refuse_twice(node: yaml.Node, seen: dict[yaml.Node, bool]) -> None:
+    """No mapping gives a key twice, at any depth, and nothing stands in itself.
+
+    `seen` says of each node whether it was looked at wholly: aliases lead to it again and again.
+    """
+    if isinstance(node, yaml.ScalarNode) or seen.get(node):
+        return
+    if node in seen:
+        raise yaml.MarkedYAMLError(problem="stands in itself", problem_mark=node.start_mark)
+    seen[node] = False
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
+        keys: set[str] = set()
         for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key.value} is given twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-            if not isinstance(value, yaml.ScalarNode):
-                _refuse_twice(value)
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"{key.value} is given twice", problem_mark=key.start_mark
+                    )
+                keys.add(key.value)
+                _refuse_twice(value, seen)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            if not isinstance(item, yaml.ScalarNode):
-                _refuse_twice(item)
+            _refuse_twice(item, seen)
+    seen[node] = True

@@ -118,7 +118,7 @@ def overview(store: Store, settings: Settings, now: datetime) -> Overview:
             found,
             store.runs.fault(platform),
             seen,
-            seen is None or now - seen > settings.freshness.target,
+            found.synced > 0 and (seen is None or now - seen > settings.freshness.target),
             _requests(store, settings, platform, now),
         )
         for platform, found in standing(store, settings, now).items()

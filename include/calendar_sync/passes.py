@@ -18,13 +18,11 @@ from calendar_sync.errors import (
     LeaseLost,
     PlatformStopped,
     RateLimited,
-    SyncError,
     TenantMisconfigured,
-    UnexpectedError,
 )
 from calendar_sync.members import Members, members
 from calendar_sync.model import MappedUser, Platform
-from calendar_sync.redaction import describe
+from calendar_sync.redaction import as_ours
 from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
@@ -151,9 +149,7 @@ async def _sync_user(
     except (OperationalError, InterfaceError):
         raise
     except Exception as caught:
-        error = (
-            caught if isinstance(caught, SyncError) else UnexpectedError(detail=describe(caught))
-        )
+        error = as_ours(caught)
         if isinstance(error, TenantMisconfigured):
             store.runs.set_fault(platform, error.code, services.clock.now())
         if dry_run:

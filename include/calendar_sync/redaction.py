@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from calendar_sync.errors import SyncError
+from calendar_sync.errors import SyncError, UnexpectedError
 
 PACKAGE = "calendar_sync"
 _RULES = (
@@ -49,6 +49,11 @@ def describe(error: BaseException) -> str:
     own = [frame for frame in frames if "calendar_sync" in frame.filename] or list(frames)
     where = f" at {own[-1].filename.rpartition('/')[2]}:{own[-1].lineno}" if own else ""
     return f"{type(error).__name__}{where}"
+
+
+def as_ours(error: Exception) -> SyncError:
+    """An error of ours as it is, any other as one that says type and place only."""
+    return error if isinstance(error, SyncError) else UnexpectedError(detail=describe(error))
 
 
 def install() -> logging.Logger:

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 from calendar_sync.freshness import late_since, limits
-from calendar_sync.members import members
-from calendar_sync.model import LinkKind, LinkState, Platform, Step
+from calendar_sync.members import Members, members
+from calendar_sync.model import STANDING, LinkKind, LinkState, MappedUser, Platform, Step
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
+from calendar_sync.state.marks import UserSync
 from calendar_sync.state.runs import LOOKED_AT
 
 _MIRROR_STEPS = (Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR)
@@ -50,15 +51,22 @@ class PlatformStatus:
 
 
 def status(store: Store, now: datetime) -> list[PlatformStatus]:
-    """One entry a platform that has mapped users."""
-    platforms = sorted({user.platform for user in store.config.mapping()})
-    return [_status(store, platform, now) for platform in platforms]
+    """One entry a platform that has mapped users, or something of ours, or for a person to see."""
+    known = {user.platform for user in store.config.mapping()}
+    known |= {one.platform for one in store.runs.pending()}
+    found = []
+    for platform in Platform:
+        entry = _status(store, platform, now)
+        if platform in known or entry.conflicts or store.links.holders(platform):
+            found.append(entry)
+    return found
 
 
 def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
     mapped = {user.user_id: user for user in store.config.mapping(platform)}
     settings = store.config.revision().settings
-    enabled = members(store, settings, platform, now).synced.keys()
+    people = members(store, settings, platform, now)
+    enabled = people.synced.keys()
     limit = limits(settings, platform, len(enabled), now)
     states = {state.user_id: state for state in store.marks.all(platform).values()}
     waiting = {one.user_id for one in store.runs.pending() if one.platform is platform}
@@ -90,15 +98,8 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
         if state.last_success_at is not None:
             successes.append(state.last_success_at)
         if state.failures:
-            failing.append(
-                {
-                    "user_id": user_id,
-                    "account": mapped[user_id].account,
-                    "code": state.error_code,
-                    "since": state.failing_since,
-                    "retry_at": state.retry_at,
-                }
-            )
+            failing.append(_failing(mapped[user_id], state))
+    failing += [_failing(row, state) for row, state in stuck(store, people)]
     fault = store.runs.fault(platform)
     counts = _counts(store, platform, enabled, now)
     return PlatformStatus(
@@ -111,6 +112,34 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
         looked_at=looked_at(store, platform),
         **counts,
     )
+
+
+def _failing(row: MappedUser, state: UserSync) -> dict[str, Any]:
+    return {
+        "user_id": row.user_id,
+        "account": row.account,
+        "code": state.error_code,
+        "since": state.failing_since,
+        "retry_at": state.retry_at,
+    }
+
+
+def stuck(store: Store, people: Members) -> list[tuple[MappedUser, UserSync]]:
+    """Who leaves, and whose mirrors and blocks could not be removed; with the former account."""
+    found = []
+    for user_id in sorted(people.leaving):
+        state = store.marks.of(user_id, people.platform)
+        if state.attention:
+            account = former_account(store, user_id, people.platform)
+            row = MappedUser(user_id, people.platform, account, enabled=False)
+            found.append((row, state))
+    return found
+
+
+def former_account(store: Store, user_id: str, platform: Platform) -> str:
+    """The account that still has something of ours, for a user who is not mapped; or nothing."""
+    links = store.links.of(user_id, platform)
+    return next((link.account for link in links if link.state in STANDING), "")
 
 
 def looked_at(store: Store, platform: Platform) -> datetime | None:

@@ -484,4 +484,6 @@ def _matches(value: str | None, patterns: tuple[str, ...]) -> bool:
     if value is None:
         return False
     value = value.casefold()
-    return any(fnmatchcase(value, pattern.casefold()) for pattern in patterns)
+    # Only * and ? are wildcards: a bracket, which fnmatch knows too, is part of a name.
+    names = (pattern.casefold().replace("[", "[[]") for pattern in patterns)
+    return any(fnmatchcase(value, name) for name in names)

@@ -1,28 +1,29 @@
 """Take back everything that the sync has made for some users, and prove it by reading."""
 
+import contextlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from calendar_sync.concurrency import together
 from calendar_sync.cycle import Cycle
-from calendar_sync.errors import (
-    ConfigurationError,
-    LeaseHeld,
-    LeaseLost,
-    NotFound,
-    PlatformStopped,
-    SyncError,
-)
+from calendar_sync.errors import ConfigurationError, LeaseHeld, NotFound, SyncError, UnexpectedError
 from calendar_sync.http import waiting_at_most
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.model import STANDING, Link, LinkKind, LinkState, MappedUser, Platform, Window
+from calendar_sync.passes import hold
+from calendar_sync.redaction import as_ours
 from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
+from calendar_sync.state.shared import Lease
 
 ROUNDS = 200
 WAITS = 20.0
+# A cycle ends after a minute, a lost lease after 90 seconds: so long is a user waited for.
+PATIENCE, PAUSE = 120.0, 5.0
 AUTHOR = "un-sync"
 
 
@@ -43,7 +44,7 @@ class Unsynced:
 
     `removed` counts writes by step, `left` what a reading afterwards still found, by kind, and
     `history` past blocks: Welkin's record of time that was taken, which stays. `code` names the
-    failure.
+    failure, `detail` the place of a bug.
     """
 
     user_id: str
@@ -53,6 +54,7 @@ class Unsynced:
     left: dict[str, int] = field(default_factory=dict)
     history: int = 0
     code: str = ""
+    detail: str = ""
 
     @property
     def clean(self) -> bool:
@@ -66,7 +68,8 @@ class Unsynced:
         words = f"{self.account or self.user_id} ({self.platform.value}): {gone} removed"
         if self.left:
             words += ", left: " + ", ".join(f"{n} {kind}" for kind, n in sorted(self.left.items()))
-        return f"{words}, {self.code}" if self.code else words
+        where = f" ({self.detail})" if self.detail else ""
+        return f"{words}, {self.code}{where}" if self.code else words
 
 
 def standing(
@@ -98,14 +101,16 @@ def standing(
 
 def disable(services: Services, rows: Sequence[Standing], author: str) -> int:
     """Switch off the mapping of these users, so that no run makes anything anew."""
-    store = services.store
     pairs = {(row.user_id, row.platform) for row in rows}
-    wanted = [
-        replace(row, enabled=False) if (row.user_id, row.platform) in pairs else row
-        for row in store.config.mapping()
-    ]
-    difference = store.config.replace_mapping(wanted, author, services.clock.now())
-    return len(difference.changed)
+
+    def switched_off(mapping: list[MappedUser]) -> list[MappedUser]:
+        return [
+            replace(row, enabled=False) if (row.user_id, row.platform) in pairs else row
+            for row in mapping
+        ]
+
+    now = services.clock.now()
+    return len(services.store.config.edit_mapping(switched_off, author, now).changed)
 
 
 async def unsync(
@@ -134,33 +139,75 @@ async def _unsync(
     store = services.store
     stored = store.config.mapped(row.user_id, row.platform)
     if stored is not None and stored.enabled:
-        return Unsynced(row.user_id, row.platform, row.account, code="mapped_and_enabled")
+        return _failed(row, "mapped_and_enabled")
+    if row.platform not in services.platforms:
+        return _failed(row, "no_connection_configured")
     mapped = stored or MappedUser(row.user_id, row.platform, row.account, enabled=False)
-    before = [link for link in store.links.of(*_pair(row)) if link.state in STANDING]
     removed: Counter[str] = Counter()
-    code = ""
+    errors: list[SyncError] = []
     try:
-        lease = store.leases.take(row.user_id, owner, services.clock.now())
+        lease = await _take(services, row.user_id, owner)
     except LeaseHeld as error:
-        return Unsynced(row.user_id, row.platform, row.account, code=error.code)
+        return _failed(row, error.code)
+    before = [link for link in store.links.of(*_pair(row)) if link.state in STANDING]
     try:
-        for _ in range(ROUNDS):
-            result = await Cycle(services, revision, mapped, lease, run_id).run()
-            removed.update(result.done)
-            if result.complete:
-                break
-    except (LeaseLost, PlatformStopped, SyncError) as error:
-        code = error.code
+        with _into(errors):
+            async with hold(services, lease):
+                for _ in range(ROUNDS):
+                    result = await Cycle(services, revision, mapped, lease, run_id).run()
+                    removed.update(result.done)
+                    if result.complete:
+                        break
     finally:
         store.leases.release(lease, services.clock.now())
-    try:
-        with waiting_at_most(WAITS):
-            left, history = await _read_again(services, revision, mapped, before)
-    except SyncError as error:
-        left, history, code = {}, 0, code or error.code
+    left: dict[str, int] = {}
+    history = 0
+    with _into(errors), waiting_at_most(WAITS):
+        left, history = await _read_again(services, revision, mapped, before)
     removed.pop("noted", None)
     done = {str(step): count for step, count in removed.items()}
-    return Unsynced(row.user_id, row.platform, row.account, done, left, history, code)
+    code, detail = _told(errors)
+    return Unsynced(row.user_id, row.platform, row.account, done, left, history, code, detail)
+
+
+async def _take(services: Services, user_id: str, owner: str) -> Lease:
+    """Take the user over, as soon as whoever works on them is done.
+
+    Raises:
+        LeaseHeld: that took too long.
+    """
+    begun = services.clock.monotonic()
+    while True:
+        try:
+            return services.store.leases.take(user_id, owner, services.clock.now())
+        except LeaseHeld:
+            if services.clock.monotonic() - begun >= PATIENCE:
+                raise
+        await services.clock.sleep(PAUSE)
+
+
+@contextlib.contextmanager
+def _into(errors: list[SyncError]) -> Iterator[None]:
+    """Keep what goes wrong for this one user; a lost database concerns everybody."""
+    try:
+        yield
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        errors.append(as_ours(error))
+
+
+def _failed(row: Standing, code: str) -> Unsynced:
+    """Nothing was tried."""
+    return Unsynced(row.user_id, row.platform, row.account, code=code)
+
+
+def _told(errors: Sequence[SyncError]) -> tuple[str, str]:
+    """Code of the first failure, and the place of a bug."""
+    if not errors:
+        return "", ""
+    first = errors[0]
+    return first.code, first.detail if isinstance(first, UnexpectedError) else ""
 
 
 def _pair(row: Standing) -> tuple[str, Platform]:

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import CronTriggerTimetable, RetryAction
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import ParamValidationError
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.sdk.execution_time.xcom import XCom
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import might_contain_dag_via_default_heuristic
 
 from calendar_sync import errors
-from calendar_sync.orchestration import dags, tasks
+from calendar_sync.orchestration import dags, tasks, upkeep, upkeep_dags
 from calendar_sync.orchestration.dag_ids import DAGS
 from calendar_sync.orchestration.dags import sync_dag
 from calendar_sync.orchestration.running import StateUnavailable
@@ -219,6 +222,15 @@ def test_the_schedule_may_be_another() -> None:
     assert made.timetable.expression == "*/5 * * * *"
 
 
+def test_the_removal_of_an_unsync_has_the_time_that_welkins_rate_takes() -> None:
+    """Groups run side by side, as many as Airflow lets one DAG run, and share the rate."""
+    unsync = dag_of(REPOSITORY / "dags" / "calendar_unsync.py")
+    at_once, blocks, a_second = conf.getint("core", "max_active_tasks_per_dag"), 120, 4.75
+    least = timedelta(seconds=at_once * upkeep.GROUP * blocks / a_second)
+    assert timedelta(hours=2) < least < unsync.task_dict["unsync_users"].execution_timeout / 2
+    assert unsync.task_dict["prove"].execution_timeout == timedelta(minutes=30)
+
+
 # --- Params -----------------------------------------------------------------
 
 
@@ -284,6 +296,83 @@ def test_tasks_of_both_dags_never_share_a_lease(
         dags.sync_user.function(platform, ["u-1"])
     assert len(set(owners)) == len(PLATFORMS)
     assert all(len(owner) <= 255 for owner in owners)
+
+
+# --- What the last task of a DAG gathers from mapped tasks --------------------
+
+
+class Gathering:
+    """A task instance that pulls as Airflow's own does; each task has pushed these values."""
+
+    dag_id, run_id, task_id, map_index = "dag", "run", "last", -1
+    xcom_pull = RuntimeTaskInstance.xcom_pull
+    _normalize_xcom_pull_params = RuntimeTaskInstance._normalize_xcom_pull_params
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **pushed: list[Any]) -> None:
+        def get_all(*, task_id: str, key: str, **_: object) -> list[Any] | None:
+            found = pushed.get(task_id if key == "return_value" else f"{task_id}_{key}")
+            return found or None
+
+        monkeypatch.setattr(XCom, "get_all", get_all)
+        context = {"ti": self, "run_id": self.run_id, "dag_run": SimpleNamespace(start_date=None)}
+        for module in (dags, upkeep_dags):
+            monkeypatch.setattr(module, "get_current_context", lambda: context)
+
+
+@pytest.mark.parametrize(
+    ("groups", "validated", "complete"),
+    [(0, 0, True), (1, 1, True), (2, 2, True), (3, 3, True), (1, 0, False), (2, 1, False)],
+)
+def test_the_health_report_knows_whether_all_groups_were_checked(
+    monkeypatch: pytest.MonkeyPatch, groups: int, validated: int, complete: bool
+) -> None:
+    pushed = {"list_accounts": [[{"platform": "google"}] * groups]}
+    Gathering(monkeypatch, **pushed, validate_accounts=[1] * validated)
+    seen = []
+
+    def report(run_id: str, *, checked: bool) -> upkeep.Reported:
+        seen.append(checked)
+        return upkeep.Reported(7, 0, "")
+
+    monkeypatch.setattr(upkeep, "report", report)
+    if complete:
+        assert upkeep_dags.report.function() == {"report": 7, "attention": 0, "sent": True}
+    else:
+        with pytest.raises(errors.UsersFailed, match="not all accounts were checked"):
+            upkeep_dags.report.function()
+    assert seen == [complete]
+
+
+@pytest.mark.parametrize("groups", [0, 1, 2])
+def test_the_record_of_a_run_has_every_group(monkeypatch: pytest.MonkeyPatch, groups: int) -> None:
+    row, asked = {"user_id": "u", "status": "ok"}, {"google.events.list": 1}
+    Gathering(
+        monkeypatch,
+        find_changed_users_requests=[asked],
+        sync_user_outcomes=[[row, row]] * groups,
+        sync_user_requests=[asked] * groups,
+    )
+    seen: list[Any] = []
+    monkeypatch.setattr(tasks, "record_run", lambda *given: seen.extend(given[3:]))
+    dags.record_run.function("google")
+    assert seen == [[row, row] * groups, [asked] * (groups + 1)]
+
+
+@pytest.mark.parametrize("groups", [0, 1, 2])
+def test_the_proof_of_an_unsync_has_every_group(
+    monkeypatch: pytest.MonkeyPatch, groups: int
+) -> None:
+    row = {"account": "dana@example.org"}
+    Gathering(
+        monkeypatch,
+        approve=[{"chosen_options": [upkeep_dags.REMOVE]}],
+        switch_off=[[[row, row]] * groups],
+        unsync_users_rows=[[row, row]] * groups,
+    )
+    seen: list[Any] = []
+    monkeypatch.setattr(upkeep, "prove_unsync", lambda _, *rows, **more: seen.extend([*rows, more]))
+    upkeep_dags.prove.function()
+    assert seen == [[row, row] * groups, {"expected": 2 * groups}]
 
 
 # --- What is tried again ------------------------------------------------------

@@ -1,11 +1,13 @@
 """Who is unmapped, disabled, or leaves Welkin: nothing of ours stays, unless settings say so."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from calendar_sync.approvals import grant
 from calendar_sync.members import LEAVING, members
+from calendar_sync.approvals import grant
 from calendar_sync.model import Platform
 from tests.cycle.stage import Stage, mail
 
@@ -98,6 +100,30 @@ def test_many_who_leave_at_once_wait_for_a_person(platform: Platform) -> None:
     s.later()
     assert holdings(s, "user0") == (2, 1)
     [digest] = {one.digest for one in waiting}
+    assert grant(s.store, digest, "admin", s.clock.now()) == 4
+    s.later()
+    assert [holdings(s, name) for name in s.ids] == [(0, 0)] * 4 + [(1, 1)] * 2
+
+
+def test_an_approval_that_has_lapsed_is_asked_for_again(platform: Platform) -> None:
+    s = stage(platform, *(f"user{number}" for number in range(6)))
+    gone = list(s.ids)[:4]
+    for name in gone:
+        s.welkin.users[s.ids[name]].state = "INACTIVE"
+        s.calendar.revoke(mail(name))  # suspended together with the person
+    s.later(hours=1, minutes=1)
+    [digest] = {one.digest for one in s.store.runs.pending()}
+    assert grant(s.store, digest, "admin", s.clock.now()) == 4
+    s.later()
+    assert s.store.runs.pending() == []
+    s.later(hours=25)
+    for name in gone:
+        s.calendar.restore(mail(name))
+    s.later(hours=7)
+    waiting = s.store.runs.pending()
+    assert {(one.digest, one.user_id) for one in waiting} == {(digest, s.ids[n]) for n in gone}
+    assert all(s.clock.now() - one.requested_at < timedelta(hours=8) for one in waiting)
+    assert [holdings(s, name) for name in s.ids] == [(1, 1)] * 6
     assert grant(s.store, digest, "admin", s.clock.now()) == 4
     s.later()
     assert [holdings(s, name) for name in s.ids] == [(0, 0)] * 4 + [(1, 1)] * 2

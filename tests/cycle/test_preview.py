@@ -1,11 +1,12 @@
 """A change of the settings is shown before it is made, and nothing is written meanwhile."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from calendar_sync.model import Platform
+from calendar_sync.model import Platform, Step
 from calendar_sync.preview import Effect, preview
 from calendar_sync.services import Services
 from calendar_sync.settings import parse
@@ -81,6 +82,46 @@ def test_blocks_switched_off_are_counted(platform: Platform) -> None:
     found = effect(s, {"block_time": {"enabled": False}})
     assert found.steps == {"delete_block": 1}
     assert effect(s, {"block_time": {"enabled": False}}, users=[s.ids["dana"]]).steps == {}
+
+
+def test_another_calendar_for_mirrors_shows_what_leaves_the_former(platform: Platform) -> None:
+    s = Stage("dana", platform=platform)
+    for days in (1, 2, 3):
+        s.visit(days=days)
+    s.busy()
+    s.run()
+    before, position = state_of(s), s.position
+    mailboxes: Any = s.calendar
+    other = mailboxes.add_calendar(mail("dana"), "Visits").id
+    document = {"calendars": {platform.value: {"mirrors": other}}}
+    found = effect(s, document)
+    assert found.steps == {"create_mirror": 3, "delete_mirror": 3}
+    assert found.planned["delete_mirror", "account_left"] == 3
+    assert s.wrote(position) == []
+    assert state_of(s) == before
+    # And so it is.
+    s.document = document
+    s.later()
+    s.later()
+    done = sum((result.done for result in s.results[1:]), Counter())
+    assert {step: done[step] for step in found.steps} == found.steps
+
+
+def test_a_dry_run_shows_what_leaves_a_former_account(platform: Platform) -> None:
+    s = Stage("dana", platform=platform)
+    s.visit()
+    s.busy()
+    s.run()
+    s.calendar.add_account("dana2@example.org", "America/New_York")
+    s.remap(dana={"account": "dana2@example.org"})
+    position = s.position
+    [outcome] = s.run(dry_run=True).outcomes.values()
+    assert outcome.result.plan is not None
+    steps = Counter(action.step for action in outcome.result.plan.actions)
+    assert steps == {Step.DELETE_MIRROR: 1, Step.DELETE_BLOCK: 1, Step.CREATE_MIRROR: 1}
+    assert outcome.label.endswith("dry run, 3 to do")
+    assert s.wrote(position) == []
+    assert len(s.calendar.mirrors(mail("dana"))) == len(s.blocks()) == 1
 
 
 def test_settings_that_change_nothing_show_nothing(platform: Platform) -> None:

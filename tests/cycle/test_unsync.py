@@ -1,12 +1,17 @@
 """I11: un-sync removes exactly what is ours, proves it, and says what it could not remove."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from calendar_sync.errors import ConfigurationError
+from calendar_sync import passes
+from calendar_sync.advice import advice
+from calendar_sync.errors import ConfigurationError, LeaseHeld
 from calendar_sync.model import Draft, MappedUser, Platform, Span
 from calendar_sync.services import Services
 from calendar_sync.unsync import Unsynced, disable, standing, unsync
@@ -151,6 +156,139 @@ def test_who_is_on_both_platforms_is_cleaned_on_each(platform: Platform) -> None
     results = act(s, "dana", platforms=list(Platform))
     assert [result.clean for result in results] == [True, True], results
     assert s.calendars(other).mirrors(mail("dana")) == s.calendar.mirrors(mail("dana")) == []
+
+
+def test_a_platform_without_connection_keeps_nobody_else(platform: Platform) -> None:
+    s = stage(platform)
+    other = next(each for each in Platform if each is not platform)
+    rows = [*s.store.config.mapping(), MappedUser(s.ids["ruben"], other, "ruben@old.example")]
+    asyncio.run(s.map(rows))
+
+    async def work(services: Services) -> list[Unsynced]:
+        connected = replace(services, platforms={platform: services.platforms[platform]})
+        found = standing(services.store, list(Platform), ())
+        disable(connected, found, "tests")
+        revision = services.store.config.revision()
+        return await unsync(connected, revision, found, run_id="un-sync", owner="tests")
+
+    results = {(one.account, one.platform): one for one in asyncio.run(s.with_services(work))}
+    without = results.pop(("ruben@old.example", other))
+    assert (without.code, without.clean) == ("no_connection_configured", False)
+    assert advice(without.code)
+    assert [one.clean for one in results.values()] == [True, True]
+    assert s.calendar.mirrors(mail("ruben")) == s.calendar.mirrors(mail("dana")) == []
+
+
+@pytest.mark.parametrize("where", ["delete_mirror", "changes"])
+def test_a_bug_for_one_user_keeps_nobody_else(
+    platform: Platform, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While removing, and while reading again."""
+    s = stage(platform)
+
+    async def work(services: Services) -> list[Unsynced]:
+        calendar = services.platforms[platform]
+        real = getattr(calendar, where)
+
+        async def broken(account: str, *rest: Any) -> Any:
+            if account == mail("dana"):
+                raise ValueError("a bug")
+            return await real(account, *rest)
+
+        monkeypatch.setattr(calendar, where, broken)
+        rows = standing(services.store, [platform], ())
+        disable(services, rows, "tests")
+        revision = services.store.config.revision()
+        return await unsync(services, revision, rows, run_id="un-sync", owner="tests")
+
+    results = {one.account: one for one in asyncio.run(s.with_services(work))}
+    failed = results[mail("dana")]
+    assert (failed.code, failed.clean) == ("unexpected", False)
+    assert failed.detail.startswith("ValueError at ")
+    assert "unexpected (ValueError at" in failed.label
+    assert "a bug" not in failed.label
+    assert results[mail("ruben")].clean
+    assert s.calendar.mirrors(mail("ruben")) == []
+
+
+def test_who_is_in_other_hands_is_waited_for(platform: Platform) -> None:
+    """A run of the sync has just taken the user: its cycle ends soon, or its lease lapses."""
+    s = stage(platform)
+    s.store.leases.take(s.ids["dana"], "a run", s.clock.now())
+    begun = s.clock.now()
+    [result] = act(s, "dana")
+    assert (result.code, result.clean) == ("", True)
+    assert s.calendar.mirrors(mail("dana")) == []
+    assert timedelta(seconds=80) < s.clock.now() - begun < timedelta(minutes=3)
+
+
+def test_who_stays_in_other_hands_is_told_after_two_minutes(platform: Platform) -> None:
+    s = stage(platform)
+    s.store.leases.take(s.ids["dana"], "a run", s.clock.now() + timedelta(hours=1))
+    begun, position = s.clock.now(), s.position
+    results = {result.account: result for result in act(s, "dana", "ruben")}
+    assert results[mail("dana")].code == "lease_held"
+    assert results[mail("ruben")].clean
+    assert timedelta(minutes=2) <= s.clock.now() - begun < timedelta(minutes=4)
+    assert s.wrote(position)
+    assert len(s.calendar.mirrors(mail("dana"))) == 2
+
+
+def test_the_lease_is_held_on_to_while_a_slow_server_is_waited_for(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a run takes the user over after 90 seconds, and the account is told as lease_lost."""
+    monkeypatch.setattr(passes, "RENEW_SECONDS", 0)
+    s = stage(platform)
+
+    async def work(services: Services) -> list[Unsynced]:
+        calendar = services.platforms[platform]
+        real = calendar.delete_mirror
+
+        async def slow(*given: Any) -> None:
+            for _ in range(10):
+                await asyncio.sleep(0)
+                await services.clock.sleep(20)
+            with contextlib.suppress(LeaseHeld):
+                services.store.leases.take(s.ids["dana"], "a run", services.clock.now())
+            await real(*given)
+
+        monkeypatch.setattr(calendar, "delete_mirror", slow)
+        rows = standing(services.store, [platform], [s.ids["dana"]])
+        disable(services, rows, "tests")
+        revision = services.store.config.revision()
+        return await unsync(services, revision, rows, run_id="un-sync", owner="tests")
+
+    [result] = asyncio.run(s.with_services(work))
+    assert (result.code, result.clean) == ("", True)
+
+
+def test_switching_off_undoes_nobody_elses_edit(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = Stage("dana", "ruben", platform=platform)
+    found = standing(s.store, [platform], [s.ids["dana"]])
+    new = MappedUser("new-user", platform, "new@example.org")
+
+    async def work(services: Services) -> int:
+        config = services.store.config
+        read = config.mapping
+
+        def meanwhile(*given: Any) -> list[MappedUser]:
+            """Somebody maps a user right after the mapping was read."""
+            rows: list[MappedUser] = read(*given)
+            config.edit_mapping(lambda before: [*before, new], "somebody", services.clock.now())
+            return rows
+
+        monkeypatch.setattr(config, "mapping", meanwhile)
+        return disable(services, found, "tests")
+
+    assert asyncio.run(s.with_services(work)) == 1
+    rows = {row.user_id: row.enabled for row in s.store.config.mapping(platform)}
+    assert rows.pop("new-user", True)
+    assert rows == {s.ids["dana"]: False, s.ids["ruben"]: True}
+    authors = {(one.author, one.user_id) for one in s.store.config.mapping_history()}
+    assert ("tests", "new-user") not in authors
 
 
 def test_somebody_nobody_knows_is_refused(platform: Platform) -> None:

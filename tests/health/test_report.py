@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from calendar_sync.google.client import GoogleCalendar
 from calendar_sync.health import accounts, build
 from calendar_sync.health.render import message, page
+from calendar_sync.microsoft.client import MicrosoftCalendar
 from calendar_sync.model import MappedUser, Platform
+from calendar_sync.reporting import status
 from calendar_sync.services import Services
 from calendar_sync.state import tables as t
 from calendar_sync.state.runs import LOOKED_AT
@@ -112,6 +115,78 @@ def test_what_waits_what_is_parked_and_open_conflicts(platform: Platform) -> Non
     assert found["approval"] == "brake:12"
     assert found["parked"] == f"{platform.value}_refused"
     assert visit
+
+
+@on_both
+def test_what_is_left_in_an_account_is_told_when_nobody_is_mapped_there(platform: Platform) -> None:
+    s = Stage("dana", platform=platform)
+    s.visit()
+    s.run()
+    s.calendar.revoke(mail("dana"))
+    s.remap("dana")
+    s.later(again=4, hours=7)
+    code = s.state("dana").error_code
+    assert items(s) == [
+        ("failing", mail("dana"), code),
+        ("conflict", mail("dana"), "left_in_account"),
+    ]
+    [entry] = status(s.store, s.clock.now())
+    assert (entry.platform, entry.users, entry.mirrors, entry.conflicts) == (platform, {}, 1, 1)
+    assert [(u["account"], u["code"]) for u in entry.failing] == [(mail("dana"), code)]
+    s.calendar.restore(mail("dana"))
+    s.later(hours=7)
+    assert s.calendar.mirrors(mail("dana")) == []
+    s.clock.advance(days=8)
+    assert status(s.store, s.clock.now()) == []
+    assert items(s) == []
+
+
+@on_both
+@pytest.mark.parametrize("how", ["unmapped", "disabled", "inactive"])
+def test_who_leaves_and_cannot_be_cleaned_up_after_is_told(
+    platform: Platform, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = Stage("dana", "ruben", platform=platform)
+    s.visit("dana")
+    s.visit("ruben")
+    s.run()
+    kind: Any = {Platform.GOOGLE: GoogleCalendar, Platform.MICROSOFT: MicrosoftCalendar}[platform]
+    real = kind.delete_mirror
+
+    async def broken(self: Any, account: str, *rest: Any) -> None:
+        if account == mail("dana"):
+            raise ValueError("a bug")
+        await real(self, account, *rest)
+
+    monkeypatch.setattr(kind, "delete_mirror", broken)
+    if how == "unmapped":
+        s.remap("dana")
+    elif how == "disabled":
+        s.remap(dana={"enabled": False})
+    else:
+        s.welkin.users[s.ids["dana"]].state = "INACTIVE"
+    s.later(again=5, hours=7)
+    if how == "inactive":
+        check(s)
+    told = [item for item in items(s) if item[0] != "account"]
+    assert told == [("failing", mail("dana"), "unexpected")]
+    [entry] = status(s.store, s.clock.now())
+    assert [(u["account"], u["code"]) for u in entry.failing] == [(mail("dana"), "unexpected")]
+
+
+@on_both
+def test_who_was_left_as_they_were_is_not_failing(platform: Platform) -> None:
+    """Under `unmapped: keep` nothing is to be removed, whatever failed before."""
+    s = Stage("dana", "ruben", platform=platform, settings={"unmapped": "keep"})
+    s.visit()
+    s.run()
+    s.calendar.revoke(mail("dana"))
+    s.visit(days=2)
+    s.later(again=4, hours=7)
+    assert s.state("dana").attention
+    s.remap("dana")
+    assert items(s) == []
+    assert [entry.failing for entry in status(s.store, s.clock.now())] == [[]]
 
 
 @on_both

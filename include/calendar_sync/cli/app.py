@@ -140,7 +140,8 @@ def sandbox(
 
 def _print_platform(entry: PlatformStatus) -> None:
     users = ", ".join(f"{count} {state}" for state, count in sorted(entry.users.items()))
-    console.print(f"{entry.platform}: {users}", markup=False, highlight=False)
+    shown = f"{entry.platform}: {users or 'nobody is mapped'}"
+    console.print(shown, markup=False, highlight=False)
     console.print(
         f"  oldest change not yet synced: {entry.freshness_seconds:.0f} s; "
         f"{entry.mirrors} mirrors, {entry.blocks} blocks; {entry.conflicts} conflicts, "

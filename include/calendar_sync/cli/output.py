@@ -16,8 +16,9 @@ from calendar_sync.redaction import describe
 
 FAILED = 1
 USERS_FAILED = 3
-console = Console()
-errors = Console(stderr=True)
+# What people have written is printed as it is: colons around a word make no picture.
+console = Console(emoji=False)
+errors = Console(stderr=True, emoji=False)
 
 
 def as_json(document: Mapping[str, Any] | Sequence[Any]) -> None:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -111,19 +111,22 @@ class Cycle:
         state = services.store.marks.of(*scope.pair)
         due = state.next_full_at is None or state.next_full_at <= scope.now
         here = tuple(link for link in links if self._belongs_here(link))
+        elsewhere = [link for link in links if not self._belongs_here(link)]
         left = Leaving()
         if not dry_run:
-            left = await self._leave([link for link in links if not self._belongs_here(link)])
+            left = await self._leave(elsewhere)
             if not left.complete:
                 return left.result(scope)
         reading = await Reader(services, scope, here, full or due).read()
         made = plan(reading.view, scope.settings)
         if dry_run:
-            return _result(scope, reading, made, Outcome(complete=False), plan=made)
+            whole = replace(made, actions=(*_removals(elsewhere), *made.actions))
+            return _result(scope, reading, made, Outcome(complete=False), plan=whole)
         self._check_platform()
         applier = self._applier(scope, reading.view)
         outcome = await applier.apply(made.actions, made.conflicts)
         self._finish(state, reading, made, outcome, left.conflicts)
+        outcome.done.update(left.done)
         return _result(scope, reading, made, outcome)
 
     def _belongs_here(self, link: Link) -> bool:
@@ -189,8 +192,8 @@ class Cycle:
         """The user is no longer mapped: take away what we made."""
         services, scope = self._services, self._scope
         if dry_run:
-            removals = tuple(_removal(link) for link in links if _to_remove(link))
-            return CycleResult(scope.user_id, scope.account, complete=False, plan=Plan(removals))
+            removals = Plan(_removals(links))
+            return CycleResult(scope.user_id, scope.account, complete=False, plan=removals)
         seq = services.store.marks.of(*scope.pair).mark_seq
         left = await self._leave(links)
         now = services.clock.now()
@@ -219,7 +222,7 @@ class Cycle:
             applier = self._applier(scope, None)
             mine = [link for link in links if link.account == account and _to_remove(link)]
             try:
-                await applier.apply(_removal(link) for link in mine)
+                await applier.apply(_removals(mine))
             except UserUnavailable as error:
                 left.error = error
             if applier.outcome.complete or left.error is not None:
@@ -240,6 +243,10 @@ class Cycle:
 def _to_remove(link: Link) -> bool:
     """There is something of ours on the other side."""
     return link.state in STANDING
+
+
+def _removals(links: Iterable[Link]) -> tuple[Action, ...]:
+    return tuple(_removal(link) for link in links if _to_remove(link))
 
 
 def _removal(link: Link) -> Action:

@@ -15,7 +15,15 @@ from calendar_sync.freshness import late_since, limits
 from calendar_sync.health.verdicts import ADVICE, Verdict, advice
 from calendar_sync.members import members
 from calendar_sync.model import MappedUser, Platform
-from calendar_sync.reporting import PlatformStatus, requests_since, status
+from calendar_sync.reporting import (
+    AWAY,
+    DISABLED,
+    PlatformStatus,
+    former_account,
+    requests_since,
+    status,
+    stuck,
+)
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import Revision
@@ -116,7 +124,9 @@ def _of_platform(
     if fault is not None:
         text = "No cycle starts until it is over: run `calendar-sync check`."
         return [Item("platform_fault", each.platform, "", "", fault.code, fault.since, text)]
-    if each.looked_at is not None and now - each.looked_at > revision.settings.freshness.target:
+    target = revision.settings.freshness.target
+    concerned = each.users.keys() - {DISABLED, AWAY} or each.mirrors or each.blocks
+    if concerned and each.looked_at is not None and now - each.looked_at > target:
         return [Item("silent", each.platform, "", "", "not_looked_at", each.looked_at, _LOOK)]
     return []
 
@@ -128,7 +138,8 @@ def _of_users(
 
     Where a whole platform is `stopped` all are late: that goes without saying.
     """
-    synced = members(store, revision.settings, platform, now).synced
+    people = members(store, revision.settings, platform, now)
+    synced = people.synced
     limit = limits(revision.settings, platform, len(synced), now)
     mapped = {row.user_id: row for row in store.config.mapping(platform) if row.enabled}
     bad = {
@@ -146,7 +157,7 @@ def _of_users(
         elif not stopped and (since := late_since(state, limit)) is not None:
             code, text = ("over_target", _LATE) if state.marked else ("not_seen", _UNSEEN)
             items.append(Item("late", platform.value, row.account, user_id, code, since, text))
-    return items
+    return items + [_failing(row, state) for row, state in stuck(store, people)]
 
 
 def _verdict(one: Checked) -> Item:
@@ -166,7 +177,7 @@ def _left_to_people(store: Store, platform: Platform, now: datetime) -> list[Ite
     accounts = {row.user_id: row.account for row in store.config.mapping(platform)}
 
     def item(kind: str, user_id: str, code: str, since: datetime, text: str) -> Item:
-        account = accounts.get(user_id, "")
+        account = accounts.get(user_id) or former_account(store, user_id, platform)
         return Item(kind, platform.value, account, user_id, code, since, text)
 
     found = [

@@ -8,7 +8,7 @@ https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,19 @@ class Run:
     ended_at: datetime
 
 
+@dataclass(frozen=True)
+class Page:
+    """Some runs of a longer list; `size` counts all that Airflow listed, whatever their state."""
+
+    runs: list[Run]
+    size: int
+
+    @property
+    def last(self) -> bool:
+        """Nothing comes after it."""
+        return self.size < PAGE
+
+
 class AirflowApi:
     """One signed-in account.
 
@@ -53,23 +66,22 @@ class AirflowApi:
         answer = self._ask("POST", "/auth/token", body)
         self._token = str(answer.get("access_token") or "")
 
-    def ended_runs(self, dag_id: str, before: datetime, most: int) -> Iterator[Run]:
-        """Runs of a DAG that ended before then, oldest first."""
-        for offset in range(0, most, PAGE):
-            query = {
-                "end_date_lte": before.isoformat(),
-                "order_by": "run_after",
-                "limit": str(PAGE),
-                "offset": str(offset),
-            }
-            path = f"/api/v2/dags/{quote(dag_id)}/dagRuns?{urlencode(query)}"
-            rows = self._ask("GET", path).get("dag_runs", [])
-            for row in rows:
-                if row.get("state") in {"success", "failed"} and row.get("end_date"):
-                    ended = datetime.fromisoformat(row["end_date"])
-                    yield Run(row["dag_run_id"], row["state"], ended)
-            if len(rows) < PAGE:
-                return
+    def ended_runs(self, dag_id: str, before: datetime, skip: int = 0) -> Page:
+        """Runs of a DAG that ended before then: the page behind the `skip` oldest of them."""
+        query = {
+            "end_date_lte": before.isoformat(),
+            "order_by": "run_after",
+            "limit": str(PAGE),
+            "offset": str(skip),
+        }
+        path = f"/api/v2/dags/{quote(dag_id)}/dagRuns?{urlencode(query)}"
+        rows = self._ask("GET", path).get("dag_runs", [])
+        runs = [
+            Run(row["dag_run_id"], row["state"], datetime.fromisoformat(row["end_date"]))
+            for row in rows
+            if row.get("state") in {"success", "failed"} and row.get("end_date")
+        ]
+        return Page(runs, len(rows))
 
     def delete_run(self, dag_id: str, run_id: str) -> None:
         """Delete a run with its task instances; gone already is success."""

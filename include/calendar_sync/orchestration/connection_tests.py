@@ -51,4 +51,4 @@ def try_airflow(fields: Fields) -> None:
     Raises:
         SyncError: why not.
     """
-    next(iter(AirflowApi(fields).ended_runs(ANY_DAG, datetime(2000, 1, 1, tzinfo=UTC), 1)), None)
+    AirflowApi(fields).ended_runs(ANY_DAG, datetime(2000, 1, 1, tzinfo=UTC))

@@ -15,13 +15,13 @@ from calendar_sync.model import Platform
 from calendar_sync.orchestration.airflow_api import CONNECTION, AirflowApi, Run
 from calendar_sync.orchestration.connections import Missing, connection_fields
 from calendar_sync.orchestration.dag_ids import GOOGLE, MICROSOFT
-from calendar_sync.orchestration.running import guarded, with_store
+from calendar_sync.orchestration.running import with_store
 from calendar_sync.redaction import install
 from calendar_sync.state import Store
 
 EMPTY_AFTER = timedelta(days=7)
 WORKING_AFTER = timedelta(days=90)
-# So many runs at most in one go: two days of both platforms, with the arrears of as many.
+# So many runs of a DAG are removed at most in one go: a week of them, in time for the task.
 MOST = 10_000
 SYNC_DAGS = {GOOGLE: Platform.GOOGLE, MICROSOFT: Platform.MICROSOFT}
 
@@ -52,34 +52,41 @@ def remove_old_runs(dag_id: str, *, log_folder: str) -> Removed:
         ConfigurationError: the connection is refused.
         TransientError: Airflow's API does not answer.
     """
-    now = SystemClock().now()
     try:
         fields = connection_fields(CONNECTION)
     except Missing:
         raise NoConnection(detail=f"no connection {CONNECTION}: old runs stay") from None
-    with guarded():
-        api = AirflowApi(fields)
-        old = list(api.ended_runs(dag_id, now - EMPTY_AFTER, MOST))
-        empty = _empty(dag_id, old)
-        counts = {True: 0, False: 0}
-        for run in old:
-            idle = run.run_id in empty
-            if idle or run.ended_at <= now - WORKING_AFTER:
-                api.delete_run(dag_id, run.run_id)
-                _remove_logs(Path(log_folder), dag_id, run.run_id)
-                counts[idle] += 1
-    done = Removed(dag_id, counts[True], counts[False])
+    done = with_store(lambda store: _remove(AirflowApi(fields), store, dag_id, Path(log_folder)))
     install().info("%s", done.label)
     return done
 
 
-def _empty(dag_id: str, runs: list[Run]) -> set[str]:
+def _remove(api: AirflowApi, store: Store, dag_id: str, log_folder: Path) -> Removed:
+    """Page after page, the oldest first: most of a busy organisation's runs are to stay."""
+    now, platform = SystemClock().now(), SYNC_DAGS.get(dag_id)
+    empty_ones, others, kept, more = 0, 0, 0, True
+    while more and empty_ones + others < MOST:
+        page = api.ended_runs(dag_id, now - EMPTY_AFTER, kept)
+        empty = _empty(store, platform, page.runs)
+        old = [r for r in page.runs if r.run_id in empty or r.ended_at <= now - WORKING_AFTER]
+        old = old[: MOST - empty_ones - others]
+        for run in old:
+            api.delete_run(dag_id, run.run_id)
+            _remove_logs(log_folder, dag_id, run.run_id)
+        if platform is not None:
+            # Not before: a run without its row would not count as empty.
+            store.runs.drop(platform, [run.run_id for run in old])
+        gone = sum(run.run_id in empty for run in old)
+        empty_ones, others = empty_ones + gone, others + len(old) - gone
+        kept, more = kept + page.size - len(old), not page.last
+    return Removed(dag_id, empty_ones, others)
+
+
+def _empty(store: Store, platform: Platform | None, runs: list[Run]) -> set[str]:
     """Runs that neither wrote anything nor had a user fail."""
-    platform = SYNC_DAGS.get(dag_id)
     if platform is None:
         return set()
-    good = [run.run_id for run in runs if run.state == "success"]
-    return with_store(lambda store: store.runs.empty(platform, good))
+    return store.runs.empty(platform, [run.run_id for run in runs if run.state == "success"])
 
 
 def _remove_logs(folder: Path, dag_id: str, run_id: str) -> None:
@@ -91,12 +98,16 @@ def _remove_logs(folder: Path, dag_id: str, run_id: str) -> None:
 
 
 def tidy_state() -> dict[str, int]:
-    """Drop what the state database need not keep: rows of old runs, old reports and drift."""
+    """Drop what the state database need not keep: rows of old runs, old reports and drift.
+
+    Rows of empty runs go with the runs; where nobody removes those, after the same time.
+    """
 
     def work(store: Store) -> dict[str, int]:
         now: datetime = SystemClock().now()
+        empty_after = WORKING_AFTER if _removes_runs() else EMPTY_AFTER
         return {
-            "runs": store.runs.forget(now - EMPTY_AFTER, now - WORKING_AFTER),
+            "runs": store.runs.forget(now - empty_after, now - WORKING_AFTER),
             "reports": store.health.forget_before(now - WORKING_AFTER),
         }
 
@@ -104,3 +115,11 @@ def tidy_state() -> dict[str, int]:
     words = ", ".join(f"{count} {what} removed" for what, count in done.items())
     install().info("state: %s", words)
     return done
+
+
+def _removes_runs() -> bool:
+    try:
+        connection_fields(CONNECTION)
+    except Missing:
+        return False
+    return True

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
@@ -27,6 +28,7 @@ ALERTED = "alerted"
 AUDIT = "audit"
 # What a cycle holds back; a full comparison knows whether it still does.
 CYCLE_REASONS = ("brake", "write_back", "stray")
+BATCH = 500
 APPROVAL_LASTS = timedelta(hours=24)
 
 
@@ -82,6 +84,11 @@ def _recorded(row: Row[Any]) -> RecordedRun:
     )
 
 
+def _asked_anew(now: datetime) -> dict[str, datetime | None]:
+    """What becomes of an approval's row when it is asked for once more."""
+    return {"requested_at": now, "granted_at": None, "granted_by": None, "expires_at": None}
+
+
 class RunStore:
     """Reads and writes what concerns more than one user."""
 
@@ -119,10 +126,10 @@ class RunStore:
         table, found = t.sync_run, set()
         wanted = list(run_ids)
         with self._database.read() as connection:
-            for first in range(0, len(wanted), 500):
+            for first in range(0, len(wanted), BATCH):
                 query = select(table).where(
                     table.c.platform == platform.value,
-                    table.c.run_id.in_(wanted[first : first + 500]),
+                    table.c.run_id.in_(wanted[first : first + BATCH]),
                 )
                 found |= {row.run_id for row in connection.execute(query) if not _worked(row)}
         return found
@@ -133,14 +140,10 @@ class RunStore:
         query = select(table).order_by(table.c.started_at.desc(), table.c.run_id)
         if platform is not None:
             query = query.where(table.c.platform == platform.value)
-        found: list[RecordedRun] = []
-        with self._database.read() as connection:
-            for row in connection.execute(query):
-                if _worked(row) or not working:
-                    found.append(_recorded(row))
-                if len(found) == newest:
-                    break
-        return found
+        query = query.execution_options(yield_per=BATCH) if working else query.limit(newest)
+        with self._database.read() as connection, connection.execute(query) as rows:
+            wanted = (row for row in rows if _worked(row) or not working)
+            return [_recorded(row) for row in islice(wanted, newest)]
 
     def forget(self, empty_before: datetime, before: datetime) -> int:
         """Drop the rows of empty runs from before the one, of all from before the other moment."""
@@ -158,6 +161,15 @@ class RunStore:
             if rows:
                 connection.execute(statement, rows)
         return len(rows)
+
+    def drop(self, platform: Platform, run_ids: Collection[str]) -> None:
+        """Drop the rows of these runs."""
+        table = t.sync_run
+        statement = delete(table).where(
+            table.c.platform == platform.value, table.c.run_id.in_(list(run_ids))
+        )
+        with self._database.write() as connection:
+            connection.execute(statement)
 
     def record_drift(
         self,
@@ -233,12 +245,7 @@ class RunStore:
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["digest", "user_id", "platform"],
-                    set_={
-                        "requested_at": now,
-                        "granted_at": None,
-                        "granted_by": None,
-                        "expires_at": None,
-                    },
+                    set_=_asked_anew(now),
                     where=or_(t.approval.c.expires_at <= now, t.approval.c.granted_at.is_(None)),
                 )
             )
@@ -267,7 +274,10 @@ class RunStore:
         platform: Platform,
         now: datetime,
     ) -> None:
-        """Have one approval wait for these users together, and none for others of this reason."""
+        """Have one approval wait for these users together, and none for others of this reason.
+
+        One that has expired waits again.
+        """
         table = t.approval
         stale = (
             delete(table)
@@ -285,7 +295,13 @@ class RunStore:
                     removals=count,
                     requested_at=now,
                 )
-                connection.execute(row.on_conflict_do_nothing())
+                connection.execute(
+                    row.on_conflict_do_update(
+                        index_elements=["digest", "user_id", "platform"],
+                        set_={"removals": count, **_asked_anew(now)},
+                        where=table.c.expires_at <= now,
+                    )
+                )
 
     def approved_users(self, reason: str, platform: Platform, now: datetime) -> set[str]:
         """Users for whom something of this kind may be done now."""
