@@ -7,7 +7,6 @@ import pytest
 
 from calendar_sync.approvals import grant
 from calendar_sync.members import LEAVING, members
-from calendar_sync.approvals import grant
 from calendar_sync.model import Platform
 from tests.cycle.stage import Stage, mail
 
