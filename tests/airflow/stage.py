@@ -105,15 +105,25 @@ class Stage:
     def wait_idle(self) -> None:
         self.wait(lambda: not self.airflow.runs(self.dag_id, "queued", "running"))
 
-    def wait_ended(self) -> None:
-        """Wait for running ones only: queued ones stay so while the DAG is paused."""
-        self.wait(lambda: not self.airflow.runs(self.dag_id, "running"))
-
     def calm(self) -> None:
         """Wait until the schedule will start no run for a few seconds, and none is running."""
         while not 4 <= datetime.now(UTC).second <= 50:
             time.sleep(0.3)
         self.wait_idle()
+
+    def rest(self) -> None:
+        """Switch the schedule off between two runs.
+
+        Airflow (3.3.2) leaves a run as it stands when its DAG is paused: one that has just begun
+        would never end.
+        """
+        while True:
+            self.calm()
+            self.airflow.pause(self.dag_id)
+            time.sleep(1)
+            if not self.airflow.runs(self.dag_id, "running"):
+                return
+            self.airflow.unpause(self.dag_id)
 
     def wait(self, condition: Callable[[], bool], patience: float = 300) -> None:
         deadline = time.monotonic() + patience

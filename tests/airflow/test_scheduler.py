@@ -322,9 +322,9 @@ def test_both_dags_at_once_sync_who_is_on_microsoft_and_who_is_on_both(filled: S
         assert datetime.now(UTC) - begun < timedelta(seconds=120), seen()
         runs = [(dag, dag.airflow.trigger(dag.dag_id)) for dag in (filled, outlook)]
         assert {dag.airflow.wait_run(dag.dag_id, run) for dag, run in runs} == {"success"}
-    outlook.airflow.pause(outlook.dag_id)
+    outlook.rest()
     for dag in (filled, outlook):
-        dag.wait_ended()
+        dag.wait_idle()
         assert {dag.state(run) for run in dag.runs(begun)} == {"success"}
     accounts = {
         (task.label or "").partition(":")[0]
@@ -382,8 +382,7 @@ def test_the_audit_holds_together(filled: Stage) -> None:
 
 
 def test_patient_data_is_in_mirrors_and_nowhere_else(filled: Stage) -> None:
-    filled.airflow.pause(DAG_ID)
-    filled.wait_idle()
+    filled.rest()
     # A test above put a canary into a trigger; dropped, it is still in the log of the changes.
     with contextlib.closing(sqlite3.connect(str(filled.database.url.database))) as raw:
         assert raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0

@@ -120,8 +120,7 @@ def filled(stage: Stage) -> Stage:
         one = stage.on(platform.value)
         one.airflow.unpause(one.dag_id)
         one.wait(partial(ended, one))
-        one.airflow.pause(one.dag_id)
-        one.wait_ended()
+        one.rest()
     return stage
 
 
@@ -276,8 +275,7 @@ def test_a_late_user_raises_one_alarm(filled: Stage, mailbox: Mailbox) -> None:
     one.airflow.unpause(one.dag_id)
     for _ in range(2):
         one.run()
-    one.airflow.pause(one.dag_id)
-    one.wait_ended()
+    one.rest()
     [mail] = arrived(filled, mailbox, before)
     assert user.account.lower() in mail["Subject"]
     assert "google is late" in mail["Subject"]
@@ -385,8 +383,7 @@ def test_old_empty_runs_go_and_working_ones_stay(filled: Stage) -> None:
     user, slot = one.users[2], one.slot(20)
     one.book(user, slot)
     working = one.run(users=[user.welkin_id])
-    one.airflow.pause(one.dag_id)
-    one.wait_ended()
+    one.rest()
     assert one.row(working).summary["done"]
     logs = list(one.airflow.home.glob(f"logs/dag_id={one.dag_id}/run_id={empty}"))
     assert logs
@@ -458,8 +455,7 @@ def test_a_lost_state_database_is_filled_again_and_nothing_is_there_twice(filled
         one.airflow.unpause(one.dag_id)
         one.run()
         one.run()
-        one.airflow.pause(one.dag_id)
-        one.wait_ended()
+        one.rest()
     before = world.summary()
     assert before["duplicates"] == 0
     ids = _ids(filled)
@@ -473,8 +469,7 @@ def test_a_lost_state_database_is_filled_again_and_nothing_is_there_twice(filled
         one.airflow.unpause(one.dag_id)
         for _ in range(2):
             assert one.state(one.run()) == "success"
-        one.airflow.pause(one.dag_id)
-        one.wait_ended()
+        one.rest()
     assert _ids(filled) == ids
     after = world.summary()
     assert {key: after[key] for key in ("mirrors", "blocks", "duplicates")} == {

@@ -70,8 +70,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             one = made.on(platform)
             one.airflow.unpause(one.dag_id)
             one.run()
-            one.airflow.pause(one.dag_id)
-            one.wait_ended()
+            one.rest()
         yield made
 
 

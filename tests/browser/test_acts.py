@@ -30,8 +30,7 @@ def run(stage: Stage) -> set[str]:
     start = datetime.now(UTC)
     stage.airflow.unpause(stage.dag_id)
     stage.run()
-    stage.airflow.pause(stage.dag_id)
-    stage.wait_ended()
+    stage.rest()
     return {stage.state(run_id) for run_id in stage.runs(start)}
 
 
