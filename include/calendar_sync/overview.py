@@ -14,7 +14,7 @@ from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.links import TRIES_BEFORE_PARKING
 from calendar_sync.state.runs import PlatformFault, RecordedRun
-from calendar_sync.user_list import Standing, standing
+from calendar_sync.user_list import NOBODY, Standing, standing
 
 DAY = timedelta(hours=24)
 WEEK = timedelta(days=7)
@@ -62,19 +62,23 @@ class Requests:
 
 @dataclass(frozen=True)
 class PlatformOverview:
-    """One platform; `silent` when it has not been asked for changes for longer than the target."""
+    """One platform; `silent` when it has not been asked for changes for longer than the target.
+
+    `former` counts those who still have something of ours where nobody is mapped any more.
+    """
 
     platform: str
     standing: Standing
     fault: PlatformFault | None
     looked_at: datetime | None
     silent: bool
+    former: int
     requests: Requests
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything; `platforms` is empty where nobody is mapped.
+    """Everything; `platforms` is empty where nobody is mapped, or was.
 
     `approvals`, `conflicts` (of a week, not dismissed) and `parked` count what a person may want to
     look at.
@@ -112,18 +116,20 @@ class Overview:
 
 def overview(store: Store, settings: Settings, now: datetime) -> Overview:
     """The whole page's data."""
-    platforms = [
-        PlatformOverview(
-            platform.value,
-            found,
-            store.runs.fault(platform),
-            seen,
-            found.synced > 0 and (seen is None or now - seen > settings.freshness.target),
-            _requests(store, settings, platform, now),
+    everybody = standing(store, settings, now)
+    platforms = []
+    for platform in Platform:
+        found = everybody.get(platform, NOBODY)
+        former = 0 if platform in everybody else len(store.links.holders(platform))
+        if not (platform in everybody or former):
+            continue
+        seen = looked_at(store, platform)
+        concerned = found.synced or former
+        silent = bool(concerned) and (seen is None or now - seen > settings.freshness.target)
+        fault, requests = store.runs.fault(platform), _requests(store, settings, platform, now)
+        platforms.append(
+            PlatformOverview(platform.value, found, fault, seen, silent, former, requests)
         )
-        for platform, found in standing(store, settings, now).items()
-        for seen in [looked_at(store, platform)]
-    ]
     approval, conflict, parked = t.approval, t.conflict, t.parked_item
     digests = select(func.count(func.distinct(approval.c.digest)))
     with store.database.read() as connection:

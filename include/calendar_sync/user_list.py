@@ -100,6 +100,9 @@ class Standing:
     oldest_change: datetime | None
 
 
+NOBODY = Standing(dict.fromkeys(STATES, 0), 0, 0, None)
+
+
 def list_users(store: Store, settings: Settings, wanted: Wanted, now: datetime) -> UserList:
     """One page of them."""
     source = _source(store, settings, now)

@@ -12,6 +12,7 @@ from calendar_sync.health import accounts, build
 from calendar_sync.health.render import message, page
 from calendar_sync.microsoft.client import MicrosoftCalendar
 from calendar_sync.model import MappedUser, Platform
+from calendar_sync.overview import PlatformOverview, overview
 from calendar_sync.reporting import status
 from calendar_sync.services import Services
 from calendar_sync.state import tables as t
@@ -29,6 +30,10 @@ def report(s: Stage, **options: Any) -> dict[str, Any]:
 
 def items(s: Stage, **options: Any) -> list[tuple[str, str, str]]:
     return [(i["kind"], i["account"], i["code"]) for i in report(s, **options)["items"]]
+
+
+def on_overview(s: Stage) -> tuple[PlatformOverview, ...]:
+    return overview(s.store, s.store.config.revision().settings, s.clock.now()).platforms
 
 
 def check(s: Stage) -> None:
@@ -133,9 +138,12 @@ def test_what_is_left_in_an_account_is_told_when_nobody_is_mapped_there(platform
     [entry] = status(s.store, s.clock.now())
     assert (entry.platform, entry.users, entry.mirrors, entry.conflicts) == (platform, {}, 1, 1)
     assert [(u["account"], u["code"]) for u in entry.failing] == [(mail("dana"), code)]
+    [shown] = on_overview(s)
+    assert (shown.platform, shown.standing.synced, shown.former) == (platform, 0, 1)
     s.calendar.restore(mail("dana"))
     s.later(hours=7)
     assert s.calendar.mirrors(mail("dana")) == []
+    assert on_overview(s) == ()
     s.clock.advance(days=8)
     assert status(s.store, s.clock.now()) == []
     assert items(s) == []
