@@ -24,7 +24,7 @@ from airflow.utils.file import might_contain_dag_via_default_heuristic
 
 from calendar_sync import errors
 from calendar_sync.orchestration import dags, tasks, upkeep, upkeep_dags
-from calendar_sync.orchestration.dag_ids import DAGS
+from calendar_sync.orchestration.dag_ids import DAGS, MAINTENANCE
 from calendar_sync.orchestration.dags import sync_dag
 from calendar_sync.orchestration.running import StateUnavailable
 from calendar_sync.welkin.client import AuditUnavailable
@@ -403,6 +403,17 @@ def test_lost_work_is_tried_again(dag: Any, name: str, error: BaseException) -> 
     decision = _policy(dag, name).evaluate(error, 1, 1)
     assert decision.action is RetryAction.DEFAULT
     assert decision.retry_delay is None
+
+
+def test_airflows_own_api_is_asked_again_until_it_answers() -> None:
+    """SQLite and a server that restarts refuse a deletion now and then."""
+    dag = dag_of(REPOSITORY / "dags" / f"{MAINTENANCE}.py")
+    mapped = dag.task_dict["remove_old_runs"].partial_kwargs
+    assert (mapped["retries"], mapped["retry_delay"]) == (4, timedelta(seconds=10))
+    decide = _policy(dag, "remove_old_runs").evaluate
+    assert decide(errors.TransientError("airflow_unavailable"), 1, 4).action is RetryAction.RETRY
+    assert decide(errors.ConfigurationError(), 1, 4).action is RetryAction.FAIL
+    assert decide(StateUnavailable("x"), 1, 4).action is RetryAction.DEFAULT
 
 
 def _policy(dag: Any, name: str) -> Any:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from sqlalchemy import insert, select
 
+from calendar_sync.errors import TransientError
 from calendar_sync.orchestration import maintenance
 from calendar_sync.orchestration.airflow_api import AirflowApi
 from calendar_sync.orchestration.dag_ids import GOOGLE
@@ -37,6 +38,7 @@ class Organisation:
         self.now = START
         self.airflow: dict[str, datetime] = {}
         self.empty: set[str] = set()
+        self.refused: set[str] = set()
 
     def runs(self, made: list[tuple[datetime, bool]]) -> None:
         """Runs of the schedule and their rows: when each began, and whether it wrote anything."""
@@ -77,7 +79,10 @@ class Organisation:
             return {"access_token": "token"}
         parts = urlsplit(path)
         if method == "DELETE":
-            del self.airflow[unquote(parts.path.rpartition("/")[2])]
+            run_id = unquote(parts.path.rpartition("/")[2])
+            if run_id in self.refused:
+                raise TransientError("airflow_unavailable", detail="500")
+            del self.airflow[run_id]
             return {}
         asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
         before = datetime.fromisoformat(asked["end_date_lte"])
@@ -155,6 +160,19 @@ def test_what_is_not_removed_today_still_counts_as_empty_tomorrow(
     organisation.now = START + 10 * DAY
     assert [one.empty for one in organisation.mornings(3)] == [110, 110, 30]
     assert organisation.airflow == {}
+    assert organisation.rows() == set()
+
+
+def test_what_was_removed_before_airflow_failed_leaves_no_row(organisation: Organisation) -> None:
+    organisation.runs(scheduled(0, 5, works=False))
+    organisation.now = START + 10 * DAY
+    organisation.refused = {sorted(organisation.airflow)[3]}
+    with pytest.raises(TransientError):
+        organisation.mornings(1)
+    assert organisation.rows() == set(organisation.airflow)
+    assert len(organisation.airflow) == 2
+    organisation.refused.clear()
+    assert [one.empty for one in organisation.mornings(1)] == [2]
     assert organisation.rows() == set()
 
 

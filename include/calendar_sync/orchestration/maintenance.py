@@ -70,12 +70,16 @@ def _remove(api: AirflowApi, store: Store, dag_id: str, log_folder: Path) -> Rem
         empty = _empty(store, platform, page.runs)
         old = [r for r in page.runs if r.run_id in empty or r.ended_at <= now - WORKING_AFTER]
         old = old[: MOST - empty_ones - others]
-        for run in old:
-            api.delete_run(dag_id, run.run_id)
-            _remove_logs(log_folder, dag_id, run.run_id)
-        if platform is not None:
-            # Not before: a run without its row would not count as empty.
-            store.runs.drop(platform, [run.run_id for run in old])
+        removed: list[str] = []
+        try:
+            for run in old:
+                api.delete_run(dag_id, run.run_id)
+                removed.append(run.run_id)
+                _remove_logs(log_folder, dag_id, run.run_id)
+        finally:
+            if platform is not None:
+                # Not before: a run without its row would not count as empty.
+                store.runs.drop(platform, removed)
         gone = sum(run.run_id in empty for run in old)
         empty_ones, others = empty_ones + gone, others + len(old) - gone
         kept, more = kept + page.size - len(old), not page.last

@@ -7,7 +7,10 @@ from typing import Any
 from airflow.sdk import (
     DAG,
     CronTriggerTimetable,
+    ExceptionRetryPolicy,
     Param,
+    RetryAction,
+    RetryRule,
     dag,
     get_current_context,
     task,
@@ -25,6 +28,13 @@ ARGUMENTS = {
     "execution_timeout": timedelta(minutes=30),
 }
 TAGS = ["calendar-sync"]
+# No state of ours keeps a back-off for Airflow's own API, and to remove a run twice does no harm.
+UNTIL_IT_ANSWERS = ExceptionRetryPolicy(
+    rules=[
+        RetryRule("calendar_sync.errors.TransientError", RetryAction.RETRY),
+        *ONLY_LOST_WORK.rules,
+    ]
+)
 GRANT, REMOVE, LEAVE = "Let it go on", "Remove it", "Leave it"
 UNSYNC_PARAMS = {
     "users": Param(
@@ -268,7 +278,12 @@ def maintenance_dag(doc: str, schedule: str) -> DAG:
     return build()
 
 
-@task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
+@task(
+    map_index_template="{{ label }}",
+    retry_policy=UNTIL_IT_ANSWERS,
+    retries=4,
+    retry_delay=timedelta(seconds=10),
+)
 def remove_old_runs(dag_id: str) -> None:
     """Remove old runs of one DAG; skipped where no connection says how to reach Airflow."""
     from airflow.sdk.configuration import conf
