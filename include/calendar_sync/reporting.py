@@ -1,7 +1,7 @@
 """Read models for the CLI (and later the dashboard and the report)."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from calendar_sync.members import Members, members
 from calendar_sync.model import STANDING, LinkKind, LinkState, MappedUser, Platform, Step
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.marks import UserSync
+from calendar_sync.state.marks import Pair, UserSync
 from calendar_sync.state.runs import LOOKED_AT
 
 _MIRROR_STEPS = (Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR)
@@ -68,12 +68,12 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
     people = members(store, settings, platform, now)
     enabled = people.synced.keys()
     limit = limits(settings, platform, len(enabled), now)
-    states = {state.user_id: state for state in store.marks.all(platform).values()}
+    states = store.marks.all(platform)
     waiting = {one.user_id for one in store.runs.pending() if one.platform is platform}
     users: Counter[str] = Counter()
     failing, behind, successes = [], [], []
     for user_id in mapped:
-        state = states.get(user_id)
+        state = states.get((user_id, platform))
         if not mapped[user_id].enabled:
             users[DISABLED] += 1
         elif user_id not in enabled:
@@ -99,7 +99,7 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
             successes.append(state.last_success_at)
         if state.failures:
             failing.append(_failing(mapped[user_id], state))
-    failing += [_failing(row, state) for row, state in stuck(store, people)]
+    failing += [_failing(row, state) for row, state in stuck(store, people, states)]
     fault = store.runs.fault(platform)
     counts = _counts(store, platform, enabled, now)
     return PlatformStatus(
@@ -124,12 +124,14 @@ def _failing(row: MappedUser, state: UserSync) -> dict[str, Any]:
     }
 
 
-def stuck(store: Store, people: Members) -> list[tuple[MappedUser, UserSync]]:
+def stuck(
+    store: Store, people: Members, states: Mapping[Pair, UserSync]
+) -> list[tuple[MappedUser, UserSync]]:
     """Who leaves, and whose mirrors and blocks could not be removed; with the former account."""
     found = []
     for user_id in sorted(people.leaving):
-        state = store.marks.of(user_id, people.platform)
-        if state.attention:
+        state = states.get((user_id, people.platform))
+        if state is not None and state.attention:
             account = former_account(store, user_id, people.platform)
             row = MappedUser(user_id, people.platform, account, enabled=False)
             found.append((row, state))

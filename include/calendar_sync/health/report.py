@@ -148,7 +148,8 @@ def _of_users(
         if one.verdict != Verdict.OK and one.user_id in mapped
     }
     items = [_verdict(one) for one in bad.values()]
-    for (user_id, _), state in store.marks.all(platform).items():
+    states = store.marks.all(platform)
+    for (user_id, _), state in states.items():
         row = synced.get(user_id)
         if row is None or user_id in bad:
             continue
@@ -157,7 +158,7 @@ def _of_users(
         elif not stopped and (since := late_since(state, limit)) is not None:
             code, text = ("over_target", _LATE) if state.marked else ("not_seen", _UNSEEN)
             items.append(Item("late", platform.value, row.account, user_id, code, since, text))
-    return items + [_failing(row, state) for row, state in stuck(store, people)]
+    return items + [_failing(row, state) for row, state in stuck(store, people, states)]
 
 
 def _verdict(one: Checked) -> Item:
