@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from calendar_sync import privacy
 from calendar_sync.identity import Identity
-from calendar_sync.model import Appointment, Draft, Encounter, Patient, Span, WelkinEvent
+from calendar_sync.model import (
+    Appointment,
+    CalendarEvent,
+    Draft,
+    Encounter,
+    Patient,
+    Span,
+    WelkinEvent,
+)
 from calendar_sync.settings import TEXT_FIELDS, parse
 
 ONE = Identity("key", "demo/live")
@@ -158,3 +166,19 @@ def test_the_hash_tells_texts_and_times_apart() -> None:
         made(visit(), title={"level": "type"}).hash,
     }
     assert len(hashes) == 3
+
+
+@pytest.mark.parametrize(
+    ("rule", "event", "title"),
+    [
+        ("fixed", {"title": "Dentist"}, "Busy"),
+        ("event_title", {"title": " Dentist "}, "Dentist"),
+        ("event_title", {"title": " "}, "Busy"),
+        ("event_title", {"title": "x" * 300}, "x" * 200),
+        ("event_title", {"title": "Dentist", "private": True}, "Busy"),
+        ("event_title", {"title": "Dentist", "personal": True}, "Busy"),
+    ],
+)
+def test_the_title_of_a_block(rule: str, event: dict[str, Any], title: str) -> None:
+    rules = parse({"block_time": {"block_title": rule}}).block_time
+    assert privacy.block_title(CalendarEvent("x", **event), rules) == title

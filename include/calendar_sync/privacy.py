@@ -1,4 +1,4 @@
-"""The only place that makes text which leaves Welkin.
+"""The only place that makes text which leaves Welkin, or leaves a calendar for Welkin.
 
 A level decides which fields exist at all for a text:
 
@@ -11,13 +11,14 @@ A level decides which fields exist at all for a text:
 import re
 
 from calendar_sync.identity import Identity
-from calendar_sync.model import Appointment, DetailLevel, Draft, Patient
-from calendar_sync.settings import Details, Settings, Text
+from calendar_sync.model import Appointment, CalendarEvent, DetailLevel, Draft, Patient
+from calendar_sync.settings import BlockTime, Details, Settings, Text
 
 FIXED_WORDS = {"GROUP_THERAPY": "Group session"}
 DEFAULT_WORDS = "Appointment"
 TITLE_LENGTH = 1024
 DESCRIPTION_LENGTH = 8000
+BLOCK_TITLE_LENGTH = 200
 MODES = {"IN_PERSON": "in person", "VIDEO": "video", "CALL": "call"}
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -40,6 +41,13 @@ def draft(appointment: Appointment, settings: Settings, identity: Identity, zone
         level=details.level,
         hash=identity.mirror_hash(title, description, span),
     )
+
+
+def block_title(event: CalendarEvent, rules: BlockTime) -> str:
+    """What Welkin's block of an external event is called: of a private one never its title."""
+    if rules.block_title == "event_title" and not (event.private or event.personal):
+        return event.title.strip()[:BLOCK_TITLE_LENGTH] or rules.title
+    return rules.title
 
 
 def _text(text: Text, appointment: Appointment, details: Details) -> str:

@@ -223,8 +223,11 @@ CELLS: list[Cell] = [
     *same("token expires", ("w.export",), "all", "welkin_unauthorized", 2),
     # Refused: an item is tried again in the second round of the pass, then the next time.
     *same("400", ("g.list",), "user", "google_list_refused", 2),
-    *same("400", ("g.insert", "g.update", "g.delete"), "item", "google_refused", 2),
-    *same("400", ("w.create",), "item", "welkin_refused", 4),
+    # (An "invalid" of the first write might have meant the name of the zone: tried without it.)
+    *same("400", ("g.insert", "g.update"), "item", "google_refused", 3),
+    *same("400", ("g.delete",), "item", "google_refused", 2),
+    # The first refusal might have meant the name of the zone, or the id: tried without each.
+    *same("400", ("w.create",), "item", "welkin_refused", 5),
     *same("400", ("w.patch", "w.delete"), "item", "welkin_refused", 2),
     *same("400", ("w.export",), "all", "welkin_refused", 1),
     *same("403", CHANGING[:4], "user", "google_forbidden", 1),
@@ -241,7 +244,7 @@ CELLS: list[Cell] = [
     *same("404 but done", NOTHING_TO_CUT, "fine", "ok", 1),
     # There is such an event, say the writes, and the reads do not show it: looked at again.
     *same("409", ("g.insert",), "doubt", "ok", 2),
-    *same("409", ("w.create",), "item", "welkin_refused", 4),
+    *same("409", ("w.create",), "item", "welkin_refused", 5),
     *same("410 cursor", ("g.list",), "user", "google_cursor_expired", 2),
     *same("410 but done", ("g.delete",), "fine", "ok", 1),
     # Written, read, written once more; and that again in the second round.

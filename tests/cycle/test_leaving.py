@@ -163,3 +163,28 @@ def test_a_failed_removal_is_shown_and_tried_again(platform: Platform) -> None:
     s.calendar.restore(mail("dana"))
     s.later(hours=7)
     assert holdings(s, "dana") == (0, 0)
+
+
+@pytest.mark.parametrize("how", ["unmapped", "disabled", "inactive", "remapped"])
+def test_blocks_that_ended_earlier_today_stay(platform: Platform, how: str) -> None:
+    s = Stage("dana", "ruben", platform=platform)
+    s.busy("dana", days=0, hour=11)
+    s.busy("dana", days=0, hour=14)
+    s.calendar.plan(mail("dana"), s.day(0), s.day(1), "Holiday")  # still going on
+    s.run()
+    over, *ahead = sorted(s.blocks("dana"), key=lambda block: block.end)
+    s.clock.advance(hours=2)
+    assert over.end < s.clock.now() < ahead[0].end
+    if how == "inactive":
+        s.welkin.users[s.ids["dana"]].state = "INACTIVE"
+    elif how == "disabled":
+        s.remap(dana={"enabled": False})
+    elif how == "remapped":
+        s.calendar.add_account(mail("new"))
+        s.remap(dana={"account": mail("new")})
+    else:
+        s.remap("dana")
+    s.later()
+    assert [(block.id, block.status) for block in s.blocks("dana")] == [(over.id, "SCHEDULED")]
+    s.later(again=2)
+    assert [block.id for block in s.blocks("dana")] == [over.id]

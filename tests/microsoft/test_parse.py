@@ -560,7 +560,10 @@ instants = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(
     lambda value: value.replace(microsecond=0, tzinfo=UTC)
 )
 dates = st.dates(date(2000, 1, 1), date(2100, 1, 1))
-spans = st.one_of(st.builds(Span, instants, instants), st.builds(Span, dates, dates))
+# A mirror has a length: whole days that end where they begin are read as one day.
+spans = st.one_of(st.builds(Span, instants, instants), st.builds(Span, dates, dates)).filter(
+    lambda span: span.start != span.end
+)
 ZONES = ["US/Pacific", "Asia/Kathmandu", "Pacific/Kiritimati", "Etc/GMT+12", "nonsense", "UTC"]
 
 

@@ -301,3 +301,21 @@ def test_a_text_told_differently_by_the_server_is_no_edit_while_nobody_has_touch
     assert little.plan().actions == ()
     little.events[mirror.id] = replace(mirror, title="told otherwise", etag="2")
     assert steps(little.plan()) == [("update_mirror", "edited_by_hand")]
+
+
+def test_a_time_told_differently_is_put_right_without_a_word_until_that_helps_no_more() -> None:
+    """A server that follows new rules of a zone gives no new version, and nobody has edited it."""
+    little = Little().add(appointment())
+    little.settle()
+    for restores in range(4):
+        link = little.link()
+        mirror = little.events[link.remote_id]
+        little.change(link, etag="1")
+        little.events[mirror.id] = replace(mirror, span=span(25), etag="1")
+        made = little.run()
+        if restores < 3:
+            assert steps(made) == [("update_mirror", "shifted")]
+            assert made.conflicts == ()
+    assert steps(made) == [("note", "shifted")]
+    assert [(c.kind, c.decision) for c in made.conflicts] == [("mirror_moved", "parked")]
+    assert little.plan().actions == ()

@@ -61,6 +61,7 @@ class Poller:
     revision: Revision
     platform: Platform
     _cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
+    _zones: dict[str, str | None] = field(default_factory=dict)
     _moved: list[tuple[str, str, Cursor]] = field(default_factory=list)
     _postponed: dict[Pair, float] = field(default_factory=dict)
     _outdated: set[Pair] = field(default_factory=set)
@@ -98,6 +99,7 @@ class Poller:
         result = PollResult(asked=len(users), polled=len(users))
         settings = self.revision.settings
         self._cursors = self.services.store.feeds.cursors(self.platform.value)
+        self._zones = self.services.store.config.zones()
         self._moved, self._postponed, self._outdated = [], {}, set()
         gate = asyncio.Event()
 
@@ -141,7 +143,8 @@ class Poller:
     async def _news(self, user: MappedUser) -> bool:
         """Anything but our own writes, or no cursor to ask with."""
         platform = self.services.platforms[self.platform]
-        shape = cursor_shape(platform.shape, self.revision, user)
+        zone = self.revision.settings.zone(self._zones.get(user.user_id))
+        shape = cursor_shape(platform.shape, self.revision, user, zone)
         window = self.revision.settings.list_window(self.services.clock.now())
         moved: list[tuple[str, str, Cursor]] = []
         for calendar in self.revision.settings.calendars_of(self.platform).all:
@@ -183,7 +186,8 @@ class Poller:
             return link.state in {LinkState.DELETED, LinkState.DISMISSED}
         standing = link.state in {LinkState.LIVE, LinkState.RETIRED}
         same = self.services.identity.event_hash(event) == link.remote_hash
-        return standing and (same or link.untouched(event.etag))
+        untouched = link.untouched(event.etag) and event.span == link.span
+        return standing and (same or untouched)
 
     def _record(self, good: set[Pair], result: PollResult) -> None:
         store, now = self.services.store, self.services.clock.now()

@@ -29,6 +29,7 @@ from calendar_sync.model import (
     LinkKind,
     Platform,
     Source,
+    Span,
     WelkinEvent,
 )
 from calendar_sync.planner import CalendarView, Questions, View, questions
@@ -220,7 +221,7 @@ class Reader:
         scope, services = self.scope, self.services
         platform, window = services.platforms[scope.platform], scope.list_window
         stored = services.store.feeds.cursor(scope.platform.value, scope.user_id, calendar)
-        shape = cursor_shape(platform.shape, scope.revision, scope.mapped)
+        shape = cursor_shape(platform.shape, scope.revision, scope.mapped, scope.zone)
         if stored is not None and not self.full and self._usable(stored, shape):
             if stored.position == NO_CALENDAR:
                 return Changes((), NO_CALENDAR, full=False), stored
@@ -260,10 +261,12 @@ class Reader:
         )
 
     def _block_hash(self, event: CalendarEvent) -> str:
-        rules = self.scope.settings.block_time
-        title = event.title if rules.block_title == "event_title" else rules.title
-        write = rules.all_day_write if event.span is not None and event.span.all_day else ""
-        return self.services.identity.hash("block", str(event.span), title, write)
+        rules, span, write = self.scope.settings.block_time, event.span, ""
+        if span is not None and span.all_day:
+            # Days are written as moments: where their zone changes, the block has to follow.
+            span, write = Span(*span.instants(self.scope.zone)), rules.all_day_write
+        title = privacy.block_title(event, rules)
+        return self.services.identity.hash("block", str(span), title, write)
 
     def _external_ids(self, calendar: str, source: Source) -> frozenset[str]:
         scope, identity = self.scope, self.services.identity

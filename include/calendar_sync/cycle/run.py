@@ -120,7 +120,7 @@ class Cycle:
         reading = await Reader(services, scope, here, full or due).read()
         made = plan(reading.view, scope.settings)
         if dry_run:
-            whole = replace(made, actions=(*_removals(elsewhere), *made.actions))
+            whole = replace(made, actions=(*_removals(scope, elsewhere), *made.actions))
             return _result(scope, reading, made, Outcome(complete=False), plan=whole)
         self._check_platform()
         applier = self._applier(scope, reading.view)
@@ -192,7 +192,7 @@ class Cycle:
         """The user is no longer mapped: take away what we made."""
         services, scope = self._services, self._scope
         if dry_run:
-            removals = Plan(_removals(links))
+            removals = Plan(_removals(scope, links))
             return CycleResult(scope.user_id, scope.account, complete=False, plan=removals)
         seq = services.store.marks.of(*scope.pair).mark_seq
         left = await self._leave(links)
@@ -222,7 +222,7 @@ class Cycle:
             applier = self._applier(scope, None)
             mine = [link for link in links if link.account == account and _to_remove(link)]
             try:
-                await applier.apply(_removals(mine))
+                await applier.apply(_removals(scope, mine))
             except UserUnavailable as error:
                 left.error = error
             if applier.outcome.complete or left.error is not None:
@@ -245,12 +245,13 @@ def _to_remove(link: Link) -> bool:
     return link.state in STANDING
 
 
-def _removals(links: Iterable[Link]) -> tuple[Action, ...]:
-    return tuple(_removal(link) for link in links if _to_remove(link))
+def _removals(scope: Scope, links: Iterable[Link]) -> tuple[Action, ...]:
+    return tuple(_removal(scope, link) for link in links if _to_remove(link))
 
 
-def _removal(link: Link) -> Action:
-    if link.kind is LinkKind.BLOCK and link.state is LinkState.RETIRED:
+def _removal(scope: Scope, link: Link) -> Action:
+    over = link.span.instants(scope.zone)[1] <= scope.now
+    if link.kind is LinkKind.BLOCK and (over or link.state is LinkState.RETIRED):
         # Blocks of the past are Welkin's history. They are let go: who moves one has a new leave.
         return note(link, "account_left", state=LinkState.DISMISSED)
     step = Step.DELETE_MIRROR if link.kind is LinkKind.MIRROR else Step.DELETE_BLOCK

@@ -86,20 +86,23 @@ def scope_of(store: Store, revision: Revision, mapped: MappedUser, now: datetime
     return Scope(mapped, revision, zone, now)
 
 
-def cursor_shape(platform_shape: str, revision: Revision, mapped: MappedUser) -> str:
-    """A cursor counts only for the same request, settings and account."""
+def cursor_shape(
+    platform_shape: str, revision: Revision, mapped: MappedUser, zone: ZoneInfo
+) -> str:
+    """A cursor counts only for the same request, settings, account, and zone of whole days."""
     own = mapped.direction.value if mapped.direction is not None else ""
-    return f"{platform_shape}:{revision.blocks_hash}:{own}:{mapped.account.lower()}"
+    account = mapped.account.lower()
+    return f"{platform_shape}:{revision.blocks_hash}:{own}:{account}:{zone.key}"
 
 
 def same_request(one: str, other: str) -> bool:
-    """Two cursor shapes differ in the settings at most: the cursor still tells what changed."""
+    """Two shapes differ in settings and zone at most: the cursor still tells what changed."""
     return _without_settings(one) == _without_settings(other)
 
 
 def _without_settings(shape: str) -> tuple[str, ...]:
-    platform, _, *rest = shape.split(":", 3)
-    return platform, *rest
+    platform, _, *rest = shape.split(":", 4)
+    return platform, *rest[:2]
 
 
 def next_full(now: datetime, fraction: float) -> datetime:

@@ -306,9 +306,7 @@ class Writer:
 
     def _block_draft(self, action: Action) -> BlockDraft:
         rules = self.scope.settings.block_time
-        title = rules.title
-        if rules.block_title == "event_title" and action.event is not None:
-            title = action.event.title.strip()[:200] or rules.title
+        title = rules.title if action.event is None else privacy.block_title(action.event, rules)
         return BlockDraft(
             user_id=self.scope.user_id,
             span=action.span,

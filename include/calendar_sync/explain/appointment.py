@@ -31,7 +31,7 @@ from calendar_sync.model import (
     Step,
     WelkinEvent,
 )
-from calendar_sync.planner.mirrors import NO_MIRROR, edited, judge
+from calendar_sync.planner.mirrors import NO_MIRROR, edited, judge, shifted
 from calendar_sync.planner.plan import digest_of
 
 
@@ -266,10 +266,11 @@ async def _state(
             f"{words.MIRROR['mirror_missing']} (`mirror_deleted: {scope.settings.mirror_deleted}`)"
         )
         return Verdict("mirror_missing", said)
-    if edited(link, event, look.services.identity.event_hash(event)):
+    content = look.services.identity.event_hash(event)
+    if edited(link, event, content):
         said = f"{words.MIRROR['mirror_edited']} (`mirror_moved: {scope.settings.mirror_moved}`)"
         return Verdict("mirror_edited", said)
-    if wanted_hash != link.wanted_hash:
+    if wanted_hash != link.wanted_hash or shifted(link, event, content):
         return Verdict("mirror_behind")
     written = when(link.written_at, look.now)
     return Verdict("mirror_ok", f"mirror ok, last written {written}, level {link.level}")

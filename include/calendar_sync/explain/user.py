@@ -168,7 +168,9 @@ def _progress(look: Look, scope: Scope, state: UserSync) -> Iterator[Fact]:
         cursor = store.feeds.cursor(scope.platform.value, scope.user_id, calendar)
         said = "none: read in full next time"
         if cursor is not None and platform is not None:
-            same = cursor.shape == cursor_shape(platform.shape, look.revision, scope.mapped)
+            same = cursor.shape == cursor_shape(
+                platform.shape, look.revision, scope.mapped, scope.zone
+            )
             said = f"stored {when(cursor.saved_at, now)}"
             said += "" if same else ", of other settings: read anew when its turn comes"
         yield Fact(f"cursor of {calendar}", said)

@@ -5,6 +5,7 @@ https://developers.google.com/workspace/calendar/api/v3/reference/events and gui
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -37,6 +38,7 @@ from calendar_sync.model import (
     Window,
     iso,
 )
+from calendar_sync.zone_names import UTC, ZoneNames
 
 PAGE = 2500
 LONGEST_LIST = 400
@@ -52,6 +54,7 @@ class GoogleCalendar:
     def __init__(self, http: HttpClient, token_of: Callable[[str], TokenSource]) -> None:
         self._http = http
         self._token_of = token_of
+        self._zones = ZoneNames(lambda refused: refused.detail == "invalid")
         # Everything but the window and the cursor: a token got with other parameters is void.
         self._list_params = {
             "singleEvents": "true",
@@ -223,16 +226,19 @@ class GoogleCalendar:
         self, account: str, calendar: str, key: str, marker: str, draft: Draft
     ) -> CalendarEvent:
         """See `CalendarPlatform.create_mirror`. The id makes a repeated insert harmless."""
-        answer = await self._call(
-            "events.insert",
-            "POST",
-            account,
-            calendar,
-            "",
-            params={"sendUpdates": "none", "fields": FIELDS},
-            json={"id": key, **mirror_body(draft, marker)},
-        )
-        return _read(answer)
+
+        async def send(zone: str) -> Answer:
+            return await self._call(
+                "events.insert",
+                "POST",
+                account,
+                calendar,
+                "",
+                params={"sendUpdates": "none", "fields": FIELDS},
+                json={"id": key, **mirror_body(replace(draft, time_zone=zone), marker)},
+            )
+
+        return _read(await self._zones.write(_zone(draft), send))
 
     async def update_mirror(
         self,
@@ -244,17 +250,20 @@ class GoogleCalendar:
         etag: str | None,
     ) -> CalendarEvent:
         """See `CalendarPlatform.update_mirror`: PUT, because the mirror is wholly ours."""
-        answer = await self._call(
-            "events.update",
-            "PUT",
-            account,
-            calendar,
-            "/" + quote(event_id, safe=""),
-            params={"sendUpdates": "none", "fields": FIELDS},
-            json=mirror_body(draft, marker),
-            etag=etag,
-        )
-        return _read(answer)
+
+        async def send(zone: str) -> Answer:
+            return await self._call(
+                "events.update",
+                "PUT",
+                account,
+                calendar,
+                "/" + quote(event_id, safe=""),
+                params={"sendUpdates": "none", "fields": FIELDS},
+                json=mirror_body(replace(draft, time_zone=zone), marker),
+                etag=etag,
+            )
+
+        return _read(await self._zones.write(_zone(draft), send))
 
     async def delete_mirror(self, account: str, calendar: str, event_id: str) -> None:
         """See `CalendarPlatform.delete_mirror`."""
@@ -331,6 +340,11 @@ def _events(body: Mapping[str, Any]) -> dict[str, CalendarEvent]:
     items = body.get("items")
     events = map(parse_event, items if isinstance(items, list) else [])
     return {event.id: event for event in events if event is not None}
+
+
+def _zone(draft: Draft) -> str:
+    """The name that its body holds: days need none."""
+    return UTC if draft.span.all_day else draft.time_zone
 
 
 def _read(answer: Answer) -> CalendarEvent:

@@ -16,6 +16,7 @@ from calendar_sync.model import (
     iso,
     parse_iso,
     to_second,
+    whole_days,
     zone_or_none,
 )
 
@@ -113,7 +114,7 @@ def _span(row: Mapping[str, Any]) -> Span | None:
     start, end = _parsed(row.get("start")), _parsed(row.get("end"))
     if start is None or end is None or isinstance(start, datetime) != isinstance(end, datetime):
         return None
-    return Span(start, end)
+    return Span(start, end) if isinstance(start, datetime) else whole_days(start, end)
 
 
 def _parsed(moment: Any) -> Any:

@@ -48,6 +48,7 @@ from calendar_sync.model import (
     Window,
     iso,
 )
+from calendar_sync.zone_names import UTC, ZoneNames
 
 VERSION = "/v1.0/"
 PAGE = 500
@@ -88,6 +89,7 @@ class MicrosoftCalendar:
         self._root = root
         self._token = token
         self._slots = slots
+        self._zones = ZoneNames()
         self._batches = Batches(http, token, slots, {"Prefer": PREFER}, now, batch)
 
     @property
@@ -296,12 +298,16 @@ class MicrosoftCalendar:
         Raises:
             OutcomeUnknown: whether it was created will be seen later.
         """
-        body = {**mirror_body(draft, marker), "transactionId": key}
         path = f"{_calendar(account, calendar)}/events"
-        try:
-            answer = await self._call(
+
+        async def send(zone: str) -> Answer:
+            body = mirror_body(replace(draft, time_zone=zone), marker) | {"transactionId": key}
+            return await self._call(
                 "events.create", "POST", account, path, json=body, repeatable=False
             )
+
+        try:
+            answer = await self._zones.write(_zone(draft), send)
         except OutcomeUnknown:
             found = await self.mirror(account, calendar, key, marker)
             if found is None:
@@ -319,7 +325,12 @@ class MicrosoftCalendar:
         etag: str | None,
     ) -> CalendarEvent:
         """See `CalendarPlatform.update_mirror`. A mirror that was made a series is one no more."""
-        event = await self._patch(account, event_id, marker, mirror_body(draft, marker), etag)
+
+        async def send(zone: str) -> CalendarEvent:
+            body = mirror_body(replace(draft, time_zone=zone), marker)
+            return await self._patch(account, event_id, marker, body, etag)
+
+        event = await self._zones.write(_zone(draft), send)
         if event.is_master:
             event = await self._patch(account, event_id, marker, {"recurrence": None}, event.etag)
         return event
@@ -413,6 +424,11 @@ def _concerning(account: str) -> Iterator[None]:
 
 def _user(account: str) -> str:
     return f"{VERSION}users/{quote(account, safe='@')}"
+
+
+def _zone(draft: Draft) -> str:
+    """The name that its body depends on: moments are written in UTC."""
+    return draft.time_zone if draft.span.all_day else UTC
 
 
 def _calendar(account: str, calendar: str) -> str:

@@ -18,6 +18,7 @@ from calendar_sync.model import (
     iso,
     parse_iso,
     to_second,
+    whole_days,
 )
 
 #: The extended property of a mirror that holds its marker.
@@ -60,6 +61,7 @@ def parse_event(row: Any, *, listed: bool = False) -> CalendarEvent | None:
         availability=_availability(row, response),
         declined=response == "declined",
         private=private,
+        personal=_text(row, "sensitivity") == "personal",
         has_attendees=bool(row.get("attendees")),
         title=_text(row, "subject") or "",
         description=_description(row.get("body")),
@@ -127,7 +129,7 @@ def _span(row: Mapping[str, Any]) -> Span | None:
         start, end = _moment(_part(row, "start")), _moment(_part(row, "end"))
         if row.get("isAllDay") is True:
             zone = row.get("originalStartTimeZone")
-            return Span(_day(start, zone), _day(end, zone))
+            return whole_days(_day(start, zone), _day(end, zone))
     except (ValueError, OverflowError):
         # The first and the last day that can be written stand for "none": other zones lack them.
         return None

@@ -23,6 +23,7 @@ from calendar_sync.model.times import (
     iso,
     parse_iso,
     to_second,
+    whole_days,
     zone_or_none,
 )
 from calendar_sync.model.welkin import (
@@ -78,5 +79,6 @@ __all__ = [
     "iso",
     "parse_iso",
     "to_second",
+    "whole_days",
     "zone_or_none",
 ]

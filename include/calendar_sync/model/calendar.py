@@ -37,6 +37,7 @@ class CalendarEvent:
     declined: bool = False
     informational: bool = False
     private: bool = False
+    personal: bool = False
     has_attendees: bool = False
     title: str = ""
     description: str = ""

@@ -53,6 +53,14 @@ class Window:
     end: datetime
 
 
+def whole_days(first: date, end: date) -> Span | None:
+    """An all-day span; one that ends where it begins means that day, None where none follows."""
+    try:
+        return Span(first, end if end != first else first + timedelta(days=1))
+    except OverflowError:
+        return None
+
+
 def instant(value: datetime | date, zone: ZoneInfo) -> datetime:
     """A date becomes the instant of its midnight in `zone`; an instant stays."""
     if isinstance(value, datetime):

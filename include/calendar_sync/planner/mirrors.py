@@ -109,6 +109,16 @@ def edited(link: Link, event: CalendarEvent, content: str) -> bool:
     return content != link.remote_hash and not link.untouched(event.etag)
 
 
+def shifted(link: Link, event: CalendarEvent, content: str) -> bool:
+    """The server shows another time than we wrote, though nobody has touched the mirror.
+
+    That is how it follows changed rules of a time zone. It may excuse another text, never another
+    time.
+    """
+    other = content != link.remote_hash and link.untouched(event.etag)
+    return other and event.span != link.span
+
+
 def _wanted(
     view: View,
     settings: Settings,
@@ -175,6 +185,8 @@ def _wanted(
             yield Conflict("both_changed", link.source, "welkin_wins")
     elif by_hand and event is not None:
         yield from _edited_by_hand(view, settings, calendar, event, update)
+    elif event is not None and shifted(link, event, calendar.hashes[event.id]):
+        yield from _shifted(view, calendar, event, update)
     elif link.source_hash != appointment.source_hash or link.state is LinkState.RETIRED:
         becomes = {"source_hash": appointment.source_hash, "state": LinkState.LIVE}
         yield note(link, "unchanged_for_the_calendar", **becomes)
@@ -255,6 +267,20 @@ def _edited_by_hand(
         yield note(link, "edited_by_hand", remote_hash=calendar.hashes[event.id], etag=event.etag)
     if decision and (both_ways or decision == "parked"):
         yield Conflict("mirror_moved" if moved else "mirror_edited", link.source, decision)
+
+
+def _shifted(
+    view: View, calendar: CalendarView, event: CalendarEvent, update: Action
+) -> Iterator[Decision]:
+    """Nobody's edit: it is put right without a word, and never becomes an edit of Welkin's."""
+    link = update.link
+    if link is None:  # pragma: no cover - an update always has its link
+        return
+    if restored_too_often(view, link):
+        yield note(link, "shifted", remote_hash=calendar.hashes[event.id])
+        yield Conflict("mirror_moved", link.source, "parked")
+    else:
+        yield replace(update, reason="shifted", restore=True)
 
 
 def _hosts(view: View, appointment: Appointment) -> bool:

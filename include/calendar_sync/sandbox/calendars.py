@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from datetime import date, datetime, timedelta
 
 Json = dict[str, Any]
 Shown = Literal["busy", "tentative", "free"]
@@ -55,11 +55,13 @@ class CalendarWorld(ABC):
         accounts: mailboxes by their address in lower case.
         lag_seconds: reads answer as the world was so long ago (0: at once).
         lose_tombstones: whether a deleted series leaves nothing behind.
+        unknown_zones: names of zones with which a client's write is refused.
     """
 
     accounts: dict[str, Any]
     lag_seconds: float
     lose_tombstones: bool
+    unknown_zones: frozenset[str] = frozenset()
 
     # What each platform does in its own way
 
@@ -122,6 +124,10 @@ class CalendarWorld(ABC):
     @abstractmethod
     def expire_sync_tokens(self, account: str, *, calendar: str = "primary") -> None:
         """Make every change token of a calendar answer 410 from now on."""
+
+    @abstractmethod
+    def shift_mirrors(self, account: str, by: timedelta) -> None:
+        """Show all mirrors at another time without a new version: the rules of zones changed."""
 
     @abstractmethod
     def events_of(self, account: str, calendar: str | None = None) -> list[Json]:

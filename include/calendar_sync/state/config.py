@@ -157,6 +157,13 @@ class ConfigStore(MappingStore):
             row = connection.execute(query).one_or_none()
         return _welkin_user(row) if row else None
 
+    def zones(self) -> dict[str, str | None]:
+        """The time zone that Welkin last named for each member of staff."""
+        table = t.welkin_user
+        with self._database.read() as connection:
+            rows = connection.execute(select(table.c.user_id, table.c.time_zone))
+            return {row.user_id: row.time_zone for row in rows}
+
     def inactive(self, now: datetime) -> set[str]:
         """Who is not at work in Welkin; whom its list merely lacks, after a day."""
         with self._database.read() as connection:

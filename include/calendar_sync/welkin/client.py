@@ -44,6 +44,7 @@ from calendar_sync.welkin.parse import (
     parse_user,
     welkin_time,
 )
+from calendar_sync.zone_names import ZoneNames
 
 CHUNK = timedelta(days=90)
 MARGIN = timedelta(days=1)
@@ -122,6 +123,7 @@ class Welkin:
         self._instance_name = credentials.instance
         self._instance = f"/{credentials.tenant}/{credentials.instance}"
         self._admin = f"/{credentials.tenant}/admin"
+        self._zones = ZoneNames()
         self._lists = Lists(self._call, f"{self._instance}/calendar/events")
 
     async def _call(
@@ -224,17 +226,8 @@ class Welkin:
             OutcomeUnknown: whether it was created will be seen later.
             BadItem: Welkin refuses the content, or the id.
         """
-        body: dict[str, object] = {
-            **draft.body(),
-            **_own(draft.user_id, draft.zone),
-            "eventType": "LEAVE",
-            "eventColor": "grey",
-        }
-        if external_id is not None:
-            body["externalId"] = external_id
-        path = f"{self._instance}/calendar/events"
         try:
-            answer = await self._item("events.create", "POST", path, json=body, repeatable=False)
+            answer = await self._create(draft, external_id, eventType="LEAVE", eventColor="grey")
         except OutcomeUnknown:
             if find is not None:
                 found = await find()
@@ -302,12 +295,20 @@ class Welkin:
             BadItem: Welkin refuses the content, or the id.
         """
         draft = BlockDraft(user_id, span, zone, title, all_day_flag=False)
-        body = {**draft.body(), **_own(user_id, zone), "eventType": "APPOINTMENT"}
+        return _read(await self._create(draft, external_id, eventType="APPOINTMENT"), zone)
+
+    async def _create(self, draft: BlockDraft, external_id: str | None, **more: str) -> Answer:
+        """Sent once: POST is not idempotent."""
+        body = draft.body() | _own(draft.user_id) | more
         if external_id is not None:
             body["externalId"] = external_id
         path = f"{self._instance}/calendar/events"
-        answer = await self._item("events.create", "POST", path, json=body, repeatable=False)
-        return _read(answer, zone)
+
+        async def send(zone: str) -> Answer:
+            named = body | {"timezone": zone}
+            return await self._item("events.create", "POST", path, json=named, repeatable=False)
+
+        return await self._zones.write(draft.zone.key, send)
 
     async def remove_block(self, event_id: str, *, future: bool) -> None:
         """A future event is deleted, one that has begun is cancelled. Gone already is success.
@@ -423,10 +424,9 @@ class Welkin:
         return [user for user in found if user is not None]
 
 
-def _own(user_id: str, zone: ZoneInfo) -> dict[str, object]:
+def _own(user_id: str) -> dict[str, object]:
     """Whose event it is: one member of staff's, and nobody else takes part."""
     return {
-        "timezone": zone.key,
         "hostId": user_id,
         "participants": [{"participantId": user_id, "participantRole": "psm"}],
     }

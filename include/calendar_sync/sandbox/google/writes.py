@@ -164,7 +164,8 @@ def finish(calendar: Calendar, body: Json) -> Json:
         raise GoogleError(400, "invalid", "Start and end times must either both be date or time.")
     start = moment_of(body["start"], calendar.time_zone)
     end = moment_of(body["end"], calendar.time_zone)
-    if end <= start:
+    # A whole day may end where it begins.
+    if end < start or (end == start and "date" not in body["start"]):
         raise GoogleError(400, "timeRangeEmpty", "The specified time range is empty.")
     for name, default in (("transparency", "opaque"), ("visibility", "default"), ("summary", "")):
         if body.get(name) == default:
@@ -177,13 +178,15 @@ def finish(calendar: Calendar, body: Json) -> Json:
     return body
 
 
-def check_zones(sent: Json) -> None:
-    """Refuse a timed series without the zone in which it repeats."""
-    if not sent.get("recurrence"):
-        return
+def check_zones(sent: Json, unknown: frozenset[str]) -> None:
+    """Refuse unknown zones, and a timed series without the zone in which it repeats."""
     for which in ("start", "end"):
         value = sent.get(which)
-        if isinstance(value, dict) and value.get("dateTime") and not value.get("timeZone"):
+        if not isinstance(value, dict):
+            continue
+        if value.get("timeZone") in unknown:
+            raise GoogleError(400, "invalid", f"Invalid time zone definition for {which} time.")
+        if sent.get("recurrence") and value.get("dateTime") and not value.get("timeZone"):
             raise GoogleError(400, "required", f"Missing time zone definition for {which} time.")
 
 

@@ -297,6 +297,7 @@ class MicrosoftApp:
         writes.check_names(sent, creating=True)
         fields = {**writes.blank(mailbox), **writes.read_fields(sent)}
         properties = writes.read_properties(sent)
+        self._check_zones(sent)
         span = read_span(sent)
         fields["recurrence"], span = writes.settled(sent.get("recurrence"), span)
         call.mail_risk = bool(fields["attendees"])
@@ -316,6 +317,7 @@ class MicrosoftApp:
         version, instance = self._found(call, mailbox)
         _check_match(call, version)
         sent = _body(call)
+        self._check_zones(sent)
         self._note_mail(call, mailbox, version, sent)
         day = instance.day if instance else None
         changed = update.patch(self.world, mailbox, version, day, sent)
@@ -328,6 +330,13 @@ class MicrosoftApp:
         self._note_mail(call, mailbox, version, {})
         self.world.remove(mailbox, version, instance.day if instance else None)
         return Reply(204)
+
+    def _check_zones(self, sent: Json) -> None:
+        """Refuse zones that this server does not know."""
+        for which in ("start", "end"):
+            value = sent.get(which)
+            if isinstance(value, dict) and value.get("timeZone") in self.world.unknown_zones:
+                raise GraphError(400, "TimeZoneNotSupportedException", "Unknown time zone.")
 
     def _note_mail(self, call: Call, mailbox: Mailbox, version: Version, sent: Json) -> None:
         guests = bool(version.fields["attendees"]) and is_organizer(mailbox, version.fields)

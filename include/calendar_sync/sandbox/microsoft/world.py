@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from calendar_sync.sandbox.calendars import CalendarWorld, Glimpse
@@ -255,6 +255,14 @@ class MicrosoftWorld(Tenant, CalendarWorld):
             for version in owner.living(None, owner.seq)
             if MARKER.lower() in version.properties
         ]
+
+    def shift_mirrors(self, account: str, by: timedelta) -> None:
+        """Show all mirrors at another time; etag, change number and time of change stay."""
+        owner = self.account(account)
+        for version in owner.living(None, owner.seq):
+            if MARKER.lower() in version.properties and not version.span.all_day:
+                span = version.span
+                version.span = replace(span, start=span.start + by, end=span.end + by)
 
     def marker_of(self, account: str, event_id: str) -> str | None:
         """Return the value of our marker on an event, None where it has none."""

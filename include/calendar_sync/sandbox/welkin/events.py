@@ -258,6 +258,8 @@ class Events:
             was_encounter = event is not None and event.type == "ENCOUNTER"
             if fields["type"] == "ENCOUNTER" and not encounter and not was_encounter:
                 raise bad_request("ENCOUNTER events are created with an encounter")
+        if fields.get("time_zone") in self.world.habits.unknown_zones:
+            raise bad_request("timezone")
         if "allDayEvent" in sent:
             if not isinstance(sent["allDayEvent"], bool):
                 raise bad_request("allDayEvent")

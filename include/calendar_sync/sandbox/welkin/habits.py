@@ -37,6 +37,7 @@ class Habits:
         odd_words: enumerations are written ``in-person`` or ``Group Therapy``.
         overcounts: so many more rows are announced by encounters, users and audit than there are.
         silent_writes: a good PATCH answers 204 without the event.
+        unknown_zones: a write that names such a time zone is 400.
     """
 
     external_ids: str = "kept"
@@ -55,6 +56,7 @@ class Habits:
     odd_words: bool = False
     overcounts: int = 0
     silent_writes: bool = False
+    unknown_zones: frozenset[str] = frozenset()
 
     @property
     def writes_oddly(self) -> bool:
