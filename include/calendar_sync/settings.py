@@ -107,7 +107,7 @@ class BlockTime(_Section):
     all_day_write: Literal["flag", "timed"] = "flag"
     """`flag` writes them as all-day events of Welkin, `timed` from midnight to midnight."""
     block_title: Literal["fixed", "event_title"] = "fixed"
-    """`event_title` writes the title of the event into Welkin, `fixed` the one of `title`."""
+    """`event_title`: the event's title (of a private event never); `fixed`: that of `title`."""
     title: str = Field(default="Busy", min_length=1, max_length=200)
     """What a block is called in Welkin."""
     block_edited: Literal["restore", "accept"] = "restore"
