@@ -34,6 +34,7 @@ from calendar_sync.state import runs
 from calendar_sync.state.feeds import Cursor, Seen
 from calendar_sync.state.marks import Pair
 from calendar_sync.state.runs import DELETIONS_FROM, WELKIN
+from calendar_sync.unreadable import note
 from calendar_sync.welkin import AuditUnavailable, EncounterRow, EventRow, FeedPage
 from calendar_sync.welkin.parse import welkin_time
 
@@ -135,32 +136,47 @@ class WelkinFeeds:
         window = self.settings.mirror_window(self.services.clock.now())
         concerned: list[Pair] = []
         for row in rows:
-            event = row.event
-            if event is None:
-                continue
-            if row.id in blocks or (event.external_id or "").startswith(EXTERNAL_ID_PREFIX):
-                content = self.services.identity.block_hash(event)
-                concerned += [
-                    (link.user_id, link.platform)
-                    for link in blocks.get(row.id, [])
-                    if link.remote_hash != content
-                ]
-                continue
-            if event.kind == "LEAVE":
-                continue
-            encounter = encounters.get(row.id) if event.kind == "ENCOUNTER" else None
-            content = self.services.identity.appointment(event, encounter).source_hash
-            linked = {(link.user_id, link.platform): link for link in mirrors.get(row.id, [])}
-            pairs = {pair for user in event.user_ids for pair in self._of_user(user)}
-            new = (
-                not event.cancelled
-                and event.span.overlaps(window, ZoneInfo("UTC"))
-                and self._may_be_wanted(event, encounter)
-            )
-            for pair in (pairs & self.mirrored) | linked.keys():
-                link = linked.get(pair)
-                if link.source_hash != content if link is not None else new:
-                    concerned.append(pair)
+            linked = mirrors.get(row.id, []), blocks.get(row.id, [])
+            try:
+                if event := row.event:
+                    encounter = encounters.get(row.id) if event.kind == "ENCOUNTER" else None
+                    concerned += self._of_event(event, encounter, *linked, window)
+                    continue
+            except Exception as bug:
+                note(bug, "welkin event", {"id": row.id})
+            # What it says is not known: whoever it may concern has a look, and it is shown.
+            concerned += [(each.user_id, each.platform) for some in linked for each in some]
+            concerned += self._of_user(row.host_id or "")
+        return concerned
+
+    def _of_event(
+        self,
+        event: WelkinEvent,
+        encounter: Encounter | None,
+        mirrors: list[Link],
+        blocks: list[Link],
+        window: Window,
+    ) -> list[Pair]:
+        identity = self.services.identity
+        if blocks or (event.external_id or "").startswith(EXTERNAL_ID_PREFIX):
+            content = identity.block_hash(event)
+            changed = [link for link in blocks if link.remote_hash != content]
+            return [(link.user_id, link.platform) for link in changed]
+        if event.kind == "LEAVE":
+            return []
+        content = identity.appointment(event, encounter).source_hash
+        linked = {(link.user_id, link.platform): link for link in mirrors}
+        pairs = {pair for user in event.user_ids for pair in self._of_user(user)}
+        new = (
+            not event.cancelled
+            and event.span.overlaps(window, ZoneInfo("UTC"))
+            and self._may_be_wanted(event, encounter)
+        )
+        concerned = []
+        for pair in (pairs & self.mirrored) | linked.keys():
+            link = linked.get(pair)
+            if link.source_hash != content if link is not None else new:
+                concerned.append(pair)
         return concerned
 
     def _may_be_wanted(self, event: WelkinEvent, encounter: Encounter | None) -> bool:

@@ -5,20 +5,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from calendar_sync.concurrency import together
 from calendar_sync.cycle.scope import NO_CALENDAR, cursor_shape, same_request
 from calendar_sync.errors import (
     CursorExpired,
     NotFound,
     RateLimited,
-    SyncError,
     TenantMisconfigured,
     TransientError,
+    UnexpectedError,
     UserUnavailable,
 )
 from calendar_sync.freshness import poll_interval
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import CalendarEvent, Link, LinkKind, LinkState, MappedUser, Platform
+from calendar_sync.redaction import as_ours, install
 from calendar_sync.services import Services
 from calendar_sync.state.config import Revision
 from calendar_sync.state.feeds import Cursor
@@ -125,8 +128,13 @@ class Poller:
                 if len(unanswered) >= UNANSWERED_OF_ALL and not answered:
                     gate.set()
                 return
-            except SyncError as error:
-                result.failed[pair] = error.code
+            except SQLAlchemyError:
+                raise
+            except Exception as caught:
+                ours = as_ours(caught)
+                if isinstance(ours, UnexpectedError):
+                    install().warning("poll of %s: %s", user.account, ours.detail)
+                result.failed[pair] = ours.code
             answered.add(pair)
 
         unanswered: set[Pair] = set()

@@ -24,6 +24,7 @@ from calendar_sync.model import (
 )
 from calendar_sync.planner import View, plan
 from calendar_sync.planner.mirrors import note
+from calendar_sync.redaction import install
 from calendar_sync.services import Services
 from calendar_sync.state.audit import CycleLog
 from calendar_sync.state.config import Revision
@@ -162,12 +163,15 @@ class Cycle:
     ) -> None:
         """Everything that may be believed from now on, in one transaction."""
         store, scope, now = self._services.store, self._scope, self._services.clock.now()
+        for one in made.refused:
+            install().warning("%s %s: %s %s", one.step, one.source.id, one.code, one.detail)
         for hold in made.holds:
             store.runs.request_approval(hold, scope.user_id, scope.platform, now)
         with store.database.write() as connection:
             store.leases.check(connection, self._lease)
             conflicts = (*outcome.conflicts, *leftover)
             store.links.record_conflicts(connection, *scope.pair, conflicts, now)
+            store.links.park(connection, scope.pair, (*reading.refused, *made.refused), now)
             if reading.full and state.daily:
                 store.runs.record_drift(connection, scope.pair, outcome.reasons, now)
             if reading.full:
@@ -269,8 +273,8 @@ def _result(
         conflicts=dict(Counter(conflict.kind for conflict in made.conflicts)),
         held=len(made.held),
         refused=outcome.refused,
-        parked=outcome.parked,
-        unreadable=reading.unreadable,
+        parked=outcome.parked + len(made.refused),
+        unreadable=len(reading.refused),
         complete=outcome.complete and not made.doubted,
         full=reading.full,
         plan=plan,

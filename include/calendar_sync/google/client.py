@@ -37,6 +37,7 @@ from calendar_sync.model import (
     Window,
     iso,
 )
+from calendar_sync.unreadable import read_event
 
 PAGE = 2500
 LONGEST_LIST = 400
@@ -153,7 +154,7 @@ class GoogleCalendar:
         row = await self._row(account, calendar, event_id)
         if row is None:
             return None
-        event = parse_event(row)
+        event = _event(row)
         if event is None:
             raise TransientError("google_unreadable_event")
         return event
@@ -209,7 +210,7 @@ class GoogleCalendar:
         master = await self.event(account, calendar, series_id)
         if master is None or master.deleted:
             return SeriesSet((), known=master is not None)
-        if master.is_master:
+        if master.is_master or master.unreadable:
             raise TransientError("google_series_unreadable", detail=account)
         return SeriesSet((master,))
 
@@ -329,12 +330,16 @@ class GoogleCalendar:
 
 def _events(body: Mapping[str, Any]) -> dict[str, CalendarEvent]:
     items = body.get("items")
-    events = map(parse_event, items if isinstance(items, list) else [])
+    events = map(_event, items if isinstance(items, list) else [])
     return {event.id: event for event in events if event is not None}
 
 
+def _event(row: Any) -> CalendarEvent | None:
+    return read_event(parse_event, row, "google event")
+
+
 def _read(answer: Answer) -> CalendarEvent:
-    event = parse_event(answer.json)
+    event = _event(answer.json)
     if event is None:
         raise TransientError("google_unreadable_event")
     return event

@@ -1,6 +1,14 @@
 """The adapter for Welkin's REST API."""
 
-from calendar_sync.welkin.client import AuditUnavailable, BlockDraft, Welkin
+from calendar_sync.welkin.client import AuditUnavailable, BlockDraft, Encounters, Welkin
 from calendar_sync.welkin.feeds import EncounterRow, EventRow, FeedPage
 
-__all__ = ["AuditUnavailable", "BlockDraft", "EncounterRow", "EventRow", "FeedPage", "Welkin"]
+__all__ = [
+    "AuditUnavailable",
+    "BlockDraft",
+    "EncounterRow",
+    "Encounters",
+    "EventRow",
+    "FeedPage",
+    "Welkin",
+]

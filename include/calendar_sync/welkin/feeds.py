@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from calendar_sync.model import Encounter, WelkinEvent
+from calendar_sync.unreadable import note
 from calendar_sync.welkin.parse import Unreadable, parse_encounter, parse_event, text
 
 Row = TypeVar("Row")
@@ -26,11 +27,12 @@ class FeedPage(Generic[Row]):
 
 @dataclass(frozen=True)
 class EventRow:
-    """A changed calendar event; `event` is None where it could not be read."""
+    """A changed calendar event; where it could not be read, `event` is None and the host known."""
 
     id: str
     updated_at: str
     event: WelkinEvent | None
+    host_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,22 +48,32 @@ def event_row(row: Any) -> EventRow | None:
     """A row of `export/CALENDAR_EVENT`."""
     if not isinstance(row, Mapping) or not text(row.get("id")):
         return None
+    event = None
     try:
         event = parse_event(row, _UTC)
     except Unreadable:
-        event = None
-    return EventRow(str(row["id"]), text(row.get("updatedAt")) or "", event)
+        pass
+    except Exception as bug:
+        note(bug, "welkin event", row)
+    updated = text(row.get("updatedAt")) or ""
+    return EventRow(str(row["id"]), updated, event, text(row.get("hostId")))
 
 
 def encounter_row(row: Any) -> EncounterRow | None:
     """A row of `export/ENCOUNTER`."""
-    encounter = parse_encounter(row)
+    try:
+        encounter = parse_encounter(row)
+    except Exception as bug:
+        note(bug, "welkin encounter", row)
+        return None
     if encounter is None:
         return None
     body = row["jsonBody"]
     try:
         users = parse_event(body.get("currentScheduledAppointment"), _UTC).user_ids
-    except Unreadable:
+    except Exception as error:
+        if not isinstance(error, Unreadable):
+            note(error, "welkin encounter", row)
         owner = text(body.get("ownerUserId"))
         users = frozenset({owner} if owner else ())
     updated = text(row.get("updatedAt")) or text(body.get("updated_at")) or ""
