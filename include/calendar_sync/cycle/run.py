@@ -88,7 +88,11 @@ class Cycle:
         mapped: MappedUser,
         lease: Lease,
         run_id: str,
+        *,
+        heeds_fault: bool = True,
     ) -> None:
+        """`heeds_fault`: a fault of the whole platform, which may be over, stops the cycle."""
+        self._heeds_fault = heeds_fault
         self._services = services
         self._lease = lease
         self._run_id = run_id
@@ -139,7 +143,7 @@ class Cycle:
     def _check_platform(self) -> None:
         """Rule 14: read again before the first write."""
         fault = self._services.store.runs.fault(self._scope.platform)
-        if fault is not None:
+        if fault is not None and self._heeds_fault:
             raise PlatformStopped(detail=fault.code)
 
     def _applier(self, scope: Scope, view: View | None) -> Applier:

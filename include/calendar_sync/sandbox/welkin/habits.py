@@ -37,6 +37,7 @@ class Habits:
         odd_words: enumerations are written ``in-person`` or ``Group Therapy``.
         overcounts: so many more rows are announced by encounters, users and audit than there are.
         silent_writes: a good PATCH answers 204 without the event.
+        audit_key: under which key the audit names the item.
     """
 
     external_ids: str = "kept"
@@ -55,6 +56,7 @@ class Habits:
     odd_words: bool = False
     overcounts: int = 0
     silent_writes: bool = False
+    audit_key: str = "sourceId"
 
     @property
     def writes_oddly(self) -> bool:

@@ -449,7 +449,7 @@ class WelkinWorld:
                 "entity": entity,
                 "eventSubtype": subtype,
                 "instanceName": self.instance,
-                "sourceId": source,
+                self.habits.audit_key: source,
             }
         )
 
