@@ -32,12 +32,13 @@ from calendar_sync.model import (
     Source,
     Step,
     WelkinEvent,
+    iso,
 )
 from calendar_sync.planner import CalendarView, Questions, View, questions
 from calendar_sync.planner.view import BlockSeen
 from calendar_sync.services import Services
 from calendar_sync.state.feeds import Cursor
-from calendar_sync.state.runs import DELETIONS_FROM, ENCOUNTERS_MOVE, SWEEP, WELKIN
+from calendar_sync.state.runs import DELETIONS_FROM, ENCOUNTERS_MOVE, SKIPPED_AT, SWEEP, WELKIN
 from calendar_sync.unreadable import note
 from calendar_sync.welkin import Encounters
 
@@ -222,10 +223,11 @@ class Reader:
     async def _vanished(
         self, wanted: dict[str, WelkinEvent], known: dict[str, Encounter]
     ) -> dict[str, Encounter]:
-        """Without the audit nothing tells of a deleted encounter: a full read compares them."""
-        store = self.services.store
-        swept = store.runs.facts(WELKIN).get(DELETIONS_FROM) == SWEEP
-        if not (self.full and swept and known):
+        """Where nothing tells of a deleted or changed encounter, a full read compares them."""
+        facts = self.services.store.runs.facts(WELKIN)
+        skipped = facts.get(SKIPPED_AT, "") >= iso(self.scope.now - 2 * DAY)
+        swept = facts.get(DELETIONS_FROM) == SWEEP
+        if not (self.full and (swept or skipped) and known):
             return {}
         listed = await self._listed_encounters(self.scope.user_id)
         if listed is None or listed.incomplete:

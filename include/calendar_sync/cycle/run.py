@@ -29,6 +29,7 @@ from calendar_sync.services import Services
 from calendar_sync.state.audit import CycleLog
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import UserSync
+from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 from calendar_sync.state.shared import Lease
 
 LEFT = "left_in_account"
@@ -171,6 +172,9 @@ class Cycle:
             install().warning("%s %s: %s %s", one.step, one.source.id, one.code, one.detail)
         for hold in made.holds:
             store.runs.request_approval(hold, scope.user_id, scope.platform, now)
+        if reading.full and state.daily and "appointment_gone" in outcome.reasons:
+            # Nothing had told of that deletion: the audit is not to be relied on alone.
+            store.runs.set_facts(WELKIN, **{DELETIONS_FROM: SWEEP})
         with store.database.write() as connection:
             store.leases.check(connection, self._lease)
             conflicts = (*outcome.conflicts, *leftover)

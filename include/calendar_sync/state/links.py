@@ -71,6 +71,22 @@ class LinkStore:
         """Links of one (user, platform) that have something remote now."""
         return [link for link in self.of(user_id, platform) if link.state is LinkState.LIVE]
 
+    def deleted_among(self, welkin_ids: Iterable[str]) -> bool:
+        """Some of these events of Welkin had a mirror, or was a block, and is gone as we know."""
+        link = t.link.c
+        wanted = sorted(set(welkin_ids))
+        gone = link.state == LinkState.DELETED.value
+        with self._database.read() as connection:
+            for first in range(0, len(wanted), _BATCH):
+                ids = wanted[first : first + _BATCH]
+                ours = or_(
+                    and_(link.kind == LinkKind.MIRROR.value, link.source_id.in_(ids)),
+                    and_(link.kind == LinkKind.BLOCK.value, link.remote_id.in_(ids)),
+                )
+                if connection.scalar(select(link.id).where(gone, ours).limit(1)) is not None:
+                    return True
+        return False
+
     def holders(self, platform: Platform) -> set[str]:
         """Users with mirrors or blocks of ours.
 

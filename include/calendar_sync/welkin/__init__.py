@@ -1,11 +1,12 @@
 """The adapter for Welkin's REST API."""
 
 from calendar_sync.welkin.client import AuditUnavailable, BlockDraft, Encounters, Welkin
-from calendar_sync.welkin.feeds import EncounterRow, EventRow, FeedPage
+from calendar_sync.welkin.feeds import Deletions, EncounterRow, EventRow, FeedPage
 
 __all__ = [
     "AuditUnavailable",
     "BlockDraft",
+    "Deletions",
     "EncounterRow",
     "Encounters",
     "EventRow",

@@ -30,10 +30,11 @@ from calendar_sync.unreadable import note
 from calendar_sync.welkin.feeds import (
     EVENT_DELETED,
     RECORD_DELETED,
+    Deletions,
     EncounterRow,
     EventRow,
     FeedPage,
-    deleted_id,
+    deletions,
     encounter_row,
     event_row,
 )
@@ -396,7 +397,7 @@ class Welkin:
         end = cursor.get("end")
         return FeedPage(rows, end if isinstance(end, str) else start, more, len(data))
 
-    async def deleted_events(self, start: datetime, end: datetime) -> set[str]:
+    async def deleted_events(self, start: datetime, end: datetime) -> Deletions:
         """Ids of calendar events deleted between two instants, from the audit.
 
         Raises:
@@ -404,7 +405,7 @@ class Welkin:
         """
         return await self._deleted("CALENDAR", EVENT_DELETED, start, end)
 
-    async def deleted_encounters(self, start: datetime, end: datetime) -> set[str]:
+    async def deleted_encounters(self, start: datetime, end: datetime) -> Deletions:
         """Ids of records of the kind that encounters are, deleted between two instants.
 
         Raises:
@@ -412,7 +413,7 @@ class Welkin:
         """
         return await self._deleted("CDT", RECORD_DELETED, start, end)
 
-    async def _deleted(self, entity: str, kind: str, start: datetime, end: datetime) -> set[str]:
+    async def _deleted(self, entity: str, kind: str, start: datetime, end: datetime) -> Deletions:
         params = {
             "dateStart": welkin_time(start - CLOCK_MARGIN),
             "dateEnd": welkin_time(end + CLOCK_MARGIN),
@@ -426,7 +427,7 @@ class Welkin:
             raise AuditUnavailable(detail=error.detail) from None
         except (NotFound, BadItem) as error:
             raise AuditUnavailable(detail=error.code) from None
-        return {found for row in rows if (found := deleted_id(row, kind))}
+        return deletions(rows, kind)
 
     # --- users --------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Rows of the export and audit feeds: a whitelist of keys is read, everything else dropped."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
@@ -12,6 +12,8 @@ from calendar_sync.welkin.parse import Unreadable, parse_encounter, parse_event,
 Row = TypeVar("Row")
 EVENT_DELETED = "CALENDAR_EVENT_DELETED"
 RECORD_DELETED = "CDT_DELETED"
+# Other names for the same, should the audit of some tenant have them.
+DELETED_WORDS = frozenset({"DELETE", "DELETED", "EVENT_DELETED", "RECORD_DELETED"})
 _UTC = ZoneInfo("UTC")
 
 
@@ -80,6 +82,40 @@ def encounter_row(row: Any) -> EncounterRow | None:
     return EncounterRow(encounter, updated, users)
 
 
+class Deletions(set[str]):
+    """Ids of what was deleted. `unreadable`: something was, and what cannot be told."""
+
+    unreadable = False
+
+
+def deletions(rows: Iterable[Any], kind: str) -> Deletions:
+    """What rows of the audit say of deletions of this kind."""
+    found = Deletions()
+    for row in rows:
+        try:
+            if item := deleted_id(row, kind):
+                found.add(item)
+            elif any(kind in said or said in DELETED_WORDS for said in _kinds(row)):
+                found.unreadable = True
+        except Exception as bug:
+            note(bug, "welkin audit", row)
+            found.unreadable = True
+    return found
+
+
+def _kinds(row: Any) -> list[str]:
+    """What a row says that was done, in all the places where it may say so."""
+    keys = ("eventSubtype", "subtype", "action")
+    said = [place.get(key) for place in _places(row) for key in keys]
+    return [each for each in said if isinstance(each, str)]
+
+
+def _places(row: Any) -> list[Mapping[str, Any]]:
+    """The row itself, and the record inside of it."""
+    places = [row, row.get("record")] if isinstance(row, Mapping) else []
+    return [place for place in places if isinstance(place, Mapping)]
+
+
 def deleted_id(row: Any, kind: str) -> str | None:
     """The item of an audit row about a deletion of this kind.
 
@@ -88,12 +124,9 @@ def deleted_id(row: Any, kind: str) -> str | None:
     """
     if not isinstance(row, Mapping):
         return None
-    record = row.get("record")
-    places = [row, record if isinstance(record, Mapping) else {}]
-    kinds = [place.get(key) for place in places for key in ("eventSubtype", "subtype", "action")]
-    if kind not in kinds:
+    if kind not in _kinds(row):
         return None
-    for place in places:
+    for place in _places(row):
         for key in ("sourceId", "entityId", "objectId"):
             if found := text(place.get(key)):
                 return found
