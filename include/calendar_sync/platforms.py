@@ -115,6 +115,10 @@ class CalendarPlatform(Protocol):
         """Delete; gone already is success."""
         ...
 
+    async def look(self, account: str) -> None:
+        """See `Directory.look`."""
+        ...
+
 
 class Directory(Protocol):
     """The accounts of one organisation on one external calendar system."""

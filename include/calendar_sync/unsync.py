@@ -153,8 +153,10 @@ async def _unsync(
     try:
         with _into(errors):
             async with hold(services, lease):
+                # A person wants it: whoever does not answer is told of, whatever was before.
+                cycle = Cycle(services, revision, mapped, lease, run_id, heeds_fault=False)
                 for _ in range(ROUNDS):
-                    result = await Cycle(services, revision, mapped, lease, run_id).run()
+                    result = await cycle.run()
                     removed.update(result.done)
                     if result.complete:
                         break

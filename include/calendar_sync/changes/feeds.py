@@ -7,7 +7,7 @@ users concerned, so that a stored position means that nothing before it is lost.
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -26,15 +26,18 @@ from calendar_sync.model import (
     Platform,
     WelkinEvent,
     Window,
+    iso,
     parse_iso,
 )
+from calendar_sync.redaction import install
 from calendar_sync.services import Services
 from calendar_sync.settings import Settings
 from calendar_sync.state import runs
 from calendar_sync.state.feeds import Cursor, Seen
 from calendar_sync.state.marks import Pair
 from calendar_sync.state.runs import DELETIONS_FROM, WELKIN
-from calendar_sync.welkin import AuditUnavailable, EncounterRow, EventRow, FeedPage
+from calendar_sync.unreadable import note
+from calendar_sync.welkin import AuditUnavailable, Deletions, EncounterRow, EventRow, FeedPage
 from calendar_sync.welkin.parse import welkin_time
 
 OLDEST = "2000-01-01T00:00:00.000Z"
@@ -46,6 +49,8 @@ SWEEP_PASSES = 10
 SWEEP_USERS = 50
 EXPORT_PAGE = 500
 LARGEST_PAGE = 8000
+# So many instants with more rows than that are met one after the other.
+MOST_SKIPS = 50
 EVENTS, ENCOUNTERS, AUDIT, SWEEP = "events", "encounters", "audit", "sweep"
 Row = TypeVar("Row", EventRow, EncounterRow)
 
@@ -135,32 +140,47 @@ class WelkinFeeds:
         window = self.settings.mirror_window(self.services.clock.now())
         concerned: list[Pair] = []
         for row in rows:
-            event = row.event
-            if event is None:
-                continue
-            if row.id in blocks or (event.external_id or "").startswith(EXTERNAL_ID_PREFIX):
-                content = self.services.identity.block_hash(event)
-                concerned += [
-                    (link.user_id, link.platform)
-                    for link in blocks.get(row.id, [])
-                    if link.remote_hash != content
-                ]
-                continue
-            if event.kind == "LEAVE":
-                continue
-            encounter = encounters.get(row.id) if event.kind == "ENCOUNTER" else None
-            content = self.services.identity.appointment(event, encounter).source_hash
-            linked = {(link.user_id, link.platform): link for link in mirrors.get(row.id, [])}
-            pairs = {pair for user in event.user_ids for pair in self._of_user(user)}
-            new = (
-                not event.cancelled
-                and event.span.overlaps(window, ZoneInfo("UTC"))
-                and self._may_be_wanted(event, encounter)
-            )
-            for pair in (pairs & self.mirrored) | linked.keys():
-                link = linked.get(pair)
-                if link.source_hash != content if link is not None else new:
-                    concerned.append(pair)
+            linked = mirrors.get(row.id, []), blocks.get(row.id, [])
+            try:
+                if event := row.event:
+                    encounter = encounters.get(row.id) if event.kind == "ENCOUNTER" else None
+                    concerned += self._of_event(event, encounter, *linked, window)
+                    continue
+            except Exception as bug:
+                note(bug, "welkin event", {"id": row.id})
+            # What it says is not known: whoever it may concern has a look, and it is shown.
+            concerned += [(each.user_id, each.platform) for some in linked for each in some]
+            concerned += self._of_user(row.host_id or "")
+        return concerned
+
+    def _of_event(
+        self,
+        event: WelkinEvent,
+        encounter: Encounter | None,
+        mirrors: list[Link],
+        blocks: list[Link],
+        window: Window,
+    ) -> list[Pair]:
+        identity = self.services.identity
+        if blocks or (event.external_id or "").startswith(EXTERNAL_ID_PREFIX):
+            content = identity.block_hash(event)
+            changed = [link for link in blocks if link.remote_hash != content]
+            return [(link.user_id, link.platform) for link in changed]
+        if event.kind == "LEAVE":
+            return []
+        content = identity.appointment(event, encounter).source_hash
+        linked = {(link.user_id, link.platform): link for link in mirrors}
+        pairs = {pair for user in event.user_ids for pair in self._of_user(user)}
+        new = (
+            not event.cancelled
+            and event.span.overlaps(window, ZoneInfo("UTC"))
+            and self._may_be_wanted(event, encounter)
+        )
+        concerned = []
+        for pair in (pairs & self.mirrored) | linked.keys():
+            link = linked.get(pair)
+            if link.source_hash != content if link is not None else new:
+                concerned.append(pair)
         return concerned
 
     def _may_be_wanted(self, event: WelkinEvent, encounter: Encounter | None) -> bool:
@@ -184,8 +204,7 @@ class WelkinFeeds:
         """From the audit; where that is refused, by sweeping the next days in turn."""
         services, now = self.services, self.services.clock.now()
         stored = services.store.feeds.cursor(WELKIN, AUDIT)
-        since = parse_iso(stored.position) if stored is not None else now
-        start = since if isinstance(since, datetime) else now
+        start = (_instant(stored.position) if stored is not None else None) or now
         try:
             events, encounters = await both(
                 services.welkin.deleted_events(start - OVERLAP, now),
@@ -197,8 +216,8 @@ class WelkinFeeds:
             with services.store.database.write() as connection:
                 services.store.feeds.forget_seen(connection, now - timedelta(days=1))
             return
-        if services.store.runs.facts(WELKIN).get(DELETIONS_FROM) != runs.AUDIT:
-            services.store.runs.set_facts(WELKIN, **{DELETIONS_FROM: runs.AUDIT})
+        if self._source(events, encounters, now) == runs.SWEEP:
+            await self._sweep(now)
         news = self._news(AUDIT, dict.fromkeys(events | encounters, ""))
         fresh = set(news)
         gone = services.store.feeds.encounters_by_id(fresh)
@@ -211,6 +230,27 @@ class WelkinFeeds:
             self._advance(connection, AUDIT, welkin_time(now), concerned)
             services.store.feeds.remember(connection, AUDIT, news)
             services.store.feeds.forget_seen(connection, now - timedelta(days=1))
+
+    def _source(self, events: Deletions, encounters: Deletions, now: datetime) -> str:
+        """What tells of deletions: the audit, unless it names them in a way that we cannot read.
+
+        Once it did, the sweep goes on until a row of the audit has named what was really deleted.
+        """
+        store = self.services.store
+        facts = store.runs.facts(WELKIN)
+        before = facts.get(DELETIONS_FROM)
+        matched = store.links.deleted_among(events | encounters)
+        source = before or runs.AUDIT
+        if events.unreadable or encounters.unreadable:
+            source = runs.SWEEP
+        elif matched:
+            source = runs.AUDIT
+        news: dict[str, str] = {} if source == before else {DELETIONS_FROM: source}
+        if matched and not facts.get(runs.AUDIT_MATCHED_AT):
+            news[runs.AUDIT_MATCHED_AT] = iso(now)
+        if news:
+            store.runs.set_facts(WELKIN, **news)
+        return source
 
     async def _sweep(self, now: datetime) -> None:
         """A tenth of the users a pass, so that every near visit is at most 10 minutes stale."""
@@ -265,19 +305,53 @@ class WelkinFeeds:
         stored = self.services.store.feeds.cursor(WELKIN, feed)
         start = _start(stored) if stored is not None else first
         reached = stored.position if stored is not None else first
-        size = EXPORT_PAGE
+        size, skips = EXPORT_PAGE, 0
         while True:
             page = await read(start, size)
-            reached = max(reached, page.end)
+            reached = max(reached, self._believed(page.end))
             yield page, reached
             if not page.more:
                 return
-            if page.end <= start and size < LARGEST_PAGE:
+            if page.end > start:
+                start = page.end
+            elif size < LARGEST_PAGE:
                 size *= 4  # more rows than a page with one and the same time stamp
-                continue
-            if page.end <= start:
+            elif page.size and page.end == start and skips < MOST_SKIPS:
+                start, skips = self._beyond(feed, start), skips + 1
+            else:
                 raise TransientError("welkin_feed_does_not_advance", detail=feed)
-            start = page.end
+
+    def _believed(self, end: str) -> str:
+        """How far a page reaches: no farther than now. Who is ahead of time would hide the rest."""
+        value, ahead = _instant(end), self.services.clock.now() + SHOWN_AFTER
+        return welkin_time(ahead) if value is not None and value > ahead else end
+
+    def _beyond(self, feed: str, start: str) -> str:
+        """Go on after an instant that has more rows than the largest page can show.
+
+        Nobody knows what the others say: everybody is compared, with their encounters.
+
+        Raises:
+            TransientError: the position is no instant.
+        """
+        store, now = self.services.store, self.services.clock.now()
+        value = _instant(start)
+        if value is None or value > now + SHOWN_AFTER:
+            raise TransientError("welkin_feed_does_not_advance", detail=feed)
+        skipped = store.runs.facts(WELKIN).get(runs.SKIPPED) or {}
+        if start not in skipped.get(feed, []):
+            # Noted first: a process that dies in between has everybody compared twice, not never.
+            everybody = {pair for pairs in self.pairs.values() for pair in pairs}
+            with store.database.write() as connection:
+                store.marks.mark(connection, everybody, now)
+                store.marks.compare_fully(connection, everybody, now)
+            met = [*skipped.get(feed, []), start][-MOST_SKIPS:]
+            facts = {runs.SKIPPED: {**skipped, feed: met}, runs.SKIPPED_AT: iso(now)}
+            store.runs.set_facts(WELKIN, **facts)
+            install().warning(
+                "%s: more rows at %s than a page can hold: everybody is compared", feed, start
+            )
+        return welkin_time(value + timedelta(milliseconds=1))
 
     def _news(self, feed: str, rows: dict[str, str]) -> dict[str, Seen]:
         """Items (`updatedAt` by id) that are new or may have been read too early, to remember.
@@ -334,11 +408,19 @@ def _start(stored: Cursor) -> str:
     stretch has been read long after its end (whatever the two clocks differ by), a second will do.
     Otherwise every pass after a bulk change would read all of it again.
     """
-    try:
-        value = parse_iso(stored.position)
-    except ValueError:
-        return stored.position
-    if not isinstance(value, datetime):
+    value = _instant(stored.position)
+    if value is None:
         return stored.position
     shown = stored.saved_at is not None and stored.saved_at - value >= SHOWN_AFTER
-    return welkin_time(value.astimezone(UTC) - (timedelta(seconds=1) if shown else OVERLAP))
+    return welkin_time(value - (timedelta(seconds=1) if shown else OVERLAP))
+
+
+def _instant(position: str) -> datetime | None:
+    """The time of a position, none for what is no time. Welkin has nothing older than OLDEST."""
+    if position[:1] in {"0", "1"}:
+        position = OLDEST
+    try:
+        value = parse_iso(position)
+    except ValueError:
+        return None
+    return value if isinstance(value, datetime) else None

@@ -4,12 +4,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from calendar_sync.changes.breaker import begins, closes, platform_fault, to_ask
 from calendar_sync.changes.feeds import WelkinFeeds
-from calendar_sync.changes.polls import PROBES, Poller, PollResult, platform_fault
-from calendar_sync.errors import ConfigurationError, TenantMisconfigured
+from calendar_sync.changes.polls import Poller, PollResult
+from calendar_sync.errors import ConfigurationError
 from calendar_sync.http import waiting_at_most
 from calendar_sync.members import LEAVING, Members, members
 from calendar_sync.model import MappedUser, Platform
+from calendar_sync.reporting import former_account
 from calendar_sync.services import Services
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import DAILY, Pair, UserSync
@@ -70,11 +72,10 @@ async def find_changed_users(
     mapped, departed = people.synced, people.leaving
     _ask_about_leavers(services, people)
     poller = Poller(services, revision, platform)
-    fault = await _still_faulty(poller, list(mapped.values()))
-    if fault:
-        return Found(fault=fault, polled=min(len(mapped), 3))
+    if fault := await _still_faulty(poller, people):
+        return Found(fault=fault)
     polls = await poller.poll(mapped.values(), store.marks.all(platform))
-    _stop_on_tenant_fault(services, platform, polls)
+    poller.tenant_fault(polls)
     states = [s for s in store.marks.all(platform).values() if s.user_id in mapped]
     if fault := platform_fault(states, now):
         store.runs.set_fault(platform, fault, now)
@@ -108,24 +109,32 @@ async def _read_feeds(services: Services, revision: Revision) -> None:
         await WelkinFeeds(services, revision.settings).read()
 
 
-async def _still_faulty(poller: Poller, mapped: list[MappedUser]) -> str | None:
-    """While a fault stands, a few accounts are asked; when most answer, work goes on."""
+async def _still_faulty(poller: Poller, people: Members) -> str | None:
+    """While a fault stands, a few accounts are asked; when most answer, work goes on.
+
+    With nobody left to sync, those who leave are asked: their mirrors must not stay because of
+    what is over.
+    """
     services, platform = poller.services, poller.platform
-    fault = services.store.runs.fault(platform)
+    store, now = services.store, services.clock.now()
+    fault = store.runs.fault(platform)
     if fault is None:
         return None
-    result = await poller.probe(mapped, services.store.marks.all(platform), fault.since)
-    _stop_on_tenant_fault(services, platform, result)
-    if 2 * (result.polled - len(result.failed)) <= len(mapped[:PROBES]):
+    leavers = not people.synced
+    users = list(people.synced.values())
+    if leavers:
+        users = [
+            MappedUser(user_id, platform, account, enabled=False)
+            for user_id in sorted(people.leaving)
+            if (account := former_account(store, user_id, platform))
+        ]
+    asked = to_ask(users, store.marks.all(platform), fault.since, now)
+    if not closes(asked, await poller.probe(asked, leavers=leavers)):
         return fault.code
-    services.store.runs.set_fault(platform, None, services.clock.now())
+    with store.database.write() as connection:
+        store.marks.forgive(connection, platform, begins(fault.since))
+    store.runs.set_fault(platform, None, now)
     return None
-
-
-def _stop_on_tenant_fault(services: Services, platform: Platform, result: PollResult) -> None:
-    if result.tenant_fault is not None:
-        services.store.runs.set_fault(platform, result.tenant_fault, services.clock.now())
-        raise TenantMisconfigured(result.tenant_fault, detail=platform.value)
 
 
 def _mark_due(

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from calendar_sync.concurrency import together
 from calendar_sync.cycle.scope import NO_CALENDAR, cursor_shape, same_request
 from calendar_sync.errors import (
@@ -14,20 +16,18 @@ from calendar_sync.errors import (
     SyncError,
     TenantMisconfigured,
     TransientError,
+    UnexpectedError,
     UserUnavailable,
 )
 from calendar_sync.freshness import poll_interval
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import CalendarEvent, Link, LinkKind, LinkState, MappedUser, Platform
+from calendar_sync.redaction import as_ours, install
 from calendar_sync.services import Services
 from calendar_sync.state.config import Revision
 from calendar_sync.state.feeds import Cursor
 from calendar_sync.state.marks import Pair, UserSync
 
-FAULT_WITHIN = timedelta(minutes=15)
-FAULT_SHARE = 0.2
-FAULT_OF_AT_LEAST = 10
-PROBES = 3
 # Where one request asks for many accounts, so many times more are asked at once.
 POLLS_CARRIED = 4
 POLL_WAITS = 5.0
@@ -41,7 +41,8 @@ UNANSWERED_OF_ALL = 16
 class PollResult:
     """What one round of polls showed. `outdated` were read under other settings.
 
-    `asked` accounts were due, `answered` of them did so, if only with a refusal.
+    `asked` accounts were due, `answered` of them did so, if only with a refusal, those `well`
+    without one.
     """
 
     asked: int = 0
@@ -50,6 +51,7 @@ class PollResult:
     news: list[Pair] = field(default_factory=list)
     outdated: list[Pair] = field(default_factory=list)
     failed: dict[Pair, str] = field(default_factory=dict)
+    well: set[Pair] = field(default_factory=set)
     tenant_fault: str | None = None
 
 
@@ -74,21 +76,43 @@ class Poller:
         now, interval = self.services.clock.now(), self.interval(len(users))
         return await self._round([user for user in users if _due(user, states, interval, now)])
 
-    async def probe(
-        self, mapped: Iterable[MappedUser], states: Mapping[Pair, UserSync], since: datetime
-    ) -> PollResult:
-        """During a platform fault: ask some accounts that were healthy before it, in turn."""
+    async def probe(self, users: list[MappedUser], *, leavers: bool = False) -> set[Pair]:
+        """During a platform fault: ask these accounts; returns those that answer well.
 
-        def new_failure(user: MappedUser) -> bool:
-            state = states.get((user.user_id, user.platform))
-            failed_at = state.poll_failed_at if state is not None else None
-            return failed_at is not None and failed_at >= since - FAULT_WITHIN
+        Who leaves is expected to be refused: from `leavers` any answer will do.
 
-        everybody = sorted(mapped, key=lambda user: user.user_id)
-        users = [user for user in everybody if new_failure(user)] or everybody
-        turn = int(self.services.clock.now().timestamp() // 60) * PROBES
-        chosen = [users[(turn + step) % len(users)] for step in range(min(PROBES, len(users)))]
-        return await self._round(chosen)
+        Raises:
+            TenantMisconfigured: the credentials are refused.
+        """
+        if not leavers:
+            result = await self._round(users)
+            self.tenant_fault(result)
+            return result.well
+        well: set[Pair] = set()
+        for user in users:
+            try:
+                with waiting_at_most(POLL_WAITS):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self.services.platforms[self.platform].look(user.account)
+            except TenantMisconfigured as error:
+                self.tenant_fault(PollResult(tenant_fault=error.code))
+            except (TransientError, TimeoutError):
+                continue
+            except SyncError:
+                pass
+            well.add((user.user_id, user.platform))
+        return well
+
+    def tenant_fault(self, result: PollResult) -> None:
+        """Stop the platform where the credentials were refused.
+
+        Raises:
+            TenantMisconfigured: they were.
+        """
+        if result.tenant_fault is not None:
+            now = self.services.clock.now()
+            self.services.store.runs.set_fault(self.platform, result.tenant_fault, now)
+            raise TenantMisconfigured(result.tenant_fault, detail=self.platform.value)
 
     def interval(self, accounts: int) -> timedelta:
         """Time between two polls of an account now."""
@@ -127,8 +151,13 @@ class Poller:
                 if len(unanswered) >= UNANSWERED_OF_ALL and not answered:
                     gate.set()
                 return
-            except SyncError as error:
-                result.failed[pair] = error.code
+            except SQLAlchemyError:
+                raise
+            except Exception as caught:
+                ours = as_ours(caught)
+                if isinstance(ours, UnexpectedError):
+                    install().warning("poll of %s: %s", user.account, ours.detail)
+                result.failed[pair] = ours.code
             answered.add(pair)
 
         unanswered: set[Pair] = set()
@@ -136,7 +165,8 @@ class Poller:
         carried = min(self.services.platforms[self.platform].asks_together, POLLS_CARRIED)
         await together((one(user) for user in users), settings.limits.polls_at_once * carried)
         result.answered = len(answered)
-        self._record(answered - result.failed.keys(), result)
+        result.well = answered - result.failed.keys()
+        self._record(result.well, result)
         result.outdated = sorted((self._outdated & answered) - {*result.news, *result.failed})
         return result
 
@@ -219,23 +249,3 @@ def _due(
         return True
     # Runs begin a little early or late: nine tenths of the interval count as due.
     return now - state.last_poll_at >= interval * 0.9
-
-
-def platform_fault(states: Iterable[UserSync], now: datetime) -> str | None:
-    """Rule 14: too many accounts that were healthy a quarter of an hour ago fail now."""
-    healthy, newly = 0, 0
-    for state in states:
-        if state.last_poll_at is None:
-            continue
-        if state.poll_error is None:
-            healthy += 1
-        elif (
-            state.poll_failed_at is not None
-            and now - state.poll_failed_at <= FAULT_WITHIN
-            and state.last_success_at is not None
-        ):
-            newly += 1
-    candidates = healthy + newly
-    if candidates >= FAULT_OF_AT_LEAST and newly > FAULT_SHARE * candidates:
-        return "many_accounts_failing"
-    return None

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from calendar_sync.cycle.scope import Scope
 from calendar_sync.cycle.writes import Writer, present
@@ -22,6 +23,7 @@ from calendar_sync.errors import (
 )
 from calendar_sync.model import Action, Conflict, Link, LinkKind, LinkState, Step
 from calendar_sync.planner import View
+from calendar_sync.redaction import as_ours, install
 from calendar_sync.services import Services
 from calendar_sync.state.audit import CycleLog, Operation
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
@@ -162,6 +164,14 @@ class Applier:
             if isinstance(error, RateLimited) or not isinstance(error, TransientError):
                 raise
             return Failed(action, error)
+        except SQLAlchemyError:
+            raise
+        except Exception as bug:
+            # Whatever it is about this item, no other may wait for it.
+            ours = as_ours(bug)
+            install().warning("%s %s: %s", action.step, action.source.id, ours.detail)
+            self._record(action, action.link, ours.code, started)
+            self._refuse(Failed(action, ours))
         else:
             self._record(action, link, "ok", started, save=True)
             self.outcome.done[action.step] += 1

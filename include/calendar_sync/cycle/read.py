@@ -1,7 +1,7 @@
 """Read both sides of one (user, platform) and join them into what the planner looks at."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -28,15 +28,20 @@ from calendar_sync.model import (
     Link,
     LinkKind,
     Platform,
+    Refusal,
     Source,
     Span,
+    Step,
     WelkinEvent,
+    iso,
 )
 from calendar_sync.planner import CalendarView, Questions, View, questions
 from calendar_sync.planner.view import BlockSeen
 from calendar_sync.services import Services
 from calendar_sync.state.feeds import Cursor
-from calendar_sync.state.runs import DELETIONS_FROM, ENCOUNTERS_MOVE, SWEEP, WELKIN
+from calendar_sync.state.runs import DELETIONS_FROM, ENCOUNTERS_MOVE, SKIPPED_AT, SWEEP, WELKIN
+from calendar_sync.unreadable import note
+from calendar_sync.welkin import Encounters
 
 ROUNDS = 4
 DAY = timedelta(days=1)
@@ -45,12 +50,15 @@ DOUBTFUL = 5
 
 @dataclass
 class Reading:
-    """The view, and the positions to store once everything in it has been applied."""
+    """The view, and the positions to store once everything in it has been applied.
+
+    `refused` are items that are there and cannot be read.
+    """
 
     view: View
     cursors: dict[str, Cursor]
     full: bool
-    unreadable: int
+    refused: tuple[Refusal, ...]
 
 
 @dataclass
@@ -62,6 +70,7 @@ class Reader:
     links: tuple[Link, ...]
     full: bool
     _block_ids: frozenset[str] = field(init=False)
+    _unreadable: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Note which Welkin events are blocks of ours, by link."""
@@ -75,6 +84,7 @@ class Reader:
         (found, unreadable), changes = await both(
             self._welkin_window(), together(self._changes(name) for name in calendars.all)
         )
+        self._unreadable |= unreadable
         appointments, blocks = await self._sort(found.values())
         view = replace(
             self.blank(),
@@ -85,7 +95,7 @@ class Reader:
                 self.calendar(name, {event.id: event for event in change.events}, full=change.full)
                 for name, (change, _) in zip(calendars.all, changes, strict=True)
             ),
-            unreadable=frozenset(unreadable),
+            unreadable=frozenset(self._unreadable),
         )
         for _ in range(ROUNDS):
             asked = questions(view)
@@ -98,7 +108,17 @@ class Reader:
             view,
             {name: cursor for name, (_, cursor) in zip(calendars.all, changes, strict=True)},
             full=all(change.full for change, _ in changes),
-            unreadable=len(view.unreadable),
+            refused=self._refused(view),
+        )
+
+    def _refused(self, view: View) -> tuple[Refusal, ...]:
+        """What is there, and cannot be read: it is shown, and nothing else is done about it."""
+        steps = [(Step.CREATE_MIRROR, key, "welkin") for key in sorted(self._unreadable) if key]
+        for calendar in view.calendars:
+            ids = sorted(calendar.undecided - calendar.denied)
+            steps += [(Step.CREATE_BLOCK, key, self.scope.platform.value) for key in ids]
+        return tuple(
+            Refusal(step, Source(key), f"{system}_unreadable_event") for step, key, system in steps
         )
 
     def blank(self) -> View:
@@ -148,16 +168,33 @@ class Reader:
         for event in events:
             ours = (event.external_id or "").startswith(EXTERNAL_ID_PREFIX)
             if ours or event.id in self._block_ids:
-                content = self.services.identity.block_hash(event)
-                external_id = event.external_id if ours else ""
-                blocks[event.id] = BlockSeen(
-                    event.id, event.span, content, event.cancelled, event.version, external_id or ""
-                )
+                with self._alone(event):
+                    content = self.services.identity.block_hash(event)
+                    blocks[event.id] = BlockSeen(
+                        event.id,
+                        event.span,
+                        content,
+                        event.cancelled,
+                        event.version,
+                        (event.external_id or "") if ours else "",
+                    )
             elif event.kind != "LEAVE":
                 visits.append(event)
         encounters = await self._encounters(visits)
-        appointments = {event.id: self._appointment(event, encounters) for event in visits}
+        appointments: dict[str, Appointment] = {}
+        for event in visits:
+            with self._alone(event):
+                appointments[event.id] = self._appointment(event, encounters)
         return appointments, blocks
+
+    @contextlib.contextmanager
+    def _alone(self, event: WelkinEvent) -> Iterator[None]:
+        """An event that trips us up counts as unreadable, and concerns no other."""
+        try:
+            yield
+        except Exception as bug:
+            note(bug, "welkin event", {"id": event.id})
+            self._unreadable.add(event.id)
 
     async def _encounters(self, visits: list[WelkinEvent]) -> dict[str, Encounter]:
         """From the index; a miss is looked up once, through the hosts' encounters."""
@@ -167,7 +204,7 @@ class Reader:
         missing = {event.host_id for key, event in wanted.items() if key not in known}
         found: dict[str, Encounter] = {}
         for host in sorted(host for host in missing if host):
-            listed = await self._listed_encounters(host) or {}
+            listed = await self._listed_encounters(host) or Encounters()
             found |= {key: listed[key] for key in wanted if key in listed and key not in known}
         vanished = await self._vanished(wanted, known)
         if found or vanished:
@@ -177,7 +214,7 @@ class Reader:
                 store.feeds.save_encounters(connection, vanished.values())
         return {**found, **known, **vanished}
 
-    async def _listed_encounters(self, user_id: str) -> dict[str, Encounter] | None:
+    async def _listed_encounters(self, user_id: str) -> Encounters | None:
         """A host's encounters; None where the host is unknown or hidden: then they stay pending."""
         try:
             return await self.services.welkin.encounters_of(user_id)
@@ -187,13 +224,14 @@ class Reader:
     async def _vanished(
         self, wanted: dict[str, WelkinEvent], known: dict[str, Encounter]
     ) -> dict[str, Encounter]:
-        """Without the audit nothing tells of a deleted encounter: a full read compares them."""
-        store = self.services.store
-        swept = store.runs.facts(WELKIN).get(DELETIONS_FROM) == SWEEP
-        if not (self.full and swept and known):
+        """Where nothing tells of a deleted or changed encounter, a full read compares them."""
+        facts = self.services.store.runs.facts(WELKIN)
+        skipped = facts.get(SKIPPED_AT, "") >= iso(self.scope.now - 2 * DAY)
+        swept = facts.get(DELETIONS_FROM) == SWEEP
+        if not (self.full and (swept or skipped) and known):
             return {}
         listed = await self._listed_encounters(self.scope.user_id)
-        if listed is None:
+        if listed is None or listed.incomplete:
             return {}
         return {
             key: replace(encounter, status=MISSING) if key not in listed else listed[key]
@@ -206,13 +244,16 @@ class Reader:
         return self.services.identity.appointment(event, encounter)
 
     def drafts(self, appointments: dict[str, Appointment]) -> dict[str, Draft]:
-        """What their mirrors should say, by appointment id."""
-        scope = self.scope
-        return {
-            key: privacy.draft(appointment, scope.settings, self.services.identity, scope.zone.key)
-            for key, appointment in appointments.items()
-            if scope.user_id in appointment.event.user_ids
-        }
+        """What their mirrors should say, by appointment id; none for what trips us up."""
+        scope, identity = self.scope, self.services.identity
+        drafts: dict[str, Draft] = {}
+        for key, appointment in appointments.items():
+            if scope.user_id in appointment.event.user_ids:
+                with self._alone(appointment.event):
+                    drafts[key] = privacy.draft(
+                        appointment, scope.settings, identity, scope.zone.key
+                    )
+        return drafts
 
     # --- the calendar -------------------------------------------------------------------------
 
@@ -246,18 +287,30 @@ class Reader:
         """One calendar of the account, with these events in it."""
         identity, calendars = self.services.identity, self.scope.calendars
         mirrors = {link.remote_id for link in self.links if link.kind is LinkKind.MIRROR}
+        readable: dict[str, CalendarEvent] = {}
+        hashes: dict[str, str] = {}
+        ours: set[str] = set()
+        for key, event in events.items():
+            if event.unreadable:
+                continue
+            try:
+                if event.id in mirrors:
+                    hashes[event.id] = identity.event_hash(event)
+                if identity.is_ours(event.marker):
+                    ours.add(event.id)
+            except Exception as bug:
+                note(bug, "calendar event", {"id": event.id})
+            else:
+                readable[key] = event
         return CalendarView(
             name=name,
             holds_mirrors=name == calendars.mirrors,
             counts_as_busy=name in calendars.busy,
             full=full,
-            events=events,
-            hashes={
-                event.id: identity.event_hash(event)
-                for event in events.values()
-                if event.id in mirrors
-            },
-            ours=frozenset(event.id for event in events.values() if identity.is_ours(event.marker)),
+            events=readable,
+            hashes=hashes,
+            ours=frozenset(ours),
+            unreadable=frozenset(events.keys() - readable.keys()),
         )
 
     def _block_hash(self, event: CalendarEvent) -> str:
@@ -300,6 +353,11 @@ class Reader:
         answers = dict(zip(asked.welkin_events, fetched, strict=True))
         absent = {key for key, answer in answers.items() if answer is None}
         unreadable = {key for key, answer in answers.items() if isinstance(answer, BadItem)}
+        self._unreadable |= {
+            key
+            for key, answer in answers.items()
+            if isinstance(answer, BadItem) and answer.code == "welkin_unreadable_event"
+        }
         await self._control_welkin(view, absent)
         appointments, blocks = await self._sort(
             answer for answer in fetched if isinstance(answer, WelkinEvent)
@@ -313,7 +371,7 @@ class Reader:
             drafts={**view.drafts, **self.drafts(appointments)},
             blocks={**view.blocks, **blocks},
             absent=view.absent | absent,
-            unreadable=view.unreadable | unreadable,
+            unreadable=view.unreadable | unreadable | self._unreadable,
             calendars=calendars,
         )
 
@@ -349,6 +407,7 @@ class Reader:
         fresh = self.calendar(calendar.name, {**known, **events}, full=calendar.full)
         return replace(
             fresh,
+            unreadable=calendar.unreadable | fresh.unreadable,
             series={**calendar.series, **dict(zip(wanted, sets, strict=True))},
             gone=calendar.gone | gone,
             fetched=calendar.fetched | events.keys(),

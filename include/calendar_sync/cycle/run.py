@@ -24,10 +24,12 @@ from calendar_sync.model import (
 )
 from calendar_sync.planner import View, plan
 from calendar_sync.planner.mirrors import note
+from calendar_sync.redaction import install
 from calendar_sync.services import Services
 from calendar_sync.state.audit import CycleLog
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import UserSync
+from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 from calendar_sync.state.shared import Lease
 
 LEFT = "left_in_account"
@@ -87,7 +89,11 @@ class Cycle:
         mapped: MappedUser,
         lease: Lease,
         run_id: str,
+        *,
+        heeds_fault: bool = True,
     ) -> None:
+        """`heeds_fault`: a fault of the whole platform, which may be over, stops the cycle."""
+        self._heeds_fault = heeds_fault
         self._services = services
         self._lease = lease
         self._run_id = run_id
@@ -138,7 +144,7 @@ class Cycle:
     def _check_platform(self) -> None:
         """Rule 14: read again before the first write."""
         fault = self._services.store.runs.fault(self._scope.platform)
-        if fault is not None:
+        if fault is not None and self._heeds_fault:
             raise PlatformStopped(detail=fault.code)
 
     def _applier(self, scope: Scope, view: View | None) -> Applier:
@@ -162,12 +168,18 @@ class Cycle:
     ) -> None:
         """Everything that may be believed from now on, in one transaction."""
         store, scope, now = self._services.store, self._scope, self._services.clock.now()
+        for one in made.refused:
+            install().warning("%s %s: %s %s", one.step, one.source.id, one.code, one.detail)
         for hold in made.holds:
             store.runs.request_approval(hold, scope.user_id, scope.platform, now)
+        if reading.full and state.daily and "appointment_gone" in outcome.reasons:
+            # Nothing had told of that deletion: the audit is not to be relied on alone.
+            store.runs.set_facts(WELKIN, **{DELETIONS_FROM: SWEEP})
         with store.database.write() as connection:
             store.leases.check(connection, self._lease)
             conflicts = (*outcome.conflicts, *leftover)
             store.links.record_conflicts(connection, *scope.pair, conflicts, now)
+            store.links.park(connection, scope.pair, (*reading.refused, *made.refused), now)
             if reading.full and state.daily:
                 store.runs.record_drift(connection, scope.pair, outcome.reasons, now)
             if reading.full:
@@ -270,8 +282,8 @@ def _result(
         conflicts=dict(Counter(conflict.kind for conflict in made.conflicts)),
         held=len(made.held),
         refused=outcome.refused,
-        parked=outcome.parked,
-        unreadable=reading.unreadable,
+        parked=outcome.parked + len(made.refused),
+        unreadable=len(reading.refused),
         complete=outcome.complete and not made.doubted,
         full=reading.full,
         plan=plan,

@@ -38,6 +38,7 @@ from calendar_sync.model import (
     Window,
     iso,
 )
+from calendar_sync.unreadable import read_event
 from calendar_sync.zone_names import UTC, ZoneNames
 
 PAGE = 2500
@@ -156,7 +157,7 @@ class GoogleCalendar:
         row = await self._row(account, calendar, event_id)
         if row is None:
             return None
-        event = parse_event(row)
+        event = _event(row)
         if event is None:
             raise TransientError("google_unreadable_event")
         return event
@@ -212,7 +213,7 @@ class GoogleCalendar:
         master = await self.event(account, calendar, series_id)
         if master is None or master.deleted:
             return SeriesSet((), known=master is not None)
-        if master.is_master:
+        if master.is_master or master.unreadable:
             raise TransientError("google_series_unreadable", detail=account)
         return SeriesSet((master,))
 
@@ -338,7 +339,7 @@ class GoogleCalendar:
 
 def _events(body: Mapping[str, Any]) -> dict[str, CalendarEvent]:
     items = body.get("items")
-    events = map(parse_event, items if isinstance(items, list) else [])
+    events = map(_event, items if isinstance(items, list) else [])
     return {event.id: event for event in events if event is not None}
 
 
@@ -347,8 +348,12 @@ def _zone(draft: Draft) -> str:
     return UTC if draft.span.all_day else draft.time_zone
 
 
+def _event(row: Any) -> CalendarEvent | None:
+    return read_event(parse_event, row, "google event")
+
+
 def _read(answer: Answer) -> CalendarEvent:
-    event = parse_event(answer.json)
+    event = _event(answer.json)
     if event is None:
         raise TransientError("google_unreadable_event")
     return event

@@ -14,6 +14,7 @@ from calendar_sync.model import (
     Draft,
     Span,
     iso,
+    local,
     parse_iso,
     to_second,
     whole_days,
@@ -130,11 +131,11 @@ def _parsed(moment: Any) -> Any:
         zone = zone_or_none(_text(moment, "timeZone"))
         try:
             naive = datetime.fromisoformat(value)
-        except ValueError:
+            if zone is None or naive.tzinfo is not None:
+                return None
+            parsed = parse_iso(naive.replace(tzinfo=zone).isoformat())
+        except (ValueError, OverflowError):
             return None
-        if zone is None or naive.tzinfo is not None:
-            return None
-        parsed = parse_iso(naive.replace(tzinfo=zone).isoformat())
     return to_second(parsed) if isinstance(parsed, datetime) else parsed
 
 
@@ -146,6 +147,6 @@ def _moment_text(moment: Any) -> str | None:
 def _moment(value: Any, zone: str) -> dict[str, str]:
     if isinstance(value, datetime):
         place = zone_or_none(zone)
-        local = value.astimezone(place) if place is not None else value
-        return {"dateTime": local.isoformat(), "timeZone": zone if place is not None else "UTC"}
+        shown = local(value, place) if place is not None else value
+        return {"dateTime": shown.isoformat(), "timeZone": zone if place is not None else "UTC"}
     return {"date": value.isoformat()}

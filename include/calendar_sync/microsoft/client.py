@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -48,6 +49,7 @@ from calendar_sync.model import (
     Window,
     iso,
 )
+from calendar_sync.unreadable import read_event
 from calendar_sync.zone_names import UTC, ZoneNames
 
 VERSION = "/v1.0/"
@@ -246,10 +248,10 @@ class MicrosoftCalendar:
             return SeriesSet(tuple(found.values()))
         # Nothing left: is that what the rule says, or has something been lost on the way?
         row = await self._row(account, series_id)
-        master = parse_event(row)
-        if master is not None and not master.is_master:
+        master = _seen(row)
+        if master is not None and not (master.is_master or master.unreadable):
             return SeriesSet((master,))
-        if master is not None and refused:
+        if master is not None and (refused or master.unreadable):
             raise TransientError("microsoft_series_unreadable", detail=account)
         return SeriesSet((), known=row is not None and not may_have_instances(row, window))
 
@@ -454,12 +456,16 @@ def _page(answer: Answer, account: str) -> Mapping[str, Any]:
 
 
 def _events(body: Mapping[str, Any], *, listed: bool = False) -> dict[str, CalendarEvent]:
-    events = (parse_event(row, listed=listed) for row in body["value"])
+    events = (_seen(row, listed=listed) for row in body["value"])
     return {event.id: event for event in events if event is not None}
 
 
+def _seen(row: Any, *, listed: bool = False) -> CalendarEvent | None:
+    return read_event(partial(parse_event, listed=listed), row, "microsoft event")
+
+
 def _read(row: Any) -> CalendarEvent:
-    event = parse_event(row)
+    event = _seen(row)
     if event is None:
         raise TransientError("microsoft_unreadable_event")
     return event

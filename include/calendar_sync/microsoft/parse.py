@@ -103,7 +103,7 @@ def _times(span: Span, time_zone: str) -> dict[str, object]:
     """Instants in UTC; days at the midnights of the user's zone, by its Windows name."""
     if isinstance(span.start, datetime) and isinstance(span.end, datetime):
         start, end = (
-            {"dateTime": moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "timeZone": "UTC"}
+            {"dateTime": iso(to_second(moment)).removesuffix("Z"), "timeZone": "UTC"}
             for moment in (span.start, span.end)
         )
         return {"start": start, "end": end, "isAllDay": False}

@@ -14,13 +14,14 @@ from calendar_sync.model.calendar import (
     Source,
 )
 from calendar_sync.model.links import STANDING, Link, LinkKind, LinkState
-from calendar_sync.model.plans import Action, Conflict, Hold, Plan, Step
+from calendar_sync.model.plans import Action, Conflict, Hold, Plan, Refusal, Step
 from calendar_sync.model.times import (
     SETTLING,
     Span,
     Window,
     instant,
     iso,
+    local,
     parse_iso,
     to_second,
     whole_days,
@@ -67,6 +68,7 @@ __all__ = [
     "Patient",
     "Plan",
     "Platform",
+    "Refusal",
     "SeriesSet",
     "Source",
     "Span",
@@ -77,6 +79,7 @@ __all__ = [
     "exceeds",
     "instant",
     "iso",
+    "local",
     "parse_iso",
     "to_second",
     "whole_days",

@@ -54,6 +54,11 @@ class CalendarEvent:
         return f"CalendarEvent(id={self.id!r}, deleted={self.deleted})"
 
     @property
+    def unreadable(self) -> bool:
+        """It is there, and when is not known: nothing can be decided about it."""
+        return self.span is None and not self.deleted
+
+    @property
     def source(self) -> "Source":
         """The key by which a block refers to this instance."""
         if self.series_id:

@@ -81,11 +81,24 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """An item about which nothing can be decided: it is left as it is, and shown by its `code`.
+
+    `step` is what would most likely have been done. `detail` is the place of a bug.
+    """
+
+    step: Step
+    source: Source
+    code: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a cycle is going to do, and what it must not do yet.
 
     `doubted` counts items whose reading may be older than our own last write: nothing is decided
-    about them, and the user is looked at again.
+    about them, and the user is looked at again. About those `refused` nothing can be decided.
     """
 
     actions: tuple[Action, ...]
@@ -93,6 +106,7 @@ class Plan:
     holds: tuple[Hold, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     doubted: int = 0
+    refused: tuple[Refusal, ...] = ()
 
     @property
     def held(self) -> tuple[Action, ...]:

@@ -6,6 +6,9 @@ from zoneinfo import ZoneInfo
 
 # A server may answer for so long as if the last write had not been made.
 SETTLING = timedelta(seconds=60)
+# The ends of what a computer can hold. Nothing that lies beyond them can be told from them.
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
+LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,24 @@ def whole_days(first: date, end: date) -> Span | None:
 
 
 def instant(value: datetime | date, zone: ZoneInfo) -> datetime:
-    """A date becomes the instant of its midnight in `zone`; an instant stays."""
+    """A date becomes the instant of its midnight in `zone`; an instant stays.
+
+    The first midnight of all comes before the first instant in half of the zones: it is that one.
+    """
     if isinstance(value, datetime):
         return value
-    return datetime(value.year, value.month, value.day, tzinfo=zone).astimezone(UTC)
+    try:
+        return datetime(value.year, value.month, value.day, tzinfo=zone).astimezone(UTC)
+    except OverflowError:
+        return FIRST if value.year == FIRST.year else LAST
+
+
+def local(value: datetime, zone: ZoneInfo) -> datetime:
+    """The instant by the clocks of `zone`; in UTC where those have no such year."""
+    try:
+        return value.astimezone(zone)
+    except (OverflowError, ValueError):
+        return value.astimezone(UTC)
 
 
 def iso(value: datetime | date) -> str:
@@ -78,14 +95,18 @@ def iso(value: datetime | date) -> str:
 def parse_iso(text: str) -> datetime | date:
     """Any ISO 8601 date, or instant with an offset; fractions beyond microseconds are cut.
 
-    Raises ValueError for anything else, an instant without an offset included.
+    Raises ValueError for anything else, an instant without an offset included, and one that UTC
+    cannot hold (the last evening of 9999 in America).
     """
     if len(text) == 10:
         return date.fromisoformat(text)
     value = datetime.fromisoformat(text)
     if value.tzinfo is None:
         raise ValueError("an instant needs an offset")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("beyond the years that UTC has") from None
 
 
 def to_second(value: datetime) -> datetime:

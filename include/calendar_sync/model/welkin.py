@@ -105,7 +105,10 @@ NOT_LISTED = "not_listed"
 
 @dataclass(frozen=True, slots=True)
 class WelkinUser:
-    """A member of staff; whoever is not active is so because of something, since some time."""
+    """A member of staff; whoever is not active is so because of something, since some time.
+
+    Of one who is `unreadable` no more than the id is known: all else stays as it was.
+    """
 
     id: str
     email: str
@@ -113,6 +116,7 @@ class WelkinUser:
     active: bool
     inactive_because: str = ""
     inactive_since: datetime | None = None
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

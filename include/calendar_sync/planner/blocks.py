@@ -17,6 +17,7 @@ from calendar_sync.model import (
     Step,
 )
 from calendar_sync.planner.busy import why_not_busy
+from calendar_sync.planner.guard import guarded
 from calendar_sync.planner.mirrors import Decision, left_behind, note, restored_too_often
 from calendar_sync.planner.twins import Twins
 from calendar_sync.planner.view import CalendarView, Doubt, View
@@ -35,19 +36,11 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
         return
     busy = {calendar.name for calendar in view.calendars if calendar.counts_as_busy}
     for link in view.live(LinkKind.BLOCK):
-        if view.past(link.span) and not link.span.overlaps(view.block_window, view.zone):
-            if not _wandered(view, link):
-                yield note(link, "left_the_window", state=LinkState.RETIRED)
-        elif link.calendar not in busy or not settings.block_time.enabled:
-            yield from _remove(view, link, "not_wanted_by_settings")
+        wanted = settings.block_time.enabled and link.calendar in busy
+        yield from guarded(Step.UPDATE_BLOCK, link.source, _live(view, link, wanted=wanted))
     for link in view.block_links.values():
-        if link.calendar not in busy or not settings.block_time.enabled:
-            yield from _forget(view, link)
-        ended = link.state in {LinkState.LIVE, LinkState.RETIRED} and view.past(link.span)
-        outside = ended and not link.span.overlaps(view.block_window, view.zone)
-        if outside and _wandered(view, link):
-            seen = view.blocks[link.remote_id]
-            yield Action(Step.DELETE_BLOCK, "block_edited", link.source, seen.span, link)
+        wanted = settings.block_time.enabled and link.calendar in busy
+        yield from guarded(Step.UPDATE_BLOCK, link.source, _known(view, link, wanted=wanted))
     if not settings.block_time.enabled:
         return
     twins = Twins(view, settings)
@@ -56,6 +49,24 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
             yield from _CalendarBlocks(view, settings, calendar, twins).plan()
     if twins.held:
         yield Conflict("twins", Source(view.user_id), "held")
+
+
+def _live(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
+    if view.past(link.span) and not link.span.overlaps(view.block_window, view.zone):
+        if not _wandered(view, link):
+            yield note(link, "left_the_window", state=LinkState.RETIRED)
+    elif not wanted:
+        yield from _remove(view, link, "not_wanted_by_settings")
+
+
+def _known(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
+    if not wanted:
+        yield from _forget(view, link)
+    ended = link.state in {LinkState.LIVE, LinkState.RETIRED} and view.past(link.span)
+    outside = ended and not link.span.overlaps(view.block_window, view.zone)
+    if outside and _wandered(view, link):
+        seen = view.blocks[link.remote_id]
+        yield Action(Step.DELETE_BLOCK, "block_edited", link.source, seen.span, link)
 
 
 def _forget(view: View, link: Link) -> Iterator[Decision]:
@@ -118,15 +129,23 @@ class _CalendarBlocks:
         singles, series = self._groups()
         links = self._links_in_reach(singles, series)
         for event_id, event in singles.items():
-            yield from self._match(self._busy([event]), links.pop(event_id, []))
+            decisions = self._group(event_id, [event], links.pop(event_id, []))
+            yield from guarded(Step.CREATE_BLOCK, event.source, decisions)
         for series_id, instances in series.items():
-            wanted = self._busy(instances)
-            if len(wanted) > self.rules.instances_per_series:
-                wanted = nearest(self.view, self.rules, wanted)
-                yield Conflict("series_too_long", Source(series_id), "nearest_only")
-            yield from self._match(wanted, links.pop(series_id, []))
-        for left in links.values():
-            yield from self._match({}, left)
+            decisions = self._group(series_id, instances, links.pop(series_id, []))
+            yield from guarded(Step.CREATE_BLOCK, Source(series_id), decisions)
+        for source_id, left in links.items():
+            yield from guarded(Step.DELETE_BLOCK, Source(source_id), self._match({}, left))
+
+    def _group(
+        self, source_id: str, events: Iterable[CalendarEvent], links: list[Link]
+    ) -> Iterator[Decision]:
+        """One event, or the instances of one series."""
+        wanted = self._busy(events)
+        if len(wanted) > self.rules.instances_per_series:
+            wanted = nearest(self.view, self.rules, wanted)
+            yield Conflict("series_too_long", Source(source_id), "nearest_only")
+        yield from self._match(wanted, links)
 
     def _groups(self) -> tuple[dict[str, CalendarEvent], dict[str, Iterable[CalendarEvent]]]:
         """Events of this read that stand alone, and complete sets of series, by id."""
@@ -155,7 +174,7 @@ class _CalendarBlocks:
         """
         reach: dict[str, list[Link]] = defaultdict(list)
         for (calendar, source), link in self.view.block_links.items():
-            if calendar != self.calendar.name or link.event_id in self.calendar.denied:
+            if calendar != self.calendar.name or link.event_id in self.calendar.undecided:
                 continue
             part_of_read = (
                 source.id in series

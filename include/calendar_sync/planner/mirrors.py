@@ -15,11 +15,13 @@ from calendar_sync.model import (
     Link,
     LinkKind,
     LinkState,
+    Refusal,
     Source,
     Span,
     Step,
     exceeds,
 )
+from calendar_sync.planner.guard import guarded
 from calendar_sync.planner.view import CalendarView, Doubt, View
 from calendar_sync.settings import Settings
 
@@ -29,7 +31,7 @@ RESTORES_A_DAY = 3
 _PLAIN = frozenset({"APPOINTMENT"})
 _PROBED = frozenset({"ENCOUNTER"})
 
-Decision = Action | Conflict | Doubt
+Decision = Action | Conflict | Doubt | Refusal
 
 
 def plan_mirrors(view: View, settings: Settings) -> Iterator[Decision]:
@@ -39,25 +41,35 @@ def plan_mirrors(view: View, settings: Settings) -> Iterator[Decision]:
         return
     calendar = next(calendar for calendar in view.calendars if calendar.holds_mirrors)
     for appointment in view.appointments.values():
-        link = view.mirror_links.get(appointment.id)
-        objection = judge(view, settings, appointment)
-        if objection == PENDING:
-            continue
-        if objection is None:
-            draft = view.drafts[appointment.id]
-            yield from _wanted(view, settings, calendar, appointment, draft, link)
-        elif link is not None:
-            yield from _unwanted(view, link, objection, appointment)
+        decisions = _appointment(view, settings, calendar, appointment)
+        yield from guarded(Step.CREATE_MIRROR, _source(appointment), decisions)
     for link in (*view.standing_mirrors, *view.talkative_mirrors):
-        if link.source.id in view.absent:
-            yield _delete(link, "appointment_gone", absence=True)
-        elif link.source.id in view.unreadable:
-            continue
-        elif link.source.id not in view.appointments:
-            if link.state is LinkState.RETIRED:
-                yield Doubt(link.source)  # more than a cycle asks for: the next one goes on
-            else:
-                yield from _unseen(view, link)
+        yield from guarded(Step.UPDATE_MIRROR, link.source, _standing(view, link))
+
+
+def _appointment(
+    view: View, settings: Settings, calendar: CalendarView, appointment: Appointment
+) -> Iterator[Decision]:
+    link = view.mirror_links.get(appointment.id)
+    objection = judge(view, settings, appointment)
+    if objection == PENDING:
+        return
+    if objection is None:
+        draft = view.drafts[appointment.id]
+        yield from _wanted(view, settings, calendar, appointment, draft, link)
+    elif link is not None:
+        yield from _unwanted(view, link, objection, appointment)
+
+
+def _standing(view: View, link: Link) -> Iterator[Decision]:
+    """A mirror whose appointment was not read."""
+    if link.source.id in view.absent:
+        yield _delete(link, "appointment_gone", absence=True)
+    elif link.source.id not in view.unreadable and link.source.id not in view.appointments:
+        if link.state is LinkState.RETIRED:
+            yield Doubt(link.source)  # more than a cycle asks for: the next one goes on
+        else:
+            yield from _unseen(view, link)
 
 
 def left_behind(view: View, kind: LinkKind) -> Iterator[Conflict]:

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from calendar_sync.model import Action, Conflict, Hold, LinkState, Plan, Source, Step
+from calendar_sync.model import (
+    Action,
+    Appointment,
+    Conflict,
+    Hold,
+    LinkState,
+    Plan,
+    Refusal,
+    Source,
+    Step,
+)
 from calendar_sync.planner.blocks import plan_blocks
 from calendar_sync.planner.mirrors import judge, plan_mirrors
 from calendar_sync.planner.strays import STRAY, adopt, strays
@@ -24,15 +34,23 @@ def plan(view: View, settings: Settings) -> Plan:
     actions: list[Action] = []
     conflicts: list[Conflict] = []
     doubted: set[Source] = set()
+    refused: list[Refusal] = []
     for decision in (*plan_mirrors(view, settings), *plan_blocks(view, settings)):
         if isinstance(decision, Conflict):
             conflicts.append(decision)
         elif isinstance(decision, Doubt):
             doubted.add(decision.source)
+        elif isinstance(decision, Refusal):
+            refused.append(decision)
         else:
             actions.append(decision)
     actions = adopt(view, actions)
-    found = list(strays(view, settings, actions))
+    found = []
+    for stray in strays(view, settings, actions):
+        if isinstance(stray, Refusal):
+            refused.append(stray)
+        else:
+            found.append(stray)
     unclaimed = [action for action in found if action.reason == STRAY]
     actions += found
     actions.sort(key=lambda action: _order(view, action))
@@ -45,7 +63,7 @@ def plan(view: View, settings: Settings) -> Plan:
     skipped = Counter(
         objection
         for appointment in view.appointments.values()
-        if (objection := judge(view, settings, appointment)) is not None
+        if (objection := _objection(view, settings, appointment)) is not None
     )
     return Plan(
         tuple(action for action in actions if id(action) not in held),
@@ -53,7 +71,16 @@ def plan(view: View, settings: Settings) -> Plan:
         tuple(holds),
         skipped,
         len(doubted),
+        tuple(refused),
     )
+
+
+def _objection(view: View, settings: Settings, appointment: Appointment) -> str | None:
+    """Why it has no mirror, to be counted; one that trips us up is refused already."""
+    try:
+        return judge(view, settings, appointment)
+    except Exception:
+        return "refused"
 
 
 def _brake(view: View, settings: Settings, actions: Iterable[Action]) -> Iterator[Hold]:

@@ -147,7 +147,8 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
     unsure.update(_unread(view, calendar))
     # Lists tell of what left their window as of what was deleted: tombstones are confirmed.
     confirmed = calendar.gone | calendar.fetched
-    return (missing - calendar.events.keys() - calendar.gone) | (unsure - confirmed)
+    answered = calendar.events.keys() | calendar.gone | calendar.undecided
+    return (missing - answered) | (unsure - confirmed)
 
 
 def _unread(view: View, calendar: CalendarView) -> Iterator[str]:

@@ -7,7 +7,18 @@ is not ours to delete (I4) without a person's word: its removal is held for appr
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from calendar_sync.model import Action, Link, LinkKind, LinkState, Source, Span, Step
+from calendar_sync.model import (
+    Action,
+    Appointment,
+    Link,
+    LinkKind,
+    LinkState,
+    Refusal,
+    Source,
+    Span,
+    Step,
+)
+from calendar_sync.planner.guard import guarded
 from calendar_sync.planner.mirrors import PENDING, judge
 from calendar_sync.planner.view import BlockSeen, View
 from calendar_sync.settings import Settings
@@ -38,7 +49,7 @@ def adopt(view: View, actions: Iterable[Action]) -> list[Action]:
     ]
 
 
-def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterator[Action]:
+def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterator[Action | Refusal]:
     """The removal of what nobody claims, seen by a full read when all other links are known.
 
     A mirror whose mark names an appointment that is known, never had a link, and is to have no
@@ -56,12 +67,13 @@ def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
         yield from _mirrors(view, settings)
 
 
-def _mirrors(view: View, settings: Settings) -> Iterator[Action]:
+def _mirrors(view: View, settings: Settings) -> Iterator[Action | Refusal]:
     """Events with our mark of appointments that have no mirror here, and get none now.
 
     One whose encounter is not known may be wanted again: nothing is certain about it.
     """
     standing = {view.marker(link.source.id) for link in view.standing_mirrors}
+    standing |= {view.marker(appointment_id) for appointment_id in view.unreadable}
     marked = {
         view.marker(appointment.id): appointment for appointment in view.appointments.values()
     }
@@ -70,17 +82,23 @@ def _mirrors(view: View, settings: Settings) -> Iterator[Action]:
             known = event.id in view.mirror_ids or event.marker in standing
             if event.deleted or known or event.id not in calendar.ours or event.span is None:
                 continue
-            appointment = marked.get(event.marker or "")
-            objection = judge(view, settings, appointment) if appointment is not None else STRAY
-            if objection is None:
-                continue
             link = _link(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
-            certain = objection not in {PENDING, STRAY}
-            if certain and appointment is not None and appointment.id not in view.mirror_links:
-                link = replace(link, source=Source(appointment.id))
-            else:
-                objection = STRAY
-            yield Action(Step.DELETE_MIRROR, str(objection), link.source, link.span, link)
+            removal = _mirror(view, settings, link, marked.get(event.marker or ""))
+            yield from guarded(Step.DELETE_MIRROR, link.source, removal)
+
+
+def _mirror(
+    view: View, settings: Settings, link: Link, appointment: Appointment | None
+) -> Iterator[Action]:
+    objection = judge(view, settings, appointment) if appointment is not None else STRAY
+    if objection is None:
+        return
+    certain = objection not in {PENDING, STRAY}
+    if certain and appointment is not None and appointment.id not in view.mirror_links:
+        link = replace(link, source=Source(appointment.id))
+    else:
+        objection = STRAY
+    yield Action(Step.DELETE_MIRROR, objection, link.source, link.span, link)
 
 
 def _creates(action: Action) -> bool:

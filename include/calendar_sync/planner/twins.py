@@ -38,11 +38,18 @@ class Twins:
                 continue
             for event in calendar.events.values():
                 external = view.is_external(event, calendar)
-                if external and event.span and blocks_time(event, self._rules, view.zone):
+                if external and event.span and self._takes_time(event):
                     yield event.span
         for link in view.block_links.values():
             if link.state in {LinkState.LIVE, LinkState.TWIN}:
                 yield link.span
+
+    def _takes_time(self, event: CalendarEvent) -> bool:
+        """Whether it is busy; one that trips us up is refused where its block is planned."""
+        try:
+            return blocks_time(event, self._rules, self._view.zone)
+        except Exception:
+            return False
 
     def holds(self, event: CalendarEvent) -> bool:
         """No block for this event: it is one of many twins. Counted in `held`."""

@@ -59,6 +59,7 @@ class CalendarView:
     confirmed as missing, `fetched` those that a GET has returned, `denied` those that a list has
     shown alive and a GET has not found: `events` lacks them, and nothing is decided about them.
     `hashes` are of our own mirrors, by event id. `ours` are ids of events with our marker.
+    `unreadable` are events that are there, and of which nothing else is known: `events` lacks them.
     """
 
     name: str
@@ -72,6 +73,13 @@ class CalendarView:
     denied: frozenset[str] = frozenset()
     hashes: Mapping[str, str] = field(default_factory=dict)
     ours: frozenset[str] = frozenset()
+    unreadable: frozenset[str] = frozenset()
+
+    @cached_property
+    def undecided(self) -> frozenset[str]:
+        """Events about which this read says nothing."""
+        instances = (one for found in self.series.values() for one in found.instances)
+        return self.denied | self.unreadable | {one.id for one in instances if one.unreadable}
 
     def tombstone(self, event_id: str) -> CalendarEvent | None:
         """What says that the event was deleted; None where it is merely not found.

@@ -24,4 +24,4 @@ class RealClock:
 
 def stamp(moment: datetime) -> str:
     """Write a moment in UTC as both services do: milliseconds and ``Z``."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

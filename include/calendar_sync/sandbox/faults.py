@@ -35,6 +35,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from calendar_sync.sandbox.disguise import Disguises
+
 KINDS = frozenset(
     {
         "status",
@@ -144,6 +146,7 @@ class Faults:
     def __init__(self) -> None:
         """Start with a healthy world."""
         self._waiting: list[Fault] = []
+        self.disguises = Disguises()
 
     def add(self, fault: Fault) -> Fault:
         """Arm a fault and return it, so that a test can look at ``struck`` later."""

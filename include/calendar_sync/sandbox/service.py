@@ -200,6 +200,7 @@ class Service:
             reply = _answer(handler, call)
             if self._finish is not None:
                 self._finish(call, reply)
+            reply.body = self._faults.disguises.over(reply.body)
             raw = None if reply.body is None else _dump(reply.body)
         else:
             reply, raw = self._spoil(fault, handler, call)

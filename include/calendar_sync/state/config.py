@@ -100,8 +100,12 @@ class ConfigStore(MappingStore):
     # --- Welkin's users -----------------------------------------------------------------------
 
     def save_welkin_users(self, users: Iterable[WelkinUser], now: datetime) -> None:
-        """Keep zone and state of every member of staff; who is no longer listed is inactive."""
+        """Keep zone and state of every member of staff; who is no longer listed is inactive.
+
+        Of whom the list's row cannot be read, everything stays as it was.
+        """
         listed = list(users)
+        unreadable = [user.id for user in listed if user.unreadable]
         rows = [
             {
                 "user_id": user.id,
@@ -113,6 +117,7 @@ class ConfigStore(MappingStore):
                 "seen_at": now,
             }
             for user in listed
+            if not user.unreadable
         ]
         table = t.welkin_user
         with self._database.write() as connection:
@@ -128,7 +133,7 @@ class ConfigStore(MappingStore):
                 )
             connection.execute(
                 update(table)
-                .where(table.c.seen_at < now)
+                .where(table.c.seen_at < now, table.c.user_id.not_in(unreadable))
                 .values(
                     active=False,
                     inactive_because=NOT_LISTED,
@@ -136,6 +141,7 @@ class ConfigStore(MappingStore):
                 )
             )
             away = {user_id for user_id, active in before.items() if not active}
+            away -= set(unreadable)
             back = [user.id for user in listed if user.active and user.id in away]
             self._welcome_back(connection, back, now)
 

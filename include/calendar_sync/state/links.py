@@ -27,6 +27,7 @@ from calendar_sync.model import (
     LinkKind,
     LinkState,
     Platform,
+    Refusal,
     Source,
     Span,
     Step,
@@ -69,6 +70,22 @@ class LinkStore:
     def standing(self, user_id: str, platform: Platform) -> list[Link]:
         """Links of one (user, platform) that have something remote now."""
         return [link for link in self.of(user_id, platform) if link.state is LinkState.LIVE]
+
+    def deleted_among(self, welkin_ids: Iterable[str]) -> bool:
+        """Some of these events of Welkin had a mirror, or was a block, and is gone as we know."""
+        link = t.link.c
+        wanted = sorted(set(welkin_ids))
+        gone = link.state == LinkState.DELETED.value
+        with self._database.read() as connection:
+            for first in range(0, len(wanted), _BATCH):
+                ids = wanted[first : first + _BATCH]
+                ours = or_(
+                    and_(link.kind == LinkKind.MIRROR.value, link.source_id.in_(ids)),
+                    and_(link.kind == LinkKind.BLOCK.value, link.remote_id.in_(ids)),
+                )
+                if connection.scalar(select(link.id).where(gone, ours).limit(1)) is not None:
+                    return True
+        return False
 
     def holders(self, platform: Platform) -> set[str]:
         """Users with mirrors or blocks of ours.
@@ -236,6 +253,27 @@ class LinkStore:
             )
         )
 
+    def park(
+        self,
+        connection: Connection,
+        pair: tuple[str, Platform],
+        refusals: Iterable[Refusal],
+        now: datetime,
+    ) -> None:
+        """Items that no try can help until they change: they are parked at once."""
+        for one in refusals:
+            self.refused(
+                connection,
+                pair,
+                one.step,
+                one.source,
+                "",
+                one.code,
+                now,
+                transient=False,
+                tries=TRIES_BEFORE_PARKING,
+            )
+
     def refused(
         self,
         connection: Connection,
@@ -247,6 +285,7 @@ class LinkStore:
         now: datetime,
         *,
         transient: bool,
+        tries: int = 1,
     ) -> None:
         """Count a refusal; other content of the same item begins anew."""
         table = t.parked_item
@@ -259,7 +298,7 @@ class LinkStore:
             original_start=source.original_start,
             content=content,
             code=code,
-            tries=1,
+            tries=tries,
             transient=transient,
             first_at=now,
             last_at=now,
@@ -268,7 +307,7 @@ class LinkStore:
             statement.on_conflict_do_update(
                 index_elements=["user_id", "platform", "step", "source_id", "original_start"],
                 set_={
-                    "tries": _again(table, content),
+                    "tries": _again(table, content, tries),
                     "content": content,
                     "code": code,
                     "transient": transient,
@@ -293,8 +332,8 @@ def _pausing(now: datetime) -> ColumnElement[bool]:
     )
 
 
-def _again(table: Any, content: str) -> Any:
-    return case((table.c.content == content, table.c.tries + 1), else_=1)
+def _again(table: Any, content: str, tries: int) -> Any:
+    return case((table.c.content == content, table.c.tries + tries), else_=tries)
 
 
 def _values(link: Link) -> dict[str, Any]:

@@ -240,6 +240,15 @@ class MarkStore:
             )
         return self.of(*pair)
 
+    def forgive(self, connection: Connection, platform: Platform, since: datetime) -> None:
+        """Forget the failed polls since then, and the pauses of those who had them."""
+        table = t.user_sync
+        connection.execute(
+            update(table)
+            .where(table.c.platform == platform.value, table.c.poll_failed_at >= since)
+            .values(poll_error=None, poll_failed_at=None, retry_at=None)
+        )
+
     def postpone(self, connection: Connection, pair: Pair, until: datetime) -> None:
         """Leave this user alone for as long as the server asks."""
         connection.execute(_where(update(t.user_sync), pair).values(retry_at=until))

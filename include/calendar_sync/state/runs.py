@@ -22,6 +22,10 @@ DELETIONS_FROM = "deletions_from"
 EXTERNAL_IDS = "external_ids"
 EXTERNAL_IDS_AT = "external_ids_at"
 SWEEP = "sweep"
+# When a row of the audit was first seen to name what had really been deleted.
+AUDIT_MATCHED_AT = "audit_matched_at"
+# Instants with more rows of a feed than a page can show, by feed, and when the last was met.
+SKIPPED, SKIPPED_AT = "feed_skipped", "feed_skipped_at"
 # Facts about a calendar system: when it was last asked for changes, and who was told of what.
 LOOKED_AT = "looked_at"
 ALERTED = "alerted"

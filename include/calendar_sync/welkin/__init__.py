@@ -1,6 +1,15 @@
 """The adapter for Welkin's REST API."""
 
-from calendar_sync.welkin.client import AuditUnavailable, BlockDraft, Welkin
-from calendar_sync.welkin.feeds import EncounterRow, EventRow, FeedPage
+from calendar_sync.welkin.client import AuditUnavailable, BlockDraft, Encounters, Welkin
+from calendar_sync.welkin.feeds import Deletions, EncounterRow, EventRow, FeedPage
 
-__all__ = ["AuditUnavailable", "BlockDraft", "EncounterRow", "EventRow", "FeedPage", "Welkin"]
+__all__ = [
+    "AuditUnavailable",
+    "BlockDraft",
+    "Deletions",
+    "EncounterRow",
+    "Encounters",
+    "EventRow",
+    "FeedPage",
+    "Welkin",
+]

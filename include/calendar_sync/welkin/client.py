@@ -26,13 +26,15 @@ from calendar_sync.errors import (
 )
 from calendar_sync.http import Answer, Failure, HttpClient, TokenSource
 from calendar_sync.model import Encounter, Span, WelkinEvent, WelkinUser, Window
+from calendar_sync.unreadable import note
 from calendar_sync.welkin.feeds import (
     EVENT_DELETED,
     RECORD_DELETED,
+    Deletions,
     EncounterRow,
     EventRow,
     FeedPage,
-    deleted_id,
+    deletions,
     encounter_row,
     event_row,
 )
@@ -56,6 +58,12 @@ Find = Callable[[], Awaitable[WelkinEvent | None]]
 
 _CODE = re.compile(r"^[A-Z][A-Z0-9_]{2,60}$")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class Encounters(dict[str, Encounter]):
+    """Encounters by calendar event id. Where rows could not be read, absence proves nothing."""
+
+    incomplete = False
 
 
 class AuditUnavailable(TenantMisconfigured):
@@ -190,6 +198,8 @@ class Welkin:
                 event = parse_event(row, zone)
             except Unreadable as error:
                 unreadable.add(error.event_id)
+            except Exception as bug:
+                unreadable.add(note(bug, "welkin event", row))
             else:
                 found[event.id] = event
         return found, unreadable
@@ -331,13 +341,18 @@ class Welkin:
 
     # --- encounters ---------------------------------------------------------------------------
 
-    async def encounters_of(self, user_id: str) -> dict[str, Encounter]:
+    async def encounters_of(self, user_id: str) -> Encounters:
         """A user's encounters that have an appointment, by calendar event id."""
-        found: dict[str, Encounter] = {}
+        found = Encounters()
         for row in await self._encounter_rows(user_id):
-            encounter = parse_encounter(row)
-            if encounter is not None:
-                found[encounter.event_id] = encounter
+            try:
+                encounter = parse_encounter(row)
+            except Exception as bug:
+                note(bug, "welkin encounter", row)
+                found.incomplete = True
+            else:
+                if encounter is not None:
+                    found[encounter.event_id] = encounter
         return found
 
     async def scheduled(self, user_id: str, event_id: str, zone: ZoneInfo) -> Span | None:
@@ -383,7 +398,7 @@ class Welkin:
         end = cursor.get("end")
         return FeedPage(rows, end if isinstance(end, str) else start, more, len(data))
 
-    async def deleted_events(self, start: datetime, end: datetime) -> set[str]:
+    async def deleted_events(self, start: datetime, end: datetime) -> Deletions:
         """Ids of calendar events deleted between two instants, from the audit.
 
         Raises:
@@ -391,7 +406,7 @@ class Welkin:
         """
         return await self._deleted("CALENDAR", EVENT_DELETED, start, end)
 
-    async def deleted_encounters(self, start: datetime, end: datetime) -> set[str]:
+    async def deleted_encounters(self, start: datetime, end: datetime) -> Deletions:
         """Ids of records of the kind that encounters are, deleted between two instants.
 
         Raises:
@@ -399,7 +414,7 @@ class Welkin:
         """
         return await self._deleted("CDT", RECORD_DELETED, start, end)
 
-    async def _deleted(self, entity: str, kind: str, start: datetime, end: datetime) -> set[str]:
+    async def _deleted(self, entity: str, kind: str, start: datetime, end: datetime) -> Deletions:
         params = {
             "dateStart": welkin_time(start - CLOCK_MARGIN),
             "dateEnd": welkin_time(end + CLOCK_MARGIN),
@@ -413,15 +428,22 @@ class Welkin:
             raise AuditUnavailable(detail=error.detail) from None
         except (NotFound, BadItem) as error:
             raise AuditUnavailable(detail=error.code) from None
-        return {found for row in rows if (found := deleted_id(row, kind))}
+        return deletions(rows, kind)
 
     # --- users --------------------------------------------------------------------------------
 
     async def users(self) -> list[WelkinUser]:
         """All members of staff."""
         rows = await self._lists.rows(f"{self._admin}/users", "users", {"size": str(USERS_PAGE)})
-        found = (parse_user(row, self._instance_name) for row in rows)
+        found = (self._user(row) for row in rows)
         return [user for user in found if user is not None]
+
+    def _user(self, row: Any) -> WelkinUser | None:
+        try:
+            return parse_user(row, self._instance_name)
+        except Exception as bug:
+            user_id = note(bug, "welkin user", row)
+            return WelkinUser(user_id, "", None, active=True, unreadable=True) if user_id else None
 
 
 def _own(user_id: str) -> dict[str, object]:
@@ -437,6 +459,9 @@ def _read(answer: Answer, zone: ZoneInfo) -> WelkinEvent:
         return parse_event(answer.json, zone)
     except Unreadable as error:
         raise BadItem("welkin_unreadable_event", detail=error.event_id) from None
+    except Exception as bug:
+        event_id = note(bug, "welkin event", answer.json)
+        raise BadItem("welkin_unreadable_event", detail=event_id) from None
 
 
 def _error_code(body: Any) -> str:

@@ -50,6 +50,11 @@ def parse_event(row: Any, zone: ZoneInfo) -> WelkinEvent:
     start, end = _time(row.get("startDateTime")), _time(row.get("endDateTime"))
     if not event_id or start is None or end is None:
         raise Unreadable(event_id)
+    own = zone_or_none(text(row.get("timezone")))
+    try:
+        span = _span(row, start, end, own, zone)
+    except OverflowError:  # days that no zone's calendar has: after 9999, before year 1
+        raise Unreadable(event_id) from None
     time_zone = text(row.get("timezone"))
     host = text(row.get("hostId"))
     people = [p for p in _list(row.get("participants")) if p.get("deleted") is not True]
@@ -59,7 +64,7 @@ def parse_event(row: Any, zone: ZoneInfo) -> WelkinEvent:
     users.add(host)
     return WelkinEvent(
         id=event_id,
-        span=_span(row, start, end, zone_or_none(time_zone), zone),
+        span=span,
         host_id=host,
         user_ids=frozenset(user for user in users if user),
         kind=_kind(row.get("eventType")),
@@ -130,8 +135,7 @@ def word(value: Any) -> str:
 
 def welkin_time(value: datetime) -> str:
     """The only form that Welkin takes: UTC with exactly three digits of fraction."""
-    value = value.astimezone(UTC)
-    return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _kind(value: Any) -> str:
@@ -148,7 +152,7 @@ def _time(value: Any) -> datetime | None:
     except ValueError:
         return None
     if not isinstance(parsed, datetime):
-        return datetime(parsed.year, parsed.month, parsed.day, tzinfo=UTC)
+        return instant(parsed, ZoneInfo("UTC"))
     return parsed
 
 

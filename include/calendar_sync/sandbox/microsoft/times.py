@@ -189,12 +189,12 @@ def parse(text: str) -> datetime | None:
 def local(moment: datetime, where: ZoneInfo) -> str:
     """Write a moment on the clock of a zone, with seven digits of a second."""
     wall = moment.astimezone(where)
-    return f"{wall:%Y-%m-%dT%H:%M:%S}.{wall.microsecond:06d}0"
+    return wall.replace(tzinfo=None).isoformat(timespec="microseconds") + "0"
 
 
 def stamp7(moment: datetime) -> str:
     """Write a moment in UTC with seven digits of a second and ``Z``."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}0Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "0Z"
 
 
 def span_of(start: When, end: When, iana: str, *, all_day: bool = False) -> Span:

@@ -236,6 +236,7 @@ class WelkinApp:
         if start is None:
             raise bad_request("start")
         _, size = page_of(_renamed(call), 100)
+        size = min(size, self.world.habits.largest_page or size)
         ceiling = self.world.clock.now() - timedelta(seconds=self.world.lag_seconds)
         found = []
         for record in newest_first:

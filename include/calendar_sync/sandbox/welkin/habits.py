@@ -38,6 +38,9 @@ class Habits:
         overcounts: so many more rows are announced by encounters, users and audit than there are.
         silent_writes: a good PATCH answers 204 without the event.
         unknown_zones: a write that names such a time zone is 400.
+        audit_key: under which key the audit names the item.
+        same_instant: writes of one moment share one time stamp, as a bulk import's do.
+        largest_page: an export shows no more rows at once.
     """
 
     external_ids: str = "kept"
@@ -57,6 +60,9 @@ class Habits:
     overcounts: int = 0
     silent_writes: bool = False
     unknown_zones: frozenset[str] = frozenset()
+    audit_key: str = "sourceId"
+    same_instant: bool = False
+    largest_page: int | None = None
 
     @property
     def writes_oddly(self) -> bool:

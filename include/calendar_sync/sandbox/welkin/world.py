@@ -425,7 +425,8 @@ class WelkinWorld:
         """Return the time of a write: now, or a millisecond after the write before it."""
         now = self.clock.now() - self.backdate
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        self._last_stamp = max(now, self._last_stamp + MILLISECOND)
+        after = timedelta(0) if self.habits.same_instant else MILLISECOND
+        self._last_stamp = max(now, self._last_stamp + after)
         return self._last_stamp
 
     def canary(self, what: str) -> str:
@@ -449,7 +450,7 @@ class WelkinWorld:
                 "entity": entity,
                 "eventSubtype": subtype,
                 "instanceName": self.instance,
-                "sourceId": source,
+                self.habits.audit_key: source,
             }
         )
 
