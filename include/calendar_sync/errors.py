@@ -90,6 +90,18 @@ class NotFound(SyncError):
     code = "not_found"
 
 
+class Gone(NotFound):
+    """The item was there and has been deleted: the other side says so (410)."""
+
+    code = "gone"
+
+
+class StillThere(TransientError):
+    """A removal was answered "not found", and a look by id shows the item all the same."""
+
+    code = "still_there"
+
+
 # --- one item, one user, everybody ------------------------------------------------------------
 
 

@@ -158,6 +158,9 @@ async def _unsync(
                     removed.update(result.done)
                     if result.complete:
                         break
+                    if not result.writes:
+                        # What is not found may be our own of a moment ago.
+                        await services.clock.sleep(PAUSE)
     finally:
         store.leases.release(lease, services.clock.now())
     left: dict[str, int] = {}

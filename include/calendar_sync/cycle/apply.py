@@ -17,6 +17,7 @@ from calendar_sync.errors import (
     NotShownYet,
     PreconditionFailed,
     RateLimited,
+    StillThere,
     SyncError,
     TransientError,
 )
@@ -145,7 +146,7 @@ class Applier:
         started = self.services.clock.monotonic()
         try:
             link = await self._writer.perform(action)
-        except (BadItem, Duplicate, NotFound, PreconditionFailed) as error:
+        except (BadItem, Duplicate, NotFound, PreconditionFailed, StillThere) as error:
             self._record(action, action.link, error.code, started)
             if action.writes_back:
                 # Welkin does not take the edit: the mirror goes back to what Welkin says.

@@ -8,10 +8,12 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from calendar_sync import privacy
 from calendar_sync.cycle.block_ids import BlockIds
+from calendar_sync.cycle.removal import is_there, remove, stands
 from calendar_sync.cycle.scope import Scope
 from calendar_sync.errors import (
     BadItem,
@@ -179,7 +181,12 @@ class Writer:
                 raise NotShownYet
             event_id = found.id if found is not None else ""
         if event_id:
-            await platform.delete_mirror(link.account, link.calendar, event_id)
+            place = (link.account, link.calendar, event_id)
+            await remove(
+                partial(platform.delete_mirror, *place),
+                partial(is_there, platform, *place),
+                recent=self._recent(link),
+            )
         return replace(link, state=LinkState.DELETED, etag=None, written_at=None)
 
     def _mirrored(self, link: Link, action: Action, event: CalendarEvent) -> Link:
@@ -301,7 +308,11 @@ class Writer:
         # Welkin keeps what has begun: a minute's margin keeps the two clocks from disagreeing.
         future = start > self.services.clock.now() + timedelta(minutes=1)
         if event_id:
-            await welkin.remove_block(event_id, future=future)
+            await remove(
+                partial(welkin.remove_block, event_id, future=future),
+                partial(stands, welkin, event_id, zone),
+                recent=self._recent(link),
+            )
         return replace(link, state=LinkState.DELETED)
 
     def _block_draft(self, action: Action) -> BlockDraft:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from calendar_sync.errors import (
     BadItem,
     CursorExpired,
+    Gone,
     NotFound,
     TenantMisconfigured,
     TokenRejected,
@@ -93,6 +94,11 @@ class GoogleCalendar:
         except TokenRejected:
             # A fresh token is refused too: the account, not the token, is the matter.
             raise UserUnavailable("google_unauthorized", detail=account) from None
+        except CursorExpired:
+            if kind == "events.list":
+                raise
+            # Only lists have cursors: of one event it says that it was deleted.
+            raise Gone("google_deleted") from None
         except (UserUnavailable, TenantMisconfigured) as error:
             error.detail = account
             raise
@@ -256,11 +262,11 @@ class GoogleCalendar:
         )
         return _read(answer)
 
-    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> None:
+    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> bool:
         """See `CalendarPlatform.delete_mirror`."""
-        await self._delete(account, calendar, event_id)
+        return await self._delete(account, calendar, event_id)
 
-    async def _delete(self, account: str, calendar: str, event_id: str) -> None:
+    async def _delete(self, account: str, calendar: str, event_id: str) -> bool:
         try:
             await self._call(
                 "events.delete",
@@ -270,8 +276,9 @@ class GoogleCalendar:
                 "/" + quote(event_id, safe=""),
                 params={"sendUpdates": "none"},
             )
-        except NotFound:
-            return
+        except NotFound as error:
+            return isinstance(error, Gone)
+        return True
 
     # --- tests of the sync ----------------------------------------------------------------------
 
@@ -308,9 +315,9 @@ class GoogleCalendar:
             params["pageToken"] = page
         raise TransientError("google_endless_list", detail=account)
 
-    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> None:
+    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> bool:
         """See `CalendarPlatform.delete_test_event`."""
-        await self._delete(account, calendar, event_id)
+        return await self._delete(account, calendar, event_id)
 
     # --- accounts -----------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from calendar_sync.errors import (
     BadItem,
     CursorExpired,
     Duplicate,
+    Gone,
     NotFound,
     OutcomeUnknown,
     PreconditionFailed,
@@ -110,17 +111,23 @@ class MicrosoftCalendar:
     ) -> Answer:
         headers = {"Prefer": PREFER} | ({"If-Match": etag} if etag else {})
         with _concerning(account):
-            return await self._http.request(
-                f"microsoft.{kind}",
-                method,
-                path,
-                params=params,
-                json=json,
-                headers=headers,
-                token=self._token,
-                slot=lambda: self._slots.of(account),
-                repeatable=repeatable,
-            )
+            try:
+                return await self._http.request(
+                    f"microsoft.{kind}",
+                    method,
+                    path,
+                    params=params,
+                    json=json,
+                    headers=headers,
+                    token=self._token,
+                    slot=lambda: self._slots.of(account),
+                    repeatable=repeatable,
+                )
+            except CursorExpired:
+                if kind == "events.delta":
+                    raise
+                # Only deltas have cursors: of one event it says that it was deleted.
+                raise Gone("microsoft_deleted") from None
 
     async def _poll(self, account: str, path: str) -> Answer:
         """One page of a delta, asked for together with those of others where there are any."""
@@ -341,10 +348,13 @@ class MicrosoftCalendar:
             raise PreconditionFailed("microsoft_changed_meanwhile") from None
         return _written(answer.json, marker)
 
-    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> None:
+    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> bool:
         """See `CalendarPlatform.delete_mirror`."""
-        with contextlib.suppress(NotFound):
+        try:
             await self._call("events.delete", "DELETE", account, _event(account, event_id))
+        except NotFound as error:
+            return isinstance(error, Gone)
+        return True
 
     # --- tests of the sync ----------------------------------------------------------------------
 
@@ -364,9 +374,9 @@ class MicrosoftCalendar:
         params = {"$filter": _with(TEST_PROPERTY, mark), "$select": SELECT}
         return list(await self._all("events.find", account, path, params))
 
-    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> None:
+    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> bool:
         """See `CalendarPlatform.delete_test_event`."""
-        await self.delete_mirror(account, calendar, event_id)
+        return await self.delete_mirror(account, calendar, event_id)
 
     # --- looks that tell what may be done -------------------------------------------------------
 

@@ -68,6 +68,7 @@ def parse_event(row: Any, *, listed: bool = False) -> CalendarEvent | None:
         organizer=_text(_part(_part(row, "organizer"), "emailAddress"), "address"),
         version=_version(_text(row, "lastModifiedDateTime") or ""),
         unread=listed and private,
+        key=_text(row, "transactionId"),
     )
 
 

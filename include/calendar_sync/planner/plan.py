@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from calendar_sync.model import Action, Conflict, Hold, LinkState, Plan, Source, Step
 from calendar_sync.planner.blocks import plan_blocks
+from calendar_sync.planner.leftovers import leftovers
 from calendar_sync.planner.mirrors import judge, plan_mirrors
 from calendar_sync.planner.strays import STRAY, adopt, strays
 from calendar_sync.planner.view import Doubt, View
@@ -24,7 +25,8 @@ def plan(view: View, settings: Settings) -> Plan:
     actions: list[Action] = []
     conflicts: list[Conflict] = []
     doubted: set[Source] = set()
-    for decision in (*plan_mirrors(view, settings), *plan_blocks(view, settings)):
+    made = (*plan_mirrors(view, settings), *plan_blocks(view, settings), *leftovers(view))
+    for decision in made:
         if isinstance(decision, Conflict):
             conflicts.append(decision)
         elif isinstance(decision, Doubt):

@@ -7,9 +7,9 @@ is not ours to delete (I4) without a person's word: its removal is held for appr
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from calendar_sync.model import Action, Link, LinkKind, LinkState, Source, Span, Step
+from calendar_sync.model import Action, LinkKind, LinkState, Source, Step
 from calendar_sync.planner.mirrors import PENDING, judge
-from calendar_sync.planner.view import BlockSeen, View
+from calendar_sync.planner.view import BlockSeen, View, row_of
 from calendar_sync.settings import Settings
 
 STRAY = "stray"
@@ -41,6 +41,8 @@ def adopt(view: View, actions: Iterable[Action]) -> list[Action]:
 def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterator[Action]:
     """The removal of what nobody claims, seen by a full read when all other links are known.
 
+    What `leftovers` takes care of has a link, or the mark of one that stands.
+
     A mirror whose mark names an appointment that is known, never had a link, and is to have no
     mirror, was ours for certain: it goes for that appointment's reason. All else is a STRAY.
     """
@@ -50,7 +52,7 @@ def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
     for block in _unclaimed(view):
         ahead = block.span.overlaps(view.block_window, view.zone) and not view.past(block.span)
         if ahead and block.event_id not in adopted:
-            link = _link(view, LinkKind.BLOCK, block.event_id, "", block.span)
+            link = row_of(view, LinkKind.BLOCK, block.event_id, "", block.span)
             yield Action(Step.DELETE_BLOCK, STRAY, link.source, link.span, link)
     if view.direction.writes_calendar:
         yield from _mirrors(view, settings)
@@ -74,7 +76,7 @@ def _mirrors(view: View, settings: Settings) -> Iterator[Action]:
             objection = judge(view, settings, appointment) if appointment is not None else STRAY
             if objection is None:
                 continue
-            link = _link(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
+            link = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
             certain = objection not in {PENDING, STRAY}
             if certain and appointment is not None and appointment.id not in view.mirror_links:
                 link = replace(link, source=Source(appointment.id))
@@ -102,19 +104,3 @@ def _unclaimed(view: View) -> list[BlockSeen]:
         and block.event_id not in known
         and block.external_id not in known
     ]
-
-
-def _link(view: View, kind: LinkKind, remote_id: str, calendar: str, span: Span) -> Link:
-    """A row for something that had none; it is stored once the removal has been done."""
-    return Link(
-        kind=kind,
-        user_id=view.user_id,
-        platform=view.platform,
-        account=view.account,
-        calendar=calendar,
-        source=Source(remote_id),
-        generation=1,
-        state=LinkState.LIVE,
-        remote_id=remote_id,
-        span=span,
-    )
