@@ -80,7 +80,7 @@ class CalendarPlatform(Protocol):
         draft: Draft,
         etag: str | None,
     ) -> CalendarEvent:
-        """Replace the whole content.
+        """Write all that is ours, and leave guests, colour and reminders to the owner.
 
         Raises:
             PreconditionFailed: it changed since `etag`.

@@ -133,7 +133,7 @@ VERBS = {
     "g.get": Verb("google", "GET", EVENT, "google.events.get", vanished_mirror),
     "g.series": Verb("google", "GET", "/instances$", "google.events.instances", shorter_series),
     "g.insert": Verb("google", "POST", "/events$", "google.events.insert", new_visit),
-    "g.update": Verb("google", "PUT", EVENT, "google.events.update", moved_visit),
+    "g.update": Verb("google", "PATCH", EVENT, "google.events.patch", moved_visit),
     "g.delete": Verb("google", "DELETE", EVENT, "google.events.delete", cancelled_visit),
     "g.token": Verb("google", "POST", "/token$", "google.token", new_google_token),
     "w.list": Verb("welkin", "GET", "/calendar/events$", "welkin.events.list", new_visit),

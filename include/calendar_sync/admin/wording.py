@@ -55,6 +55,7 @@ CONFLICTS: Mapping[str, str] = {
     "mirror_moved": "somebody moved a mirror in the calendar",
     "mirror_edited": "somebody edited a mirror in the calendar",
     "mirror_deleted": "somebody deleted a mirror in the calendar",
+    "guests_added": "somebody added guests to a mirror",
     "both_changed": "appointment and mirror were both changed",
     "block_edited": "somebody edited or deleted a block in Welkin",
     "twins": "visits stand in the calendar a second time",

@@ -34,6 +34,7 @@ from calendar_sync.model import (
     LinkState,
     Step,
     WelkinEvent,
+    without_guests,
 )
 from calendar_sync.planner import View
 from calendar_sync.services import Services
@@ -99,7 +100,7 @@ class Writer:
                 event = found
             # Where ids are not ours, even an answer may show what an earlier attempt has made.
             earlier = found is not None or not platform.chooses_ids
-            if earlier and self.services.identity.event_hash(event) != draft.hash:
+            if earlier and not self._is_written(event, draft):
                 event = await self._put(
                     replace(link, remote_id=event.id), draft, marker, event.etag
                 )
@@ -125,8 +126,8 @@ class Writer:
         ]
         if seen:
             # Copies have the marker, too: what is as it should be comes first.
-            wanted = present(action.draft).hash
-            return min(seen, key=lambda e: self.services.identity.event_hash(e) != wanted)
+            wanted = present(action.draft)
+            return min(seen, key=lambda event: not self._is_written(event, wanted))
         if link is None or link.state is not LinkState.INTENT:
             return None
         found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
@@ -152,7 +153,7 @@ class Writer:
         return self._mirrored(link, action, event)
 
     async def _put(self, link: Link, draft: Draft, marker: str, etag: str | None) -> CalendarEvent:
-        """PUT with If-Match; when it changed meanwhile, read, and put once more."""
+        """Write with If-Match; when it changed meanwhile, read, and write once more."""
         platform = self.services.platforms[link.platform]
         try:
             return await platform.update_mirror(
@@ -162,11 +163,15 @@ class Writer:
             event = await platform.event(link.account, link.calendar, link.remote_id)
             if event is None or event.deleted:
                 raise NotFound("mirror_gone") from None
-            if self.services.identity.event_hash(event) == draft.hash:
+            if self._is_written(event, draft):
                 return event
             return await platform.update_mirror(
                 link.account, link.calendar, link.remote_id, marker, draft, event.etag
             )
+
+    def _is_written(self, event: CalendarEvent, draft: Draft) -> bool:
+        """The event says what the mirror should."""
+        return without_guests(self.services.identity.event_hash(event)) == draft.hash
 
     async def _delete_mirror(self, action: Action) -> Link:
         link = present(action.link)
@@ -228,7 +233,7 @@ class Writer:
         settings, zone = self.scope.settings, self.scope.zone
         draft = privacy.draft(appointment, settings, self.services.identity, zone.key)
         link = self._as_agreed(present(action.link), appointment, draft, event)
-        if link.remote_hash == draft.hash:
+        if without_guests(link.remote_hash) == draft.hash:
             return link
         # Moved and rewritten: the time is Welkin's now, the text is ours.
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)

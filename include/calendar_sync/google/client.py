@@ -22,6 +22,7 @@ from calendar_sync.google.parse import (
     FIELDS,
     LIST_FIELDS,
     mirror_body,
+    mirror_changes,
     parse_event,
     test_body,
 )
@@ -249,15 +250,15 @@ class GoogleCalendar:
         draft: Draft,
         etag: str | None,
     ) -> CalendarEvent:
-        """See `CalendarPlatform.update_mirror`: PUT, because the mirror is wholly ours."""
+        """See `CalendarPlatform.update_mirror`: PATCH, because a PUT drops what is not sent."""
         answer = await self._call(
-            "events.update",
-            "PUT",
+            "events.patch",
+            "PATCH",
             account,
             calendar,
             "/" + quote(event_id, safe=""),
             params={"sendUpdates": "none", "fields": FIELDS},
-            json=mirror_body(draft, marker),
+            json=mirror_changes(draft, marker),
             etag=etag,
         )
         return _read(answer)

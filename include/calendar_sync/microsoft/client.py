@@ -34,6 +34,7 @@ from calendar_sync.microsoft.parse import (
     SELECT,
     TEST_PROPERTY,
     mirror_body,
+    mirror_changes,
     parse_event,
     test_body,
 )
@@ -326,7 +327,7 @@ class MicrosoftCalendar:
         etag: str | None,
     ) -> CalendarEvent:
         """See `CalendarPlatform.update_mirror`. A mirror that was made a series is one no more."""
-        event = await self._patch(account, event_id, marker, mirror_body(draft, marker), etag)
+        event = await self._patch(account, event_id, marker, mirror_changes(draft, marker), etag)
         if event.is_master:
             event = await self._patch(account, event_id, marker, {"recurrence": None}, event.etag)
         return event

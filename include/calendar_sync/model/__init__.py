@@ -13,7 +13,7 @@ from calendar_sync.model.calendar import (
     SeriesSet,
     Source,
 )
-from calendar_sync.model.links import STANDING, Link, LinkKind, LinkState
+from calendar_sync.model.links import GUESTS, STANDING, Link, LinkKind, LinkState, without_guests
 from calendar_sync.model.plans import Action, Conflict, Hold, Plan, Step
 from calendar_sync.model.times import (
     SETTLING,
@@ -40,6 +40,7 @@ from calendar_sync.model.welkin import (
 from calendar_sync.model.words import DetailLevel, Direction, Platform, exceeds
 
 __all__ = [
+    "GUESTS",
     "INACTIVE",
     "MISSING",
     "NOT_LISTED",
@@ -78,5 +79,6 @@ __all__ = [
     "iso",
     "parse_iso",
     "to_second",
+    "without_guests",
     "zone_or_none",
 ]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from calendar_sync.model import (
+    GUESTS,
     MISSING,
     Action,
     Appointment,
@@ -15,10 +16,12 @@ from calendar_sync.model import (
     Link,
     LinkKind,
     LinkState,
+    Platform,
     Source,
     Span,
     Step,
     exceeds,
+    without_guests,
 )
 from calendar_sync.planner.view import CalendarView, Doubt, View
 from calendar_sync.settings import Settings
@@ -104,9 +107,11 @@ NO_MIRROR: Mapping[str, Callable[[View, Settings, Appointment], bool]] = {
 def edited(link: Link, event: CalendarEvent, content: str) -> bool:
     """Somebody has changed this mirror, whose content has this hash, since we wrote it.
 
-    While nobody has touched it, a difference is the server's way of telling what we wrote.
+    While nobody has touched it, a difference is the server's way of telling what we wrote. Guests
+    are no edit: they are the owner's.
     """
-    return content != link.remote_hash and not link.untouched(event.etag)
+    same = without_guests(content) == without_guests(link.remote_hash)
+    return not same and not link.untouched(event.etag)
 
 
 def _wanted(
@@ -140,7 +145,16 @@ def _wanted(
     if event is not None and view.outdated(link, event.version):
         event = None
         yield Doubt(link.source)
-    if event is not None and calendar.hashes[event.id] == draft.hash != link.wanted_hash:
+    if event is not None and event.has_attendees != link.remote_hash.endswith(GUESTS):
+        # Invited, or taken away: the owner's business, never undone, and told once.
+        seen = without_guests(link.remote_hash) + GUESTS * event.has_attendees
+        link = replace(link, remote_hash=seen)
+        yield note(link, "guests")
+        if event.has_attendees:
+            yield Conflict("guests_added", link.source, "left")
+    if event is not None and without_guests(calendar.hashes[event.id]) == draft.hash != (
+        link.wanted_hash
+    ):
         # Our own write whose answer was lost.
         yield note(
             link,
@@ -149,7 +163,7 @@ def _wanted(
             span=draft.span,
             etag=event.etag,
             wanted_hash=draft.hash,
-            remote_hash=draft.hash,
+            remote_hash=calendar.hashes[event.id],
             source_hash=appointment.source_hash,
             level=draft.level,
         )
@@ -247,13 +261,15 @@ def _edited_by_hand(
         decision = ""  # history: of no harm, and not worth a quarrel
     elif both_ways and moved and settings.mirror_moved == "report":
         decision = "reported"
+    elif event.has_attendees and view.platform is Platform.MICROSOFT:
+        decision = "reported"  # Exchange would mail its guests about whatever is written
     elif restored_too_often(view, link):
         decision = "parked"
     if decision == "restored":
         yield restore
     else:
         yield note(link, "edited_by_hand", remote_hash=calendar.hashes[event.id], etag=event.etag)
-    if decision and (both_ways or decision == "parked"):
+    if decision and (both_ways or decision in {"reported", "parked"}):
         yield Conflict("mirror_moved" if moved else "mirror_edited", link.source, decision)
 
 
