@@ -256,7 +256,7 @@ class Reader:
             hashes={
                 event.id: identity.event_hash(event)
                 for event in events.values()
-                if event.id in mirrors
+                if event.id in mirrors or identity.is_ours(event.marker)
             },
             ours=frozenset(event.id for event in events.values() if identity.is_ours(event.marker)),
         )

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from calendar_sync.cycle.apply import Applier, Outcome
 from calendar_sync.cycle.read import Reader, Reading
-from calendar_sync.cycle.scope import Scope, next_full, scope_of
+from calendar_sync.cycle.renamed import Renamed
+from calendar_sync.cycle.scope import Scope, is_of, next_full, scope_of
 from calendar_sync.errors import PlatformStopped, UserUnavailable
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import (
@@ -110,6 +111,8 @@ class Cycle:
         services, scope = self._services, self._scope
         state = services.store.marks.of(*scope.pair)
         due = state.next_full_at is None or state.next_full_at <= scope.now
+        if full or due or self._is_new():
+            links = await self._renamed(links, dry_run=dry_run)
         here = tuple(link for link in links if self._belongs_here(link))
         elsewhere = [link for link in links if not self._belongs_here(link)]
         left = Leaving()
@@ -128,6 +131,28 @@ class Cycle:
         self._finish(state, reading, made, outcome, left.conflicts)
         outcome.done.update(left.done)
         return _result(scope, reading, made, outcome)
+
+    def _is_new(self) -> bool:
+        """No cursor of this account is known: it is read for the first time under this name."""
+        scope, feeds = self._scope, self._services.store.feeds
+        cursor = feeds.cursor(scope.platform.value, scope.user_id, scope.calendars.mirrors)
+        return cursor is None or not is_of(cursor.shape, scope.account)
+
+    async def _renamed(self, links: list[Link], *, dry_run: bool) -> list[Link]:
+        """The links, those of the same mailbox's former names under the present one."""
+        services, scope = self._services, self._scope
+        rows = await Renamed(services, scope).rows(links)
+        if not rows:
+            return links
+        if dry_run:
+            changed = {row.id: row for row in rows}
+            return [changed.get(link.id, link) for link in links]
+        now, revision = services.clock.now(), scope.mapped.revision
+        with services.store.database.write() as connection:
+            services.store.leases.check(connection, self._lease)
+            for row in sorted(rows, key=lambda row: row.state is not LinkState.DELETED):
+                services.store.links.save(connection, row, now, revision)
+        return services.store.links.of(*scope.pair)
 
     def _belongs_here(self, link: Link) -> bool:
         """A mirror or block of the account and calendars that are mapped now."""
@@ -195,7 +220,7 @@ class Cycle:
             removals = Plan(_removals(links))
             return CycleResult(scope.user_id, scope.account, complete=False, plan=removals)
         seq = services.store.marks.of(*scope.pair).mark_seq
-        left = await self._leave(links)
+        left = await self._leave(await self._renamed(links, dry_run=False))
         now = services.clock.now()
         with services.store.database.write() as connection:
             services.store.leases.check(connection, self._lease)

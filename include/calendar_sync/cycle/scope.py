@@ -92,6 +92,11 @@ def cursor_shape(platform_shape: str, revision: Revision, mapped: MappedUser) ->
     return f"{platform_shape}:{revision.blocks_hash}:{own}:{mapped.account.lower()}"
 
 
+def is_of(shape: str, account: str) -> bool:
+    """The cursor was got for this account."""
+    return shape.rpartition(":")[2] == account.lower()
+
+
 def same_request(one: str, other: str) -> bool:
     """Two cursor shapes differ in the settings at most: the cursor still tells what changed."""
     return _without_settings(one) == _without_settings(other)

@@ -108,27 +108,18 @@ class Writer:
         raise BadItem("no_free_generation")
 
     async def _made_before(self, action: Action, marker: str) -> CalendarEvent | None:
-        """A mirror of this appointment that the state does not know, where ids are not ours.
+        """A mirror of this appointment that the state does not know.
 
-        It stands in what was read where the state was lost; after an attempt whose end is not
-        known it is looked for.
+        It stands in what was read where the state was lost, or the mailbox had another name; where
+        ids are not ours, it is looked for after an attempt whose end is not known.
         """
         platform, link = self.services.platforms[self.scope.platform], action.link
-        if platform.chooses_ids:
-            return None
-        view = present(self.view)
-        seen = [
-            event
-            for calendar in view.calendars
-            for event in calendar.events.values()
-            if calendar.holds_mirrors and event.marker == marker and not event.deleted
-            if event.id not in view.mirror_ids and event.series_id is None
-        ]
+        seen = present(self.view).unlinked.get(marker)
         if seen:
             # Copies have the marker, too: what is as it should be comes first.
             wanted = present(action.draft)
             return min(seen, key=lambda event: not self._is_written(event, wanted))
-        if link is None or link.state is not LinkState.INTENT:
+        if platform.chooses_ids or link is None or link.state is not LinkState.INTENT:
             return None
         found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
         if found is None and self._recent(link):

@@ -7,7 +7,8 @@ are known by the keys that they were given.
 
 from collections.abc import Iterator
 
-from calendar_sync.model import Action, CalendarEvent, Link, LinkKind, LinkState, Source, Step
+from calendar_sync.model import Action, CalendarEvent, LinkKind, LinkState, Source, Step
+from calendar_sync.planner.mirrors import is_gone
 from calendar_sync.planner.view import CalendarView, Doubt, View, row_of
 
 LEFT_OVER = "left_over"
@@ -35,7 +36,7 @@ def _mirror(view: View, calendar: CalendarView, event: CalendarEvent) -> Iterato
     if event.id in view.mirror_ids or event.id not in calendar.ours or event.span is None:
         return
     link = view.mirror_by_mark.get(event.marker or "")
-    if link is None or _is_gone(calendar, link):
+    if link is None or is_gone(calendar, link):
         return
     if not {event.id, event.key} & view.mirror_keys(link.source.id):
         return  # a copy of somebody's: theirs
@@ -44,11 +45,6 @@ def _mirror(view: View, calendar: CalendarView, event: CalendarEvent) -> Iterato
     else:
         row = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
         yield Action(Step.DELETE_MIRROR, EARLIER, Source(event.id), event.span, row)
-
-
-def _is_gone(calendar: CalendarView, link: Link) -> bool:
-    told = calendar.events.get(link.remote_id)
-    return link.remote_id in calendar.gone or (told is not None and told.deleted)
 
 
 def _blocks(view: View) -> Iterator[Action]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from calendar_sync.model import (
     GUESTS,
     MISSING,
+    STANDING,
     Action,
     Appointment,
     CalendarEvent,
@@ -50,10 +51,11 @@ def plan_mirrors(view: View, settings: Settings) -> Iterator[Decision]:
             draft = view.drafts[appointment.id]
             yield from _wanted(view, settings, calendar, appointment, draft, link)
         elif link is not None:
-            yield from _unwanted(view, link, objection, appointment)
+            yield from _unwanted(view, _present(view, calendar, link), objection, appointment)
     for link in (*view.standing_mirrors, *view.talkative_mirrors):
         if link.source.id in view.absent:
-            yield _delete(link, "appointment_gone", absence=True)
+            here = _present(view, calendar, link)
+            yield _delete(here, "appointment_gone", absence=True)
         elif link.source.id in view.unreadable:
             continue
         elif link.source.id not in view.appointments:
@@ -130,12 +132,16 @@ def _wanted(
         else:
             yield create
         return
+    here = _present(view, calendar, link)
+    if here is not link:
+        link = here
+        yield note(link, "found_again")
     if link.state is LinkState.DISMISSED:
         if link.source_hash != appointment.source_hash:
             yield replace(create, reason="changed_after_dismissal")
         return
     event = calendar.events.get(link.remote_id)
-    if link.remote_id in calendar.gone or (event is not None and event.deleted):
+    if is_gone(calendar, link):
         told = calendar.tombstone(link.remote_id)
         if told is None and view.settling(link):
             yield Doubt(link.source)
@@ -192,6 +198,29 @@ def _wanted(
     elif link.source_hash != appointment.source_hash or link.state is LinkState.RETIRED:
         becomes = {"source_hash": appointment.source_hash, "state": LinkState.LIVE}
         yield note(link, "unchanged_for_the_calendar", **becomes)
+
+
+def is_gone(calendar: CalendarView, link: Link) -> bool:
+    """The mirror was deleted, or is not found by its id."""
+    event = calendar.events.get(link.remote_id)
+    return link.remote_id in calendar.gone or (event is not None and event.deleted)
+
+
+def _present(view: View, calendar: CalendarView, link: Link) -> Link:
+    """The link as the calendar has it now, the same one where nothing has become of its mirror.
+
+    A mirror that was deleted by hand, and not to be restored, may have been taken out of the bin;
+    and in a mailbox that was restored, or imported anew, it has another id.
+    """
+    event = calendar.events.get(link.remote_id)
+    if link.state is LinkState.DISMISSED:
+        undone = event is not None and not event.deleted and event.version > link.version
+        return replace(link, state=LinkState.LIVE) if undone else link
+    again = view.unlinked.get(view.marker(link.source.id), ())
+    if link.state not in STANDING or not again or not is_gone(calendar, link):
+        return link
+    event = min(again, key=lambda each: calendar.hashes[each.id] != link.remote_hash)
+    return replace(link, remote_id=event.id, etag=None, version=event.version)
 
 
 def _deleted_by_hand(

@@ -10,6 +10,7 @@ from calendar_sync.model import Action, Conflict, Hold, LinkState, Plan, Source,
 from calendar_sync.planner.blocks import plan_blocks
 from calendar_sync.planner.leftovers import leftovers
 from calendar_sync.planner.mirrors import judge, plan_mirrors
+from calendar_sync.planner.pairing import paired
 from calendar_sync.planner.strays import STRAY, adopt, strays
 from calendar_sync.planner.view import Doubt, View
 from calendar_sync.settings import Settings
@@ -33,7 +34,7 @@ def plan(view: View, settings: Settings) -> Plan:
             doubted.add(decision.source)
         else:
             actions.append(decision)
-    actions = adopt(view, actions)
+    actions = adopt(view, paired(view, actions))
     found = list(strays(view, settings, actions))
     unclaimed = [action for action in found if action.reason == STRAY]
     actions += found

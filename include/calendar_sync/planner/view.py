@@ -58,7 +58,8 @@ class CalendarView:
     `series` are complete instance sets of touched series, `gone` are event ids that a GET has
     confirmed as missing, `fetched` those that a GET has returned, `denied` those that a list has
     shown alive and a GET has not found: `events` lacks them, and nothing is decided about them.
-    `hashes` are of our own mirrors, by event id. `ours` are ids of events with our marker.
+    `hashes` are of mirrors, and of whatever has our marker, by event id. `ours` are ids of events
+    with our marker.
     """
 
     name: str
@@ -187,6 +188,18 @@ class View:
             for link in self.mirror_links.values()
             if link.state in {LinkState.LIVE, LinkState.RETIRED}
         }
+
+    @cached_property
+    def unlinked(self) -> dict[str, list[CalendarEvent]]:
+        """Events with our marker where mirrors go, alive and of no link, by that marker."""
+        found: dict[str, list[CalendarEvent]] = {}
+        for calendar in self.calendars:
+            for event_id in calendar.ours if calendar.holds_mirrors else ():
+                event = calendar.events[event_id]
+                single = event.series_id is None and not event.deleted and event.span is not None
+                if single and event.marker and event_id not in self.mirror_ids:
+                    found.setdefault(event.marker, []).append(event)
+        return found
 
     def is_external(self, event: CalendarEvent, calendar: CalendarView) -> bool:
         """Neither our marker nor a mirror link, nor an instance of a mirror that was repeated."""
