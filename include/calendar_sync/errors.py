@@ -85,15 +85,16 @@ class Duplicate(SyncError):
 
 
 class NotFound(SyncError):
-    """The item is not there (any more)."""
+    """The item is not there (any more).
+
+    `certain` where the other side says that it was there and has been deleted (410).
+    """
 
     code = "not_found"
 
-
-class Gone(NotFound):
-    """The item was there and has been deleted: the other side says so (410)."""
-
-    code = "gone"
+    def __init__(self, code: str | None = None, *, detail: str = "", certain: bool = False) -> None:
+        super().__init__(code, detail=detail)
+        self.certain = certain
 
 
 class StillThere(TransientError):

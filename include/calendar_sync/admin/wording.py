@@ -41,9 +41,11 @@ TONES: Mapping[str, str] = {
 PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365"}
 STEPS: Mapping[str, str] = {
     "create_mirror": "mirror created",
+    "adopt_mirror": "mirror found again",
     "update_mirror": "mirror changed",
     "delete_mirror": "mirror removed",
     "create_block": "block created",
+    "adopt_block": "block found again",
     "update_block": "block changed",
     "delete_block": "block removed",
     "reschedule": "appointment rescheduled",

@@ -164,6 +164,7 @@ class Applier:
                 raise
             return Failed(action, error)
         else:
+            action = replace(action, step=self._writer.came_to(action, link))
             self._record(action, link, "ok", started, save=True)
             self.outcome.done[action.step] += 1
             self.outcome.reasons[action.reason] += 1

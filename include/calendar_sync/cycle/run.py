@@ -13,6 +13,7 @@ from calendar_sync.cycle.scope import Scope, is_of, next_full, scope_of
 from calendar_sync.errors import PlatformStopped, UserUnavailable
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import (
+    SETTLING,
     STANDING,
     Action,
     Conflict,
@@ -205,6 +206,8 @@ class Cycle:
                     connection, scope.platform.value, scope.user_id, cursor, now, calendar
                 )
             following = self._next_full(now) if reading.full else None
+            if _unproven(reading.view, made):
+                following = now + SETTLING
             store.marks.done(connection, scope.pair, state.mark_seq, now, following)
 
     def _next_full(self, now: datetime) -> datetime:
@@ -263,6 +266,17 @@ class Cycle:
             for link in links
             if link.id is not None and _to_remove(known[link.id])
         ]
+
+
+def _unproven(view: View, made: Plan) -> bool:
+    """A mirror that nothing but a "not found" called deleted was made again: is there one now?"""
+    restored = [
+        action.link.remote_id
+        for action in made.actions
+        if action.step is Step.CREATE_MIRROR and action.restore and action.link is not None
+    ]
+    told = [calendar for calendar in view.calendars if calendar.holds_mirrors]
+    return any(calendar.tombstone(key) is None for key in restored for calendar in told)
 
 
 def _to_remove(link: Link) -> bool:

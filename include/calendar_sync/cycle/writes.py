@@ -53,6 +53,18 @@ class Writer:
     view: View | None
     begin: Callable[[Link], Link]
 
+    def came_to(self, action: Action, link: Link) -> Step:
+        """What was done: a creation may have found what stood there before this cycle."""
+        begun = action.link is not None and action.link.state is LinkState.INTENT
+        if self.view is None or begun:
+            return action.step
+        if action.step is Step.CREATE_BLOCK and link.remote_id in self.view.blocks:
+            return Step.ADOPT_BLOCK
+        seen = (each.events for each in self.view.calendars if each.holds_mirrors)
+        if action.step is Step.CREATE_MIRROR and any(link.remote_id in each for each in seen):
+            return Step.ADOPT_MIRROR
+        return action.step
+
     async def perform(self, action: Action) -> Link:
         """Carry out one action; returns the link as it is afterwards."""
         match action.step:
@@ -72,8 +84,8 @@ class Writer:
                 return await self._reschedule(action)
             case Step.CANCEL:
                 return await self._cancel(action)
-            case Step.NOTE:
-                raise ValueError("a note needs no request")
+            case Step.NOTE | Step.ADOPT_MIRROR | Step.ADOPT_BLOCK:
+                raise ValueError("nothing that a plan asks to be requested")
 
     # --- mirrors ------------------------------------------------------------------------------
 

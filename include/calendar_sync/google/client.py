@@ -11,7 +11,6 @@ from urllib.parse import quote
 from calendar_sync.errors import (
     BadItem,
     CursorExpired,
-    Gone,
     NotFound,
     TenantMisconfigured,
     TokenRejected,
@@ -99,7 +98,7 @@ class GoogleCalendar:
             if kind == "events.list":
                 raise
             # Only lists have cursors: of one event it says that it was deleted.
-            raise Gone("google_deleted") from None
+            raise NotFound("google_deleted", certain=True) from None
         except (UserUnavailable, TenantMisconfigured) as error:
             error.detail = account
             raise
@@ -278,7 +277,7 @@ class GoogleCalendar:
                 params={"sendUpdates": "none"},
             )
         except NotFound as error:
-            return isinstance(error, Gone)
+            return error.certain
         return True
 
     # --- tests of the sync ----------------------------------------------------------------------

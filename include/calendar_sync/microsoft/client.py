@@ -17,7 +17,6 @@ from calendar_sync.errors import (
     BadItem,
     CursorExpired,
     Duplicate,
-    Gone,
     NotFound,
     OutcomeUnknown,
     PreconditionFailed,
@@ -128,7 +127,7 @@ class MicrosoftCalendar:
                 if kind == "events.delta":
                     raise
                 # Only deltas have cursors: of one event it says that it was deleted.
-                raise Gone("microsoft_deleted") from None
+                raise NotFound("microsoft_deleted", certain=True) from None
 
     async def _poll(self, account: str, path: str) -> Answer:
         """One page of a delta, asked for together with those of others where there are any."""
@@ -354,7 +353,7 @@ class MicrosoftCalendar:
         try:
             await self._call("events.delete", "DELETE", account, _event(account, event_id))
         except NotFound as error:
-            return isinstance(error, Gone)
+            return error.certain
         return True
 
     # --- tests of the sync ----------------------------------------------------------------------

@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 from calendar_sync.connections import WelkinCredentials
 from calendar_sync.errors import (
     BadItem,
-    Gone,
     NotFound,
     OutcomeUnknown,
     RateLimited,
@@ -100,7 +99,7 @@ def classify(failure: Failure) -> SyncError:
     if status == 404:
         return NotFound("welkin_not_found", detail=code)
     if status == 410:
-        return Gone("welkin_gone", detail=code)
+        return NotFound("welkin_gone", detail=code, certain=True)
     if status == 429:
         return RateLimited("welkin_rate_limited", retry_after=failure.retry_after, tenant_wide=True)
     if status >= 500 or status in {408, 425}:
@@ -334,7 +333,7 @@ class Welkin:
         try:
             await self._item(kind, method, path, **options)
         except NotFound as error:
-            return isinstance(error, Gone)
+            return error.certain
         return True
 
     # --- encounters ---------------------------------------------------------------------------
