@@ -48,6 +48,7 @@ HAPPENED: Mapping[str, str] = {
     "mirror_moved": "Somebody moved the mirror in the calendar.",
     "mirror_edited": "Somebody edited the mirror in the calendar.",
     "mirror_deleted": "Somebody deleted the mirror in the calendar.",
+    "guests_added": "Somebody added guests to the mirror in the calendar.",
     "both_changed": "The mirror was edited in the calendar, and its appointment in Welkin.",
     "block_edited": "Somebody edited or deleted the block in Welkin.",
     "twins": "Many visits stand in the calendar a second time, without our mark.",
@@ -73,6 +74,7 @@ DECIDED: Mapping[str, str] = {
 HINTS: Mapping[str, str] = {
     "mirror_moved": "To move the appointment, move it in Welkin: the mirror follows.",
     "mirror_deleted": "To cancel the appointment, cancel it in Welkin: the mirror goes.",
+    "guests_added": "They stay. Where nobody is to be invited, take them out in the calendar.",
     "twins": "Name the other integration in `block_time.ignore_external`, or set `twins` to block.",
     "series_too_long": "`block_time.instances_per_series` is the limit.",
     "left_in_account": "Restore access to the former account, or delete the events there.",

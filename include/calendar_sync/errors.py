@@ -85,9 +85,22 @@ class Duplicate(SyncError):
 
 
 class NotFound(SyncError):
-    """The item is not there (any more)."""
+    """The item is not there (any more).
+
+    `certain` where the other side says that it was there and has been deleted (410).
+    """
 
     code = "not_found"
+
+    def __init__(self, code: str | None = None, *, detail: str = "", certain: bool = False) -> None:
+        super().__init__(code, detail=detail)
+        self.certain = certain
+
+
+class StillThere(TransientError):
+    """A removal was answered "not found", and a look by id shows the item all the same."""
+
+    code = "still_there"
 
 
 # --- one item, one user, everybody ------------------------------------------------------------

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 
 from calendar_sync.model import (
+    GUESTS,
     Appointment,
     Availability,
     CalendarEvent,
@@ -105,20 +106,22 @@ class Identity:
         return self._mirror_hash(title, description, span)
 
     def event_hash(self, event: CalendarEvent) -> str:
-        """The same for an event as read: equal to `mirror_hash` while nobody has touched it."""
+        """The same for an event as read: equal to `mirror_hash` while nobody has touched it.
+
+        Guests are told apart: they are never ours to write (`without_guests`).
+        """
         extra = []
         if not event.private:
             extra.append("public")
         if event.availability is not Availability.BUSY:
             extra.append(event.availability)
-        if event.has_attendees:
-            extra.append("attendees")
         if event.is_master:
             extra.append("series")
         if event.span is None:
             extra.append("no time")
         span = event.span if event.span is not None else ""
-        return self._mirror_hash(event.title, event.description, span, *extra)
+        content = self._mirror_hash(event.title, event.description, span, *extra)
+        return content + GUESTS if event.has_attendees else content
 
     def _mirror_hash(self, title: str, description: str, span: Span | str, *extra: str) -> str:
         # Calendars keep texts, but not every space and line end as it was sent.

@@ -21,9 +21,15 @@ WEEK = timedelta(days=7)
 RUNS = 10
 TO_CALENDAR, TO_WELKIN = "to_calendar", "to_welkin"
 _STEPS = {
-    TO_CALENDAR: (Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR),
+    TO_CALENDAR: (
+        Step.CREATE_MIRROR,
+        Step.ADOPT_MIRROR,
+        Step.UPDATE_MIRROR,
+        Step.DELETE_MIRROR,
+    ),
     TO_WELKIN: (
         Step.CREATE_BLOCK,
+        Step.ADOPT_BLOCK,
         Step.UPDATE_BLOCK,
         Step.DELETE_BLOCK,
         Step.RESCHEDULE,

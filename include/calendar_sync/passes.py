@@ -32,9 +32,11 @@ ROUNDS = 200
 GROUP_SECONDS = 120.0
 _WORDS = {
     "create_mirror": "created",
+    "adopt_mirror": "found again",
     "update_mirror": "updated",
     "delete_mirror": "removed",
     "create_block": "blocked",
+    "adopt_block": "blocks found again",
     "update_block": "block moved",
     "delete_block": "unblocked",
 }

@@ -80,7 +80,7 @@ class CalendarPlatform(Protocol):
         draft: Draft,
         etag: str | None,
     ) -> CalendarEvent:
-        """Replace the whole content.
+        """Write all that is ours, and leave guests, colour and reminders to the owner.
 
         Raises:
             PreconditionFailed: it changed since `etag`.
@@ -89,8 +89,11 @@ class CalendarPlatform(Protocol):
         """
         ...
 
-    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> None:
-        """Delete; gone already is success."""
+    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> bool:
+        """Delete; gone already is success.
+
+        False where the server merely does not find it: no proof (`cycle.removal`).
+        """
         ...
 
     # What a test of the sync makes: events like the owner's own, found again by their mark. None
@@ -111,8 +114,8 @@ class CalendarPlatform(Protocol):
         """Ids of the events in this calendar that carry a test's mark."""
         ...
 
-    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> None:
-        """Delete; gone already is success."""
+    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> bool:
+        """Delete, as `delete_mirror` does."""
         ...
 
     async def look(self, account: str) -> None:

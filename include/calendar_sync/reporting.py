@@ -16,7 +16,12 @@ from calendar_sync.state import tables as t
 from calendar_sync.state.marks import Pair, UserSync
 from calendar_sync.state.runs import LOOKED_AT
 
-_MIRROR_STEPS = (Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR)
+_MIRROR_STEPS = (
+    Step.CREATE_MIRROR,
+    Step.ADOPT_MIRROR,
+    Step.UPDATE_MIRROR,
+    Step.DELETE_MIRROR,
+)
 
 
 # Every state that a mapped user can be in.

@@ -160,8 +160,14 @@ async def _unsync(
                     removed.update(result.done)
                     if result.complete:
                         break
+                    if not result.writes:
+                        # What is not found may be our own of a moment ago.
+                        await services.clock.sleep(PAUSE)
     finally:
         store.leases.release(lease, services.clock.now())
+    # A mailbox that has another name by now is known by that.
+    known = {link.id: link for link in store.links.of(*_pair(row))}
+    before = [known[link.id] for link in before]
     left: dict[str, int] = {}
     history = 0
     with _into(errors), waiting_at_most(WAITS):

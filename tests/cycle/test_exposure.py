@@ -40,8 +40,8 @@ def test_an_update_whose_answer_was_lost_counts_at_its_level(stage: Make) -> Non
     s.run()
     s.later()
     s.document = FULL
-    s.fault("google", "timeout_after", "PUT", "/events")
-    s.fault("google", "status", "PUT", "/events", code=503, times=4)
+    s.fault("google", "timeout_after", "PATCH", "/events")
+    s.fault("google", "status", "PATCH", "/events", code=503, times=4)
     s.later(rounds=1)
     s.document = {}
     s.later(again=2, minutes=10)

@@ -14,7 +14,7 @@ from tests.harness import Killed
 
 Make = Callable[..., Stage]
 SELF = mail("dana")
-VERBS = {"google": ("GET", "POST", "PUT", "DELETE"), "welkin": ("GET", "POST", "PATCH", "DELETE")}
+VERBS = {"google": ("GET", "POST", "PATCH", "DELETE"), "welkin": ("GET", "POST", "PATCH", "DELETE")}
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("reset_before", {}),
     ("reset_after", {}),
@@ -148,7 +148,7 @@ def test_a_mirror_that_changed_while_it_was_written_is_read_and_written_again(st
     s = stage()
     visit = s.visit()
     s.run()
-    s.fault("google", "status", "PUT", code=412, reason="conditionNotMet", times=1)
+    s.fault("google", "status", "PATCH", code=412, reason="conditionNotMet", times=1)
     s.move(visit.event_id, 2, 9)
     s.later()
     assert s.mirror_times() == [(s.at(2, 9), s.at(2, 10))]
@@ -160,7 +160,7 @@ def test_a_mirror_that_keeps_changing_is_left_for_the_next_cycle(stage: Make) ->
     s = stage()
     visit = s.visit()
     s.run()
-    s.fault("google", "status", "PUT", code=412, reason="conditionNotMet", times=5)
+    s.fault("google", "status", "PATCH", code=412, reason="conditionNotMet", times=5)
     s.move(visit.event_id, 2, 9)
     s.later()
     s.later()

@@ -251,7 +251,7 @@ def test_what_nobody_syncs_may_be_changed_on_a_mirror(stage: Make, change: dict[
     s.move(visit.event_id, 2, 9)
     s.later()
     assert s.mirror_times() == [(s.at(2, 9), s.at(2, 10))]
-    assert s.asked("google.events.update", before) <= 2
+    assert s.asked("google.events.patch", before) <= 2
     assert s.state().failures == 0
     s.in_step()
 
@@ -341,7 +341,7 @@ def test_a_mirror_that_may_not_be_changed_parks_alone(stage: Make) -> None:
     s.run()
     mirror = s.mirrors()[0]["id"]
     s.fault(
-        "google", "status", "PUT", mirror, code=403, reason="forbiddenForNonOrganizer", times=None
+        "google", "status", "PATCH", mirror, code=403, reason="forbiddenForNonOrganizer", times=None
     )
     s.move(locked.event_id, 3, 9)
     s.move(free.event_id, 4, 9)
@@ -363,7 +363,7 @@ def test_every_write_is_silent_and_names_no_guest(stage: Make) -> None:
     s.welkin.cancel_event(visit.event_id)
     s.later()
     writes = s.sandbox.requests.writes("google")
-    assert {e.kind.rpartition(".")[2] for e in writes} == {"insert", "update", "delete"}
+    assert {e.kind.rpartition(".")[2] for e in writes} == {"insert", "patch", "delete"}
     assert {e.query.get("sendUpdates") for e in writes} == {"none"}
     assert s.sandbox.requests.mail_risk == []
 

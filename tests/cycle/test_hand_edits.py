@@ -37,7 +37,6 @@ def test_a_mirror_moved_by_hand_is_put_back_and_shown(stage: Make) -> None:
         {"description": "with a note"},
         {"visibility": "public"},
         {"transparency": "transparent"},
-        {"attendees": [{"email": "friend@partner.example"}]},
     ],
     ids=str,
 )
@@ -52,7 +51,6 @@ def test_any_other_edit_of_a_mirror_is_undone(stage: Make, edit: dict[str, objec
     for key in ("summary", "visibility", "start", "end"):
         assert after[key] == before[key]
     assert after.get("transparency", "opaque") == "opaque"
-    assert not after.get("attendees")
     assert not after.get("description")
     assert s.conflicts() == [("mirror_edited", "restored")]
     s.in_step()

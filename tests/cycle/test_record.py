@@ -10,7 +10,7 @@ Make = Callable[..., Stage]
 SELF = mail("dana")
 REQUEST_OF = {
     "create_mirror": "google.events.insert",
-    "update_mirror": "google.events.update",
+    "update_mirror": "google.events.patch",
     "delete_mirror": "google.events.delete",
     "create_block": "welkin.events.create",
     "update_block": "welkin.events.patch",

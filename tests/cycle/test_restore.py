@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from calendar_sync.approvals import grant
 from calendar_sync.model import LinkKind, LinkState, MappedUser, Platform
 from calendar_sync.planner.strays import STRAY
+from calendar_sync.state import tables as t
 from tests.cycle.stage import HOUR, Stage, mail
 from tests.harness import IN_MEMORY, Killed, fresh
 
@@ -69,6 +71,22 @@ def test_everything_is_found_again_and_made_only_once(platform: Platform) -> Non
     s.later()
     assert len(s.calendar.mirrors(mail("dana"))) == 2
     assert (s.at(5, 11), s.at(5, 11) + HOUR) in s.mirror_times()
+
+
+@on_both
+def test_what_is_found_again_is_not_reported_as_created(platform: Platform) -> None:
+    s = stage(platform)
+    lose_state(s)
+    s.visit("dana", days=6)
+    result = s.run()
+    outcome = result.outcomes[s.ids["dana"]]
+    done = {"adopt_mirror": 2, "adopt_block": 6, "create_mirror": 1}
+    assert outcome.row["done"] == done
+    assert outcome.label == "dana@example.org: 1 created, 2 found again, 6 blocks found again"
+    with s.database.read() as connection:
+        rows = connection.execute(t.operation.select()).all()
+    steps = Counter(row.step for row in rows if row.user_id == s.ids["dana"])
+    assert steps == done
 
 
 @on_both

@@ -233,7 +233,7 @@ def test_an_item_that_fails_again_and_again_does_not_hold_up_the_others(
     poison, other = s.visit(days=1), s.visit(days=5)
     s.run()
     [first, _] = s.mirrors()
-    s.fault("google", "status", "PUT", first["id"], code=code, times=None)
+    s.fault("google", "status", "PATCH", first["id"], code=code, times=None)
     s.move(poison.event_id, 1, 12)
     s.move(other.event_id, 5, 12)
     before = s.position
@@ -241,7 +241,7 @@ def test_an_item_that_fails_again_and_again_does_not_hold_up_the_others(
         s.later(minutes=30)
     assert (s.at(5, 12), s.at(5, 13)) in s.mirror_times()
     # Neither may it be tried without end.
-    assert s.asked("google.events.update", before, status=code) < 40
+    assert s.asked("google.events.patch", before, status=code) < 40
 
 
 def test_an_event_of_welkin_that_cannot_be_read_does_not_hold_up_the_others(stage: Make) -> None:
@@ -525,7 +525,7 @@ def test_a_mark_set_while_a_cycle_runs_is_not_lost(stage: Make) -> None:
 
     async def move_meanwhile(request: httpx.Request) -> httpx.Response:
         answer = await inner(request)
-        if request.method == "PUT" and not moved:
+        if request.method == "PATCH" and not moved:
             moved.append(True)
             s.move(visit.event_id, 4, 9)
             with s.database.write() as connection:

@@ -281,7 +281,8 @@ class Oracles:
             if not entry.is_write or entry.status >= 400:
                 continue
             last = unquote(entry.path.rsplit("/", 1)[-1])
-            if entry.kind.endswith((".events.update", ".events.delete")) and calendar(entry):
+            verb = entry.kind.rpartition(".")[2]
+            if verb in {"update", "patch", "delete"} and calendar(entry):
                 assert last in ours, f"I4: {entry.kind} on a foreign event {entry.path}"
             if entry.kind in {"welkin.events.patch", "welkin.events.delete"}:
                 known = self.world.our_blocks | visits

@@ -16,9 +16,11 @@ SAMPLES = (200, 20)
 SHARE = 0.8
 _WORDS = {
     "create_mirror": ("mirror created", "mirrors created"),
+    "adopt_mirror": ("mirror found again", "mirrors found again"),
     "update_mirror": ("mirror updated", "mirrors updated"),
     "delete_mirror": ("mirror removed", "mirrors removed"),
     "create_block": ("block created", "blocks created"),
+    "adopt_block": ("block found again", "blocks found again"),
     "update_block": ("block changed", "blocks changed"),
     "delete_block": ("block removed", "blocks removed"),
     "reschedule": ("appointment rescheduled", "appointments rescheduled"),

@@ -41,9 +41,11 @@ TONES: Mapping[str, str] = {
 PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365"}
 STEPS: Mapping[str, str] = {
     "create_mirror": "mirror created",
+    "adopt_mirror": "mirror found again",
     "update_mirror": "mirror changed",
     "delete_mirror": "mirror removed",
     "create_block": "block created",
+    "adopt_block": "block found again",
     "update_block": "block changed",
     "delete_block": "block removed",
     "reschedule": "appointment rescheduled",
@@ -55,6 +57,7 @@ CONFLICTS: Mapping[str, str] = {
     "mirror_moved": "somebody moved a mirror in the calendar",
     "mirror_edited": "somebody edited a mirror in the calendar",
     "mirror_deleted": "somebody deleted a mirror in the calendar",
+    "guests_added": "somebody added guests to a mirror",
     "both_changed": "appointment and mirror were both changed",
     "block_edited": "somebody edited or deleted a block in Welkin",
     "twins": "visits stand in the calendar a second time",

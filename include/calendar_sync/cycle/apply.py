@@ -18,6 +18,7 @@ from calendar_sync.errors import (
     NotShownYet,
     PreconditionFailed,
     RateLimited,
+    StillThere,
     SyncError,
     TransientError,
 )
@@ -147,7 +148,7 @@ class Applier:
         started = self.services.clock.monotonic()
         try:
             link = await self._writer.perform(action)
-        except (BadItem, Duplicate, NotFound, PreconditionFailed) as error:
+        except (BadItem, Duplicate, NotFound, PreconditionFailed, StillThere) as error:
             self._record(action, action.link, error.code, started)
             if action.writes_back:
                 # Welkin does not take the edit: the mirror goes back to what Welkin says.
@@ -173,6 +174,7 @@ class Applier:
             self._record(action, action.link, ours.code, started)
             self._refuse(Failed(action, ours))
         else:
+            action = replace(action, step=self._writer.came_to(action, link))
             self._record(action, link, "ok", started, save=True)
             self.outcome.done[action.step] += 1
             self.outcome.reasons[action.reason] += 1

@@ -69,6 +69,7 @@ class Reader:
     scope: Scope
     links: tuple[Link, ...]
     full: bool
+    former: tuple[Link, ...] = ()
     _block_ids: frozenset[str] = field(init=False)
     _unreadable: set[str] = field(default_factory=set)
 
@@ -143,6 +144,7 @@ class Reader:
             block_hash=self._block_hash,
             marker=partial(self.services.identity.marker, scope.user_id),
             external_ids=self._external_ids,
+            mirror_keys=self._mirror_keys,
             level=scope.settings.details.level,
             approved=store.runs.approved(*scope.pair, scope.now),
             encounters_move=bool(store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
@@ -294,10 +296,10 @@ class Reader:
             if event.unreadable:
                 continue
             try:
-                if event.id in mirrors:
-                    hashes[event.id] = identity.event_hash(event)
                 if identity.is_ours(event.marker):
                     ours.add(event.id)
+                if event.id in mirrors or event.id in ours:
+                    hashes[event.id] = identity.event_hash(event)
             except Exception as bug:
                 note(bug, "calendar event", {"id": event.id})
             else:
@@ -327,6 +329,16 @@ class Reader:
             identity.block_external_id(
                 scope.platform, scope.user_id, scope.account, calendar, source, generation
             )
+            for generation in range(1, GENERATIONS + 1)
+        )
+
+    def _mirror_keys(self, appointment_id: str) -> frozenset[str]:
+        """In every mailbox that this user has been known to have."""
+        scope, identity = self.scope, self.services.identity
+        accounts = {scope.account} | {link.account for link in self.former}
+        return frozenset(
+            identity.mirror_id(scope.platform, scope.user_id, account, appointment_id, generation)
+            for account in accounts
             for generation in range(1, GENERATIONS + 1)
         )
 

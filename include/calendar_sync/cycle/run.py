@@ -8,10 +8,12 @@ from datetime import datetime
 
 from calendar_sync.cycle.apply import Applier, Outcome
 from calendar_sync.cycle.read import Reader, Reading
-from calendar_sync.cycle.scope import Scope, next_full, scope_of
+from calendar_sync.cycle.renamed import Renamed
+from calendar_sync.cycle.scope import Scope, is_of, next_full, scope_of
 from calendar_sync.errors import PlatformStopped, UserUnavailable
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import (
+    SETTLING,
     STANDING,
     Action,
     Conflict,
@@ -116,6 +118,8 @@ class Cycle:
         services, scope = self._services, self._scope
         state = services.store.marks.of(*scope.pair)
         due = state.next_full_at is None or state.next_full_at <= scope.now
+        if full or due or self._is_new():
+            links = await self._renamed(links, dry_run=dry_run)
         here = tuple(link for link in links if self._belongs_here(link))
         elsewhere = [link for link in links if not self._belongs_here(link)]
         left = Leaving()
@@ -123,7 +127,7 @@ class Cycle:
             left = await self._leave(elsewhere)
             if not left.complete:
                 return left.result(scope)
-        reading = await Reader(services, scope, here, full or due).read()
+        reading = await Reader(services, scope, here, full or due, tuple(elsewhere)).read()
         made = plan(reading.view, scope.settings)
         if dry_run:
             whole = replace(made, actions=(*_removals(scope, elsewhere), *made.actions))
@@ -134,6 +138,28 @@ class Cycle:
         self._finish(state, reading, made, outcome, left.conflicts)
         outcome.done.update(left.done)
         return _result(scope, reading, made, outcome)
+
+    def _is_new(self) -> bool:
+        """No cursor of this account is known: it is read for the first time under this name."""
+        scope, feeds = self._scope, self._services.store.feeds
+        cursor = feeds.cursor(scope.platform.value, scope.user_id, scope.calendars.mirrors)
+        return cursor is None or not is_of(cursor.shape, scope.account)
+
+    async def _renamed(self, links: list[Link], *, dry_run: bool) -> list[Link]:
+        """The links, those of the same mailbox's former names under the present one."""
+        services, scope = self._services, self._scope
+        rows = await Renamed(services, scope).rows(links)
+        if not rows:
+            return links
+        if dry_run:
+            changed = {row.id: row for row in rows}
+            return [changed.get(link.id, link) for link in links]
+        now, revision = services.clock.now(), scope.mapped.revision
+        with services.store.database.write() as connection:
+            services.store.leases.check(connection, self._lease)
+            for row in sorted(rows, key=lambda row: row.state is not LinkState.DELETED):
+                services.store.links.save(connection, row, now, revision)
+        return services.store.links.of(*scope.pair)
 
     def _belongs_here(self, link: Link) -> bool:
         """A mirror or block of the account and calendars that are mapped now."""
@@ -192,6 +218,8 @@ class Cycle:
                     connection, scope.platform.value, scope.user_id, cursor, now, calendar
                 )
             following = self._next_full(now) if reading.full else None
+            if _unproven(reading.view, made):
+                following = now + SETTLING
             store.marks.done(connection, scope.pair, state.mark_seq, now, following)
 
     def _next_full(self, now: datetime) -> datetime:
@@ -207,7 +235,7 @@ class Cycle:
             removals = Plan(_removals(scope, links))
             return CycleResult(scope.user_id, scope.account, complete=False, plan=removals)
         seq = services.store.marks.of(*scope.pair).mark_seq
-        left = await self._leave(links)
+        left = await self._leave(await self._renamed(links, dry_run=False))
         now = services.clock.now()
         with services.store.database.write() as connection:
             services.store.leases.check(connection, self._lease)
@@ -250,6 +278,17 @@ class Cycle:
             for link in links
             if link.id is not None and _to_remove(known[link.id])
         ]
+
+
+def _unproven(view: View, made: Plan) -> bool:
+    """A mirror that nothing but a "not found" called deleted was made again: is there one now?"""
+    restored = [
+        action.link.remote_id
+        for action in made.actions
+        if action.step is Step.CREATE_MIRROR and action.restore and action.link is not None
+    ]
+    told = [calendar for calendar in view.calendars if calendar.holds_mirrors]
+    return any(calendar.tombstone(key) is None for key in restored for calendar in told)
 
 
 def _to_remove(link: Link) -> bool:

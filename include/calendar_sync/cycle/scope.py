@@ -95,6 +95,11 @@ def cursor_shape(
     return f"{platform_shape}:{revision.blocks_hash}:{own}:{account}:{zone.key}"
 
 
+def is_of(shape: str, account: str) -> bool:
+    """The cursor was got for this account."""
+    return shape.rpartition(":")[2] == account.lower()
+
+
 def same_request(one: str, other: str) -> bool:
     """Two shapes differ in settings and zone at most: the cursor still tells what changed."""
     return _without_settings(one) == _without_settings(other)

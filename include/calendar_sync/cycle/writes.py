@@ -8,10 +8,12 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from calendar_sync import privacy
 from calendar_sync.cycle.block_ids import BlockIds
+from calendar_sync.cycle.removal import is_there, remove, stands
 from calendar_sync.cycle.scope import Scope
 from calendar_sync.errors import (
     BadItem,
@@ -32,6 +34,7 @@ from calendar_sync.model import (
     LinkState,
     Step,
     WelkinEvent,
+    without_guests,
 )
 from calendar_sync.planner import View
 from calendar_sync.services import Services
@@ -49,6 +52,18 @@ class Writer:
     scope: Scope
     view: View | None
     begin: Callable[[Link], Link]
+
+    def came_to(self, action: Action, link: Link) -> Step:
+        """What was done: a creation may have found what stood there before this cycle."""
+        begun = action.link is not None and action.link.state is LinkState.INTENT
+        if self.view is None or begun:
+            return action.step
+        if action.step is Step.CREATE_BLOCK and link.remote_id in self.view.blocks:
+            return Step.ADOPT_BLOCK
+        seen = (each.events for each in self.view.calendars if each.holds_mirrors)
+        if action.step is Step.CREATE_MIRROR and any(link.remote_id in each for each in seen):
+            return Step.ADOPT_MIRROR
+        return action.step
 
     async def perform(self, action: Action) -> Link:
         """Carry out one action; returns the link as it is afterwards."""
@@ -69,8 +84,8 @@ class Writer:
                 return await self._reschedule(action)
             case Step.CANCEL:
                 return await self._cancel(action)
-            case Step.NOTE:
-                raise ValueError("a note needs no request")
+            case Step.NOTE | Step.ADOPT_MIRROR | Step.ADOPT_BLOCK:
+                raise ValueError("nothing that a plan asks to be requested")
 
     # --- mirrors ------------------------------------------------------------------------------
 
@@ -97,7 +112,7 @@ class Writer:
                 event = found
             # Where ids are not ours, even an answer may show what an earlier attempt has made.
             earlier = found is not None or not platform.chooses_ids
-            if earlier and self.services.identity.event_hash(event) != draft.hash:
+            if earlier and not self._is_written(event, draft):
                 event = await self._put(
                     replace(link, remote_id=event.id), draft, marker, event.etag
                 )
@@ -105,27 +120,18 @@ class Writer:
         raise BadItem("no_free_generation")
 
     async def _made_before(self, action: Action, marker: str) -> CalendarEvent | None:
-        """A mirror of this appointment that the state does not know, where ids are not ours.
+        """A mirror of this appointment that the state does not know.
 
-        It stands in what was read where the state was lost; after an attempt whose end is not
-        known it is looked for.
+        It stands in what was read where the state was lost, or the mailbox had another name; where
+        ids are not ours, it is looked for after an attempt whose end is not known.
         """
         platform, link = self.services.platforms[self.scope.platform], action.link
-        if platform.chooses_ids:
-            return None
-        view = present(self.view)
-        seen = [
-            event
-            for calendar in view.calendars
-            for event in calendar.events.values()
-            if calendar.holds_mirrors and event.marker == marker and not event.deleted
-            if event.id not in view.mirror_ids and event.series_id is None
-        ]
+        seen = present(self.view).unlinked.get(marker)
         if seen:
             # Copies have the marker, too: what is as it should be comes first.
-            wanted = present(action.draft).hash
-            return min(seen, key=lambda e: self.services.identity.event_hash(e) != wanted)
-        if link is None or link.state is not LinkState.INTENT:
+            wanted = present(action.draft)
+            return min(seen, key=lambda event: not self._is_written(event, wanted))
+        if platform.chooses_ids or link is None or link.state is not LinkState.INTENT:
             return None
         found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
         if found is None and self._recent(link):
@@ -150,7 +156,7 @@ class Writer:
         return self._mirrored(link, action, event)
 
     async def _put(self, link: Link, draft: Draft, marker: str, etag: str | None) -> CalendarEvent:
-        """PUT with If-Match; when it changed meanwhile, read, and put once more."""
+        """Write with If-Match; when it changed meanwhile, read, and write once more."""
         platform = self.services.platforms[link.platform]
         try:
             return await platform.update_mirror(
@@ -160,11 +166,15 @@ class Writer:
             event = await platform.event(link.account, link.calendar, link.remote_id)
             if event is None or event.deleted:
                 raise NotFound("mirror_gone") from None
-            if self.services.identity.event_hash(event) == draft.hash:
+            if self._is_written(event, draft):
                 return event
             return await platform.update_mirror(
                 link.account, link.calendar, link.remote_id, marker, draft, event.etag
             )
+
+    def _is_written(self, event: CalendarEvent, draft: Draft) -> bool:
+        """The event says what the mirror should."""
+        return without_guests(self.services.identity.event_hash(event)) == draft.hash
 
     async def _delete_mirror(self, action: Action) -> Link:
         link = present(action.link)
@@ -179,7 +189,12 @@ class Writer:
                 raise NotShownYet
             event_id = found.id if found is not None else ""
         if event_id:
-            await platform.delete_mirror(link.account, link.calendar, event_id)
+            place = (link.account, link.calendar, event_id)
+            await remove(
+                partial(platform.delete_mirror, *place),
+                partial(is_there, platform, *place),
+                recent=self._recent(link),
+            )
         return replace(link, state=LinkState.DELETED, etag=None, written_at=None)
 
     def _mirrored(self, link: Link, action: Action, event: CalendarEvent) -> Link:
@@ -221,7 +236,7 @@ class Writer:
         settings, zone = self.scope.settings, self.scope.zone
         draft = privacy.draft(appointment, settings, self.services.identity, zone.key)
         link = self._as_agreed(present(action.link), appointment, draft, event)
-        if link.remote_hash == draft.hash:
+        if without_guests(link.remote_hash) == draft.hash:
             return link
         # Moved and rewritten: the time is Welkin's now, the text is ours.
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
@@ -301,7 +316,11 @@ class Writer:
         # Welkin keeps what has begun: a minute's margin keeps the two clocks from disagreeing.
         future = start > self.services.clock.now() + timedelta(minutes=1)
         if event_id:
-            await welkin.remove_block(event_id, future=future)
+            await remove(
+                partial(welkin.remove_block, event_id, future=future),
+                partial(stands, welkin, event_id, zone),
+                recent=self._recent(link),
+            )
         return replace(link, state=LinkState.DELETED)
 
     def _block_draft(self, action: Action) -> BlockDraft:

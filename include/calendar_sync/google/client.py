@@ -22,6 +22,7 @@ from calendar_sync.google.parse import (
     FIELDS,
     LIST_FIELDS,
     mirror_body,
+    mirror_changes,
     parse_event,
     test_body,
 )
@@ -97,6 +98,11 @@ class GoogleCalendar:
         except TokenRejected:
             # A fresh token is refused too: the account, not the token, is the matter.
             raise UserUnavailable("google_unauthorized", detail=account) from None
+        except CursorExpired:
+            if kind == "events.list":
+                raise
+            # Only lists have cursors: of one event it says that it was deleted.
+            raise NotFound("google_deleted", certain=True) from None
         except (UserUnavailable, TenantMisconfigured) as error:
             error.detail = account
             raise
@@ -250,27 +256,27 @@ class GoogleCalendar:
         draft: Draft,
         etag: str | None,
     ) -> CalendarEvent:
-        """See `CalendarPlatform.update_mirror`: PUT, because the mirror is wholly ours."""
+        """See `CalendarPlatform.update_mirror`: PATCH, because a PUT drops what is not sent."""
 
         async def send(zone: str) -> Answer:
             return await self._call(
-                "events.update",
-                "PUT",
+                "events.patch",
+                "PATCH",
                 account,
                 calendar,
                 "/" + quote(event_id, safe=""),
                 params={"sendUpdates": "none", "fields": FIELDS},
-                json=mirror_body(replace(draft, time_zone=zone), marker),
+                json=mirror_changes(replace(draft, time_zone=zone), marker),
                 etag=etag,
             )
 
         return _read(await self._zones.write(_zone(draft), send))
 
-    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> None:
+    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> bool:
         """See `CalendarPlatform.delete_mirror`."""
-        await self._delete(account, calendar, event_id)
+        return await self._delete(account, calendar, event_id)
 
-    async def _delete(self, account: str, calendar: str, event_id: str) -> None:
+    async def _delete(self, account: str, calendar: str, event_id: str) -> bool:
         try:
             await self._call(
                 "events.delete",
@@ -280,8 +286,9 @@ class GoogleCalendar:
                 "/" + quote(event_id, safe=""),
                 params={"sendUpdates": "none"},
             )
-        except NotFound:
-            return
+        except NotFound as error:
+            return error.certain
+        return True
 
     # --- tests of the sync ----------------------------------------------------------------------
 
@@ -318,9 +325,9 @@ class GoogleCalendar:
             params["pageToken"] = page
         raise TransientError("google_endless_list", detail=account)
 
-    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> None:
+    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> bool:
         """See `CalendarPlatform.delete_test_event`."""
-        await self._delete(account, calendar, event_id)
+        return await self._delete(account, calendar, event_id)
 
     # --- accounts -----------------------------------------------------------------------------
 

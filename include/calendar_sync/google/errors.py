@@ -59,7 +59,7 @@ def classify(failure: Failure) -> SyncError:
         return NotFound("google_not_found")
     if status == 410:
         if reason == "deleted":
-            return NotFound("google_deleted")
+            return NotFound("google_deleted", certain=True)
         return CursorExpired("google_cursor_expired")
     if status == 409:
         return Duplicate("google_duplicate")

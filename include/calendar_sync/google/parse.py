@@ -27,6 +27,7 @@ FIELDS = (
     "extendedProperties/private,iCalUID,organizer/email,creator/email,source/url"
 )
 LIST_FIELDS = f"items({FIELDS}),nextPageToken,nextSyncToken"
+_NO_TIME: dict[str, str | None] = {"date": None, "dateTime": None, "timeZone": None}
 INFORMATIONAL = frozenset({"workingLocation", "birthday"})
 
 
@@ -75,16 +76,36 @@ def _part(row: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def mirror_body(draft: Draft, marker: str) -> dict[str, object]:
-    """The whole resource of a mirror: no attendees, private, opaque, no reminders of its own."""
+    """The whole resource of a new mirror: no attendees, private, opaque, the usual reminders."""
+    return {
+        **_ours(draft, marker),
+        "start": _moment(draft.span.start, draft.time_zone),
+        "end": _moment(draft.span.end, draft.time_zone),
+        "reminders": {"useDefault": True},
+    }
+
+
+def mirror_changes(draft: Draft, marker: str) -> dict[str, object]:
+    """What an update writes: all that is ours, and nothing that is the owner's.
+
+    Guests, colour and reminders are left out. A PATCH merges times: what a mirror of whole days
+    has, one of hours must lose; and so must one that was made a series.
+    """
+    return {
+        **_ours(draft, marker),
+        "start": _NO_TIME | _moment(draft.span.start, draft.time_zone),
+        "end": _NO_TIME | _moment(draft.span.end, draft.time_zone),
+        "recurrence": None,
+    }
+
+
+def _ours(draft: Draft, marker: str) -> dict[str, object]:
     return {
         "summary": draft.title,
         "description": draft.description,
-        "start": _moment(draft.span.start, draft.time_zone),
-        "end": _moment(draft.span.end, draft.time_zone),
         "status": "confirmed",
         "transparency": "opaque",
         "visibility": "private",
-        "reminders": {"useDefault": True},
         "extendedProperties": {"private": {MARKER: marker}},
     }
 

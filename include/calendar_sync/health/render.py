@@ -20,9 +20,11 @@ KINDS = {
 }
 STEPS = {
     "create_mirror": "mirrors created",
+    "adopt_mirror": "mirrors found again",
     "update_mirror": "mirrors changed",
     "delete_mirror": "mirrors removed",
     "create_block": "blocks created",
+    "adopt_block": "blocks found again",
     "update_block": "blocks changed",
     "delete_block": "blocks removed",
     "reschedule": "appointments rescheduled",

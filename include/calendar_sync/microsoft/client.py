@@ -34,6 +34,7 @@ from calendar_sync.microsoft.parse import (
     SELECT,
     TEST_PROPERTY,
     mirror_body,
+    mirror_changes,
     parse_event,
     test_body,
 )
@@ -114,17 +115,23 @@ class MicrosoftCalendar:
     ) -> Answer:
         headers = {"Prefer": PREFER} | ({"If-Match": etag} if etag else {})
         with _concerning(account):
-            return await self._http.request(
-                f"microsoft.{kind}",
-                method,
-                path,
-                params=params,
-                json=json,
-                headers=headers,
-                token=self._token,
-                slot=lambda: self._slots.of(account),
-                repeatable=repeatable,
-            )
+            try:
+                return await self._http.request(
+                    f"microsoft.{kind}",
+                    method,
+                    path,
+                    params=params,
+                    json=json,
+                    headers=headers,
+                    token=self._token,
+                    slot=lambda: self._slots.of(account),
+                    repeatable=repeatable,
+                )
+            except CursorExpired:
+                if kind == "events.delta":
+                    raise
+                # Only deltas have cursors: of one event it says that it was deleted.
+                raise NotFound("microsoft_deleted", certain=True) from None
 
     async def _poll(self, account: str, path: str) -> Answer:
         """One page of a delta, asked for together with those of others where there are any."""
@@ -329,8 +336,8 @@ class MicrosoftCalendar:
         """See `CalendarPlatform.update_mirror`. A mirror that was made a series is one no more."""
 
         async def send(zone: str) -> CalendarEvent:
-            body = mirror_body(replace(draft, time_zone=zone), marker)
-            return await self._patch(account, event_id, marker, body, etag)
+            changes = mirror_changes(replace(draft, time_zone=zone), marker)
+            return await self._patch(account, event_id, marker, changes, etag)
 
         event = await self._zones.write(_zone(draft), send)
         if event.is_master:
@@ -354,10 +361,13 @@ class MicrosoftCalendar:
             raise PreconditionFailed("microsoft_changed_meanwhile") from None
         return _written(answer.json, marker)
 
-    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> None:
+    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> bool:
         """See `CalendarPlatform.delete_mirror`."""
-        with contextlib.suppress(NotFound):
+        try:
             await self._call("events.delete", "DELETE", account, _event(account, event_id))
+        except NotFound as error:
+            return error.certain
+        return True
 
     # --- tests of the sync ----------------------------------------------------------------------
 
@@ -377,9 +387,9 @@ class MicrosoftCalendar:
         params = {"$filter": _with(TEST_PROPERTY, mark), "$select": SELECT}
         return list(await self._all("events.find", account, path, params))
 
-    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> None:
+    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> bool:
         """See `CalendarPlatform.delete_test_event`."""
-        await self.delete_mirror(account, calendar, event_id)
+        return await self.delete_mirror(account, calendar, event_id)
 
     # --- looks that tell what may be done -------------------------------------------------------
 

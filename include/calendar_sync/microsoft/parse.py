@@ -70,18 +70,23 @@ def parse_event(row: Any, *, listed: bool = False) -> CalendarEvent | None:
         organizer=_text(_part(_part(row, "organizer"), "emailAddress"), "address"),
         version=_version(_text(row, "lastModifiedDateTime") or ""),
         unread=listed and private,
+        key=_text(row, "transactionId"),
     )
 
 
 def mirror_body(draft: Draft, marker: str) -> dict[str, object]:
-    """The whole content of a mirror: no attendees, private, busy."""
+    """The whole content of a new mirror: no attendees, private, busy."""
+    return {**mirror_changes(draft, marker), "attendees": []}
+
+
+def mirror_changes(draft: Draft, marker: str) -> dict[str, object]:
+    """What an update writes: never guests, categories or reminders, which are the owner's."""
     return {
         "subject": draft.title[:LONGEST_SUBJECT],
         "body": {"contentType": "text", "content": draft.description},
         **_times(draft.span, draft.time_zone),
         "showAs": "busy",
         "sensitivity": "private",
-        "attendees": [],
         "singleValueExtendedProperties": [{"id": PROPERTY, "value": marker}],
     }
 

@@ -13,7 +13,7 @@ from calendar_sync.model.calendar import (
     SeriesSet,
     Source,
 )
-from calendar_sync.model.links import STANDING, Link, LinkKind, LinkState
+from calendar_sync.model.links import GUESTS, STANDING, Link, LinkKind, LinkState, without_guests
 from calendar_sync.model.plans import Action, Conflict, Hold, Plan, Refusal, Step
 from calendar_sync.model.times import (
     SETTLING,
@@ -42,6 +42,7 @@ from calendar_sync.model.welkin import (
 from calendar_sync.model.words import DetailLevel, Direction, Platform, exceeds
 
 __all__ = [
+    "GUESTS",
     "INACTIVE",
     "MISSING",
     "NOT_LISTED",
@@ -83,5 +84,6 @@ __all__ = [
     "parse_iso",
     "to_second",
     "whole_days",
+    "without_guests",
     "zone_or_none",
 ]

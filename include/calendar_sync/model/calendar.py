@@ -23,7 +23,8 @@ class CalendarEvent:
     `version` is when the calendar last changed it: texts that sort by time. `unread` is a row of a
     list that does not show everything: of a live event the marker is not known, and a tombstone may
     merely mean that the event has left the window. A GET by id tells. `source_url` is where the
-    event says that it comes from (Google only).
+    event says that it comes from (Google only). `key` is what its creation was sent under, where
+    ids are not ours (Microsoft only).
     """
 
     id: str
@@ -48,6 +49,7 @@ class CalendarEvent:
     source_url: str | None = None
     version: str = ""
     unread: bool = False
+    key: str | None = None
 
     def __repr__(self) -> str:
         """Only what may stand in a log."""

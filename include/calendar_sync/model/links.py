@@ -27,6 +27,15 @@ class LinkState(StrEnum):
     DELETED = "deleted"
 
 
+# Ends the hash of an event that has guests. Whoever added them, no write may touch them.
+GUESTS = "+guests"
+
+
+def without_guests(content: str) -> str:
+    """The hash of an event as if nobody had been invited."""
+    return content.removesuffix(GUESTS)
+
+
 # States in which something of ours stands on the other side, or may.
 STANDING = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
 

@@ -19,6 +19,8 @@ class Step(StrEnum):
     UPDATE_BLOCK = "update_block"
     DELETE_BLOCK = "delete_block"
     RESCHEDULE = "reschedule"  # the appointment itself, after its mirror was moved by hand
+    ADOPT_MIRROR = "adopt_mirror"  # what a creation came to: it was there already
+    ADOPT_BLOCK = "adopt_block"
     CANCEL = "cancel"  # the appointment itself, after its mirror was deleted by hand
     NOTE = "note"  # changes the link only, no request
 

@@ -74,7 +74,7 @@ def _forget(view: View, link: Link) -> Iterator[Decision]:
     if link.state is LinkState.INTENT:
         yield from _remove(view, link, "not_wanted_by_settings")
     elif link.state is LinkState.TWIN:
-        yield note(link, "not_wanted_by_settings", state=LinkState.DELETED)
+        yield note(link, "not_wanted_by_settings", state=LinkState.DELETED, remote_id="")
 
 
 def _wandered(view: View, link: Link) -> bool:

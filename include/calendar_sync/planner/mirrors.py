@@ -5,7 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from calendar_sync.model import (
+    GUESTS,
     MISSING,
+    STANDING,
     Action,
     Appointment,
     CalendarEvent,
@@ -15,11 +17,13 @@ from calendar_sync.model import (
     Link,
     LinkKind,
     LinkState,
+    Platform,
     Refusal,
     Source,
     Span,
     Step,
     exceeds,
+    without_guests,
 )
 from calendar_sync.planner.guard import guarded
 from calendar_sync.planner.view import CalendarView, Doubt, View
@@ -44,7 +48,7 @@ def plan_mirrors(view: View, settings: Settings) -> Iterator[Decision]:
         decisions = _appointment(view, settings, calendar, appointment)
         yield from guarded(Step.CREATE_MIRROR, _source(appointment), decisions)
     for link in (*view.standing_mirrors, *view.talkative_mirrors):
-        yield from guarded(Step.UPDATE_MIRROR, link.source, _standing(view, link))
+        yield from guarded(Step.UPDATE_MIRROR, link.source, _standing(view, calendar, link))
 
 
 def _appointment(
@@ -58,13 +62,13 @@ def _appointment(
         draft = view.drafts[appointment.id]
         yield from _wanted(view, settings, calendar, appointment, draft, link)
     elif link is not None:
-        yield from _unwanted(view, link, objection, appointment)
+        yield from _unwanted(view, _present(view, calendar, link), objection, appointment)
 
 
-def _standing(view: View, link: Link) -> Iterator[Decision]:
+def _standing(view: View, calendar: CalendarView, link: Link) -> Iterator[Decision]:
     """A mirror whose appointment was not read."""
     if link.source.id in view.absent:
-        yield _delete(link, "appointment_gone", absence=True)
+        yield _delete(_present(view, calendar, link), "appointment_gone", absence=True)
     elif link.source.id not in view.unreadable and link.source.id not in view.appointments:
         if link.state is LinkState.RETIRED:
             yield Doubt(link.source)  # more than a cycle asks for: the next one goes on
@@ -116,9 +120,11 @@ NO_MIRROR: Mapping[str, Callable[[View, Settings, Appointment], bool]] = {
 def edited(link: Link, event: CalendarEvent, content: str) -> bool:
     """Somebody has changed this mirror, whose content has this hash, since we wrote it.
 
-    While nobody has touched it, a difference is the server's way of telling what we wrote.
+    While nobody has touched it, a difference is the server's way of telling what we wrote. Guests
+    are no edit: they are the owner's.
     """
-    return content != link.remote_hash and not link.untouched(event.etag)
+    same = without_guests(content) == without_guests(link.remote_hash)
+    return not same and not link.untouched(event.etag)
 
 
 def shifted(link: Link, event: CalendarEvent, content: str) -> bool:
@@ -127,8 +133,8 @@ def shifted(link: Link, event: CalendarEvent, content: str) -> bool:
     That is how it follows changed rules of a time zone. It may excuse another text, never another
     time.
     """
-    other = content != link.remote_hash and link.untouched(event.etag)
-    return other and event.span != link.span
+    same = without_guests(content) == without_guests(link.remote_hash)
+    return not same and link.untouched(event.etag) and event.span != link.span
 
 
 def _wanted(
@@ -147,12 +153,16 @@ def _wanted(
         else:
             yield create
         return
+    here = _present(view, calendar, link)
+    if here is not link:
+        link = here
+        yield note(link, "found_again")
     if link.state is LinkState.DISMISSED:
         if link.source_hash != appointment.source_hash:
             yield replace(create, reason="changed_after_dismissal")
         return
     event = calendar.events.get(link.remote_id)
-    if link.remote_id in calendar.gone or (event is not None and event.deleted):
+    if is_gone(calendar, link):
         told = calendar.tombstone(link.remote_id)
         if told is None and view.settling(link):
             yield Doubt(link.source)
@@ -162,7 +172,16 @@ def _wanted(
     if event is not None and view.outdated(link, event.version):
         event = None
         yield Doubt(link.source)
-    if event is not None and calendar.hashes[event.id] == draft.hash != link.wanted_hash:
+    if event is not None and event.has_attendees != link.remote_hash.endswith(GUESTS):
+        # Invited, or taken away: the owner's business, never undone, and told once.
+        seen = without_guests(link.remote_hash) + GUESTS * event.has_attendees
+        link = replace(link, remote_hash=seen)
+        yield note(link, "guests")
+        if event.has_attendees:
+            yield Conflict("guests_added", link.source, "left")
+    if event is not None and without_guests(calendar.hashes[event.id]) == draft.hash != (
+        link.wanted_hash
+    ):
         # Our own write whose answer was lost.
         yield note(
             link,
@@ -171,7 +190,7 @@ def _wanted(
             span=draft.span,
             etag=event.etag,
             wanted_hash=draft.hash,
-            remote_hash=draft.hash,
+            remote_hash=calendar.hashes[event.id],
             source_hash=appointment.source_hash,
             level=draft.level,
         )
@@ -202,6 +221,29 @@ def _wanted(
     elif link.source_hash != appointment.source_hash or link.state is LinkState.RETIRED:
         becomes = {"source_hash": appointment.source_hash, "state": LinkState.LIVE}
         yield note(link, "unchanged_for_the_calendar", **becomes)
+
+
+def is_gone(calendar: CalendarView, link: Link) -> bool:
+    """The mirror was deleted, or is not found by its id."""
+    event = calendar.events.get(link.remote_id)
+    return link.remote_id in calendar.gone or (event is not None and event.deleted)
+
+
+def _present(view: View, calendar: CalendarView, link: Link) -> Link:
+    """The link as the calendar has it now, the same one where nothing has become of its mirror.
+
+    A mirror that was deleted by hand, and not to be restored, may have been taken out of the bin;
+    and in a mailbox that was restored, or imported anew, it has another id.
+    """
+    event = calendar.events.get(link.remote_id)
+    if link.state is LinkState.DISMISSED:
+        undone = event is not None and not event.deleted and event.version > link.version
+        return replace(link, state=LinkState.LIVE) if undone else link
+    again = view.unlinked.get(view.marker(link.source.id), ())
+    if link.state not in STANDING or not again or not is_gone(calendar, link):
+        return link
+    event = min(again, key=lambda each: calendar.hashes[each.id] != link.remote_hash)
+    return replace(link, remote_id=event.id, etag=None, version=event.version)
 
 
 def _deleted_by_hand(
@@ -271,13 +313,15 @@ def _edited_by_hand(
         decision = ""  # history: of no harm, and not worth a quarrel
     elif both_ways and moved and settings.mirror_moved == "report":
         decision = "reported"
+    elif event.has_attendees and view.platform is Platform.MICROSOFT:
+        decision = "reported"  # Exchange would mail its guests about whatever is written
     elif restored_too_often(view, link):
         decision = "parked"
     if decision == "restored":
         yield restore
     else:
         yield note(link, "edited_by_hand", remote_hash=calendar.hashes[event.id], etag=event.etag)
-    if decision and (both_ways or decision == "parked"):
+    if decision and (both_ways or decision in {"reported", "parked"}):
         yield Conflict("mirror_moved" if moved else "mirror_edited", link.source, decision)
 
 

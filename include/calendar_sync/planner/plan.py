@@ -18,7 +18,9 @@ from calendar_sync.model import (
     Step,
 )
 from calendar_sync.planner.blocks import plan_blocks
+from calendar_sync.planner.leftovers import leftovers
 from calendar_sync.planner.mirrors import judge, plan_mirrors
+from calendar_sync.planner.pairing import paired
 from calendar_sync.planner.strays import STRAY, adopt, strays
 from calendar_sync.planner.view import Doubt, View
 from calendar_sync.settings import Settings
@@ -35,7 +37,8 @@ def plan(view: View, settings: Settings) -> Plan:
     conflicts: list[Conflict] = []
     doubted: set[Source] = set()
     refused: list[Refusal] = []
-    for decision in (*plan_mirrors(view, settings), *plan_blocks(view, settings)):
+    made = (*plan_mirrors(view, settings), *plan_blocks(view, settings), *leftovers(view))
+    for decision in made:
         if isinstance(decision, Conflict):
             conflicts.append(decision)
         elif isinstance(decision, Doubt):
@@ -44,7 +47,7 @@ def plan(view: View, settings: Settings) -> Plan:
             refused.append(decision)
         else:
             actions.append(decision)
-    actions = adopt(view, actions)
+    actions = adopt(view, paired(view, actions))
     found = []
     for stray in strays(view, settings, actions):
         if isinstance(stray, Refusal):

@@ -157,9 +157,6 @@ def _unread(view: View, calendar: CalendarView) -> Iterator[str]:
     for event in calendar.events.values():
         if not event.unread or event.series_id or event.is_master:
             continue
-        if event.deleted:
-            concerns_us = event.id in linked
-        else:
-            concerns_us = view.direction.writes_welkin and view.is_external(event, calendar)
+        concerns_us = event.id in linked if event.deleted else view.is_external(event, calendar)
         if concerns_us:
             yield event.id

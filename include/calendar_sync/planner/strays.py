@@ -15,12 +15,11 @@ from calendar_sync.model import (
     LinkState,
     Refusal,
     Source,
-    Span,
     Step,
 )
 from calendar_sync.planner.guard import guarded
 from calendar_sync.planner.mirrors import PENDING, judge
-from calendar_sync.planner.view import BlockSeen, View
+from calendar_sync.planner.view import BlockSeen, View, row_of
 from calendar_sync.settings import Settings
 
 STRAY = "stray"
@@ -52,6 +51,8 @@ def adopt(view: View, actions: Iterable[Action]) -> list[Action]:
 def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterator[Action | Refusal]:
     """The removal of what nobody claims, seen by a full read when all other links are known.
 
+    What `leftovers` takes care of has a link, or the mark of one that stands.
+
     A mirror whose mark names an appointment that is known, never had a link, and is to have no
     mirror, was ours for certain: it goes for that appointment's reason. All else is a STRAY.
     """
@@ -61,7 +62,7 @@ def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
     for block in _unclaimed(view):
         ahead = block.span.overlaps(view.block_window, view.zone) and not view.past(block.span)
         if ahead and block.event_id not in adopted:
-            link = _link(view, LinkKind.BLOCK, block.event_id, "", block.span)
+            link = row_of(view, LinkKind.BLOCK, block.event_id, "", block.span)
             yield Action(Step.DELETE_BLOCK, STRAY, link.source, link.span, link)
     if view.direction.writes_calendar:
         yield from _mirrors(view, settings)
@@ -82,7 +83,7 @@ def _mirrors(view: View, settings: Settings) -> Iterator[Action | Refusal]:
             known = event.id in view.mirror_ids or event.marker in standing
             if event.deleted or known or event.id not in calendar.ours or event.span is None:
                 continue
-            link = _link(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
+            link = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
             removal = _mirror(view, settings, link, marked.get(event.marker or ""))
             yield from guarded(Step.DELETE_MIRROR, link.source, removal)
 
@@ -120,19 +121,3 @@ def _unclaimed(view: View) -> list[BlockSeen]:
         and block.event_id not in known
         and block.external_id not in known
     ]
-
-
-def _link(view: View, kind: LinkKind, remote_id: str, calendar: str, span: Span) -> Link:
-    """A row for something that had none; it is stored once the removal has been done."""
-    return Link(
-        kind=kind,
-        user_id=view.user_id,
-        platform=view.platform,
-        account=view.account,
-        calendar=calendar,
-        source=Source(remote_id),
-        generation=1,
-        state=LinkState.LIVE,
-        remote_id=remote_id,
-        span=span,
-    )

@@ -58,8 +58,9 @@ class CalendarView:
     `series` are complete instance sets of touched series, `gone` are event ids that a GET has
     confirmed as missing, `fetched` those that a GET has returned, `denied` those that a list has
     shown alive and a GET has not found: `events` lacks them, and nothing is decided about them.
-    `hashes` are of our own mirrors, by event id. `ours` are ids of events with our marker.
-    `unreadable` are events that are there, and of which nothing else is known: `events` lacks them.
+    `hashes` are of mirrors, and of whatever has our marker, by event id. `ours` are ids of events
+    with our marker. `unreadable` are events that are there, and of which nothing else is known:
+    `events` lacks them.
     """
 
     name: str
@@ -92,6 +93,10 @@ class CalendarView:
         return event
 
 
+def _no_keys(_: str) -> frozenset[str]:
+    return frozenset()
+
+
 @dataclass(frozen=True)
 class View:
     """Everything that one plan depends on.
@@ -105,7 +110,8 @@ class View:
     `encounters_move` says that this Welkin has been shown to let encounters be rescheduled.
     `claimed_elsewhere` are blocks of the user's other platform; `alone` says that all of those are
     known. `marker` tells the mark of an appointment's mirror, `external_ids` all ids that a block
-    of an external event in a calendar may have been given.
+    of an external event in a calendar may have been given, `mirror_keys` all keys that a mirror of
+    an appointment may have been made under.
     """
 
     user_id: str
@@ -133,6 +139,7 @@ class View:
     encounters_move: bool = False
     claimed_elsewhere: frozenset[str] = frozenset()
     alone: bool = True
+    mirror_keys: Callable[[str], frozenset[str]] = _no_keys
 
     @cached_property
     def mirror_links(self) -> dict[str, Link]:
@@ -166,6 +173,41 @@ class View:
         """Mirrors that are there, or may be: an interrupted creation counts."""
         states = {LinkState.LIVE, LinkState.INTENT}
         return [link for link in self.mirror_links.values() if link.state in states]
+
+    @cached_property
+    def closed_mirrors(self) -> dict[str, Link]:
+        """Links whose mirrors we have removed, by the mirrors' ids."""
+        closed = {
+            link.remote_id: link
+            for link in self.links
+            if link.kind is LinkKind.MIRROR and link.state is LinkState.DELETED
+        }
+        for link in self.mirror_links.values():
+            if link.state is not LinkState.DELETED:
+                closed.pop(link.remote_id, None)
+        closed.pop("", None)
+        return closed
+
+    @cached_property
+    def mirror_by_mark(self) -> dict[str, Link]:
+        """Links of mirrors that are there, past ones too, by the marks that these carry."""
+        return {
+            self.marker(link.source.id): link
+            for link in self.mirror_links.values()
+            if link.state in {LinkState.LIVE, LinkState.RETIRED}
+        }
+
+    @cached_property
+    def unlinked(self) -> dict[str, list[CalendarEvent]]:
+        """Events with our marker where mirrors go, alive and of no link, by that marker."""
+        found: dict[str, list[CalendarEvent]] = {}
+        for calendar in self.calendars:
+            for event_id in calendar.ours if calendar.holds_mirrors else ():
+                event = calendar.events[event_id]
+                single = event.series_id is None and not event.deleted and event.span is not None
+                if single and event.marker and event_id not in self.mirror_ids:
+                    found.setdefault(event.marker, []).append(event)
+        return found
 
     def is_external(self, event: CalendarEvent, calendar: CalendarView) -> bool:
         """Neither our marker nor a mirror link, nor an instance of a mirror that was repeated."""
@@ -203,3 +245,19 @@ class View:
     def past(self, span: Span) -> bool:
         """The span has ended."""
         return span.instants(self.zone)[1] <= self.now
+
+
+def row_of(view: View, kind: LinkKind, remote_id: str, calendar: str, span: Span) -> Link:
+    """A row for something that had none; it is stored once the removal has been done."""
+    return Link(
+        kind=kind,
+        user_id=view.user_id,
+        platform=view.platform,
+        account=view.account,
+        calendar=calendar,
+        source=Source(remote_id),
+        generation=1,
+        state=LinkState.LIVE,
+        remote_id=remote_id,
+        span=span,
+    )

@@ -154,6 +154,35 @@ class CalendarWorld(ABC):
     def glimpse(self, account: str, event: Json) -> Glimpse:
         """Look at one of the platform's own events."""
 
+    @abstractmethod
+    def rename_account(self, account: str, new: str, *, answers: bool = False) -> None:
+        """Give a mailbox another address; events and their ids stay.
+
+        Args:
+            account: its address.
+            new: the other one, which nobody has.
+            answers: whether the old address goes on opening it, as an alias may.
+        """
+
+    @abstractmethod
+    def undelete_event(self, account: str, event_id: str, *, calendar: str = "primary") -> None:
+        """Undo a deletion: the event is there again, under its id."""
+
+    @abstractmethod
+    def reimport(self, account: str, *, tombstones: bool = True) -> None:
+        """Restore a mailbox from a copy: the same events under new ids, no change token holds.
+
+        Args:
+            account: whose.
+            tombstones: whether the old ids are known as deleted, or not at all.
+        """
+
+    def swap_accounts(self, one: str, other: str) -> None:
+        """Give two mailboxes each other's address."""
+        self.rename_account(one, f"swap-{one}")
+        self.rename_account(other, one)
+        self.rename_account(f"swap-{one}", other)
+
     # What is the same on each
 
     def plan(

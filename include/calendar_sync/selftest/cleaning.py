@@ -56,9 +56,12 @@ class Cleaning:
         left = await traces.find()
         begun = self.services.clock.monotonic()
         while left and self.services.clock.monotonic() - begun < CLEANING:
-            # Reads may lag behind what was just deleted.
+            # Reads may lag behind what was just deleted, and so may what was asked to delete it.
             await self.services.clock.sleep(PAUSE)
             left = await traces.find()
+            with self._noting():
+                await traces.remove_events(left)
+                await traces.delete_cancelled(left)
         if left:
             raise Remains(detail=str(left))
         traces.forget()

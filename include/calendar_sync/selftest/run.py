@@ -225,7 +225,7 @@ class SelfTest:
                 if await self._blocked(then, title):
                     raise Differs("blocked_all_the_same")
         async with self._step("release"):
-            await self.platform.delete_test_event(scope.account, calendar, event.id)
+            await self.traces.remove_event(calendar, event.id)
         if self._asked("unblocked"):
             async with self._step("unblocked"):
                 await self.sync.until(lambda: self._free(then), event.id)

@@ -9,7 +9,9 @@ whomever that is about.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
+from calendar_sync.cycle.removal import is_there, remove, stands
 from calendar_sync.cycle.scope import Scope
 from calendar_sync.model import LinkKind, MappedUser, Platform, WelkinEvent, Window
 from calendar_sync.services import Services
@@ -71,9 +73,16 @@ class Traces:
 
     async def remove_events(self, found: Found) -> None:
         """The calendar's side: deleted at once."""
-        platform = self.services.platforms[self.scope.platform]
         for calendar, event_id in found.events:
-            await platform.delete_test_event(self.scope.account, calendar, event_id)
+            await self.remove_event(calendar, event_id)
+
+    async def remove_event(self, calendar: str, event_id: str) -> None:
+        """One event of the calendar's side."""
+        platform = self.services.platforms[self.scope.platform]
+        place = (self.scope.account, calendar, event_id)
+        await remove(
+            partial(platform.delete_test_event, *place), partial(is_there, platform, *place)
+        )
 
     async def cancel(self, found: Found) -> None:
         """Welkin's side: cancelled first, so that no mirror's removal rests on absence."""
@@ -85,7 +94,11 @@ class Traces:
         """Then deleted, once no mirror of them is left on any platform."""
         for event in found.appointments:
             if not self.mirrored(event.id):
-                await self.services.welkin.delete_event(event.id)
+                welkin, zone = self.services.welkin, self.scope.zone
+                await remove(
+                    partial(welkin.delete_event, event.id),
+                    partial(stands, welkin, event.id, zone),
+                )
 
     def mirrored(self, appointment_id: str) -> bool:
         """Some mirror stands, or may stand."""

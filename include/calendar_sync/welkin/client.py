@@ -107,6 +107,8 @@ def classify(failure: Failure) -> SyncError:
         return UserUnavailable("welkin_access_restricted", detail=code)
     if status == 404:
         return NotFound("welkin_not_found", detail=code)
+    if status == 410:
+        return NotFound("welkin_gone", detail=code, certain=True)
     if status == 429:
         return RateLimited("welkin_rate_limited", retry_after=failure.retry_after, tenant_wide=True)
     if status >= 500 or status in {408, 425}:
@@ -288,7 +290,8 @@ class Welkin:
         try:
             answer = await self._item("events.patch", "PATCH", path, json=body)
         except NotFound:
-            return None
+            # Believed only when a look by id says the same.
+            return await self.event(event_id, zone)
         changed = _read(answer, zone) if answer.json is not None else None
         seen = await self.event(event_id, zone)
         # A read that is older than the write's own answer says nothing about it.
@@ -320,24 +323,29 @@ class Welkin:
 
         return await self._zones.write(draft.zone.key, send)
 
-    async def remove_block(self, event_id: str, *, future: bool) -> None:
+    async def remove_block(self, event_id: str, *, future: bool) -> bool:
         """A future event is deleted, one that has begun is cancelled. Gone already is success.
 
         Welkin deletes future events for good (404 afterwards) and keeps past ones as CANCELLED.
+        False where Welkin merely does not find it: no proof (`cycle.removal`).
         """
         if future:
-            await self.delete_event(event_id)
-            return
-        path = f"{self._instance}/calendar/events/{event_id}"
-        with contextlib.suppress(NotFound):
-            await self._item("events.patch", "PATCH", path, json={"eventStatus": "CANCELLED"})
+            return await self.delete_event(event_id)
+        return await self._removed(
+            "events.patch", "PATCH", event_id, json={"eventStatus": "CANCELLED"}
+        )
 
-    async def delete_event(self, event_id: str) -> None:
-        """Delete; gone already is success. Welkin keeps what has begun, as CANCELLED."""
-        with contextlib.suppress(NotFound):
-            await self._item(
-                "events.delete", "DELETE", f"{self._instance}/calendar/events/{event_id}"
-            )
+    async def delete_event(self, event_id: str) -> bool:
+        """Delete, with the answer of `remove_block`. Welkin keeps what has begun, as CANCELLED."""
+        return await self._removed("events.delete", "DELETE", event_id)
+
+    async def _removed(self, kind: str, method: str, event_id: str, **options: Any) -> bool:
+        path = f"{self._instance}/calendar/events/{event_id}"
+        try:
+            await self._item(kind, method, path, **options)
+        except NotFound as error:
+            return error.certain
+        return True
 
     # --- encounters ---------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ EVENT = EVENTS + "/{event}"
 NO_TOKEN_AFTER = (
     "iCalUID", "orderBy", "privateExtendedProperty", "sharedExtendedProperty", "updatedMin",
 )  # fmt: skip
+PATCH_UNITS = 3
 MINUTE = timedelta(minutes=1)
 
 
@@ -142,7 +143,7 @@ class GoogleApp:
                 raise GoogleError(
                     403, "notACalendarUser", "The user must be signed up for Google Calendar."
                 )
-            self._check_rate(account)
+            self._check_rate(account, PATCH_UNITS if call.method == "PATCH" else 1)
             self._check_parameters(call, allowed)
             reply = handler(call, account)
             fields = call.one("fields")
@@ -163,7 +164,7 @@ class GoogleApp:
                 "Request had insufficient authentication scopes.",
             )
 
-    def _check_rate(self, account: Account) -> None:
+    def _check_rate(self, account: Account, units: int) -> None:
         now = self.world.clock.now()
         for name, limit, reason in (
             (account.email, self.world.user_limit, "userRateLimitExceeded"),
@@ -177,7 +178,7 @@ class GoogleApp:
             if len(recent) >= limit:
                 status = 429 if reason == "rateLimitExceeded" and len(recent) % 2 else 403
                 raise GoogleError(status, reason, "Rate Limit Exceeded")
-            recent.append(now)
+            recent.extend([now] * units)
 
     def _check_parameters(self, call: Call, allowed: frozenset[str]) -> None:
         for name in call.query:

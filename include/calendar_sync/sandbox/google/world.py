@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from calendar_sync.sandbox.calendars import CalendarWorld, Glimpse
 from calendar_sync.sandbox.google import glance
 from calendar_sync.sandbox.google.delegation import Delegation
+from calendar_sync.sandbox.google.mailboxes import Mailboxes
 from calendar_sync.sandbox.google.store import Calendar, Json, Version
 from calendar_sync.sandbox.google.times import from_python, moment_of
 from calendar_sync.sandbox.google.writes import (
@@ -25,6 +25,7 @@ from calendar_sync.sandbox.google.writes import (
 )
 
 if TYPE_CHECKING:
+    from calendar_sync.sandbox.calendars import Glimpse
     from calendar_sync.sandbox.clock import Clock
 
 MARKER = "calendarSync"
@@ -46,7 +47,7 @@ class Account:
     calendars: dict[str, Calendar] = field(default_factory=dict)
 
 
-class GoogleWorld(CalendarWorld):
+class GoogleWorld(Mailboxes):
     """All mailboxes, and the verbs of a person at one of them.
 
     Attributes:

@@ -89,6 +89,10 @@ class Users(History[str, User]):
         """Give a user another address; the principal name stays."""
         self._change(guid, now, mail=mail)
 
+    def move(self, guid: str, address: str, now: datetime) -> None:
+        """Give a user another address and principal name."""
+        self._change(guid, now, mail=address, principal=address)
+
     def add_alias(self, guid: str, address: str, now: datetime) -> None:
         """Give a mailbox one more address."""
         self._change(guid, now, aliases=(*self.records[guid][-1].aliases, address))

@@ -5,16 +5,18 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from calendar_sync.sandbox.calendars import CalendarWorld, Glimpse
 from calendar_sync.sandbox.microsoft import glance, recurrence, writes
 from calendar_sync.sandbox.microsoft.ids import Ids
+from calendar_sync.sandbox.microsoft.mailboxes import Mailboxes
 from calendar_sync.sandbox.microsoft.preferences import Preferences
 from calendar_sync.sandbox.microsoft.store import Change, Folder, Mailbox, Version
-from calendar_sync.sandbox.microsoft.tenant import Tenant
 from calendar_sync.sandbox.microsoft.times import Json, When, span_after, span_of
 from calendar_sync.sandbox.microsoft.wire import event_json
+
+if TYPE_CHECKING:
+    from calendar_sync.sandbox.calendars import Glimpse
 
 MARKER = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSync"
 PERSON = Preferences(immutable=True, text=True)
@@ -28,7 +30,7 @@ RESPONSES = {
 BEYOND = ("organizer", "isCancelled", "responseStatus", "onlineMeeting", "onlineMeetingUrl")
 
 
-class MicrosoftWorld(Tenant, CalendarWorld):
+class MicrosoftWorld(Mailboxes):
     """All mailboxes, and the verbs of a person at one of them."""
 
     def add_account(self, email: str, time_zone: str = "America/New_York") -> Mailbox:

@@ -1,0 +1,69 @@
+"""What is provably ours, and is to be there no more: it goes without a person's word.
+
+A link that was closed says so of its own item: the removal was believed too soon, or a person has
+taken it back. And of several mirrors of one appointment, those that we made before the present one
+are known by the keys that they were given.
+"""
+
+from collections.abc import Iterator
+
+from calendar_sync.model import (
+    Action,
+    CalendarEvent,
+    Link,
+    LinkKind,
+    LinkState,
+    Refusal,
+    Source,
+    Step,
+)
+from calendar_sync.planner.guard import guarded
+from calendar_sync.planner.mirrors import is_gone
+from calendar_sync.planner.view import CalendarView, Doubt, View, row_of
+
+LEFT_OVER = "left_over"
+EARLIER = "made_before"
+
+
+def leftovers(view: View) -> Iterator[Action | Doubt | Refusal]:
+    """Removals of mirrors and blocks whose links are closed, and of mirrors made anew since."""
+    if view.direction.writes_calendar:
+        for calendar in view.calendars:
+            for event in calendar.events.values() if calendar.holds_mirrors else ():
+                if event.span is not None and not event.deleted and event.series_id is None:
+                    found = _mirror(view, calendar, event)
+                    yield from guarded(Step.DELETE_MIRROR, Source(event.id), found)
+    if view.direction.writes_welkin and all(calendar.full for calendar in view.calendars):
+        live = {link.remote_id for link in view.links if link.state is not LinkState.DELETED}
+        for link in view.links:
+            if link.kind is LinkKind.BLOCK and link.state is LinkState.DELETED:
+                yield from guarded(Step.DELETE_BLOCK, link.source, _block(view, link, live))
+
+
+def _mirror(view: View, calendar: CalendarView, event: CalendarEvent) -> Iterator[Action | Doubt]:
+    closed = view.closed_mirrors.get(event.id)
+    if closed is not None:
+        # A list of changes may repeat our own last write; what came after it is a person's.
+        if calendar.full or event.version > closed.version:
+            yield Action(Step.DELETE_MIRROR, LEFT_OVER, closed.source, closed.span, closed)
+        return
+    if event.id in view.mirror_ids or event.id not in calendar.ours or event.span is None:
+        return
+    link = view.mirror_by_mark.get(event.marker or "")
+    if link is None or is_gone(calendar, link):
+        return
+    if not {event.id, event.key} & view.mirror_keys(link.source.id):
+        return  # a copy of somebody's: theirs
+    if view.settling(link):
+        yield Doubt(link.source)  # read before it was deleted, and the present one made
+    else:
+        row = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
+        yield Action(Step.DELETE_MIRROR, EARLIER, Source(event.id), event.span, row)
+
+
+def _block(view: View, link: Link, live: set[str]) -> Iterator[Action]:
+    seen = view.blocks.get(link.remote_id)
+    if seen is None or seen.cancelled or view.past(seen.span):
+        return
+    if seen.event_id not in live and seen.event_id not in view.claimed_elsewhere:
+        yield Action(Step.DELETE_BLOCK, LEFT_OVER, link.source, seen.span, link)
