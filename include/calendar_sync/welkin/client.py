@@ -133,7 +133,7 @@ class Welkin:
         self._instance_name = credentials.instance
         self._instance = f"/{credentials.tenant}/{credentials.instance}"
         self._admin = f"/{credentials.tenant}/admin"
-        self._zones = ZoneNames()
+        self._zones = ZoneNames(lambda refused: refused.code == "welkin_refused")
         self._lists = Lists(self._call, f"{self._instance}/calendar/events")
 
     async def _call(
