@@ -104,12 +104,17 @@ class WelkinFeeds:
                 ENCOUNTERS, {row.encounter.encounter_id: row.updated_at for row in page.rows}
             )
             fresh = [row for row in page.rows if row.encounter.encounter_id in news]
+            # What is not known any more is looked up by the cycle: a stale answer would be none.
+            lost = feeds.encounters_by_id(r.encounter.encounter_id for r in fresh if r.unreadable)
+            fresh = [row for row in fresh if not row.unreadable]
             known = feeds.encounters(row.encounter.event_id for row in fresh)
             changed = [row for row in fresh if known.get(row.encounter.event_id) != row.encounter]
             concerned = [] if first else self._of_encounters(changed)
+            concerned += self._owners(LinkKind.MIRROR, (each.event_id for each in lost))
             with self.services.store.database.write() as connection:
                 if self._advance(connection, ENCOUNTERS, position, concerned):
                     feeds.save_encounters(connection, (row.encounter for row in changed))
+                    feeds.forget_encounters(connection, (each.event_id for each in lost))
                     feeds.remember(connection, ENCOUNTERS, news)
 
     def _of_encounters(self, rows: Iterable[EncounterRow]) -> list[Pair]:
