@@ -1,7 +1,9 @@
 """What waits for a person: in words, and letting it go on."""
 
 import uuid
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from calendar_sync.members import LEAVING
@@ -49,6 +51,34 @@ def waiting(store: Store) -> list[Waiting]:
         )
         entry.users[accounts.get((one.user_id, one.platform), one.user_id)] = one.count
     return list(found.values())
+
+
+def grouped(entries: Sequence[Waiting], most: int) -> list[Waiting]:
+    """Few enough to be asked one by one: beyond `most`, those of one kind are asked together.
+
+    The digest of a group is those of its members, with commas.
+    """
+    if len(entries) <= most:
+        return list(entries)
+    size = -(-len(entries) // most)
+    kinds: dict[tuple[str, str], list[Waiting]] = {}
+    for entry in entries:
+        kinds.setdefault((entry.platform, entry.reason), []).append(entry)
+    return [
+        _together(alike[first : first + size])
+        for alike in kinds.values()
+        for first in range(0, len(alike), size)
+    ]
+
+
+def _together(alike: Sequence[Waiting]) -> Waiting:
+    users: Counter[str] = Counter()
+    for entry in alike:
+        users.update(entry.users)
+    digests = ",".join(entry.digest for entry in alike)
+    return replace(
+        alike[0], digest=digests, users=dict(users), since=min(entry.since for entry in alike)
+    )
 
 
 def grant(store: Store, digest: str, author: str, now: datetime) -> int:

@@ -8,7 +8,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 
 from calendar_sync.model import Platform, Step
-from calendar_sync.reporting import looked_at, requests_since
+from calendar_sync.reporting import (
+    bulk_skipped_at,
+    deletions_told_by,
+    looked_at,
+    requests_since,
+)
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
@@ -87,7 +92,8 @@ class Overview:
     """Everything; `platforms` is empty where nobody is mapped, or was.
 
     `approvals`, `conflicts` (of a week, not dismissed) and `parked` count what a person may want to
-    look at.
+    look at. `deletions` says what tells of those in Welkin, `bulk_skipped_at` when more changes
+    came at one instant than can be read one by one.
     """
 
     platforms: tuple[PlatformOverview, ...]
@@ -97,6 +103,8 @@ class Overview:
     approvals: int
     conflicts: int
     parked: int
+    deletions: str = ""
+    bulk_skipped_at: datetime | None = None
 
     @property
     def oldest_change(self) -> datetime | None:
@@ -154,6 +162,8 @@ def overview(store: Store, settings: Settings, now: datetime) -> Overview:
         approvals,
         conflicts or 0,
         left or 0,
+        deletions_told_by(store),
+        bulk_skipped_at(store),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from calendar_sync.changes import find_changed_users
 from calendar_sync.concurrency import together
@@ -22,7 +22,7 @@ from calendar_sync.errors import (
 )
 from calendar_sync.members import Members, members
 from calendar_sync.model import MappedUser, Platform
-from calendar_sync.redaction import as_ours
+from calendar_sync.redaction import as_ours, describe, install
 from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
@@ -30,6 +30,8 @@ from calendar_sync.state.shared import RENEW_SECONDS, Lease
 
 ROUNDS = 200
 GROUP_SECONDS = 120.0
+# After an error of the database; a lease lasts for 90 seconds, and is renewed well before.
+RENEW_AGAIN_SECONDS = 5.0
 _WORDS = {
     "create_mirror": "created",
     "adopt_mirror": "found again",
@@ -178,10 +180,17 @@ async def hold(services: Services, lease: Lease) -> AsyncIterator[None]:
 
 
 async def _keep(services: Services, lease: Lease) -> None:
-    with contextlib.suppress(LeaseLost, DBAPIError):
+    """Renew until somebody else has it. A database that fails now may answer in a moment."""
+    pause: float = RENEW_SECONDS
+    with contextlib.suppress(LeaseLost):
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            services.store.leases.renew(lease, services.clock.now())
+            await asyncio.sleep(pause)
+            try:
+                services.store.leases.renew(lease, services.clock.now())
+                pause = RENEW_SECONDS
+            except SQLAlchemyError as error:
+                install().warning("lease of %s not renewed: %s", lease.user_id, describe(error))
+                pause = RENEW_AGAIN_SECONDS
 
 
 def _mapped(services: Services, platform: Platform, user_id: str) -> MappedUser:

@@ -14,7 +14,14 @@ from calendar_sync.model import STANDING, LinkKind, LinkState, MappedUser, Platf
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.marks import Pair, UserSync
-from calendar_sync.state.runs import LOOKED_AT
+from calendar_sync.state.runs import (
+    AUDIT_MATCHED_AT,
+    DELETIONS_FROM,
+    LOOKED_AT,
+    SKIPPED_AT,
+    SWEEP,
+    WELKIN,
+)
 
 _MIRROR_STEPS = (
     Step.CREATE_MIRROR,
@@ -152,6 +159,27 @@ def former_account(store: Store, user_id: str, platform: Platform) -> str:
 def looked_at(store: Store, platform: Platform) -> datetime | None:
     """When both sides were last asked for changes, and answered."""
     found = store.runs.facts(platform.value).get(LOOKED_AT)
+    return datetime.fromisoformat(found) if isinstance(found, str) else None
+
+
+def deletions_told_by(store: Store) -> str:
+    """What tells of deletions in Welkin, in words; empty before anything has been read."""
+    facts = store.runs.facts(WELKIN)
+    found = facts.get(DELETIONS_FROM)
+    if found is None:
+        return ""
+    if found == SWEEP:
+        return (
+            "a comparison of the next 7 days, within 10 minutes: the audit log cannot be relied on"
+        )
+    if not facts.get(AUDIT_MATCHED_AT):
+        return "Welkin's audit log; no deletion has confirmed it yet"
+    return "Welkin's audit log"
+
+
+def bulk_skipped_at(store: Store) -> datetime | None:
+    """When a feed last had more rows at one instant than can be read: everybody was compared."""
+    found = store.runs.facts(WELKIN).get(SKIPPED_AT)
     return datetime.fromisoformat(found) if isinstance(found, str) else None
 
 

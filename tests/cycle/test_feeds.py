@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from calendar_sync.errors import TransientError
+from calendar_sync.overview import overview
+from calendar_sync.reporting import deletions_told_by
+from calendar_sync.settings import Settings
 from calendar_sync.state.runs import DELETIONS_FROM, SKIPPED, WELKIN
 from tests.cycle.stage import HOUR, Stage
 
@@ -168,3 +171,20 @@ def test_a_deletion_that_the_audit_kept_to_itself_has_the_sweep_go_on(stage: Mak
     s.welkin.audit.clear()
     s.later(again=10, minutes=1)
     assert s.mirrors() == []
+
+
+def test_check_and_overview_say_what_tells_of_deletions(stage: Make) -> None:
+    s = stage()
+    visits = [s.visit(days=3, hour=8 + number) for number in range(2)]
+    assert deletions_told_by(s.store) == ""
+    s.run()
+    assert "no deletion has confirmed it yet" in deletions_told_by(s.store)
+    s.welkin.delete_event(visits[0].event_id)
+    s.later(again=3, minutes=1)
+    assert deletions_told_by(s.store) == "Welkin's audit log"
+    s.welkin.habits.audit_key = "affectedRecord"
+    s.welkin.delete_event(visits[1].event_id)
+    s.later(minutes=1)
+    assert "cannot be relied on" in deletions_told_by(s.store)
+    seen = overview(s.store, Settings(), s.clock.now())
+    assert seen.deletions == deletions_told_by(s.store)

@@ -537,3 +537,17 @@ def test_a_long_outage_is_dated(stage: Stage) -> None:
     stage.clock.advance(timedelta(days=2).total_seconds())
     told = facts(one(ask(stage, "user", stage.ids["dana"])))
     assert told["last success"].startswith("2026-03-02")
+
+
+def test_an_event_whose_time_cannot_be_read_keeps_its_block(stage: Stage) -> None:
+    event_id = stage.busy()
+    stage.run()
+    edge = {"dateTime": "9999-12-31T23:59:59", "timeZone": "Etc/GMT+12"}
+    stage.sandbox.faults.disguises.put(event_id, start=edge, end=edge)
+    part = one(ask(stage, "event", event_id))
+    assert "it has no time that can be read; its block stays as it was" in part.text
+    stage.calendar.patch_event(mail("dana"), event_id)
+    stage.run(full=True)
+    assert len(stage.blocks()) == 1
+    user = ask(stage, "user", stage.ids["dana"])
+    assert user.found

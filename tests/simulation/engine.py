@@ -2,10 +2,22 @@
 
 import random
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import calendar_sync.google.client
+import calendar_sync.microsoft.client
+import calendar_sync.planner.blocks
+import calendar_sync.planner.mirrors
+import calendar_sync.privacy
+import calendar_sync.welkin.client
+import calendar_sync.welkin.feeds
 from calendar_sync.approvals import grant, waiting
+from calendar_sync.cycle.writes import Writer
+from calendar_sync.identity import Identity
 from calendar_sync.model import Direction, MappedUser, Platform
 from calendar_sync.sandbox import Fault
 from calendar_sync.state import Store
@@ -21,6 +33,22 @@ MICROSOFT = (Platform.MICROSOFT,)
 MIXED = (Platform.GOOGLE, Platform.MICROSOFT)
 #: What a poll of one account is in the sandbox's log.
 POLLS = {Platform.GOOGLE: "google.events.list", Platform.MICROSOFT: "microsoft.events.delta"}
+
+EDGES = ("9999-12-31T23:59:59", "0001-01-01T00:00:00", "9999-12-31T23:59:59.999-12:00")
+#: Where a bug may meet a single row or item.
+TRIPS: tuple[tuple[Any, str], ...] = (
+    (calendar_sync.welkin.client, "parse_event"),
+    (calendar_sync.welkin.client, "parse_encounter"),
+    (calendar_sync.welkin.feeds, "parse_event"),
+    (calendar_sync.welkin.feeds, "parse_encounter"),
+    (calendar_sync.google.client, "parse_event"),
+    (calendar_sync.microsoft.client, "parse_event"),
+    (calendar_sync.planner.mirrors, "judge"),
+    (calendar_sync.planner.blocks, "why_no_block"),
+    (calendar_sync.privacy, "draft"),
+    (Identity, "event_hash"),
+    (Writer, "perform"),
+)
 
 FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "status", "code": 503},
@@ -56,7 +84,8 @@ class Simulation:
 
     With `administered`, settings and mapping change, too, reads lag, and accounts close for a
     while; `direction` is then only where it begins. With `losing`, the state database is lost now
-    and then, and a person approves the removal of what nobody can explain any more.
+    and then, and a person approves the removal of what nobody can explain any more. With `trips`,
+    a bug meets a single row or item now and then, and some items lie at the edge of time.
     """
 
     seed: int
@@ -66,6 +95,7 @@ class Simulation:
     losing: bool = False
     crashes: bool = True
     faults: bool = True
+    trips: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
     database_url: str = "sqlite:///:memory:"
     step: int = 0
@@ -73,6 +103,8 @@ class Simulation:
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)  # noqa: S311 - seeded on purpose
+        # Apart, so that older seeds stay what they were.
+        self.bugs = random.Random(f"bugs {self.seed}")  # noqa: S311
         document = {
             "direction": {platform.value: self.direction.value for platform in self.platforms},
             "time_zone": "US/Eastern",
@@ -90,6 +122,9 @@ class Simulation:
             self.rules = tuple(rule for rule in self.rules if rule[0] != "repeat_mirror")
         if Platform.MICROSOFT in self.platforms:
             self._vary_exchange()
+        #: A bug has met an item since the last quiet period: it may be parked for a day.
+        self.tripped = False
+        self.edges: list[tuple[Platform, str, str]] = []
         self.oracles = Oracles(self.people, None if self.administered else self.direction)
         self.admins: Admins | None = None
         self.loses_tombstones = False
@@ -140,6 +175,8 @@ class Simulation:
         ]
 
     async def _step(self) -> None:
+        if self.trips and self.bugs.random() < 0.03:
+            self._edge()
         if self.admins is not None and self.chance.random() < 0.12:
             await self._administer(self.admins)
             return
@@ -215,9 +252,11 @@ class Simulation:
             transport.kill_at = transport.count + self.chance.randint(1, 25)
             transport.kill_after = self.chance.random() < 0.5
             self._note(f"killed at request {transport.kill_at} after={transport.kill_after}")
+        trip = self._trip() if self.trips and self.bugs.random() < 0.25 else nullcontext()
         self._note("pass")
         try:
-            await self._pass()
+            with trip:
+                await self._pass()
         except Killed:
             self._note("it died")
         except Exception as error:
@@ -227,6 +266,54 @@ class Simulation:
         transport.revive()
         self.world.sandbox.faults.clear()
         self.world.clock.advance(self.chance.choice([5, 60, 100]))
+
+    def _edge(self) -> None:
+        """Leave for ever, or an event that the calendar shows at a time that nothing can hold."""
+        world, now = self.world, self.world.clock.now()
+        user, platform = self.bugs.choice(sorted(self.people.accounts))
+        self._note(f"something of {user} ({platform}) at the edge of time")
+        if self.bugs.random() < 0.5:
+            end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+            world.welkin.book_event(user, now, end, "LEAVE", all_day=self.bugs.random() < 0.8)
+            return
+        account = self.people.accounts[user, platform]
+        start = now + timedelta(days=500)
+        made = world.calendars(platform).add_event(
+            account, start=start, end=start + timedelta(hours=1)
+        )
+        edge = {"dateTime": self.bugs.choice(EDGES), "timeZone": "Etc/GMT+12"}
+        world.sandbox.faults.disguises.put(made["id"], start=edge, end=edge)
+        self.edges.append((platform, account, made["id"]))
+
+    def _uncover(self) -> None:
+        """What lay at the edge of time is deleted, unless its owner has done so."""
+        for platform, account, event_id in self.edges:
+            self.world.sandbox.faults.disguises.drop(event_id)
+            if any(seen.id == event_id for seen in self.world.calendars(platform).own(account)):
+                self.world.calendars(platform).delete_event(account, event_id)
+        self.edges.clear()
+
+    @contextmanager
+    def _trip(self) -> Iterator[None]:
+        """A bug: some function fails for one row or item in a way that nobody foresaw (I22)."""
+        owner, name = self.bugs.choice(TRIPS)
+        left = self.bugs.randint(0, 12)
+        self._note(f"{name} trips after {left}")
+        self.tripped = True
+        inner = getattr(owner, name)
+
+        def tripping(*args: Any, **more: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == -1:
+                raise ZeroDivisionError
+            return inner(*args, **more)
+
+        setattr(owner, name, tripping)
+        try:
+            yield
+        finally:
+            setattr(owner, name, inner)
 
     async def _pass(self, **options: Any) -> None:
         for platform in self.platforms:
@@ -238,7 +325,9 @@ class Simulation:
         """Nobody edits, nothing fails: both sides must come together, and then stay still."""
         self._note("quiet")
         world = self.world
-        full = not world.welkin.audit_enabled or self.loses_tombstones
+        self._uncover()
+        full = not world.welkin.audit_enabled or self.loses_tombstones or self.tripped
+        self.tripped = False
         if self.admins is not None:
             # What an account kept while it was closed is taken away in its next comparison.
             full = full or bool(self.admins.revoked)

@@ -76,24 +76,25 @@ def test_a_lost_state_database_duplicates_and_loses_nothing(
 def test_what_once_failed_after_a_loss_does_not_fail_again(
     seed: int, platforms: tuple[Platform, ...], steps: int
 ) -> None:
-    asyncio.run(Simulation(seed, platforms=platforms, losing=True).run(steps))
+    asyncio.run(Simulation(seed, platforms=platforms, losing=True, trips=False).run(steps))
 
 
 @pytest.mark.parametrize(("seed", "direction", "steps"), FOUND)
 def test_what_once_failed_does_not_fail_again(seed: int, direction: Direction, steps: int) -> None:
-    asyncio.run(Simulation(seed, direction).run(steps))
+    asyncio.run(Simulation(seed, direction, trips=False).run(steps))
 
 
 def test_what_once_failed_on_both_platforms_does_not_fail_again() -> None:
     # One way, the fourth edit of a block was left as it was, and nobody was told.
-    asyncio.run(Simulation(60837, Direction.CALENDAR_TO_WELKIN, MIXED).run(72))
+    asyncio.run(Simulation(60837, Direction.CALENDAR_TO_WELKIN, MIXED, trips=False).run(72))
 
 
 @pytest.mark.parametrize(("seed", "platforms", "steps"), FOUND_ADMINISTERED)
 def test_what_once_failed_under_administrators_does_not_fail_again(
     seed: int, platforms: tuple[Platform, ...], steps: int
 ) -> None:
-    asyncio.run(Simulation(seed, platforms=platforms, administered=True).run(steps))
+    made = Simulation(seed, platforms=platforms, administered=True, trips=False)
+    asyncio.run(made.run(steps))
 
 
 @pytest.mark.postgres

@@ -5,17 +5,17 @@ users concerned, so that a stored position means that nothing before it is lost.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from calendar_sync.changes.exports import OLDEST, OVERLAP, Exports, instant_of
 from calendar_sync.changes.windows import learn_window
 from calendar_sync.concurrency import both
-from calendar_sync.errors import BadItem, TransientError, UserUnavailable
+from calendar_sync.errors import BadItem, UserUnavailable
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.members import members
 from calendar_sync.model import (
@@ -27,9 +27,7 @@ from calendar_sync.model import (
     WelkinEvent,
     Window,
     iso,
-    parse_iso,
 )
-from calendar_sync.redaction import install
 from calendar_sync.services import Services
 from calendar_sync.settings import Settings
 from calendar_sync.state import runs
@@ -37,22 +35,14 @@ from calendar_sync.state.feeds import Cursor, Seen
 from calendar_sync.state.marks import Pair
 from calendar_sync.state.runs import DELETIONS_FROM, WELKIN
 from calendar_sync.unreadable import note
-from calendar_sync.welkin import AuditUnavailable, Deletions, EncounterRow, EventRow, FeedPage
+from calendar_sync.welkin import AuditUnavailable, Deletions, EncounterRow, EventRow
 from calendar_sync.welkin.parse import welkin_time
 
-OLDEST = "2000-01-01T00:00:00.000Z"
-OVERLAP = timedelta(minutes=5)
-SHOWN_AFTER = timedelta(minutes=20)
 USERS_EVERY = timedelta(hours=1)
 SWEEP_AHEAD = timedelta(days=7)
 SWEEP_PASSES = 10
 SWEEP_USERS = 50
-EXPORT_PAGE = 500
-LARGEST_PAGE = 8000
-# So many instants with more rows than that are met one after the other.
-MOST_SKIPS = 50
 EVENTS, ENCOUNTERS, AUDIT, SWEEP = "events", "encounters", "audit", "sweep"
-Row = TypeVar("Row", EventRow, EncounterRow)
 
 
 @dataclass
@@ -73,6 +63,8 @@ class WelkinFeeds:
                 self.pairs.setdefault(mapped.user_id, []).append(pair)
                 if self.settings.direction_of(platform, mapped.direction).writes_calendar:
                     self.mirrored.add(pair)
+        everybody = [pair for pairs in self.pairs.values() for pair in pairs]
+        self._exports = Exports(self.services, everybody)
 
     async def read(self) -> None:
         """All feeds. The encounter index is filled before anything else."""
@@ -98,18 +90,24 @@ class WelkinFeeds:
     async def _encounters(self) -> None:
         feeds = self.services.store.feeds
         first = feeds.cursor(WELKIN, ENCOUNTERS) is None
-        pages = self._pages(ENCOUNTERS, self.services.welkin.exported_encounters, OLDEST)
+        read = self.services.welkin.exported_encounters
+        pages = self._exports.pages(ENCOUNTERS, read, OLDEST)
         async for page, position in pages:
             news = self._news(
                 ENCOUNTERS, {row.encounter.encounter_id: row.updated_at for row in page.rows}
             )
             fresh = [row for row in page.rows if row.encounter.encounter_id in news]
+            # What is not known any more is looked up by the cycle: a stale answer would be none.
+            lost = feeds.encounters_by_id(r.encounter.encounter_id for r in fresh if r.unreadable)
+            fresh = [row for row in fresh if not row.unreadable]
             known = feeds.encounters(row.encounter.event_id for row in fresh)
             changed = [row for row in fresh if known.get(row.encounter.event_id) != row.encounter]
             concerned = [] if first else self._of_encounters(changed)
+            concerned += self._owners(LinkKind.MIRROR, (each.event_id for each in lost))
             with self.services.store.database.write() as connection:
                 if self._advance(connection, ENCOUNTERS, position, concerned):
                     feeds.save_encounters(connection, (row.encounter for row in changed))
+                    feeds.forget_encounters(connection, (each.event_id for each in lost))
                     feeds.remember(connection, ENCOUNTERS, news)
 
     def _of_encounters(self, rows: Iterable[EncounterRow]) -> list[Pair]:
@@ -121,9 +119,8 @@ class WelkinFeeds:
 
     async def _events(self) -> None:
         start = welkin_time(self.services.clock.now() - OVERLAP)
-        async for page, position in self._pages(
-            EVENTS, self.services.welkin.exported_events, start
-        ):
+        read = self.services.welkin.exported_events
+        async for page, position in self._exports.pages(EVENTS, read, start):
             news = self._news(EVENTS, {row.id: row.updated_at for row in page.rows})
             concerned = self._of_events([row for row in page.rows if row.id in news])
             with self.services.store.database.write() as connection:
@@ -204,7 +201,7 @@ class WelkinFeeds:
         """From the audit; where that is refused, by sweeping the next days in turn."""
         services, now = self.services, self.services.clock.now()
         stored = services.store.feeds.cursor(WELKIN, AUDIT)
-        start = (_instant(stored.position) if stored is not None else None) or now
+        start = (instant_of(stored.position) if stored is not None else None) or now
         try:
             events, encounters = await both(
                 services.welkin.deleted_events(start - OVERLAP, now),
@@ -295,64 +292,6 @@ class WelkinFeeds:
 
     # --- common -------------------------------------------------------------------------------
 
-    async def _pages(
-        self,
-        feed: str,
-        read: Callable[[str, int], Coroutine[Any, Any, FeedPage[Row]]],
-        first: str,
-    ) -> AsyncIterator[tuple[FeedPage[Row], str]]:
-        """Pages since the stored position, each with the position that it reaches."""
-        stored = self.services.store.feeds.cursor(WELKIN, feed)
-        start = _start(stored) if stored is not None else first
-        reached = stored.position if stored is not None else first
-        size, skips = EXPORT_PAGE, 0
-        while True:
-            page = await read(start, size)
-            reached = max(reached, self._believed(page.end))
-            yield page, reached
-            if not page.more:
-                return
-            if page.end > start:
-                start = page.end
-            elif size < LARGEST_PAGE:
-                size *= 4  # more rows than a page with one and the same time stamp
-            elif page.size and page.end == start and skips < MOST_SKIPS:
-                start, skips = self._beyond(feed, start), skips + 1
-            else:
-                raise TransientError("welkin_feed_does_not_advance", detail=feed)
-
-    def _believed(self, end: str) -> str:
-        """How far a page reaches: no farther than now. Who is ahead of time would hide the rest."""
-        value, ahead = _instant(end), self.services.clock.now() + SHOWN_AFTER
-        return welkin_time(ahead) if value is not None and value > ahead else end
-
-    def _beyond(self, feed: str, start: str) -> str:
-        """Go on after an instant that has more rows than the largest page can show.
-
-        Nobody knows what the others say: everybody is compared, with their encounters.
-
-        Raises:
-            TransientError: the position is no instant.
-        """
-        store, now = self.services.store, self.services.clock.now()
-        value = _instant(start)
-        if value is None or value > now + SHOWN_AFTER:
-            raise TransientError("welkin_feed_does_not_advance", detail=feed)
-        skipped = store.runs.facts(WELKIN).get(runs.SKIPPED) or {}
-        if start not in skipped.get(feed, []):
-            # Noted first: a process that dies in between has everybody compared twice, not never.
-            everybody = {pair for pairs in self.pairs.values() for pair in pairs}
-            with store.database.write() as connection:
-                store.marks.mark(connection, everybody, now)
-                store.marks.compare_fully(connection, everybody, now)
-            met = [*skipped.get(feed, []), start][-MOST_SKIPS:]
-            facts = {runs.SKIPPED: {**skipped, feed: met}, runs.SKIPPED_AT: iso(now)}
-            store.runs.set_facts(WELKIN, **facts)
-            install().warning(
-                "%s: more rows at %s than a page can hold: everybody is compared", feed, start
-            )
-        return welkin_time(value + timedelta(milliseconds=1))
-
     def _news(self, feed: str, rows: dict[str, str]) -> dict[str, Seen]:
         """Items (`updatedAt` by id) that are new or may have been read too early, to remember.
 
@@ -399,28 +338,3 @@ def _by(links: Iterable[Link], key: Callable[[Link], str]) -> dict[str, list[Lin
     for link in links:
         found.setdefault(key(link), []).append(link)
     return found
-
-
-def _start(stored: Cursor) -> str:
-    """Where to go on reading: a little before what was reached.
-
-    Rows may show later than their time stamps say, so five minutes are read again; once the same
-    stretch has been read long after its end (whatever the two clocks differ by), a second will do.
-    Otherwise every pass after a bulk change would read all of it again.
-    """
-    value = _instant(stored.position)
-    if value is None:
-        return stored.position
-    shown = stored.saved_at is not None and stored.saved_at - value >= SHOWN_AFTER
-    return welkin_time(value - (timedelta(seconds=1) if shown else OVERLAP))
-
-
-def _instant(position: str) -> datetime | None:
-    """The time of a position, none for what is no time. Welkin has nothing older than OLDEST."""
-    if position[:1] in {"0", "1"}:
-        position = OLDEST
-    try:
-        value = parse_iso(position)
-    except ValueError:
-        return None
-    return value if isinstance(value, datetime) else None

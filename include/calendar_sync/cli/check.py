@@ -10,6 +10,7 @@ from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import FAILED, console, reported, table
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Platform
+from calendar_sync.reporting import deletions_told_by
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.state import Store
 
@@ -29,6 +30,7 @@ def check(
         secrets = load_secrets()
         with open_store(secrets.hmac_key) as store:
             findings = asyncio.run(_check(store, secrets, account or [], platform))
+            deletions = deletions_told_by(store)
         rows = [
             (name, each.account or "everybody", each.code, each.advice) for name, each in findings
         ]
@@ -36,6 +38,8 @@ def check(
             table("connections", ("system", "who", "code", "what to do"), rows)
         else:
             console.print("all connections work")
+        if deletions:
+            console.print(f"deletions in Welkin are found by: {deletions}")
     if findings:
         raise typer.Exit(FAILED)
 

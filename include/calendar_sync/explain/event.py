@@ -191,7 +191,9 @@ async def _verdict(
     if rule is not None:
         text = words.BLOCK[rule]
         if stands and link is not None and link.state is not LinkState.RETIRED:
-            text += "; its block is still there: the next cycle removes it"
+            # Nothing is decided about what cannot be read.
+            stays = rule == "no_time"
+            text += "; its block stays as it was" if stays else f"; {words.GOES}"
         return Verdict(rule, text, rule)
     if await _over_limit(look, scope, view, calendar, event):
         return Verdict("over_limit", rule="over_limit")

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from calendar_sync.model import Appointment
 from calendar_sync.settings import EncounterTypes
 
+#: What becomes of a block whose event blocks no more.
+GOES = "its block is still there: the next cycle removes it"
 #: What is so where a rule passes.
 MIRROR_PASSES: Mapping[str, str] = {
     "cancelled": "neither the event nor its encounter is cancelled",

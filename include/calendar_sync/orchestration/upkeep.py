@@ -5,9 +5,10 @@ Everything that is returned, raised or logged here is free of patient data.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-from calendar_sync.approvals import grant, waiting
+from calendar_sync.approvals import grant, grouped, waiting
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError, UsersFailed
 from calendar_sync.health import accounts
@@ -23,6 +24,9 @@ from calendar_sync.state.config import Revision
 from calendar_sync.unsync import AUTHOR, Standing, Unsynced, disable, standing, unsync
 
 GROUP = 20
+# Airflow refuses to map a task over more than 1,024 values (`max_map_length`).
+QUESTIONS = 100
+GROUPS = 1000
 BOTH = "both"
 
 # --- health -----------------------------------------------------------------------------------
@@ -99,17 +103,26 @@ def list_waiting() -> list[dict[str, str]]:
                 "subject": f"{one.platform}: let {one.words} go on?",
                 "body": _body(one.users, f"waiting since {one.since:%Y-%m-%d %H:%M} UTC"),
             }
-            for one in waiting(store)
+            for one in grouped(waiting(store), QUESTIONS)
         ]
 
     return with_store(work)
 
 
 def approve(digest: str, author: str) -> int:
-    """Grant; returns how many users it concerns."""
-    count = with_store(lambda store: grant(store, digest, author, SystemClock().now()))
-    install().info("approval %s by %s: %d users", digest, author, count)
+    """Grant this, or all of these (with commas); returns how many users it concerns."""
+    count = 0
+    for one in digest.split(","):
+        users = with_store(partial(grant, digest=one, author=author, now=SystemClock().now()))
+        install().info("approval %s by %s: %d users", one, author, users)
+        count += users
     return count
+
+
+def short(digest: str) -> str:
+    """One digest as it is, of several the first and their number."""
+    first, *others = digest.split(",")
+    return f"{first} and {len(others)} more" if others else first
 
 
 # --- un-sync ----------------------------------------------------------------------------------
@@ -144,7 +157,8 @@ def switch_off(users: Sequence[str], *, platform: str, author: str) -> list[list
         return rows
 
     rows = [asdict(row) for row in run(work)]
-    return [rows[first : first + GROUP] for first in range(0, len(rows), GROUP)]
+    size = max(GROUP, -(-len(rows) // GROUPS))
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
 def unsync_group(

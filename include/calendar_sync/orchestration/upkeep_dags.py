@@ -165,10 +165,10 @@ def grant(digest: str, answer: Any) -> None:
 
     context: Any = get_current_context()
     if GRANT not in answer["chosen_options"]:
-        context["label"] = f"left: {digest}"
+        context["label"] = f"left: {upkeep.short(digest)}"
         return
     count = upkeep.approve(digest, who_answered(answer))
-    context["label"] = f"approved for {count} users: {digest}"
+    context["label"] = f"approved for {count} users: {upkeep.short(digest)}"
 
 
 def who_answered(answer: Any) -> str:

@@ -174,6 +174,12 @@ class FeedStore:
             statement = self._database.insert(t.encounter_index)
             connection.execute(statement.on_conflict_do_nothing(), rows)
 
+    def forget_encounters(self, connection: Connection, event_ids: Iterable[str]) -> None:
+        """Have the encounters of these events looked up again."""
+        if ids := sorted(set(event_ids)):
+            table = t.encounter_index
+            connection.execute(delete(table).where(table.c.event_id.in_(ids)))
+
     def save_encounters(self, connection: Connection, encounters: Iterable[Encounter]) -> None:
         """Insert or replace."""
         rows = [_row(encounter) for encounter in encounters]

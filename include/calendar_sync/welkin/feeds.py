@@ -39,11 +39,15 @@ class EventRow:
 
 @dataclass(frozen=True)
 class EncounterRow:
-    """A changed encounter with an appointment, and the users of that appointment."""
+    """A changed encounter with an appointment, and the users of that appointment.
+
+    Of one that is `unreadable` no more than its own id is known.
+    """
 
     encounter: Encounter
     updated_at: str
     user_ids: frozenset[str]
+    unreadable: bool = False
 
 
 def event_row(row: Any) -> EventRow | None:
@@ -66,8 +70,9 @@ def encounter_row(row: Any) -> EncounterRow | None:
     try:
         encounter = parse_encounter(row)
     except Exception as bug:
-        note(bug, "welkin encounter", row)
-        return None
+        encounter_id = note(bug, "welkin encounter", row)
+        nothing = Encounter("", encounter_id, None, "")
+        return EncounterRow(nothing, "", frozenset(), unreadable=True) if encounter_id else None
     if encounter is None:
         return None
     body = row["jsonBody"]
