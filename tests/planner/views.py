@@ -119,6 +119,8 @@ class Little:
     written_back: set[str] = field(default_factory=set)
     alone: bool = True
     claimed_elsewhere: frozenset[str] = frozenset()
+    platform: Platform = Platform.GOOGLE
+    keys: dict[str, set[str]] = field(default_factory=dict)
     counter: int = 0
 
     def add(self, *items: Appointment | CalendarEvent) -> "Little":
@@ -134,7 +136,7 @@ class Little:
         mirrors = {link.remote_id for link in self.links.values() if link.kind is LinkKind.MIRROR}
         return View(
             user_id=ME,
-            platform=Platform.GOOGLE,
+            platform=self.platform,
             account=ACCOUNT,
             now=now,
             zone=ZONE,
@@ -161,7 +163,9 @@ class Little:
                     gone=frozenset(self.gone),
                     denied=frozenset(self.denied),
                     hashes={
-                        k: IDENTITY.event_hash(e) for k, e in self.events.items() if k in mirrors
+                        k: IDENTITY.event_hash(e)
+                        for k, e in self.events.items()
+                        if k in mirrors or IDENTITY.is_ours(e.marker)
                     },
                     ours=frozenset(k for k, e in self.events.items() if IDENTITY.is_ours(e.marker)),
                 ),
@@ -177,6 +181,7 @@ class Little:
             level=rules.details.level,
             approved=self.approved,
             written_back=frozenset(self.written_back),
+            mirror_keys=lambda key: frozenset(self.keys.get(key, ())),
         )
 
     def plan(self) -> Plan:

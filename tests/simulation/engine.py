@@ -26,7 +26,7 @@ from tests.harness import HMAC_KEY, Killed, World, fresh
 from tests.simulation import admins
 from tests.simulation.admins import Admins
 from tests.simulation.oracles import Oracles
-from tests.simulation.people import FURTHER, RULES, People
+from tests.simulation.people import FURTHER, RULES, SELDOM, People
 
 GOOGLE = (Platform.GOOGLE,)
 MICROSOFT = (Platform.MICROSOFT,)
@@ -76,6 +76,13 @@ MICROSOFT_FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "status", "code": 404, "reason": "ErrorItemNotFound", "method": "GET"},
     {"kind": "status", "code": 429, "reason": "ApplicationThrottled"},
 )
+#: What is to be removed is not found: it is there, or it is not.
+DENIALS: tuple[dict[str, Any], ...] = (
+    {"kind": "status", "code": 404, "method": "DELETE"},
+    {"kind": "status", "code": 404, "method": "DELETE", "times": 3},
+    {"kind": "status", "code": 404, "method": "DELETE", "committed": True},
+    {"kind": "status", "code": 410, "reason": "deleted", "method": "DELETE", "committed": True},
+)
 
 
 @dataclass
@@ -85,7 +92,9 @@ class Simulation:
     With `administered`, settings and mapping change, too, reads lag, and accounts close for a
     while; `direction` is then only where it begins. With `losing`, the state database is lost now
     and then, and a person approves the removal of what nobody can explain any more. With `trips`,
-    a bug meets a single row or item now and then, and some items lie at the edge of time.
+    a bug meets a single row or item now and then, and some items lie at the edge of time. With
+    `seldom`, mailboxes are renamed and restored, deletions undone, guests invited, and removals
+    denied.
     """
 
     seed: int
@@ -93,6 +102,7 @@ class Simulation:
     platforms: tuple[Platform, ...] = GOOGLE
     administered: bool = False
     losing: bool = False
+    seldom: bool = False
     crashes: bool = True
     faults: bool = True
     trips: bool = True
@@ -116,6 +126,8 @@ class Simulation:
         self.world.welkin.audit_enabled = self.chance.random() < 0.8
         self.people = People(self.world, self.chance, self.platforms)
         self.rules = RULES if self.platforms == GOOGLE else RULES + FURTHER
+        if self.seldom:
+            self.rules += SELDOM
         if self.losing:
             # Exchange lists instances without marks: a repeated mirror that no link knows is
             # taken for somebody's own series (docs/operations.md).
@@ -174,9 +186,17 @@ class Simulation:
             for (user, platform), account in self.people.accounts.items()
         ]
 
+    def _note_mirrors(self) -> None:
+        """What carries our mark now is ours, also when it has another id later."""
+        for (_, platform), account in self.people.accounts.items():
+            mirrors = self.world.calendars(platform).mirrors(account)
+            self.world.our_mirrors |= {mirror.id for mirror in mirrors}
+
     async def _step(self) -> None:
         if self.trips and self.bugs.random() < 0.03:
             self._edge()
+        if self.seldom:
+            self._note_mirrors()
         if self.admins is not None and self.chance.random() < 0.12:
             await self._administer(self.admins)
             return
@@ -192,6 +212,8 @@ class Simulation:
                 return  # without the audit nothing in Welkin's API tells of it
             self._note(name)
             getattr(self.people, name)()
+            if name == "rename_mailbox":
+                await self.world.map(self._mapping())
             self.world.clock.advance(self.chance.choice([0, 1, 20]))
         elif kind < 0.9:
             await self._sync()
@@ -245,6 +267,8 @@ class Simulation:
             service = self.chance.choice([*self.platforms, "welkin"])
             microsoft = service == Platform.MICROSOFT
             chosen = dict(self.chance.choice(MICROSOFT_FAULTS if microsoft else FAULTS))
+            if self.seldom and self.chance.random() < 0.3:
+                chosen = dict(self.chance.choice(DENIALS))
             after = self.chance.randint(0, 4 if microsoft else 12)
             self._note(f"fault {chosen} at {service} after {after}")
             self.world.sandbox.faults.add(Fault(service=str(service), after=after, **chosen))
@@ -327,6 +351,8 @@ class Simulation:
         world = self.world
         self._uncover()
         full = not world.welkin.audit_enabled or self.loses_tombstones or self.tripped
+        # No list of changes tells of what a server shows otherwise without a new version.
+        full, self.people.shifted = full or self.people.shifted, False
         self.tripped = False
         if self.admins is not None:
             # What an account kept while it was closed is taken away in its next comparison.

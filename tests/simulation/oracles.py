@@ -57,7 +57,13 @@ class Oracles:
         self.no_duplicates()
         self.no_foreign_write()
         self.no_patient_data()
-        assert not self.world.sandbox.requests.mail_risk, "I8: a write could have sent mail"
+        risks = [
+            entry
+            for entry in self.world.sandbox.requests.mail_risk
+            # Exchange itself tells the guests that somebody has given a mirror.
+            if not (self.people.invited and entry.service == "microsoft")
+        ]
+        assert not risks, "I8: a write could have sent mail"
 
     def _direction(self, mapped: MappedUser) -> Direction:
         return self.settings.direction_of(mapped.platform, mapped.direction)

@@ -1,5 +1,6 @@
 """What people do during a simulation: one method a rule, each chosen and placed by the seed."""
 
+import contextlib
 import random
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -27,6 +28,10 @@ class People:
         self.chance = chance
         self.users: list[str] = []
         self.accounts: dict[Seat, str] = {}
+        #: What was deleted and might be taken out of the bin, and mirrors that were given guests.
+        self.binned: list[tuple[Seat, str]] = []
+        self.shifted = False
+        self.invited = 0
         for number, zone in enumerate(ZONES):
             email = f"staff{number}@example.org"
             user = world.welkin.add_user(email, "Staff", f"Number{number}", zone)
@@ -272,6 +277,56 @@ class People:
             calendars, account, event = found
             calendars.delete_event(account, event.id)
 
+    # --- what seldom happens --------------------------------------------------------------------
+
+    def bin_mirror(self) -> None:
+        """Delete a mirror, to think better of it later."""
+        seat = self.seat()
+        calendars, account = self.world.calendars(seat[1]), self.accounts[seat]
+        if mirrors := calendars.mirrors(account):
+            chosen = self.chance.choice(mirrors).id
+            calendars.delete_event(account, chosen)
+            self.binned.append((seat, chosen))
+
+    def take_out_of_bin(self) -> None:
+        if self.binned:
+            seat, event_id = self.binned.pop(self.chance.randrange(len(self.binned)))
+            with contextlib.suppress(KeyError):  # the mailbox was restored meanwhile
+                self.world.calendars(seat[1]).undelete_event(self.accounts[seat], event_id)
+
+    def invite_guests(self) -> None:
+        if found := self._mirror():
+            calendars, account, event = found
+            guest = "friend@partner.example"
+            google = {"email": guest}
+            exchange = {"emailAddress": {"address": guest}}
+            person = google if calendars is self.world.google else exchange
+            calendars.patch_event(account, event.id, attendees=[person])
+            self.invited += 1
+
+    def restore_mailbox(self) -> None:
+        calendars, account = self._mailbox()
+        calendars.reimport(account, tombstones=self.chance.random() < 0.5)
+
+    def rename_mailbox(self) -> None:
+        """The address changes, and the mapping with it."""
+        seat = self.seat()
+        old = self.accounts[seat]
+        new = f"new{self.chance.randrange(10**6)}-{old[-40:]}"
+        self.world.calendars(seat[1]).rename_account(old, new)
+        self.accounts[seat] = new
+
+    def move_away(self) -> None:
+        """Somebody works in another time zone from now on, or Welkin no longer knows which."""
+        user = self.world.welkin.users[self.chance.choice(self.users)]
+        user.time_zone = self.chance.choice([*ZONES, "Asia/Tokyo", None])
+
+    def shift_mirrors(self) -> None:
+        """The server follows other rules of a time zone, and gives no new version."""
+        calendars, account = self._mailbox()
+        calendars.shift_mirrors(account, timedelta(hours=1))
+        self.shifted = True
+
 
 RULES: tuple[tuple[str, int], ...] = (
     ("book_encounter", 8),
@@ -308,3 +363,13 @@ RULES: tuple[tuple[str, int], ...] = (
 )
 # Further rules where Microsoft takes part; Google's seeds stay what they were.
 FURTHER: tuple[tuple[str, int], ...] = (("make_private", 3), ("repeat_mirror", 1))
+# What seldom happens, in simulations of its own: the other seeds stay what they were.
+SELDOM: tuple[tuple[str, int], ...] = (
+    ("bin_mirror", 3),
+    ("take_out_of_bin", 4),
+    ("invite_guests", 2),
+    ("restore_mailbox", 1),
+    ("rename_mailbox", 1),
+    ("move_away", 2),
+    ("shift_mirrors", 1),
+)

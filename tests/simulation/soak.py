@@ -25,7 +25,10 @@ def choose(seed: int) -> tuple[Simulation, int]:
     platforms = chance.choice([GOOGLE, MICROSOFT, MIXED, MIXED])
     # Losing needs both ways: who may not write a side cannot take over what stands there.
     losing = not administered and direction is Direction.BIDIRECTIONAL
-    simulation = Simulation(seed, direction, platforms, administered=administered, losing=losing)
+    seldom = chance.random() < 0.5
+    simulation = Simulation(
+        seed, direction, platforms, administered=administered, losing=losing, seldom=seldom
+    )
     return simulation, chance.choice([60, 100, 150, 250])
 
 
@@ -45,7 +48,7 @@ def main(minutes: float, first: int) -> int:
             print(
                 f"FAILED seed={seed} steps={wanted} direction={simulation.direction} "
                 f"platforms={platforms} administered={simulation.administered} "
-                f"losing={simulation.losing}",
+                f"losing={simulation.losing} seldom={simulation.seldom}",
                 flush=True,
             )
             if isinstance(error, AssertionError):

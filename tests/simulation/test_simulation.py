@@ -72,6 +72,14 @@ def test_a_lost_state_database_duplicates_and_loses_nothing(
     asyncio.run(Simulation(seed, platforms=platforms, losing=True).run(STEPS))
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
+def test_mailboxes_that_are_renamed_or_restored_and_removals_that_are_denied(
+    seed: int, platforms: tuple[Platform, ...]
+) -> None:
+    asyncio.run(Simulation(seed, platforms=platforms, seldom=True).run(STEPS))
+
+
 @pytest.mark.parametrize(("seed", "platforms", "steps"), LOSING_FOUND)
 def test_what_once_failed_after_a_loss_does_not_fail_again(
     seed: int, platforms: tuple[Platform, ...], steps: int

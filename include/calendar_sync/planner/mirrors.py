@@ -239,10 +239,13 @@ def _present(view: View, calendar: CalendarView, link: Link) -> Link:
     if link.state is LinkState.DISMISSED:
         undone = event is not None and not event.deleted and event.version > link.version
         return replace(link, state=LinkState.LIVE) if undone else link
-    again = view.unlinked.get(view.marker(link.source.id), ())
-    if link.state not in STANDING or not again or not is_gone(calendar, link):
+    if link.state not in STANDING or not is_gone(calendar, link):
         return link
-    event = min(again, key=lambda each: calendar.hashes[each.id] != link.remote_hash)
+    again = view.unlinked.get(view.marker(link.source.id), ())
+    known = [each for each in again if each.id in calendar.hashes]
+    if not known:
+        return link
+    event = min(known, key=lambda each: calendar.hashes[each.id] != link.remote_hash)
     return replace(link, remote_id=event.id, etag=None, version=event.version)
 
 

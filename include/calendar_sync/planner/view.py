@@ -93,10 +93,6 @@ class CalendarView:
         return event
 
 
-def _no_keys(_: str) -> frozenset[str]:
-    return frozenset()
-
-
 @dataclass(frozen=True)
 class View:
     """Everything that one plan depends on.
@@ -139,7 +135,7 @@ class View:
     encounters_move: bool = False
     claimed_elsewhere: frozenset[str] = frozenset()
     alone: bool = True
-    mirror_keys: Callable[[str], frozenset[str]] = _no_keys
+    mirror_keys: Callable[[str], frozenset[str]] = lambda _: frozenset()
 
     @cached_property
     def mirror_links(self) -> dict[str, Link]:
