@@ -26,7 +26,7 @@ from tests.harness import HMAC_KEY, Killed, World, fresh
 from tests.simulation import admins
 from tests.simulation.admins import Admins
 from tests.simulation.oracles import Oracles
-from tests.simulation.people import FURTHER, RULES, SELDOM, People
+from tests.simulation.people import FURTHER, RULES, SELDOM, People, Seat
 
 GOOGLE = (Platform.GOOGLE,)
 MICROSOFT = (Platform.MICROSOFT,)
@@ -136,7 +136,7 @@ class Simulation:
             self._vary_exchange()
         #: A bug has met an item since the last quiet period: it may be parked for a day.
         self.tripped = False
-        self.edges: list[tuple[Platform, str, str]] = []
+        self.edges: list[tuple[Seat, str]] = []
         self.oracles = Oracles(self.people, None if self.administered else self.direction)
         self.admins: Admins | None = None
         self.loses_tombstones = False
@@ -307,14 +307,15 @@ class Simulation:
         )
         edge = {"dateTime": self.bugs.choice(EDGES), "timeZone": "Etc/GMT+12"}
         world.sandbox.faults.disguises.put(made["id"], start=edge, end=edge)
-        self.edges.append((platform, account, made["id"]))
+        self.edges.append(((user, platform), made["id"]))
 
     def _uncover(self) -> None:
         """What lay at the edge of time is deleted, unless its owner has done so."""
-        for platform, account, event_id in self.edges:
+        for seat, event_id in self.edges:
+            calendars, account = self.world.calendars(seat[1]), self.people.accounts[seat]
             self.world.sandbox.faults.disguises.drop(event_id)
-            if any(seen.id == event_id for seen in self.world.calendars(platform).own(account)):
-                self.world.calendars(platform).delete_event(account, event_id)
+            if any(seen.id == event_id for seen in calendars.own(account)):
+                calendars.delete_event(account, event_id)
         self.edges.clear()
 
     @contextmanager
