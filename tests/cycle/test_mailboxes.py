@@ -136,6 +136,7 @@ def test_of_two_people_whose_accounts_were_swapped_nothing_is_taken_over(
     assert s.block_times("dana") == [(s.at(days[0], 14), s.at(days[0], 15))]
     assert s.block_times("ruben") == [(s.at(days[1], 14), s.at(days[1], 15))]
     assert s.conflicts() == []
+    assert s.store.runs.pending() == []
 
 
 @BOTH

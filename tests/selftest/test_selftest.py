@@ -91,6 +91,16 @@ def test_both_ways_are_walked_and_nothing_is_left(stage: Stage) -> None:
     assert report.document()["result"] == "pass"
 
 
+def test_what_a_replica_denies_once_is_cleaned_up_all_the_same(stage: Stage) -> None:
+    before = there(stage)
+    for service in (stage.platform.value, "welkin"):
+        stage.fault(service, "status", "DELETE", r"/events/[^/]+$", code=404, times=1)
+    report = attempt(stage)
+    assert report.passed, report.failed
+    assert there(stage) == before
+    nothing_remains(stage)
+
+
 def test_the_audit_holds_the_syncs_own_writes_only(stage: Stage) -> None:
     with stage.database.read() as connection:
         before = len(connection.execute(t.operation.select()).all())

@@ -98,6 +98,7 @@ class Reader:
             ),
             unreadable=frozenset(self._unreadable),
         )
+        view = replace(view, claimed_elsewhere=view.claimed_elsewhere | self._of_others(view))
         for _ in range(ROUNDS):
             asked = questions(view)
             if not asked.count:
@@ -121,6 +122,13 @@ class Reader:
         return tuple(
             Refusal(step, Source(key), f"{system}_unreadable_event") for step, key, system in steps
         )
+
+    def _of_others(self, view: View) -> set[str]:
+        """Mirrors of somebody else who has, or had, this mailbox: theirs to clear."""
+        marked = {key for calendar in view.calendars for key in calendar.ours}
+        unknown = marked - view.mirror_ids
+        found = self.services.store.links.live_by_remote(LinkKind.MIRROR, unknown)
+        return {link.remote_id for link in found if link.user_id != self.scope.user_id}
 
     def blank(self) -> View:
         """What is known before either side is asked."""

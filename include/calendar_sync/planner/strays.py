@@ -81,6 +81,7 @@ def _mirrors(view: View, settings: Settings) -> Iterator[Action | Refusal]:
     for calendar in view.calendars:
         for event in calendar.events.values() if calendar.holds_mirrors else ():
             known = event.id in view.mirror_ids or event.marker in standing
+            known = known or event.id in view.claimed_elsewhere
             if event.deleted or known or event.id not in calendar.ours or event.span is None:
                 continue
             link = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)

@@ -104,10 +104,10 @@ class View:
     `unreadable` Welkin ids of which only the id could be read: nothing is decided about them.
     `written_back` are appointments that edits of mirrors have changed within a day;
     `encounters_move` says that this Welkin has been shown to let encounters be rescheduled.
-    `claimed_elsewhere` are blocks of the user's other platform; `alone` says that all of those are
-    known. `marker` tells the mark of an appointment's mirror, `external_ids` all ids that a block
-    of an external event in a calendar may have been given, `mirror_keys` all keys that a mirror of
-    an appointment may have been made under.
+    `claimed_elsewhere` are blocks of the user's other platform and mirrors of other users; `alone`
+    says that all of those blocks are known. `marker` tells the mark of an appointment's mirror,
+    `external_ids` all ids that a block of an external event in a calendar may have been given,
+    `mirror_keys` all keys that a mirror of an appointment may have been made under.
     """
 
     user_id: str
