@@ -18,20 +18,21 @@ from calendar_sync.model import (
     Step,
 )
 from calendar_sync.planner.guard import guarded
-from calendar_sync.planner.mirrors import is_gone
+from calendar_sync.planner.mirrors import PENDING, is_gone, judge
 from calendar_sync.planner.view import CalendarView, Doubt, View, row_of
+from calendar_sync.settings import Settings
 
 LEFT_OVER = "left_over"
 EARLIER = "made_before"
 
 
-def leftovers(view: View) -> Iterator[Action | Doubt | Refusal]:
+def leftovers(view: View, settings: Settings) -> Iterator[Action | Doubt | Refusal]:
     """Removals of mirrors and blocks whose links are closed, and of mirrors made anew since."""
     if view.direction.writes_calendar:
         for calendar in view.calendars:
             for event in calendar.events.values() if calendar.holds_mirrors else ():
                 if event.span is not None and not event.deleted and event.series_id is None:
-                    found = _mirror(view, calendar, event)
+                    found = _mirror(view, settings, calendar, event)
                     yield from guarded(Step.DELETE_MIRROR, Source(event.id), found)
     if view.direction.writes_welkin and all(calendar.full for calendar in view.calendars):
         live = {link.remote_id for link in view.links if link.state is not LinkState.DELETED}
@@ -40,7 +41,9 @@ def leftovers(view: View) -> Iterator[Action | Doubt | Refusal]:
                 yield from guarded(Step.DELETE_BLOCK, link.source, _block(view, link, live))
 
 
-def _mirror(view: View, calendar: CalendarView, event: CalendarEvent) -> Iterator[Action | Doubt]:
+def _mirror(
+    view: View, settings: Settings, calendar: CalendarView, event: CalendarEvent
+) -> Iterator[Action | Doubt]:
     closed = view.closed_mirrors.get(event.id)
     if closed is not None:
         # A list of changes may repeat our own last write; what came after it is a person's.
@@ -50,7 +53,7 @@ def _mirror(view: View, calendar: CalendarView, event: CalendarEvent) -> Iterato
     if event.id in view.mirror_ids or event.id not in calendar.ours or event.span is None:
         return
     link = view.mirror_by_mark.get(event.marker or "")
-    if link is None or is_gone(calendar, link):
+    if link is None or _may_be_taken_over(view, settings, calendar, link):
         return
     if not {event.id, event.key} & view.mirror_keys(link.source.id):
         return  # a copy of somebody's: theirs
@@ -59,6 +62,14 @@ def _mirror(view: View, calendar: CalendarView, event: CalendarEvent) -> Iterato
     else:
         row = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
         yield Action(Step.DELETE_MIRROR, EARLIER, Source(event.id), event.span, row)
+
+
+def _may_be_taken_over(view: View, settings: Settings, calendar: CalendarView, link: Link) -> bool:
+    """The appointment is to have a mirror, and the present one is not there (any more)."""
+    if link.state is not LinkState.DELETED:
+        return is_gone(calendar, link)
+    appointment = view.appointments.get(link.source.id)
+    return appointment is not None and judge(view, settings, appointment) in {None, PENDING}
 
 
 def _block(view: View, link: Link, live: set[str]) -> Iterator[Action]:

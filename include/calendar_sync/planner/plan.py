@@ -37,7 +37,7 @@ def plan(view: View, settings: Settings) -> Plan:
     conflicts: list[Conflict] = []
     doubted: set[Source] = set()
     refused: list[Refusal] = []
-    made = (*plan_mirrors(view, settings), *plan_blocks(view, settings), *leftovers(view))
+    made = (*plan_mirrors(view, settings), *plan_blocks(view, settings), *leftovers(view, settings))
     for decision in made:
         if isinstance(decision, Conflict):
             conflicts.append(decision)

@@ -186,11 +186,11 @@ class View:
 
     @cached_property
     def mirror_by_mark(self) -> dict[str, Link]:
-        """Links of mirrors that are there, past ones too, by the marks that these carry."""
+        """Links by the marks that their mirrors carry: there, past, or removed."""
         return {
             self.marker(link.source.id): link
             for link in self.mirror_links.values()
-            if link.state in {LinkState.LIVE, LinkState.RETIRED}
+            if link.state in {LinkState.LIVE, LinkState.RETIRED, LinkState.DELETED}
         }
 
     @cached_property
