@@ -168,6 +168,7 @@ class Cycle:
             store.leases.check(connection, self._lease)
             conflicts = (*outcome.conflicts, *leftover)
             store.links.record_conflicts(connection, *scope.pair, conflicts, now)
+            reading.tries.record(connection)
             if reading.full and state.daily:
                 store.runs.record_drift(connection, scope.pair, outcome.reasons, now)
             if reading.full:

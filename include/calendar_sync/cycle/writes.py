@@ -69,7 +69,7 @@ class Writer:
                 return await self._reschedule(action)
             case Step.CANCEL:
                 return await self._cancel(action)
-            case Step.NOTE:
+            case Step.NOTE | Step.READ | Step.FOLLOW:
                 raise ValueError("a note needs no request")
 
     # --- mirrors ------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from calendar_sync.model.calendar import (
     Source,
 )
 from calendar_sync.model.links import STANDING, Link, LinkKind, LinkState
-from calendar_sync.model.plans import Action, Conflict, Hold, Plan, Step
+from calendar_sync.model.plans import UNRECORDED, Action, Conflict, Hold, Plan, Step
 from calendar_sync.model.times import (
     SETTLING,
     Span,
@@ -46,6 +46,7 @@ __all__ = [
     "NO_ACCESS",
     "SETTLING",
     "STANDING",
+    "UNRECORDED",
     "Action",
     "Appointment",
     "Availability",

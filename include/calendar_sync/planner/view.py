@@ -56,8 +56,10 @@ class CalendarView:
 
     `events` are all events of the listed window (`full`) or those that changed since the cursor.
     `series` are complete instance sets of touched series, `gone` are event ids that a GET has
-    confirmed as missing, `fetched` those that a GET has returned, `denied` those that a list has
-    shown alive and a GET has not found: `events` lacks them, and nothing is decided about them.
+    confirmed as missing, `fetched` those that a GET has returned. `denied` are those that a list
+    has shown alive and a GET has not found, and events and series that the server would not show:
+    they are looked at again. `closed` are those that it has not shown three times. `events` lacks
+    both, and nothing is decided about them.
     `hashes` are of our own mirrors, by event id. `ours` are ids of events with our marker.
     """
 
@@ -70,8 +72,20 @@ class CalendarView:
     gone: frozenset[str] = frozenset()
     fetched: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
+    closed: frozenset[str] = frozenset()
     hashes: Mapping[str, str] = field(default_factory=dict)
     ours: frozenset[str] = frozenset()
+
+    @cached_property
+    def unreadable(self) -> frozenset[str]:
+        """Events and series of which nobody knows now what they are."""
+        return self.denied | self.closed
+
+    @cached_property
+    def partial_series(self) -> frozenset[str]:
+        """Series of which single instances may be known, and the whole set is not."""
+        unknown = {key for key, found in self.series.items() if not found.known}
+        return self.unreadable | unknown
 
     def tombstone(self, event_id: str) -> CalendarEvent | None:
         """What says that the event was deleted; None where it is merely not found.
