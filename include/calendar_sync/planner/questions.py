@@ -193,8 +193,10 @@ def _unread(view: View, calendar: CalendarView) -> Iterator[str]:
         if not link.source.original_start or link.source.id in partial
     }
     for event in calendar.events.values():
-        whole = event.series_id is not None and event.series_id not in partial
-        if not event.unread or whole or event.is_master:
+        alone = event.series_id in partial
+        # A bare occurrence tells its time only: all else stands in its series.
+        bare = alone and not event.deleted and not event.version
+        if not (event.unread or bare) or (event.series_id and not alone) or event.is_master:
             continue
         if event.deleted:
             concerns_us = event.id in linked
