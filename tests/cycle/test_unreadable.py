@@ -165,3 +165,25 @@ def test_a_series_that_changes_is_tried_again_at_once(stage: Make, platform: Pla
     s.later()
     assert len(s.block_times()) == 2
     assert parked(s) == []
+
+
+@both
+def test_a_mirror_that_may_not_be_written_holds_up_no_other(
+    stage: Make, platform: Platform
+) -> None:
+    """Its refusal is not the mailbox's, which takes the others."""
+    s = stage(platform=platform)
+    visits = [s.meeting(days=day) for day in (2, 3, 4)]
+    s.run()
+    refused = next(each.id for each in s.calendar.mirrors(ME) if each.start == s.at(2, 9))
+    s.fault(platform.value, "status", path=f"/events/{refused}$", code=403, times=None)
+    for number, visit in enumerate(visits):
+        s.move(visit.id, 2 + number, 16)
+    s.later(again=5)
+    assert sorted(start for start, _ in s.mirror_times()) == [s.at(2, 9), s.at(3, 16), s.at(4, 16)]
+    assert [item.step for item in parked_items(s.store, platform)] == ["update_mirror"]
+    well(s)
+    s.sandbox.faults.clear()
+    s.later(again=2, hours=2)
+    assert [start for start, _ in s.mirror_times()] == [s.at(day, 16) for day in (2, 3, 4)]
+    s.in_step()
