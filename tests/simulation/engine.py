@@ -50,13 +50,27 @@ MICROSOFT_FAULTS: tuple[dict[str, Any], ...] = (
 )
 
 
+#: What a server does to one item, or to one kind of list, until it heals.
+STUBBORN: tuple[dict[str, Any], ...] = (
+    {"kind": "status", "code": 403, "path": "/events/{id}$"},
+    {"kind": "status", "code": 500, "path": "/events/{id}$"},
+    {"kind": "status", "code": 400, "path": "/events/{id}$"},
+    {"kind": "status", "code": 403, "path": "/events/{id}/instances$"},
+    {"kind": "status", "code": 500, "path": "/instances$"},
+    {"kind": "truncated_json", "path": "/instances$"},
+    {"kind": "zero_events", "path": "/instances$"},
+)
+MICROSOFT_STUBBORN = (*STUBBORN, {"kind": "status", "code": 504, "path": "/delta$"})
+
+
 @dataclass
 class Simulation:
     """Run `steps` steps; every quiet period is checked. A failure names seed and step.
 
     With `administered`, settings and mapping change, too, reads lag, and accounts close for a
     while; `direction` is then only where it begins. With `losing`, the state database is lost now
-    and then, and a person approves the removal of what nobody can explain any more.
+    and then, and a person approves the removal of what nobody can explain any more. With
+    `stubborn`, single items and lists are refused, pass after pass, until the next quiet period.
     """
 
     seed: int
@@ -64,6 +78,7 @@ class Simulation:
     platforms: tuple[Platform, ...] = GOOGLE
     administered: bool = False
     losing: bool = False
+    stubborn: bool = False
     crashes: bool = True
     faults: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
@@ -73,6 +88,9 @@ class Simulation:
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)  # noqa: S311 - seeded on purpose
+        # Of its own, so that the other seeds stay what they were.
+        self.mood = random.Random(f"stubborn-{self.seed}")  # noqa: S311 - seeded on purpose
+        self.refused: list[dict[str, Any]] = []
         document = {
             "direction": {platform.value: self.direction.value for platform in self.platforms},
             "time_zone": "US/Eastern",
@@ -215,6 +233,8 @@ class Simulation:
             transport.kill_at = transport.count + self.chance.randint(1, 25)
             transport.kill_after = self.chance.random() < 0.5
             self._note(f"killed at request {transport.kill_at} after={transport.kill_after}")
+        if self.stubborn:
+            self._refuse()
         self._note("pass")
         try:
             await self._pass()
@@ -227,6 +247,28 @@ class Simulation:
         transport.revive()
         self.world.sandbox.faults.clear()
         self.world.clock.advance(self.chance.choice([5, 60, 100]))
+
+    def _refuse(self) -> None:
+        """What is refused stays so; now and then one thing more, or something in one pass alone."""
+        if self.mood.random() < 0.4:
+            service = self.mood.choice(list(self.platforms))
+            kinds = MICROSOFT_STUBBORN if service is Platform.MICROSOFT else STUBBORN
+            chosen = dict(self.mood.choice(kinds))
+            calendars = self.world.calendars(service)
+            seats = sorted(seat for seat in self.people.accounts if seat[1] is service)
+            own = calendars.own(self.people.accounts[self.mood.choice(seats)])
+            if "{id}" in chosen["path"]:
+                event = self.mood.choice(own).id if own else "nothing"
+                chosen["path"] = chosen["path"].format(id=event)
+            chosen |= {"service": str(service), "method": "GET", "times": None}
+            if self.mood.random() < 0.4:
+                self._note(f"refused once: {chosen}")
+                self.world.sandbox.faults.add(Fault(**{**chosen, "times": 1}))
+            else:
+                self._note(f"refused from now on: {chosen}")
+                self.refused.append(chosen)
+        for each in self.refused:
+            self.world.sandbox.faults.add(Fault(**each))
 
     async def _pass(self, **options: Any) -> None:
         for platform in self.platforms:
@@ -244,7 +286,9 @@ class Simulation:
             full = full or bool(self.admins.revoked)
             self.admins.reopen()
             self.admins.lagging(0.0)
-        world.clock.advance(hours=7)  # leases lapse, the longest pause ends
+        self.refused.clear()
+        # Leases lapse, the longest pause ends: a day for what was refused by its own name.
+        world.clock.advance(hours=25 if self.stubborn else 7)
         if full:
             # Deletions are found by sweeping a tenth of the users a pass; far ones daily.
             await self._pass(full=True)

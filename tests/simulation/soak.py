@@ -26,7 +26,9 @@ def choose(seed: int) -> tuple[Simulation, int]:
     # Losing needs both ways: who may not write a side cannot take over what stands there.
     losing = not administered and direction is Direction.BIDIRECTIONAL
     simulation = Simulation(seed, direction, platforms, administered=administered, losing=losing)
-    return simulation, chance.choice([60, 100, 150, 250])
+    steps = chance.choice([60, 100, 150, 250])
+    simulation.stubborn = chance.random() < 0.4
+    return simulation, steps
 
 
 def main(minutes: float, first: int) -> int:
@@ -45,7 +47,7 @@ def main(minutes: float, first: int) -> int:
             print(
                 f"FAILED seed={seed} steps={wanted} direction={simulation.direction} "
                 f"platforms={platforms} administered={simulation.administered} "
-                f"losing={simulation.losing}",
+                f"losing={simulation.losing} stubborn={simulation.stubborn}",
                 flush=True,
             )
             if isinstance(error, AssertionError):

@@ -55,11 +55,14 @@ class CalendarWorld(ABC):
         accounts: mailboxes by their address in lower case.
         lag_seconds: reads answer as the world was so long ago (0: at once).
         lose_tombstones: whether a deleted series leaves nothing behind.
+        invited_only: series of which the mailbox has occurrences and no master: its owner was
+            invited to those alone.
     """
 
     accounts: dict[str, Any]
     lag_seconds: float
     lose_tombstones: bool
+    invited_only: set[str]
 
     # What each platform does in its own way
 

@@ -68,6 +68,7 @@ class GoogleWorld(CalendarWorld):
         self.accounts: dict[str, Account] = {}
         self.unfriendly = True
         self.lose_tombstones = False
+        self.invited_only: set[str] = set()
         self.lag_seconds = 0.0
         self.user_limit: int | None = None
         self.project_limit: int | None = None
