@@ -38,6 +38,8 @@ _ADVICE = {
     "google_quota_exceeded": "Google's quota of this mailbox is used up: the sync waits",
     "google_daily_limit_exceeded": "the project's daily quota is used up: raise it, or poll less",
     "google_list_refused": "Google refuses to list this calendar: look at it in the browser",
+    "series_incomplete": "the calendar shows too few instances of a series: its blocks stay, "
+    "and it is read again",
     "calendar_not_found": "the calendar that mirrors go to is not there: see `calendars` in the "
     "settings",
     # --- Microsoft ----------------------------------------------------------------------------

@@ -51,6 +51,10 @@ class RateLimited(TransientError):
         self.tenant_wide = tenant_wide
 
 
+class Busy(RateLimited):
+    """The other side says that it is overloaded; or says so of one request alone."""
+
+
 class OutcomeUnknown(TransientError):
     """A write was sent and its answer lost: look before sending it again."""
 

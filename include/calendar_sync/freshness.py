@@ -9,6 +9,8 @@ from calendar_sync.state.marks import UserSync
 
 #: Polls use so much of Google's daily quota at most.
 QUOTA_SHARE = 0.6
+#: Beyond the time of a poll: who did not answer is asked again every two minutes.
+UNHEARD = timedelta(minutes=4)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ def poll_interval(
     calendars = len(settings.calendars_of(platform).all)
     budget = settings.limits.daily_calendar_requests * QUOTA_SHARE
     return timedelta(seconds=max(wanted, 86_400 * accounts * calendars / budget))
+
+
+def unheard(state: UserSync, interval: timedelta, now: datetime) -> bool:
+    """An account has not answered several polls in a row."""
+    heard = [moment for moment in (state.last_poll_at, state.last_success_at) if moment is not None]
+    return bool(heard) and now - max(heard) >= interval + UNHEARD
 
 
 def limits(settings: Settings, platform: Platform, accounts: int, now: datetime) -> Limits:

@@ -44,6 +44,14 @@ class CalendarPlatform(Protocol):
         """
         ...
 
+    async def listed(self, account: str, calendar: str, window: Window) -> Changes:
+        """Everything in the window, without a cursor: for where changes cannot be followed.
+
+        Raises:
+            NotFound: the account has no such calendar.
+        """
+        ...
+
     async def event(self, account: str, calendar: str, event_id: str) -> CalendarEvent | None:
         """One event or its tombstone; None only where the server answers "not found"."""
         ...
@@ -52,6 +60,15 @@ class CalendarPlatform(Protocol):
         self, account: str, calendar: str, series_id: str, window: Window
     ) -> SeriesSet:
         """All live instances of a series that overlap the window."""
+        ...
+
+    async def look(self, account: str) -> None:
+        """Read next to nothing of the account's primary calendar, to see whether it can be used.
+
+        Raises:
+            UserUnavailable: it cannot.
+            NotFound: likewise.
+        """
         ...
 
     async def mirror(
@@ -116,10 +133,6 @@ class CalendarPlatform(Protocol):
 
     async def delete_test_event(self, account: str, calendar: str, event_id: str) -> bool:
         """Delete, as `delete_mirror` does."""
-        ...
-
-    async def look(self, account: str) -> None:
-        """See `Directory.look`."""
         ...
 
 

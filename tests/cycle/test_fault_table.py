@@ -186,6 +186,7 @@ Cell = tuple[str, str, str, str, int]
 CHANGING = ("g.list", "g.insert", "g.update", "g.delete", "w.list", "w.create", "w.patch",
             "w.delete")  # fmt: skip
 ASKING = ("g.get", "g.series", "g.token", "w.get", "w.export", "w.token")
+ITEMS = ("g.get", "g.series")
 NOTHING_TO_CUT = ("g.delete", "w.delete")
 REMOVING = (*NOTHING_TO_CUT, "w.cancel")
 
@@ -194,12 +195,15 @@ def lost(fault: str, code: str, verbs: tuple[str, ...], *fine: str) -> list[Cell
     """Nothing is known afterwards: four tries, and the user waits.
 
     A creation in Welkin cannot be repeated blindly: it is looked for, and not sent again at once.
+    What is asked of one item of a calendar is that item's matter: asked again in the second round.
     """
     cells = []
     for verb in verbs:
         word = code.format("google" if verb[0] == "g" else "welkin")
         if verb in fine:
             cells.append((fault, verb, "fine", "ok", 1))
+        elif verb in ITEMS:
+            cells.append((fault, verb, "doubt", "ok", 8))
         elif verb in ("w.export", "w.token"):
             cells.append((fault, verb, "all", word, 4))
         else:
@@ -248,7 +252,9 @@ CELLS: list[Cell] = [
     # No such calendar: asked without a cursor before it is believed.
     *same("404", ("g.list",), "user", "calendar_not_found", 2),
     *same("404", ("g.get", "w.get"), "fine", "ok", 1),
-    *same("404", ("g.series",), "user", "google_series_unreadable", 1),
+    *same("404", ("g.series",), "doubt", "ok", 2),
+    *same("400", ITEMS, "doubt", "ok", 2),
+    *same("403", ITEMS, "doubt", "ok", 2),
     *same("404", ("g.insert", "g.update"), "item", "google_not_found", 2),
     *same("404", ("w.list",), "user", "welkin_not_found", 1),
     *same("404", ("w.create", "w.patch"), "item", "welkin_not_found", 2),

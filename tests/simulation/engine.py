@@ -85,6 +85,19 @@ DENIALS: tuple[dict[str, Any], ...] = (
 )
 
 
+#: What a server does to one item, or to one kind of list, until it heals.
+STUBBORN: tuple[dict[str, Any], ...] = (
+    {"kind": "status", "code": 403, "path": "/events/{id}$"},
+    {"kind": "status", "code": 500, "path": "/events/{id}$"},
+    {"kind": "status", "code": 400, "path": "/events/{id}$"},
+    {"kind": "status", "code": 403, "path": "/events/{id}/instances$"},
+    {"kind": "status", "code": 500, "path": "/instances$"},
+    {"kind": "truncated_json", "path": "/instances$"},
+    {"kind": "zero_events", "path": "/instances$"},
+)
+MICROSOFT_STUBBORN = (*STUBBORN, {"kind": "status", "code": 504, "path": "/delta$"})
+
+
 @dataclass
 class Simulation:
     """Run `steps` steps; every quiet period is checked. A failure names seed and step.
@@ -94,7 +107,8 @@ class Simulation:
     and then, and a person approves the removal of what nobody can explain any more. With `trips`,
     a bug meets a single row or item now and then, and some items lie at the edge of time. With
     `seldom`, mailboxes are renamed and restored, deletions undone, guests invited, and removals
-    denied.
+    denied. With `stubborn`, single items and lists are refused, pass after pass, until the next
+    quiet period.
     """
 
     seed: int
@@ -103,6 +117,7 @@ class Simulation:
     administered: bool = False
     losing: bool = False
     seldom: bool = False
+    stubborn: bool = False
     crashes: bool = True
     faults: bool = True
     trips: bool = True
@@ -115,6 +130,9 @@ class Simulation:
         self.chance = random.Random(self.seed)  # noqa: S311 - seeded on purpose
         # Apart, so that older seeds stay what they were.
         self.bugs = random.Random(f"bugs {self.seed}")  # noqa: S311
+        # Of its own, so that the other seeds stay what they were.
+        self.mood = random.Random(f"stubborn-{self.seed}")  # noqa: S311 - seeded on purpose
+        self.refused: list[dict[str, Any]] = []
         document = {
             "direction": {platform.value: self.direction.value for platform in self.platforms},
             "time_zone": "US/Eastern",
@@ -276,6 +294,8 @@ class Simulation:
             transport.kill_at = transport.count + self.chance.randint(1, 25)
             transport.kill_after = self.chance.random() < 0.5
             self._note(f"killed at request {transport.kill_at} after={transport.kill_after}")
+        if self.stubborn:
+            self._refuse()
         trip = self._trip() if self.trips and self.bugs.random() < 0.25 else nullcontext()
         self._note("pass")
         try:
@@ -340,6 +360,28 @@ class Simulation:
         finally:
             setattr(owner, name, inner)
 
+    def _refuse(self) -> None:
+        """What is refused stays so; now and then one thing more, or something in one pass alone."""
+        if self.mood.random() < 0.4:
+            service = self.mood.choice(list(self.platforms))
+            kinds = MICROSOFT_STUBBORN if service is Platform.MICROSOFT else STUBBORN
+            chosen = dict(self.mood.choice(kinds))
+            calendars = self.world.calendars(service)
+            seats = sorted(seat for seat in self.people.accounts if seat[1] is service)
+            own = calendars.own(self.people.accounts[self.mood.choice(seats)])
+            if "{id}" in chosen["path"]:
+                event = self.mood.choice(own).id if own else "nothing"
+                chosen["path"] = chosen["path"].format(id=event)
+            chosen |= {"service": str(service), "method": "GET", "times": None}
+            if self.mood.random() < 0.4:
+                self._note(f"refused once: {chosen}")
+                self.world.sandbox.faults.add(Fault(**{**chosen, "times": 1}))
+            else:
+                self._note(f"refused from now on: {chosen}")
+                self.refused.append(chosen)
+        for each in self.refused:
+            self.world.sandbox.faults.add(Fault(**each))
+
     async def _pass(self, **options: Any) -> None:
         for platform in self.platforms:
             result = await self.world.sync(platform, **options)
@@ -360,7 +402,9 @@ class Simulation:
             full = full or bool(self.admins.revoked)
             self.admins.reopen()
             self.admins.lagging(0.0)
-        world.clock.advance(hours=7)  # leases lapse, the longest pause ends
+        self.refused.clear()
+        # Leases lapse, the longest pause ends: a day for what was refused by its own name.
+        world.clock.advance(hours=25 if self.stubborn else 7)
         if full:
             # Deletions are found by sweeping a tenth of the users a pass; far ones daily.
             await self._pass(full=True)

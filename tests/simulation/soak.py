@@ -29,7 +29,9 @@ def choose(seed: int) -> tuple[Simulation, int]:
     simulation = Simulation(
         seed, direction, platforms, administered=administered, losing=losing, seldom=seldom
     )
-    return simulation, chance.choice([60, 100, 150, 250])
+    steps = chance.choice([60, 100, 150, 250])
+    simulation.stubborn = chance.random() < 0.4
+    return simulation, steps
 
 
 def main(minutes: float, first: int) -> int:
@@ -48,7 +50,8 @@ def main(minutes: float, first: int) -> int:
             print(
                 f"FAILED seed={seed} steps={wanted} direction={simulation.direction} "
                 f"platforms={platforms} administered={simulation.administered} "
-                f"losing={simulation.losing} seldom={simulation.seldom}",
+                f"losing={simulation.losing} seldom={simulation.seldom} "
+                f"stubborn={simulation.stubborn}",
                 flush=True,
             )
             if isinstance(error, AssertionError):

@@ -15,6 +15,7 @@ SEEDS = range(1, 5)
 ADMINISTERED_STEPS = 250
 ADMINISTERED_SEEDS = range(1, 21)
 LOSING_SEEDS = (1, 2, 3, 4)
+STUBBORN_SEEDS = range(1, 9)
 # An encounter deleted after the index had been filled by a pass that was killed.
 LOSING_FOUND = ((102, GOOGLE, 150),)
 PLATFORMS = (GOOGLE, MICROSOFT, MIXED)
@@ -62,6 +63,14 @@ def test_whatever_is_configured_both_sides_come_together(
     seed: int, platforms: tuple[Platform, ...]
 ) -> None:
     asyncio.run(Simulation(seed, platforms=platforms, administered=True).run(ADMINISTERED_STEPS))
+
+
+@pytest.mark.parametrize("seed", STUBBORN_SEEDS)
+@pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
+def test_what_a_server_refuses_for_a_while_keeps_nothing_else_from_coming_together(
+    seed: int, platforms: tuple[Platform, ...]
+) -> None:
+    asyncio.run(Simulation(seed, platforms=platforms, stubborn=True).run(STEPS))
 
 
 @pytest.mark.parametrize("seed", LOSING_SEEDS)
@@ -114,7 +123,7 @@ def test_postgresql_keeps_the_state_as_well(postgres_url: str, administered: boo
 
 def test_these_are_at_least_twenty_thousand_steps() -> None:
     steps = len(SEEDS) * len(Direction) * len(PLATFORMS) * STEPS
-    steps += len(LOSING_SEEDS) * len(PLATFORMS) * STEPS
+    steps += (len(LOSING_SEEDS) + len(STUBBORN_SEEDS)) * len(PLATFORMS) * STEPS
     steps += len(ADMINISTERED_SEEDS) * len(PLATFORMS) * ADMINISTERED_STEPS
     steps += sum(row[2] for row in FOUND) + sum(row[2] for row in FOUND_ADMINISTERED)
     assert steps >= 20_000, steps

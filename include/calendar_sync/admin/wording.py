@@ -51,6 +51,8 @@ STEPS: Mapping[str, str] = {
     "reschedule": "appointment rescheduled",
     "cancel": "appointment cancelled",
     "decision": "decision of a person",
+    "read": "reading it from the calendar",
+    "follow": "reading the list of changes",
 }
 DIRECTIONS: Mapping[str, str] = {"to_calendar": "to the calendar", "to_welkin": "to Welkin"}
 CONFLICTS: Mapping[str, str] = {

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from calendar_sync.concurrency import together
-from calendar_sync.cycle.scope import NO_CALENDAR, cursor_shape, same_request
+from calendar_sync.cycle.scope import NO_CALENDAR, NO_CHANGES, cursor_shape, same_request
 from calendar_sync.errors import (
+    Busy,
     CursorExpired,
     NotFound,
     RateLimited,
@@ -19,7 +20,7 @@ from calendar_sync.errors import (
     UnexpectedError,
     UserUnavailable,
 )
-from calendar_sync.freshness import poll_interval
+from calendar_sync.freshness import poll_interval, unheard
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import CalendarEvent, Link, LinkKind, LinkState, MappedUser, Platform
 from calendar_sync.redaction import as_ours, install
@@ -35,6 +36,8 @@ POLL_WAITS = 5.0
 POLL_SECONDS = 20.0
 UNANSWERED_PAUSE = 120.0
 UNANSWERED_OF_ALL = 16
+# Where changes cannot be followed, a cycle reads the whole window so often.
+WINDOW_PAUSE = timedelta(minutes=10)
 
 
 @dataclass
@@ -67,12 +70,13 @@ class Poller:
     _moved: list[tuple[str, str, Cursor]] = field(default_factory=list)
     _postponed: dict[Pair, float] = field(default_factory=dict)
     _outdated: set[Pair] = field(default_factory=set)
+    _states: Mapping[Pair, UserSync] = field(default_factory=dict)
 
     async def poll(
         self, mapped: Iterable[MappedUser], states: Mapping[Pair, UserSync]
     ) -> PollResult:
         """Poll who is due. Marked users are left out: their cycle reads anyway."""
-        users = list(mapped)
+        users, self._states = list(mapped), states
         now, interval = self.services.clock.now(), self.interval(len(users))
         return await self._round([user for user in users if _due(user, states, interval, now)])
 
@@ -143,6 +147,9 @@ class Poller:
             except UserUnavailable as error:
                 result.failed[pair] = error.code
             except (TransientError, TimeoutError) as error:
+                if await self._only_the_list(user, error):
+                    result.news.append(pair)
+                    return
                 # Nothing is known of this account: its cursor stays, and it is asked again later.
                 asked = error.retry_after if isinstance(error, RateLimited) else None
                 self._postponed[pair] = UNANSWERED_PAUSE if asked is None else asked
@@ -170,6 +177,21 @@ class Poller:
         result.outdated = sorted((self._outdated & answered) - {*result.news, *result.failed})
         return result
 
+    async def _only_the_list(self, user: MappedUser, error: Exception) -> bool:
+        """Its list of changes has not answered for a while, and the mailbox does: a cycle reads."""
+        state = self._states.get((user.user_id, user.platform))
+        limited = isinstance(error, RateLimited) and not isinstance(error, Busy)
+        interval = self.interval(len(self._states))
+        if limited or state is None or not unheard(state, interval, self.services.clock.now()):
+            return False
+        try:
+            with waiting_at_most(0):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self.services.platforms[self.platform].look(user.account)
+        except (SyncError, TimeoutError):
+            return False
+        return True
+
     async def _news(self, user: MappedUser) -> bool:
         """Anything but our own writes, or no cursor to ask with."""
         platform = self.services.platforms[self.platform]
@@ -184,6 +206,11 @@ class Poller:
             if stored.shape != shape:
                 self._outdated.add((user.user_id, user.platform))
             if stored.position == NO_CALENDAR:
+                continue
+            if stored.position == NO_CHANGES:
+                read_at = stored.saved_at
+                if read_at is None or self.services.clock.now() - read_at >= WINDOW_PAUSE:
+                    return True
                 continue
             try:
                 found = await platform.changes(user.account, calendar, stored.position, window)

@@ -21,6 +21,7 @@ from calendar_sync.errors import (
     StillThere,
     SyncError,
     TransientError,
+    UserUnavailable,
 )
 from calendar_sync.model import Action, Conflict, Link, LinkKind, LinkState, Step
 from calendar_sync.planner import View
@@ -162,7 +163,10 @@ class Applier:
             self.outcome.complete = False
         except SyncError as error:
             self._record(action, action.link, error.code, started)
-            if isinstance(error, RateLimited) or not isinstance(error, TransientError):
+            # The account was read a moment ago: what it refuses now may be this one item.
+            refused = isinstance(error, UserUnavailable) and self.view is not None
+            own = refused or isinstance(error, TransientError)
+            if isinstance(error, RateLimited) or not own:
                 raise
             return Failed(action, error)
         except SQLAlchemyError:
@@ -224,7 +228,7 @@ class Applier:
                 self._content(action),
                 error.code,
                 self.services.clock.now(),
-                transient=isinstance(error, TransientError),
+                transient=isinstance(error, TransientError | UserUnavailable),
             )
 
     def _record(

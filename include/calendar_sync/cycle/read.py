@@ -9,10 +9,11 @@ from typing import Any
 
 from calendar_sync import privacy
 from calendar_sync.concurrency import both, together
-from calendar_sync.cycle.scope import NO_CALENDAR, Scope, cursor_shape
+from calendar_sync.cycle.calendars import CalendarReader
+from calendar_sync.cycle.scope import NO_CHANGES, Scope
+from calendar_sync.cycle.tries import Tries
 from calendar_sync.errors import (
     BadItem,
-    CursorExpired,
     NotFound,
     TransientError,
     UserUnavailable,
@@ -22,7 +23,6 @@ from calendar_sync.model import (
     MISSING,
     Appointment,
     CalendarEvent,
-    Changes,
     Draft,
     Encounter,
     Link,
@@ -43,7 +43,7 @@ from calendar_sync.state.runs import DELETIONS_FROM, ENCOUNTERS_MOVE, SKIPPED_AT
 from calendar_sync.unreadable import note
 from calendar_sync.welkin import Encounters
 
-ROUNDS = 4
+ROUNDS = 6
 DAY = timedelta(days=1)
 DOUBTFUL = 5
 
@@ -59,6 +59,8 @@ class Reading:
     cursors: dict[str, Cursor]
     full: bool
     refused: tuple[Refusal, ...]
+    unreadable: int
+    tries: Tries
 
 
 @dataclass
@@ -72,18 +74,20 @@ class Reader:
     former: tuple[Link, ...] = ()
     _block_ids: frozenset[str] = field(init=False)
     _unreadable: set[str] = field(default_factory=set)
+    _calendars: CalendarReader = field(init=False)
 
     def __post_init__(self) -> None:
         """Note which Welkin events are blocks of ours, by link."""
         blocks = (link for link in self.links if link.kind is LinkKind.BLOCK)
         self._block_ids = frozenset(link.remote_id for link in blocks)
+        self._calendars = CalendarReader(self.services, self.scope, self.links, self.full)
 
     async def read(self) -> Reading:
         """Both sides at once, then what the planner still asks for."""
         scope = self.scope
         calendars = scope.calendars
         (found, unreadable), changes = await both(
-            self._welkin_window(), together(self._changes(name) for name in calendars.all)
+            self._welkin_window(), together(self._calendars.changes(name) for name in calendars.all)
         )
         self._unreadable |= unreadable
         appointments, blocks = await self._sort(found.values())
@@ -106,18 +110,30 @@ class Reader:
             view = await self._answer(view, asked)
         else:
             raise TransientError("too_many_questions")
+        settled = tuple(self._calendars.settle(view, calendar) for calendar in view.calendars)
+        view = replace(view, calendars=settled)
+        cursors = {
+            name: cursor
+            for name, (_, cursor) in zip(calendars.all, changes, strict=True)
+            if cursor is not None
+        }
+        # Where no list of changes can be followed, every cycle lists: that is no comparison.
+        listing = any(cursor.position == NO_CHANGES for cursor in cursors.values())
+        full = all(change.full for change, cursor in changes if cursor is not None)
         return Reading(
             view,
-            {name: cursor for name, (_, cursor) in zip(calendars.all, changes, strict=True)},
-            full=all(change.full for change, _ in changes),
+            cursors,
+            full=full and (self.full or not listing),
             refused=self._refused(view),
+            unreadable=len(view.unreadable) + sum(len(one.undecided) for one in settled),
+            tries=self._calendars.tries,
         )
 
     def _refused(self, view: View) -> tuple[Refusal, ...]:
         """What is there, and cannot be read: it is shown, and nothing else is done about it."""
         steps = [(Step.CREATE_MIRROR, key, "welkin") for key in sorted(self._unreadable) if key]
         for calendar in view.calendars:
-            ids = sorted(calendar.undecided - calendar.denied)
+            ids = sorted(calendar.undecided - calendar.denied - calendar.closed)
             steps += [(Step.CREATE_BLOCK, key, self.scope.platform.value) for key in ids]
         return tuple(
             Refusal(step, Source(key), f"{system}_unreadable_event") for step, key, system in steps
@@ -267,61 +283,9 @@ class Reader:
 
     # --- the calendar -------------------------------------------------------------------------
 
-    async def _changes(self, calendar: str) -> tuple[Changes, Cursor]:
-        """What the calendar reports, and the cursor to store once it has been applied."""
-        scope, services = self.scope, self.services
-        platform, window = services.platforms[scope.platform], scope.list_window
-        stored = services.store.feeds.cursor(scope.platform.value, scope.user_id, calendar)
-        shape = cursor_shape(platform.shape, scope.revision, scope.mapped, scope.zone)
-        if stored is not None and not self.full and self._usable(stored, shape):
-            if stored.position == NO_CALENDAR:
-                return Changes((), NO_CALENDAR, full=False), stored
-            with contextlib.suppress(CursorExpired):
-                found = await platform.changes(scope.account, calendar, stored.position, window)
-                return found, replace(stored, position=found.cursor)
-        try:
-            found = await platform.changes(scope.account, calendar, None, window)
-        except NotFound:
-            if calendar == scope.calendars.mirrors:
-                raise UserUnavailable("calendar_not_found", detail=scope.account) from None
-            # Not everybody has every calendar that counts as busy.
-            found = Changes((), NO_CALENDAR, full=True)
-        return found, Cursor(found.cursor, shape, window.end)
-
-    def _usable(self, stored: Cursor, shape: str) -> bool:
-        """Same request, settings and account, and a window that still reaches far enough."""
-        reaches = stored.window_end is None or stored.window_end >= self.scope.welkin_window.end
-        return stored.shape == shape and reaches
-
     def calendar(self, name: str, events: dict[str, CalendarEvent], *, full: bool) -> CalendarView:
         """One calendar of the account, with these events in it."""
-        identity, calendars = self.services.identity, self.scope.calendars
-        mirrors = {link.remote_id for link in self.links if link.kind is LinkKind.MIRROR}
-        readable: dict[str, CalendarEvent] = {}
-        hashes: dict[str, str] = {}
-        ours: set[str] = set()
-        for key, event in events.items():
-            if event.unreadable:
-                continue
-            try:
-                if identity.is_ours(event.marker):
-                    ours.add(event.id)
-                if event.id in mirrors or event.id in ours:
-                    hashes[event.id] = identity.event_hash(event)
-            except Exception as bug:
-                note(bug, "calendar event", {"id": event.id})
-            else:
-                readable[key] = event
-        return CalendarView(
-            name=name,
-            holds_mirrors=name == calendars.mirrors,
-            counts_as_busy=name in calendars.busy,
-            full=full,
-            events=readable,
-            hashes=hashes,
-            ours=frozenset(ours),
-            unreadable=frozenset(events.keys() - readable.keys()),
-        )
+        return self._calendars.view(name, events, full=full)
 
     def _block_hash(self, event: CalendarEvent) -> str:
         rules, span, write = self.scope.settings.block_time, event.span, ""
@@ -383,7 +347,7 @@ class Reader:
             answer for answer in fetched if isinstance(answer, WelkinEvent)
         )
         calendars = tuple(
-            [await self._answer_calendar(calendar, asked) for calendar in view.calendars]
+            [await self._calendars.answer(calendar, asked) for calendar in view.calendars]
         )
         return replace(
             view,
@@ -402,38 +366,6 @@ class Reader:
         except BadItem as error:
             return error
 
-    async def _answer_calendar(self, calendar: CalendarView, asked: Questions) -> CalendarView:
-        platform = self.services.platforms[self.scope.platform]
-        account = self.scope.account
-        ids = asked.calendar_events.get(calendar.name, ())
-        wanted = asked.series.get(calendar.name, ())
-        if not ids and not wanted:
-            return calendar
-        found = await together(platform.event(account, calendar.name, key) for key in ids)
-        window = self.scope.list_window
-        sets = await together(
-            platform.series(account, calendar.name, key, window) for key in wanted
-        )
-        gone = {key for key, event in zip(ids, found, strict=True) if event is None}
-        await self._control_calendar(calendar, gone)
-        events = {event.id: event for event in found if event is not None}
-        # What a list has shown incompletely cannot be judged when it is not found.
-        denied = {
-            key
-            for key in gone & calendar.events.keys()
-            if calendar.events[key].unread and not calendar.events[key].deleted
-        }
-        known = {key: event for key, event in calendar.events.items() if key not in denied}
-        fresh = self.calendar(calendar.name, {**known, **events}, full=calendar.full)
-        return replace(
-            fresh,
-            unreadable=calendar.unreadable | fresh.unreadable,
-            series={**calendar.series, **dict(zip(wanted, sets, strict=True))},
-            gone=calendar.gone | gone,
-            fetched=calendar.fetched | events.keys(),
-            denied=calendar.denied | denied,
-        )
-
     # --- controls: many 404s at once are believed only if a living id still answers -----------
 
     async def _control_welkin(self, view: View, absent: set[str]) -> None:
@@ -442,11 +374,3 @@ class Reader:
         living = next(iter([*view.appointments, *view.blocks]), None)
         if living and await self.services.welkin.event(living, self.scope.zone) is None:
             raise TransientError("welkin_denies_living_events", detail=str(len(absent)))
-
-    async def _control_calendar(self, calendar: CalendarView, gone: set[str]) -> None:
-        if len(gone) < DOUBTFUL:
-            return
-        living = next((event.id for event in calendar.events.values() if not event.deleted), None)
-        platform, account = self.services.platforms[self.scope.platform], self.scope.account
-        if living and await platform.event(account, calendar.name, living) is None:
-            raise TransientError("calendar_denies_living_events", detail=str(len(gone)))

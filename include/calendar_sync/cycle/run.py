@@ -206,6 +206,7 @@ class Cycle:
             conflicts = (*outcome.conflicts, *leftover)
             store.links.record_conflicts(connection, *scope.pair, conflicts, now)
             store.links.park(connection, scope.pair, (*reading.refused, *made.refused), now)
+            reading.tries.record(connection)
             if reading.full and state.daily:
                 store.runs.record_drift(connection, scope.pair, outcome.reasons, now)
             if reading.full:
@@ -322,7 +323,7 @@ def _result(
         held=len(made.held),
         refused=outcome.refused,
         parked=outcome.parked + len(made.refused),
-        unreadable=len(reading.refused),
+        unreadable=reading.unreadable,
         complete=outcome.complete and not made.doubted,
         full=reading.full,
         plan=plan,

@@ -11,6 +11,8 @@ from calendar_sync.state.config import Revision
 
 # Instead of a position: this account has no calendar of that name (checked again daily).
 NO_CALENDAR = "no such calendar"
+# Likewise: its list of changes cannot be read, the window itself can.
+NO_CHANGES = "no list of changes"
 
 
 @dataclass(frozen=True)

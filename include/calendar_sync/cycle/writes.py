@@ -84,7 +84,7 @@ class Writer:
                 return await self._reschedule(action)
             case Step.CANCEL:
                 return await self._cancel(action)
-            case Step.NOTE | Step.ADOPT_MIRROR | Step.ADOPT_BLOCK:
+            case Step.NOTE | Step.ADOPT_MIRROR | Step.ADOPT_BLOCK | Step.READ | Step.FOLLOW:
                 raise ValueError("nothing that a plan asks to be requested")
 
     # --- mirrors ------------------------------------------------------------------------------

@@ -130,6 +130,10 @@ class GoogleCalendar:
                 raise TransientError("google_list_without_cursor", detail=account)
         raise TransientError("google_endless_list", detail=account)
 
+    async def listed(self, account: str, calendar: str, window: Window) -> Changes:
+        """See `CalendarPlatform.listed`."""
+        return await self.changes(account, calendar, None, window)
+
     async def _list(
         self,
         account: str,
@@ -212,7 +216,8 @@ class GoogleCalendar:
         row = await self._row(account, calendar, series_id)
         if row is None:
             return SeriesSet((), known=False)
-        return SeriesSet((), known=not may_have_instances(row, window))
+        promised = may_have_instances(row, window)
+        return SeriesSet((), known=not promised, doubted=promised)
 
     async def _no_series(self, account: str, calendar: str, series_id: str) -> SeriesSet:
         """Instances were refused: the series is deleted, or is a single event by now."""

@@ -1,10 +1,11 @@
 """What a series of Google's promises in a window."""
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 
 from calendar_sync.google.parse import parse_event
-from calendar_sync.model import Window
+from calendar_sync.model import Window, zone_or_none
 from calendar_sync.recurrence import promises
 
 
@@ -16,4 +17,9 @@ def may_have_instances(row: Any, window: Window) -> bool:
     lines = row.get("recurrence") if isinstance(row, Mapping) else None
     if event.span is None or not isinstance(lines, list):
         return True
-    return promises([str(line) for line in lines], event.span, window)
+    start = row.get("start")
+    name = start.get("timeZone") if isinstance(start, Mapping) else None
+    zone = zone_or_none(name if isinstance(name, str) else None)
+    if zone is None and not event.span.all_day:
+        return True  # where its days are meant is not known
+    return promises([str(line) for line in lines], event.span, window, zone or UTC)

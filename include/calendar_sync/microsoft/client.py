@@ -151,24 +151,29 @@ class MicrosoftCalendar:
             rows, following = await self._delta(account, cursor, {})
             return Changes(tuple(rows.values()), following, full=False)
         # The cursor comes first: what changes while the window is read, is told again.
-        view = f"{_calendar(account, calendar)}/calendarView"
-        bounds = {"startDateTime": iso(window.start), "endDateTime": iso(window.end)}
-        try:
+        view, bounds = _view(account, calendar, window)
+        with _listing(account, calendar):
             rows, following = await self._delta(account, f"{view}/delta", bounds, first=True)
-            params = {**bounds, "$select": SELECT, "$expand": EXPAND, "$top": str(PAGE)}
-            events = await self._all("events.view", account, view, params)
-        except BadItem as error:
-            raise UserUnavailable("microsoft_list_refused", detail=error.detail) from None
-        except NotFound:
-            if calendar == "primary":
-                raise UserUnavailable("microsoft_no_calendar", detail=account) from None
-            raise
+            events = await self._window(account, view, bounds)
         # What only one of both lists shows has to be looked at: they may come from two servers.
         for event_id, event in rows.items():
             single = not (event.deleted or event.is_master or event.series_id)
             if single and event_id not in events:
                 events[event_id] = replace(event, unread=True)
         return Changes(tuple(events.values()), following, full=True)
+
+    async def listed(self, account: str, calendar: str, window: Window) -> Changes:
+        """See `CalendarPlatform.listed`."""
+        view, bounds = _view(account, calendar, window)
+        with _listing(account, calendar):
+            events = await self._window(account, view, bounds)
+        return Changes(tuple(events.values()), "", full=True)
+
+    async def _window(
+        self, account: str, view: str, bounds: Mapping[str, str]
+    ) -> dict[str, CalendarEvent]:
+        params = {**bounds, "$select": SELECT, "$expand": EXPAND, "$top": str(PAGE)}
+        return await self._all("events.view", account, view, params)
 
     async def _delta(
         self, account: str, path: str, params: Mapping[str, str], *, first: bool = False
@@ -260,7 +265,10 @@ class MicrosoftCalendar:
             return SeriesSet((master,))
         if master is not None and (refused or master.unreadable):
             raise TransientError("microsoft_series_unreadable", detail=account)
-        return SeriesSet((), known=row is not None and not may_have_instances(row, window))
+        if row is None:
+            return SeriesSet((), known=False)
+        promised = may_have_instances(row, window)
+        return SeriesSet((), known=not promised, doubted=promised)
 
     # --- single events --------------------------------------------------------------------------
 
@@ -432,6 +440,25 @@ def _concerning(account: str) -> Iterator[None]:
     except UserUnavailable as error:
         error.detail = account
         raise
+
+
+@contextlib.contextmanager
+def _listing(account: str, calendar: str) -> Iterator[None]:
+    """What is wrong with a list without a cursor is wrong with the calendar."""
+    try:
+        yield
+    except BadItem as error:
+        raise UserUnavailable("microsoft_list_refused", detail=error.detail) from None
+    except NotFound:
+        if calendar == "primary":
+            raise UserUnavailable("microsoft_no_calendar", detail=account) from None
+        raise
+
+
+def _view(account: str, calendar: str, window: Window) -> tuple[str, dict[str, str]]:
+    """The path of a window, and its bounds."""
+    bounds = {"startDateTime": iso(window.start), "endDateTime": iso(window.end)}
+    return f"{_calendar(account, calendar)}/calendarView", bounds
 
 
 def _user(account: str) -> str:

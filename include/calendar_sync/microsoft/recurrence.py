@@ -4,12 +4,11 @@ https://learn.microsoft.com/graph/api/resources/patternedrecurrence
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from calendar_sync.microsoft.parse import parse_event
 from calendar_sync.microsoft.zones import zone_of
-from calendar_sync.model import Span, Window
+from calendar_sync.model import Window
 from calendar_sync.recurrence import promises
 
 _FREQUENCIES = {
@@ -34,19 +33,9 @@ def may_have_instances(row: Any, window: Window) -> bool:
     try:
         line = _rule(recurrence["pattern"], recurrence["range"])
         zone = recurrence["range"].get("recurrenceTimeZone") or row.get("originalStartTimeZone")
-        return promises([line], _local(event.span, zone), window)
+        return promises([line], event.span, window, zone_of(zone))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return True
-
-
-def _local(span: Span, zone: object) -> Span:
-    """The first instance by the clocks of the rule, whose days are meant; less than a day off."""
-    if not isinstance(span.start, datetime) or not isinstance(span.end, datetime):
-        return span
-    start, end = (
-        moment.astimezone(zone_of(zone)).replace(tzinfo=UTC) for moment in (span.start, span.end)
-    )
-    return Span(start, end)
 
 
 def _rule(pattern: Mapping[str, Any], bounds: Mapping[str, Any]) -> str:
@@ -71,7 +60,7 @@ def _rule(pattern: Mapping[str, Any], bounds: Mapping[str, Any]) -> str:
     if bounds.get("type") == "numbered":
         parts["COUNT"] = str(bounds["numberOfOccurrences"])
     elif bounds.get("type") == "endDate":
-        parts["UNTIL"] = str(bounds["endDate"]).replace("-", "") + "T235959Z"
+        parts["UNTIL"] = str(bounds["endDate"]).replace("-", "")
     return ";".join(f"{key}={value}" for key, value in parts.items())
 
 

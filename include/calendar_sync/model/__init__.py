@@ -14,7 +14,7 @@ from calendar_sync.model.calendar import (
     Source,
 )
 from calendar_sync.model.links import GUESTS, STANDING, Link, LinkKind, LinkState, without_guests
-from calendar_sync.model.plans import Action, Conflict, Hold, Plan, Refusal, Step
+from calendar_sync.model.plans import UNRECORDED, Action, Conflict, Hold, Plan, Refusal, Step
 from calendar_sync.model.times import (
     SETTLING,
     Span,
@@ -49,6 +49,7 @@ __all__ = [
     "NO_ACCESS",
     "SETTLING",
     "STANDING",
+    "UNRECORDED",
     "Action",
     "Appointment",
     "Availability",

@@ -1,6 +1,6 @@
 """What an external calendar has, and what a mirror shall say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from calendar_sync.model.times import Span
@@ -94,11 +94,19 @@ class SeriesSet:
     """All instances of one series inside a window.
 
     `known` is False where the calendar answered 404 for the series itself: then an empty set rests
-    on absence alone.
+    on absence alone (who was invited to single occurrences has those, and no series); and where
+    this may not be the whole set (`doubted`): nothing was shown although the rule promises
+    something, or something else shows an instance that the set lacks.
     """
 
     instances: tuple[CalendarEvent, ...]
     known: bool = True
+    doubted: bool = field(default=False, compare=False)
+
+    @property
+    def missing(self) -> bool:
+        """There is no such series for this account (any more)."""
+        return not (self.known or self.doubted)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

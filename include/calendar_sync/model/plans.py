@@ -10,7 +10,7 @@ from calendar_sync.model.times import Span
 
 
 class Step(StrEnum):
-    """What an action does."""
+    """What an action does, or what did not work about an item."""
 
     CREATE_MIRROR = "create_mirror"
     UPDATE_MIRROR = "update_mirror"
@@ -23,6 +23,12 @@ class Step(StrEnum):
     ADOPT_BLOCK = "adopt_block"
     CANCEL = "cancel"  # the appointment itself, after its mirror was deleted by hand
     NOTE = "note"  # changes the link only, no request
+    READ = "read"  # never planned: an item that could not be read is counted under this name
+    FOLLOW = "follow"  # likewise a calendar's list of changes
+
+
+#: No operation of the record has one of these.
+UNRECORDED = frozenset({Step.NOTE, Step.READ, Step.FOLLOW})
 
 
 @dataclass(frozen=True, slots=True)

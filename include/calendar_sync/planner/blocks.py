@@ -121,6 +121,8 @@ class _CalendarBlocks:
         self.twins = twins
         self.rules = settings.block_time
         self.calendar = calendar
+        self._partial = calendar.partial_series
+        self._rows: dict[str, list[CalendarEvent]] = {}
         self._living = {event.series_id for event in calendar.events.values() if not event.deleted}
 
     def plan(self) -> Iterator[Decision]:
@@ -134,6 +136,11 @@ class _CalendarBlocks:
         for series_id, instances in series.items():
             decisions = self._group(series_id, instances, links.pop(series_id, []))
             yield from guarded(Step.CREATE_BLOCK, Source(series_id), decisions)
+        for series_id, rows in self._rows.items():
+            if series_id in self._partial:
+                # Not a set: each row speaks for itself.
+                decisions = self._match(self._busy(rows), links.pop(series_id, []))
+                yield from guarded(Step.CREATE_BLOCK, Source(series_id), decisions)
         for source_id, left in links.items():
             yield from guarded(Step.DELETE_BLOCK, Source(source_id), self._match({}, left))
 
@@ -152,17 +159,20 @@ class _CalendarBlocks:
         singles: dict[str, CalendarEvent] = {}
         series: dict[str, list[CalendarEvent]] = defaultdict(list)
         complete: dict[str, Iterable[CalendarEvent]] = {
-            series_id: found.instances for series_id, found in self.calendar.series.items()
+            series_id: found.instances
+            for series_id, found in self.calendar.series.items()
+            if found.known
         }
         for event in self.calendar.events.values():
             if not self.view.is_external(event, self.calendar):
                 continue
             if event.series_id:
                 series[event.series_id].append(event)
-            elif event.id not in complete and not event.is_master:
+            elif event.id not in {*complete, *self._partial} and not event.is_master:
                 singles[event.id] = event
         if self.calendar.full:
             complete = {**series, **complete}
+        self._rows = {key: rows for key, rows in series.items() if key not in complete}
         return singles, complete
 
     def _links_in_reach(
@@ -176,6 +186,10 @@ class _CalendarBlocks:
         for (calendar, source), link in self.view.block_links.items():
             if calendar != self.calendar.name or link.event_id in self.calendar.undecided:
                 continue
+            if source.id in self._partial and source.id not in series:
+                if self._told_of(link):
+                    reach[source.id].append(link)
+                continue
             part_of_read = (
                 source.id in series
                 or (source.id in singles and not source.original_start)
@@ -184,6 +198,26 @@ class _CalendarBlocks:
             if part_of_read or (self.calendar.full and self._must_be_listed(link)):
                 reach[source.id].append(link)
         return reach
+
+    def _told_of(self, link: Link) -> bool:
+        """This read speaks of one instance of a series whose whole set is not known."""
+        calendar, series = self.calendar, link.source.id
+        rows = self._rows.get(series, [])
+        if link.event_id in calendar.events.keys() | calendar.gone:
+            return True
+        if any(row.source == link.source for row in rows):
+            return True
+        master, found = calendar.events.get(series), calendar.series.get(series)
+        missing = found is not None and found.missing
+        if master is not None and master.deleted:
+            return missing or not master.unread
+        if not missing or any(not row.deleted for row in rows):
+            return False
+        # There is no such series; the instance that was asked for by name speaks for the others.
+        return not any(
+            other.source.id == series and other.event_id in calendar.undecided
+            for other in self.view.block_links.values()
+        )
 
     def _must_be_listed(self, link: Link) -> bool:
         return link.state in {LinkState.LIVE, LinkState.INTENT} and link.span.overlaps(
@@ -298,12 +332,14 @@ class _CalendarBlocks:
         found = self.calendar.series.get(link.source.id)
         if any(told is not None and told.deleted for told in (event, master)):
             reason, absence = "event_deleted", False
-        elif found is not None:
+        elif found is not None and found.known:
             listed = any(instance.id == link.event_id for instance in found.instances)
-            reason = "not_busy" if listed else "instance_gone"
-            absence = not listed and not found.known
+            reason, absence = "not_busy" if listed else "instance_gone", False
         elif event is not None:
             reason, absence = "not_busy", False
+        elif found is not None:
+            # The series shows nothing, or is not there, and the instance itself is not found.
+            reason, absence = "instance_gone", True
         elif not self.calendar.full:
             # Not found, but the list of changes is silent about it: one of them is wrong.
             yield Doubt(link.source)

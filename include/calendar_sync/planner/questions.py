@@ -12,6 +12,8 @@ from calendar_sync.planner.view import CalendarView, View
 
 # Retired mirrors that show too much are asked for one by one; so many in one cycle.
 TALKATIVE_A_CYCLE = 50
+# Of a series that shows nothing although it promises something: so many instances are asked for.
+NEXT = 5
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,37 @@ def _touched_series(view: View, calendar: CalendarView) -> set[str]:
             touched.add(event.id)
         elif event.id in by_event:
             touched.add(by_event[event.id])
-    return touched - calendar.series.keys()
+    return touched - calendar.series.keys() - calendar.undecided
+
+
+def _of_doubtful_series(view: View, calendar: CalendarView) -> Iterator[str]:
+    """Linked instances to ask for by name, where a series does not show them.
+
+    Vanished from a set: one of them, still there, says that the list has lost rows. Nothing shown
+    although the rule promises something: the last ones may have been deleted one by one. No such
+    series for this account (any more): the next instance speaks for the others, unless somebody
+    was invited to single ones, of which each speaks for itself.
+    """
+    for series, found in calendar.series.items():
+        links = [
+            link
+            for link in view.live(LinkKind.BLOCK, calendar.name)
+            if link.source.id == series and link.span.overlaps(view.block_window, view.zone)
+        ]
+        links.sort(key=lambda link: (view.past(link.span), *link.span.instants(view.zone)))
+        master = calendar.events.get(series)
+        if master is not None and master.deleted and (found.missing or not master.unread):
+            continue
+        listed = {event.id for event in found.instances}
+        ids = [link.event_id for link in links if link.event_id not in listed]
+        asked = calendar.gone.union(calendar.fetched).intersection(ids)
+        untold = [event_id for event_id in ids if event_id not in calendar.events]
+        rows = any(event.series_id == series for event in calendar.events.values())
+        if found.missing:
+            yield from untold if asked or rows else untold[:1]
+        elif not asked:
+            lost = listed or not found.known
+            yield from untold[: (1 if found.known else NEXT)] if lost else ()
 
 
 def _who_tells(view: View, calendar: CalendarView) -> set[str]:
@@ -147,15 +179,24 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
     unsure.update(_unread(view, calendar))
     # Lists tell of what left their window as of what was deleted: tombstones are confirmed.
     confirmed = calendar.gone | calendar.fetched
-    answered = calendar.events.keys() | calendar.gone | calendar.undecided
-    return (missing - answered) | (unsure - confirmed)
+    missing |= set(_of_doubtful_series(view, calendar))
+    asked = (missing - calendar.events.keys() - calendar.gone) | (unsure - confirmed)
+    return asked - calendar.undecided
 
 
 def _unread(view: View, calendar: CalendarView) -> Iterator[str]:
     """Events that concern us, of which the list has not shown everything. Series are read whole."""
-    linked = {link.event_id for link in view.block_links.values() if not link.source.original_start}
+    partial = calendar.partial_series
+    linked = {
+        link.event_id
+        for link in view.block_links.values()
+        if not link.source.original_start or link.source.id in partial
+    }
     for event in calendar.events.values():
-        if not event.unread or event.series_id or event.is_master:
+        alone = event.series_id in partial
+        # A bare occurrence tells its time only: all else stands in its series.
+        bare = alone and not event.deleted and not event.version
+        if not (event.unread or bare) or (event.series_id and not alone) or event.is_master:
             continue
         concerns_us = event.id in linked if event.deleted else view.is_external(event, calendar)
         if concerns_us:

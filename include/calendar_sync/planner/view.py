@@ -56,11 +56,13 @@ class CalendarView:
 
     `events` are all events of the listed window (`full`) or those that changed since the cursor.
     `series` are complete instance sets of touched series, `gone` are event ids that a GET has
-    confirmed as missing, `fetched` those that a GET has returned, `denied` those that a list has
-    shown alive and a GET has not found: `events` lacks them, and nothing is decided about them.
+    confirmed as missing, `fetched` those that a GET has returned. `denied` are those that a list
+    has shown alive and a GET has not found, and events and series that the server would not show:
+    they are looked at again. `closed` are those that it has not shown three times, `unreadable`
+    those that are there and of which nothing else is known. `events` lacks all three, and nothing
+    is decided about them.
     `hashes` are of mirrors, and of whatever has our marker, by event id. `ours` are ids of events
-    with our marker. `unreadable` are events that are there, and of which nothing else is known:
-    `events` lacks them.
+    with our marker.
     """
 
     name: str
@@ -72,15 +74,23 @@ class CalendarView:
     gone: frozenset[str] = frozenset()
     fetched: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
+    closed: frozenset[str] = frozenset()
     hashes: Mapping[str, str] = field(default_factory=dict)
     ours: frozenset[str] = frozenset()
     unreadable: frozenset[str] = frozenset()
 
     @cached_property
     def undecided(self) -> frozenset[str]:
-        """Events about which this read says nothing."""
+        """Events and series of which nobody knows now what they are."""
         instances = (one for found in self.series.values() for one in found.instances)
-        return self.denied | self.unreadable | {one.id for one in instances if one.unreadable}
+        unread = {one.id for one in instances if one.unreadable}
+        return self.denied | self.closed | self.unreadable | unread
+
+    @cached_property
+    def partial_series(self) -> frozenset[str]:
+        """Series of which single instances may be known, and the whole set is not."""
+        unknown = {key for key, found in self.series.items() if not found.known}
+        return self.denied | self.closed | unknown
 
     def tombstone(self, event_id: str) -> CalendarEvent | None:
         """What says that the event was deleted; None where it is merely not found.

@@ -56,11 +56,14 @@ class CalendarWorld(ABC):
         lag_seconds: reads answer as the world was so long ago (0: at once).
         lose_tombstones: whether a deleted series leaves nothing behind.
         unknown_zones: names of zones with which a client's write is refused.
+        invited_only: series of which the mailbox has occurrences and no master: its owner was
+            invited to those alone.
     """
 
     accounts: dict[str, Any]
     lag_seconds: float
     lose_tombstones: bool
+    invited_only: set[str]
     unknown_zones: frozenset[str] = frozenset()
 
     # What each platform does in its own way

@@ -1,7 +1,7 @@
 """Links, their operations, and everything else that a cycle writes about single items."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -51,6 +51,22 @@ _UNPARK = delete(t.parked_item).where(
     t.parked_item.c.source_id == bindparam("source"),
     t.parked_item.c.original_start == bindparam("start"),
 )
+
+
+@dataclass(frozen=True)
+class Try:
+    """How often an item did not work, with what content, and since when."""
+
+    content: str
+    tries: int
+    transient: bool
+    first_at: datetime
+    last_at: datetime
+
+    def pausing(self, now: datetime) -> bool:
+        """It is left alone for now."""
+        pause = TRANSIENT_PAUSE if self.transient else REFUSED_PAUSE
+        return self.tries >= TRIES_BEFORE_PARKING and self.last_at > now - pause
 
 
 class LinkStore:
@@ -287,7 +303,7 @@ class LinkStore:
         transient: bool,
         tries: int = 1,
     ) -> None:
-        """Count a refusal; other content of the same item begins anew."""
+        """Count a refusal (as so many tries); other content of the same item begins anew."""
         table = t.parked_item
         user_id, platform = pair
         statement = self._database.insert(table).values(
@@ -308,6 +324,7 @@ class LinkStore:
                 index_elements=["user_id", "platform", "step", "source_id", "original_start"],
                 set_={
                     "tries": _again(table, content, tries),
+                    "first_at": case((table.c.content == content, table.c.first_at), else_=now),
                     "content": content,
                     "code": code,
                     "transient": transient,
@@ -315,6 +332,31 @@ class LinkStore:
                 },
             )
         )
+
+    def unread(self, user_id: str, platform: Platform) -> dict[tuple[Step, Source], Try]:
+        """What of this user's calendars could not be read when it was last tried."""
+        table = t.parked_item
+        query = select(table).where(
+            table.c.user_id == user_id,
+            table.c.platform == platform.value,
+            table.c.step.in_([Step.READ.value, Step.FOLLOW.value]),
+        )
+        with self._database.read() as connection:
+            return {
+                (Step(row.step), Source(row.source_id, row.original_start)): Try(
+                    row.content, row.tries, row.transient, row.first_at, row.last_at
+                )
+                for row in connection.execute(query)
+            }
+
+    def readable(
+        self, connection: Connection, pair: tuple[str, Platform], step: Step, source: Source
+    ) -> None:
+        """It could be read: what a write of the same item came to stays."""
+        user_id, platform = pair
+        item = {"source": source.id, "start": source.original_start}
+        statement = _UNPARK.where(t.parked_item.c.step == step.value)
+        connection.execute(statement, {"user": user_id, "of": platform.value, **item})
 
     def unpark(self, connection: Connection, pair: tuple[str, Platform], source: Source) -> None:
         """The item works again."""

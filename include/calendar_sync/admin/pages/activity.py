@@ -13,7 +13,7 @@ from calendar_sync.admin import exports, live
 from calendar_sync.admin.inputs import AnyPlatform, AnyStep, AnyTime, Key, Text
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.rendering import render
-from calendar_sync.model import Step, iso
+from calendar_sync.model import UNRECORDED, Step, iso
 from calendar_sync.state import Store
 from calendar_sync.state.audit import PROBLEMS
 
@@ -50,7 +50,7 @@ def activity(request: Request, store: Opened, asked: Filters) -> Response:
         "activity.html",
         found=read(store, asked),
         asked=asked,
-        all_steps=[step for step in Step if step is not Step.NOTE],
+        all_steps=[step for step in Step if step not in UNRECORDED],
         address=f"{root}/activity?{request.url.query}",
         export=f"{root}/activity.csv?{request.url.query}",
         most=MOST,

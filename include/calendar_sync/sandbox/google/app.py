@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from calendar_sync.sandbox.clock import stamp
 from calendar_sync.sandbox.google import listing
-from calendar_sync.sandbox.google.delegation import LIST_SCOPES, READ_SCOPES, WRITE_SCOPES, Grant
+from calendar_sync.sandbox.google.delegation import (
+    CALENDAR_SCOPES,
+    LIST_SCOPES,
+    READ_SCOPES,
+    WRITE_SCOPES,
+    Grant,
+)
 from calendar_sync.sandbox.google.directory import DirectoryHandlers
 from calendar_sync.sandbox.google.errors import GoogleError, bad_parameter, error_body
 from calendar_sync.sandbox.google.listing import FAR_FUTURE
@@ -157,6 +163,8 @@ class GoogleApp:
         needed = READ_SCOPES if call.method == "GET" else WRITE_SCOPES
         if call.kind == "google.calendarList.list":
             needed = LIST_SCOPES
+        if call.kind == "google.calendars.get":
+            needed = CALENDAR_SCOPES
         if not grant.scopes & needed:
             raise GoogleError(
                 403,
@@ -300,6 +308,8 @@ class GoogleApp:
 
     def _get(self, call: Call, account: Account) -> Reply:
         calendar = self._calendar(call, account)
+        if call.params["event"] in self.world.invited_only:
+            raise GoogleError(404)
         version: Version | None = self._event(call, calendar)
         if self.world.lag_seconds and call.params["event"] in calendar.records:
             version = calendar.at(call.params["event"], self._horizon(calendar))
@@ -314,6 +324,8 @@ class GoogleApp:
         calendar = self._calendar(call, account)
         version = self._event(call, calendar)
         series = version.series or version.body["id"]
+        if series in self.world.invited_only:
+            raise GoogleError(404)
         master = calendar.latest(series)
         if master is None or not master.is_series or not master.live:
             raise GoogleError(404)

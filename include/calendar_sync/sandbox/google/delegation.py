@@ -34,6 +34,16 @@ WRITE_SCOPES = frozenset(SCOPE + name for name in ("calendar", "calendar.events"
 LIST_SCOPES = frozenset(
     SCOPE + name for name in ("calendar", "calendar.readonly", "calendar.calendarlist.readonly")
 )
+#: What reads a calendar itself: the scopes of its events do not.
+CALENDAR_SCOPES = frozenset(
+    SCOPE + name
+    for name in (
+        "calendar",
+        "calendar.readonly",
+        "calendar.calendars",
+        "calendar.calendars.readonly",
+    )
+)
 DIRECTORY_SCOPES = frozenset(
     SCOPE + name for name in ("admin.directory.user", "admin.directory.user.readonly")
 )

@@ -69,6 +69,7 @@ class GoogleWorld(Mailboxes):
         self.accounts: dict[str, Account] = {}
         self.unfriendly = True
         self.lose_tombstones = False
+        self.invited_only: set[str] = set()
         self.lag_seconds = 0.0
         self.user_limit: int | None = None
         self.project_limit: int | None = None

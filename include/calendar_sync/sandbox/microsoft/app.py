@@ -88,6 +88,10 @@ class MicrosoftApp:
             Route("POST", V1 + r"/\$batch", "microsoft.batch", self._batch),
             Route("GET", V1 + "/users", "microsoft.users.list", self._people(users.read)),
             Route("GET", V1 + "/users/delta", "microsoft.users.delta", self._people(users.delta)),
+            Route(
+                "GET", V1 + r"/users/delta\(\)", "microsoft.users.delta",
+                self._people(users.delta),
+            ),
             Route("GET", USER, "microsoft.users.get", self._people(users.get)),
             Route("GET", USER + "/calendars", "microsoft.calendars.list", self._in(self._folders)),
             Route(
@@ -110,14 +114,16 @@ class MicrosoftApp:
             finish=self._finish,
             traffic=self.traffic,
         )
-        self._batches = Batch(self.service, self.traffic)
+        self._batches = Batch(self.service, self.traffic, lambda: world.directory.graph_root)
 
     def _routes_of(self, base: str) -> list[Route]:
         events, event = base + "/events", base + "/events/{event}"
         view = base + "/calendarView"
         inside = self._in
         return [
+            # A function is called with its brackets, or without them.
             Route("GET", view + "/delta", "microsoft.events.delta", inside(self._read_delta)),
+            Route("GET", view + r"/delta\(\)", "microsoft.events.delta", inside(self._read_delta)),
             Route("GET", view, "microsoft.events.view", inside(self._read_view)),
             Route("GET", events, "microsoft.events.find", inside(self._find)),
             Route("POST", events, "microsoft.events.create", inside(self._create)),
@@ -228,6 +234,8 @@ class MicrosoftApp:
             version, day = mailbox.find(call.params["event"], immutable=prefers(call).immutable)
         except KeyError:
             raise GraphError(404) from None
+        if day is None and self.world.has_no_master(mailbox, version):
+            raise GraphError(404)
         if "calendar" in call.params and version.folder != self._calendar(call, mailbox).number:
             raise GraphError(404)
         return version, version.instance(day) if day else None

@@ -14,6 +14,8 @@ from calendar_sync.sandbox.microsoft.errors import GraphError, error_body
 from calendar_sync.sandbox.service import Call, Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from calendar_sync.sandbox.microsoft.times import Json
     from calendar_sync.sandbox.microsoft.traffic import Traffic
     from calendar_sync.sandbox.service import Service
@@ -24,10 +26,11 @@ LARGEST = 20
 class Batch:
     """The handler; every part passes through the service as a request of its own."""
 
-    def __init__(self, service: Service, traffic: Traffic) -> None:
-        """Keep what carries the parts out and what counts them."""
+    def __init__(self, service: Service, traffic: Traffic, root: Callable[[], str]) -> None:
+        """Keep what carries the parts out, what counts them, and where Graph is."""
         self._service = service
         self._traffic = traffic
+        self._root = root
 
     def answer(self, call: Call) -> Reply:
         """Answer a batch.
@@ -35,7 +38,7 @@ class Batch:
         Raises:
             GraphError: 400 for a batch that is malformed as a whole.
         """
-        parts = _read(call)
+        parts = _read(call, f"{self._root()}/v1.0")
         done: dict[str, Json] = {}
         # Parts without dependsOn run at once, the others after what they wait for.
         together: Counter[str] = Counter()
@@ -79,7 +82,8 @@ class Batch:
         return answer
 
 
-def _read(call: Call) -> list[Json]:
+def _read(call: Call, root: str) -> list[Json]:
+    """Read the parts; whose address is absolute, lies below ours."""
     try:
         sent: Any = json.loads(call.body)
         parts: Any = sent["requests"]
@@ -103,6 +107,7 @@ def _read(call: Call) -> list[Json]:
             raise GraphError(400, "BadRequest", "A body in a batch needs a Content-Type header.")
         if any(other not in seen for other in part.get("dependsOn") or []):
             raise GraphError(400, "BadRequest", "dependsOn names no earlier request.")
+        part["url"] = part["url"].removeprefix(root)
         if not part["url"].startswith("/") or part["url"].startswith("/$batch"):
             raise GraphError(400, "BadRequest", "The url of a request of a batch is relative.")
         seen.add(part["id"])

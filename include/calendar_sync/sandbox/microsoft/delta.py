@@ -157,6 +157,7 @@ class Delta:
         master = event_json(mailbox, version, how, shift_days=shift)
         if not version.is_series:
             return [master]
+        alone = self.world.has_no_master(mailbox, version)
         instances = version.instances(window.low, window.high) if only is None else only
         rows = [
             event_json(mailbox, version, how, each, shift_days=shift)
@@ -164,6 +165,8 @@ class Delta:
             else occurrence_json(mailbox, version, how, each, shift_days=shift)
             for each in instances
         ]
+        if alone:
+            return rows
         if self._dice(window, version) % 3 == 2:
             return [*rows, master]
         return [master, *rows]
@@ -217,7 +220,8 @@ class Delta:
                 if each.change != before.changed.get(each.day)
             ]
             rows = self._rows(window, now, how, changed)
-        if same or self._dice(window, now) % 5 != 4:
+        alone = self.world.has_no_master(window.mailbox, now)
+        if not alone and (same or self._dice(window, now) % 5 != 4):
             return rows
         there = {each.day for each in now.instances(window.low, window.high)}
         left = [i for i in before.instances(window.low, window.high) if i.day not in there]
@@ -235,9 +239,10 @@ class Delta:
             "id": window.mailbox.id_of(last, immutable=how.immutable),
             "@removed": {"reason": "deleted"},
         }
-        rows = [master]
+        alone = self.world.has_no_master(window.mailbox, last)
+        rows = [] if alone else [master]
         choice = self.world.series_tombstones
-        if last.is_series and (choice == "all" or (choice == "seeded" and dice % 2)):
+        if last.is_series and (alone or choice == "all" or (choice == "seeded" and dice % 2)):
             rows += self._tombstones(window, last, last.instances(window.low, window.high), how)
         return rows
 

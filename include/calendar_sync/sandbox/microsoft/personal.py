@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+from calendar_sync.sandbox.microsoft.recurrence import from_rrule
 from calendar_sync.sandbox.microsoft.times import windows_name
 from calendar_sync.sandbox.microsoft.writes import person
 from calendar_sync.sandbox.personal import DAY, HOUR, TITLES, Weeks
@@ -133,10 +134,15 @@ class _Person(Weeks):
         self.world.add_series(
             self.account, "FREQ=MONTHLY;BYDAY=-1FR", evening, evening + HOUR, subject="Last Friday"
         )
-        self.world.add_series(
-            self.account, "FREQ=MONTHLY;BYMONTHDAY=31", evening, evening + HOUR, subject="Accounts"
+        # Outlook's 31st is the last day of a shorter month: no rule of iCalendar says so.
+        where = self.world.account(self.account).zone_name
+        monthly = from_rrule("FREQ=MONTHLY;BYMONTHDAY=1", self.today + DAY, where)
+        monthly["pattern"]["dayOfMonth"] = 31
+        self.world.add_event(
+            self.account, start=evening, end=evening + HOUR, recurrence=monthly, subject="Accounts"
         )
         birthday = self.today + timedelta(days=8)
+        birthday += (birthday.month == 2 and birthday.day == 29) * DAY  # Outlook has none of these
         self.world.add_series(
             self.account, "FREQ=YEARLY", birthday, birthday + DAY, subject="Birthday", showAs="free"
         )

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import calendar
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from calendar_sync.sandbox.microsoft.errors import bad_property
+from calendar_sync.sandbox.microsoft.errors import GraphError, bad_property
 from calendar_sync.sandbox.microsoft.times import named, zone
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ PATTERNS = {
 }  # fmt: skip
 LAST_DAY = date(2200, 1, 1)
 MAX_INSTANCES = 20_000
+_ORDINALS = {
+    sign + str(number): name for sign in ("", "+") for number, name in enumerate(INDEXES[:4], 1)
+} | {"-1": "last"}
 _CODES = dict(zip(("MO", "TU", "WE", "TH", "FR", "SA", "SU"), WEEKDAYS, strict=True))
 
 
@@ -191,45 +194,79 @@ def _day_of_month(pattern: Json, year: int, month: int) -> date:
     return matching[-1] if index == "last" else matching[INDEXES.index(index)]
 
 
-def from_rrule(text: str, start: date, zone_name: str) -> Json:
+def from_rrule(text: str, start: date, zone_name: str, hour: time = time.min) -> Json:
     """Return the recurrence that a person means with a rule of iCalendar.
 
+    Args:
+        text: the rule.
+        start: the day of its first occurrence.
+        zone_name: where that day is meant.
+        hour: when it begins there.
+
     Raises:
-        ValueError: for a rule that Outlook cannot keep.
+        ValueError: for a rule that Outlook cannot keep as it is.
     """
-    parts = dict(part.split("=", 1) for part in text.removeprefix("RRULE:").split(";"))
+    refused = ValueError(f"no pattern of Outlook: {text}")
+    try:
+        parts = dict(part.split("=", 1) for part in text.removeprefix("RRULE:").split(";"))
+        pattern = _pattern_of(parts, start)
+        spread: Json = {"type": "noEnd", "startDate": start.isoformat()}
+        if "COUNT" in parts:
+            spread |= {"type": "numbered", "numberOfOccurrences": int(parts.pop("COUNT"))}
+        elif "UNTIL" in parts:
+            last = _last_day(parts.pop("UNTIL"), zone_name, hour)
+            spread |= {"type": "endDate", "endDate": last.isoformat()}
+        if pattern is None or parts:
+            raise refused
+        return read_recurrence({"pattern": pattern, "range": spread}, start, zone_name)
+    except (GraphError, KeyError, ValueError):
+        raise refused from None
+
+
+def _pattern_of(parts: dict[str, str], start: date) -> Json | None:
+    """Take the pattern out of a rule's parts; None where there is none that means the same."""
     frequency = parts.pop("FREQ")
     by_day = [d for d in parts.pop("BYDAY", "").split(",") if d]
-    by_month_day = int(parts.pop("BYMONTHDAY", start.day))
-    month = int(parts.pop("BYMONTH", start.month))
-    pattern: Json = {"interval": int(parts.pop("INTERVAL", "1"))}
-    weekdays = [_CODES[d[-2:]] for d in by_day] or [WEEKDAYS[start.weekday()]]
+    week = _CODES[parts.pop("WKST", "MO")]
+    every = {"interval": int(parts.pop("INTERVAL", "1"))}
     if frequency == "DAILY" and not by_day:
-        pattern["type"] = "daily"
-    elif frequency == "WEEKLY":
-        first = _CODES[parts.pop("WKST", "MO")]
-        pattern |= {"type": "weekly", "daysOfWeek": weekdays, "firstDayOfWeek": first}
-    elif frequency in ("MONTHLY", "YEARLY"):
-        kind = frequency.capitalize()
-        if by_day:
-            number = int(by_day[0][:-2] or 1)
-            index = "last" if number < 0 else INDEXES[number - 1]
-            pattern |= {"type": f"relative{kind}", "daysOfWeek": weekdays, "index": index}
-        else:
-            pattern |= {"type": f"absolute{kind}", "dayOfMonth": by_month_day}
-        if frequency == "YEARLY":
-            pattern["month"] = month
-    else:
-        raise ValueError(f"no pattern of Outlook: {text}")
-    spread: Json = {"type": "noEnd", "startDate": start.isoformat()}
-    if "COUNT" in parts:
-        spread |= {"type": "numbered", "numberOfOccurrences": int(parts.pop("COUNT"))}
-    elif "UNTIL" in parts:
-        last = datetime.strptime(parts.pop("UNTIL")[:8], "%Y%m%d").date()
-        spread |= {"type": "endDate", "endDate": last.isoformat()}
-    if parts:
-        raise ValueError(f"no pattern of Outlook: {text}")
-    return read_recurrence({"pattern": pattern, "range": spread}, start, zone_name)
+        return {"type": "daily", **every}
+    if frequency == "WEEKLY":
+        names = [_CODES[day] for day in by_day] or [WEEKDAYS[start.weekday()]]
+        return {"type": "weekly", "daysOfWeek": names, "firstDayOfWeek": week, **every}
+    if frequency not in ("MONTHLY", "YEARLY"):
+        return None
+    kind, yearly = frequency.capitalize(), frequency == "YEARLY"
+    # The days of a year that names no month lie in all of them.
+    anywhere = yearly and "BYMONTH" not in parts and (by_day or "BYMONTHDAY" in parts)
+    month = int(parts.pop("BYMONTH")) if yearly and "BYMONTH" in parts else start.month
+    if yearly:
+        every["month"] = month
+    if by_day:
+        # Of several days Outlook takes the first together, and iCalendar each of them.
+        index = _ORDINALS.get(by_day[0][:-2])
+        if len(by_day) > 1 or index is None or anywhere:
+            return None
+        return {
+            "type": f"relative{kind}", "daysOfWeek": [_CODES[by_day[0][-2:]]], "index": index,
+            **every,
+        }  # fmt: skip
+    day = int(parts.pop("BYMONTHDAY", start.day))
+    # Where a month is too short, Outlook takes its last day, and iCalendar none.
+    shortest = calendar.monthrange(2026, month)[1] if yearly else 28
+    if anywhere or not 1 <= day <= shortest:
+        return None
+    return {"type": f"absolute{kind}", "dayOfMonth": day, **every}
+
+
+def _last_day(until: str, zone_name: str, hour: time) -> date:
+    """Return the day, by the clocks of the series, on which a rule ends."""
+    form = "%Y%m%dT%H%M%S" if "T" in until else "%Y%m%d"
+    last = datetime.strptime(until.removesuffix("Z"), form)
+    if until.endswith("Z"):
+        last = last.replace(tzinfo=UTC).astimezone(zone(zone_name))
+    early = "T" in until and last.time() < hour
+    return last.date() - early * DAY
 
 
 def begin(recurrence: Json) -> date:

@@ -56,6 +56,7 @@ class Tenant:
         self.users = Users()
         self.unfriendly = True
         self.lose_tombstones = False
+        self.invited_only: set[str] = set()
         self.replay = False
         self.series_tombstones = "seeded"
         self.gone_location = "alternate"
@@ -99,6 +100,10 @@ class Tenant:
         if self.all_day_shift == "some":
             return int(mailbox.guid[0], 16) % 2 == 0
         return self.all_day_shift == "all"
+
+    def has_no_master(self, mailbox: Mailbox, version: Version) -> bool:
+        """Whether its owner was invited to single occurrences of a series only."""
+        return version.is_series and mailbox.id_of(version) in self.invited_only
 
     def create(
         self,

@@ -86,6 +86,11 @@ class Span:
         return self.start.astimezone(self.zone).date()
 
     @property
+    def hour(self) -> time:
+        """When it begins, in its own zone."""
+        return self.start.astimezone(self.zone).time()
+
+    @property
     def days(self) -> int:
         """How many days it lasts."""
         return (self.end.astimezone(self.zone).date() - self.first_day).days

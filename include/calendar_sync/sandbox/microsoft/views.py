@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from calendar_sync.sandbox.microsoft.errors import GraphError, bad_option
@@ -31,6 +32,8 @@ from calendar_sync.sandbox.microsoft.wire import (
 from calendar_sync.sandbox.service import Call, Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from calendar_sync.sandbox.microsoft.store import Folder
     from calendar_sync.sandbox.microsoft.world import MicrosoftWorld
 
@@ -40,6 +43,12 @@ LIST = frozenset({"$select", "$expand", "$top", "$skip", "$filter", "$orderby", 
 VIEW = LIST | {"startDateTime", "endDateTime"}
 ORDERS = ("start/dateTime", "start/dateTime asc", "start/dateTime desc")
 Row = tuple[Version, Instance | None]
+_BOUND = re.compile(
+    r"(start|end)/dateTime\s+(ge|gt|le|lt|eq)\s+'([^']+)'", re.IGNORECASE
+)  # fmt: skip
+_COMPARED: dict[str, Callable[[Any, Any], bool]] = {
+    "ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt, "eq": operator.eq,
+}  # fmt: skip
 _UID = re.compile(r"iCalUId\s+eq\s+'([^']*)'$", re.IGNORECASE)
 
 
@@ -84,6 +93,17 @@ class _Shape:
 
 def _shape_of(call: Call) -> _Shape:
     return _Shape(prefers(call), read_select(call, EVENT_NAMES), read_expand(call))
+
+
+def _inside(row: Row, bound: re.Match[str]) -> bool:
+    """Whether one comparison of a filter holds; without an offset, its moment is in UTC."""
+    moment = parse(bound[3])
+    if moment is None:
+        raise GraphError(400, "ErrorInvalidUrlQueryFilter", "The query filter is not supported.")
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+    span = row[1].span if row[1] else row[0].span
+    own = span.start if bound[1].lower() == "start" else span.end
+    return _COMPARED[bound[2].lower()](own, moment)
 
 
 class Views:
@@ -159,6 +179,9 @@ class Views:
                 and name in version.properties
                 and version.properties[name][1].lower() == value
             ]
+        bounds = [_BOUND.fullmatch(part.strip()) for part in re.split(r"\s+and\s+", text.strip())]
+        if all(bounds):
+            return [row for row in rows if all(_inside(row, each) for each in bounds if each)]
         uid = _UID.match(text.strip())
         if uid is None:
             raise GraphError(

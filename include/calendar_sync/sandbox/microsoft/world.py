@@ -79,7 +79,7 @@ class MicrosoftWorld(Mailboxes):
     def add_series(self, account: str, rrule: str, start: When, end: When, **fields: Any) -> Json:
         """Put a series into a calendar; ``rrule`` is a rule of iCalendar that Outlook can keep."""
         span = span_of(start, end, self.account(account).time_zone)
-        rule = recurrence.from_rrule(rrule, span.first_day, span.zone_name)
+        rule = recurrence.from_rrule(rrule, span.first_day, span.zone_name, span.hour)
         return self.add_event(account, start=start, end=end, recurrence=rule, **fields)
 
     def patch_event(
@@ -107,7 +107,7 @@ class MicrosoftWorld(Mailboxes):
             return self._shown(owner, self.keep_exception(owner, version, day, change), day)
         span = span_after(version.span, start, end, owner.time_zone)
         if isinstance(rule, str):
-            rule = recurrence.from_rrule(rule, span.first_day, span.zone_name)
+            rule = recurrence.from_rrule(rule, span.first_day, span.zone_name, span.hour)
         elif rule is not None and span.first_day != version.span.first_day:
             rule = recurrence.shifted(rule, span.first_day)
         if rule is not None:
