@@ -83,6 +83,10 @@ class Identity:
         """The marker was written by this organisation's sync."""
         return marker is not None and marker.split(".")[0] == self._tag
 
+    def event_uid(self, event: CalendarEvent) -> str:
+        """Names an external event wherever it stands (its iCalUID, hashed); empty for none."""
+        return self._digest("event", event.ical_uid).hex()[:32] if event.ical_uid else ""
+
     # --- what a test of the sync makes --------------------------------------------------------
 
     def test_mark(self, user_id: str) -> str:

@@ -182,6 +182,25 @@ def test_a_restored_mailbox_has_everything_once_and_nobody_is_asked(
 
 
 @BOTH
+def test_events_of_a_restored_mailbox_are_known_though_the_back_up_had_them_at_other_times(
+    stage: Make, platform: Platform
+) -> None:
+    s = stage(platform=platform)
+    events = [s.busy(days=day) for day in range(8, 24)]
+    s.run()
+    blocks = {block.id for block in s.blocks()}
+    for number, event in enumerate(events):  # what was moved since the back-up
+        day = 8 + number
+        s.calendar.move_event(SELF, event, s.at(day, 18), s.at(day, 19))
+    s.calendar.reimport(SELF, tombstones=False)
+    s.later(again=2)
+    assert s.block_times() == [(s.at(day, 18), s.at(day, 19)) for day in range(8, 24)]
+    assert {block.id for block in s.blocks()} == blocks
+    assert s.store.runs.pending() == []
+    s.in_step()
+
+
+@BOTH
 def test_mirrors_of_a_restored_mailbox_follow_their_visits(stage: Make, platform: Platform) -> None:
     s = stage(platform=platform)
     visit, other = s.visit(), s.visit(days=2)

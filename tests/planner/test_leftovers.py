@@ -144,6 +144,26 @@ def test_blocks_of_events_that_are_there_again_stay() -> None:
     assert little.plan().actions == ()
 
 
+def test_events_of_a_back_up_are_known_although_it_has_them_at_other_times() -> None:
+    little = Little().add(event("x1", span(30), ical_uid="1@calendar"), event("x2", span(40)))
+    little.settle()
+    little.events = {"y1": event("y1", span(35), ical_uid="1@calendar")}
+    little.add(event("y2", span(45), ical_uid="2@calendar"))
+    little.gone |= {"x1", "x2"}
+    made = little.run()
+    assert sorted(steps(made)) == [
+        ("create_block", "busy"), ("delete_block", "event_gone"), ("update_block", "found_again"),
+    ]  # fmt: skip
+
+
+def test_a_link_learns_which_event_it_stands_for() -> None:
+    little = Little().add(event("x1", span(30)))
+    little.settle()
+    little.events = {"x1": event("x1", span(30), ical_uid="1@calendar")}
+    assert steps(little.run()) == [("note", "identified")]
+    assert little.plan().actions == ()
+
+
 def test_a_block_that_was_edited_meanwhile_is_written_as_it_should_be() -> None:
     little = Little().add(event("x1", span(30)))
     little.settle()

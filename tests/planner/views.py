@@ -173,6 +173,7 @@ class Little:
             links=tuple(self.links.values()),
             block_hash=block_hash,
             marker=partial(IDENTITY.marker, ME),
+            event_uid=IDENTITY.event_uid,
             external_ids=lambda calendar, source: frozenset(
                 external_id(calendar, source, generation) for generation in (1, 2)
             ),
@@ -307,6 +308,7 @@ class Little:
         self.change(
             replace(link, source=action.source),
             event_id=action.event.id,
+            event_uid=IDENTITY.event_uid(action.event),
             wanted_hash=block_hash(action.event),
             remote_hash=content,
         )

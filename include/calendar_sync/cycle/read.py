@@ -168,6 +168,7 @@ class Reader:
             block_hash=self._block_hash,
             marker=partial(self.services.identity.marker, scope.user_id),
             external_ids=self._external_ids,
+            event_uid=self.services.identity.event_uid,
             mirror_keys=self._mirror_keys,
             level=scope.settings.details.level,
             approved=store.runs.approved(*scope.pair, scope.now),

@@ -339,6 +339,7 @@ class Writer:
             self._counted(self._written(link, made.version), action),
             state=LinkState.LIVE,
             remote_id=made.id,
+            event_uid=self.services.identity.event_uid(present(action.event)),
             span=action.span,
             wanted_hash=present(self.view).block_hash(present(action.event)),
             remote_hash=self.services.identity.block_hash(made),

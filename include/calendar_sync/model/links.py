@@ -46,8 +46,8 @@ class Link:
 
     `remote_id` is the mirror's id in the calendar, or the block's id in Welkin. `wanted_hash` is
     of the content that we meant to write, `remote_hash` of the content read back after the write,
-    `source_hash` of the appointment. `version` is the other side's of our last write, `written_at`
-    our own clock's time of it.
+    `source_hash` of the appointment. `event_uid` names the external event in any mailbox.
+    `version` is the other side's of our last write, `written_at` our own clock's time of it.
     """
 
     kind: LinkKind
@@ -62,6 +62,7 @@ class Link:
     span: Span
     id: int | None = None
     event_id: str = ""
+    event_uid: str = ""
     etag: str | None = None
     wanted_hash: str = ""
     remote_hash: str = ""

@@ -288,6 +288,8 @@ class _CalendarBlocks:
             yield self._update(event, link, "changed")
         elif link.state is LinkState.RETIRED:
             yield note(link, "back_in_the_window", state=LinkState.LIVE)
+        elif view.event_uid(event) not in ("", link.event_uid):
+            yield note(link, "identified", event_uid=view.event_uid(event))
 
     def _damaged(self, event: CalendarEvent, link: Link, *, lost: bool) -> Iterator[Decision]:
         """Somebody edited or deleted the block in Welkin (rule 8b)."""

@@ -138,6 +138,7 @@ class View:
     block_hash: Callable[[CalendarEvent], str]
     marker: Callable[[str], str]
     external_ids: Callable[[str, Source], frozenset[str]]
+    event_uid: Callable[[CalendarEvent], str]
     level: str
     unreadable: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()

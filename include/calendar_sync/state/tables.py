@@ -220,6 +220,7 @@ link = Table(
     Column("source_id", _short(1100), nullable=False),
     Column("original_start", _short(40), nullable=False, default=""),
     Column("event_id", _short(1100), nullable=False, default=""),
+    Column("event_uid", _short(32), nullable=False, default="", server_default=""),
     Column("generation", Integer, nullable=False),
     Column("state", _short(12), nullable=False),
     Column("remote_id", _short(1100), nullable=False),
