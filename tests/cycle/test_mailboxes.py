@@ -273,3 +273,26 @@ def test_the_mirror_of_a_cancelled_visit_that_is_taken_out_of_the_bin_goes_again
     s.later(hours=29)
     assert s.mirror_times() == []
     s.in_step()
+
+
+@BOTH
+@pytest.mark.parametrize("how", ["remapped", "unmapped"])
+def test_a_deletion_that_is_undone_just_before_the_account_is_left_leaves_nothing_there(
+    stage: Make, platform: Platform, how: str
+) -> None:
+    s = stage(platform=platform)
+    s.visit()
+    s.run()
+    [mirror] = s.calendar.mirrors(SELF)
+    s.calendar.delete_event(SELF, mirror.id)
+    s.later()
+    assert len(s.calendar.mirrors(SELF)) == 1
+    s.calendar.undelete_event(SELF, mirror.id)
+    assert len(s.calendar.mirrors(SELF)) == 2
+    if how == "remapped":
+        s.calendar.add_account(NEW)
+        s.remap(dana={"account": NEW})
+    else:
+        s.remap("dana")
+    s.later()
+    assert s.calendar.mirrors(SELF) == []

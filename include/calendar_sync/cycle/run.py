@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from calendar_sync.cycle.apply import Applier, Outcome
+from calendar_sync.cycle.former import unlinked
 from calendar_sync.cycle.read import Reader, Reading
 from calendar_sync.cycle.renamed import Renamed
 from calendar_sync.cycle.scope import Scope, is_of, next_full, scope_of
@@ -35,6 +36,7 @@ from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 from calendar_sync.state.shared import Lease
 
 LEFT = "left_in_account"
+ACCOUNT_LEFT = "account_left"
 
 
 @dataclass(frozen=True)
@@ -261,9 +263,11 @@ class Cycle:
         for account in accounts:
             scope = replace(self._scope, mapped=replace(self._scope.mapped, account=account))
             applier = self._applier(scope, None)
-            mine = [link for link in links if link.account == account and _to_remove(link)]
+            here = [link for link in links if link.account == account]
+            mine = [link for link in here if _to_remove(link)]
+            more = await unlinked(self._services, scope, here, ACCOUNT_LEFT)
             try:
-                await applier.apply(_removals(scope, mine))
+                await applier.apply((*more, *_removals(scope, mine)))
             except UserUnavailable as error:
                 left.error = error
             if applier.outcome.complete or left.error is not None:
@@ -305,9 +309,9 @@ def _removal(scope: Scope, link: Link) -> Action:
     over = link.span.instants(scope.zone)[1] <= scope.now
     if link.kind is LinkKind.BLOCK and (over or link.state is LinkState.RETIRED):
         # Blocks of the past are Welkin's history. They are let go: who moves one has a new leave.
-        return note(link, "account_left", state=LinkState.DISMISSED)
+        return note(link, ACCOUNT_LEFT, state=LinkState.DISMISSED)
     step = Step.DELETE_MIRROR if link.kind is LinkKind.MIRROR else Step.DELETE_BLOCK
-    return Action(step, "account_left", link.source, link.span, link)
+    return Action(step, ACCOUNT_LEFT, link.source, link.span, link)
 
 
 def _result(
