@@ -296,3 +296,23 @@ def test_a_deletion_that_is_undone_just_before_the_account_is_left_leaves_nothin
         s.remap("dana")
     s.later()
     assert s.calendar.mirrors(SELF) == []
+
+
+@BOTH
+def test_a_deletion_of_before_the_mailbox_was_renamed_is_known_when_it_is_undone(
+    stage: Make, platform: Platform
+) -> None:
+    s = stage(platform=platform)
+    s.visit()
+    s.run()
+    [mirror] = s.calendar.mirrors(SELF)
+    s.calendar.rename_account(SELF, NEW)
+    s.remap(dana={"account": NEW})
+    s.later()
+    s.calendar.delete_event(NEW, mirror.id)
+    s.later()
+    s.calendar.undelete_event(NEW, mirror.id)
+    assert len(s.calendar.mirrors(NEW)) == 2
+    s.later(again=2)
+    assert len(s.calendar.mirrors(NEW)) == 1
+    s.in_step()

@@ -29,11 +29,15 @@ async def unlinked(
     known = {link.remote_id for link in mirrors}
     actions = []
     for calendar in sorted({link.calendar for link in mirrors}):
-        for event in await _listed(services, scope, calendar):
-            link = marked.get(event.marker or "")
-            if link is None or event.id in known or event.deleted or event.span is None:
-                continue
-            if {event.id, event.key} & _keys(services, link):
+        unknown = {
+            event.id: event
+            for event in await _listed(services, scope, calendar)
+            if event.marker in marked and event.id not in known and not event.deleted
+        }
+        made = services.store.audit.mirrors_made(scope.user_id, scope.platform.value, unknown)
+        for event in unknown.values():
+            link = marked[event.marker or ""]
+            if event.span is not None and {event.id, event.key} & (made | _keys(services, link)):
                 source = Source(event.id)
                 row = replace(
                     link,

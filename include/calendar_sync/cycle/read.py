@@ -102,7 +102,6 @@ class Reader:
             ),
             unreadable=frozenset(self._unreadable),
         )
-        view = replace(view, claimed_elsewhere=view.claimed_elsewhere | self._of_others(view))
         for _ in range(ROUNDS):
             asked = questions(view)
             if not asked.count:
@@ -111,7 +110,7 @@ class Reader:
         else:
             raise TransientError("too_many_questions")
         settled = tuple(self._calendars.settle(view, calendar) for calendar in view.calendars)
-        view = replace(view, calendars=settled)
+        view = self._with_unlinked(replace(view, calendars=settled))
         cursors = {
             name: cursor
             for name, (_, cursor) in zip(calendars.all, changes, strict=True)
@@ -139,12 +138,23 @@ class Reader:
             Refusal(step, Source(key), f"{system}_unreadable_event") for step, key, system in steps
         )
 
-    def _of_others(self, view: View) -> set[str]:
-        """Mirrors of somebody else who has, or had, this mailbox: theirs to clear."""
-        marked = {key for calendar in view.calendars for key in calendar.ours}
-        unknown = marked - view.mirror_ids
-        found = self.services.store.links.live_by_remote(LinkKind.MIRROR, unknown)
-        return {link.remote_id for link in found if link.user_id != self.scope.user_id}
+    def _with_unlinked(self, view: View) -> View:
+        """Whose the events are that have our mark, and that no link of this user knows.
+
+        Somebody else who has, or had, this mailbox clears their own. What the record names was
+        made for this user, also where the mailbox had another name then.
+        """
+        store, scope = self.services.store, self.scope
+        unknown = {key for calendar in view.calendars for key in calendar.ours} - view.mirror_ids
+        if not unknown:
+            return view
+        found = store.links.live_by_remote(LinkKind.MIRROR, unknown)
+        others = {link.remote_id for link in found if link.user_id != scope.user_id}
+        return replace(
+            view,
+            claimed_elsewhere=view.claimed_elsewhere | others,
+            made=store.audit.mirrors_made(scope.user_id, scope.platform.value, unknown),
+        )
 
     def blank(self) -> View:
         """What is known before either side is asked."""

@@ -55,7 +55,8 @@ def _mirror(
     link = view.mirror_by_mark.get(event.marker or "")
     if link is None or _may_be_taken_over(view, settings, calendar, link):
         return
-    if not {event.id, event.key} & view.mirror_keys(link.source.id):
+    known = view.made | view.mirror_keys(link.source.id)
+    if not {event.id, event.key} & known:
         return  # a copy of somebody's: theirs
     if view.settling(link):
         yield Doubt(link.source)  # read before it was deleted, and the present one made

@@ -8,7 +8,7 @@ finds a changed byte, a removed row and a cut tail.
 import hashlib
 import hmac
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -89,6 +89,19 @@ class AuditStore:
         values["hash"] = self._link(log.head, values)
         connection.execute(_INSERT, values)
         return values["seq"], values["hash"]
+
+    def mirrors_made(self, user_id: str, platform: str, ids: Collection[str]) -> frozenset[str]:
+        """Those of these events that we made as mirrors of this user, under any name of theirs."""
+        row = t.operation.c
+        query = select(row.remote_id).where(
+            row.user_id == user_id,
+            row.platform == platform,
+            row.step == "create_mirror",
+            row.outcome == "ok",
+            row.remote_id.in_(sorted(ids)[:CHUNK]),
+        )
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(query))
 
     def seal(self, run_id: str, now: datetime) -> str:
         """Tie all heads that no seal covers yet into the chain; returns its newest value."""
