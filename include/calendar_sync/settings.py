@@ -12,10 +12,19 @@ from string import Formatter
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import DetailLevel, Direction, Platform, Window, zone_or_none
+from calendar_sync.notifiers import SMTP, allowed, check_address, check_arguments
 
 TEXT_FIELDS = frozenset(
     {
@@ -28,7 +37,7 @@ TEXT_FIELDS = frozenset(
     }
 )
 PRIMARY = "primary"
-SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
+_STORED = {"stored": True}
 
 
 class _Section(BaseModel):
@@ -309,18 +318,19 @@ class Freshness(_Section):
 
 
 class Notify(_Section):
-    """Who is told, and how. With neither `to` nor `arguments` nobody is; reports are kept anyway.
+    """Who is told, and how. Without `to` nobody is told by mail; reports are kept anyway.
 
-    `notifier` names a class of Airflow's notifiers, `arguments` what it is made with; in texts
-    `{subject}`, `{html}` and `{text}` stand for the message.
+    `notifier` is mail, or one that the deployment names in its environment, and `arguments` are
+    those that it leaves to the settings; in texts `{subject}`, `{html}` and `{text}` stand for the
+    message.
     """
 
     to: tuple[str, ...] = ()
     """E-mail addresses, for the mail notifier."""
     notifier: str = Field(default=SMTP, pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+$")
-    """Class of an Airflow notifier."""
-    arguments: dict[str, Any] = {}
-    """What the notifier is made with."""
+    """Class of an Airflow notifier that the deployment allows."""
+    arguments: dict[str, str | tuple[str, ...]] = {}
+    """What it is made with: of mail `cc`, `bcc`, `from_email`, `subject`, `html_content`."""
     daily_summary: bool = True
     """Send the report of each day."""
     alerts: bool = True
@@ -332,9 +342,26 @@ class Notify(_Section):
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for address in value:
-            name, _, domain = address.partition("@")
-            if not (name and domain) or any(sign in address for sign in " \r\n,;<>"):
-                raise ValueError(f"{address!r} is not an e-mail address")
+            _or_value_error(check_address, address)
+        return value
+
+    @field_validator("notifier")
+    @classmethod
+    def _is_allowed(cls, value: str, info: ValidationInfo) -> str:
+        if info.context != _STORED:
+            _or_value_error(allowed, value)
+        return value
+
+    @field_validator("arguments", mode="before")
+    @classmethod
+    def _are_allowed(cls, value: Any, info: ValidationInfo) -> Any:
+        # What an earlier version has stored is told of where it is used: see `refusal`.
+        if info.context == _STORED:
+            return {} if not isinstance(value, dict) else _plain(value)
+        notifier = info.data.get("notifier")
+        if notifier is not None and isinstance(value, dict):
+            named = {str(key): inner for key, inner in value.items()}
+            _or_value_error(check_arguments, notifier, named)
         return value
 
     @model_validator(mode="after")
@@ -346,15 +373,40 @@ class Notify(_Section):
     @property
     def configured(self) -> bool:
         """Somebody is to be told."""
-        return bool(self.to or self.arguments)
+        return bool(self.to or self.arguments) or self.notifier != SMTP
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing is sent this way, where settings of before hold what is not allowed."""
+        try:
+            check_arguments(self.notifier, self.arguments)
+        except ConfigurationError as error:
+            return f"notify: {error.detail}"
+        return ""
 
     @property
     def filled(self) -> dict[str, Any]:
         """The notifier's arguments, with placeholders."""
+        fixed = allowed(self.notifier).arguments
         if self.notifier != SMTP:
-            return self.arguments
+            return {**self.arguments, **fixed}
         mail = {"to": list(self.to), "subject": "{subject}", "html_content": "{html}"}
-        return {**mail, **self.arguments}
+        return {**mail, **self.arguments, **fixed}
+
+
+def _or_value_error(check: Callable[..., object], *values: Any) -> None:
+    try:
+        check(*values)
+    except ConfigurationError as error:
+        raise ValueError(error.detail) from None
+
+
+def _plain(arguments: dict[Any, Any]) -> dict[str, Any]:
+    """Stored arguments of any kind as texts: to be shown and refused, never used."""
+    return {
+        str(key): tuple(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        for key, value in arguments.items()
+    }
 
 
 class Settings(_Section):
@@ -435,13 +487,18 @@ class Settings(_Section):
 
 
 def parse(
-    document: Any, where: Callable[[tuple[str | int, ...]], str] = lambda path: ""
+    document: Any,
+    where: Callable[[tuple[str | int, ...]], str] = lambda path: "",
+    *,
+    stored: bool = False,
 ) -> Settings:
     """Settings from a mapping.
 
     Args:
         document: what a file or a stored revision says.
         where: the place of a value in the file, by its path; for messages.
+        stored: it was accepted before. A way of telling people that is no longer allowed is kept,
+            for `Notify.refusal` to say so: it must not stop the sync.
 
     Raises:
         ConfigurationError: names each wrong key and, for an unknown one, the nearest known name.
@@ -451,7 +508,7 @@ def parse(
     if not isinstance(document, dict):
         raise ConfigurationError(detail="settings: a mapping is expected")
     try:
-        return Settings.model_validate(document)
+        return Settings.model_validate(document, context=_STORED if stored else None)
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_input=False, include_url=False):

@@ -165,6 +165,8 @@ def restore(
 ) -> Response:
     """Look at an older revision's settings as a change, to be stored as a new revision."""
     wanted = _revision(store, number).settings
+    if wanted.notify.refusal:
+        raise Problem(422, f"Revision {number} cannot be restored: {wanted.notify.refusal}.")
     return _review(request, store, wanted, store.config.revision().id, restores=number)
 
 
