@@ -6,7 +6,7 @@ without tuning.
 
 import difflib
 from collections.abc import Callable
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from string import Formatter
 from typing import Any, Literal, Self
@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from calendar_sync.bounded import TooMuch, refuse_deep
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import DetailLevel, Direction, Platform, Window, zone_or_none
 from calendar_sync.notifiers import SMTP, allowed, check_address, check_arguments
@@ -37,6 +38,9 @@ TEXT_FIELDS = frozenset(
     }
 )
 PRIMARY = "primary"
+#: Lists, mappings and what is in them, all together.
+MOST_VALUES = 20_000
+_SHOWN = 20
 _STORED = {"stored": True}
 
 
@@ -179,6 +183,22 @@ class BaaConfirmed(_Section):
     """Name of who confirmed it."""
     on: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
     """Day of the confirmation."""
+
+    @field_validator("on", mode="before")
+    @classmethod
+    def _a_day(cls, value: Any) -> Any:
+        # YAML takes 2026-01-02 for a date.
+        return value.isoformat() if type(value) is date else value
+
+    @field_validator("on")
+    @classmethod
+    def _of_the_calendar(cls, value: str, info: ValidationInfo) -> str:
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            if info.context != _STORED:
+                raise ValueError("not a day, such as 2026-01-31") from None
+        return value
 
 
 class Details(_Section):
@@ -508,17 +528,23 @@ def parse(
     if not isinstance(document, dict):
         raise ConfigurationError(detail="settings: a mapping is expected")
     try:
+        refuse_deep(document, most=MOST_VALUES)
         return Settings.model_validate(document, context=_STORED if stored else None)
+    except TooMuch as error:
+        raise ConfigurationError(detail=f"settings: {error}") from None
     except ValidationError as error:
         lines = []
-        for problem in error.errors(include_input=False, include_url=False):
+        problems = error.errors(include_input=False, include_url=False)
+        for problem in problems[:_SHOWN]:
             path = problem["loc"]
-            name = ".".join(str(part) for part in path)
+            name = ".".join(str(part)[:100] for part in path)
             message = problem["msg"]
             if problem["type"] == "extra_forbidden":
                 message = "unknown setting" + _nearest(str(path[-1]), _known_names())
             place = where(path)
             lines.append(f"{place + ', ' if place else ''}{name}: {message}")
+        if more := len(problems) - len(lines):
+            lines.append(f"and {more} more")
         raise ConfigurationError(detail="settings: " + "; ".join(lines)) from None
 
 
@@ -533,7 +559,7 @@ def _known_names() -> set[str]:
 
 
 def _nearest(name: str, known: frozenset[str] | set[str]) -> str:
-    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    found = difflib.get_close_matches(name[:100], sorted(known), n=1, cutoff=0.5)
     return f", did you mean {found[0]}?" if found else ""
 
 
