@@ -1,6 +1,7 @@
 """The API's part that changes things: settings, mapping, conflicts, approvals, connections."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -12,6 +13,7 @@ from calendar_sync.admin import mapping_change as mapping
 from calendar_sync.admin.api import problems
 from calendar_sync.admin.connection_tests import Connection, Tested
 from calendar_sync.admin.inputs import AnyPlatform, PageNumber, Text
+from calendar_sync.admin.lanes import READING, TESTS
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
 from calendar_sync.approvals import Waiting, waiting
@@ -209,12 +211,14 @@ def grant(request: Request, store: Opened, wanted: Digests) -> Approved:
 
 
 @router.get("/connections")
-def read_connections() -> list[Connection]:
+async def read_connections(request: Request) -> list[Connection]:
     """Which connections are configured; never what they hold."""
-    return connection_tests.connections()
+    return await READING.run(request, connection_tests.connections)
 
 
-@router.post("/connections/{name}/test")
-def test(store: Opened, name: Annotated[str, Path(pattern="^[a-z_]{1,64}$")]) -> Tested:
-    """Try one without writing anything."""
-    return connection_tests.test(store, name)
+@router.post("/connections/{name}/test", responses=problems(429))
+async def test(
+    request: Request, store: Opened, name: Annotated[str, Path(pattern="^[a-z_]{1,64}$")]
+) -> Tested:
+    """Try one without writing anything; one at a time."""
+    return await TESTS.run(request, partial(connection_tests.test, store, name))

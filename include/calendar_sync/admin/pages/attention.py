@@ -144,7 +144,10 @@ def begin_held(
 ) -> Response:
     """Begin to list what an approval would do to one user: part of a page."""
     job = JOBS.start(
-        "held", "a dry run of one user's cycle", held.work(store, user_id, platform, digest)
+        "held",
+        "a dry run of one user's cycle",
+        held.work(store, user_id, platform, digest),
+        request.state.viewer.id,
     )
     return render(request, "held.html", job=job, number=job.id)
 

@@ -96,7 +96,10 @@ def begin_effect(
     """Begin to plan everybody's cycle under the new settings: part of a page."""
     wanted = settings_change.from_text(document)
     job = JOBS.start(
-        "effect", "what a change of the settings would do", effects.work(store, wanted, most)
+        "effect",
+        "what a change of the settings would do",
+        effects.work(store, wanted, most),
+        request.state.viewer.id,
     )
     return render(request, "settings_effect.html", job=job, number=job.id)
 
