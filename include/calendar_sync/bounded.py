@@ -5,6 +5,7 @@ looked at before anything is understood, compressed or not, and what is too much
 """
 
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,8 @@ _LONGEST_NUMBER = 400
 #: Of each value, when they are counted, on the average.
 LETTERS = 50
 _PARTS = (dict, list, tuple)
+#: Characters that neither UTF-8 nor both databases take.
+HALF = re.compile("[\x00\ud800-\udfff]")
 
 
 class TooMuch(ValueError):
@@ -132,6 +135,24 @@ def refuse_deep(value: Any, most: int | None = None) -> None:
             return
         level = below
     raise TooMuch("it is nested too deeply")
+
+
+def refuse_halves(value: Any) -> None:
+    """End here when a text in it cannot be stored: half a character, or a NUL.
+
+    Raises:
+        TooMuch: there is one.
+    """
+    parts = [value]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, str) and HALF.search(part):
+            raise TooMuch("a character that cannot be stored")
+        if isinstance(part, dict):
+            parts += part.keys()
+            parts += part.values()
+        elif isinstance(part, list | tuple):
+            parts += part
 
 
 def _no_number(name: str) -> float:

@@ -5,14 +5,13 @@ https://yaml.org/spec/1.2.2/ ; a key that is given twice is refused, where PyYAM
 
 import codecs
 import pathlib
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from calendar_sync.bounded import LARGEST_FILE, MOST_PARTS, TooMuch
+from calendar_sync.bounded import HALF, LARGEST_FILE, MOST_PARTS, TooMuch
 from calendar_sync.bounded import read_file as read_bytes
 from calendar_sync.errors import ConfigurationError
 
@@ -29,7 +28,6 @@ _TAGS = _NUMBERS | {
     _MERGE,
     *(f"tag:yaml.org,2002:{name}" for name in ("bool", "null", "timestamp", "map", "seq")),
 }
-_HALF = re.compile("[\x00\ud800-\udfff]")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # The parser in C reads seven times as fast, where the wheel of this machine has it.
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -214,7 +212,7 @@ def _check(node: yaml.Node, seen: dict[yaml.Node, bool], pairs: Counter[yaml.Nod
     elif isinstance(node, yaml.ScalarNode):
         if node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
             problem = "a number with too many digits"
-        elif _HALF.search(node.value):
+        elif HALF.search(node.value):
             problem = "a character that cannot be stored"
     if problem:
         raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
