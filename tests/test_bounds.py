@@ -9,6 +9,7 @@ import pytest
 
 from tests.servers import REPOSITORY
 
+pytestmark = pytest.mark.timeout(600)
 #: Processor time of one input, and memory of the process: generous to slow machines.
 SECONDS, MEGABYTES = 15.0, 500
 #: Read, but as nothing of any meaning.

@@ -19,6 +19,8 @@ from tests.admin.population import populate
 from tests.admin.stage import Pages, csrf
 from tests.admin.test_settings_page import NOW
 
+# Thousands of requests.
+pytestmark = pytest.mark.timeout(1200)
 #: Processor time of one request, generous.
 SECONDS = 10.0
 TEXTS = [
