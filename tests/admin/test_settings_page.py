@@ -133,6 +133,12 @@ def test_nobody_reads_the_servers_files_with_the_form(
     assert store.config.revision().id == 0
 
 
+@pytest.mark.parametrize("key", ["\u00b2", "9" * 5000])
+def test_a_name_that_looks_like_a_line_is_a_name(key: str) -> None:
+    form = {"notify.notifier": ["subprocess.Popen"], "notify.arguments": [f"{key}: {{a: b}}"]}
+    assert "notify.notifier" in read({**fill(Settings()), **form}).mistakes
+
+
 def test_what_was_stored_before_is_shown_and_can_neither_be_kept_nor_restored(
     operator: TestClient, store: Store
 ) -> None:

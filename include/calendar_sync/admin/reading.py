@@ -152,6 +152,8 @@ def _place(problem: Any, names: set[str]) -> tuple[str, str]:
     said = str(problem["msg"]).removeprefix("Value error, ")
     said = f"{said[:1].upper()}{said[1:]}" + ("" if said.endswith((".", "?")) else ".")
     where = " ".join(
-        f"Line {int(part) + 1}" if part.isdigit() else part for part in rest if part != "[key]"
+        f"Line {int(part) + 1}" if part.isdecimal() and len(part) < 9 else part[:100]
+        for part in rest
+        if part != "[key]"
     )
     return name, f"{where}: {said}" if where else said
