@@ -7,11 +7,14 @@ other notifier is named, with its fixed arguments, in the environment of Airflow
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from calendar_sync.errors import ConfigurationError
+from calendar_sync.sections import STORED, Section
 
 SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
 VARIABLE = "CALENDAR_SYNC_NOTIFIERS"
@@ -111,3 +114,98 @@ def _one(each: Any) -> Allowed:
     if each.keys() - _KEYS or not isinstance(names, list):
         raise ValueError
     return Allowed(dict(each.get("arguments", {})), frozenset(map(str, names)))
+
+
+# --- the section of the settings ----------------------------------------------------------------
+
+
+class Notify(Section):
+    """Who is told, and how. Without `to` nobody is told by mail; reports are kept anyway.
+
+    `notifier` is mail, or one that the deployment names in its environment, and `arguments` are
+    those that it leaves to the settings; in texts `{subject}`, `{html}` and `{text}` stand for the
+    message.
+    """
+
+    to: tuple[str, ...] = ()
+    """E-mail addresses, for the mail notifier."""
+    notifier: str = Field(default=SMTP, pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+$")
+    """Class of an Airflow notifier that the deployment allows."""
+    arguments: dict[str, str | tuple[str, ...]] = Field(default={})
+    """What it is made with: of mail `cc`, `bcc`, `from_email`, `subject`, `html_content`."""
+    daily_summary: bool = True
+    """Send the report of each day."""
+    alerts: bool = True
+    """Send a message at once when the sync stops or is late."""
+    alert_again_hours: float = Field(default=6, gt=0, le=168)
+    """A fault that lasts is told again after so many hours."""
+
+    @field_validator("to")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            _or_value_error(check_address, address)
+        return value
+
+    @field_validator("notifier")
+    @classmethod
+    def _is_allowed(cls, value: str, info: ValidationInfo) -> str:
+        if info.context != STORED:
+            _or_value_error(allowed, value)
+        return value
+
+    @field_validator("arguments", mode="before")
+    @classmethod
+    def _are_allowed(cls, value: Any, info: ValidationInfo) -> Any:
+        # What an earlier version has stored is told of where it is used: see `refusal`.
+        if info.context == STORED:
+            return {} if not isinstance(value, dict) else _plain(value)
+        notifier = info.data.get("notifier")
+        if notifier is not None and isinstance(value, dict):
+            named = {str(key): inner for key, inner in value.items()}
+            _or_value_error(check_arguments, notifier, named)
+        return value
+
+    @model_validator(mode="after")
+    def _addresses_are_for_mail(self) -> Self:
+        if self.to and self.notifier != SMTP:
+            raise ValueError("`to` is for mail: another notifier takes `arguments`")
+        return self
+
+    @property
+    def configured(self) -> bool:
+        """Somebody is to be told."""
+        return bool(self.to or self.arguments) or self.notifier != SMTP
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing is sent this way, where settings of before hold what is not allowed."""
+        try:
+            check_arguments(self.notifier, self.arguments)
+        except ConfigurationError as error:
+            return f"notify: {error.detail}"
+        return ""
+
+    @property
+    def filled(self) -> dict[str, Any]:
+        """The notifier's arguments, with placeholders."""
+        fixed = allowed(self.notifier).arguments
+        if self.notifier != SMTP:
+            return {**self.arguments, **fixed}
+        mail = {"to": list(self.to), "subject": "{subject}", "html_content": "{html}"}
+        return {**mail, **self.arguments, **fixed}
+
+
+def _or_value_error(check: Callable[..., object], *values: Any) -> None:
+    try:
+        check(*values)
+    except ConfigurationError as error:
+        raise ValueError(error.detail) from None
+
+
+def _plain(arguments: dict[Any, Any]) -> dict[str, Any]:
+    """Stored arguments of any kind as texts: to be shown and refused, never used."""
+    return {
+        str(key): tuple(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        for key, value in arguments.items()
+    }

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -25,7 +24,8 @@ from pydantic import (
 from calendar_sync.bounded import TooMuch, refuse_deep
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import DetailLevel, Direction, Platform, Window, zone_or_none
-from calendar_sync.notifiers import SMTP, allowed, check_address, check_arguments
+from calendar_sync.notifiers import Notify as Notify
+from calendar_sync.sections import STORED, Section
 
 TEXT_FIELDS = frozenset(
     {
@@ -41,17 +41,9 @@ PRIMARY = "primary"
 #: Lists, mappings and what is in them, all together.
 MOST_VALUES = 20_000
 _SHOWN = 20
-_STORED = {"stored": True}
 
 
-class _Section(BaseModel):
-    # Each field is explained below it: the admin pages show that text.
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class EncounterTypes(_Section):
+class EncounterTypes(Section):
     """Which appointments get mirrors: names of encounter templates and of plain event types.
 
     `*` and `?` are wildcards; case does not matter. `exclude` wins over `include`.
@@ -69,7 +61,7 @@ class EncounterTypes(_Section):
         return _matches(name, self.include) and not _matches(name, self.exclude)
 
 
-class Windows(_Section):
+class Windows(Section):
     """How far the sync looks, in days from now. Blocks begin today."""
 
     mirrors_past_days: int = Field(default=30, ge=0, le=366)
@@ -80,7 +72,7 @@ class Windows(_Section):
     """Blocks are made so many days ahead."""
 
 
-class IgnoreExternal(_Section):
+class IgnoreExternal(Section):
     """Events that never block: another integration may copy Welkin's visits already."""
 
     creators: tuple[str, ...] = ()
@@ -108,7 +100,7 @@ class IgnoreExternal(_Section):
         )
 
 
-class BlockTime(_Section):
+class BlockTime(Section):
     """How busy time of the calendar becomes unavailability in Welkin."""
 
     enabled: bool = True
@@ -133,7 +125,7 @@ class BlockTime(_Section):
     """Of a longer series only so many instances, nearest to now, get blocks."""
 
 
-class Calendars(_Section):
+class Calendars(Section):
     """Which calendars of an account count as busy, and where mirrors go."""
 
     busy: tuple[str, ...] = (PRIMARY,)
@@ -147,7 +139,7 @@ class Calendars(_Section):
         return (self.mirrors, *(name for name in self.busy if name != self.mirrors))
 
 
-class Text(_Section):
+class Text(Section):
     """One text of a mirror. `template` is used at level `full` only: `{field}` for each field."""
 
     level: DetailLevel = DetailLevel.BUSY
@@ -176,7 +168,7 @@ class Text(_Section):
         return self
 
 
-class BaaConfirmed(_Section):
+class BaaConfirmed(Section):
     """Who confirmed that a business associate agreement covers the calendars, and when."""
 
     by: str = Field(min_length=1)
@@ -196,12 +188,12 @@ class BaaConfirmed(_Section):
         try:
             date.fromisoformat(value)
         except ValueError:
-            if info.context != _STORED:
+            if info.context != STORED:
                 raise ValueError("not a day, such as 2026-01-31") from None
         return value
 
 
-class Details(_Section):
+class Details(Section):
     """What a mirror says."""
 
     title: Text = Text()
@@ -210,7 +202,7 @@ class Details(_Section):
     """The text below the title; empty at level `busy`."""
     busy_title: str = Field(default="Busy", min_length=1, max_length=200)
     """The fixed text of level `busy`."""
-    type_titles: dict[str, str] = {}
+    type_titles: dict[str, str] = Field(default={})
     """Words for encounter templates, at level `type`; others are called Appointment."""
     baa_confirmed: BaaConfirmed | None = None
     """Level `full` shows patient data in calendars: it needs this record."""
@@ -227,7 +219,7 @@ class Details(_Section):
         return f"{self.title.level.value}/{self.description.level.value}"
 
 
-class Brake(_Section):
+class Brake(Section):
     """How many removals that rest on absence alone one cycle may do without approval."""
 
     at_least: int = Field(default=10, ge=0)
@@ -240,7 +232,7 @@ class Brake(_Section):
         return removals <= max(self.at_least, int(self.share * live))
 
 
-class Limits(_Section):
+class Limits(Section):
     """Rates and sizes."""
 
     welkin_requests_per_second: float = Field(default=5.0, gt=0, le=100)
@@ -271,7 +263,7 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-class WorkingHours(_Section):
+class WorkingHours(Section):
     """When most people work, in the organisation's zone: `start` to `end`, over midnight too."""
 
     days: tuple[Day, ...] = Field(default=_WEEK[:5], min_length=1)
@@ -309,7 +301,7 @@ class WorkingHours(_Section):
         return _WEEK[day % 7] in self.days
 
 
-class Poll(_Section):
+class Poll(Section):
     """How often an account is asked for changes: always alike, or less often out of hours."""
 
     interval_seconds: int = Field(default=60, ge=5, le=86_400)
@@ -325,7 +317,7 @@ class Poll(_Section):
         return self.outside_interval_seconds if outside else self.interval_seconds
 
 
-class Freshness(_Section):
+class Freshness(Section):
     """How old a change may become before it counts as late and somebody is told."""
 
     target_seconds: int = Field(default=300, ge=30, le=86_400)
@@ -337,104 +329,12 @@ class Freshness(_Section):
         return timedelta(seconds=self.target_seconds)
 
 
-class Notify(_Section):
-    """Who is told, and how. Without `to` nobody is told by mail; reports are kept anyway.
-
-    `notifier` is mail, or one that the deployment names in its environment, and `arguments` are
-    those that it leaves to the settings; in texts `{subject}`, `{html}` and `{text}` stand for the
-    message.
-    """
-
-    to: tuple[str, ...] = ()
-    """E-mail addresses, for the mail notifier."""
-    notifier: str = Field(default=SMTP, pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+$")
-    """Class of an Airflow notifier that the deployment allows."""
-    arguments: dict[str, str | tuple[str, ...]] = {}
-    """What it is made with: of mail `cc`, `bcc`, `from_email`, `subject`, `html_content`."""
-    daily_summary: bool = True
-    """Send the report of each day."""
-    alerts: bool = True
-    """Send a message at once when the sync stops or is late."""
-    alert_again_hours: float = Field(default=6, gt=0, le=168)
-    """A fault that lasts is told again after so many hours."""
-
-    @field_validator("to")
-    @classmethod
-    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for address in value:
-            _or_value_error(check_address, address)
-        return value
-
-    @field_validator("notifier")
-    @classmethod
-    def _is_allowed(cls, value: str, info: ValidationInfo) -> str:
-        if info.context != _STORED:
-            _or_value_error(allowed, value)
-        return value
-
-    @field_validator("arguments", mode="before")
-    @classmethod
-    def _are_allowed(cls, value: Any, info: ValidationInfo) -> Any:
-        # What an earlier version has stored is told of where it is used: see `refusal`.
-        if info.context == _STORED:
-            return {} if not isinstance(value, dict) else _plain(value)
-        notifier = info.data.get("notifier")
-        if notifier is not None and isinstance(value, dict):
-            named = {str(key): inner for key, inner in value.items()}
-            _or_value_error(check_arguments, notifier, named)
-        return value
-
-    @model_validator(mode="after")
-    def _addresses_are_for_mail(self) -> Self:
-        if self.to and self.notifier != SMTP:
-            raise ValueError("`to` is for mail: another notifier takes `arguments`")
-        return self
-
-    @property
-    def configured(self) -> bool:
-        """Somebody is to be told."""
-        return bool(self.to or self.arguments) or self.notifier != SMTP
-
-    @property
-    def refusal(self) -> str:
-        """Why nothing is sent this way, where settings of before hold what is not allowed."""
-        try:
-            check_arguments(self.notifier, self.arguments)
-        except ConfigurationError as error:
-            return f"notify: {error.detail}"
-        return ""
-
-    @property
-    def filled(self) -> dict[str, Any]:
-        """The notifier's arguments, with placeholders."""
-        fixed = allowed(self.notifier).arguments
-        if self.notifier != SMTP:
-            return {**self.arguments, **fixed}
-        mail = {"to": list(self.to), "subject": "{subject}", "html_content": "{html}"}
-        return {**mail, **self.arguments, **fixed}
-
-
-def _or_value_error(check: Callable[..., object], *values: Any) -> None:
-    try:
-        check(*values)
-    except ConfigurationError as error:
-        raise ValueError(error.detail) from None
-
-
-def _plain(arguments: dict[Any, Any]) -> dict[str, Any]:
-    """Stored arguments of any kind as texts: to be shown and refused, never used."""
-    return {
-        str(key): tuple(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        for key, value in arguments.items()
-    }
-
-
-class Settings(_Section):
+class Settings(Section):
     """Everything that an organisation decides."""
 
     time_zone: str = "UTC"
     """IANA zone of users for whom Welkin knows none, such as America/New_York."""
-    direction: dict[Platform, Direction] = {}
+    direction: dict[Platform, Direction] = Field(default={})
     """What is written, by calendar system; a user's row in the mapping wins."""
     encounter_types: EncounterTypes = EncounterTypes()
     """Which appointments get mirrors."""
@@ -442,7 +342,7 @@ class Settings(_Section):
     """How far the sync looks."""
     block_time: BlockTime = BlockTime()
     """Busy time in Welkin."""
-    calendars: dict[Platform, Calendars] = {}
+    calendars: dict[Platform, Calendars] = Field(default={})
     """Calendars of an account, by calendar system."""
     details: Details = Details()
     """What a mirror says."""
@@ -529,7 +429,7 @@ def parse(
         raise ConfigurationError(detail="settings: a mapping is expected")
     try:
         refuse_deep(document, most=MOST_VALUES)
-        return Settings.model_validate(document, context=_STORED if stored else None)
+        return Settings.model_validate(document, context=STORED if stored else None)
     except TooMuch as error:
         raise ConfigurationError(detail=f"settings: {error}") from None
     except ValidationError as error:
@@ -551,7 +451,7 @@ def parse(
 def _known_names() -> set[str]:
     names: set[str] = set()
     todo: list[type[BaseModel]] = [Settings]
-    sections = _Section.__subclasses__()
+    sections = Section.__subclasses__()
     todo.extend(sections)
     for model in todo:
         names.update(model.model_fields)
