@@ -295,6 +295,17 @@ def test_config_is_validated_applied_and_shown(cli: Command) -> None:
     assert "unchanged" in cli("config", "apply", folder)
 
 
+@pytest.mark.parametrize(
+    "notify", ["to: [a@b.c], arguments: {files: [/etc/passwd]}", "notifier: subprocess.Popen"]
+)
+def test_settings_that_name_a_file_or_a_command_are_not_applied(cli: Command, notify: str) -> None:
+    cli.write("settings.yaml", f"notify: {{{notify}}}\n")
+    for command in ("validate", "apply"):
+        said = "".join(cli("config", command, cli.folder, code=1).split())
+        assert "line1,column" in said
+        assert "isnotallowed" in said or "cannotcomefromthesettings" in said
+
+
 @pytest.mark.parametrize("name", ["config"])
 def test_the_worked_examples_of_the_repository_are_valid(cli: Command, name: str) -> None:
     folder = Path(__file__).resolve().parents[1] / name

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from calendar_sync.documents import read_yaml
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Direction, Platform
 from calendar_sync.settings import Brake, EncounterTypes, IgnoreExternal, Settings, parse
@@ -26,6 +27,27 @@ def test_nothing_at_all_is_the_everyday_case() -> None:
     assert (found.mirror_moved, found.mirror_deleted) == ("restore", "restore")
     assert found.block_time.block_edited == "restore"
     assert found.encounter_types.unknown_type == "skip"
+
+
+@pytest.mark.parametrize("on", ["2026-01-02", '"2026-01-02"'])
+def test_the_agreement_is_recorded_in_yaml_as_it_is_documented(on: str) -> None:
+    text = f"details: {{baa_confirmed: {{by: Dana, on: {on}}}}}"
+    found = parse(read_yaml(text, "settings.yaml").value).details.baa_confirmed
+    assert found is not None
+    assert (found.by, found.on) == ("Dana", "2026-01-02")
+
+
+@pytest.mark.parametrize("on", ["2026-02-30", "true", "2026-01-02 10:00:00", "yesterday"])
+def test_the_agreement_names_a_day(on: str) -> None:
+    text = f"details: {{baa_confirmed: {{by: Dana, on: {on!r}}}}}"
+    with pytest.raises(ConfigurationError, match=r"baa_confirmed\.on"):
+        parse(read_yaml(text, "settings.yaml").value)
+
+
+def test_names_stay_names_whatever_yaml_takes_them_for() -> None:
+    text = "details: {type_titles: {on: Switched on, 007: Agent, no: Declined, ~: Nothing}}"
+    found = parse(read_yaml(text, "settings.yaml").value).details.type_titles
+    assert found == {"on": "Switched on", "007": "Agent", "no": "Declined", "~": "Nothing"}
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ _ENDS = {
     "unreadable": _WAIT,
     "unreadable_page": _WAIT,
     "unreadable_answer": _WAIT,
+    "answer_too_large": "the other side sends more than any calendar holds: look there what it is",
     "unreadable_batch": _WAIT,
     "unreadable_event": _WAIT,
     "unstable_pages": _WAIT,

@@ -14,12 +14,25 @@ from calendar_sync.services import Services
 MAILBOXES = 5
 HOUR = timedelta(hours=1)
 
-__all__ = ["MAILBOXES", "Finding", "check_platform", "check_welkin", "mailboxes"]
+__all__ = [
+    "MAILBOXES",
+    "Finding",
+    "check_platform",
+    "check_settings",
+    "check_welkin",
+    "mailboxes",
+]
 
 
 def mailboxes(services: Services, platform: Platform) -> list[str]:
     """Accounts of this platform that are synced."""
     return [user.account for user in services.store.config.mapping(platform) if user.enabled]
+
+
+def check_settings(services: Services) -> list[Finding]:
+    """What earlier versions took and this one does not obey."""
+    refusal = services.store.config.revision().settings.notify.refusal
+    return [Finding("", "settings_refused", refusal)] if refusal else []
 
 
 async def check_welkin(services: Services) -> list[Finding]:

@@ -4,7 +4,6 @@ The functions take the fields of a connection (`host`, `login`, `password`, `ext
 and return credentials; everything wrong is a `ConfigurationError` that names the field.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import load_pem_x509_certificate
 
+from calendar_sync.bounded import read_json
 from calendar_sync.errors import ConfigurationError
 
 WELKIN = "welkin_default"
@@ -131,7 +131,7 @@ def google_credentials(fields: Fields, name: str = GOOGLE) -> GoogleCredentials:
     keyfile = fields.extra.get("keyfile_dict")
     if isinstance(keyfile, str):
         try:
-            keyfile = json.loads(keyfile)
+            keyfile = read_json(keyfile)
         except ValueError:
             raise ConfigurationError(detail=f"{name}: extra.keyfile_dict is not JSON") from None
     if not isinstance(keyfile, Mapping):

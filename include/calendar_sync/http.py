@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from calendar_sync.bounded import TooMuch, Unpacker, read_json
 from calendar_sync.clock import Clock
 from calendar_sync.errors import (
     ConfigurationError,
@@ -34,6 +35,8 @@ from calendar_sync.errors import (
 
 USER_AGENT = "welkin-calendar-sync (gzip)"
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+#: Seconds that one answer may take as a whole, however steadily it drips.
+LONGEST_ANSWER = 120.0
 ATTEMPTS = 4
 LONGEST_RETRY_AFTER = 6 * 3600.0
 
@@ -154,7 +157,11 @@ class HttpClient:
             verify=_ssl_context(verify) if transport is None else False,
             timeout=TIMEOUT,
             follow_redirects=False,
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            headers={
+                "User-Agent": USER_AGENT,
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+            },
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
         )
 
@@ -254,16 +261,20 @@ class HttpClient:
         lost = TransientError if repeatable else OutcomeUnknown
         handshake = _Handshake()
         try:
-            response = await self._client.request(
-                method,
-                self._base_url + path,
-                # Even empty ones would take the place of those in the path.
-                params=params or None,
-                json=json,
-                data=form,
-                headers=sent,
-                extensions={"trace": handshake},
-            )
+            async with (
+                asyncio.timeout(LONGEST_ANSWER),
+                self._client.stream(
+                    method,
+                    self._base_url + path,
+                    # Even empty ones would take the place of those in the path.
+                    params=params or None,
+                    json=json,
+                    data=form,
+                    headers=sent,
+                    extensions={"trace": handshake},
+                ) as response,
+            ):
+                content = await _content(response)
         except asyncio.CancelledError:
             await handshake.abandon()
             raise
@@ -271,16 +282,23 @@ class HttpClient:
             if _untrusted(broken):
                 raise TenantMisconfigured("untrusted_certificate", detail=kind) from None
             raise TransientError("no_connection", detail=kind) from None
+        except TimeoutError:
+            await handshake.abandon()
+            raise lost("timeout", detail=kind) from None
         except httpx.TimeoutException:
             raise lost("timeout", detail=kind) from None
         except httpx.HTTPError:
             raise lost("connection_lost", detail=kind) from None
+        except TooMuch:
+            raise _too_large(lost, kind) from None
+        except ValueError:
+            raise lost("unreadable_answer", detail=kind) from None
         if response.is_success:
-            found = _json_of(response, kind, lost)
+            found = _json_of(response.status_code, content, kind, lost)
             if found is None and response.status_code == 200 and method != "DELETE":
                 raise lost("empty_answer", detail=kind)
             return Answer(response.status_code, found, response.headers.get("ETag"))
-        error = self._error_of(response)
+        error = self._error_of(response, content)
         if isinstance(error, RateLimited):
             self.meter.throttled += 1
         # What was refused with 429 has not been done; of a failure nobody knows.
@@ -290,7 +308,7 @@ class HttpClient:
         error.detail = error.detail or kind
         raise error
 
-    def _error_of(self, response: httpx.Response) -> SyncError:
+    def _error_of(self, response: httpx.Response, content: bytes) -> SyncError:
         """What the adapter says; but a page, or a way elsewhere, is nobody's answer to us.
 
         Proxies and balancers answer 403 and 404 with pages of their own: no event is missing, and
@@ -298,10 +316,10 @@ class HttpClient:
         """
         status, body = response.status_code, None
         with contextlib.suppress(ValueError):
-            body = response.json()
+            body = read_json(content)
         if 300 <= status < 400:
             return TransientError("redirected", detail=str(status))
-        page = body is None and bool(response.content.strip())
+        page = body is None and bool(content.strip())
         if page and 400 <= status < 500 and status not in {408, 429}:
             return TransientError("unreadable_answer", detail=str(status))
         return self._classify(
@@ -369,14 +387,37 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
-def _json_of(response: httpx.Response, kind: str, lost: type[TransientError]) -> Any:
+async def _content(response: httpx.Response) -> bytes:
+    """The body, unpacked as far as we take it.
+
+    Raises:
+        ValueError: it is too large (`TooMuch`), or not packed as the server says.
+    """
+    if response.is_stream_consumed:  # a transport without a network has made it as a whole
+        unpacker = Unpacker("")
+        unpacker.take(response.content)
+        return unpacker.content
+    unpacker = Unpacker(response.headers.get("Content-Encoding", "").strip().lower())
+    async for chunk in response.aiter_raw():
+        unpacker.take(chunk)
+    return unpacker.content
+
+
+def _too_large(lost: type[TransientError], kind: str) -> TransientError:
+    """It will be as large again: nobody asks at once."""
+    error = lost("answer_too_large", detail=kind)
+    error.exhausted = True
+    return error
+
+
+def _json_of(status: int, content: bytes, kind: str, lost: type[TransientError]) -> Any:
     """The body, None for an empty one; a truncated one or HTML is a failed request."""
-    if response.status_code == 204:
-        return None
-    if not response.content:
+    if status == 204 or not content:
         return None
     try:
-        return response.json()
+        return read_json(content)
+    except TooMuch:
+        raise _too_large(lost, kind) from None
     except ValueError:
         raise lost("unreadable_answer", detail=kind) from None
 

@@ -6,16 +6,26 @@ without tuning.
 
 import difflib
 from collections.abc import Callable
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from string import Formatter
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from calendar_sync.bounded import TooMuch, refuse_deep
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import DetailLevel, Direction, Platform, Window, zone_or_none
+from calendar_sync.notifiers import Notify as Notify
+from calendar_sync.sections import STORED, Section
 
 TEXT_FIELDS = frozenset(
     {
@@ -28,17 +38,12 @@ TEXT_FIELDS = frozenset(
     }
 )
 PRIMARY = "primary"
-SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
+#: Lists, mappings and what is in them, all together.
+MOST_VALUES = 20_000
+_SHOWN = 20
 
 
-class _Section(BaseModel):
-    # Each field is explained below it: the admin pages show that text.
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class EncounterTypes(_Section):
+class EncounterTypes(Section):
     """Which appointments get mirrors: names of encounter templates and of plain event types.
 
     `*` and `?` are wildcards; case does not matter. `exclude` wins over `include`.
@@ -56,7 +61,7 @@ class EncounterTypes(_Section):
         return _matches(name, self.include) and not _matches(name, self.exclude)
 
 
-class Windows(_Section):
+class Windows(Section):
     """How far the sync looks, in days from now. Blocks begin today."""
 
     mirrors_past_days: int = Field(default=30, ge=0, le=366)
@@ -67,7 +72,7 @@ class Windows(_Section):
     """Blocks are made so many days ahead."""
 
 
-class IgnoreExternal(_Section):
+class IgnoreExternal(Section):
     """Events that never block: another integration may copy Welkin's visits already."""
 
     creators: tuple[str, ...] = ()
@@ -95,7 +100,7 @@ class IgnoreExternal(_Section):
         )
 
 
-class BlockTime(_Section):
+class BlockTime(Section):
     """How busy time of the calendar becomes unavailability in Welkin."""
 
     enabled: bool = True
@@ -120,7 +125,7 @@ class BlockTime(_Section):
     """Of a longer series only so many instances, nearest to now, get blocks."""
 
 
-class Calendars(_Section):
+class Calendars(Section):
     """Which calendars of an account count as busy, and where mirrors go."""
 
     busy: tuple[str, ...] = (PRIMARY,)
@@ -134,7 +139,7 @@ class Calendars(_Section):
         return (self.mirrors, *(name for name in self.busy if name != self.mirrors))
 
 
-class Text(_Section):
+class Text(Section):
     """One text of a mirror. `template` is used at level `full` only: `{field}` for each field."""
 
     level: DetailLevel = DetailLevel.BUSY
@@ -163,7 +168,7 @@ class Text(_Section):
         return self
 
 
-class BaaConfirmed(_Section):
+class BaaConfirmed(Section):
     """Who confirmed that a business associate agreement covers the calendars, and when."""
 
     by: str = Field(min_length=1)
@@ -171,8 +176,24 @@ class BaaConfirmed(_Section):
     on: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
     """Day of the confirmation."""
 
+    @field_validator("on", mode="before")
+    @classmethod
+    def _a_day(cls, value: Any) -> Any:
+        # YAML takes 2026-01-02 for a date.
+        return value.isoformat() if type(value) is date else value
 
-class Details(_Section):
+    @field_validator("on")
+    @classmethod
+    def _of_the_calendar(cls, value: str, info: ValidationInfo) -> str:
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            if info.context != STORED:
+                raise ValueError("not a day, such as 2026-01-31") from None
+        return value
+
+
+class Details(Section):
     """What a mirror says."""
 
     title: Text = Text()
@@ -181,7 +202,7 @@ class Details(_Section):
     """The text below the title; empty at level `busy`."""
     busy_title: str = Field(default="Busy", min_length=1, max_length=200)
     """The fixed text of level `busy`."""
-    type_titles: dict[str, str] = {}
+    type_titles: dict[str, str] = Field(default={})
     """Words for encounter templates, at level `type`; others are called Appointment."""
     baa_confirmed: BaaConfirmed | None = None
     """Level `full` shows patient data in calendars: it needs this record."""
@@ -198,7 +219,7 @@ class Details(_Section):
         return f"{self.title.level.value}/{self.description.level.value}"
 
 
-class Brake(_Section):
+class Brake(Section):
     """How many removals that rest on absence alone one cycle may do without approval."""
 
     at_least: int = Field(default=10, ge=0)
@@ -211,7 +232,7 @@ class Brake(_Section):
         return removals <= max(self.at_least, int(self.share * live))
 
 
-class Limits(_Section):
+class Limits(Section):
     """Rates and sizes."""
 
     welkin_requests_per_second: float = Field(default=5.0, gt=0, le=100)
@@ -242,7 +263,7 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-class WorkingHours(_Section):
+class WorkingHours(Section):
     """When most people work, in the organisation's zone: `start` to `end`, over midnight too."""
 
     days: tuple[Day, ...] = Field(default=_WEEK[:5], min_length=1)
@@ -280,7 +301,7 @@ class WorkingHours(_Section):
         return _WEEK[day % 7] in self.days
 
 
-class Poll(_Section):
+class Poll(Section):
     """How often an account is asked for changes: always alike, or less often out of hours."""
 
     interval_seconds: int = Field(default=60, ge=5, le=86_400)
@@ -296,7 +317,7 @@ class Poll(_Section):
         return self.outside_interval_seconds if outside else self.interval_seconds
 
 
-class Freshness(_Section):
+class Freshness(Section):
     """How old a change may become before it counts as late and somebody is told."""
 
     target_seconds: int = Field(default=300, ge=30, le=86_400)
@@ -308,61 +329,12 @@ class Freshness(_Section):
         return timedelta(seconds=self.target_seconds)
 
 
-class Notify(_Section):
-    """Who is told, and how. With neither `to` nor `arguments` nobody is; reports are kept anyway.
-
-    `notifier` names a class of Airflow's notifiers, `arguments` what it is made with; in texts
-    `{subject}`, `{html}` and `{text}` stand for the message.
-    """
-
-    to: tuple[str, ...] = ()
-    """E-mail addresses, for the mail notifier."""
-    notifier: str = Field(default=SMTP, pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+$")
-    """Class of an Airflow notifier."""
-    arguments: dict[str, Any] = {}
-    """What the notifier is made with."""
-    daily_summary: bool = True
-    """Send the report of each day."""
-    alerts: bool = True
-    """Send a message at once when the sync stops or is late."""
-    alert_again_hours: float = Field(default=6, gt=0, le=168)
-    """A fault that lasts is told again after so many hours."""
-
-    @field_validator("to")
-    @classmethod
-    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for address in value:
-            name, _, domain = address.partition("@")
-            if not (name and domain) or any(sign in address for sign in " \r\n,;<>"):
-                raise ValueError(f"{address!r} is not an e-mail address")
-        return value
-
-    @model_validator(mode="after")
-    def _addresses_are_for_mail(self) -> Self:
-        if self.to and self.notifier != SMTP:
-            raise ValueError("`to` is for mail: another notifier takes `arguments`")
-        return self
-
-    @property
-    def configured(self) -> bool:
-        """Somebody is to be told."""
-        return bool(self.to or self.arguments)
-
-    @property
-    def filled(self) -> dict[str, Any]:
-        """The notifier's arguments, with placeholders."""
-        if self.notifier != SMTP:
-            return self.arguments
-        mail = {"to": list(self.to), "subject": "{subject}", "html_content": "{html}"}
-        return {**mail, **self.arguments}
-
-
-class Settings(_Section):
+class Settings(Section):
     """Everything that an organisation decides."""
 
     time_zone: str = "UTC"
     """IANA zone of users for whom Welkin knows none, such as America/New_York."""
-    direction: dict[Platform, Direction] = {}
+    direction: dict[Platform, Direction] = Field(default={})
     """What is written, by calendar system; a user's row in the mapping wins."""
     encounter_types: EncounterTypes = EncounterTypes()
     """Which appointments get mirrors."""
@@ -370,7 +342,7 @@ class Settings(_Section):
     """How far the sync looks."""
     block_time: BlockTime = BlockTime()
     """Busy time in Welkin."""
-    calendars: dict[Platform, Calendars] = {}
+    calendars: dict[Platform, Calendars] = Field(default={})
     """Calendars of an account, by calendar system."""
     details: Details = Details()
     """What a mirror says."""
@@ -435,13 +407,18 @@ class Settings(_Section):
 
 
 def parse(
-    document: Any, where: Callable[[tuple[str | int, ...]], str] = lambda path: ""
+    document: Any,
+    where: Callable[[tuple[str | int, ...]], str] = lambda path: "",
+    *,
+    stored: bool = False,
 ) -> Settings:
     """Settings from a mapping.
 
     Args:
         document: what a file or a stored revision says.
         where: the place of a value in the file, by its path; for messages.
+        stored: it was accepted before. A way of telling people that is no longer allowed is kept,
+            for `Notify.refusal` to say so: it must not stop the sync.
 
     Raises:
         ConfigurationError: names each wrong key and, for an unknown one, the nearest known name.
@@ -451,24 +428,30 @@ def parse(
     if not isinstance(document, dict):
         raise ConfigurationError(detail="settings: a mapping is expected")
     try:
-        return Settings.model_validate(document)
+        refuse_deep(document, most=MOST_VALUES)
+        return Settings.model_validate(document, context=STORED if stored else None)
+    except TooMuch as error:
+        raise ConfigurationError(detail=f"settings: {error}") from None
     except ValidationError as error:
         lines = []
-        for problem in error.errors(include_input=False, include_url=False):
+        problems = error.errors(include_input=False, include_url=False)
+        for problem in problems[:_SHOWN]:
             path = problem["loc"]
-            name = ".".join(str(part) for part in path)
+            name = ".".join(str(part)[:100] for part in path)
             message = problem["msg"]
             if problem["type"] == "extra_forbidden":
                 message = "unknown setting" + _nearest(str(path[-1]), _known_names())
             place = where(path)
             lines.append(f"{place + ', ' if place else ''}{name}: {message}")
+        if more := len(problems) - len(lines):
+            lines.append(f"and {more} more")
         raise ConfigurationError(detail="settings: " + "; ".join(lines)) from None
 
 
 def _known_names() -> set[str]:
     names: set[str] = set()
     todo: list[type[BaseModel]] = [Settings]
-    sections = _Section.__subclasses__()
+    sections = Section.__subclasses__()
     todo.extend(sections)
     for model in todo:
         names.update(model.model_fields)
@@ -476,7 +459,7 @@ def _known_names() -> set[str]:
 
 
 def _nearest(name: str, known: frozenset[str] | set[str]) -> str:
-    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    found = difflib.get_close_matches(name[:100], sorted(known), n=1, cutoff=0.5)
     return f", did you mean {found[0]}?" if found else ""
 
 

@@ -52,8 +52,10 @@ def test_settings_are_read_and_put_on_what_was_read(script: TestClient, store: S
         {"details": {"title": {"level": "full", "template": "x"}}},
         {"block_time": {"title": "a\x00b"}},
         {"block_time": {"title": "\ud800"}},
+        {"notify": {"to": ["a@b.c"], "arguments": {"files": ["/proc/self/environ"]}}},
+        {"notify": {"notifier": "subprocess.Popen"}},
     ],
-    ids=["unknown", "no agreement", "nul", "half a character"],
+    ids=["unknown", "no agreement", "nul", "half a character", "file", "command"],
 )
 def test_settings_that_cannot_be_are_refused(
     script: TestClient, store: Store, settings: dict[str, Any]

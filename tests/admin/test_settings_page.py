@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from sqlalchemy import insert
 from starlette.testclient import TestClient
 
 from calendar_sync.admin import effects, jobs
@@ -25,6 +26,7 @@ from calendar_sync.model import MappedUser, Platform
 from calendar_sync.preview import Effect
 from calendar_sync.settings import Settings, parse
 from calendar_sync.state import Store
+from calendar_sync.state.tables import settings_revision
 from tests.admin.outside import finished, outside
 from tests.admin.stage import OPERATOR, Pages, csrf
 
@@ -40,7 +42,7 @@ RICH = {
         "baa_confirmed": {"by": "Jo", "on": "2026-01-02"},
     },
     "poll": {"working_hours": {"days": ["mon", "sat"], "start": "22:00", "end": "06:30"}},
-    "notify": {"notifier": "a.b.C", "arguments": {"channel": ["x", 1, {"deep": True}]}},
+    "notify": {"to": ["a@b.c"], "arguments": {"cc": ["x@b.c", "y@b.c"], "subject": "{subject}"}},
     "brake": {"share": 0.35},
 }
 
@@ -107,6 +109,53 @@ def test_any_filling_is_read_or_refused(changes: dict[str, list[str]]) -> None:
 def test_no_setting_is_infinite(value: float) -> None:
     with pytest.raises(ConfigurationError):
         parse({"limits": {"cycle_seconds": value}})
+
+
+# --- what no form may name --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("notify.arguments", "files: [/proc/self/environ]"),
+        ("notify.arguments", "template: /opt/airflow/airflow.cfg"),
+        ("notify.notifier", "subprocess.Popen"),
+    ],
+)
+def test_nobody_reads_the_servers_files_with_the_form(
+    operator: TestClient, store: Store, name: str, value: str
+) -> None:
+    form = {**fill(parse({"notify": {"to": ["a@b.c"]}})), name: [value], "based_on": ["0"]}
+    answer = operator.post("/settings/review", data={**form, "csrf_token": csrf(operator)})
+    assert answer.status_code == 422
+    assert 'id="s-notify-' in answer.text
+    assert "is not allowed" in answer.text or "cannot come from the settings" in answer.text
+    assert store.config.revision().id == 0
+
+
+@pytest.mark.parametrize("key", ["\u00b2", "9" * 5000])
+def test_a_name_that_looks_like_a_line_is_a_name(key: str) -> None:
+    form = {"notify.notifier": ["subprocess.Popen"], "notify.arguments": [f"{key}: {{a: b}}"]}
+    assert "notify.notifier" in read({**fill(Settings()), **form}).mistakes
+
+
+def test_what_was_stored_before_is_shown_and_can_neither_be_kept_nor_restored(
+    operator: TestClient, store: Store
+) -> None:
+    document = Settings().model_dump(mode="json")
+    document["notify"] |= {"to": ["a@b.c"], "arguments": {"files": ["/proc/self/environ"]}}
+    values = {"created_at": NOW, "author": "x", "document": document, "blocks_hash": "x"}
+    with store.database.write() as connection:
+        connection.execute(insert(settings_revision).values(values))
+    assert "/proc/self/environ" in operator.get("/settings").text
+    assert operator.get("/").status_code == 200
+    before = store.config.revision().settings
+    assert posted(operator, before, 1, mirror_moved=["report"]).status_code == 422
+    assert posted(operator, before, 1, notify__arguments=[""]).status_code == 200
+    form = {"number": "1", "csrf_token": csrf(operator)}
+    answer = operator.post("/settings/restore", data=form)
+    assert answer.status_code == 422
+    assert "files cannot come from the settings" in answer.text
 
 
 # --- the page ---------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The same data as JSON, for scripts: under /api/v1, described by /api/v1/openapi.json."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -12,6 +13,7 @@ from calendar_sync.activity import page as activity_page
 from calendar_sync.admin import live
 from calendar_sync.admin.actions import sync_now
 from calendar_sync.admin.inputs import AnyPlatform, UserId
+from calendar_sync.admin.lanes import EXPLANATIONS
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.pages.activity import asked
 from calendar_sync.admin.pages.users import wanted
@@ -91,10 +93,12 @@ def sync_user(request: Request, store: Opened, user_id: UserId, platform: Platfo
     return Marked(user_id=user_id, platform=platform)
 
 
-@router.get("/users/{user_id}/explanation")
-def read_explanation(store: Opened, user_id: UserId, platform: AnyPlatform = None) -> Answer:
-    """Why the user is, or is not, in step, with a look at both sides."""
-    return live.explain(store, user_id, platform)
+@router.get("/users/{user_id}/explanation", responses=problems(429))
+async def read_explanation(
+    request: Request, store: Opened, user_id: UserId, platform: AnyPlatform = None
+) -> Answer:
+    """Why the user is, or is not, in step, with a look at both sides; one at a time."""
+    return await EXPLANATIONS.run(request, partial(live.explain, store, user_id, platform))
 
 
 @router.get("/activity")

@@ -1,10 +1,11 @@
 """The API's part that changes things: settings, mapping, conflicts, approvals, connections."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, FailFast, Field, StringConstraints
 from starlette.requests import Request
 
 from calendar_sync.admin import connection_tests, decisions, settings_change
@@ -12,8 +13,10 @@ from calendar_sync.admin import mapping_change as mapping
 from calendar_sync.admin.api import problems
 from calendar_sync.admin.connection_tests import Connection, Tested
 from calendar_sync.admin.inputs import AnyPlatform, PageNumber, Text
+from calendar_sync.admin.lanes import READING, TESTS
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
+from calendar_sync.admin.wide_forms import WideRoute
 from calendar_sync.approvals import Waiting, waiting
 from calendar_sync.attention import PAGE, Choice, OpenConflict, count_conflicts, open_conflicts
 from calendar_sync.clock import SystemClock
@@ -22,7 +25,9 @@ from calendar_sync.mapping.rows import Place, Rows, staff_by_email
 from calendar_sync.state import Store
 from calendar_sync.state.mapping import CHANGED_MEANWHILE
 
-router = APIRouter(tags=["v1"], responses=problems(401, 403, 404, 413, 422, 503))
+router = APIRouter(
+    tags=["v1"], responses=problems(401, 403, 404, 413, 422, 503), route_class=WideRoute
+)
 Opened = Annotated[Store, Depends(store_of)]
 Revision = Annotated[int, Field(ge=0, le=2**31 - 1)]
 CONFLICT = problems(409)
@@ -66,7 +71,7 @@ class Mapped(BaseModel):
     """The whole mapping; `revision` is the one that it is, or that it was made from."""
 
     revision: Revision
-    users: Annotated[list[MappingRow], Field(max_length=200_000)]
+    users: Annotated[list[MappingRow], Field(max_length=200_000), FailFast()]
 
 
 class MappingStored(BaseModel):
@@ -209,12 +214,14 @@ def grant(request: Request, store: Opened, wanted: Digests) -> Approved:
 
 
 @router.get("/connections")
-def read_connections() -> list[Connection]:
+async def read_connections(request: Request) -> list[Connection]:
     """Which connections are configured; never what they hold."""
-    return connection_tests.connections()
+    return await READING.run(request, connection_tests.connections)
 
 
-@router.post("/connections/{name}/test")
-def test(store: Opened, name: Annotated[str, Path(pattern="^[a-z_]{1,64}$")]) -> Tested:
-    """Try one without writing anything."""
-    return connection_tests.test(store, name)
+@router.post("/connections/{name}/test", responses=problems(429))
+async def test(
+    request: Request, store: Opened, name: Annotated[str, Path(pattern="^[a-z_]{1,64}$")]
+) -> Tested:
+    """Try one without writing anything; one at a time."""
+    return await TESTS.run(request, partial(connection_tests.test, store, name))

@@ -25,6 +25,7 @@ from calendar_sync.admin.pages import (
 )
 from calendar_sync.admin.problems import Problem, answer
 from calendar_sync.admin.static_files import router as static_files
+from calendar_sync.admin.wide_forms import Unreadable
 from calendar_sync.redaction import describe, install
 
 #: One router a page.
@@ -40,6 +41,10 @@ ROUTERS = (
     mapping_jobs.router,
     connections.router,
 )
+
+
+#: Mistakes in a request that are told of.
+SHOWN = 20
 
 
 def create_app(access: Access, state: State) -> FastAPI:
@@ -68,18 +73,23 @@ def _problem(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type
-    return answer(request, Problem(error.status_code, headers=error.headers))
+    # The framework's own words may hold parts of the request.
+    said = error.detail if isinstance(error, Unreadable) else ""
+    return answer(request, Problem(error.status_code, said, headers=error.headers))
 
 
 def _invalid(request: Request, error: Exception) -> Response:
     """Names the fields, not what was in them."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the type
-    said = [f"{_place(each['loc'])}: {each['msg']}." for each in error.errors()]
+    found = error.errors()
+    said = [f"{_place(each['loc'])}: {each['msg']}." for each in found[:SHOWN]]
+    if more := len(found) - len(said):
+        said.append(f"And {more} more.")
     return answer(request, Problem(422, " ".join(said)))
 
 
 def _place(location: tuple[str | int, ...]) -> str:
-    return ".".join(str(part) for part in location[1:]) or "request"
+    return ".".join(str(part)[:100] for part in location[1:]) or "request"
 
 
 def _database(request: Request, error: Exception) -> Response:

@@ -45,7 +45,11 @@ def same_origin(headers: Headers, allowed: Collection[str]) -> bool:
     if origin is None:
         return True
     host = headers.get("host", "")
-    return origin.lower() in allowed or (bool(host) and urlsplit(origin).netloc == host)
+    try:
+        own = bool(host) and urlsplit(origin).netloc == host
+    except ValueError:
+        return False
+    return origin.lower() in allowed or own
 
 
 def _sign(secret: bytes, user_id: str, at: str) -> str:

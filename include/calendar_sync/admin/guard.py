@@ -100,7 +100,10 @@ class Guard:
     async def _body(self, request: Request) -> bytes:
         """The whole body, however it is sent, if it is not too large."""
         length = request.headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()) or int(length) > LARGEST_BODY:
+        # Longer numbers are no lengths, and cannot even be read.
+        if not (length.isascii() and length.isdigit() and len(length) < 16):
+            raise Problem(413)
+        if int(length) > LARGEST_BODY:
             raise Problem(413)
         received = bytearray()
         async for chunk in request.stream():

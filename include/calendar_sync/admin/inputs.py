@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from calendar_sync.model import Platform, Step
 
@@ -39,5 +39,7 @@ AnyTime = Annotated[
     Annotated[datetime, AfterValidator(_aware)] | None, BeforeValidator(_none), Query()
 ]
 #: Numbers of rows, as large as both databases can keep.
-Key = Annotated[int | None, BeforeValidator(_none), Query(ge=1, le=2**63 - 1)]
+RowNumber = Annotated[int, Field(ge=1, le=2**63 - 1)]
+#: The same, where none is one, too.
+Key = Annotated[RowNumber | None, BeforeValidator(_none), Query()]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from calendar_sync.admin.lanes import busy
 from calendar_sync.admin.problems import Problem
 from calendar_sync.errors import SyncError
 from calendar_sync.redaction import describe, install
@@ -40,6 +41,7 @@ class Job:
     result: Any = None
     problem: str = ""
     ended_at: float | None = None
+    person: str = ""
     _stop: Callable[[], object] | None = field(default=None, repr=False)
     _cancelled: bool = False
 
@@ -93,19 +95,26 @@ class Jobs:
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
 
-    def start(self, kind: str, title: str, work: Callable[[Job], Awaitable[Any]]) -> Job:
-        """Begin.
+    def start(
+        self,
+        kind: str,
+        title: str,
+        work: Callable[[Job], Awaitable[Any]],
+        person: str = "",
+    ) -> Job:
+        """Begin, for a person: one at a time each.
 
         Raises:
-            Problem: enough is going on already.
+            Problem: 429 while something of the same person goes on, 503 when enough does.
         """
         with self._lock:
             self._forget()
             running = [job for job in self._jobs.values() if job.state == "running"]
-            if len(running) >= AT_ONCE:
-                said = " and ".join(job.title for job in running)
-                raise Problem(409, f"Still at work: {said}. Wait for it, or cancel it.")
-            job = Job(f"{HERE}-{secrets.token_hex(8)}", kind, title)
+            own = [job for job in running if person and job.person == person]
+            if own or len(running) >= AT_ONCE:
+                said = " and ".join(job.title for job in own or running)
+                raise busy(429 if own else 503, f"Still at work: {said}.")
+            job = Job(f"{HERE}-{secrets.token_hex(8)}", kind, title, person=person)
             self._jobs[job.id] = job
         threading.Thread(target=job.run, args=(work,), name=kind, daemon=True).start()
         return job

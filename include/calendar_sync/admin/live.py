@@ -7,6 +7,7 @@ import asyncio
 import threading
 
 from calendar_sync.admin import outside
+from calendar_sync.admin.lanes import busy
 from calendar_sync.admin.problems import Problem
 from calendar_sync.connections import HMAC_KEY
 from calendar_sync.errors import ConfigurationError, SyncError
@@ -16,6 +17,8 @@ from calendar_sync.redaction import describe, install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.state import Store
 
+#: A little less than its lane waits.
+SECONDS = 28.0
 _CHECKING = threading.Lock()
 
 
@@ -59,6 +62,8 @@ def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:
         return asyncio.run(
             _explain(Store(store.database, secrets.hmac_key), secrets, user_id, platform)
         )
+    except TimeoutError:
+        raise busy(503, f"Both sides did not answer within {SECONDS:.0f} seconds.") from None
     except SyncError as error:
         install().warning("admin: explain %s: %s", user_id, describe(error))
         raise Problem(503, f"Both sides could not be asked: {error.code}.") from None
@@ -68,5 +73,8 @@ async def _explain(
     store: Store, secrets: Secrets, user_id: str, platform: Platform | None
 ) -> Answer:
     revision = store.config.revision()
-    async with open_services(secrets, store.database, revision.settings.limits) as services:
+    async with (
+        asyncio.timeout(SECONDS),
+        open_services(secrets, store.database, revision.settings.limits) as services,
+    ):
         return await explain_user(Look(services, revision), user_id, platform=platform)

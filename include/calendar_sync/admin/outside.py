@@ -4,6 +4,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+from calendar_sync.admin.lanes import busy
 from calendar_sync.admin.problems import Problem
 from calendar_sync.connections import Fields
 from calendar_sync.errors import ConfigurationError
@@ -14,13 +15,23 @@ from calendar_sync.state import Store
 
 # Which connections Airflow shows depends on the process's environment.
 _LOCK = threading.Lock()
+LONGEST = 10.0
 
 
 @contextmanager
 def as_server() -> Iterator[None]:
-    """Airflow answers with connections as it does in its server processes."""
-    with _LOCK, server_context():
-        yield
+    """Airflow answers with connections as it does in its server processes.
+
+    Raises:
+        Problem: somebody else's reading hangs, in a secrets backend that does not answer, say.
+    """
+    if not _LOCK.acquire(timeout=LONGEST):
+        raise busy(503, "Airflow's connections cannot be read just now.")
+    try:
+        with server_context():
+            yield
+    finally:
+        _LOCK.release()
 
 
 def fields(name: str) -> Fields:

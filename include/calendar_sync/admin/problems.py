@@ -16,6 +16,7 @@ TITLES = {
     409: "Somebody else was faster",
     413: "Too large",
     422: "Something in the request is not valid",
+    429: "One after the other",
     500: "Something went wrong here",
     503: "This cannot be done now",
 }

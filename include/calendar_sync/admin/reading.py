@@ -8,12 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from calendar_sync.admin.forms import KEY, SET, VALUE, Control, Filled, controls, sections
+from calendar_sync.bounded import TooMuch, refuse_deep
 from calendar_sync.documents import read_yaml
 from calendar_sync.errors import ConfigurationError
-from calendar_sync.settings import Calendars, Settings
+from calendar_sync.settings import MOST_VALUES, Calendars, Settings
 
 #: Fields of the page that are no settings.
 OWN = frozenset({"csrf_token", "based_on"})
+MOST_MISTAKES = 100
 _INCOMPLETE = "is missing in the request"
 
 
@@ -40,14 +42,17 @@ def read(filled: Filled) -> Filling:
         value = _read(control, filled, known, mistakes)
         if value is not None:
             document[control.name] = value
-    for name in filled.keys() - known - OWN:
+    for name in sorted(filled.keys() - known - OWN)[:MOST_MISTAKES]:
         mistakes[""].append(f"{name[:100]} is no setting")
     settings = None
     try:
+        refuse_deep(document, most=MOST_VALUES)
         settings = Settings.model_validate(document)
+    except TooMuch as error:
+        mistakes[""].append(f"The form is too large: {error}")
     except ValidationError as error:
         names = {control.name for control in controls()}
-        for problem in error.errors(include_input=False, include_url=False):
+        for problem in error.errors(include_input=False, include_url=False)[:MOST_MISTAKES]:
             name, said = _place(problem, names)
             mistakes[name].append(said)
     found = {name: list(dict.fromkeys(said)) for name, said in mistakes.items()}
@@ -94,10 +99,15 @@ def _value(control: Control, text: str, mistakes: dict[str, list[str]]) -> Any:
         return [line.strip() for line in text.splitlines() if line.strip()]
     if control.kind == "yaml":
         try:
-            return read_yaml(text, "").value if text.strip() else {}
+            found = read_yaml(text, "").value if text.strip() else {}
+            refuse_deep(found, most=MOST_VALUES)
         except ConfigurationError as error:
             mistakes[control.name].append(error.detail.removeprefix(": "))
             return None
+        except TooMuch as error:
+            mistakes[control.name].append(f"{error}.")
+            return None
+        return found
     if control.kind == "number" and not text.strip():
         mistakes[control.name].append("A number is needed.")
         return None
@@ -142,6 +152,8 @@ def _place(problem: Any, names: set[str]) -> tuple[str, str]:
     said = str(problem["msg"]).removeprefix("Value error, ")
     said = f"{said[:1].upper()}{said[1:]}" + ("" if said.endswith((".", "?")) else ".")
     where = " ".join(
-        f"Line {int(part) + 1}" if part.isdigit() else part for part in rest if part != "[key]"
+        f"Line {int(part) + 1}" if part.isdecimal() and len(part) < 9 else part[:100]
+        for part in rest
+        if part != "[key]"
     )
     return name, f"{where}: {said}" if where else said

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from calendar_sync.checks import MAILBOXES, Finding, check_platform, check_welkin, mailboxes
+from calendar_sync.checks import (
+    MAILBOXES,
+    Finding,
+    check_platform,
+    check_settings,
+    check_welkin,
+    mailboxes,
+)
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import FAILED, console, reported, table
 from calendar_sync.errors import ConfigurationError
@@ -51,7 +58,8 @@ async def _check(
     async with open_services(secrets, store.database, limits) as services:
         if only is not None and only not in services.platforms:
             raise ConfigurationError(detail=f"no connection for {only.value} is configured")
-        found = [("welkin", each) for each in await check_welkin(services)]
+        found = [("settings", each) for each in check_settings(services)]
+        found += [("welkin", each) for each in await check_welkin(services)]
         mapped = {platform: mailboxes(services, platform) for platform in services.platforms}
         known = {account for of_one in mapped.values() for account in of_one}
         for platform in services.platforms:

@@ -17,6 +17,7 @@ from calendar_sync.cli.mapping_files import (
 from calendar_sync.cli.output import as_json, console, reported
 from calendar_sync.clock import SystemClock
 from calendar_sync.documents import decode, read_yaml
+from calendar_sync.documents import read_file as read_bounded
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import read_mapping
 from calendar_sync.settings import Settings, parse
@@ -85,7 +86,7 @@ def validate(folder: Folder) -> None:
     with reported():
         read_settings(folder / SETTINGS)
         if file := find_mapping(folder):
-            read_mapping(file.read_bytes(), file.name, _AnyStaff())
+            read_mapping(read_bounded(file), file.name, _AnyStaff())
         console.print("valid")
 
 
@@ -105,7 +106,7 @@ class _AnyStaff(dict[str, str]):
 def read_settings(file: Path) -> tuple[Settings, int | None]:
     """The settings, and the revision that they were made from where the file names it."""
     try:
-        document = read_yaml(decode(file.read_bytes(), file.name), file.name)
+        document = read_yaml(decode(read_bounded(file), file.name), file.name)
     except FileNotFoundError:
         raise ConfigurationError(detail=f"{file.name} is missing") from None
     value, based_on = document.value, None

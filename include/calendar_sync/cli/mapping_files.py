@@ -8,6 +8,7 @@ from typing import Any
 from calendar_sync.cli.environment import author, load_secrets
 from calendar_sync.cli.output import console, table
 from calendar_sync.clock import SystemClock
+from calendar_sync.documents import read_file as read_bounded
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import MappingFile, read_mapping
 from calendar_sync.mapping.rows import staff_by_email
@@ -36,7 +37,7 @@ def find_mapping(folder: Path) -> Path | None:
 
 def read_file(file: Path, store: Store) -> MappingFile:
     """Before the first sync nobody's address is known: Welkin is asked, if the file needs it."""
-    content = file.read_bytes()
+    content = read_bounded(file)
     try:
         return read_mapping(content, file.name, known_staff(store))
     except ConfigurationError as error:

@@ -9,6 +9,7 @@ line and column.
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,7 +24,7 @@ from calendar_sync.documents import (
     read_yaml,
     write_yaml,
 )
-from calendar_sync.mapping.rows import COLUMNS, REQUIRED, Rows
+from calendar_sync.mapping.rows import COLUMNS, REQUIRED, Place, Rows
 from calendar_sync.model import MappedUser
 
 REVISION, USERS = "revision", "users"
@@ -121,7 +122,8 @@ def _read_csv(text: str, rows: Rows) -> None:
     line = 1
     try:
         names = [name.strip().lower() for name in next(reader, [])]
-        rows.problems += _header(names)
+        for column, said in _header(names):
+            rows.problem(_at(1), column, said)
         if rows.problems:
             return
         while True:
@@ -132,37 +134,39 @@ def _read_csv(text: str, rows: Rows) -> None:
             _add(line, [from_cell(value.strip()) for value in values], names, rows)
     except csv.Error as error:
         opened = _open_quote(text, line)
-        rows.problems.append(opened or f"line {line}: {error}")
+        said = "a quote is opened here and never closed" if opened else str(error)
+        rows.problem(lambda _: opened or f"line {line}", "", said)
+
+
+def _at(line: int) -> Place:
+    return lambda column: f"line {line}, {column}" if column else f"line {line}"
 
 
 def _add(line: int, values: list[str], names: list[str], rows: Rows) -> None:
     if not any(values):
         return  # spreadsheets leave such lines at the end
     if len(values) > len(names):
-        rows.problems.append(f"line {line}: too many values")
+        rows.problem(_at(line), "", "too many values")
         return
-
-    def place(column: str) -> str:
-        return f"line {line}, {column}" if column else f"line {line}"
-
-    rows.add(place, dict(zip(names, values, strict=False)))
+    rows.add(_at(line), dict(zip(names, values, strict=False)))
 
 
-def _header(names: list[str]) -> list[str]:
+def _header(names: list[str]) -> list[tuple[str, str]]:
+    """What is wrong with it, by column."""
     if len(names) == 1:
         for separator, word in _SEPARATORS.items():
             if separator in names[0]:
-                return [
-                    f"line 1: the values are separated by {word}; commas are needed (in a "
-                    "spreadsheet: the list separator of the system's region, or save as YAML)"
-                ]
+                said = (
+                    f"the values are separated by {word}; commas are needed (in a spreadsheet: "
+                    "the list separator of the system's region, or save as YAML)"
+                )
+                return [("", said)]
+    given = Counter(names)
     problems = [
-        f"line 1, {name or 'nothing'}: unknown column" for name in names if name not in COLUMNS
+        (name[:100] or "nothing", "unknown column") for name in names if name not in COLUMNS
     ]
-    problems += [
-        f"line 1, {name}: given twice" for name in sorted({n for n in names if names.count(n) > 1})
-    ]
-    return problems + [f"line 1, {name}: missing column" for name in sorted(REQUIRED - set(names))]
+    problems += [(n[:100] or "nothing", "given twice") for n in sorted(given) if given[n] > 1]
+    return problems + [(name, "missing column") for name in sorted(REQUIRED - set(names))]
 
 
 def _open_quote(text: str, line: int) -> str:
@@ -175,7 +179,7 @@ def _open_quote(text: str, line: int) -> str:
             place = f"line {line}, column {column}"
         elif character == "\n":
             line, column = line + 1, 0
-    return f"{place}: a quote is opened here and never closed" if quoted else ""
+    return place if quoted else ""
 
 
 # --- YAML ---------------------------------------------------------------------------------------
@@ -188,13 +192,14 @@ def _read_yaml(text: str, name: str, rows: Rows) -> int | None:
     if isinstance(value, dict):
         based_on = _revision(document, rows)
         for unknown in value.keys() - {REVISION, USERS}:
-            rows.problems.append(
-                f"{document.where((str(unknown),))}: {unknown} is not one of {REVISION}, {USERS}"
+            rows.problem(
+                _in(document, ()),
+                str(unknown),
+                f"{str(unknown)[:100]} is not one of {REVISION}, {USERS}",
             )
         value, path = value.get(USERS), (USERS,)
     if not isinstance(value, list):
-        where = document.where(path) or "line 1"
-        rows.problems.append(f"{where}: a list of users is needed")
+        rows.problem(lambda _: document.where(path) or "line 1", "", "a list of users is needed")
         return None
     for number, row in enumerate(value):
         _add_yaml(document, (*path, number), row, rows)
@@ -205,29 +210,33 @@ def _revision(document: Document, rows: Rows) -> int | None:
     found = document.value.get(REVISION)
     if found is None or (isinstance(found, int) and not isinstance(found, bool)):
         return found
-    rows.problems.append(f"{document.where((REVISION,))}: {REVISION} is a number")
+    rows.problem(_in(document, ()), REVISION, f"{REVISION} is a number")
     return None
+
+
+def _in(document: Document, path: Path) -> Place:
+    return lambda column: document.where((*path, column) if column else path)
 
 
 def _add_yaml(document: Document, path: Path, row: Any, rows: Rows) -> None:
     def place(column: str) -> str:
         return f"{document.where((*path, column) if column else path)}" + (
-            f", {column}" if column else ""
+            f", {column[:100]}" if column else ""
         )
 
     if not isinstance(row, dict):
-        rows.problems.append(f"{place('')}: a user has {', '.join(COLUMNS)}")
+        rows.problem(place, "", f"a user has {', '.join(COLUMNS)}")
         return
-    before = len(rows.problems)
+    before = rows.wrong
     values: dict[str, str] = {}
     for key, value in row.items():
         if key not in COLUMNS:
-            rows.problems.append(f"{place(str(key))}: unknown")
+            rows.problem(place, str(key), "unknown")
         elif text := _text(value, key):
             values[key] = text[0]
         else:
-            rows.problems.append(f"{place(key)}: a text is needed, put it in quotes")
-    if len(rows.problems) == before:
+            rows.problem(place, key, "a text is needed, put it in quotes")
+    if rows.wrong == before:
         rows.add(place, values)
 
 

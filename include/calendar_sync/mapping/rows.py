@@ -33,19 +33,21 @@ class Rows:
 
     staff: Mapping[str, str]
     users: list[MappedUser] = field(default_factory=list)
+    #: The first mistakes, in words; `wrong` counts all of them.
     problems: list[str] = field(default_factory=list)
+    wrong: int = 0
     _by_user: dict[tuple[str, Platform], Place] = field(default_factory=dict)
     _by_account: dict[tuple[str, Platform], str] = field(default_factory=dict)
 
     def add(self, place: Place, values: Mapping[str, str]) -> None:
         """One row."""
-        before = len(self.problems)
+        before = self.wrong
         user_id = self._user(place, values)
         platform = self._platform(place, values.get("platform", ""))
         account = self._account(place, values.get("account", ""), platform)
         enabled = self._enabled(place, values.get("enabled", ""))
         direction = self._direction(place, values.get("direction", ""))
-        if len(self.problems) > before or platform is None:
+        if self.wrong > before or platform is None:
             return
         self._once(place, user_id, platform, account)
         self.users.append(MappedUser(user_id, platform, account, enabled, direction))
@@ -58,26 +60,29 @@ class Rows:
         """
         if not self.problems:
             return
-        shown = self.problems[:_SHOWN]
-        if more := len(self.problems) - len(shown):
+        shown = [*self.problems]
+        if more := self.wrong - len(shown):
             shown.append(f"and {more} more")
         raise ConfigurationError(detail=f"{name}: " + "; ".join(shown))
 
-    def _problem(self, place: Place, column: str, text: str) -> None:
-        self.problems.append(f"{place(column)}: {text}")
+    def problem(self, place: Place, column: str, text: str) -> None:
+        """Something is wrong there. A place is looked for only where it is told of."""
+        self.wrong += 1
+        if len(self.problems) < _SHOWN:
+            self.problems.append(f"{place(column)}: {text}")
 
     def _user(self, place: Place, values: Mapping[str, str]) -> str:
         if user_id := values.get("welkin_user_id", ""):
             if len(user_id) > LONGEST_ID or not user_id.isprintable():
-                self._problem(place, "welkin_user_id", "this is not an id of Welkin")
+                self.problem(place, "welkin_user_id", "this is not an id of Welkin")
             return user_id
         email = values.get("email", "").lower()
         if not email:
-            self._problem(place, "welkin_user_id", "an id or an e-mail address is needed")
+            self.problem(place, "welkin_user_id", "an id or an e-mail address is needed")
         elif email not in self.staff:
-            self._problem(place, "email", f"no Welkin user has the address {email}")
+            self.problem(place, "email", f"no Welkin user has the address {_short(email)}")
         elif self.staff[email] == SEVERAL:
-            self._problem(
+            self.problem(
                 place, "email", f"several Welkin users have the address {email}: give the id"
             )
         return self.staff.get(email, "")
@@ -87,7 +92,7 @@ class Rows:
             return Platform(value.lower())
         except ValueError:
             known = ", ".join(platform.value for platform in Platform)
-            self._problem(place, "platform", f"{value or 'nothing'} is not one of {known}")
+            self.problem(place, "platform", f"{_short(value)} is not one of {known}")
             return None
 
     def _account(self, place: Place, value: str, platform: Platform | None) -> str:
@@ -96,14 +101,12 @@ class Rows:
         # Microsoft's object ids stay the same when people are renamed.
         by_id = platform is Platform.MICROSOFT and _OBJECT_ID.fullmatch(value)
         if len(value) > LONGEST_ACCOUNT or not (address or by_id):
-            self._problem(
-                place, "account", f"{value[:LONGEST_ACCOUNT] or 'nothing'} is not an e-mail address"
-            )
+            self.problem(place, "account", f"{_short(value)} is not an e-mail address")
         return value.lower()
 
     def _enabled(self, place: Place, value: str) -> bool:
         if value.lower() not in _YES | _NO:
-            self._problem(place, "enabled", f"{value} is not true or false")
+            self.problem(place, "enabled", f"{_short(value)} is not true or false")
         return value.lower() in _YES
 
     def _direction(self, place: Place, value: str) -> Direction | None:
@@ -113,20 +116,24 @@ class Rows:
             return Direction(value.lower())
         except ValueError:
             known = ", ".join(direction.value for direction in Direction)
-            self._problem(place, "direction", f"{value} is not one of {known}")
+            self.problem(place, "direction", f"{_short(value)} is not one of {known}")
             return None
 
     def _once(self, place: Place, user_id: str, platform: Platform, account: str) -> None:
         first = self._by_user.setdefault((user_id, platform), place)
         if first is not place:
-            self._problem(
+            self.problem(
                 place,
                 "welkin_user_id",
                 f"{user_id} is mapped on {platform} in {first('')} already",
             )
         other = self._by_account.setdefault((account, platform), user_id)
         if other != user_id:
-            self._problem(place, "account", f"{account} is mapped to {other} and to {user_id}")
+            self.problem(place, "account", f"{account} is mapped to {other} and to {user_id}")
+
+
+def _short(value: str) -> str:
+    return value[:LONGEST_ACCOUNT] or "nothing"
 
 
 def read_row(values: Mapping[str, str], staff: Mapping[str, str]) -> MappedUser:

@@ -5,6 +5,7 @@ password) names an account that may delete runs.
 https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
 """
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -14,6 +15,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from calendar_sync.bounded import LARGEST_ANSWER, read_json
 from calendar_sync.connections import Fields
 from calendar_sync.errors import ConfigurationError, NotFound, TransientError
 
@@ -102,7 +104,7 @@ class AirflowApi:
             request.add_header("Authorization", f"Bearer {self._token}")
         try:
             with _DIRECT.open(request, timeout=TIMEOUT) as answer:
-                text = answer.read()
+                text = answer.read(LARGEST_ANSWER + 1)
         except urllib.error.HTTPError as error:
             status = error.code
             error.close()
@@ -112,6 +114,12 @@ class AirflowApi:
             if status == 404:
                 raise NotFound("airflow_not_found") from None
             raise TransientError("airflow_unavailable", detail=str(status)) from None
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise TransientError("airflow_unavailable", detail=type(error).__name__) from None
-        return json.loads(text) if text else {}
+        try:
+            found = read_json(text) if text else {}
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise TransientError("airflow_unavailable", detail="unreadable_answer")
+        return found

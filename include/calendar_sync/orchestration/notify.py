@@ -22,6 +22,8 @@ def send(notify: Notify, message: Message) -> str:
     if not notify.configured:
         return NOBODY
     try:
+        if notify.refusal:
+            raise ConfigurationError(detail=notify.refusal)
         made = _notifier(notify, message)
         # Called without Airflow's template engine: what the message says is data.
         made.notify({})

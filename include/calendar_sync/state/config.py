@@ -76,8 +76,11 @@ class ConfigStore(MappingStore):
             based_on: the revision that the author has seen; None where nobody looked before.
 
         Raises:
-            ConfigurationError: somebody else has changed the settings since `based_on`.
+            ConfigurationError: somebody else has changed the settings since `based_on`; or they
+                hold what is no longer allowed.
         """
+        if settings.notify.refusal:
+            raise ConfigurationError(detail=settings.notify.refusal)
         values = {
             "created_at": now,
             "author": author,
@@ -209,7 +212,9 @@ def _welkin_user(row: Row[Any]) -> WelkinUser:
 
 
 def _revision(row: Row[Any]) -> Revision:
-    return Revision(row.id, parse(row.document), row.blocks_hash, row.author, row.created_at)
+    return Revision(
+        row.id, parse(row.document, stored=True), row.blocks_hash, row.author, row.created_at
+    )
 
 
 def _meanwhile(newest: Revision, seen: int) -> str:

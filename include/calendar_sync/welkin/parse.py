@@ -5,12 +5,12 @@ Unknown keys are ignored, an absent key is a null one, words are compared withou
 wrong for events without a zone.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from calendar_sync.bounded import read_json
 from calendar_sync.model import (
     INACTIVE,
     NO_ACCESS,
@@ -181,7 +181,7 @@ def _exclusive_end(end: datetime, zone: ZoneInfo) -> date:
 def _location(info: Any) -> str | None:
     if isinstance(info, str):
         try:
-            info = json.loads(info)
+            info = read_json(info)
         except ValueError:
             return None
     return text(info.get("location")) if isinstance(info, Mapping) else None

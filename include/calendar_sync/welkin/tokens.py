@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from calendar_sync.bounded import read_json
 from calendar_sync.connections import WelkinCredentials
 from calendar_sync.errors import BadItem, NotFound, TenantMisconfigured, TransientError
 from calendar_sync.http import HttpClient
@@ -40,7 +40,7 @@ async def fetch_token(
 def _expiry(token: str, fallback: Any, now: datetime) -> datetime:
     try:
         payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        claims = read_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return datetime.fromtimestamp(claims["exp"], UTC)
     except (IndexError, KeyError, TypeError, ValueError, OverflowError, binascii.Error):
         pass

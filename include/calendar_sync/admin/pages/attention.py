@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from calendar_sync.admin import decisions, held
-from calendar_sync.admin.inputs import AnyPlatform, PageNumber, Text
+from calendar_sync.admin.inputs import AnyPlatform, PageNumber, RowNumber, Text
 from calendar_sync.admin.jobs import JOBS
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
@@ -84,7 +84,7 @@ def attention(
 
 @router.post("/attention/conflicts/{number}")
 def decide(
-    request: Request, store: Opened, number: int, choice: Annotated[Choice, Form()]
+    request: Request, store: Opened, number: RowNumber, choice: Annotated[Choice, Form()]
 ) -> Response:
     """Decide about one conflict."""
     decisions.decide(request, store, number, choice)
@@ -95,7 +95,7 @@ def decide(
 def dismiss(
     request: Request,
     store: Opened,
-    number: Annotated[list[int], Form(max_length=PAGE)],
+    number: Annotated[list[RowNumber], Form(max_length=PAGE)],
 ) -> Response:
     """Take note of many conflicts at once; those that wait for more than that stay."""
     for each in dict.fromkeys(number):
@@ -144,7 +144,10 @@ def begin_held(
 ) -> Response:
     """Begin to list what an approval would do to one user: part of a page."""
     job = JOBS.start(
-        "held", "a dry run of one user's cycle", held.work(store, user_id, platform, digest)
+        "held",
+        "a dry run of one user's cycle",
+        held.work(store, user_id, platform, digest),
+        request.state.viewer.id,
     )
     return render(request, "held.html", job=job, number=job.id)
 

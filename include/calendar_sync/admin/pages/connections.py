@@ -1,5 +1,6 @@
 """Connections: which are configured, and whether they work."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
@@ -7,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from calendar_sync.admin import connection_tests
+from calendar_sync.admin.lanes import READING, TESTS
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.rendering import render
 from calendar_sync.admin.wide_forms import WideRoute
@@ -17,12 +19,16 @@ Opened = Annotated[Store, Depends(store_of)]
 
 
 @router.get("/connections")
-def connections(request: Request) -> Response:
+async def connections(request: Request) -> Response:
     """All of them. Works without a state database: this is where one begins."""
-    return render(request, "connections.html", found=connection_tests.connections())
+    found = await READING.run(request, connection_tests.connections)
+    return render(request, "connections.html", found=found)
 
 
 @router.post("/connections/{name}/test")
-def test(request: Request, store: Opened, name: Annotated[str, Path(max_length=64)]) -> Response:
+async def test(
+    request: Request, store: Opened, name: Annotated[str, Path(max_length=64)]
+) -> Response:
     """Try one: part of a page."""
-    return render(request, "connection_tested.html", tested=connection_tests.test(store, name))
+    tested = await TESTS.run(request, partial(connection_tests.test, store, name))
+    return render(request, "connection_tested.html", tested=tested)

@@ -49,7 +49,7 @@ def begin_proposals(request: Request, store: Opened) -> Response:
         async with outside.services(store) as services:
             return Offered(await find_proposals(services, None, told.append), told)
 
-    job = JOBS.start("proposals", "proposals for the mapping", work)
+    job = JOBS.start("proposals", "proposals for the mapping", work, request.state.viewer.id)
     return render(request, "mapping_proposals.html", job=job, number=job.id)
 
 
@@ -101,7 +101,12 @@ def begin_validation(
     """Begin to look at every account that the page shows: part of a page."""
     shown = listed(store, q, _platform(platform), only, page).rows
     wanted = [row.user for row in shown if row.user.enabled]
-    job = JOBS.start("validation", "a check of mapped accounts", _validate(store, wanted))
+    job = JOBS.start(
+        "validation",
+        "a check of mapped accounts",
+        _validate(store, wanted),
+        request.state.viewer.id,
+    )
     return render(request, "mapping_checked.html", job=job, number=job.id, advice=_advice)
 
 

@@ -96,7 +96,10 @@ def begin_effect(
     """Begin to plan everybody's cycle under the new settings: part of a page."""
     wanted = settings_change.from_text(document)
     job = JOBS.start(
-        "effect", "what a change of the settings would do", effects.work(store, wanted, most)
+        "effect",
+        "what a change of the settings would do",
+        effects.work(store, wanted, most),
+        request.state.viewer.id,
     )
     return render(request, "settings_effect.html", job=job, number=job.id)
 
@@ -165,6 +168,8 @@ def restore(
 ) -> Response:
     """Look at an older revision's settings as a change, to be stored as a new revision."""
     wanted = _revision(store, number).settings
+    if wanted.notify.refusal:
+        raise Problem(422, f"Revision {number} cannot be restored: {wanted.notify.refusal}.")
     return _review(request, store, wanted, store.config.revision().id, restores=number)
 
 

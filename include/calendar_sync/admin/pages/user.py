@@ -1,5 +1,6 @@
 """One user: how the sync is doing, what was done, what is in the way, and a push."""
 
+from functools import partial
 from typing import Annotated
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from calendar_sync.activity import page as activity_page
 from calendar_sync.admin import live
 from calendar_sync.admin.actions import sync_now
 from calendar_sync.admin.inputs import AnyPlatform, Text, UserId
+from calendar_sync.admin.lanes import EXPLANATIONS
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.rendering import airflow_root, render
@@ -60,11 +62,11 @@ def sync(request: Request, user_id: UserId, store: Opened, platform: Platform) -
 
 
 @router.get("/users/{user_id}/explanation")
-def explanation(
+async def explanation(
     request: Request, user_id: UserId, store: Opened, platform: AnyPlatform = None
 ) -> Response:
     """Why the user is, or is not, in step, with a look at both sides: part of a page."""
-    found = live.explain(store, user_id, platform)
+    found = await EXPLANATIONS.run(request, partial(live.explain, store, user_id, platform))
     return render(request, "explanation.html", answer=found)
 
 
