@@ -2,12 +2,15 @@
 
 import contextlib
 import json
+import os
+import pwd
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from calendar_sync.cli.environment import author
 from calendar_sync.model import Platform
 from calendar_sync.state import Database, Store
 from tests.test_cli import Command, cli
@@ -202,3 +205,34 @@ def test_one_approval_for_many_who_left(cli: Command) -> None:
     assert {entry["reason"] for entry in cli.json("approve")} == {"leaving"}
     assert "approved for 2 user(s)" in cli("approve", "d1")
     assert json.loads(cli("approve", "--json")) == []
+
+
+# --- who did it -----------------------------------------------------------------
+
+
+def test_the_author_is_the_account_of_the_process_and_not_what_the_environment_says(
+    cli: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"):
+        monkeypatch.setenv(name, "ceo")
+    filled(cli)
+    cli("unsync", "--all", "--yes")
+    account = pwd.getpwuid(os.getuid()).pw_name
+    with opened() as store:
+        assert store.config.mapping_history()[0].author == f"cli:{account}"
+
+
+def test_an_account_without_a_name_is_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_123)
+    assert author() == "cli:uid 4000123"
+
+
+def test_check_says_who_may_take_back_what_was_synced(
+    cli: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(cli)
+    told = cli("check")
+    assert "SimpleAuthManager knows no rights for single DAGs" in told
+    assert "calendar_unsync" in told
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "True")
+    assert "everybody who reaches Airflow is its administrator" in cli("check")

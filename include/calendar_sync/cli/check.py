@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from calendar_sync.checks import MAILBOXES, Finding, check_platform, check_welkin, mailboxes
-from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.environment import load_secrets, open_store, who_may_decide
 from calendar_sync.cli.output import FAILED, console, reported, table
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Platform
@@ -36,6 +36,8 @@ def check(
             table("connections", ("system", "who", "code", "what to do"), rows)
         else:
             console.print("all connections work")
+        for sentence in who_may_decide():
+            console.print(f"rights: {sentence}", markup=False, highlight=False, soft_wrap=True)
     if findings:
         raise typer.Exit(FAILED)
 
