@@ -60,15 +60,23 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def snapshot(self) -> Iterator[Connection]:
+    def snapshot(self, *, any_text: bool = False) -> Iterator[Connection]:
         """A transaction that only reads and sees one moment, whatever is committed meanwhile.
 
         SQLite's always do; PostgreSQL's otherwise see another moment with each statement.
+        `any_text` has SQLite's text read even where somebody has stored bytes that are none.
         """
         level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._keep_open()
         with self._reader.execution_options(**level).begin() as connection:
-            yield connection
+            raw: Any = connection.connection.driver_connection
+            if any_text and self.is_sqlite:
+                raw.text_factory = lambda value: value.decode("utf-8", "replace")
+            try:
+                yield connection
+            finally:
+                if any_text and self.is_sqlite:
+                    raw.text_factory = str
 
     def insert(self, table: Any) -> Any:
         """An INSERT of this dialect that knows ON CONFLICT."""
