@@ -9,11 +9,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, func, select
 
 from calendar_sync import seals
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.sandbox.tls import make_certificate
 from calendar_sync.state import Database, Store
+from calendar_sync.state import tables as t
 from calendar_sync.state.migrate import upgrade
 from tests.state.test_audit import run, sql, write
 
@@ -28,12 +30,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def cut(store: Store, run_id: str) -> None:
     """Everything that tells of the newest run, everywhere in the database."""
-    sql(
-        store,
-        "DELETE FROM audit_seal WHERE id = (SELECT max(id) FROM audit_seal)",
-        f"DELETE FROM operation WHERE cycle_id = '{run_id}'",
-        f"DELETE FROM sync_run WHERE run_id = '{run_id}'",
-    )
+    newest = select(func.max(t.audit_seal.c.id)).scalar_subquery()
+    with store.database.write() as connection:
+        connection.execute(delete(t.audit_seal).where(t.audit_seal.c.id == newest))
+        connection.execute(delete(t.operation).where(t.operation.c.cycle_id == run_id))
+        connection.execute(delete(t.sync_run).where(t.sync_run.c.run_id == run_id))
 
 
 def two_runs(store: Store) -> list[str]:

@@ -217,7 +217,7 @@ SHAPES = {
 SQLITE_SHAPES = {
     "heads: no JSON": "UPDATE audit_seal SET heads = 'x'",
     "heads: bytes": "UPDATE audit_seal SET heads = X'ff00fe'",
-    "heads: a deep list": f"UPDATE audit_seal SET heads = '{'[' * 9999}{']' * 9999}'",
+    "heads: a deep list": "UPDATE audit_seal SET heads = '" + "[" * 9999 + "]" * 9999 + "'",
     "times: words": "UPDATE operation SET at = 'yesterday'",
     "times of seals: words": "UPDATE audit_seal SET at = 'yesterday'",
     "times of runs: words": "UPDATE sync_run SET ended_at = 'yesterday', summary = '[]'",

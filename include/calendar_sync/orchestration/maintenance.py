@@ -15,7 +15,7 @@ from calendar_sync.model import Platform
 from calendar_sync.orchestration.airflow_api import CONNECTION, AirflowApi, Run
 from calendar_sync.orchestration.connections import Missing, connection_fields
 from calendar_sync.orchestration.dag_ids import GOOGLE, MICROSOFT
-from calendar_sync.orchestration.running import with_store
+from calendar_sync.orchestration.running import guarded, with_store
 from calendar_sync.redaction import install
 from calendar_sync.state import Store
 
@@ -52,10 +52,11 @@ def remove_old_runs(dag_id: str, *, log_folder: str) -> Removed:
         ConfigurationError: the connection is refused.
         TransientError: Airflow's API does not answer.
     """
-    try:
-        fields = connection_fields(CONNECTION)
-    except Missing:
-        raise NoConnection(detail=f"no connection {CONNECTION}: old runs stay") from None
+    with guarded():
+        try:
+            fields = connection_fields(CONNECTION)
+        except Missing:
+            raise NoConnection(detail=f"no connection {CONNECTION}: old runs stay") from None
     done = with_store(lambda store: _remove(AirflowApi(fields), store, dag_id, Path(log_folder)))
     install().info("%s", done.label)
     return done

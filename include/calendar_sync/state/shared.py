@@ -1,6 +1,6 @@
 """What processes share: leases on users, access tokens, and the request rate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Update, bindparam, or_, select, update
@@ -108,7 +108,7 @@ def _mine(statement: Update, lease: Lease) -> Update:
 class StoredToken:
     """An encrypted access token and when it ends."""
 
-    ciphertext: bytes
+    ciphertext: bytes = field(repr=False)
     expires_at: datetime
 
 
