@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from calendar_sync.cli.environment import author
 from calendar_sync.model import Platform
 from calendar_sync.state import Database, Store
+from calendar_sync.state import tables as t
 from tests.test_cli import Command, cli
 
 __all__ = ["cli"]
@@ -205,6 +207,22 @@ def test_one_approval_for_many_who_left(cli: Command) -> None:
     assert {entry["reason"] for entry in cli.json("approve")} == {"leaving"}
     assert "approved for 2 user(s)" in cli("approve", "d1")
     assert json.loads(cli("approve", "--json")) == []
+
+
+def test_an_unsync_leaves_no_token_of_the_mailbox(cli: Command) -> None:
+    filled(cli)
+
+    def tokens(account: str) -> list[str]:
+        with opened() as store, store.database.read() as connection:
+            names = connection.scalars(select(t.access_token.c.name)).all()
+        return [name for name in names if name.endswith(f":{account}")]
+
+    assert tokens(DANA)
+    with opened() as store:
+        [user] = [row.user_id for row in store.config.mapping() if row.account == DANA]
+    cli("unsync", "--user", user, "--yes")
+    assert tokens(DANA) == []
+    assert tokens(RUBEN)
 
 
 # --- who did it -----------------------------------------------------------------

@@ -21,6 +21,8 @@ from calendar_sync.state import Store
 
 EMPTY_AFTER = timedelta(days=7)
 WORKING_AFTER = timedelta(days=90)
+# Of mailboxes that nobody has looked into since.
+TOKENS_AFTER = timedelta(days=1)
 # So many runs of a DAG are removed at most in one go: a week of them, in time for the task.
 MOST = 10_000
 SYNC_DAGS = {GOOGLE: Platform.GOOGLE, MICROSOFT: Platform.MICROSOFT}
@@ -114,6 +116,7 @@ def tidy_state() -> dict[str, int]:
         return {
             "runs": store.runs.forget(now - empty_after, now - WORKING_AFTER),
             "reports": store.health.forget_before(now - WORKING_AFTER),
+            "tokens": store.tokens.drop_ended(now - TOKENS_AFTER),
         }
 
     done = with_store(work)
