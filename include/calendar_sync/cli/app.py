@@ -28,6 +28,7 @@ from calendar_sync.errors import ConfigurationError
 from calendar_sync.reporting import PlatformStatus, status
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import upgrade
+from calendar_sync.state.rights import grant
 
 app = typer.Typer(
     help="Keep Welkin schedules and staff calendars in step.",
@@ -81,6 +82,18 @@ def db_upgrade() -> None:
     with reported():
         database = Database()
         console.print(f"state database: revision {upgrade(database)}")
+        database.close()
+
+
+@db.command("grant")
+def db_grant(
+    role: Annotated[list[str], typer.Argument(help="Roles of the PostgreSQL server.")],
+) -> None:
+    """Let other database roles run the sync: rows yes, tables no, the record only added to."""
+    with reported():
+        database = Database()
+        grant(database, role)
+        console.print(f"state database: rights given to {', '.join(role)}", markup=False)
         database.close()
 
 
