@@ -23,6 +23,8 @@ CHANGES = [
     ("PATCH", f"{RUN}/taskInstances/approve/xcomEntries/return_value"),
     ("PATCH", f"{RUN}/taskInstances/approve"),
     ("POST", f"{BASE}/clearTaskInstances"),
+    ("DELETE", f"{RUN}/taskInstances/approve"),
+    ("DELETE", BASE),
     ("POST", f"/airflow{BASE}/dagRuns"),
     ("POST", "/api/v2/dags/%63alendar_unsync/dagRuns"),
     ("POST", "/api/v2/dags/calendar_sync_approvals/dagRuns"),
@@ -75,6 +77,7 @@ def test_the_right_to_edit_dags_is_not_enough(method: str, path: str) -> None:
     [
         ("GET", f"{RUN}/taskInstances/approve/-1/hitlDetails"),
         ("POST", "/api/v2/dags/google_calendar_sync/dagRuns"),
+        ("DELETE", RUN),
         ("POST", "/execution/xcoms/calendar_unsync/manual__1/approve/return_value"),
         ("POST", "/api/v2/dags/somebody_else/dagRuns/calendar_unsync"),
     ],
