@@ -47,7 +47,7 @@ def answered(**fields: Any) -> None:
         "responded_by_user": UMA,
         "responded_at": datetime.now(UTC),
     }
-    answers.answered(CONTEXT, record | fields, ["Remove it", "Leave it"])
+    answers.answered(CONTEXT, record | fields, "Remove it", "Leave it")
 
 
 def test_an_answer_is_carried_out_once() -> None:
@@ -82,6 +82,13 @@ def test_what_no_person_has_chosen_is_no_answer(fields: dict[str, Any]) -> None:
         answered(**fields)
     with pytest.raises(ConfigurationError):
         answers.take(CONTEXT)
+
+
+def test_the_default_that_airflow_takes_in_time_is_a_no_of_nobody() -> None:
+    answers.asked(CONTEXT, "d1")
+    answered(chosen_options=["Leave it"], responded_by_user=None)
+    found = answers.take(CONTEXT)
+    assert (found.choice, found.author) == ("Leave it", "")
 
 
 def test_an_old_answer_is_not_carried_out(store: Store) -> None:

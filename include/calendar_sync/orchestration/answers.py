@@ -25,7 +25,10 @@ ANSWERS, PERMITS = "answers", "permits"
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer; `about` is what the question was about when it was shown."""
+    """One answer; `about` is what the question was about when it was shown.
+
+    `author` is empty where nobody answered in time, which is never a yes.
+    """
 
     choice: str
     author: str
@@ -38,27 +41,29 @@ def asked(context: Mapping[str, Any], about: Any) -> None:
     with_store(lambda store: _note(store, ANSWERS, _key(context), {"about": about}))
 
 
-def answered(context: Mapping[str, Any], event: Mapping[str, Any], options: Iterable[str]) -> None:
+def answered(context: Mapping[str, Any], event: Mapping[str, Any], yes: str, no: str) -> None:
     """Note what Airflow says was answered to this task's own question.
 
     `event` is what its API server made of its record when it woke the task: no XCom, and nothing
     that its API lets anybody write.
 
+    Where a question has a default, Airflow takes `no` without a person once its time is over.
+
     Raises:
-        ConfigurationError: no person has answered, or too long ago.
+        ConfigurationError: no person has said yes, or too long ago.
     """
     chosen, person, at = (
         event.get(name) for name in ("chosen_options", "responded_by_user", "responded_at")
     )
     name = person.get("name") or person.get("id") if isinstance(person, Mapping) else None
-    if not (name and chosen and len(chosen) == 1 and chosen[0] in options):
+    if not (chosen == [no] or (name and chosen == [yes])):
         raise ConfigurationError(detail="Airflow has no record of a person's answer")
     if not isinstance(at, datetime):
         raise ConfigurationError(detail="Airflow's record does not say when it was answered")
     _refuse_old(at)
     answer = {
         "choice": chosen[0],
-        "author": f"airflow:{name}"[:255],
+        "author": f"airflow:{name}"[:255] if name else "",
         "at": iso(at),
     }
 

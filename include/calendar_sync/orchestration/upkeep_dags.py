@@ -116,7 +116,7 @@ def _question(
             from calendar_sync.orchestration import answers
 
             told = super().execute_complete(context, event)
-            answers.answered(context, event, self.options)
+            answers.answered(context, event, yes, LEAVE)
             return told
 
     return Question(
