@@ -68,7 +68,7 @@ def verify(store: Store, given: Iterable[str] = ()) -> list[str]:
                 wanted += _last_of(Path(place.removeprefix("file:")))
             except ConfigurationError as error:
                 problems.append(error.detail)
-    return [*problems, *store.audit.verify(wanted)]
+    return [*problems, *(store.audit.verify(wanted) if wanted else store.audit.verify())]
 
 
 def _last_of(file: Path) -> list[str]:
