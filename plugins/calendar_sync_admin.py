@@ -1,8 +1,9 @@
-"""Registers the admin pages: the app, and "Calendar Sync" in Airflow's navigation."""
+"""Registers the admin pages (the app, "Calendar Sync" in Airflow's navigation) and the guard."""
 
 from airflow.plugins_manager import AirflowPlugin
 
 from calendar_sync.admin import PREFIX, app
+from calendar_sync.admin.dag_guard import DagGuard
 
 
 class CalendarSyncAdmin(AirflowPlugin):
@@ -10,6 +11,8 @@ class CalendarSyncAdmin(AirflowPlugin):
 
     name = "calendar_sync_admin"
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Calendar Sync"}]  # noqa: RUF012
+    # Around all of Airflow's API: who may start and answer what removes things for many.
+    fastapi_root_middlewares = [{"middleware": DagGuard, "name": "Calendar Sync"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {
             "name": "Calendar Sync",

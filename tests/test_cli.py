@@ -433,6 +433,28 @@ def test_a_damaged_record_is_found(cli: Command) -> None:
     assert cli.json("status", "--verify-audit", code=1)["audit"]
 
 
+def test_a_seal_that_was_noted_is_looked_for(cli: Command) -> None:
+    cli.map_everybody()
+    cli.visit()
+    cli("sync")
+    seal = cli.json("status", "--verify-audit")["seal"]
+    assert f"newest seal {seal}" in cli("status", "--verify-audit", "--seal", seal)
+    assert "audit: whole" in cli("status", "--verify-audit", seal)
+    database = Database()
+    with database.write() as connection:
+        for table in (t.operation, t.audit_seal, t.sync_run):
+            connection.execute(table.delete())
+    assert "the record is empty" in cli("status", "--verify-audit", code=1)
+    told = cli("status", "--verify-audit", "--seal", seal, code=1)
+    assert "the expected seal is not part of the chain" in told
+    assert "40 hexadecimal digits" in cli("status", "--verify-audit", "--seal", "x", code=1)
+    assert "--verify-audit" in cli("status", "--seal", seal, code=1)
+    with database.write() as connection:
+        connection.exec_driver_sql("DROP TABLE audit_seal")
+    database.close()
+    assert "table audit_seal is missing" in cli("status", "--verify-audit", code=1)
+
+
 def test_approving_what_nobody_asked_for_fails(cli: Command) -> None:
     assert "nothing waits under 0123" in cli("approve", "0123456789abcdef", code=1)
     assert cli.json("approve") == []

@@ -2,14 +2,19 @@
 
 import contextlib
 import json
+import os
+import pwd
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from calendar_sync.cli.environment import author
 from calendar_sync.model import Platform
 from calendar_sync.state import Database, Store
+from calendar_sync.state import tables as t
 from tests.test_cli import Command, cli
 
 __all__ = ["cli"]
@@ -202,3 +207,50 @@ def test_one_approval_for_many_who_left(cli: Command) -> None:
     assert {entry["reason"] for entry in cli.json("approve")} == {"leaving"}
     assert "approved for 2 user(s)" in cli("approve", "d1")
     assert json.loads(cli("approve", "--json")) == []
+
+
+def test_an_unsync_leaves_no_token_of_the_mailbox(cli: Command) -> None:
+    filled(cli)
+
+    def tokens(account: str) -> list[str]:
+        with opened() as store, store.database.read() as connection:
+            names = connection.scalars(select(t.access_token.c.name)).all()
+        return [name for name in names if name.endswith(f":{account}")]
+
+    assert tokens(DANA)
+    with opened() as store:
+        [user] = [row.user_id for row in store.config.mapping() if row.account == DANA]
+    cli("unsync", "--user", user, "--yes")
+    assert tokens(DANA) == []
+    assert tokens(RUBEN)
+
+
+# --- who did it -----------------------------------------------------------------
+
+
+def test_the_author_is_the_account_of_the_process_and_not_what_the_environment_says(
+    cli: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"):
+        monkeypatch.setenv(name, "ceo")
+    filled(cli)
+    cli("unsync", "--all", "--yes")
+    account = pwd.getpwuid(os.getuid()).pw_name
+    with opened() as store:
+        assert store.config.mapping_history()[0].author == f"cli:{account}"
+
+
+def test_an_account_without_a_name_is_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_123)
+    assert author() == "cli:uid 4000123"
+
+
+def test_check_says_who_may_take_back_what_was_synced(
+    cli: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(cli)
+    told = cli("check")
+    assert "SimpleAuthManager knows no rights for single DAGs" in told
+    assert "calendar_unsync" in told
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "True")
+    assert "everybody who reaches Airflow is its administrator" in cli("check")

@@ -199,3 +199,35 @@ def test_the_readme_is_short_and_names_the_two_commands() -> None:
     assert len(text.splitlines()) < 150
     assert "make demo" in text
     assert "make test" in text
+
+
+def roles_of(service: str) -> set[str]:
+    """The roles as which a component reaches databases, each with its database."""
+    environment = COMPOSE["services"][service]["environment"]
+    found = [str(value) for name, value in environment.items() if "CONN" in name or "URL" in name]
+    matches = [
+        re.match(r"postgresql\+psycopg://(\w+):\$\{(\w+):.*@\w+/(\w+)$", one) for one in found
+    ]
+    return {f"{one[1]}@{one[3]} by {one[2]}" for one in matches if one}
+
+
+def test_each_component_is_a_database_role_of_its_own() -> None:
+    for name in ("api-server", "scheduler"):
+        role = name.replace("-", "_")
+        by = f"{role.upper()}_PASSWORD"
+        assert roles_of(name) == {f"{role}@airflow by {by}", f"{role}@calendar_sync by {by}"}
+    for name in ("dag-processor", "triggerer"):
+        role = name.replace("-", "_")
+        assert roles_of(name) == {f"{role}@airflow by {role.upper()}_PASSWORD"}
+    assert {one.partition("@")[0] for one in roles_of("init")} == {"owner"}
+    told = (REPOSITORY / "docs" / "operations.md").read_text()
+    for name in COMPOSE["services"]["postgres"]["environment"]:
+        assert not name.endswith("PASSWORD") or f"\n{name}=$(openssl" in told, name
+
+
+def test_no_container_has_or_gains_privileges() -> None:
+    for name, service in COMPOSE["services"].items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "cap_add" not in service, name
+        assert "privileged" not in service, name

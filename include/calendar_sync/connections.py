@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import load_pem_x509_certificate
 
+from calendar_sync.boundary import Hidden
 from calendar_sync.bounded import read_json
 from calendar_sync.errors import ConfigurationError
 
@@ -116,7 +117,7 @@ def welkin_credentials(fields: Fields, name: str = WELKIN) -> WelkinCredentials:
         tenant=_required(fields.extra.get("tenant"), name, "extra.tenant"),
         instance=_required(fields.extra.get("instance"), name, "extra.instance"),
         client=_required(fields.login, name, "login"),
-        secret=_required(fields.password, name, "password"),
+        secret=Hidden(_required(fields.password, name, "password")),
         token_path=str(fields.extra.get("token_path") or WELKIN_TOKEN_PATH),
         verify=_verify(fields.extra),
     )
@@ -138,7 +139,7 @@ def google_credentials(fields: Fields, name: str = GOOGLE) -> GoogleCredentials:
         raise ConfigurationError(detail=f"{name}: extra.keyfile_dict is missing")
     return GoogleCredentials(
         client_email=_required(keyfile.get("client_email"), name, "keyfile_dict.client_email"),
-        private_key=_required(keyfile.get("private_key"), name, "keyfile_dict.private_key"),
+        private_key=Hidden(_required(keyfile.get("private_key"), name, "keyfile_dict.private_key")),
         private_key_id=str(keyfile.get("private_key_id") or ""),
         token_uri=str(keyfile.get("token_uri") or GOOGLE_TOKEN_URI),
         api_root=str(fields.extra.get("api_root") or GOOGLE_ROOT).rstrip("/"),
@@ -167,9 +168,9 @@ def microsoft_credentials(fields: Fields, name: str = MICROSOFT) -> MicrosoftCre
     return MicrosoftCredentials(
         tenant=_required(fields.extra.get("tenant_id"), name, "extra.tenant_id"),
         client=_required(fields.login, name, "login"),
-        secret="" if certificate else secret,
+        secret=Hidden("" if certificate else secret),
         certificate=certificate,
-        private_key=private_key,
+        private_key=Hidden(private_key),
         root=_address(fields.host or GRAPH_ROOT, name, "host").removesuffix("/v1.0"),
         authority=_address(authority, name, "extra.authority"),
         verify=_verify(fields.extra),

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from calendar_sync.boundary import Hidden
 from calendar_sync.bounded import TooMuch, Unpacker, read_json
 from calendar_sync.clock import Clock
 from calendar_sync.errors import (
@@ -85,7 +86,7 @@ def waiting_at_most(seconds: float) -> Iterator[Waits]:
         _waits.reset(reset)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Answer:
     """A successful answer: its status, its JSON (None for an empty body), its ETag."""
 
@@ -256,7 +257,7 @@ class HttpClient:
     ) -> Answer:
         sent = dict(headers or {})
         if bearer:
-            sent["Authorization"] = f"Bearer {bearer}"
+            sent["Authorization"] = Hidden(f"Bearer {bearer}")
         self.meter.requests[kind] += 1
         lost = TransientError if repeatable else OutcomeUnknown
         handshake = _Handshake()

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
+from calendar_sync import seals
 from calendar_sync.changes import find_changed_users
 from calendar_sync.concurrency import together
 from calendar_sync.cycle import Cycle, CycleResult
@@ -292,7 +293,7 @@ def record_run(
     done: Counter[str] = Counter()
     for row in rows:
         done.update(row["done"])
-    seal = store.audit.seal(run_id, now)
+    seal = seals.seal(store, run_id, now)
     store.runs.record(
         run_id,
         platform,

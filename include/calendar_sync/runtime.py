@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -50,8 +50,8 @@ class Secrets:
     """Everything that comes from Airflow Connections (and Airflow's Fernet key)."""
 
     welkin: WelkinCredentials
-    hmac_key: str
-    fernet_keys: tuple[str, ...]
+    hmac_key: str = field(repr=False)
+    fernet_keys: tuple[str, ...] = field(repr=False)
     google: GoogleCredentials | None = None
     microsoft: MicrosoftCredentials | None = None
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from calendar_sync.boundary import Hidden
 from calendar_sync.clock import Clock
 from calendar_sync.errors import TransientError
 from calendar_sync.state.shared import StoredToken, TokenStore
@@ -75,7 +76,7 @@ class TokenCache:
         if stored is None or stored.expires_at <= soon:
             return None
         try:
-            token = self._fernet.decrypt(stored.ciphertext).decode()
+            token = Hidden(self._fernet.decrypt(stored.ciphertext).decode())
         except InvalidToken:
             return None
         self._memory[name] = (token, stored)
@@ -83,10 +84,11 @@ class TokenCache:
 
     async def _refresh(self, name: str, fetch: Fetch) -> str:
         try:
-            token, expires_at = await fetch()
+            fetched, expires_at = await fetch()
         except BaseException:
             self._store.give_up(name, self._process)
             raise
+        token = Hidden(fetched)
         stored = StoredToken(self._fernet.encrypt(token.encode()), expires_at)
         self._store.save(name, self._process, stored)
         self._memory[name] = (token, stored)

@@ -172,6 +172,8 @@ async def _unsync(
     history = 0
     with _into(errors), waiting_at_most(WAITS):
         left, history = await _read_again(services, revision, mapped, before)
+    for account in {link.account for link in before} | {row.account, mapped.account}:
+        store.tokens.drop_account(account)
     removed.pop("noted", None)
     done = {str(step): count for step, count in removed.items()}
     code, detail = _told(errors)

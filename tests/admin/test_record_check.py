@@ -1,5 +1,7 @@
 """The check of the hash chain, with the key where Airflow keeps it."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import update
 from starlette.testclient import TestClient
@@ -32,6 +34,15 @@ def test_a_changed_record(store: Store, viewer: TestClient) -> None:
     assert "The record was changed: 1 problem" in text
     assert "operation cycle/1 does not fit" in text
     assert viewer.get("/api/v1/activity/check").json()["whole"] is False
+
+
+def test_a_seal_that_a_file_keeps_is_looked_for(
+    store: Store, viewer: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store)
+    (tmp_path / "seals").write_text('{"seal": "%s"}\n' % ("0" * 40))
+    monkeypatch.setenv("CALENDAR_SYNC_SEAL_SINKS", f"file:{tmp_path}/seals")
+    assert "the expected seal is not part of the chain" in viewer.get("/activity/check").text
 
 
 @pytest.mark.parametrize("path", ["/activity/check", "/api/v1/activity/check"])

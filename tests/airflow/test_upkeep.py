@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import email
 import email.policy
+import json
 import re
 import socket
 import sqlite3
@@ -16,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
@@ -26,7 +28,7 @@ from calendar_sync.model import Platform
 from calendar_sync.orchestration.dag_ids import APPROVALS, HEALTH, MAINTENANCE, UNSYNC
 from calendar_sync.orchestration.upkeep_dags import GRANT, LEAVE, REMOVE
 from calendar_sync.sandbox.demo.checks import contents, leaks
-from calendar_sync.sandbox.standalone import USER
+from calendar_sync.sandbox.standalone import USER, AirflowError
 from calendar_sync.state.migrate import upgrade
 from tests.airflow.stage import KEY, SECRET, Stage, open_stage
 from tests.servers import free_port
@@ -100,6 +102,8 @@ def stage(
         "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "sync@example.org"},
     }
     env = {
+        # Uma may edit and start DAGs, as every ordinary user of Airflow.
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,uma:user",
         "AIRFLOW__METRICS__STATSD_ON": "True",
         "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
         "AIRFLOW__METRICS__STATSD_PORT": str(gauges.port),
@@ -354,6 +358,78 @@ def test_an_unsync_removes_what_is_ours_and_proves_it(filled: Stage) -> None:
     assert row is not None
     assert not row.enabled
     assert filled.store.audit.verify() == []
+    authors = [one.author for one in filled.store.config.mapping_history()]
+    assert authors[0] == f"un-sync:airflow:{USER}"
+
+
+def test_the_right_to_start_dags_is_not_enough_to_take_anything_away(filled: Stage) -> None:
+    user = filled.on("google").users[2]
+    mirrors = filled.sandbox.google.mirrors_of(user.account)
+    assert mirrors
+    passwords = filled.airflow.home / "simple_auth_manager_passwords.json.generated"
+    address = f"http://127.0.0.1:{filled.airflow.port}"
+    conf = {"users": [user.welkin_id], "platform": "google"}
+    with httpx.Client(base_url=address, trust_env=False, timeout=60) as uma:
+        login = {"username": "uma", "password": json.loads(passwords.read_text())["uma"]}
+        token = uma.post("/auth/token", json=login).json()["access_token"]
+        uma.headers["Authorization"] = f"Bearer {token}"
+        runs = f"/api/v2/dags/{UNSYNC}/dagRuns"
+        start = uma.post(runs, json={"logical_date": None, "conf": conf})
+        assert start.status_code == 403, start.text
+        assert "edit Airflow's connections" in start.json()["detail"]
+        run_id = filled.airflow.trigger(UNSYNC, conf)
+        questions(filled, UNSYNC, run_id, 1)
+        time.sleep(4)
+        path = f"{runs}/{quote(run_id, safe='')}/taskInstances"
+        answered = {"chosen_options": [REMOVE], "params_input": {}}
+        said = uma.patch(f"{path}/approve/-1/hitlDetails", json=answered)
+        assert said.status_code == 403, said.text
+        forged = {**answered, "responded_by_user": {"id": "ceo", "name": "ceo"}}
+        told = {"key": "return_value", "value": forged, "map_index": -1}
+        assert uma.post(f"{path}/approve/xcomEntries", json=told).status_code == 403
+        # Her own right, for a DAG that takes nothing away, is as it was.
+        assert uma.patch("/api/v2/dags/sync_health", json={"is_paused": False}).status_code == 200
+    # Even an administrator's XCom and "mark success" are no answer.
+    base = f"/dags/{UNSYNC}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+    filled.airflow.call("PATCH", f"{base}/approve", {"new_state": "success"})
+    with contextlib.suppress(AirflowError):
+        filled.airflow.call("POST", f"{base}/approve/xcomEntries", told)
+    assert filled.airflow.wait_run(UNSYNC, run_id) == "failed"
+    assert "no answer to carry out" in filled.airflow.logs(UNSYNC, run_id, "switch_off")
+    row = filled.store.config.mapped(user.welkin_id, Platform.GOOGLE)
+    assert row is not None
+    assert row.enabled
+    assert filled.sandbox.google.mirrors_of(user.account) == mirrors
+
+
+def test_a_cleared_task_does_not_repeat_a_decision(filled: Stage) -> None:
+    user = filled.on("google").users[2]
+    conf = {"users": [user.welkin_id], "platform": "google"}
+    run_id = filled.airflow.trigger(UNSYNC, conf)
+    [question] = questions(filled, UNSYNC, run_id, 1)
+    answer(filled, UNSYNC, run_id, question, REMOVE)
+    assert filled.airflow.wait_run(UNSYNC, run_id) == "success", told(filled, UNSYNC, run_id)
+    assert filled.sandbox.google.mirrors_of(user.account) == []
+    # The user is back meanwhile.
+    rows = [
+        replace(row, enabled=True) if row.user_id == user.welkin_id else row
+        for row in filled.store.config.mapping()
+    ]
+    filled.store.config.replace_mapping(rows, "tests", datetime.now(UTC))
+    clear = {
+        "dry_run": False,
+        "dag_run_id": run_id,
+        "task_ids": ["switch_off"],
+        "include_downstream": True,
+        "only_failed": False,
+        "reset_dag_runs": True,
+    }
+    filled.airflow.call("POST", f"/dags/{UNSYNC}/clearTaskInstances", clear)
+    assert filled.airflow.wait_run(UNSYNC, run_id) == "failed"
+    assert "each counts once" in filled.airflow.logs(UNSYNC, run_id, "switch_off")
+    row = filled.store.config.mapped(user.welkin_id, Platform.GOOGLE)
+    assert row is not None
+    assert row.enabled
 
 
 def test_an_unsync_of_nobody_is_refused(filled: Stage) -> None:

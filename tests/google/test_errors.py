@@ -149,3 +149,18 @@ def test_bodies_of_any_shape(body: Any) -> None:
     for status in (400, 401, 403, 404, 409, 410, 412, 429, 500):
         assert "Zyxwanda" not in str(vars(classify(Failure(status, body, None))))
         assert "Zyxwanda" not in str(vars(classify_token(Failure(status, body, None))))
+
+
+@pytest.mark.parametrize("text", ["Zyxwanda_Quux", "zyxwanda", "forbiddenForZyxwanda"])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 412, 429, 500])
+def test_words_of_the_server_that_are_no_known_code_appear_nowhere(status: int, text: str) -> None:
+    for body in (
+        {"error": {"message": text, "errors": [{"reason": text}], "details": [{"reason": text}]}},
+        {"error": text, "error_description": text},
+        text,
+    ):
+        for error in (
+            classify(Failure(status, body, None)),
+            classify_token(Failure(status, body, None)),
+        ):
+            assert "zyxwanda" not in f"{error} {vars(error)}".lower()

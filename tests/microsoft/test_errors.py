@@ -104,6 +104,8 @@ UNLIKE_A_CODE = [
     "Zyxwanda Quux", "zyxwanda@example.org", "Zyxwanda, born 1970-01-01", "Zyxwanda\n",
     "Zyxwanda: no such event", "\u0416yxwanda", "Zyxwanda" * 20, "<b>Zyxwanda</b>",
     "5551234567",
+    # These look like codes.
+    "Zyxwanda_Quux", "ErrorZyxwandaHasAnAppointment", "zyxwanda",
 ]  # fmt: skip
 
 

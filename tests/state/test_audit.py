@@ -187,3 +187,108 @@ def test_many_heads_are_looked_up_some_at_a_time(
     with full.database.write() as connection:
         connection.execute(delete(t.operation).where(t.operation.c.cycle_id.in_(["c0", "d2"])))
     assert full.audit.verify() == ["operation c0/3 is missing", "operation d2/1 is missing"]
+
+
+# --- what somebody may have written in the database -----------------------------
+
+
+def sql(store: Store, *statements: str) -> None:
+    with store.database.write() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+SHAPES = {
+    "heads: null": "UPDATE audit_seal SET heads = 'null'",
+    "heads: a number": "UPDATE audit_seal SET heads = '7'",
+    "heads: a list of numbers": "UPDATE audit_seal SET heads = '[1, 2]'",
+    "heads: lists of wrong parts": """UPDATE audit_seal SET heads = '[["c1", "2", 3], []]'""",
+    "heads: a mapping": """UPDATE audit_seal SET heads = '{"c1": 3}'""",
+    "summary: null": "UPDATE sync_run SET summary = 'null'",
+    "summary: a list": "UPDATE sync_run SET summary = '[]'",
+    "summary: a seal that is none": """UPDATE sync_run SET summary = '{"seal": {"a": [1]}}'""",
+    "summary: done is a list": """UPDATE sync_run SET summary = '{"seal": "", "done": [1]}'""",
+    "seals: blank": "UPDATE audit_seal SET seal = ''",
+    "seals: blank in the runs": """UPDATE sync_run SET summary = '{"seal": ""}'""",
+    "seals: gone from the runs": "UPDATE sync_run SET summary = '{}'",
+    "hashes: blank": "UPDATE operation SET hash = ''",
+    "numbers": "UPDATE operation SET seq = seq * -7",
+}
+SQLITE_SHAPES = {
+    "heads: no JSON": "UPDATE audit_seal SET heads = 'x'",
+    "heads: bytes": "UPDATE audit_seal SET heads = X'ff00fe'",
+    "heads: a deep list": "UPDATE audit_seal SET heads = '" + "[" * 9999 + "]" * 9999 + "'",
+    "times: words": "UPDATE operation SET at = 'yesterday'",
+    "times of seals: words": "UPDATE audit_seal SET at = 'yesterday'",
+    "times of runs: words": "UPDATE sync_run SET ended_at = 'yesterday', summary = '[]'",
+    "numbers: words": "UPDATE operation SET seq = 'one' || id",
+    "text: bytes": "UPDATE operation SET account = X'ff00fe'",
+    "text: bytes that are called text": "UPDATE operation SET account = CAST(X'ff00fe' AS TEXT)",
+    "seals: bytes": "UPDATE audit_seal SET seal = X'ff00fe'",
+    "a table: gone": "DROP TABLE audit_seal",
+    "a column: gone": "ALTER TABLE operation DROP COLUMN milliseconds",
+}
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, *SQLITE_SHAPES])
+def test_whatever_stands_in_the_rows_is_told_and_not_raised(full: Store, shape: str) -> None:
+    if shape in SQLITE_SHAPES and not full.database.is_sqlite:
+        pytest.skip("PostgreSQL keeps the types of columns")
+    sql(full, SHAPES.get(shape) or SQLITE_SHAPES[shape])
+    found = full.audit.verify()
+    assert found
+    assert all(line.isprintable() for line in found)
+
+
+@pytest.mark.parametrize("shape", [one for one in SHAPES if "numbers" not in one])
+def test_a_spoilt_row_stops_no_run(full: Store, shape: str) -> None:
+    sql(full, SHAPES[shape])
+    write(full, "later", minutes=400)
+    assert len(run(full, "later", minutes=401)) == 40
+    assert full.audit.verify()
+
+
+def test_what_is_wrong_is_said(full: Store) -> None:
+    sql(full, "UPDATE audit_seal SET seal = '' WHERE id = 2")
+    assert "seal 2 does not fit: it is blank" in full.audit.verify()
+    sql(full, """UPDATE sync_run SET summary = '{"seal": ""}' WHERE run_id = 'r2'""")
+    assert "run r2 has lost the seal that it noted" in full.audit.verify()
+    sql(full, "UPDATE audit_seal SET heads = '[3]' WHERE id = 3")
+    assert "seal 3 does not say what it seals" in full.audit.verify()
+
+
+def test_an_emptied_record_is_found_while_the_runs_are_there(full: Store) -> None:
+    row = {"user_id": "u", "status": "ok", "done": {"create_mirror": 3, "noted": 1}}
+    record_run(full, Platform.GOOGLE, "busy", NOW, [row], NOW)
+    sql(full, "DELETE FROM operation", "DELETE FROM audit_seal")
+    assert "the seal of run r1 is missing" in full.audit.verify()
+    sql(full, """UPDATE sync_run SET summary = '{"seal": "", "done": {"create_mirror": 3}}'""")
+    told = "run r1 made 3 writes, and the record has none of them"
+    assert told in full.audit.verify()
+
+
+def test_a_record_that_was_emptied_with_its_runs_is_found(full: Store) -> None:
+    sql(full, "DELETE FROM operation", "DELETE FROM audit_seal", "DELETE FROM sync_run")
+    [told] = full.audit.verify()
+    assert told.startswith("the record is empty, and its first seal was made at 2026-03-02T")
+
+
+def test_all_seals_that_were_kept_are_looked_for(full: Store) -> None:
+    with full.database.read() as connection:
+        kept = connection.scalars(select(t.audit_seal.c.seal).order_by(t.audit_seal.c.id)).all()
+    assert full.audit.verify(kept) == []
+    assert full.audit.newest() == (kept[-1], "r2")
+    assert full.audit.verify([*kept, "0" * 40]) == ["an expected seal is not part of the chain"]
+
+
+def test_a_seal_that_was_only_written_down_is_no_part_of_the_chain(full: Store) -> None:
+    """Whoever has the database, and not the key, knows the seal that is looked for, perhaps."""
+    seal = full.audit.newest()[0]
+    sql(
+        full,
+        "DELETE FROM operation",
+        "DELETE FROM sync_run",
+        "DELETE FROM audit_seal WHERE id < 3",
+        "UPDATE audit_seal SET heads = '[]'",
+    )
+    assert "the expected seal is not part of the chain" in full.audit.verify(seal)

@@ -1,5 +1,6 @@
 """Transactions: short, immediate, and never lost."""
 
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from calendar_sync.model import Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import default_url
+from calendar_sync.state.migrate import upgrade
 from tests.state.conftest import NOW, mark
 
 PAIR = ("u1", Platform.GOOGLE)
@@ -45,8 +47,6 @@ def test_eight_writing_threads_never_fail(database: Database) -> None:
 
 
 def test_eight_writing_processes_never_fail_on_sqlite(tmp_path: Path) -> None:
-    from calendar_sync.state.migrate import upgrade
-
     url = f"sqlite:///{tmp_path}/state.db"
     database = Database(url)
     upgrade(database)
@@ -119,4 +119,45 @@ def test_a_name_in_sqlites_own_form_makes_no_folder(
     """SQLite reads `file:` as a URI: the folder of that name is nobody's."""
     monkeypatch.chdir(tmp_path)
     Database("sqlite:///file:below/state.db?mode=ro&uri=true").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- who may read it ------------------------------------------------------------
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_file_its_log_and_its_folder_are_for_their_owner_alone(
+    tmp_path: Path, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        database = Database(f"sqlite:///{tmp_path}/deep/home/state.db")
+        upgrade(database)
+        mark(Store(database, "key"), [PAIR], NOW)
+        found = modes(tmp_path / "deep" / "home")
+    finally:
+        os.umask(before)
+    assert found == dict.fromkeys(("state.db", "state.db-wal", "state.db-shm"), 0o600)
+    assert modes(tmp_path) == {"deep": 0o700}
+    assert modes(tmp_path / "deep") == {"home": 0o700}
+    database.close()
+
+
+def test_a_folder_that_is_there_stays_and_an_open_file_is_closed_to_others(tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o755)
+    (folder / "state.db").touch(mode=0o644)
+    database = Database(f"sqlite:///{folder}/state.db")
+    upgrade(database)
+    assert set(modes(folder).values()) == {0o600}
+    assert modes(tmp_path) == {"home": 0o755}
+    database.close()
+
+
+def test_looking_for_a_database_makes_none(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path}/state.db").close()
     assert list(tmp_path.iterdir()) == []

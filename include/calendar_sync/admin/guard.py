@@ -15,6 +15,7 @@ from calendar_sync.admin.access import Access, NotSignedIn, Right, Viewer
 from calendar_sync.admin.problems import Problem, answer
 from calendar_sync.admin.wide_forms import LARGEST_BODY, WideRequest
 from calendar_sync.clock import SystemClock
+from calendar_sync.errors import UnexpectedError
 from calendar_sync.redaction import describe, install
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -69,6 +70,7 @@ class Guard:
             await send(message)
 
         request = Request(scope, receive)
+        left: Exception | None = None
         try:
             receive = await self._admit(request)
             await self._app(scope, receive, hardened)
@@ -76,9 +78,13 @@ class Guard:
             await answer(request, problem)(scope, receive, hardened)
         except Exception as error:
             install().error("admin: %s %s: %s", request.method, scope["path"], describe(error))
-            if begun:
-                raise
-            await answer(request, Problem(500))(scope, receive, hardened)
+            if not begun:
+                await answer(request, Problem(500))(scope, receive, hardened)
+                return
+            left = UnexpectedError(detail=describe(error))
+        if left is not None:
+            # The server shall close the connection; what was behind it is in our own log.
+            raise left
 
     async def _admit(self, request: Request) -> Receive:
         """Let the request pass, or say why not; returns where its body can be read again."""

@@ -6,6 +6,7 @@ The connections are read as Airflow's server processes read them.
 import asyncio
 import threading
 
+from calendar_sync import seals
 from calendar_sync.admin import outside
 from calendar_sync.admin.lanes import busy
 from calendar_sync.admin.problems import Problem
@@ -46,7 +47,7 @@ def check_record(store: Store) -> list[str]:
     if not _CHECKING.acquire(blocking=False):
         raise Problem(409, "The record is being checked already: try again in a minute.")
     try:
-        return with_key(store).audit.verify()
+        return seals.verify(with_key(store))
     finally:
         _CHECKING.release()
 

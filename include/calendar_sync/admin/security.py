@@ -51,6 +51,12 @@ class AirflowAccess:
         return frozenset({f"{parts.scheme}://{parts.netloc}".lower()} if parts.netloc else ())
 
 
+def everybody_is_admin() -> bool:
+    """Airflow's simple auth manager is told to let everybody in as an administrator."""
+    simple = "SimpleAuthManager" in conf.get("core", "auth_manager", fallback="")
+    return simple and conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False)
+
+
 def _rights(user: BaseUser) -> frozenset[Right]:
     manager = get_auth_manager()
     rights = set()

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from calendar_sync import seals
 from calendar_sync.cli.approvals import approve
 from calendar_sync.cli.check import check
 from calendar_sync.cli.config import config
-from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.environment import NO_KEY, load_key, open_store
 from calendar_sync.cli.explain import explain
 from calendar_sync.cli.health import health, report, runs
 from calendar_sync.cli.history import diff, history, rollback
@@ -23,9 +24,11 @@ from calendar_sync.cli.sync import sync
 from calendar_sync.cli.unsync import take_back
 from calendar_sync.clock import SystemClock
 from calendar_sync.connections import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
+from calendar_sync.errors import ConfigurationError
 from calendar_sync.reporting import PlatformStatus, status
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import upgrade
+from calendar_sync.state.rights import grant
 
 app = typer.Typer(
     help="Keep Welkin schedules and staff calendars in step.",
@@ -82,32 +85,58 @@ def db_upgrade() -> None:
         database.close()
 
 
+@db.command("grant")
+def db_grant(
+    role: Annotated[list[str], typer.Argument(help="Roles of the PostgreSQL server.")],
+) -> None:
+    """Let other database roles run the sync: rows yes, tables no, the record only added to."""
+    with reported():
+        database = Database()
+        grant(database, role)
+        console.print(f"state database: rights given to {', '.join(role)}", markup=False)
+        database.close()
+
+
 @app.command("status")
 def show_status(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     verify_audit: Annotated[
         bool, typer.Option(help="Check the record of all operations; exit 1 when it is damaged.")
     ] = False,
+    seal: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--seal",
+            "--expected-seal",
+            help="With --verify-audit: a seal kept elsewhere, as a run's log says it; repeatable.",
+        ),
+    ] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[SEAL]...", help="The same as --seal.")
+    ] = None,
 ) -> None:
     """Freshness, users by state, failures with their codes."""
-    problems: list[str] = []
+    given = [*(seal or ()), *(more or ())]
+    problems, newest, run_id = [], "", ""
     with reported():
-        key = load_secrets().hmac_key if verify_audit else ""
-        with open_store(key) as store:
-            found = status(store, SystemClock().now())
+        if given and not verify_audit:
+            raise ConfigurationError(detail="seals are looked for with --verify-audit")
+        with open_store(load_key() if verify_audit else NO_KEY) as store:
             if verify_audit:
-                problems = store.audit.verify()
+                problems = seals.verify(store, given)
+                newest, run_id = store.audit.newest()
+                if not json:
+                    # Told first: where somebody wrote in the database, the rest may be unreadable.
+                    _print_audit(problems, newest, run_id)
+            found = status(store, SystemClock().now())
         if json:
-            as_json({"platforms": [asdict(entry) for entry in found], "audit": problems})
+            document = {"platforms": [asdict(entry) for entry in found], "audit": problems}
+            as_json(document | ({"seal": newest} if verify_audit else {}))
         else:
             for entry in found:
                 _print_platform(entry)
             if not found:
                 console.print("no users are mapped yet: calendar-sync config apply FOLDER")
-            for problem in problems:
-                console.print(f"audit: {problem}", style="red", markup=False)
-            if verify_audit and not problems:
-                console.print("audit: whole")
     if problems:
         raise typer.Exit(FAILED)
 
@@ -136,6 +165,16 @@ def sandbox(
     made.organise(users=users, encounters=encounters, microsoft=microsoft)
     made.welkin.rate_limit = welkin_rate
     serve(made, port, directory)
+
+
+def _print_audit(problems: list[str], newest: str, run_id: str) -> None:
+    for problem in problems:
+        console.print(f"audit: {problem}", style="red", markup=False, soft_wrap=True)
+    if not problems:
+        console.print("audit: whole")
+    if newest:
+        line = f"audit: newest seal {newest} (run {run_id})"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_platform(entry: PlatformStatus) -> None:

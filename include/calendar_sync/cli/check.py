@@ -13,7 +13,7 @@ from calendar_sync.checks import (
     check_welkin,
     mailboxes,
 )
-from calendar_sync.cli.environment import load_secrets, open_store
+from calendar_sync.cli.environment import load_secrets, open_store, who_may_decide
 from calendar_sync.cli.output import FAILED, console, reported, table
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Platform
@@ -47,6 +47,8 @@ def check(
             console.print("all connections work")
         if deletions:
             console.print(f"deletions in Welkin are found by: {deletions}")
+        for sentence in who_may_decide():
+            console.print(f"rights: {sentence}", markup=False, highlight=False, soft_wrap=True)
     if findings:
         raise typer.Exit(FAILED)
 

@@ -1,7 +1,8 @@
 """What commands open: the state database, and the connections through Airflow."""
 
 import contextlib
-import getpass
+import os
+import pwd
 import sys
 import uuid
 from collections.abc import Iterator
@@ -45,14 +46,26 @@ def load_key() -> str:
             return organisation_key()
 
 
+def who_may_decide() -> list[str]:
+    """What Airflow's auth manager does not enforce of who may remove things for many."""
+    with contextlib.redirect_stdout(sys.stderr):
+        from calendar_sync.orchestration.rights import who_may_decide as found
+
+        return found()
+
+
 def new_run_id(prefix: str = "cli") -> str:
     """Names what this command does in the record of operations and of runs."""
     return f"{prefix}-{SystemClock().now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
 
 
 def author() -> str:
-    """Who runs the command, for the history of settings and mapping."""
+    """Who runs the command, for the histories: the account of the process.
+
+    Not what the environment says (LOGNAME, USER): that is for anybody to set.
+    """
+    number = os.getuid()
     try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):
-        return "cli"
+        return f"cli:{pwd.getpwuid(number).pw_name}"
+    except KeyError:
+        return f"cli:uid {number}"

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
+from calendar_sync.boundary import Boundary
 from calendar_sync.errors import SyncError
 from calendar_sync.redaction import describe
 
@@ -36,24 +37,23 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     console.print(made, markup=False)
 
 
-@contextlib.contextmanager
-def reported() -> Iterator[None]:
+def reported() -> Boundary:
     """Turn failures into one line and exit code 1, without a traceback."""
-    try:
-        yield
-    except SyncError as error:
+    return Boundary(_reported)
+
+
+def _reported(error: BaseException) -> BaseException:
+    if isinstance(error, typer.Exit | typer.Abort) or not isinstance(error, Exception):
+        return error
+    if isinstance(error, SyncError):
         errors.print(f"calendar-sync: {describe(error)}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(FAILED) from None
-    except DBAPIError as error:
+    elif isinstance(error, DBAPIError):
         name = type(error.orig).__name__
         errors.print(f"calendar-sync: state database: {name}", style="red", markup=False)
-        raise typer.Exit(FAILED) from None
-    except (typer.Exit, typer.Abort):
-        raise
-    except Exception as error:
+    else:
         # The text of a foreign exception may hold what must not be printed.
         errors.print(f"calendar-sync: unexpected: {describe(error)}", style="red", markup=False)
-        raise typer.Exit(FAILED) from None
+    return typer.Exit(FAILED)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from calendar_sync.model import Action, Platform
 from calendar_sync.passes import PassResult, record_run, run_pass
 from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.seals import seal
 from calendar_sync.state import Store
 from calendar_sync.state.audit import CycleLog, Operation
 
@@ -147,7 +148,7 @@ def _record_look(store: Store, platform: Platform, run_id: str, result: PassResu
                 level = action.draft.level if action.draft is not None else ""
                 look = Operation("show_text", author(), action.source.id, "", "", level, "shown", 0)
                 log.seq, log.head = store.audit.append(connection, log, look, now)
-    store.audit.seal(run_id, now)
+    seal(store, run_id, now)
 
 
 def _document(results: dict[Platform, PassResult], *, dry_run: bool) -> dict[str, object]:

@@ -14,6 +14,7 @@ from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Platform
 from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.seals import seal
 from calendar_sync.state import Store
 from calendar_sync.unsync import Standing, Unsynced, disable, standing, unsync
 
@@ -66,7 +67,7 @@ def _run(store: Store, secrets: Secrets, rows: list[Standing]) -> list[Unsynced]
             )
 
     results = asyncio.run(work())
-    store.audit.seal(run_id, SystemClock().now())
+    seal(store, run_id, SystemClock().now())
     return results
 
 

@@ -35,7 +35,31 @@ _TENANT = frozenset(
         "SERVICE_DISABLED",
     }
 )  # fmt: skip
-_CODE = re.compile(r"^[A-Za-z_]{2,60}$")
+# Only what is known becomes part of a code or a detail: both are shown, and a server may write
+# anything into its answer.
+_REASONS = (
+    _LIMITS
+    | _TENANT
+    | {
+        "authError", "backendError", "badRequest", "calendarNotFound", "conditionNotMet",
+        "cannotChangeOrganizer", "cannotChangeOrganizerOfInstance", "conflict", "deleted",
+        "domainPolicy",
+        "duplicate", "eventTypeRestriction", "forbidden", "forbiddenForNonOrganizer",
+        "forbiddenForServiceAccounts", "fullSyncRequired", "gone", "internalError", "invalid",
+        "invalidParameter", "invalidSharingRequest", "invalidSyncToken",
+        "malformedWorkingLocationEvent",
+        "notACalendarUser", "notFound", "participantIsNeitherOrganizerNorAttendee", "required",
+        "requiredAccessLevel", "timeRangeEmpty", "timeRangeTooLong", "updatedMinTooLongAgo",
+        "userAccessDenied",
+    }
+)  # fmt: skip
+_TOKEN_ERRORS = frozenset(
+    {
+        "access_denied", "admin_policy_enforced", "deleted_client", "disabled_client",
+        "invalid_client", "invalid_grant", "invalid_request", "invalid_scope", "org_internal",
+        "unauthorized_client", "unsupported_grant_type",
+    }
+)  # fmt: skip
 QUOTA_PAUSE = 3600.0
 
 
@@ -54,7 +78,7 @@ def classify(failure: Failure) -> SyncError:
     if status == 403 and reason in {"forbiddenForNonOrganizer", "eventTypeRestriction"}:
         return BadItem("google_refused", detail=reason)
     if status == 403:
-        return UserUnavailable("google_" + (_snake(reason) or "forbidden"))
+        return UserUnavailable("google_" + _snake(reason or "forbidden"))
     if status == 404:
         return NotFound("google_not_found")
     if status == 410:
@@ -84,22 +108,20 @@ def classify_token(failure: Failure) -> SyncError:
         return UserUnavailable("google_account_malformed")
     if error == "access_denied" and "Account restricted" in description:
         return UserUnavailable("google_account_restricted")
-    return TenantMisconfigured("google_" + (_snake(error) or "token_refused"))
+    return TenantMisconfigured("google_" + (error if error in _TOKEN_ERRORS else "token_refused"))
 
 
 def reason_of(body: Any) -> str:
-    """The first reason that looks like a code: of `error.errors[]`, else of `error.details[]`."""
+    """The first reason that is known: of `error.errors[]`, else of `error.details[]`."""
     error = body.get("error") if isinstance(body, Mapping) else None
     for key in ("errors", "details"):
         items = error.get(key) if isinstance(error, Mapping) else None
         for item in items if isinstance(items, list) else ():
             reason = item.get("reason") if isinstance(item, Mapping) else None
-            if isinstance(reason, str) and _CODE.match(reason):
+            if isinstance(reason, str) and reason in _REASONS:
                 return reason
     return ""
 
 
 def _snake(reason: str) -> str:
-    if not _CODE.match(reason):
-        return ""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", reason).lower()

@@ -11,6 +11,7 @@ from typing import Any
 
 from google.auth import crypt, jwt
 
+from calendar_sync.boundary import Hidden
 from calendar_sync.connections import GoogleCredentials
 from calendar_sync.errors import ConfigurationError, TransientError
 from calendar_sync.http import HttpClient
@@ -53,7 +54,7 @@ async def fetch_token(
         signer = _signer(credentials.private_key, credentials.private_key_id)
     except ValueError:
         raise ConfigurationError(detail="keyfile_dict.private_key cannot be read") from None
-    assertion = jwt.encode(signer, claims).decode()  # type: ignore[no-untyped-call]
+    assertion = Hidden(jwt.encode(signer, claims).decode())  # type: ignore[no-untyped-call]
     answer = await http.request(
         "google.token", "POST", path, form={"grant_type": GRANT, "assertion": assertion}
     )
@@ -62,7 +63,7 @@ async def fetch_token(
     if not isinstance(token, str) or not token:
         raise TransientError("google_token_unreadable")
     seconds = lifetime if isinstance(lifetime, int) and 0 < lifetime < 86_400 else 3600
-    return token, to_second(now) + timedelta(seconds=seconds)
+    return Hidden(token), to_second(now) + timedelta(seconds=seconds)
 
 
 @lru_cache(maxsize=2)

@@ -32,7 +32,42 @@ _NO_MAILBOX = frozenset(
 )  # fmt: skip
 _NO_ACCOUNT = frozenset({"ResourceNotFound", "Request_ResourceNotFound", "ErrorInvalidUser"})
 _NO_ITEM = frozenset({"ErrorInvalidIdMalformed", "ErrorItemNotFound"})
-_CODE = re.compile(r"[A-Za-z_]{2,60}")
+# Only what is known becomes part of a code or a detail: both are shown, and a server may write
+# anything into its answer.
+_CODES = (
+    _NO_MAILBOX
+    | _NO_ACCOUNT
+    | _NO_ITEM
+    | {
+        "ApplicationThrottled", "AuthenticationError", "Authorization_RequestDenied", "BadRequest",
+        "ErrorAccessDenied", "ErrorCalendarDurationIsTooLong",
+        "ErrorCalendarEndDateIsEarlierThanStartDate", "ErrorCalendarInvalidRecurrence",
+        "ErrorCalendarOccurrenceIsDeletedFromRecurrence",
+        "ErrorCalendarOccurrenceIndexIsOutOfRecurrenceRange", "ErrorCalendarViewRangeTooBig",
+        "ErrorDuplicateTransactionId", "ErrorExceededMessageLimit", "ErrorFolderNotFound",
+        "ErrorInternalServerError", "ErrorInternalServerTransientError", "ErrorInvalidParameter",
+        "ErrorInvalidProperty", "ErrorInvalidPropertyRequest", "ErrorInvalidRecipients",
+        "ErrorInvalidRequest", "ErrorInvalidSyncStateData", "ErrorInvalidTimeZone",
+        "ErrorInvalidUrlQuery", "ErrorInvalidUrlQueryFilter", "ErrorIrresolvableConflict",
+        "ErrorMailboxDataArrayTooBig", "ErrorMailboxMoveInProgress", "ErrorMailboxStoreUnavailable",
+        "ErrorMessageSizeExceeded", "ErrorNonExistentMailbox", "ErrorOccurrenceCrossingBoundary",
+        "ErrorPropertyUpdate", "ErrorPropertyValidationFailure", "ErrorQuotaExceeded",
+        "ErrorRecurrenceHasNoOccurrence", "ErrorServerBusy", "ErrorTimeIntervalTooBig",
+        "ErrorTimeoutExpired", "ErrorTooManyObjectsOpened", "Forbidden", "InefficientFilter",
+        "InvalidAuthenticationToken", "MethodNotAllowed", "NotFound", "RequestBodyRead",
+        "Request_BadRequest", "RequestEntityTooLarge", "SyncStateInvalid", "SyncStateNotFound",
+        "TimeZoneNotSupportedException", "TooManyRequests", "UnknownError", "generalException",
+        "itemNotFound", "resyncRequired", "syncStateNotFound",
+    }
+)  # fmt: skip
+_TOKEN_ERRORS = frozenset(
+    {
+        "access_denied", "consent_required", "interaction_required", "invalid_client",
+        "invalid_grant", "invalid_instance", "invalid_request", "invalid_resource",
+        "invalid_scope", "invalid_tenant", "temporarily_unavailable", "unauthorized_client",
+        "unsupported_grant_type",
+    }
+)  # fmt: skip
 # The numbers may change: they decide nothing, they only make the message say more.
 _ADVICE = {
     7000215: "the client secret is wrong (its value is needed, not its id)",
@@ -81,12 +116,13 @@ def classify_token(failure: Failure) -> SyncError:
     """An answer of the token endpoint, or of the discovery before it. All concern everybody."""
     body = failure.json if isinstance(failure.json, Mapping) else {}
     error = body.get("error")
-    error = error if isinstance(error, str) and _CODE.fullmatch(error) else "token_refused"
+    error = error.lower() if isinstance(error, str) else ""
+    error = error if error in _TOKEN_ERRORS else "token_refused"
     if failure.status == 429:
         return RateLimited("microsoft_token_limited", retry_after=failure.retry_after)
     if failure.status >= 500 or failure.status == 408 or error == "temporarily_unavailable":
         return TransientError("microsoft_token_unavailable", detail=str(failure.status))
-    return TenantMisconfigured(f"microsoft_{error.lower()}", detail=_advice(body))
+    return TenantMisconfigured(f"microsoft_{error}", detail=_advice(body))
 
 
 def _advice(body: Mapping[str, Any]) -> str:
@@ -95,7 +131,7 @@ def _advice(body: Mapping[str, Any]) -> str:
 
 
 def code_of(body: Any) -> str:
-    """`error.code`, where it looks like one."""
+    """`error.code`, where it is known."""
     error = body.get("error") if isinstance(body, Mapping) else None
     code = error.get("code") if isinstance(error, Mapping) else None
-    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+    return code if isinstance(code, str) and code in _CODES else ""

@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from msal import ConfidentialClientApplication
 
+from calendar_sync.boundary import Hidden
 from calendar_sync.connections import MicrosoftCredentials
 from calendar_sync.errors import TenantMisconfigured, TransientError
 from calendar_sync.http import HttpClient
@@ -137,7 +138,7 @@ def _token(found: Mapping[str, Any], now: datetime) -> tuple[str, datetime]:
         raise TransientError("microsoft_token_unreadable")
     seconds = int(str(lifetime)) if str(lifetime).isdecimal() else 0
     seconds = seconds if 0 < seconds < 100_000 else 3600
-    return token, to_second(now) + timedelta(seconds=seconds)
+    return Hidden(token), to_second(now) + timedelta(seconds=seconds)
 
 
 def _path(url: str, authority: str) -> str:

@@ -7,6 +7,7 @@ import os
 import secrets as random_bytes
 from collections.abc import Iterator
 
+from calendar_sync.boundary import Hidden
 from calendar_sync.connections import (
     GOOGLE,
     HMAC_KEY,
@@ -54,7 +55,7 @@ def organisation_key() -> str:
     key = connection_fields(HMAC_KEY).password
     if not key:
         raise ConfigurationError(detail=f"connection {HMAC_KEY} has no password")
-    return key
+    return Hidden(key)
 
 
 class Missing(ConfigurationError):
@@ -83,7 +84,7 @@ def connection_fields(name: str) -> Fields:
     return Fields(
         host=_with_scheme(connection.host, connection.schema),
         login=connection.login or "",
-        password=connection.password or "",
+        password=Hidden(connection.password or ""),
         extra=extra,
     )
 
@@ -106,9 +107,9 @@ def _fernet_keys(hmac_key: str) -> tuple[str, ...]:
     configured = (conf.get("core", "fernet_key", fallback="") or "").split(",")
     derived = hashlib.sha256(b"fernet" + hmac_key.encode()).digest()
     # Where no key is configured, the Task SDK answers with a placeholder.
-    keys = [key.strip() for key in configured if _is_fernet_key(key.strip())]
+    keys = [Hidden(key.strip()) for key in configured if _is_fernet_key(key.strip())]
     # The derived key is always good for reading: a worker may lack Airflow's.
-    return (*keys, base64.urlsafe_b64encode(derived).decode())
+    return (*keys, Hidden(base64.urlsafe_b64encode(derived).decode()))
 
 
 def _is_fernet_key(key: str) -> bool:

@@ -9,6 +9,8 @@ from calendar_sync.clock import SystemClock
 from calendar_sync.connections import WelkinCredentials, welkin_credentials
 from calendar_sync.errors import SyncError
 from calendar_sync.orchestration.connections import connection_fields
+from calendar_sync.orchestration.running import guarded
+from calendar_sync.redaction import describe
 from calendar_sync.runtime import try_welkin
 
 _ADVICE = {
@@ -48,7 +50,8 @@ class WelkinHook(BaseHook):
         Raises:
             ConfigurationError: a field is missing.
         """
-        return welkin_credentials(connection_fields(self.welkin_conn_id), self.welkin_conn_id)
+        with guarded():
+            return welkin_credentials(connection_fields(self.welkin_conn_id), self.welkin_conn_id)
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and read an empty stretch of the calendar."""
@@ -57,4 +60,6 @@ class WelkinHook(BaseHook):
         except SyncError as error:
             advice = _ADVICE.get(error.code) or error.detail or "see docs/setup-welkin.md"
             return False, f"{error.code}: {advice}"
+        except Exception as error:
+            return False, f"unexpected: {describe(error)}"
         return True, "Authenticated, and calendar events can be read"

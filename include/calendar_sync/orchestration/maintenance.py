@@ -15,12 +15,14 @@ from calendar_sync.model import Platform
 from calendar_sync.orchestration.airflow_api import CONNECTION, AirflowApi, Run
 from calendar_sync.orchestration.connections import Missing, connection_fields
 from calendar_sync.orchestration.dag_ids import GOOGLE, MICROSOFT
-from calendar_sync.orchestration.running import with_store
+from calendar_sync.orchestration.running import guarded, with_store
 from calendar_sync.redaction import install
 from calendar_sync.state import Store
 
 EMPTY_AFTER = timedelta(days=7)
 WORKING_AFTER = timedelta(days=90)
+# Of mailboxes that nobody has looked into since.
+TOKENS_AFTER = timedelta(days=1)
 # So many runs of a DAG are removed at most in one go: a week of them, in time for the task.
 MOST = 10_000
 SYNC_DAGS = {GOOGLE: Platform.GOOGLE, MICROSOFT: Platform.MICROSOFT}
@@ -52,10 +54,11 @@ def remove_old_runs(dag_id: str, *, log_folder: str) -> Removed:
         ConfigurationError: the connection is refused.
         TransientError: Airflow's API does not answer.
     """
-    try:
-        fields = connection_fields(CONNECTION)
-    except Missing:
-        raise NoConnection(detail=f"no connection {CONNECTION}: old runs stay") from None
+    with guarded():
+        try:
+            fields = connection_fields(CONNECTION)
+        except Missing:
+            raise NoConnection(detail=f"no connection {CONNECTION}: old runs stay") from None
     done = with_store(lambda store: _remove(AirflowApi(fields), store, dag_id, Path(log_folder)))
     install().info("%s", done.label)
     return done
@@ -113,6 +116,7 @@ def tidy_state() -> dict[str, int]:
         return {
             "runs": store.runs.forget(now - empty_after, now - WORKING_AFTER),
             "reports": store.health.forget_before(now - WORKING_AFTER),
+            "tokens": store.tokens.drop_ended(now - TOKENS_AFTER),
         }
 
     done = with_store(work)

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from calendar_sync.errors import ConfigurationError, SyncError, UnexpectedError
+from calendar_sync.boundary import Boundary
+from calendar_sync.errors import SyncError, UnexpectedError
 from calendar_sync.orchestration.connections import load_secrets
 from calendar_sync.redaction import describe
 from calendar_sync.runtime import Secrets, open_services
@@ -59,16 +60,17 @@ def opened() -> Iterator[tuple[Store, Secrets]]:
         database.close()
 
 
-@contextlib.contextmanager
-def guarded() -> Iterator[None]:
-    """No exception of a library leaves a task: its text may hold what must not be logged."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise ConfigurationError(error.code, detail=error.detail) from None
-    except SyncError:
-        raise
-    except DBAPIError as error:
-        raise StateUnavailable(type(error.orig).__name__) from None
-    except Exception as error:
-        raise UnexpectedError(detail=describe(error)) from None
+def guarded() -> Boundary:
+    """No exception of a library leaves a task, and no frame: both may hold what must not be seen.
+
+    Not even a time limit that Airflow sets: it ends the task wherever it is.
+    """
+    return Boundary(_told)
+
+
+def _told(error: BaseException) -> BaseException:
+    if isinstance(error, SyncError) or not isinstance(error, Exception):
+        return error
+    if isinstance(error, DBAPIError):
+        return StateUnavailable(type(error.orig).__name__)
+    return UnexpectedError(detail=describe(error))

@@ -18,6 +18,7 @@ from calendar_sync.orchestration.metrics import emit_health
 from calendar_sync.orchestration.notify import send
 from calendar_sync.orchestration.running import run, with_store
 from calendar_sync.redaction import install
+from calendar_sync.seals import seal
 from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
@@ -185,7 +186,8 @@ def prove_unsync(run_id: str, rows: Sequence[dict[str, Any]], *, expected: int) 
     Raises:
         UsersFailed: something is left, names accounts; or some of those expected are missing.
     """
-    with_store(lambda store: store.audit.seal(run_id, SystemClock().now()))
+    made = with_store(lambda store: seal(store, run_id, SystemClock().now()))
+    install().info("audit seal %s", made or "(nothing to seal)")
     counts = {
         "accounts": len(rows),
         "removed": sum(sum(row["removed"].values()) for row in rows),

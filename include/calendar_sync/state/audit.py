@@ -1,21 +1,23 @@
 """The append-only record of every external write, sealed against later changes.
 
 Each operation carries a keyed hash over itself and the one before it in its cycle. `seal` ties
-the heads of all finished cycles into one chain; its newest value goes to the run's log. `verify`
-finds a changed byte, a removed row and a cut tail.
+the heads of all finished cycles into one chain; its newest value goes to the run's log, and where
+the deployment says so to a place outside (`seals.py`). `verify` finds a changed byte and a removed
+row; a tail that was cut everywhere at once it finds by a seal that was kept outside.
 """
 
 import hashlib
 import hmac
 import json
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select
+from sqlalchemy import Connection, Dialect, Row, Select, func, insert, inspect, select, type_coerce
+from sqlalchemy.types import TypeEngine
 
 from calendar_sync.model import iso
 from calendar_sync.state import tables as t
@@ -26,6 +28,8 @@ SEAL_LOCK = 0x5EA1
 # Decisions of people stand in the record, too: step and outcome; the reason is what was decided,
 # and the author stands in the place of the run.
 DECISION, RECORDED = "decision", "recorded"
+#: Where it is noted, apart from the record, that there is one.
+BEGUN = "audit"
 #: How many problems a check tells of, and how many operations it keeps in mind at a time.
 PROBLEMS = 1000
 CHUNK = 500
@@ -110,18 +114,20 @@ class AuditStore:
                 # One seal at a time; the lock ends with the transaction.
                 connection.execute(select(func.pg_advisory_xact_lock(SEAL_LOCK)))
             last = connection.execute(
-                select(t.audit_seal).order_by(t.audit_seal.c.id.desc()).limit(1)
+                _lenient(t.audit_seal).order_by(t.audit_seal.c.id.desc()).limit(1)
             ).one_or_none()
-            before = last.seal if last is not None else ""
+            before = last.seal if last is not None and isinstance(last.seal, str) else ""
             # Only what is recent can be unsealed: a cycle ends long before the overlap does.
-            since = last.at - SEAL_OVERLAP if last is not None else None
+            recent = last is not None and isinstance(last.at, datetime)
+            since = last.at - SEAL_OVERLAP if last is not None and recent else None
             heads = self._heads(connection, since)
             known: dict[str, int] = {}
-            recent = select(t.audit_seal.c.heads)
+            query = _lenient(t.audit_seal)
             if since is not None:
-                recent = recent.where(t.audit_seal.c.at > since - SEAL_OVERLAP)
-            for row in connection.execute(recent):
-                for cycle_id, seq, _ in row.heads:
+                query = query.where(t.audit_seal.c.at > since - SEAL_OVERLAP)
+            for row in connection.execute(query):
+                # What somebody has spoilt is found by the check, and stops no run.
+                for cycle_id, seq, _ in _heads_of(row.heads) or ():
                     known[cycle_id] = max(seq, known.get(cycle_id, 0))
             new = [
                 [cycle_id, seq, head]
@@ -130,64 +136,109 @@ class AuditStore:
             ]
             if not new:
                 return before
+            if last is None:
+                begun = self._database.insert(t.platform_state).on_conflict_do_nothing()
+                connection.execute(begun, {"platform": BEGUN, "facts": {"at": iso(now)}})
             seal = self._mac(before, json.dumps(new))
             connection.execute(
                 insert(t.audit_seal).values(at=now, run_id=run_id, heads=new, seal=seal)
             )
             return seal
 
-    def verify(self, expected_seal: str | None = None) -> list[str]:
+    def newest(self) -> tuple[str, str]:
+        """The newest seal, for noting down, and the run that made it; empty before the first."""
+        query = _lenient(t.audit_seal).order_by(t.audit_seal.c.id.desc()).limit(1)
+        with self._database.snapshot(any_text=True) as connection:
+            if not inspect(connection).has_table(t.audit_seal.name):
+                return "", ""
+            row = connection.execute(query).one_or_none()
+        return (_shown(row.seal), _shown(row.run_id)) if row is not None else ("", "")
+
+    def verify(self, expected_seal: str | Iterable[str] | None = None) -> list[str]:
         """What is wrong with the record; empty when it is whole, `PROBLEMS` when that or more is.
 
         Every run noted the seal that it reached: all of them must still be part of the chain, and
-        so must `expected_seal`, a value from a run's log. One moment is looked at, a row at a time:
-        runs go on, and the record may be larger than the memory.
+        so must `expected_seal`, one or more values that were kept outside (a run's log, the place
+        that the deployment names). One moment is looked at, a row at a time: runs go on, and the
+        record may be larger than the memory. Whatever stands in the rows is told, not raised.
         """
+        if expected_seal is None or isinstance(expected_seal, str):
+            expected_seal = [expected_seal] if expected_seal else []
+        expected = list(dict.fromkeys(expected_seal))
         with (
-            self._database.snapshot() as connection,
-            closing(self._problems(connection, expected_seal)) as found,
+            self._database.snapshot(any_text=True) as connection,
+            closing(self._problems(connection, expected)) as found,
         ):
             return list(islice(found, PROBLEMS))
 
-    def _problems(self, connection: Connection, expected: str | None) -> Generator[str]:
-        yield from self._unfit_operations(connection)
-        yield from self._unfit_seals(connection, expected)
+    def _problems(self, connection: Connection, expected: Sequence[str]) -> Generator[str]:
+        missing = [*_missing_columns(connection)]
+        yield from missing
+        if not missing:
+            yield from self._unfit_operations(connection)
+            yield from self._unfit_seals(connection, expected)
+            yield from _runs_without_operations(connection)
 
     def _unfit_operations(self, connection: Connection) -> Iterator[str]:
-        query = select(t.operation).order_by(t.operation.c.cycle_id, t.operation.c.seq)
+        query = _lenient(t.operation).order_by(t.operation.c.cycle_id, t.operation.c.seq)
         cycle, seq, head = "", 0, ""
         for row in _streamed(connection, query):
             if row.cycle_id != cycle:
                 seq, head = 0, ""
             values = {key: value for key, value in row._mapping.items() if key != "id"}
             if row.seq != seq + 1 or row.hash != self._link(head, values):
-                yield f"operation {row.cycle_id}/{row.seq} does not fit"
-            cycle, seq, head = row.cycle_id, row.seq, row.hash
+                yield f"operation {_shown(row.cycle_id)}/{_shown(row.seq)} does not fit"
+            cycle, head = row.cycle_id, row.hash
+            seq = row.seq if isinstance(row.seq, int) else seq + 1
 
-    def _unfit_seals(self, connection: Connection, expected: str | None) -> Iterator[str]:
+    def _unfit_seals(self, connection: Connection, expected: Sequence[str]) -> Iterator[str]:
         # Seals that runs have reached, each with one of them, until the chain is found to have it.
         reached: dict[str, str] = {}
-        for row in _streamed(connection, select(t.sync_run.c.run_id, t.sync_run.c.summary)):
-            reached[row.summary.get("seal", "")] = row.run_id
-        looked_for = expected
-        seal, some = "", []
-        for row in _streamed(connection, select(t.audit_seal).order_by(t.audit_seal.c.id)):
-            reached.pop(seal, None)
-            looked_for = None if looked_for == seal else looked_for
-            seal = self._mac(seal, json.dumps(row.heads))
+        first = connection.scalar(select(func.min(t.audit_seal.c.id)))
+        begun = connection.scalar(
+            _lenient(t.audit_seal, "at").where(t.audit_seal.c.id == first).limit(1)
+        )
+        for row in _streamed(connection, _lenient(t.sync_run, "run_id", "ended_at", "summary")):
+            noted = row.summary.get("seal", "") if isinstance(row.summary, dict) else None
+            if not isinstance(noted, str):
+                yield f"what run {_shown(row.run_id)} noted cannot be read"
+            elif noted:
+                reached[noted] = row.run_id
+            elif _before(begun, row.ended_at):
+                yield f"run {_shown(row.run_id)} has lost the seal that it noted"
+        looked_for = set(expected)
+        if first is None:
+            ours = t.platform_state.c.platform == BEGUN
+            facts = connection.scalar(_lenient(t.platform_state, "facts").where(ours))
+            if facts is not None:
+                at = facts.get("at") if isinstance(facts, dict) else facts
+                yield f"the record is empty, and its first seal was made at {_shown(at)}"
+        seal = ""
+        some: list[tuple[str, int, str]] = []
+        for row in _streamed(connection, _lenient(t.audit_seal).order_by(t.audit_seal.c.id)):
+            heads = _heads_of(row.heads)
+            if heads is None:
+                yield f"seal {_shown(row.id)} does not say what it seals"
+            if not isinstance(row.at, datetime):
+                yield f"seal {_shown(row.id)} does not say when it was made"
+            seal = self._mac(seal, json.dumps(row.heads, default=repr))
             if seal != row.seal:
-                yield f"seal {row.id} does not fit"
-                seal = row.seal
-            some += row.heads
+                blank = "" if row.seal else ": it is blank"
+                yield f"seal {_shown(row.id)} does not fit{blank}"
+                seal = row.seal if isinstance(row.seal, str) else ""
+            else:
+                looked_for.discard(seal)
+            reached.pop(seal, None)
+            some += heads or ()
             while len(some) >= CHUNK:
                 yield from _missing(connection, some[:CHUNK])
                 del some[:CHUNK]
         yield from _missing(connection, some)
-        reached.pop(seal, None)
         for run_id in reached.values():
-            yield f"the seal of run {run_id} is missing"
-        if looked_for not in {None, seal}:
-            yield "the expected seal is not part of the chain"
+            yield f"the seal of run {_shown(run_id)} is missing"
+        if looked_for:
+            which = "the expected seal is" if len(expected) == 1 else "an expected seal is"
+            yield f"{which} not part of the chain"
 
     def _heads(self, connection: Connection, since: datetime | None) -> dict[str, tuple[int, str]]:
         table = t.operation
@@ -203,15 +254,108 @@ class AuditStore:
             for key, value in values.items()
             if key != "hash"
         }
-        return self._mac(before, json.dumps(fields, sort_keys=True))
+        # What is written is always text or a number; what is read may be anything.
+        return self._mac(before, json.dumps(fields, sort_keys=True, default=repr))
 
     def _mac(self, before: str, text: str) -> str:
-        return hmac.new(self._key, f"{before}\n{text}".encode(), hashlib.sha256).hexdigest()[:40]
+        raw = f"{before}\n{text}".encode("utf-8", "surrogatepass")
+        return hmac.new(self._key, raw, hashlib.sha256).hexdigest()[:40]
 
 
 def _streamed(connection: Connection, query: Select[Any]) -> Iterator[Row[Any]]:
     with connection.execute(query.execution_options(yield_per=CHUNK)) as rows:
         yield from rows
+
+
+class _Lenient(TypeEngine[Any]):
+    """A column's type; what cannot be read comes as an `_Unreadable` instead of an exception."""
+
+    def __init__(self, kind: TypeEngine[Any]) -> None:
+        self.kind = kind
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Whatever goes wrong is a value, too."""
+        read = self.kind.dialect_impl(dialect).result_processor(dialect, coltype)
+
+        def lenient(value: Any) -> Any:
+            try:
+                return read(value) if read is not None else value
+            except Exception:
+                return _Unreadable()
+
+        return lenient
+
+
+class _Unreadable:
+    """Stands for a value of a wrong shape: equal to nothing, and always written alike."""
+
+    def __repr__(self) -> str:
+        return "unreadable"
+
+
+def _lenient(table: Any, *names: str) -> Select[Any]:
+    """Columns of a table (all of them), whatever stands in them."""
+    columns = [table.c[name] for name in names] or list(table.c)
+    return select(*(type_coerce(one, _Lenient(one.type)).label(one.name) for one in columns))
+
+
+def _missing_columns(connection: Connection) -> Iterator[str]:
+    """What of the record's tables is not there."""
+    there = inspect(connection)
+    for table in (t.operation, t.audit_seal, t.sync_run):
+        if not there.has_table(table.name):
+            yield f"the table {table.name} is missing"
+            continue
+        known = {column["name"] for column in there.get_columns(table.name)}
+        for name in sorted({*table.c.keys()} - known):
+            yield f"the column {name} of the table {table.name} is missing"
+
+
+def _heads_of(value: Any) -> list[tuple[str, int, str]] | None:
+    """The heads that a seal's row holds: cycle, number and hash each; None of a wrong shape."""
+    shape = (str, int, str)
+    if not isinstance(value, list):
+        return None
+    for head in value:
+        if not isinstance(head, list) or tuple(type(part) for part in head) != shape:
+            return None
+    return [tuple(head) for head in value]
+
+
+def _runs_without_operations(connection: Connection) -> Iterator[str]:
+    """Runs that counted writes of which the record knows none."""
+    some: dict[str, int] = {}
+    for row in _streamed(connection, _lenient(t.sync_run, "run_id", "summary")):
+        done = row.summary.get("done") if isinstance(row.summary, dict) else None
+        done = done if isinstance(done, dict) else {}
+        count = sum(n for step, n in done.items() if step != "noted" and isinstance(n, int))
+        if count > 0 and isinstance(row.run_id, str):
+            some[row.run_id] = some.get(row.run_id, 0) + count
+        if len(some) >= CHUNK:
+            yield from _unknown_runs(connection, some)
+            some = {}
+    yield from _unknown_runs(connection, some)
+
+
+def _unknown_runs(connection: Connection, counts: Mapping[str, int]) -> Iterator[str]:
+    run_id = t.operation.c.run_id
+    known = set(connection.scalars(select(run_id).distinct().where(run_id.in_(list(counts)))))
+    for name in counts.keys() - known:
+        yield f"run {_shown(name)} made {counts[name]} writes, and the record has none of them"
+
+
+def _before(first: Any, second: Any) -> bool:
+    """Both are times, in this order."""
+    return isinstance(first, datetime) and isinstance(second, datetime) and first < second
+
+
+def _shown(value: Any) -> str:
+    """A value from a row on one line, whatever somebody has written there."""
+    text = value if isinstance(value, str) else repr(value)
+    text = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+    return text if len(text) <= 255 else text[:254] + "…"
 
 
 def _missing(connection: Connection, heads: Sequence[Sequence[Any]]) -> Iterator[str]:
@@ -222,4 +366,4 @@ def _missing(connection: Connection, heads: Sequence[Sequence[Any]]) -> Iterator
     there = {(row.cycle_id, row.seq): row.hash for row in rows}
     for cycle_id, seq, head in heads:
         if there.get((cycle_id, seq)) != head:
-            yield f"operation {cycle_id}/{seq} is missing"
+            yield f"operation {_shown(cycle_id)}/{seq} is missing"

@@ -60,15 +60,23 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def snapshot(self) -> Iterator[Connection]:
+    def snapshot(self, *, any_text: bool = False) -> Iterator[Connection]:
         """A transaction that only reads and sees one moment, whatever is committed meanwhile.
 
         SQLite's always do; PostgreSQL's otherwise see another moment with each statement.
+        `any_text` has SQLite's text read even where somebody has stored bytes that are none.
         """
         level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._keep_open()
         with self._reader.execution_options(**level).begin() as connection:
-            yield connection
+            raw: Any = connection.connection.driver_connection
+            if any_text and self.is_sqlite:
+                raw.text_factory = lambda value: value.decode("utf-8", "replace")
+            try:
+                yield connection
+            finally:
+                if any_text and self.is_sqlite:
+                    raw.text_factory = str
 
     def insert(self, table: Any) -> Any:
         """An INSERT of this dialect that knows ON CONFLICT."""
@@ -104,16 +112,44 @@ def _open(url: Any) -> Engine:
         raise ConfigurationError(detail=f"{URL_VARIABLE}: sqlite or postgresql, not {name}")
     if url.database and url.database != ":memory:":
         # SQLite's own form of a name ("file:…?mode=ro") opens what is there.
-        if not url.database.startswith("file:"):
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        named = not url.database.startswith("file:")
+        if named:
+            _make_folder(Path(url.database).parent)
         # A connection per transaction: nothing is shared between threads, and nothing is open
         # before the first one, so that Airflow's forks inherit none.
         engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+        if named:
+            file = Path(url.database)
+            event.listen(engine, "do_connect", lambda *_: _make_file(file))
     else:
         engine = create_engine(url, hide_parameters=True)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _make_folder(folder: Path) -> None:
+    """With those above it; what we make is for its owner alone, what is there stays as it is."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _make_file(file: Path) -> None:
+    """Whom visits are with stands in it: for its owner alone. SQLite gives its log the same."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def close_to_others(database: Database) -> None:
+    """Take from everybody else what they may do with a SQLite file, and with its log."""
+    name = database.url.database
+    if not database.is_sqlite or not name or name == ":memory:" or name.startswith("file:"):
+        return
+    for file in (Path(name + end) for end in ("", "-wal", "-shm")):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            if mode := file.stat().st_mode & 0o077:
+                file.chmod(file.stat().st_mode & 0o777 & ~mode)
 
 
 def _prepare(connection: Any, _record: Any) -> None:

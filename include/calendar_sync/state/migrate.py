@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from calendar_sync.errors import ConfigurationError
-from calendar_sync.state.database import Database
+from calendar_sync.state.database import Database, close_to_others
 
 # It tells at INFO which dialect it runs on, in every task's log.
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -26,6 +26,7 @@ def _config(database: Database) -> Config:
 
 def upgrade(database: Database) -> str:
     """Apply what is missing; returns the revision reached."""
+    close_to_others(database)
     command.upgrade(_config(database), "head")
     return current(database) or ""
 

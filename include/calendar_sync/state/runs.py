@@ -225,13 +225,26 @@ class RunStore:
     def set_facts(self, platform: str, **facts: Any) -> None:
         """Add or change facts; those that another process learns meanwhile stay."""
         table = t.platform_state
-        query = select(table.c.facts).where(table.c.platform == platform).with_for_update()
+        mine = table.c.platform == platform
+        row = self._database.insert(table).values(platform=platform, facts={})
         with self._database.write() as connection:
-            merged = {**(connection.scalar(query) or {}), **facts}
-            statement = self._database.insert(table).values(platform=platform, facts=merged)
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["platform"], set_={"facts": merged})
+            # There must be a row to lock.
+            connection.execute(row.on_conflict_do_nothing())
+            known = connection.scalar(select(table.c.facts).where(mine).with_for_update()) or {}
+            connection.execute(update(table).where(mine).values(facts={**known, **facts}))
+
+    def take_fact(self, platform: str, name: str) -> Any:
+        """A fact that is there no longer afterwards, None where there was none: for one taker."""
+        table = t.platform_state
+        mine = table.c.platform == platform
+        with self._database.write() as connection:
+            facts = dict(
+                connection.scalar(select(table.c.facts).where(mine).with_for_update()) or {}
             )
+            taken = facts.pop(name, None)
+            if taken is not None:
+                connection.execute(update(table).where(mine).values(facts=facts))
+        return taken
 
     # --- approvals ----------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
 """What processes share: leases on users, access tokens, and the request rate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Update, bindparam, or_, select, update
+from sqlalchemy import Connection, Update, bindparam, delete, or_, select, update
 
 from calendar_sync.errors import LeaseHeld, LeaseLost
 from calendar_sync.state import tables as t
@@ -13,6 +13,8 @@ LEASE_SECONDS = 90
 RENEW_SECONDS = 30
 REFRESH_SECONDS = 45
 LONGEST_QUEUE = 900.0
+#: How the names of tokens that act as one mailbox begin; they end with its address.
+OF_ACCOUNT = "google:"
 
 # Made once: see links.py. Every write asks for its lease three times and for its turn once.
 _FENCE = select(t.lease.c.fence).where(t.lease.c.user_id == bindparam("user"))
@@ -108,7 +110,7 @@ def _mine(statement: Update, lease: Lease) -> Update:
 class StoredToken:
     """An encrypted access token and when it ends."""
 
-    ciphertext: bytes
+    ciphertext: bytes = field(repr=False)
     expires_at: datetime
 
 
@@ -176,6 +178,25 @@ class TokenStore:
                 .where(table.c.name == name, table.c.ciphertext == ciphertext)
                 .values(ciphertext=None, expires_at=None)
             )
+
+    def drop_account(self, account: str) -> None:
+        """Drop the token that acts as this mailbox: nobody is to use it any more."""
+        table = t.access_token
+        with self._database.write() as connection:
+            connection.execute(
+                delete(table).where(
+                    table.c.name.startswith(OF_ACCOUNT),
+                    table.c.name.endswith(f":{account.lower()}", autoescape=True),
+                )
+            )
+
+    def drop_ended(self, before: datetime) -> int:
+        """Drop what ended before then, and is being fetched by nobody; returns how many."""
+        table = t.access_token
+        ended = or_(table.c.expires_at < before, table.c.expires_at.is_(None))
+        idle = or_(table.c.refreshing_until < before, table.c.refreshing_until.is_(None))
+        with self._database.write() as connection:
+            return connection.execute(delete(table).where(ended, idle)).rowcount
 
 
 class RateStore:

@@ -27,6 +27,7 @@ from calendar_sync.errors import (
 from calendar_sync.http import Answer, Failure, HttpClient, TokenSource
 from calendar_sync.model import Encounter, Span, WelkinEvent, WelkinUser, Window
 from calendar_sync.unreadable import note
+from calendar_sync.welkin.codes import error_code
 from calendar_sync.welkin.feeds import (
     EVENT_DELETED,
     RECORD_DELETED,
@@ -56,7 +57,6 @@ USERS_PAGE = 1000
 Row = TypeVar("Row")
 Find = Callable[[], Awaitable[WelkinEvent | None]]
 
-_CODE = re.compile(r"^[A-Z][A-Z0-9_]{2,60}$")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -96,7 +96,7 @@ class BlockDraft:
 
 def classify(failure: Failure) -> SyncError:
     """Welkin's error answers: a JSON array of objects with `errorCode`, or anything at all."""
-    code = _error_code(failure.json)
+    code = error_code(failure.json)
     status = failure.status
     if status == 401:
         if code in {"TOKEN_EXPIRED", "NOT_VALID_JSON_WEB_TOKEN"}:
@@ -470,12 +470,3 @@ def _read(answer: Answer, zone: ZoneInfo) -> WelkinEvent:
     except Exception as bug:
         event_id = note(bug, "welkin event", answer.json)
         raise BadItem("welkin_unreadable_event", detail=event_id) from None
-
-
-def _error_code(body: Any) -> str:
-    """The first code of one or several errors."""
-    for error in body if isinstance(body, list) else [body]:
-        code = error.get("errorCode") if isinstance(error, Mapping) else None
-        if isinstance(code, str) and _CODE.match(code):
-            return code
-    return ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from calendar_sync.boundary import Hidden
 from calendar_sync.bounded import read_json
 from calendar_sync.connections import WelkinCredentials
 from calendar_sync.errors import BadItem, NotFound, TenantMisconfigured, TransientError
@@ -34,7 +35,7 @@ async def fetch_token(
     token = body.get("token")
     if not isinstance(token, str) or not token:
         raise TransientError("welkin_token_unreadable")
-    return token, _expiry(token, body.get("expiresAt"), now)
+    return Hidden(token), _expiry(token, body.get("expiresAt"), now)
 
 
 def _expiry(token: str, fallback: Any, now: datetime) -> datetime:

@@ -1,0 +1,35 @@
+"""What Airflow's auth manager enforces of who may start and answer the DAGs that remove things."""
+
+from calendar_sync.orchestration.dag_ids import DECIDING
+
+#: Auth managers that read `access_control` of a DAG.
+KNOWS_DAGS = ("FabAuthManager",)
+#: The middleware in admin/dag_guard.py, which is above this layer.
+GUARD = "DagGuard"
+
+
+def who_may_decide() -> list[str]:
+    """Sentences about this Airflow, as far as its configuration and plugins here tell."""
+    from airflow.plugins_manager import get_fastapi_plugins
+    from airflow.sdk.configuration import conf
+
+    manager = conf.get("core", "auth_manager", fallback="").rpartition(".")[2]
+    simple = manager == "SimpleAuthManager"
+    if simple and conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False):
+        return [
+            "everybody who reaches Airflow is its administrator (simple_auth_manager_all_admins): "
+            "nobody is kept from removing what was synced"
+        ]
+    _, around = get_fastapi_plugins()
+    guarded = any(getattr(one.get("middleware"), "__name__", "") == GUARD for one in around)
+    names = " and ".join(sorted(DECIDING))
+    if manager in KNOWS_DAGS:
+        alone = f"{manager} lets roles with the right to edit all DAGs start and answer {names}"
+    else:
+        alone = f"{manager} knows no rights for single DAGs, {names} among them"
+    if guarded:
+        return [f"{alone}; our plugin in the API server asks for the right that the pages ask for"]
+    return [
+        f"{alone}, and our plugin (plugins/calendar_sync_admin.py) is not loaded here: where the "
+        "API server lacks it too, whoever may start a DAG may remove what was synced"
+    ]
