@@ -13,6 +13,7 @@ from calendar_sync.connections import (
     MICROSOFT,
     WELKIN,
     Fields,
+    Missing,
     google_credentials,
     microsoft_credentials,
     welkin_credentials,
@@ -55,10 +56,6 @@ def organisation_key() -> str:
     if not key:
         raise ConfigurationError(detail=f"connection {HMAC_KEY} has no password")
     return key
-
-
-class Missing(ConfigurationError):
-    """There is no such connection."""
 
 
 def connection_fields(name: str) -> Fields:
