@@ -34,7 +34,7 @@ def faults(document: dict[str, Any]) -> dict[str, list[str]]:
     return {
         one["system"]: [fault["code"] for fault in one["faults"]]
         for one in document["connections"]
-        if not one["works"]
+        if one["works"] is False
     }
 
 
@@ -80,9 +80,20 @@ def test_no_mailbox_tried_is_not_green(cli: Command) -> None:
     for platform in ("google", "microsoft"):
         document = cli.json("check", "--platform", platform, code=1)
         assert faults(document) == {platform: ["no_mailbox_tried"]}
+    assert len(faults(cli.json("check", code=1))) == 2
     output = cli("check", code=1)
     assert "all connections work" not in output
     assert "no mailbox was tried" in output
+
+
+def test_a_system_that_nobody_uses_yet_is_not_called_good_and_makes_nobody_red(
+    cli: Command,
+) -> None:
+    cli.map_everybody()
+    output = cli("check")
+    assert "all connections work" not in output
+    assert "microsoft (microsoft_graph_default): not tried" in output
+    assert [one["works"] for one in cli.json("check")["connections"]] == [True, True, True, None]
 
 
 def test_anybody_of_the_tenant_can_show_that_microsoft_works(cli: Command) -> None:

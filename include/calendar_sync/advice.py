@@ -41,6 +41,7 @@ _ADVICE = {
     "welkin_denies_living_events": "Welkin denied events that it has: nothing was believed",
     "welkin_feed_does_not_advance": "Welkin's export repeats itself: report it to Welkin",
     "audit_unavailable": "the API client may not read the audit: deletions are found more slowly",
+    "welkin_user_unknown": "Welkin has no user of this id: correct the mapping's row, or remove it",
     # --- Google -------------------------------------------------------------------------------
     "google_account_refused": "Google does not let us act for this mailbox: is the address right, "
     "is the user active and licensed?",

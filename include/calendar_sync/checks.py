@@ -4,7 +4,7 @@ Each is tried by itself, with tokens of its own: neither another's fault nor a t
 fetched with yesterday's secret hides what is stored now.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -31,13 +31,14 @@ from calendar_sync.google import GoogleCalendar
 from calendar_sync.microsoft import MicrosoftCalendar
 from calendar_sync.microsoft.access import Finding, check_access
 from calendar_sync.model import Platform, Window
-from calendar_sync.runtime import open_calendar, try_welkin
+from calendar_sync.runtime import open_calendar, open_welkin, try_welkin
 from calendar_sync.settings import Limits
 from calendar_sync.state import Store
 
 # Enough to tell one mailbox's fault from everybody's.
 MAILBOXES = 5
 HOUR = timedelta(hours=1)
+UNKNOWN = "welkin_user_unknown"
 NAMES = {Platform.GOOGLE: GOOGLE, Platform.MICROSOFT: MICROSOFT}
 CREDENTIALS: dict[Platform, Callable[[Fields], GoogleCredentials | MicrosoftCredentials]] = {
     Platform.GOOGLE: google_credentials,
@@ -67,6 +68,14 @@ class Checked:
     connection: str
     faults: Sequence[Finding] = ()
     tried: int = 0
+    needed: bool = True
+
+    @property
+    def works(self) -> bool | None:
+        """None: accepted, but not shown to work, and nobody needs it yet."""
+        if not self.needed and [fault.code for fault in self.faults] == [NO_MAILBOX_TRIED]:
+            return None
+        return not self.faults
 
 
 def found(error: SyncError, account: str = "") -> Finding:
@@ -79,13 +88,24 @@ def mailboxes(store: Store, platform: Platform) -> list[str]:
     return [user.account for user in store.config.mapping(platform) if user.enabled]
 
 
-async def check_welkin(credentials: WelkinCredentials, clock: Clock) -> list[Finding]:
-    """Every fault of Welkin's connection."""
+async def check_welkin(
+    credentials: WelkinCredentials, clock: Clock, user_ids: Collection[str] = ()
+) -> list[Finding]:
+    """Every fault of Welkin's connection, and which of these users Welkin does not know."""
     try:
         await try_welkin(credentials, clock)
     except SyncError as error:
         return [found(error)]
-    return []
+    if not user_ids:
+        return []
+    try:
+        async with open_welkin(credentials, clock) as welkin:
+            known = {user.id for user in await welkin.users()}
+    except SyncError as error:
+        said = "the list of users cannot be read: the API client needs the right to read users; "
+        return [Finding("", error.code, said + "see docs/setup-welkin.md")]
+    unknown = sorted(set(user_ids) - known)
+    return [Finding(user_id, UNKNOWN, advice(UNKNOWN)) for user_id in unknown]
 
 
 async def check_platform(

@@ -42,14 +42,14 @@ def check(
     """Try each connection as it is stored now, without writing; exit 1 when something is wrong."""
     with reported(), open_store() as store:
         checked = asyncio.run(_check(store, account or [], platform))
-        works = not any(one.faults for one in checked)
+        works = not any(one.works is False for one in checked)
         if json:
-            rows = [{**asdict(one), "works": not one.faults} for one in checked]
+            rows = [{**asdict(one), "works": one.works} for one in checked]
             as_json({"works": works, "connections": rows})
         else:
             for one in checked:
                 _print(one)
-            if works:
+            if all(one.works for one in checked):
                 console.print("all connections work")
     if not works:
         raise typer.Exit(FAILED)
@@ -57,7 +57,7 @@ def check(
 
 async def _check(store: Store, accounts: list[str], only: Platform | None) -> list[Checked]:
     """All connections, each by itself: no fault of one hides another's."""
-    checked = [_key(), await _welkin()]
+    checked = [_key(), await _welkin(store)]
     mapped = {platform: mailboxes(store, platform) for platform in Platform}
     known = {account for of_one in mapped.values() for account in of_one}
     calendars = []
@@ -69,7 +69,8 @@ async def _check(store: Store, accounts: list[str], only: Platform | None) -> li
                 named = mapped[platform][:MAILBOXES]
             elif not named:
                 continue
-            needed = bool(only or mapped[platform])
+            # A system that is connected for later does not make the ones in use red.
+            needed = bool(only or mapped[platform] or not known)
             calendars += await _calendar(store, platform, named, needed=needed)
     if not calendars:
         said = "no calendar system has a connection yet: see docs/setup-google.md and "
@@ -86,12 +87,13 @@ def _key() -> Checked:
     return Checked("key", HMAC_KEY)
 
 
-async def _welkin() -> Checked:
+async def _welkin(store: Store) -> Checked:
     try:
         credentials = welkin_credentials(load_fields(WELKIN))
     except ConfigurationError as error:
         return Checked("welkin", WELKIN, [found(error)])
-    return Checked("welkin", WELKIN, await check_welkin(credentials, CLOCK))
+    ids = {user.user_id for user in store.config.mapping() if user.enabled}
+    return Checked("welkin", WELKIN, await check_welkin(credentials, CLOCK, ids))
 
 
 async def _calendar(
@@ -102,18 +104,20 @@ async def _calendar(
     try:
         fields = load_fields(name)
     except Missing:
+        if not needed:
+            return []
         said = f"no connection for {platform.value} is configured: make {name} in Airflow; "
         fault = Finding("", "configuration", f"{said}see docs/setup-{platform.value}.md")
-        return [Checked(platform.value, name, [fault])] if needed else []
+        return [Checked(platform.value, name, [fault])]
     except ConfigurationError as error:
         return [Checked(platform.value, name, [found(error)])]
     faults = await check_platform(fields, platform, accounts, limits, CLOCK)
-    return [Checked(platform.value, name, faults, len(accounts))]
+    return [Checked(platform.value, name, faults, len(accounts), needed)]
 
 
 def _print(checked: Checked) -> None:
     """A line for the connection, and one for each of its faults: what to do, then the code."""
-    said = "does not work" if checked.faults else "works"
+    said = {True: "works", False: "does not work", None: "not tried"}[checked.works]
     looked = f", {checked.tried} mailboxes looked at" if checked.tried else ""
     name = f" ({checked.connection})" if checked.connection else ""
     console.print(
@@ -123,7 +127,7 @@ def _print(checked: Checked) -> None:
         whom = f"{fault.account}: " if fault.account else ""
         console.print(
             f"  {whom}{fault.advice} [{fault.code}]",
-            style="red",
+            style="red" if checked.works is False else "yellow",
             markup=False,
             highlight=False,
             soft_wrap=True,

@@ -8,9 +8,12 @@ import yaml
 
 from calendar_sync.cli.environment import author, open_store
 from calendar_sync.cli.mapping_files import (
+    Compared,
+    compare,
     find_mapping,
     print_result,
     read_file,
+    refuse_new_samples,
     replace,
     result_of,
 )
@@ -52,17 +55,20 @@ def apply(
         users = read_file(file, store) if file else None
         if users is not None:
             store.config.preview_mapping(users.users, based_on=users.based_on)
+            refuse_new_samples(store, users.users)
         now = SystemClock().now()
         based_on = seen if based_on is None else based_on
         revision, new = store.config.save_settings(settings, author(), now, based_on=based_on)
         result = {"settings_revision": revision, "settings_changed": new}
         found = replace(store, users.users, users.based_on) if users is not None else None
+        compared = compare(store, users.users) if users is not None else Compared()
         if json:
-            as_json(result | (result_of(found) if found is not None else {}))
+            as_json(result | (result_of(found) if found is not None else {}) | compared.row)
             return
         console.print(f"settings: revision {revision}{'' if new else ' (unchanged)'}")
         if found is not None:
             print_result(store, found)
+        compared.tell()
 
 
 @config.command("show")

@@ -1,6 +1,6 @@
 """`calendar-sync mapping set|remove|disable|enable|history`: one row at a time, and who did it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -9,8 +9,10 @@ import typer
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import author, open_store
 from calendar_sync.cli.mapping_files import (
+    compare,
     known_staff,
     print_result,
+    refuse_new_samples,
     result_of,
     row_of,
     staff_with,
@@ -66,6 +68,8 @@ def set_row(
             {},
         )
 
+        refuse_new_samples(store, [wanted])
+
         def edit(rows: list[MappedUser]) -> list[MappedUser]:
             others, old = _apart(rows, user_id, platform)
             row = old[0] if old else wanted
@@ -77,7 +81,7 @@ def set_row(
                 row = replace(row, direction=direction)
             return [*others, row]
 
-        _change(store, edit, json=json)
+        _change(store, edit, json=json, named=[wanted])
 
 
 def remove(user: User, platform: OnlyPlatform = None, json: Json = False) -> None:
@@ -153,13 +157,19 @@ def _switch(user: str, platform: Platform | None, *, enabled: bool, json: bool) 
 
 
 def _change(
-    store: Store, edit: Callable[[list[MappedUser]], list[MappedUser]], *, json: bool
+    store: Store,
+    edit: Callable[[list[MappedUser]], list[MappedUser]],
+    *,
+    json: bool,
+    named: Sequence[MappedUser] = (),
 ) -> None:
     found = store.config.edit_mapping(edit, author(), SystemClock().now())
+    compared = compare(store, named)
     if json:
-        as_json(result_of(found))
+        as_json(result_of(found) | compared.row)
     else:
         print_result(store, found)
+        compared.tell()
 
 
 def _known(

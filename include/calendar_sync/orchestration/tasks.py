@@ -18,7 +18,7 @@ from calendar_sync.model import Platform
 from calendar_sync.orchestration.alarms import raise_alarms
 from calendar_sync.orchestration.metrics import emit_run
 from calendar_sync.orchestration.running import run, with_store
-from calendar_sync.passes import UserOutcome, sync_users
+from calendar_sync.passes import UserOutcome, judged, sync_users
 from calendar_sync.passes import record_run as record
 from calendar_sync.redaction import install
 from calendar_sync.services import Services
@@ -87,6 +87,7 @@ def sync_group(
             owner=owner,
             dry_run=dry_run,
         )
+        outcomes = [judged(services.store, Platform(platform), outcome) for outcome in outcomes]
         return Done(outcomes, services.meter.row)
 
     done = run(work)

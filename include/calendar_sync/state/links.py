@@ -206,6 +206,15 @@ class LinkStore:
                 for row in connection.execute(query)
             }
 
+    def parked_codes(self, user_id: str, platform: Platform) -> list[str]:
+        """Why this user's items were refused, a code for each."""
+        table = t.parked_item
+        query = select(table.c.code).where(
+            table.c.user_id == user_id, table.c.platform == platform.value
+        )
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
+
     def due_again(self, platform: Platform, now: datetime) -> set[str]:
         """Users with parked items whose pause has passed."""
         table = t.parked_item
