@@ -101,7 +101,7 @@ class BlockTime(_Section):
     enabled: bool = True
     """Make blocks at all. Off removes those that there are."""
     tentative: bool = False
-    """Tentative events block, too."""
+    """Tentative events and unanswered invitations block, too."""
     all_day: Literal["block", "ignore"] = "block"
     """`block`: busy all-day events take the whole day; `ignore`: they take nothing."""
     all_day_write: Literal["flag", "timed"] = "flag"
