@@ -110,6 +110,8 @@ _ADVICE = {
     "not_working": "see what it says of the server, and the fields of the connection",
     # --- the sync's own words -----------------------------------------------------------------
     "conflict_closed": "somebody else has decided it meanwhile: load the page again",
+    "not_mapped": "nobody of this name is mapped on this platform: correct the name in the run's "
+    "params, or the mapping",
     "not_parked": "it is tried again already: load the page again",
     "not_possible": "this choice is not possible any more: load the page again",
     "tenant_misconfigured": "credentials or rights are wrong for everybody: `calendar-sync check`",
@@ -179,6 +181,22 @@ _SYSTEMS = {
 }
 
 
+_ADMINISTRATORS = {
+    "google": "the Google Workspace administrator",
+    "microsoft": "the Microsoft 365 administrator",
+    "welkin": "the Welkin administrator",
+    "calendar": "the mailbox's owner, or the settings",
+}
+_NETWORKS = frozenset(
+    {"no_connection", "timeout", "connection_lost", "empty_answer", "unreadable_answer"}
+)
+# They begin like a system's, and are about what the organisation has told us.
+_OWN = frozenset(
+    {
+        "google_account_malformed", "microsoft_account_unknown", "welkin_client_unknown",
+        "welkin_unauthorized", "welkin_user_unknown",
+    }
+)  # fmt: skip
 #: What a code means where a connection is tried: nobody's item, everybody's access.
 _OF_CONNECTION = {
     "no_connection": "the server cannot be reached: check the base URL (host) of the connection, "
@@ -204,6 +222,16 @@ def advice(code: str) -> str:
         if code == end or code.endswith(f"_{end}"):
             return said
     return _SYSTEMS.get(code.partition("_")[0], _OUR_CODE)
+
+
+def whose(code: str) -> str:
+    """Whose it is to mend, in a few words."""
+    if code in _NETWORKS:
+        return "whoever runs the network or the server"
+    if code in _OWN:
+        return "whoever runs the sync"
+    system = code.partition("_")[0]
+    return _ADMINISTRATORS.get(system, "whoever runs the sync")
 
 
 def remedy(error: SyncError) -> str:

@@ -22,10 +22,11 @@ from calendar_sync.cli.output import as_json, console, reported, table
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import read_row
+from calendar_sync.members import user_named
 from calendar_sync.model import Direction, MappedUser, Platform
 from calendar_sync.state import Store
 
-User = Annotated[str, typer.Option(help="Welkin id, or e-mail address in Welkin.")]
+User = Annotated[str, typer.Option(help="Welkin id, or e-mail address.")]
 OnPlatform = Annotated[Platform, typer.Option(help="Calendar system of the row.")]
 OnlyPlatform = Annotated[
     Platform | None, typer.Option(help="Only this calendar system; all without.")
@@ -195,10 +196,13 @@ def _apart(
 
 
 def _user_id(store: Store, user: str) -> str:
-    """Ids of Welkin have no @."""
+    """Ids of Welkin have no @; of addresses the one in Welkin comes before a mailbox."""
     if "@" not in user:
         return user
-    found = known_staff(store).get(user.lower()) or staff_with(user, store).get(user.lower())
+    found = known_staff(store).get(user.lower())
+    if not found and "@" not in (named := user_named(store, user)):
+        found = named
+    found = found or staff_with(user, store).get(user.lower())
     if not found:
         raise ConfigurationError(detail=f"no Welkin user, or several, have the address {user}")
     return found

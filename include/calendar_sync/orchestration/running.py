@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from calendar_sync.errors import ConfigurationError, SyncError, UnexpectedError
 from calendar_sync.orchestration.connections import load_secrets
+from calendar_sync.orchestration.task_log import StateUnavailable, shorten_failures
 from calendar_sync.redaction import describe
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.services import Services
@@ -17,10 +18,7 @@ from calendar_sync.state.config import Revision
 from calendar_sync.state.migrate import require_current
 
 Value = TypeVar("Value")
-
-
-class StateUnavailable(Exception):
-    """The state database did not answer: Airflow may try the task once more."""
+__all__ = ["StateUnavailable", "guarded", "opened", "run", "with_store"]
 
 
 def run(work: Callable[[Services, Revision], Awaitable[Value]]) -> Value:
@@ -62,6 +60,7 @@ def opened() -> Iterator[tuple[Store, Secrets]]:
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
     """No exception of a library leaves a task: its text may hold what must not be logged."""
+    shorten_failures()
     try:
         yield
     except ConfigurationError as error:

@@ -39,10 +39,10 @@ GRANT, REMOVE, LEAVE = "Let it go on", "Remove it", "Leave it"
 UNSYNC_PARAMS = {
     "users": Param(
         [],
-        type="array",
+        type=["null", "array"],
         items={"type": "string"},
         title="Users",
-        description="Welkin user ids",
+        description="Welkin user ids or e-mail addresses; empty for Everybody",
     ),
     "everybody": Param(
         False, type="boolean", title="Everybody", description="All users; leave Users empty"
@@ -211,7 +211,7 @@ def ask() -> dict[str, str]:
 
     params: Any = get_current_context()["params"]
     return upkeep.ask_unsync(
-        params["users"], everybody=params["everybody"], platform=params["platform"]
+        params["users"] or (), everybody=params["everybody"], platform=params["platform"]
     )
 
 
@@ -224,7 +224,7 @@ def switch_off(answer: Any) -> list[list[dict[str, Any]]]:
         return []
     params: Any = get_current_context()["params"]
     return upkeep.switch_off(
-        params["users"], platform=params["platform"], author=who_answered(answer)
+        params["users"] or (), platform=params["platform"], author=who_answered(answer)
     )
 
 
@@ -250,8 +250,9 @@ def unsync_users(group: list[dict[str, Any]]) -> None:
 @task(trigger_rule="all_done", retry_policy=ONLY_LOST_WORK)
 def prove() -> dict[str, int]:
     """Say what was removed and what is left; fails while something is, or is not known."""
-    from calendar_sync.orchestration import tasks, upkeep
+    from calendar_sync.orchestration import task_log, tasks, upkeep
 
+    task_log.shorten_failures()
     context: Any = get_current_context()
     pull = context["ti"].xcom_pull
     answer = pull(task_ids="approve")
