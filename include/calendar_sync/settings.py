@@ -462,7 +462,8 @@ def parse(
                 message = "unknown setting" + _nearest(str(path[-1]), _known_names())
             place = where(path)
             lines.append(f"{place + ', ' if place else ''}{name}: {message}")
-        raise ConfigurationError(detail="settings: " + "; ".join(lines)) from None
+        detail = "settings: " + "; ".join(lines)
+        raise ConfigurationError(detail=detail, mistakes=lines) from None
 
 
 def _known_names() -> set[str]:

@@ -30,7 +30,12 @@ REVISION = "revision"
 config = typer.Typer(help="Settings of the organisation.", no_args_is_help=True)
 
 Folder = Annotated[
-    Path, typer.Argument(help=f"Folder with {SETTINGS} and user_mapping.csv or user_mapping.yaml.")
+    Path,
+    typer.Argument(
+        help=f"Folder with {SETTINGS} and user_mapping.csv or user_mapping.yaml.",
+        exists=True,
+        file_okay=False,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -86,13 +91,13 @@ def show(json: Json = False) -> None:
 
 
 @config.command("validate")
-def validate(folder: Folder) -> None:
+def validate(folder: Folder, json: Json = False) -> None:
     """Check a folder without storing anything."""
     with reported():
         read_settings(folder / SETTINGS)
         if file := find_mapping(folder):
-            read_mapping(file.read_bytes(), file.name, _AnyStaff())
-        console.print("valid")
+            read_mapping(file.read_bytes(), str(file), _AnyStaff())
+        as_json({"valid": True}) if json else console.print("valid")
 
 
 class _AnyStaff(dict[str, str]):
@@ -111,9 +116,9 @@ class _AnyStaff(dict[str, str]):
 def read_settings(file: Path) -> tuple[Settings, int | None]:
     """The settings, and the revision that they were made from where the file names it."""
     try:
-        document = read_yaml(decode(file.read_bytes(), file.name), file.name)
+        document = read_yaml(decode(file.read_bytes(), str(file)), str(file))
     except FileNotFoundError:
-        raise ConfigurationError(detail=f"{file.name} is missing") from None
+        raise ConfigurationError(detail=f"{file} is missing") from None
     value, based_on = document.value, None
     if isinstance(value, dict) and REVISION in value:
         based_on = value.pop(REVISION)
@@ -121,4 +126,8 @@ def read_settings(file: Path) -> tuple[Settings, int | None]:
             raise ConfigurationError(
                 detail=f"{file.name}: {document.where((REVISION,))}: {REVISION} is a number"
             )
-    return parse(value, document.where), based_on
+    try:
+        return parse(value, document.where), based_on
+    except ConfigurationError as error:
+        mistakes = [f"{file}: {mistake}" for mistake in error.mistakes or [error.detail]]
+        raise ConfigurationError(detail=error.detail, mistakes=mistakes) from None

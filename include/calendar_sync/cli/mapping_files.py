@@ -14,7 +14,7 @@ from calendar_sync.connections import WELKIN, Missing, welkin_credentials
 from calendar_sync.errors import ConfigurationError, SyncError
 from calendar_sync.mapping import MappingFile, read_mapping, refuse_samples
 from calendar_sync.mapping.rows import staff_by_email
-from calendar_sync.model import MappedUser
+from calendar_sync.model import MappedUser, WelkinUser
 from calendar_sync.runtime import open_welkin
 from calendar_sync.state import Store
 from calendar_sync.state.mapping import MappingDifference
@@ -41,12 +41,12 @@ def read_file(file: Path, store: Store) -> MappingFile:
     """Before the first sync nobody's address is known: Welkin is asked, if the file needs it."""
     content = file.read_bytes()
     try:
-        return read_mapping(content, file.name, known_staff(store))
+        return read_mapping(content, str(file), known_staff(store))
     except ConfigurationError as error:
         if ", email: " not in error.detail or store.config.welkin_users_seen_at() is not None:
             raise
     asyncio.run(_ask_for_staff(store))
-    return read_mapping(content, file.name, known_staff(store))
+    return read_mapping(content, str(file), known_staff(store))
 
 
 def known_staff(store: Store) -> dict[str, str]:
@@ -64,10 +64,13 @@ def staff_with(email: str, store: Store) -> dict[str, str]:
 
 
 async def _ask_for_staff(store: Store) -> None:
-    clock = SystemClock()
-    async with open_welkin(welkin_credentials(load_fields(WELKIN)), clock) as welkin:
-        if listed := await welkin.users():
-            store.config.save_welkin_users(listed, clock.now())
+    if listed := await _staff():
+        store.config.save_welkin_users(listed, SystemClock().now())
+
+
+async def _staff() -> list[WelkinUser]:
+    async with open_welkin(welkin_credentials(load_fields(WELKIN)), SystemClock()) as welkin:
+        return await welkin.users()
 
 
 def refuse_new_samples(store: Store, users: Iterable[MappedUser]) -> None:
@@ -114,18 +117,15 @@ class Compared:
 
 def compare(store: Store, users: Iterable[MappedUser]) -> Compared:
     """Whom Welkin does not know; it is asked when the list of last time lacks somebody."""
-    ids = {row.user_id for row in users}
-
-    def unknown() -> set[str]:
-        return ids - {user.id for user in store.config.welkin_users()}
-
-    if not unknown():
+    unknown = {row.user_id for row in users} - {user.id for user in store.config.welkin_users()}
+    if not unknown:
         return Compared()
     try:
-        asyncio.run(_ask_for_staff(store))
+        # Not stored: what a run keeps of the list has its own time and meaning.
+        unknown -= {user.id for user in asyncio.run(_staff())}
     except SyncError as error:
         return Compared(not_compared=remedy(error))
-    return Compared(tuple(sorted(unknown())))
+    return Compared(tuple(sorted(unknown)))
 
 
 def replace(store: Store, users: list[MappedUser], based_on: int | None) -> MappingDifference:

@@ -61,7 +61,8 @@ class Rows:
         shown = self.problems[:_SHOWN]
         if more := len(self.problems) - len(shown):
             shown.append(f"and {more} more")
-        raise ConfigurationError(detail=f"{name}: " + "; ".join(shown))
+        mistakes = [f"{name}: {problem}" for problem in self.problems]
+        raise ConfigurationError(detail=f"{name}: " + "; ".join(shown), mistakes=mistakes)
 
     def _problem(self, place: Place, column: str, text: str) -> None:
         self.problems.append(f"{place(column)}: {text}")
