@@ -230,6 +230,8 @@ def whose(code: str) -> str:
         return "whoever runs the network or the server"
     if code in _OWN:
         return "whoever runs the sync"
+    if advice(code) in {_WAIT, _WAIT_LIMIT}:
+        return "the service itself"
     system = code.partition("_")[0]
     return _ADMINISTRATORS.get(system, "whoever runs the sync")
 
