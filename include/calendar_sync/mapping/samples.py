@@ -28,11 +28,11 @@ def refuse_samples(rows: Iterable[MappedUser], welkin_host: Callable[[], str]) -
     Raises:
         ConfigurationError: names the rows.
     """
-    found = [row for row in rows if row.user_id.lower().startswith(SAMPLE)]
-    if not found:
-        found = [row for row in rows if _reserved(row.account)]
-        if not found or _beside_us(welkin_host()):
-            return
+    found = [
+        row for row in rows if row.user_id.lower().startswith(SAMPLE) or _reserved(row.account)
+    ]
+    if not found or _beside_us(welkin_host()):
+        return
     names = [f"{row.account} ({row.user_id})" for row in found[:_SHOWN]]
     if more := len(found) - len(names):
         names.append(f"{more} more")
