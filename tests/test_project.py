@@ -139,6 +139,13 @@ def test_state_and_metadata_are_two_databases_of_one_server() -> None:
     assert COMPOSE["configs"]["second-database"]["content"].strip() == f"CREATE DATABASE {second};"
 
 
+def test_settings_and_mapping_are_edited_beside_the_compose_file() -> None:
+    """What `docs/operations.md` has people apply is theirs, not what the image was built with."""
+    assert "./config:/opt/calendar-sync/config:ro" in COMPOSE["services"]["scheduler"]["volumes"]
+    operations = (REPOSITORY / "docs" / "operations.md").read_text()
+    assert "config apply /opt/calendar-sync/config" in operations
+
+
 def test_no_secret_is_written_into_the_compose_file() -> None:
     for service in COMPOSE["services"].values():
         for name, value in service.get("environment", {}).items():

@@ -39,6 +39,10 @@ _PRIVATE = re.compile(
 )
 
 
+class Missing(ConfigurationError):
+    """There is no such connection."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """The fields of one Airflow Connection."""

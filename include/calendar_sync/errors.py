@@ -4,6 +4,8 @@ An error carries a `code` from a short vocabulary and never any text of a remote
 hold patient data. `detail` is written by our own code (an opaque id, a staff account, a status).
 """
 
+from collections.abc import Sequence
+
 
 class SyncError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -156,15 +158,31 @@ class PlatformStopped(SyncError):
 
 
 class ConfigurationError(SyncError):
-    """Settings, mapping or a connection are missing or wrong; says what to do."""
+    """Settings, mapping or a connection are missing or wrong; says what to do.
+
+    `mistakes` are all of a file's, each with its place; `detail` holds as many as fit a line.
+    """
 
     code = "configuration"
 
+    def __init__(
+        self, code: str | None = None, *, detail: str = "", mistakes: Sequence[str] = ()
+    ) -> None:
+        super().__init__(code, detail=detail)
+        self.mistakes = tuple(mistakes)
+
 
 class UsersFailed(SyncError):
-    """Some users of a run failed; names opaque ids and accounts only."""
+    """Some users of a run failed; names opaque ids and accounts only.
+
+    `words` says the same for people: who, what is wrong, whose it is, what to do.
+    """
 
     code = "users_failed"
+
+    def __init__(self, code: str | None = None, *, detail: str = "", words: str = "") -> None:
+        super().__init__(code, detail=detail)
+        self.words = words or detail
 
 
 class UnexpectedError(SyncError):

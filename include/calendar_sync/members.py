@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
@@ -54,6 +55,34 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
     }
     leaving = frozenset(holders - synced.keys() if settings.unmapped == "remove" else ())
     return Members(platform, synced, leaving, held)
+
+
+def user_named(store: Store, name: str, platform: Platform | None = None) -> str:
+    """The id of the user whose id, mailbox or address in Welkin this is.
+
+    An address that nobody has is given back as it is: whoever looks it up says that it is unknown.
+
+    Raises:
+        ConfigurationError: it is several users'.
+    """
+    name = name.strip()
+    if "@" not in name:
+        return name
+    address = name.lower()
+    staff = [user for user in store.config.welkin_users() if user.email.lower() == address]
+    # Who works there comes before who has left; a mailbox of the mapping before all others.
+    found = (
+        {row.user_id for row in store.config.mapping(platform) if row.account.lower() == address}
+        or {user.id for user in staff if user.active}
+        or {user.id for user in staff}
+        or store.links.holders_of(address)
+    )
+    if len(found) > 1:
+        ids = ", ".join(sorted(found))
+        raise ConfigurationError(
+            detail=f"{name} is an address of several users ({ids}): give the id"
+        )
+    return found.pop() if found else name
 
 
 def too_many(leaving: int, holders: int, settings: Settings) -> bool:

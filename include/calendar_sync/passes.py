@@ -15,6 +15,7 @@ from calendar_sync.changes import find_changed_users
 from calendar_sync.concurrency import together
 from calendar_sync.cycle import Cycle, CycleResult
 from calendar_sync.errors import (
+    BadItem,
     LeaseHeld,
     LeaseLost,
     PlatformStopped,
@@ -22,7 +23,7 @@ from calendar_sync.errors import (
     TenantMisconfigured,
 )
 from calendar_sync.members import Members, members
-from calendar_sync.model import MappedUser, Platform
+from calendar_sync.model import LinkState, MappedUser, Platform
 from calendar_sync.redaction import as_ours, describe, install
 from calendar_sync.services import Services
 from calendar_sync.state import Store
@@ -170,6 +171,31 @@ async def _sync_user(
     return UserOutcome(user_id, mapped.account, status, result=result)
 
 
+def judged(store: Store, platform: Platform, outcome: UserOutcome) -> UserOutcome:
+    """The outcome, as a failure where all that was written was refused: nothing is in step then.
+
+    There is no back-off, as each refused item has its own.
+    """
+    result = outcome.result
+    if outcome.status not in {"ok", "more"} or result.writes:
+        return outcome
+    if not result.bad_items and not (result.parked and _has_nothing(store, platform, outcome)):
+        return outcome
+    codes = Counter(result.bad_items or store.links.parked_codes(outcome.user_id, platform))
+    code = codes.most_common(1)[0][0] if codes else BadItem.code
+    staff = {user.id for user in store.config.welkin_users()}
+    if staff and outcome.user_id not in staff:
+        code = "welkin_user_unknown"
+    count = result.refused + result.parked
+    return replace(outcome, status="failed", code=code, detail=f"none of {count} writes was taken")
+
+
+def _has_nothing(store: Store, platform: Platform, outcome: UserOutcome) -> bool:
+    """Not one item of this user was ever taken."""
+    taken = {LinkState.LIVE, LinkState.RETIRED}
+    return not any(link.state in taken for link in store.links.of(outcome.user_id, platform))
+
+
 @contextlib.asynccontextmanager
 async def hold(services: Services, lease: Lease) -> AsyncIterator[None]:
     """Hold the lease while its work waits for its turn or for a slow server."""
@@ -234,7 +260,16 @@ async def run_pass(
     A pass is one run: `record_run` is the caller's. One round is what a run of the DAG does.
     """
     outcomes: dict[str, UserOutcome] = {}
+    refused: dict[str, UserOutcome] = {}
+    wrote: set[str] = set()
     done: Counter[str] = Counter()
+
+    def ended(number: int, fault: str | None = None) -> PassResult:
+        for user, outcome in outcomes.items():
+            if outcome.status != "failed" and user not in wrote:
+                outcomes[user] = judged(services.store, platform, refused.get(user, outcome))
+        return PassResult(outcomes, done, number, fault)
+
     for number in range(1, rounds + 1):
         first = number == 1
         found = await find_changed_users(
@@ -245,13 +280,13 @@ async def run_pass(
             full_comparison=full and first,
         )
         if found.fault:
-            return PassResult(outcomes, done, number, found.fault)
+            return ended(number, found.fault)
         wanted = [user for group in found.groups for user in group]
         if users:
             wanted = [user for user in wanted if user in users]
         wanted = [user for user in wanted if _worth_trying(outcomes.get(user))]
         if not wanted:
-            return PassResult(outcomes, done, number)
+            return ended(number)
         finished, known = 0, outcomes.keys() - ()
         for batch in _batches(wanted, revision.settings.limits.users_at_once * 4):
             for outcome in await sync_users(
@@ -259,12 +294,16 @@ async def run_pass(
             ):
                 outcomes[outcome.user_id] = outcome
                 done.update(outcome.result.done)
+                if outcome.result.writes:
+                    wrote.add(outcome.user_id)
+                if outcome.result.bad_items:
+                    refused[outcome.user_id] = outcome
             finished += len(batch)
             progress(finished, len(wanted))
         stuck = known.issuperset(wanted) and not any(outcomes[u].result.writes for u in wanted)
         if dry_run or stuck:
-            return PassResult(outcomes, done, number)
-    return PassResult(outcomes, done, rounds)
+            return ended(number)
+    return ended(rounds)
 
 
 def _worth_trying(outcome: UserOutcome | None) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,7 @@ from calendar_sync.google import DIRECTORY_SCOPE, SCOPE, GoogleCalendar, GoogleD
 from calendar_sync.google import fetch_token as fetch_google_token
 from calendar_sync.google.errors import classify as classify_google
 from calendar_sync.google.errors import classify_token as classify_google_token
-from calendar_sync.http import HttpClient, Meter, waiting_at_most
+from calendar_sync.http import HttpClient, Meter, TokenSource, waiting_at_most
 from calendar_sync.identity import Identity
 from calendar_sync.microsoft import MicrosoftCalendar, MicrosoftDirectory
 from calendar_sync.microsoft import fetch_token as fetch_microsoft_token
@@ -34,7 +34,8 @@ from calendar_sync.services import Services
 from calendar_sync.settings import Limits
 from calendar_sync.state import Database, Store
 from calendar_sync.state.runs import WELKIN, WINDOW_DAYS
-from calendar_sync.tokens import CachedToken, TokenCache
+from calendar_sync.tokens import Fetch, OwnTokens, TokenCache
+from calendar_sync.welkin import Welkin
 from calendar_sync.welkin.client import classify as classify_welkin
 from calendar_sync.welkin.tokens import fetch_token as fetch_welkin_token
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 # Requests that wait their turn are served a little slower than the limit: networks add jitter.
 RATE_MARGIN = 0.95
+# Whoever tries a connection is waiting for the answer.
+TRIAL_WAIT = 5.0
 
 
 @dataclass(frozen=True)
@@ -65,31 +68,19 @@ async def open_services(
     clock: Clock | None = None,
     transport: Any = None,
     chance: random.Random | None = None,
+    own_tokens: bool = False,
 ) -> AsyncIterator[Services]:
     """Clients for all configured services, closed at the end.
 
-    `transport` is an httpx transport in place of the network; tests pass the sandbox's.
+    `transport` is an httpx transport in place of the network; tests pass the sandbox's. With
+    `own_tokens` no token of other processes is used: what tries the connections needs that.
     """
     clock = clock or SystemClock()
-    meter = Meter()
     store = Store(database, secrets.hmac_key)
-    tokens = TokenCache(store.tokens, list(secrets.fernet_keys), clock)
-    clients: list[HttpClient] = []
-
-    def client(base_url: str, classify: Any, verify: str | bool, limiter: Any) -> HttpClient:
-        made = HttpClient(
-            base_url,
-            clock=clock,
-            classify=classify,
-            limiter=limiter,
-            verify=verify,
-            transport=transport,
-            meter=meter,
-            chance=chance,
-        )
-        clients.append(made)
-        return made
-
+    tokens: Tokens = OwnTokens()
+    if not own_tokens:
+        tokens = TokenCache(store.tokens, list(secrets.fernet_keys), clock)
+    client = _Clients(clock, transport, chance)
     credentials = secrets.welkin
     http = client(
         credentials.base_url,
@@ -121,10 +112,41 @@ async def open_services(
         )
     identity = Identity(secrets.hmac_key, credentials.organisation)
     try:
-        yield Services(welkin, platforms, store, identity, clock, meter, directories)
+        yield Services(welkin, platforms, store, identity, clock, client.meter, directories)
     finally:
-        for made in clients:
-            await made.aclose()
+        await client.aclose()
+
+
+@asynccontextmanager
+async def open_welkin(credentials: WelkinCredentials, clock: Clock) -> AsyncIterator[Welkin]:
+    """Welkin alone, with a token of its own: to try its connection."""
+    client = _Clients(clock)
+    try:
+        http = client(credentials.base_url, classify_welkin, credentials.verify, None)
+
+        async def fetch() -> Any:
+            return await fetch_welkin_token(http, credentials, clock.now())
+
+        with waiting_at_most(TRIAL_WAIT):
+            yield welkin_adapter.Welkin(http, credentials, OwnTokens().source("welkin", fetch))
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
+async def open_calendar(
+    credentials: GoogleCredentials | MicrosoftCredentials, limits: Limits, clock: Clock
+) -> AsyncIterator[GoogleCalendar | MicrosoftCalendar]:
+    """One calendar system alone, with tokens of its own: to try its connection."""
+    client = _Clients(clock)
+    try:
+        with waiting_at_most(TRIAL_WAIT):
+            if isinstance(credentials, GoogleCredentials):
+                yield _google(credentials, OwnTokens(), clock, limits, client)[0]
+            else:
+                yield _microsoft(credentials, OwnTokens(), clock, limits, client)[0]
+    finally:
+        await client.aclose()
 
 
 async def try_welkin(credentials: WelkinCredentials, clock: Clock) -> None:
@@ -133,32 +155,52 @@ async def try_welkin(credentials: WelkinCredentials, clock: Clock) -> None:
     Raises:
         SyncError: the code says what is wrong.
     """
-    http = HttpClient(
-        credentials.base_url,
-        clock=clock,
-        classify=classify_welkin,
-        verify=credentials.verify,
-    )
-
-    class Once:
-        async def get(self) -> str:
-            return (await fetch_welkin_token(http, credentials, clock.now()))[0]
-
-        async def reject(self, token: str) -> None:
-            return None
-
-    try:
+    async with open_welkin(credentials, clock) as welkin:
         now = clock.now()
-        welkin = welkin_adapter.Welkin(http, credentials, Once())
-        with waiting_at_most(5.0):
-            await welkin.events(["nobody"], Window(now, now + timedelta(hours=1)), ZoneInfo("UTC"))
-    finally:
-        await http.aclose()
+        await welkin.events(["nobody"], Window(now, now + timedelta(hours=1)), ZoneInfo("UTC"))
+
+
+class Tokens(Protocol):
+    """Where the clients' tokens come from: everybody's cache, or one's own."""
+
+    def source(self, name: str, fetch: Fetch) -> TokenSource:
+        """The token of this name."""
+        ...
+
+
+class _Clients:
+    """Makes the HTTP clients of one event loop, and closes them."""
+
+    def __init__(
+        self, clock: Clock, transport: Any = None, chance: random.Random | None = None
+    ) -> None:
+        self.meter = Meter()
+        self._shared = {"clock": clock, "transport": transport, "chance": chance}
+        self._made: list[HttpClient] = []
+
+    def __call__(
+        self, base_url: str, classify: Any, verify: str | bool, limiter: Any
+    ) -> HttpClient:
+        made = HttpClient(
+            base_url,
+            classify=classify,
+            limiter=limiter,
+            verify=verify,
+            meter=self.meter,
+            **self._shared,
+        )
+        self._made.append(made)
+        return made
+
+    async def aclose(self) -> None:
+        """Close them all."""
+        for made in self._made:
+            await made.aclose()
 
 
 def _google(
     credentials: GoogleCredentials,
-    tokens: TokenCache,
+    tokens: Tokens,
     clock: Clock,
     limits: Limits,
     client: Callable[..., HttpClient],
@@ -170,7 +212,7 @@ def _google(
     per_minute = AsyncLimiter(limits.calendar_requests_per_minute, 60)
     http = client(credentials.api_root, classify_google, credentials.verify, per_minute.acquire)
 
-    def token_of(account: str, scope: str = SCOPE, kind: str = "google") -> CachedToken:
+    def token_of(account: str, scope: str = SCOPE, kind: str = "google") -> TokenSource:
         async def fetch() -> Any:
             return await fetch_google_token(
                 token_http, credentials, address.path, account, clock.now(), scope
@@ -190,7 +232,7 @@ def _google(
 
 def _microsoft(
     credentials: MicrosoftCredentials,
-    tokens: TokenCache,
+    tokens: Tokens,
     clock: Clock,
     limits: Limits,
     client: Callable[..., HttpClient],

@@ -106,7 +106,7 @@ class BlockTime(Section):
     enabled: bool = True
     """Make blocks at all. Off removes those that there are."""
     tentative: bool = False
-    """Tentative events block, too."""
+    """Tentative events and unanswered invitations block, too."""
     all_day: Literal["block", "ignore"] = "block"
     """`block`: busy all-day events take the whole day; `ignore`: they take nothing."""
     all_day_write: Literal["flag", "timed"] = "flag"
@@ -445,7 +445,8 @@ def parse(
             lines.append(f"{place + ', ' if place else ''}{name}: {message}")
         if more := len(problems) - len(lines):
             lines.append(f"and {more} more")
-        raise ConfigurationError(detail="settings: " + "; ".join(lines)) from None
+        detail = "settings: " + "; ".join(lines)
+        raise ConfigurationError(detail=detail, mistakes=lines) from None
 
 
 def _known_names() -> set[str]:

@@ -102,6 +102,41 @@ class TokenCache:
             self._store.forget(name, held[1].ciphertext)
 
 
+class OwnTokens:
+    """Tokens that are fetched for one use and kept nowhere else: what is tried is what is stored.
+
+    A good answer to a cached token says nothing of the secret that the next one takes.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, OwnToken] = {}
+
+    def source(self, name: str, fetch: Fetch) -> "OwnToken":
+        """See `TokenCache.source`."""
+        return self._tokens.setdefault(name, OwnToken(fetch))
+
+
+class OwnToken:
+    """One of them."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._token = ""
+        self._one_at_a_time = asyncio.Lock()
+
+    async def get(self) -> str:
+        """The token, fetched when it is first asked for."""
+        async with self._one_at_a_time:
+            if not self._token:
+                self._token, _ = await self._fetch()
+            return self._token
+
+    async def reject(self, token: str) -> None:
+        """The server refused it."""
+        if token == self._token:
+            self._token = ""
+
+
 class CachedToken:
     """One named token of a cache: what a client takes as its `TokenSource`."""
 

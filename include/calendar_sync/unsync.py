@@ -12,6 +12,7 @@ from calendar_sync.cycle import Cycle
 from calendar_sync.errors import ConfigurationError, LeaseHeld, NotFound, SyncError, UnexpectedError
 from calendar_sync.http import waiting_at_most
 from calendar_sync.identity import EXTERNAL_ID_PREFIX
+from calendar_sync.members import user_named
 from calendar_sync.model import STANDING, Link, LinkKind, LinkState, MappedUser, Platform, Window
 from calendar_sync.passes import hold
 from calendar_sync.redaction import as_ours
@@ -77,10 +78,13 @@ def standing(
 ) -> list[Standing]:
     """What would be removed for these users (everybody who has something of ours, or is mapped).
 
+    They are named by id or address.
+
     Raises:
         ConfigurationError: a named user is not mapped and has nothing of ours.
     """
     found = []
+    users = {user_named(store, name) for name in users}
     known: set[str] = set()
     for platform in platforms:
         mapped = {row.user_id: row for row in store.config.mapping(platform)}
@@ -94,7 +98,7 @@ def standing(
                 user_id, platform, account, kinds[LinkKind.MIRROR], kinds[LinkKind.BLOCK]
             )
             found.append(row)
-    if unknown := set(users) - known:
+    if unknown := users - known:
         raise ConfigurationError(detail=f"not mapped: {', '.join(sorted(unknown))}")
     return found
 

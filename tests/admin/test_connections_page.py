@@ -75,6 +75,37 @@ def test_each_is_tried_and_a_fault_is_told_precisely(
         assert world.sandbox.requests.writes() == []
 
 
+def test_a_test_is_red_until_somebodys_calendar_was_opened_with_what_is_stored_now(
+    pages: Pages, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with outside(store, tmp_path, NOW, monkeypatch), pages.browser(OPERATOR) as operator:
+        assert "It works." in tried(operator, "google_calendar_default").text
+        served = json.loads((tmp_path / "served" / "connections.json").read_text())
+        google = served["google_calendar_default"]
+        keyfile = {**json.loads(google["extra"]["keyfile_dict"]), "private_key": "no key"}
+        broken = {**google, "extra": {**google["extra"], "keyfile_dict": keyfile}}
+        variable = "AIRFLOW_CONN_GOOGLE_CALENDAR_DEFAULT"
+        for mapped in (True, False):
+            monkeypatch.setenv(variable, json.dumps(broken))
+            text = tried(operator, "google_calendar_default").text
+            assert "private_key cannot be read" in text
+            assert "It works." not in text
+            if mapped:
+                store.config.replace_mapping([], "tests", NOW)
+        monkeypatch.setenv(variable, json.dumps(google))
+        text = tried(operator, "google_calendar_default").text
+        assert "It works." not in text
+        assert "no_mailbox_tried" in text
+
+
+def test_another_connection_that_is_missing_stops_no_test(
+    pages: Pages, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with outside(store, tmp_path, NOW, monkeypatch), pages.browser(OPERATOR) as operator:
+        monkeypatch.delenv("AIRFLOW_CONN_WELKIN_DEFAULT")
+        assert "It works." in tried(operator, "google_calendar_default").text
+
+
 def test_mail_and_airflow_that_do_not_answer_are_told(
     operator: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -234,6 +234,11 @@ def test_the_removal_of_an_unsync_has_the_time_that_welkins_rate_takes() -> None
 # --- Params -----------------------------------------------------------------
 
 
+def test_whom_to_sync_is_not_marked_as_required(dag: Any) -> None:
+    """Empty means everybody. The form marks what may not be null."""
+    assert "null" in dag.params.get_param("users").schema["type"]
+
+
 def test_params_by_default_ask_for_nothing(dag: Any) -> None:
     assert dag.params.dump() == {"users": [], "full_comparison": False, "dry_run": False}
 
@@ -243,7 +248,6 @@ def test_params_by_default_ask_for_nothing(dag: Any) -> None:
     [
         ("users", "d0c70000"),
         ("users", [7]),
-        ("users", None),
         ("full_comparison", "yes"),
         ("full_comparison", 1),
         ("full_comparison", None),
@@ -258,7 +262,8 @@ def test_params_of_a_wrong_type_are_refused(dag: Any, name: str, value: object) 
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("users", ["u-1", "u-2"]), ("full_comparison", True), ("dry_run", True)]
+    ("name", "value"),
+    [("users", ["u-1", "u-2"]), ("users", None), ("full_comparison", True), ("dry_run", True)],
 )
 def test_params_of_the_right_type_are_taken(dag: Any, name: str, value: object) -> None:
     params = copy.deepcopy(dag.params)

@@ -258,6 +258,12 @@ def test_a_bug_fails_its_user_and_its_text_is_nowhere(filled: Stage) -> None:
     log = filled.airflow.logs(DAG_ID, run, "sync_user", task.map_index)
     assert "IntegrityError" in log
     assert canary not in log
+    # The error is a line for people: who, what, and what to do, without frames.
+    entries = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    [said] = [entry for entry in entries if entry.get("level") == "error"]
+    assert mira.account in said["event"]
+    assert "report it" in said["event"]
+    assert "error_detail" not in said
     # What was written before the bug struck is found, not written twice.
     assert filled.state(filled.run(users=[mira.welkin_id])) == "success"
     assert len(filled.world.mirrors(mira, filled.slot(4))) == 1

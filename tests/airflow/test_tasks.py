@@ -157,6 +157,34 @@ def test_a_user_who_is_not_mapped_is_refused(bench: Bench) -> None:
         tasks.find_changed_users(GOOGLE, users=["nobody"])
 
 
+def test_one_wrong_name_fails_that_name_and_keeps_nobody_waiting(bench: Bench) -> None:
+    visit = bench.visit("dana")
+    names = ["nobody", mail("dana").upper(), "no.one@example.org", bench.ids["ruben"]]
+    groups = found(GOOGLE, users=names)
+    assert sorted(map(tuple, groups)) == sorted(
+        [(bench.ids["dana"],), (bench.ids["ruben"],), ("nobody",), ("no.one@example.org",)]
+    )
+    outcomes = [
+        outcome
+        for group in groups
+        for outcome in tasks.sync_group(
+            GOOGLE, group, run_id="run-1", owner="run-1", named=True
+        ).outcomes
+    ]
+    assert visit
+    assert {o.account or o.user_id: (o.status, o.code) for o in outcomes} == {
+        mail("dana"): ("ok", ""),
+        mail("ruben"): ("ok", ""),
+        "nobody": ("failed", "not_mapped"),
+        "no.one@example.org": ("failed", "not_mapped"),
+    }
+    with pytest.raises(UsersFailed) as raised:
+        tasks.raise_failures(outcomes, insist=True)
+    assert "nobody" in raised.value.detail
+    assert mail("dana") not in raised.value.detail
+    assert len(bench.sandbox.google.mirrors_of(mail("dana"))) == 1
+
+
 def test_a_platform_fault_stops_the_run(bench: Bench) -> None:
     tasks.find_changed_users(GOOGLE)
     bench.sync(*NAMES)

@@ -46,7 +46,7 @@ def test_an_external_event_becomes_a_neutral_block(stage: Make) -> None:
         (True, {"eventType": "fromGmail"}),
         (True, {"visibility": "private"}),
         (True, answered("accepted")),
-        (True, answered("needsAction")),
+        (False, answered("needsAction")),
         (False, answered("declined")),
         (False, answered("tentative")),
         (False, {"status": "tentative"}),
@@ -507,6 +507,7 @@ def busy(event: dict[str, Any], account: str) -> bool:
         and event.get("transparency") != "transparent"
         and event.get("eventType") not in {"workingLocation", "birthday"}
         and answer not in {"declined", "tentative"}
+        and (answer != "needsAction" or event["organizer"].get("self", False))
         and "calendarSync" not in event.get("extendedProperties", {}).get("private", {})
     )
 

@@ -308,9 +308,9 @@ def test_what_does_not_block_names_its_rule(stage: Stage) -> None:
 @pytest.mark.parametrize("answer", ["declined", "tentative"])
 def test_what_the_user_answered_counts(stage: Stage, answer: str) -> None:
     fields = (
-        {"attendees": [{"email": mail("dana"), "responseStatus": "needsAction"}]}
+        {"attendees": [{"email": mail("dana"), "responseStatus": "accepted"}]}
         if stage.platform is Platform.GOOGLE
-        else {"responseStatus": {"response": "notResponded", "time": "0001-01-01T00:00:00Z"}}
+        else {"responseStatus": {"response": "accepted", "time": "2026-01-01T00:00:00Z"}}
     )
     event_id = stage.busy(**fields)
     stage.run()

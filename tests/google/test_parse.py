@@ -74,6 +74,15 @@ def test_of_a_tombstone_only_the_id_is_certain() -> None:
         ({"status": "tentative"}, Availability.TENTATIVE),
         ({"attendees": [{"self": True, "responseStatus": "tentative"}]}, Availability.TENTATIVE),
         ({"attendees": [{"responseStatus": "tentative"}]}, Availability.BUSY),
+        ({"attendees": [{"self": True, "responseStatus": "needsAction"}]}, Availability.TENTATIVE),
+        ({"attendees": [{"responseStatus": "needsAction"}]}, Availability.BUSY),
+        (
+            {
+                "attendees": [{"self": True, "responseStatus": "needsAction"}],
+                "organizer": {"email": "o@example.org", "self": True},
+            },
+            Availability.BUSY,
+        ),
         ({"status": "unheard of"}, Availability.BUSY),
     ],
 )

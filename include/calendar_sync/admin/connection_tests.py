@@ -10,8 +10,8 @@ from typing import Literal
 
 from calendar_sync.admin import outside
 from calendar_sync.admin.problems import Problem
-from calendar_sync.advice import advice
-from calendar_sync.checks import MAILBOXES, Finding, check_platform, mailboxes
+from calendar_sync.advice import NO_MAILBOX_TRIED
+from calendar_sync.checks import MAILBOXES, NAMES, Finding, check_platform, found, mailboxes
 from calendar_sync.clock import SystemClock
 from calendar_sync.connections import (
     GOOGLE,
@@ -19,6 +19,7 @@ from calendar_sync.connections import (
     MICROSOFT,
     WELKIN,
     Fields,
+    Missing,
     google_credentials,
     microsoft_credentials,
     welkin_credentials,
@@ -27,7 +28,6 @@ from calendar_sync.errors import ConfigurationError, SyncError
 from calendar_sync.model import Platform
 from calendar_sync.orchestration.airflow_api import CONNECTION as AIRFLOW
 from calendar_sync.orchestration.connection_tests import mail_fault, try_airflow
-from calendar_sync.orchestration.connections import Missing
 from calendar_sync.redaction import describe, install
 from calendar_sync.runtime import try_welkin
 from calendar_sync.state import Store
@@ -158,15 +158,14 @@ def test(store: Store, name: str) -> Tested:
     known = CONNECTIONS.get(name)
     if known is None:
         raise Problem(404, "The sync uses no connection of this name.")
-    found = _connection(known)
-    if found.status != "configured":
-        said = found.detail or f"connection {name} is missing"
+    now = _connection(known)
+    if now.status != "configured":
+        said = now.detail or f"connection {name} is missing"
         return Tested(name, False, [Finding("", "configuration", said)])
     try:
         return _TESTS[name](store)
     except SyncError as error:
-        said = "; ".join(each for each in (error.detail, advice(error.code)) if each)
-        return Tested(name, False, [Finding("", error.code, said)])
+        return Tested(name, False, [found(error)])
     except Problem as problem:
         return Tested(name, False, [Finding("", "configuration", problem.detail)])
     except Exception as error:
@@ -179,17 +178,20 @@ def _welkin(store: Store) -> Tested:
     return Tested(WELKIN, True)
 
 
-def _calendar(platform: Platform, name: str) -> Callable[[Store], Tested]:
-    async def look(store: Store) -> tuple[list[Finding], int]:
-        async with outside.services(store) as services:
-            some = mailboxes(services, platform)[:MAILBOXES]
-            return await check_platform(services, platform, some), len(some)
+def _calendar(platform: Platform) -> Callable[[Store], Tested]:
+    name = NAMES[platform]
 
     def tested(store: Store) -> Tested:
-        faults, looked_at = asyncio.run(look(store))
-        note = f"{looked_at} mapped mailboxes were looked at."
-        if not looked_at:
-            note = "Nobody is mapped yet: no mailbox could be looked at."
+        some = mailboxes(store, platform)[:MAILBOXES]
+        limits = store.config.revision().settings.limits
+        faults = asyncio.run(
+            check_platform(outside.fields(name), platform, some, limits, SystemClock())
+        )
+        note = f"{len(some)} mapped mailboxes were looked at."
+        if not some:
+            note = "Nobody is mapped yet."
+            if [fault.code for fault in faults] == [NO_MAILBOX_TRIED]:
+                note = "The credentials are accepted. Nobody is mapped yet."
         return Tested(name, not faults, faults, note)
 
     return tested
@@ -211,8 +213,8 @@ def _airflow(store: Store) -> Tested:
 
 _TESTS: Mapping[str, Callable[[Store], Tested]] = {
     WELKIN: _welkin,
-    GOOGLE: _calendar(Platform.GOOGLE, GOOGLE),
-    MICROSOFT: _calendar(Platform.MICROSOFT, MICROSOFT),
+    GOOGLE: _calendar(Platform.GOOGLE),
+    MICROSOFT: _calendar(Platform.MICROSOFT),
     HMAC_KEY: _present,
     MAIL: _mail,
     AIRFLOW: _airflow,

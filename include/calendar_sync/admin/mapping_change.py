@@ -6,12 +6,14 @@ from typing import Any
 
 from starlette.requests import Request
 
+from calendar_sync.admin import outside
 from calendar_sync.admin.actions import author
 from calendar_sync.admin.mapping_rows import with_row, without
 from calendar_sync.admin.problems import Problem
 from calendar_sync.clock import SystemClock
+from calendar_sync.connections import WELKIN
 from calendar_sync.errors import ConfigurationError
-from calendar_sync.mapping import MappingFile, read_mapping, read_row
+from calendar_sync.mapping import MappingFile, read_mapping, read_row, refuse_samples
 from calendar_sync.mapping.rows import staff_by_email
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.redaction import install
@@ -105,12 +107,30 @@ def apply(
         ConfigurationError: the rows contradict each other, or were changed since `based_on`.
     """
     now = SystemClock().now()
-    found = store.config.edit_mapping(edit, author(request), now, based_on=based_on)
+    # Asked before the transaction begins: it may be a matter of a secrets backend.
+    host = _welkin_host()
+
+    def checked(rows: list[MappedUser]) -> list[MappedUser]:
+        stored = {(row.user_id, row.platform, row.account) for row in rows}
+        made = list(edit(rows))
+        new = [row for row in made if (row.user_id, row.platform, row.account) not in stored]
+        refuse_samples(new, lambda: host)
+        return made
+
+    found = store.config.edit_mapping(checked, author(request), now, based_on=based_on)
     if found:
         install().info(
             "admin: %s stored revision %s of the mapping", author(request), found.revision
         )
     return found
+
+
+def _welkin_host() -> str:
+    """Where there is no connection yet, nothing is synced: then it need not be the sandbox's."""
+    try:
+        return outside.fields(WELKIN).host
+    except ConfigurationError:
+        return "localhost"
 
 
 def read_file(store: Store, content: bytes, name: str) -> MappingFile:

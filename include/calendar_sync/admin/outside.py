@@ -63,13 +63,13 @@ def unusable(error: ConfigurationError) -> str:
 
 
 @asynccontextmanager
-async def services(store: Store) -> AsyncIterator[Services]:
-    """Clients for all configured services.
+async def services(store: Store, *, own_tokens: bool = False) -> AsyncIterator[Services]:
+    """Clients for all configured services; with tokens of their own where access is tried.
 
     Raises:
         Problem: a connection is missing or incomplete.
     """
     found = secrets()
     limits = store.config.revision().settings.limits
-    async with open_services(found, store.database, limits) as opened:
+    async with open_services(found, store.database, limits, own_tokens=own_tokens) as opened:
         yield opened

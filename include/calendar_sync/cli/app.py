@@ -1,7 +1,12 @@
 """The commands themselves; groups live in modules of their own."""
 
+import contextlib
+import errno
+import os
 import sys
+import warnings
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +15,7 @@ import typer
 from calendar_sync import seals
 from calendar_sync.cli.approvals import approve
 from calendar_sync.cli.check import check
-from calendar_sync.cli.config import config
+from calendar_sync.cli.config import Json, config
 from calendar_sync.cli.environment import NO_KEY, load_key, open_store
 from calendar_sync.cli.explain import explain
 from calendar_sync.cli.health import health, report, runs
@@ -34,7 +39,7 @@ app = typer.Typer(
     help="Keep Welkin schedules and staff calendars in step.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 db = typer.Typer(help="The state database.", no_args_is_help=True)
 app.add_typer(db, name="db")
@@ -56,33 +61,56 @@ app.command("test")(selftest)
 app.command()(explain)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"calendar-sync {version('calendar-sync')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Keep Welkin schedules and staff calendars in step."""
+
+
 @app.command()
-def init() -> None:
+def init(json: Json = False) -> None:
     """Make the state database and the organisation's key, and say which connections are missing."""
     with reported():
         database = Database()
-        upgrade(database)
+        schema = upgrade(database)
         database.close()
-        console.print("state database: up to date")
+        if not json:
+            console.print("state database: up to date")
         from calendar_sync.orchestration.connections import ensure_hmac_key, missing_connections
 
-        made = ensure_hmac_key()
-        console.print(f"connection {HMAC_KEY}: {'made' if made else 'there already'}")
+        with contextlib.redirect_stdout(sys.stderr):
+            made = ensure_hmac_key()
+        if not json:
+            console.print(f"connection {HMAC_KEY}: {'made' if made else 'there already'}")
         missing = missing_connections((WELKIN, GOOGLE, MICROSOFT))
         # One calendar system is enough.
         if {GOOGLE, MICROSOFT} - set(missing):
             missing = [name for name in missing if name == WELKIN]
+        if json:
+            as_json({"schema": schema, "key_made": made, "missing": missing})
+            return
         for name in missing:
             console.print(f"connection {name}: missing, see docs/", style="yellow")
 
 
 @db.command("upgrade")
-def db_upgrade() -> None:
+def db_upgrade(json: Json = False) -> None:
     """Bring the state database to the newest schema."""
     with reported():
         database = Database()
-        console.print(f"state database: revision {upgrade(database)}")
+        schema = upgrade(database)
         database.close()
+        as_json({"schema": schema}) if json else console.print(f"state database: revision {schema}")
 
 
 @db.command("grant")
@@ -161,10 +189,28 @@ def sandbox(
     """Serve made-up Welkin, Google and Microsoft servers over HTTPS until interrupted."""
     from calendar_sync.sandbox import Sandbox, serve
 
-    made = Sandbox(seed=seed)
-    made.organise(users=users, encounters=encounters, microsoft=microsoft)
-    made.welkin.rate_limit = welkin_rate
-    serve(made, port, directory)
+    def tell(root: str, ca: Path) -> None:
+        folder = ca.parent
+        console.print(
+            f"{users} made-up users at {root} until Ctrl-C; connections for Airflow: "
+            f"{folder / 'connections.json'}, certificate: {ca}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    with reported():
+        made = Sandbox(seed=seed)
+        made.organise(users=users, encounters=encounters, microsoft=microsoft)
+        made.welkin.rate_limit = welkin_rate
+        try:
+            serve(made, port, directory, tell=tell)
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES) or error.filename is not None:
+                raise
+            raise ConfigurationError(
+                detail=f"port {port} is taken or not allowed: name another with --port (0: any)"
+            ) from None
 
 
 def _print_audit(problems: list[str], newest: str, run_id: str) -> None:
@@ -199,6 +245,10 @@ def _print_platform(entry: PlatformStatus) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    # What Airflow has to say of its own configuration and code is not the answer to a command.
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
     try:
         app()
     except KeyboardInterrupt:

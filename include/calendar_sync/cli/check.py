@@ -1,25 +1,34 @@
 """`calendar-sync check`: are the connections right, and what is wrong with them?"""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from calendar_sync.checks import (
     MAILBOXES,
+    NAMES,
+    Checked,
     Finding,
     check_platform,
     check_settings,
     check_welkin,
+    found,
     mailboxes,
 )
-from calendar_sync.cli.environment import load_secrets, open_store, who_may_decide
-from calendar_sync.cli.output import FAILED, console, reported, table
+from calendar_sync.cli.config import Json
+from calendar_sync.cli.environment import load_fields, load_key, open_store, who_may_decide
+from calendar_sync.cli.output import FAILED, as_json, console, reported
+from calendar_sync.clock import SystemClock
+from calendar_sync.connections import HMAC_KEY, WELKIN, Missing, welkin_credentials
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Platform
 from calendar_sync.reporting import deletions_told_by
-from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.state import Store
+
+CLOCK = SystemClock()
 
 
 def check(
@@ -30,47 +39,111 @@ def check(
     platform: Annotated[
         Platform | None, typer.Option(help="Only this calendar system, beside Welkin.")
     ] = None,
+    json: Json = False,
 ) -> None:
-    """Try each connection without writing anything; exit 1 when something is wrong."""
-    findings: list[tuple[str, Finding]] = []
-    with reported():
-        secrets = load_secrets()
-        with open_store(secrets.hmac_key) as store:
-            findings = asyncio.run(_check(store, secrets, account or [], platform))
-            deletions = deletions_told_by(store)
-        rows = [
-            (name, each.account or "everybody", each.code, each.advice) for name, each in findings
-        ]
-        if rows:
-            table("connections", ("system", "who", "code", "what to do"), rows)
+    """Try each connection as it is stored now, without writing; exit 1 when something is wrong."""
+    with reported(), open_store() as store:
+        checked = asyncio.run(_check(store, account or [], platform))
+        works = not any(one.works is False for one in checked)
+        if json:
+            rows = [{**asdict(one), "works": one.works} for one in checked]
+            as_json(
+                {
+                    "works": works,
+                    "connections": rows,
+                    "deletions_told_by": deletions_told_by(store),
+                    "rights": who_may_decide(),
+                }
+            )
         else:
-            console.print("all connections work")
-        if deletions:
-            console.print(f"deletions in Welkin are found by: {deletions}")
-        for sentence in who_may_decide():
-            console.print(f"rights: {sentence}", markup=False, highlight=False, soft_wrap=True)
-    if findings:
+            for one in checked:
+                _print(one)
+            if all(one.works for one in checked):
+                console.print("all connections work")
+            if told_by := deletions_told_by(store):
+                console.print(f"deletions in Welkin are found by: {told_by}")
+            for sentence in who_may_decide():
+                console.print(f"rights: {sentence}", markup=False, highlight=False, soft_wrap=True)
+    if not works:
         raise typer.Exit(FAILED)
 
 
-async def _check(
-    store: Store, secrets: Secrets, accounts: list[str], only: Platform | None
-) -> list[tuple[str, Finding]]:
-    limits = store.config.revision().settings.limits
-    async with open_services(secrets, store.database, limits) as services:
-        if only is not None and only not in services.platforms:
-            raise ConfigurationError(detail=f"no connection for {only.value} is configured")
-        found = [("settings", each) for each in check_settings(services)]
-        found += [("welkin", each) for each in await check_welkin(services)]
-        mapped = {platform: mailboxes(services, platform) for platform in services.platforms}
-        known = {account for of_one in mapped.values() for account in of_one}
-        for platform in services.platforms:
-            if only in (None, platform):
-                # Whose mailbox it is, the mapping says; one that it does not know may be any's.
-                named = [
-                    a for a in accounts if a.lower() in mapped[platform] or a.lower() not in known
-                ]
-                some = named if accounts else mapped[platform][:MAILBOXES]
-                faults = await check_platform(services, platform, some)
-                found += [(platform.value, each) for each in faults]
-    return found
+async def _check(store: Store, accounts: list[str], only: Platform | None) -> list[Checked]:
+    """All connections, each by itself: no fault of one hides another's."""
+    checked = [_key(), await _welkin(store)]
+    if refused := check_settings(store):
+        checked.append(Checked("settings", "", refused))
+    mapped = {platform: mailboxes(store, platform) for platform in Platform}
+    known = {account for of_one in mapped.values() for account in of_one}
+    calendars = []
+    for platform in Platform:
+        if only in (None, platform):
+            # Whose mailbox it is, the mapping says; one that it does not know may be any's.
+            named = [a for a in accounts if a.lower() in mapped[platform] or a.lower() not in known]
+            if not accounts:
+                named = mapped[platform][:MAILBOXES]
+            elif not named:
+                continue
+            # A system that is connected for later does not make the ones in use red.
+            needed = bool(only or mapped[platform] or not known)
+            calendars += await _calendar(store, platform, named, needed=needed)
+    if not calendars:
+        said = "no calendar system has a connection yet: see docs/setup-google.md and "
+        fault = Finding("", "configuration", said + "docs/setup-microsoft.md")
+        calendars = [Checked("calendars", "", [fault])]
+    return [*checked, *calendars]
+
+
+def _key() -> Checked:
+    try:
+        load_key()
+    except ConfigurationError as error:
+        return Checked("key", HMAC_KEY, [found(error)])
+    return Checked("key", HMAC_KEY)
+
+
+async def _welkin(store: Store) -> Checked:
+    try:
+        credentials = welkin_credentials(load_fields(WELKIN))
+    except ConfigurationError as error:
+        return Checked("welkin", WELKIN, [found(error)])
+    ids = {user.user_id for user in store.config.mapping() if user.enabled}
+    return Checked("welkin", WELKIN, await check_welkin(credentials, CLOCK, ids))
+
+
+async def _calendar(
+    store: Store, platform: Platform, accounts: Sequence[str], *, needed: bool
+) -> list[Checked]:
+    """One calendar system; nothing where it is neither connected nor needed."""
+    name, limits = NAMES[platform], store.config.revision().settings.limits
+    try:
+        fields = load_fields(name)
+    except Missing:
+        if not needed:
+            return []
+        said = f"no connection for {platform.value} is configured: make {name} in Airflow; "
+        fault = Finding("", "configuration", f"{said}see docs/setup-{platform.value}.md")
+        return [Checked(platform.value, name, [fault])]
+    except ConfigurationError as error:
+        return [Checked(platform.value, name, [found(error)])]
+    faults = await check_platform(fields, platform, accounts, limits, CLOCK)
+    return [Checked(platform.value, name, faults, len(accounts), needed)]
+
+
+def _print(checked: Checked) -> None:
+    """A line for the connection, and one for each of its faults: what to do, then the code."""
+    said = {True: "works", False: "does not work", None: "not tried"}[checked.works]
+    looked = f", {checked.tried} mailboxes looked at" if checked.tried else ""
+    name = f" ({checked.connection})" if checked.connection else ""
+    console.print(
+        f"{checked.system}{name}: {said}{looked}", markup=False, highlight=False, soft_wrap=True
+    )
+    for fault in checked.faults:
+        whom = f"{fault.account}: " if fault.account else ""
+        console.print(
+            f"  {whom}{fault.advice} [{fault.code}]",
+            style="red" if checked.works is False else "yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )

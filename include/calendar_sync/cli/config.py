@@ -8,9 +8,12 @@ import yaml
 
 from calendar_sync.cli.environment import author, open_store
 from calendar_sync.cli.mapping_files import (
+    Compared,
+    compare,
     find_mapping,
     print_result,
     read_file,
+    refuse_new_samples,
     replace,
     result_of,
 )
@@ -28,7 +31,12 @@ REVISION = "revision"
 config = typer.Typer(help="Settings of the organisation.", no_args_is_help=True)
 
 Folder = Annotated[
-    Path, typer.Argument(help=f"Folder with {SETTINGS} and user_mapping.csv or user_mapping.yaml.")
+    Path,
+    typer.Argument(
+        help=f"Folder with {SETTINGS} and user_mapping.csv or user_mapping.yaml.",
+        exists=True,
+        file_okay=False,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -53,17 +61,20 @@ def apply(
         users = read_file(file, store) if file else None
         if users is not None:
             store.config.preview_mapping(users.users, based_on=users.based_on)
+            refuse_new_samples(store, users.users)
         now = SystemClock().now()
         based_on = seen if based_on is None else based_on
         revision, new = store.config.save_settings(settings, author(), now, based_on=based_on)
         result = {"settings_revision": revision, "settings_changed": new}
         found = replace(store, users.users, users.based_on) if users is not None else None
+        compared = compare(store, users.users) if users is not None else Compared()
         if json:
-            as_json(result | (result_of(found) if found is not None else {}))
+            as_json(result | (result_of(found) if found is not None else {}) | compared.row)
             return
         console.print(f"settings: revision {revision}{'' if new else ' (unchanged)'}")
         if found is not None:
             print_result(store, found)
+        compared.tell()
 
 
 @config.command("show")
@@ -81,13 +92,13 @@ def show(json: Json = False) -> None:
 
 
 @config.command("validate")
-def validate(folder: Folder) -> None:
+def validate(folder: Folder, json: Json = False) -> None:
     """Check a folder without storing anything."""
     with reported():
         read_settings(folder / SETTINGS)
         if file := find_mapping(folder):
-            read_mapping(read_bounded(file), file.name, _AnyStaff())
-        console.print("valid")
+            read_mapping(read_bounded(file), str(file), _AnyStaff())
+        as_json({"valid": True}) if json else console.print("valid")
 
 
 class _AnyStaff(dict[str, str]):
@@ -106,9 +117,9 @@ class _AnyStaff(dict[str, str]):
 def read_settings(file: Path) -> tuple[Settings, int | None]:
     """The settings, and the revision that they were made from where the file names it."""
     try:
-        document = read_yaml(decode(read_bounded(file), file.name), file.name)
+        document = read_yaml(decode(read_bounded(file), str(file)), str(file))
     except FileNotFoundError:
-        raise ConfigurationError(detail=f"{file.name} is missing") from None
+        raise ConfigurationError(detail=f"{file} is missing") from None
     value, based_on = document.value, None
     if isinstance(value, dict) and REVISION in value:
         based_on = value.pop(REVISION)
@@ -116,4 +127,8 @@ def read_settings(file: Path) -> tuple[Settings, int | None]:
             raise ConfigurationError(
                 detail=f"{file.name}: {document.where((REVISION,))}: {REVISION} is a number"
             )
-    return parse(value, document.where), based_on
+    try:
+        return parse(value, document.where), based_on
+    except ConfigurationError as error:
+        mistakes = [f"{file}: {mistake}" for mistake in error.mistakes or [error.detail]]
+        raise ConfigurationError(detail=error.detail, mistakes=mistakes) from None

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 
 from calendar_sync.clock import SystemClock
+from calendar_sync.connections import Fields
 from calendar_sync.runtime import Secrets
 from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import require_current
@@ -35,6 +36,19 @@ def load_secrets() -> Secrets:
 
         with server_context():
             return load()
+
+
+def load_fields(name: str) -> Fields:
+    """What one connection holds, as a task would see it.
+
+    Raises:
+        ConfigurationError: there is none (`Missing`), or it cannot be read.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        from calendar_sync.orchestration.connections import connection_fields, server_context
+
+        with server_context():
+            return connection_fields(name)
 
 
 def load_key() -> str:

@@ -68,10 +68,14 @@ def diff(
 
 def rollback(
     number: Annotated[int, typer.Argument(help="The revision whose settings shall hold again.")],
+    json: Json = False,
 ) -> None:
     """Store the settings of an older revision as a new one: history is never rewritten."""
     with reported(), open_store() as store:
         wanted = store.config.revision_of(number).settings
         made, new = store.config.save_settings(wanted, author(), SystemClock().now())
+        if json:
+            as_json({"settings_revision": made, "settings_changed": new})
+            return
         how = f"as revision {number} was" if new else "the same already"
         console.print(f"settings: revision {made} ({how})")

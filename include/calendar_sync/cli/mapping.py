@@ -12,10 +12,12 @@ from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.mapping_edits import disable, enable, history, remove, set_row
 from calendar_sync.cli.mapping_files import (
+    compare,
     preview_of,
     print_preview,
     print_result,
     read_file,
+    refuse_new_samples,
     replace,
     result_of,
 )
@@ -66,14 +68,19 @@ def import_mapping(
     with reported(), open_store() as store:
         found = read_file(file, store)
         seen = found.based_on if based_on is None else based_on
+        refuse_new_samples(store, found.users)
         if check_directory:
             _refuse_shared(asyncio.run(_doubts(store, found.users)))
         if dry_run:
             difference = store.config.preview_mapping(found.users, based_on=seen)
-            as_json(preview_of(difference)) if json else print_preview(store, difference)
+            document = preview_of(difference)
+            None if json else print_preview(store, difference)
         else:
             difference = replace(store, found.users, seen)
-            as_json(result_of(difference)) if json else print_result(store, difference)
+            document = result_of(difference)
+            None if json else print_result(store, difference)
+        compared = compare(store, found.users)
+        as_json(document | compared.row) if json else compared.tell()
 
 
 @mapping.command("export")

@@ -1,6 +1,6 @@
 """`calendar-sync mapping set|remove|disable|enable|history`: one row at a time, and who did it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -9,8 +9,10 @@ import typer
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import author, open_store
 from calendar_sync.cli.mapping_files import (
+    compare,
     known_staff,
     print_result,
+    refuse_new_samples,
     result_of,
     row_of,
     staff_with,
@@ -20,10 +22,11 @@ from calendar_sync.cli.output import as_json, console, reported, table
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import read_row
+from calendar_sync.members import user_named
 from calendar_sync.model import Direction, MappedUser, Platform
 from calendar_sync.state import Store
 
-User = Annotated[str, typer.Option(help="Welkin id, or e-mail address in Welkin.")]
+User = Annotated[str, typer.Option(help="Welkin id, or e-mail address.")]
 OnPlatform = Annotated[Platform, typer.Option(help="Calendar system of the row.")]
 OnlyPlatform = Annotated[
     Platform | None, typer.Option(help="Only this calendar system; all without.")
@@ -66,6 +69,8 @@ def set_row(
             {},
         )
 
+        refuse_new_samples(store, [wanted])
+
         def edit(rows: list[MappedUser]) -> list[MappedUser]:
             others, old = _apart(rows, user_id, platform)
             row = old[0] if old else wanted
@@ -77,7 +82,7 @@ def set_row(
                 row = replace(row, direction=direction)
             return [*others, row]
 
-        _change(store, edit, json=json)
+        _change(store, edit, json=json, named=[wanted])
 
 
 def remove(user: User, platform: OnlyPlatform = None, json: Json = False) -> None:
@@ -153,13 +158,19 @@ def _switch(user: str, platform: Platform | None, *, enabled: bool, json: bool) 
 
 
 def _change(
-    store: Store, edit: Callable[[list[MappedUser]], list[MappedUser]], *, json: bool
+    store: Store,
+    edit: Callable[[list[MappedUser]], list[MappedUser]],
+    *,
+    json: bool,
+    named: Sequence[MappedUser] = (),
 ) -> None:
     found = store.config.edit_mapping(edit, author(), SystemClock().now())
+    compared = compare(store, named)
     if json:
-        as_json(result_of(found))
+        as_json(result_of(found) | compared.row)
     else:
         print_result(store, found)
+        compared.tell()
 
 
 def _known(
@@ -185,10 +196,13 @@ def _apart(
 
 
 def _user_id(store: Store, user: str) -> str:
-    """Ids of Welkin have no @."""
+    """Ids of Welkin have no @; of addresses the one in Welkin comes before a mailbox."""
     if "@" not in user:
         return user
-    found = known_staff(store).get(user.lower()) or staff_with(user, store).get(user.lower())
+    found = known_staff(store).get(user.lower())
+    if not found and "@" not in (named := user_named(store, user)):
+        found = named
+    found = found or staff_with(user, store).get(user.lower())
     if not found:
         raise ConfigurationError(detail=f"no Welkin user, or several, have the address {user}")
     return found

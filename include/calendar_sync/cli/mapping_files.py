@@ -1,19 +1,22 @@
 """What the commands about the mapping share: reading files, storing, telling what changed."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from calendar_sync.cli.environment import author, load_secrets
-from calendar_sync.cli.output import console, table
+from calendar_sync.advice import remedy
+from calendar_sync.cli.environment import author, load_fields
+from calendar_sync.cli.output import console, errors, table
 from calendar_sync.clock import SystemClock
+from calendar_sync.connections import WELKIN, Missing, welkin_credentials
 from calendar_sync.documents import read_file as read_bounded
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.mapping import MappingFile, read_mapping
+from calendar_sync.errors import ConfigurationError, SyncError
+from calendar_sync.mapping import MappingFile, read_mapping, refuse_samples
 from calendar_sync.mapping.rows import staff_by_email
-from calendar_sync.model import MappedUser
-from calendar_sync.runtime import open_services
+from calendar_sync.model import MappedUser, WelkinUser
+from calendar_sync.runtime import open_welkin
 from calendar_sync.state import Store
 from calendar_sync.state.mapping import MappingDifference
 
@@ -39,12 +42,12 @@ def read_file(file: Path, store: Store) -> MappingFile:
     """Before the first sync nobody's address is known: Welkin is asked, if the file needs it."""
     content = read_bounded(file)
     try:
-        return read_mapping(content, file.name, known_staff(store))
+        return read_mapping(content, str(file), known_staff(store))
     except ConfigurationError as error:
         if ", email: " not in error.detail or store.config.welkin_users_seen_at() is not None:
             raise
     asyncio.run(_ask_for_staff(store))
-    return read_mapping(content, file.name, known_staff(store))
+    return read_mapping(content, str(file), known_staff(store))
 
 
 def known_staff(store: Store) -> dict[str, str]:
@@ -62,10 +65,68 @@ def staff_with(email: str, store: Store) -> dict[str, str]:
 
 
 async def _ask_for_staff(store: Store) -> None:
-    limits = store.config.revision().settings.limits
-    async with open_services(load_secrets(), store.database, limits) as services:
-        if listed := await services.welkin.users():
-            store.config.save_welkin_users(listed, services.clock.now())
+    if listed := await _staff():
+        store.config.save_welkin_users(listed, SystemClock().now())
+
+
+async def _staff() -> list[WelkinUser]:
+    async with open_welkin(welkin_credentials(load_fields(WELKIN)), SystemClock()) as welkin:
+        return await welkin.users()
+
+
+def refuse_new_samples(store: Store, users: Iterable[MappedUser]) -> None:
+    """Rows that are stored already do not keep others from being changed.
+
+    Raises:
+        ConfigurationError: names the rows that nobody can have meant.
+    """
+    stored = {(row.user_id, row.platform, row.account) for row in store.config.mapping()}
+    new = [row for row in users if (row.user_id, row.platform, row.account) not in stored]
+    refuse_samples(new, _welkin_host)
+
+
+def _welkin_host() -> str:
+    try:
+        return load_fields(WELKIN).host
+    except Missing:
+        return ""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Mapped ids beside Welkin's staff: those that it does not know, or why nobody could tell."""
+
+    unknown: tuple[str, ...] = ()
+    not_compared: str = ""
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """For scripts: only what there is to say."""
+        said = {"unknown_users": list(self.unknown), "not_compared": self.not_compared}
+        return {key: value for key, value in said.items() if value}
+
+    def tell(self) -> None:
+        """For people, on the other stream."""
+        said = ""
+        if self.unknown:
+            said = f"Welkin has no user of these ids: {', '.join(self.unknown)}; correct the rows"
+        elif self.not_compared:
+            said = f"the ids were not compared with Welkin's users: {self.not_compared}"
+        if said:
+            errors.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def compare(store: Store, users: Iterable[MappedUser]) -> Compared:
+    """Whom Welkin does not know; it is asked when the list of last time lacks somebody."""
+    unknown = {row.user_id for row in users} - {user.id for user in store.config.welkin_users()}
+    if not unknown:
+        return Compared()
+    try:
+        # Not stored: what a run keeps of the list has its own time and meaning.
+        unknown -= {user.id for user in asyncio.run(_staff())}
+    except SyncError as error:
+        return Compared(not_compared=remedy(error))
+    return Compared(tuple(sorted(unknown)))
 
 
 def replace(store: Store, users: list[MappedUser], based_on: int | None) -> MappingDifference:

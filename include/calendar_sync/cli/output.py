@@ -3,17 +3,19 @@
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from calendar_sync.boundary import Boundary
-from calendar_sync.errors import SyncError
-from calendar_sync.redaction import describe
+from calendar_sync.errors import ConfigurationError, SyncError
+from calendar_sync.redaction import describe, redact
 
 FAILED = 1
 USERS_FAILED = 3
@@ -23,18 +25,52 @@ errors = Console(stderr=True, emoji=False)
 
 
 def as_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(document, indent=2, sort_keys=True, default=str))
+    """One JSON document on standard output; times are ISO 8601."""
+    print(json.dumps(document, indent=2, sort_keys=True, default=_plain))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table; nothing in it is read as markup, the first column is never broken."""
+    """A table; nothing in it is read as markup, and no word (a code, an address) is broken.
+
+    Where the terminal is too narrow for that, each row is a paragraph.
+    """
+    if _narrowest(columns, rows) > console.width:
+        _paragraphs(title, columns, rows)
+        return
     made = Table(title=title, title_justify="left")
     for column in columns:
         made.add_column(column, no_wrap=column == columns[0], overflow="fold")
     for row in rows:
         made.add_row(*("" if value is None else str(value) for value in row))
     console.print(made, markup=False)
+
+
+def _narrowest(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> int:
+    """The width at which no word need be broken; the first column stands in one piece."""
+    widths = []
+    for number, column in enumerate(columns):
+        texts = [column, *(_text(row[number]) for row in rows)]
+        pieces = texts if number == 0 else [word for text in texts for word in text.split()]
+        widths.append(max((cell_len(piece) for piece in pieces), default=0))
+    return sum(widths) + 3 * len(columns) + 1
+
+
+def _paragraphs(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    said: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+    console.print(title, style="italic", **said)
+    for row in rows:
+        console.print(_text(row[0]), style="bold", **said)
+        for column, value in zip(columns[1:], row[1:], strict=False):
+            if text := _text(value):
+                console.print(f"  {column}: {text}" if column else f"  {text}", **said)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def reported() -> Boundary:
@@ -45,15 +81,41 @@ def reported() -> Boundary:
 def _reported(error: BaseException) -> BaseException:
     if isinstance(error, typer.Exit | typer.Abort) or not isinstance(error, Exception):
         return error
-    if isinstance(error, SyncError):
-        errors.print(f"calendar-sync: {describe(error)}", style="red", markup=False, soft_wrap=True)
+    lines = [describe(error)]
+    if isinstance(error, ConfigurationError):
+        lines = [redact(mistake) for mistake in error.mistakes] or lines
+    elif isinstance(error, SyncError):
+        pass
     elif isinstance(error, DBAPIError):
-        name = type(error.orig).__name__
-        errors.print(f"calendar-sync: state database: {name}", style="red", markup=False)
+        lines = [_of_database(error)]
+    elif isinstance(error, ArgumentError):
+        said = "CALENDAR_SYNC_DATABASE_URL is no address of a database: sqlite:////folder/file.db, "
+        lines = [f"{said}or postgresql+psycopg://user:password@host/name"]
+    elif isinstance(error, OSError) and error.filename is not None:
+        lines = [f"{error.filename}: {error.strerror}"]
     else:
         # The text of a foreign exception may hold what must not be printed.
-        errors.print(f"calendar-sync: unexpected: {describe(error)}", style="red", markup=False)
+        lines = [f"unexpected: {line}" for line in lines]
+    return _ended(*lines)
+
+
+def _ended(*lines: str) -> typer.Exit:
+    """Say on the other stream why the command ends."""
+    for line in lines:
+        errors.print(f"calendar-sync: {line}", style="red", markup=False, soft_wrap=True)
     return typer.Exit(FAILED)
+
+
+def _of_database(error: DBAPIError) -> str:
+    """Which database, and why; what a statement was about is not told."""
+    name = type(error.orig).__name__
+    if error.statement is None:
+        # Nobody was asked anything yet: the text is about address, name and password at most.
+        name = f"{name}: {' '.join(redact(str(error.orig)).split())}"
+    return (
+        f"the state database does not answer ({name}): is its server up, and is "
+        "CALENDAR_SYNC_DATABASE_URL right?"
+    )
 
 
 @contextlib.contextmanager

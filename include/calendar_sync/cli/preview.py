@@ -9,6 +9,7 @@ import typer
 from calendar_sync.cli.config import SETTINGS, Folder, Json, read_settings
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import as_json, console, progress_bar, reported, table
+from calendar_sync.members import user_named
 from calendar_sync.preview import Effect, preview
 from calendar_sync.revisions import differences
 from calendar_sync.runtime import Secrets, open_services
@@ -18,7 +19,9 @@ from calendar_sync.state import Store
 
 def show_preview(
     folder: Folder,
-    user: Annotated[list[str] | None, typer.Option(help="Only this Welkin user id.")] = None,
+    user: Annotated[
+        list[str] | None, typer.Option(help="Only this Welkin user id, or address.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Plan everybody's next cycle under the settings of a folder; nothing is stored or written."""
@@ -28,7 +31,8 @@ def show_preview(
         with open_store(secrets.hmac_key) as store:
             current = store.config.revision()
             changed = differences(current.settings, settings)
-            effects = asyncio.run(_plan(store, secrets, settings, user or [], quiet=json))
+            users = [user_named(store, name) for name in user or []]
+            effects = asyncio.run(_plan(store, secrets, settings, users, quiet=json))
         if json:
             as_json({"changed": sorted(changed), "platforms": [_row(one) for one in effects]})
             return

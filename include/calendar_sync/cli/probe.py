@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import load_secrets, open_store
-from calendar_sync.cli.output import console, reported
+from calendar_sync.cli.output import as_json, console, reported
 from calendar_sync.probes import probe_reschedule
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.state import Store
@@ -16,13 +17,16 @@ def probe(
     appointment: Annotated[
         str, typer.Option(help="Welkin id of the calendar event of an encounter made for this.")
     ],
+    json: Json = False,
 ) -> None:
     """Move an encounter by 15 minutes and back: does Welkin let encounters be rescheduled?"""
     with reported():
         secrets = load_secrets()
         with open_store(secrets.hmac_key) as store:
             moves = asyncio.run(_probe(store, secrets, appointment))
-        if moves:
+        if json:
+            as_json({"encounters_can_be_rescheduled": moves})
+        elif moves:
             console.print(
                 "encounters can be rescheduled: `mirror_moved: reschedule` moves them, too"
             )

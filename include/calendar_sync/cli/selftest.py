@@ -69,7 +69,9 @@ async def _run(
     revision = store.config.revision()
     run_id = new_run_id("test")
     options = Options(timeout, watch, run_id, f"{run_id}/{os.getpid()}")
-    async with open_services(secrets, store.database, revision.settings.limits) as services:
+    # What is stored now is tested, not a token of an hour ago.
+    limits = revision.settings.limits
+    async with open_services(secrets, store.database, limits, own_tokens=True) as services:
         test = SelfTest(services, revision, chosen, options)
         with _shown(test, quiet=quiet) as tell:
             test.tell = tell

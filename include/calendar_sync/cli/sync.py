@@ -13,7 +13,7 @@ from calendar_sync.cli.environment import author, load_secrets, new_run_id, open
 from calendar_sync.cli.output import USERS_FAILED, as_json, console, progress_bar, reported, table
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
-from calendar_sync.members import members
+from calendar_sync.members import members, user_named
 from calendar_sync.model import Action, Platform
 from calendar_sync.passes import PassResult, record_run, run_pass
 from calendar_sync.redaction import install
@@ -27,7 +27,9 @@ def sync(
     platform: Annotated[
         Platform | None, typer.Option(help="Only these calendars; all that are mapped otherwise.")
     ] = None,
-    user: Annotated[list[str] | None, typer.Option(help="Welkin user id; repeatable.")] = None,
+    user: Annotated[
+        list[str] | None, typer.Option(help="Welkin user id, or address; repeatable.")
+    ] = None,
     full: Annotated[bool, typer.Option(help="Read both sides completely.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Plan and count, but write nothing.")] = False,
     show_text: Annotated[
@@ -45,7 +47,8 @@ def sync(
         secrets = load_secrets()
         results: dict[Platform, PassResult] = {}
         with open_store(secrets.hmac_key) as store:
-            for each, named in _wanted(store, secrets, platform, user or []).items():
+            users = [user_named(store, name, platform) for name in user or []]
+            for each, named in _wanted(store, secrets, platform, users).items():
                 results[each] = _run(
                     store, secrets, each, named, full, dry_run, show_text=show_text, quiet=json
                 )

@@ -20,7 +20,9 @@ from calendar_sync.unsync import Standing, Unsynced, disable, standing, unsync
 
 
 def take_back(
-    user: Annotated[list[str] | None, typer.Option(help="Welkin user id; repeatable.")] = None,
+    user: Annotated[
+        list[str] | None, typer.Option(help="Welkin user id, or address; repeatable.")
+    ] = None,
     everybody: Annotated[bool, typer.Option("--all", help="All users.")] = False,
     platform: Annotated[Platform | None, typer.Option(help="Only on this calendar system.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

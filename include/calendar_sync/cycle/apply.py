@@ -41,6 +41,8 @@ class Outcome:
     reasons: Counter[str] = field(default_factory=Counter)
     conflicts: list[Conflict] = field(default_factory=list)
     refused: int = 0
+    #: Of the refusals those that are about the content, by code: trying again changes nothing.
+    bad_items: Counter[str] = field(default_factory=Counter)
     parked: int = 0
     complete: bool = True
 
@@ -219,6 +221,8 @@ class Applier:
         if failed.action.writes_back:
             return  # never left alone while nobody knows: it is tried until Welkin answers
         action, error = failed.action, failed.error
+        if isinstance(error, BadItem):
+            self.outcome.bad_items[error.code] += 1
         with self._transaction() as connection:
             self.services.store.links.refused(
                 connection,

@@ -51,6 +51,7 @@ class CycleResult:
     conflicts: Mapping[str, int] = field(default_factory=dict)
     held: int = 0
     refused: int = 0
+    bad_items: Mapping[str, int] = field(default_factory=dict)
     parked: int = 0
     unreadable: int = 0
     complete: bool = True
@@ -326,6 +327,7 @@ def _result(
         conflicts=dict(Counter(conflict.kind for conflict in made.conflicts)),
         held=len(made.held),
         refused=outcome.refused,
+        bad_items=dict(outcome.bad_items),
         parked=outcome.parked + len(made.refused),
         unreadable=reading.unreadable,
         complete=outcome.complete and not made.doubted,

@@ -10,7 +10,7 @@ from calendar_sync.cycle.scope import Scope, scope_of
 from calendar_sync.errors import BadItem, NotFound, SyncError, UserUnavailable
 from calendar_sync.explain.answer import Fact, when
 from calendar_sync.explain.records import conflicts, operations, parked_items
-from calendar_sync.members import Members, members
+from calendar_sync.members import Members, members, user_named
 from calendar_sync.model import (
     CalendarEvent,
     Encounter,
@@ -197,11 +197,4 @@ def of_kind(links: Iterable[Link], kind: LinkKind) -> list[Link]:
 
 def by_address(look: Look, user_id: str) -> str:
     """The user whose mailbox or address in Welkin this is; anything else is an id."""
-    if "@" not in user_id:
-        return user_id
-    config = look.services.store.config
-    for mapped in config.mapping():
-        if mapped.account.lower() == user_id.lower():
-            return mapped.user_id
-    found = [user.id for user in config.welkin_users() if user.email == user_id.lower()]
-    return found[0] if found else user_id
+    return user_named(look.services.store, user_id)

@@ -67,7 +67,7 @@ BLOCK: Mapping[str, str] = {
     "declined": "the user has declined it",
     "informational": "it only informs (a working location or a birthday)",
     "free": "it shows its owner as free",
-    "tentative": "it is tentative, and `block_time.tentative` is off",
+    "tentative": "it is tentative, or an unanswered invitation, and `block_time.tentative` is off",
     "all_day_ignored": "it lasts all day, and `block_time.all_day` is ignore",
     "ignored": "its creator, organiser or iCalUID is named in `block_time.ignore_external`",
     "outside_window": "it lies outside the blocks' window",

@@ -336,6 +336,14 @@ class GoogleCalendar:
 
     # --- accounts -----------------------------------------------------------------------------
 
+    async def authenticate(self) -> None:
+        """Have the key accepted, in nobody's name.
+
+        Raises:
+            TenantMisconfigured: it is not.
+        """
+        await self._token_of("").get()
+
     async def look(self, account: str) -> None:
         """Read next to nothing of the primary calendar.
 

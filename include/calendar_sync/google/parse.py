@@ -24,7 +24,7 @@ from calendar_sync.model import (
 FIELDS = (
     "id,status,etag,updated,summary,description,start,end,transparency,visibility,eventType,"
     "attendees(self,responseStatus),recurrence,recurringEventId,originalStartTime,"
-    "extendedProperties/private,iCalUID,organizer/email,creator/email,source/url"
+    "extendedProperties/private,iCalUID,organizer(email,self),creator/email,source/url"
 )
 LIST_FIELDS = f"items({FIELDS}),nextPageToken,nextSyncToken"
 _NO_TIME: dict[str, str | None] = {"date": None, "dateTime": None, "timeZone": None}
@@ -128,6 +128,9 @@ def _availability(row: Mapping[str, Any], own: Any) -> Availability:
     if row.get("transparency") == "transparent":
         return Availability.FREE
     if row.get("status") == "tentative" or own == "tentative":
+        return Availability.TENTATIVE
+    # An invitation that waits for an answer, as on Exchange; one's own event waits for none.
+    if own == "needsAction" and _part(row, "organizer").get("self") is not True:
         return Availability.TENTATIVE
     return Availability.BUSY
 

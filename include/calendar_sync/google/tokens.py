@@ -34,6 +34,7 @@ async def fetch_token(
 ) -> tuple[str, datetime]:
     """A token that acts as `account`, and when it expires.
 
+    Without an account it acts as the service account itself: that proves the key alone.
     One scope a token: a single one that was not authorised fails the whole request.
 
     Raises:
@@ -44,12 +45,13 @@ async def fetch_token(
     issued = to_second(now) - CLOCK_MARGIN
     claims = {
         "iss": credentials.client_email,
-        "sub": account,
         "scope": scope,
         "aud": credentials.token_uri,
         "iat": int(issued.timestamp()),
         "exp": int((issued + timedelta(hours=1)).timestamp()),
     }
+    if account:
+        claims["sub"] = account
     try:
         signer = _signer(credentials.private_key, credentials.private_key_id)
     except ValueError:

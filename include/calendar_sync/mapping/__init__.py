@@ -2,6 +2,7 @@
 
 from calendar_sync.mapping.files import Format, MappingFile, format_of, read_mapping, write_mapping
 from calendar_sync.mapping.rows import COLUMNS, read_row
+from calendar_sync.mapping.samples import refuse_samples
 
 __all__ = [
     "COLUMNS",
@@ -10,5 +11,6 @@ __all__ = [
     "format_of",
     "read_mapping",
     "read_row",
+    "refuse_samples",
     "write_mapping",
 ]

@@ -63,7 +63,8 @@ class Rows:
         shown = [*self.problems]
         if more := self.wrong - len(shown):
             shown.append(f"and {more} more")
-        raise ConfigurationError(detail=f"{name}: " + "; ".join(shown))
+        mistakes = [f"{name}: {problem}" for problem in self.problems]
+        raise ConfigurationError(detail=f"{name}: " + "; ".join(shown), mistakes=mistakes)
 
     def problem(self, place: Place, column: str, text: str) -> None:
         """Something is wrong there. A place is looked for only where it is told of."""

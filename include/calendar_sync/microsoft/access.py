@@ -7,6 +7,7 @@ to a scope, and a mailbox outside of it is answered like a missing permission.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from calendar_sync.advice import NO_MAILBOX_TRIED, advice, remedy
 from calendar_sync.errors import (
     BadItem,
     NotFound,
@@ -47,11 +48,11 @@ async def check_access(calendar: MicrosoftCalendar, accounts: Sequence[str]) -> 
         listed = None  # Exchange's way to say no, where the directory's is expected
     except TenantMisconfigured as error:
         if error.code != "microsoft_directory_denied":
-            return [Finding("", error.code, error.detail)]
+            return [Finding("", error.code, remedy(error))]
         listed = None
-    # Where nobody is mapped yet, anybody's mailbox can tell of the permission.
-    asked = accounts or [account for account in listed or () if account][:1]
-    states = {account: await account_fault(calendar, account) for account in asked}
+    states = {account: await account_fault(calendar, account) for account in accounts}
+    if not accounts:
+        states = await _anybody(calendar, listed or ())
     denied = [account for account, code in states.items() if code == DENIED]
     findings = _everybody(listed is not None)
     if denied and not await _any_works(calendar, states, listed or ()):
@@ -60,11 +61,11 @@ async def check_access(calendar: MicrosoftCalendar, accounts: Sequence[str]) -> 
         findings.append(Finding("", "microsoft_calendars_denied", _NO_CALENDARS))
     else:
         findings += [Finding(account, "microsoft_outside_scope", _OUTSIDE) for account in denied]
+    if not states:
+        findings.append(Finding("", NO_MAILBOX_TRIED, advice(NO_MAILBOX_TRIED)))
     for account, code in states.items():
-        if code and code != DENIED and account in accounts:
-            findings.append(
-                Finding(account, code, _ADVICE.get(code, "see docs/setup-microsoft.md"))
-            )
+        if code and code != DENIED:
+            findings.append(Finding(account, code, _ADVICE.get(code) or advice(code)))
     return findings
 
 
@@ -83,6 +84,18 @@ _ADVICE = {
     "microsoft_no_mailbox": "there is no mailbox in Exchange Online: a licence is missing",
     "microsoft_account_unknown": "the tenant has no such user",
 }
+
+
+async def _anybody(calendar: MicrosoftCalendar, listed: Sequence[str]) -> dict[str, str]:
+    """Where nobody is mapped yet, anybody's mailbox can tell of the permission.
+
+    Those without a mailbox tell nothing; nobody has said that they should have one.
+    """
+    for account in filter(None, listed):
+        code = await account_fault(calendar, account)
+        if code in ("", DENIED, READ_ONLY):
+            return {account: code}
+    return {}
 
 
 def _everybody(directory: bool) -> list[Finding]:

@@ -32,6 +32,7 @@ SELECT = (
 )
 EXPAND = f"singleValueExtendedProperties($filter=id eq '{PROPERTY}')"
 _PRIVATE = frozenset({"private", "confidential"})
+_UNDECIDED = frozenset({"tentativelyAccepted", "notResponded"})
 _FREE = frozenset({"free", "workingElsewhere"})
 _IN_SERIES = frozenset({"occurrence", "exception"})
 LONGEST_SUBJECT = 255
@@ -124,7 +125,8 @@ def _availability(row: Mapping[str, Any], response: str | None) -> Availability:
     shown = _text(row, "showAs")
     if shown in _FREE or row.get("isCancelled") is True:
         return Availability.FREE
-    if shown == "tentative" or response == "tentativelyAccepted":
+    # Exchange shows what waits for an answer as tentative, unless somebody has changed that.
+    if shown == "tentative" or response in _UNDECIDED:
         return Availability.TENTATIVE
     return Availability.BUSY
 

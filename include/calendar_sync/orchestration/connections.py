@@ -14,6 +14,7 @@ from calendar_sync.connections import (
     MICROSOFT,
     WELKIN,
     Fields,
+    Missing,
     google_credentials,
     microsoft_credentials,
     welkin_credentials,
@@ -58,10 +59,6 @@ def organisation_key() -> str:
     return Hidden(key)
 
 
-class Missing(ConfigurationError):
-    """There is no such connection."""
-
-
 def connection_fields(name: str) -> Fields:
     """The fields of one Airflow Connection.
 
@@ -72,7 +69,8 @@ def connection_fields(name: str) -> Fields:
     from airflow.sdk.exceptions import AirflowException
 
     try:
-        connection = BaseHook.get_connection(name)
+        with _airflow_database():
+            connection = BaseHook.get_connection(name)
     except AirflowException:
         raise Missing(
             detail=f"connection {name} is missing (run `calendar-sync init`, see docs/)"
@@ -87,6 +85,25 @@ def connection_fields(name: str) -> Fields:
         password=Hidden(connection.password or ""),
         extra=extra,
     )
+
+
+@contextlib.contextmanager
+def _airflow_database() -> Iterator[None]:
+    """Two databases are in play: a failure of Airflow's is not one of ours.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        raise ConfigurationError(
+            detail="Airflow's own database cannot be used "
+            f"({type(error.orig).__name__}): has `airflow db migrate` been run, is its server up, "
+            "and is AIRFLOW__DATABASE__SQL_ALCHEMY_CONN right?"
+        ) from None
 
 
 def _is_empty(extra: str | None) -> bool:
@@ -155,7 +172,7 @@ def ensure_hmac_key() -> bool:
         from airflow.models.connection import Connection
         from airflow.utils.session import create_session
 
-        with create_session() as session:
+        with _airflow_database(), create_session() as session:
             session.add(
                 Connection(
                     conn_id=HMAC_KEY,

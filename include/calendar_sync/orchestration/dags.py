@@ -20,10 +20,12 @@ LONGEST_OWNER = 255
 PARAMS = {
     "users": Param(
         [],
-        type="array",
+        # What may be null is not marked as required.
+        type=["null", "array"],
         items={"type": "string"},
         title="Users",
-        description="Welkin user ids to sync now, whatever their back-off; empty for everybody",
+        description="Whom to sync now, whatever the back-off: Welkin user ids or e-mail addresses; "
+        "empty for everybody",
     ),
     "full_comparison": Param(
         False,
@@ -90,7 +92,7 @@ def find_changed_users(platform: str) -> list[list[str]]:
     context: Any = get_current_context()
     params = context["params"]
     work = tasks.find_changed_users(
-        platform, users=params["users"], full_comparison=params["full_comparison"]
+        platform, users=params["users"] or (), full_comparison=params["full_comparison"]
     )
     context["ti"].xcom_push(key="requests", value=work.requests)
     return work.groups
@@ -111,6 +113,7 @@ def sync_user(platform: str, group: list[str]) -> None:
         run_id=context["run_id"],
         owner=owner[-LONGEST_OWNER:],
         dry_run=context["params"]["dry_run"],
+        named=bool(context["params"]["users"]),
     )
     context["label"] = tasks.group_label(done.outcomes)
     instance.xcom_push(key="outcomes", value=[outcome.row for outcome in done.outcomes])

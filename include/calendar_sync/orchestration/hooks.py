@@ -5,6 +5,7 @@ from typing import Any
 
 from airflow.sdk import BaseHook
 
+from calendar_sync.advice import remedy
 from calendar_sync.clock import SystemClock
 from calendar_sync.connections import WelkinCredentials, welkin_credentials
 from calendar_sync.errors import SyncError
@@ -12,20 +13,6 @@ from calendar_sync.orchestration.connections import connection_fields
 from calendar_sync.orchestration.running import guarded
 from calendar_sync.redaction import describe
 from calendar_sync.runtime import try_welkin
-
-_ADVICE = {
-    "no_connection": "the server cannot be reached: check the base URL",
-    "untrusted_certificate": (
-        "the server's certificate is of no authority in the CA bundle (nor the system's)"
-    ),
-    # Welkin's answer to a wrong name is the one to a wrong secret.
-    "welkin_unauthorized": "the organization, the API client's name or its secret is wrong",
-    "welkin_client_unknown": (
-        "the server knows no such API client: check base URL, organization and token path"
-    ),
-    "welkin_not_found": "the organization has no such environment",
-    "welkin_access_restricted": "the API client may not read calendar events in this environment",
-}
 
 
 class WelkinHook(BaseHook):
@@ -58,8 +45,8 @@ class WelkinHook(BaseHook):
         try:
             asyncio.run(try_welkin(self.get_conn(), SystemClock()))
         except SyncError as error:
-            advice = _ADVICE.get(error.code) or error.detail or "see docs/setup-welkin.md"
-            return False, f"{error.code}: {advice}"
+            return False, f"{error.code}: {remedy(error)}"
         except Exception as error:
+            # Its text may hold what the connection holds.
             return False, f"unexpected: {describe(error)}"
         return True, "Authenticated, and calendar events can be read"

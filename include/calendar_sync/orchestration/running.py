@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from calendar_sync.boundary import Boundary
 from calendar_sync.errors import SyncError, UnexpectedError
 from calendar_sync.orchestration.connections import load_secrets
+from calendar_sync.orchestration.task_log import StateUnavailable, shorten_failures
 from calendar_sync.redaction import describe
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.services import Services
@@ -18,10 +19,7 @@ from calendar_sync.state.config import Revision
 from calendar_sync.state.migrate import require_current
 
 Value = TypeVar("Value")
-
-
-class StateUnavailable(Exception):
-    """The state database did not answer: Airflow may try the task once more."""
+__all__ = ["StateUnavailable", "guarded", "opened", "run", "with_store"]
 
 
 def run(work: Callable[[Services, Revision], Awaitable[Value]]) -> Value:
@@ -65,6 +63,7 @@ def guarded() -> Boundary:
 
     Not even a time limit that Airflow sets: it ends the task wherever it is.
     """
+    shorten_failures()
     return Boundary(_told)
 
 

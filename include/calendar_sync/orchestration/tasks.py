@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from calendar_sync.advice import advice, whose
 from calendar_sync.changes import Found
 from calendar_sync.changes import find_changed_users as find
 from calendar_sync.clock import SystemClock
-from calendar_sync.errors import PlatformStopped, UsersFailed
+from calendar_sync.errors import ConfigurationError, PlatformStopped, UsersFailed
+from calendar_sync.members import members, user_named
 from calendar_sync.model import Platform
 from calendar_sync.orchestration.alarms import raise_alarms
 from calendar_sync.orchestration.metrics import emit_run
 from calendar_sync.orchestration.running import run, with_store
-from calendar_sync.passes import UserOutcome, sync_users
+from calendar_sync.passes import UserOutcome, judged, sync_users
 from calendar_sync.passes import record_run as record
 from calendar_sync.redaction import install
 from calendar_sync.services import Services
@@ -26,6 +28,7 @@ from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
 
 LONGEST_LABEL = 240
+NOT_MAPPED = "not_mapped"
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,28 @@ def find_changed_users(
 ) -> Work:
     """Who has work.
 
+    Of several users who are named by id or address, one who is not mapped gets a group of its own,
+    and fails there: the others are not kept waiting.
+
     Raises:
         SyncError: nobody can be synced now; the code says why.
     """
 
-    async def work(services: Services, revision: Revision) -> tuple[Found, dict[str, int]]:
+    async def work(
+        services: Services, revision: Revision
+    ) -> tuple[Found, list[str], dict[str, int]]:
+        known, strangers = _known(services, revision, Platform(platform), users)
         found = await find(
-            services, revision, Platform(platform), users=users, full_comparison=full_comparison
+            services,
+            revision,
+            Platform(platform),
+            # Where nobody of them is known, the search says so.
+            users=known or strangers,
+            full_comparison=full_comparison,
         )
-        return found, services.meter.row
+        return found, strangers, services.meter.row
 
-    found, requests = run(work)
+    found, strangers, requests = run(work)
     install().info(
         "%s: %d polled, %d with work, %d waiting after a failure",
         platform,
@@ -69,24 +83,59 @@ def find_changed_users(
     )
     if found.fault:
         raise PlatformStopped(detail=f"{platform}: {found.fault}")
-    return Work([list(group) for group in found.groups], requests)
+    groups = [list(group) for group in found.groups]
+    return Work([*groups, *([name] for name in strangers)], requests)
+
+
+def _known(
+    services: Services, revision: Revision, platform: Platform, names: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The ids of these users, and the names that are nobody's on this platform."""
+    if not names:
+        return [], []
+    store = services.store
+    known: list[str] = []
+    strangers: list[str] = []
+    people = members(store, revision.settings, platform, services.clock.now())
+    for name in names:
+        try:
+            user_id = user_named(store, name, platform)
+        except ConfigurationError:
+            user_id = name  # several users'
+        there = user_id in people.synced or user_id in people.leaving
+        (known if there else strangers).append(user_id)
+    return list(dict.fromkeys(known)), list(dict.fromkeys(strangers))
 
 
 def sync_group(
-    platform: str, group: Sequence[str], *, run_id: str, owner: str, dry_run: bool = False
+    platform: str,
+    group: Sequence[str],
+    *,
+    run_id: str,
+    owner: str,
+    dry_run: bool = False,
+    named: bool = False,
 ) -> Done:
-    """Run the cycles of one group."""
+    """Run the cycles of one group; `named`: somebody has asked for these users."""
 
     async def work(services: Services, revision: Revision) -> Done:
+        users, strangers = group, list[str]()
+        if named:
+            users, strangers = _known(services, revision, Platform(platform), group)
         outcomes = await sync_users(
             services,
             revision,
             Platform(platform),
-            group,
+            users,
             run_id=run_id,
             owner=owner,
             dry_run=dry_run,
         )
+        outcomes += [
+            UserOutcome(name, "", "failed", NOT_MAPPED, detail=f"not mapped on {platform}")
+            for name in strangers
+        ]
+        outcomes = [judged(services.store, Platform(platform), outcome) for outcome in outcomes]
         return Done(outcomes, services.meter.row)
 
     done = run(work)
@@ -108,10 +157,22 @@ def raise_failures(outcomes: Sequence[UserOutcome], *, insist: bool) -> None:
         if outcome.status == "failed" and (insist or not outcome.attention)
     ]
     if failed:
-        names = "; ".join(
-            f"{o.account or '-'} ({o.user_id}): {o.code} {o.detail}".rstrip() for o in failed
+        raise UsersFailed(
+            detail="; ".join(f"{_who(o)}: {_what(o)}" for o in failed),
+            words="; ".join(
+                f"{_who(o)}: {advice(o.code)} (to be mended by {whose(o.code)}) [{_what(o)}]"
+                for o in failed
+            ),
         )
-        raise UsersFailed(detail=names)
+
+
+def _who(outcome: UserOutcome) -> str:
+    return f"{outcome.account or '-'} ({outcome.user_id})"
+
+
+def _what(outcome: UserOutcome) -> str:
+    """What our code calls it, for those who look it up."""
+    return f"{outcome.code} {outcome.detail}".rstrip()
 
 
 def group_label(outcomes: Sequence[UserOutcome]) -> str:

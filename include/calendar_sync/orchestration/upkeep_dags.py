@@ -48,10 +48,10 @@ ACCESS = {
 UNSYNC_PARAMS = {
     "users": Param(
         [],
-        type="array",
+        type=["null", "array"],
         items={"type": "string"},
         title="Users",
-        description="Welkin user ids",
+        description="Welkin user ids or e-mail addresses; empty for Everybody",
     ),
     "everybody": Param(
         False, type="boolean", title="Everybody", description="All users; leave Users empty"
@@ -255,7 +255,7 @@ def _unsync_words(_about: str, params: Any) -> dict[str, str]:
     from calendar_sync.orchestration import upkeep
 
     return upkeep.ask_unsync(
-        params["users"], everybody=params["everybody"], platform=params["platform"]
+        params["users"] or (), everybody=params["everybody"], platform=params["platform"]
     )
 
 
@@ -269,7 +269,9 @@ def switch_off() -> list[list[dict[str, Any]]]:
     if answer.choice != REMOVE:
         return []
     params = context["params"]
-    groups = upkeep.switch_off(params["users"], platform=params["platform"], author=answer.author)
+    groups = upkeep.switch_off(
+        params["users"] or (), platform=params["platform"], author=answer.author
+    )
     answers.permit(context["run_id"], [row for group in groups for row in group])
     return groups
 
@@ -297,8 +299,9 @@ def unsync_users(group: list[dict[str, Any]]) -> None:
 @task(trigger_rule="all_done", retry_policy=ONLY_LOST_WORK)
 def prove() -> dict[str, int]:
     """Say what was removed and what is left; fails while something is, or is not known."""
-    from calendar_sync.orchestration import tasks, upkeep
+    from calendar_sync.orchestration import task_log, tasks, upkeep
 
+    task_log.shorten_failures()
     context: Any = get_current_context()
     pull = context["ti"].xcom_pull
     if pull(task_ids="approve") is None:

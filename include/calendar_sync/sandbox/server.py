@@ -18,7 +18,7 @@ import uvicorn
 from calendar_sync.sandbox.tls import LOCAL, connections, make_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from calendar_sync.sandbox.sandbox import Sandbox
 
@@ -32,9 +32,10 @@ def serve(
     *,
     address: str = "127.0.0.1",
     host: str = "localhost",
+    tell: Callable[[str, Path], None] = lambda root, ca: None,
 ) -> None:
     """Serve until interrupted; see :func:`serve_async`."""
-    asyncio.run(serve_async(sandbox, port, directory, address=address, host=host))
+    asyncio.run(serve_async(sandbox, port, directory, address=address, host=host, tell=tell))
 
 
 async def serve_async(
@@ -44,6 +45,7 @@ async def serve_async(
     *,
     address: str = "127.0.0.1",
     host: str = "localhost",
+    tell: Callable[[str, Path], None] = lambda root, ca: None,
 ) -> None:
     """Serve over HTTPS until interrupted.
 
@@ -54,10 +56,15 @@ async def serve_async(
             ``sandbox.json`` with the root URL.
         address: network address to listen on.
         host: name by which clients reach it; becomes part of the certificate.
+        tell: hears of the root URL and the CA bundle before the first request.
+
+    Raises:
+        OSError: the port is taken, or the directory cannot be written.
     """
     listener = _listen(address, port)
     try:
-        server, _ = _prepare(sandbox, listener, Path(directory), host)
+        server, ca = _prepare(sandbox, listener, Path(directory), host)
+        tell(sandbox.root, ca)
         await server.serve(sockets=[listener])
     finally:
         listener.close()
@@ -102,8 +109,12 @@ def _listen(address: str, port: int) -> socket.socket:
     # half of an answer waits 40 ms for the client's acknowledgement of the first.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((address, port))
-    listener.listen(128)
+    try:
+        listener.bind((address, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

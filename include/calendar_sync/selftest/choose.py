@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from calendar_sync.cycle.scope import Scope
 from calendar_sync.errors import BadItem, ConfigurationError
-from calendar_sync.members import members
+from calendar_sync.members import members, user_named
 from calendar_sync.model import CalendarEvent, Direction, MappedUser, Platform, Span, WelkinEvent
 from calendar_sync.planner import blocks_time
 from calendar_sync.state import Store
@@ -42,11 +42,12 @@ def choose(
     """
     if platform is not None and platform not in connected:
         raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
-    rows = [
-        row
-        for row in store.config.mapping(platform)
-        if row.platform in connected and user in (None, row.user_id, row.account)
-    ]
+    rows = [row for row in store.config.mapping(platform) if row.platform in connected]
+    if user is not None:
+        # A mailbox names one row; an id, or an address in Welkin, all rows of its user.
+        by_mailbox = [row for row in rows if row.account.lower() == user.strip().lower()]
+        user_id = user_named(store, user, platform)
+        rows = by_mailbox or [row for row in rows if row.user_id == user_id]
     settings = store.config.revision().settings
     synced = {each: members(store, settings, each, now).synced for each in connected}
     enabled = [row for row in rows if row.user_id in synced[row.platform]]

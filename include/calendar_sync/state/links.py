@@ -13,6 +13,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    func,
     insert,
     not_,
     or_,
@@ -238,6 +239,23 @@ class LinkStore:
                 (Step(row.step), Source(row.source_id, row.original_start)): row.content
                 for row in connection.execute(query)
             }
+
+    def holders_of(self, account: str) -> set[str]:
+        """Users of whom something of ours is in this mailbox, whoever has it now."""
+        query = select(t.link.c.user_id).where(
+            func.lower(t.link.c.account) == account.lower(), t.link.c.state.in_(STANDING)
+        )
+        with self._database.read() as connection:
+            return set(connection.scalars(query.distinct()))
+
+    def parked_codes(self, user_id: str, platform: Platform) -> list[str]:
+        """Why this user's items were refused, a code for each."""
+        table = t.parked_item
+        query = select(table.c.code).where(
+            table.c.user_id == user_id, table.c.platform == platform.value
+        )
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
 
     def due_again(self, platform: Platform, now: datetime) -> set[str]:
         """Users with parked items whose pause has passed."""

@@ -124,7 +124,7 @@ def _validate(store: Store, wanted: list[MappedUser]) -> Callable[[Job], Awaitab
         job.progress(0, len(pairs))
         found: list[Checked] = []
         settings = store.config.revision().settings
-        async with outside.services(store) as services:
+        async with outside.services(store, own_tokens=True) as services:
             for group in await accounts.groups(services):
                 users = [user for user in group.users if (user, group.platform) in pairs]
                 for first in range(0, len(users), BATCH):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from calendar_sync.sandbox.calendars import Json, Shown
 
 FREE = ("free", "workingElsewhere")
+UNDECIDED = ("tentativelyAccepted", "notResponded")
 
 
 def fields_of(
@@ -45,7 +46,7 @@ def glimpse_of(event: Json, marker: str, account_zone: str) -> Glimpse:
     shown: Shown = "busy"
     if event["showAs"] in FREE or event["isCancelled"]:
         shown = "free"
-    elif event["showAs"] == "tentative" or response == "tentativelyAccepted":
+    elif event["showAs"] == "tentative" or response in UNDECIDED:
         shown = "tentative"
     held = {p["id"].lower(): p["value"] for p in event.get("singleValueExtendedProperties", [])}
     return Glimpse(

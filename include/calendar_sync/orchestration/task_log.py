@@ -1,0 +1,55 @@
+"""The end of a failed task's log: one line for whoever is on duty, instead of frames.
+
+Airflow logs what ends a task with its traceback, through structlog. Our own errors say all that
+there is to say; their frames are of use to nobody. What is no error of ours stays as it is.
+https://www.structlog.org/en/stable/processors.html
+"""
+
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from calendar_sync.advice import advice, whose
+from calendar_sync.errors import ConfigurationError, SyncError, UsersFailed
+from calendar_sync.redaction import redact
+
+
+class StateUnavailable(Exception):
+    """The state database did not answer: Airflow may try the task once more."""
+
+
+def shorten_failures() -> None:
+    """From now on this process logs errors of ours as one line."""
+    # The loggers that exist hold this very list.
+    processors = structlog.get_config()["processors"]
+    if _shorten not in processors:
+        processors.insert(0, _shorten)
+
+
+def line(error: BaseException) -> str:
+    """Who, what is wrong, whose it is, what to do."""
+    if isinstance(error, StateUnavailable):
+        return (
+            "everybody in this task: the state database did not answer, Airflow tries once more; "
+            f"look at its server and CALENDAR_SYNC_DATABASE_URL (whoever runs the sync) [{error}]"
+        )
+    if not isinstance(error, SyncError):
+        return type(error).__name__
+    if isinstance(error, UsersFailed):
+        return redact(error.words or advice(error.code))
+    said = error.detail if isinstance(error, ConfigurationError) else advice(error.code)
+    what = f"{error.code}: {error.detail}" if said != error.detail else error.code
+    return redact(f"everybody in this task: {said} (to be mended by {whose(error.code)}) [{what}]")
+
+
+def _shorten(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    found = event.get("exc_info")
+    error = found if isinstance(found, BaseException) else sys.exc_info()[1] if found else None
+    if isinstance(found, tuple):
+        error = found[1]
+    if isinstance(error, SyncError | StateUnavailable):
+        del event["exc_info"]
+        event["event"] = line(error)
+    return event
