@@ -80,6 +80,28 @@ class MappingStore:
         with self._database.read() as connection:
             return _newest(connection)
 
+    def mapping_of(self, revision: int) -> list[MappedUser]:
+        """The rows as that revision left them; 0 is before the first. Later changes are undone.
+
+        Raises:
+            ConfigurationError: there is no such revision (yet).
+        """
+        table = t.mapping_change
+        later = select(table).where(table.c.revision > revision).order_by(table.c.id.desc())
+        with self._database.read() as connection:
+            newest = _newest(connection)
+            if not 0 <= revision <= newest:
+                raise ConfigurationError(
+                    detail=f"there is no revision {revision} of the mapping: the newest is {newest}"
+                )
+            query = select(t.user_mapping)
+            rows = {(row.user_id, row.platform): _mapped(row) for row in connection.execute(query)}
+            for change in map(_change, connection.execute(later)):
+                rows.pop((change.user_id, change.platform.value), None)
+                if change.before is not None:
+                    rows[change.user_id, change.platform.value] = change.before
+        return sorted(rows.values(), key=lambda row: (row.user_id, row.platform.value))
+
     def mapping_history(
         self, user_id: str | None = None, account: str | None = None, newest: int = 50
     ) -> list[MappingChange]:
