@@ -19,6 +19,8 @@ from calendar_sync.attention import PAGE, Choice, OpenConflict, count_conflicts,
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping.rows import Place, Rows, staff_by_email
+from calendar_sync.mapping.taking import Mode
+from calendar_sync.model import MappedUser
 from calendar_sync.state import Store
 from calendar_sync.state.mapping import CHANGED_MEANWHILE
 
@@ -67,6 +69,23 @@ class Mapped(BaseModel):
 
     revision: Revision
     users: Annotated[list[MappingRow], Field(max_length=200_000)]
+
+
+class WholeMapping(Mapped):
+    """The whole mapping; `remove` confirms how many rows are removed or disabled by it.
+
+    It is needed where they are many: more than three rows and than `brake.share` of all, or all.
+    """
+
+    remove: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+
+class Back(BaseModel):
+    """Which revision shall hold again; `revision` is the newest one that was seen."""
+
+    to: Revision
+    revision: Revision
+    remove: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
 
 class MappingStored(BaseModel):
@@ -148,15 +167,49 @@ def read_mapping(store: Opened) -> Mapped:
 
 
 @router.put("/mapping", responses=CONFLICT)
-def put_mapping(request: Request, store: Opened, new: Mapped) -> MappingStored:
+def put_mapping(request: Request, store: Opened, new: WholeMapping) -> MappingStored:
     """Make the mapping exactly these rows, or refuse all of them."""
+    return _take(request, store, _rows(store, new), Mode.REPLACE, new.revision, new.remove)
+
+
+@router.patch("/mapping", responses=CONFLICT)
+def patch_mapping(request: Request, store: Opened, new: WholeMapping) -> MappingStored:
+    """Add these rows, or change them; all others stay."""
+    return _take(request, store, _rows(store, new), Mode.MERGE, new.revision, new.remove)
+
+
+@router.post("/mapping/rollback", responses=CONFLICT)
+def roll_back(request: Request, store: Opened, wanted: Back) -> MappingStored:
+    """Make the mapping what it was at an older revision, as a new one."""
+    try:
+        rows = store.config.mapping_of(wanted.to)
+    except ConfigurationError as error:
+        raise Problem(404, error.detail) from None
+    return _take(request, store, rows, Mode.REPLACE, wanted.revision, wanted.remove)
+
+
+def _rows(store: Store, new: Mapped) -> list[MappedUser]:
     rows = Rows(staff_by_email(store.config.welkin_users()))
     for number, each in enumerate(new.users):
-        values = {name: str(value) for name, value in each.model_dump(exclude_none=True).items()}
-        rows.add(_place(number), values)
+        values = each.model_dump(exclude_none=True)
+        rows.add(_place(number), {name: str(value) for name, value in values.items()})
     try:
         rows.refuse("mapping")
-        found = mapping.apply(request, store, lambda _: rows.users, new.revision)
+    except ConfigurationError as error:
+        raise Problem(422, error.detail) from None
+    return rows.users
+
+
+def _take(
+    request: Request,
+    store: Store,
+    rows: list[MappedUser],
+    mode: Mode,
+    revision: int,
+    remove: int | None,
+) -> MappingStored:
+    try:
+        found = mapping.take(request, store, rows, mode, revision, remove)
     except ConfigurationError as error:
         raise Problem(409 if error.code == CHANGED_MEANWHILE else 422, error.detail) from None
     return MappingStored(

@@ -33,7 +33,13 @@ NAV = (
         "Mapping",
         "/mapping",
         frozenset(
-            {"mapping.html", "mapping_row.html", "mapping_import.html", "mapping_history.html"}
+            {
+                "mapping.html",
+                "mapping_row.html",
+                "mapping_switch.html",
+                "mapping_import.html",
+                "mapping_history.html",
+            }
         ),
     ),
     Entry("Connections", "/connections", frozenset({"connections.html"})),

@@ -73,7 +73,7 @@ def confirmed(edit: Edit, settings: Settings, number: int | None) -> Edit:
             raise ConfigurationError(
                 NOT_CONFIRMED,
                 detail=f"{gone} of {len(rows)} rows would be removed or disabled: so many need "
-                f"their number as confirmation (--remove {gone}); nothing was stored",
+                f"their number, {gone}, as a confirmation (command line: --remove {gone})",
             )
         return after
 
