@@ -14,11 +14,19 @@ from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.links import TRIES_BEFORE_PARKING
 from calendar_sync.state.runs import PlatformFault, RecordedRun
-from calendar_sync.user_list import NOBODY, Standing, standing
+from calendar_sync.user_list import (
+    NOBODY,
+    ListedUser,
+    Standing,
+    needing_attention,
+    standing,
+)
 
 DAY = timedelta(hours=24)
 WEEK = timedelta(days=7)
 RUNS = 10
+# So many users who need attention are named.
+NAMED = 20
 TO_CALENDAR, TO_WELKIN = "to_calendar", "to_welkin"
 _STEPS = {
     TO_CALENDAR: (Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR),
@@ -81,7 +89,7 @@ class Overview:
     """Everything; `platforms` is empty where nobody is mapped, or was.
 
     `approvals`, `conflicts` (of a week, not dismissed) and `parked` count what a person may want to
-    look at.
+    look at; `attention` are users who keep failing, `more_attention` how many there are beside.
     """
 
     platforms: tuple[PlatformOverview, ...]
@@ -91,6 +99,8 @@ class Overview:
     approvals: int
     conflicts: int
     parked: int
+    attention: tuple[ListedUser, ...] = ()
+    more_attention: int = 0
 
     @property
     def oldest_change(self) -> datetime | None:
@@ -140,6 +150,7 @@ def overview(store: Store, settings: Settings, now: datetime) -> Overview:
             )
         )
         left = connection.scalar(select(func.count()).where(parked.c.tries >= TRIES_BEFORE_PARKING))
+    failing = needing_attention(store, settings, now)
     return Overview(
         tuple(platforms),
         settings.freshness.target_seconds,
@@ -148,6 +159,8 @@ def overview(store: Store, settings: Settings, now: datetime) -> Overview:
         approvals,
         conflicts or 0,
         left or 0,
+        failing[:NAMED],
+        max(0, len(failing) - NAMED),
     )
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
 from calendar_sync.changes import find_changed_users
 from calendar_sync.concurrency import together
@@ -25,6 +26,7 @@ from calendar_sync.model import MappedUser, Platform
 from calendar_sync.redaction import as_ours
 from calendar_sync.services import Services
 from calendar_sync.state import Store
+from calendar_sync.state.audit import TRY, CycleLog, Operation
 from calendar_sync.state.config import Revision
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
 
@@ -136,6 +138,7 @@ async def _sync_user(
     kept = not mapped.enabled and user_id not in people.leaving
     if kept or not (state.marked or full or dry_run):
         return UserOutcome(user_id, mapped.account, "idle")
+    begun = services.clock.monotonic()
     try:
         lease = store.leases.take(user_id, owner, services.clock.now())
     except LeaseHeld:
@@ -156,6 +159,8 @@ async def _sync_user(
             return UserOutcome(user_id, mapped.account, "failed", error.code, detail=error.detail)
         pause = error.retry_after if isinstance(error, RateLimited) else None
         store.marks.failed((user_id, platform), error.code, services.clock.now(), pause)
+        took = services.clock.monotonic() - begun
+        _record_try(services, mapped, run_id, error.code, state.failures + 1, took)
         return UserOutcome(
             user_id, mapped.account, "failed", error.code, state.attention, error.detail
         )
@@ -163,6 +168,25 @@ async def _sync_user(
         store.leases.release(lease, services.clock.now())
     status = "ok" if result.complete else "more"
     return UserOutcome(user_id, mapped.account, status, result=result)
+
+
+def _record_try(
+    services: Services, mapped: MappedUser, run_id: str, code: str, number: int, seconds: float
+) -> None:
+    """The user's timeline has every try that failed, whoever looks and however often it did."""
+    store = services.store
+    log = CycleLog(
+        uuid.uuid4().hex,
+        run_id,
+        mapped.user_id,
+        mapped.platform.value,
+        mapped.account,
+        mapped.revision,
+    )
+    tried = Operation(TRY, f"try {number}", "", "", "", "", code[:64], round(1000 * seconds))
+    # A record that refuses the row must not keep the others of the group from being synced.
+    with contextlib.suppress(IntegrityError), store.database.write() as connection:
+        store.audit.append(connection, log, tried, services.clock.now())
 
 
 @contextlib.asynccontextmanager

@@ -319,3 +319,27 @@ def test_what_an_approval_would_remove_is_listed_by_a_dry_run(
         assert world.sandbox.requests.writes(since=before) == []
         form["digest"] = digest_of([])
         assert "would not do this" in finished(operator, "/attention/held", form, csrf(operator))
+
+
+def test_users_who_keep_failing_stand_first_and_by_name_on_the_overview(
+    operator: TestClient, viewer: TestClient, store: Store
+) -> None:
+    conflict(store, "mirror_moved", "reported")
+    assert "No user needs attention" in operator.get("/attention").text
+    pair = ("ada", Platform.GOOGLE)
+    for number in range(1, 5):
+        store.marks.failed(pair, "google_account_refused", NOW, None)
+        text = operator.get("/attention").text
+        assert ("No user needs attention" in text) == (number < 3)
+    assert text.index("Users who need attention") < text.index("Waits for approval")
+    assert text.index("ada@example.org".replace("@", "<wbr>@")) < text.index("Waits for approval")
+    assert 'aria-label="Retry ada@example.org"' in text
+    assert "Retry ada" not in viewer.get("/attention").text
+    first = viewer.get("/").text
+    assert "1 user needs attention" in first
+    assert '<a href="/calendar-sync/users/ada">ada<wbr>@example.org</a>' in first
+    assert viewer.get("/api/v1/overview").json()["attention"][0]["account"] == "ada@example.org"
+    with store.database.write() as connection:
+        store.marks.done(connection, pair, 1, NOW, None)
+    assert "No user needs attention" in operator.get("/attention").text
+    assert "needs attention</h2>" not in viewer.get("/").text

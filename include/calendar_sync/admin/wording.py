@@ -49,6 +49,7 @@ STEPS: Mapping[str, str] = {
     "reschedule": "appointment rescheduled",
     "cancel": "appointment cancelled",
     "decision": "decision of a person",
+    "sync": "sync of the user",
 }
 DIRECTIONS: Mapping[str, str] = {"to_calendar": "to the calendar", "to_welkin": "to Welkin"}
 CONFLICTS: Mapping[str, str] = {

@@ -26,6 +26,8 @@ SEAL_LOCK = 0x5EA1
 # Decisions of people stand in the record, too: step and outcome; the reason is what was decided,
 # and the author stands in the place of the run.
 DECISION, RECORDED = "decision", "recorded"
+# So does every try to sync a user that failed as a whole; the outcome is its code.
+TRY = "sync"
 #: How many problems a check tells of, and how many operations it keeps in mind at a time.
 PROBLEMS = 1000
 CHUNK = 500

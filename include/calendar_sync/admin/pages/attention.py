@@ -28,6 +28,7 @@ from calendar_sync.clock import SystemClock
 from calendar_sync.members import LEAVING
 from calendar_sync.model import Platform, Source
 from calendar_sync.state import Store
+from calendar_sync.user_list import needing_attention
 
 router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
@@ -36,6 +37,7 @@ Item = Annotated[str, Form(max_length=1100)]
 Digests = Annotated[list[str] | None, Form(max_length=2000)]
 USERS_SHOWN = 20
 APPROVALS_SHOWN = 100
+FAILING_SHOWN = 100
 
 
 @router.get("/attention")
@@ -57,10 +59,13 @@ def attention(
     parked_page = min(parked_page, _pages(total_parked))
     found = waiting(store)
     shown = found[:APPROVALS_SHOWN]
+    failing = needing_attention(store, store.config.revision().settings, now, platform)
     named = [name for one in shown for name in list(one.users)[:USERS_SHOWN]]
     return render(
         request,
         "attention.html",
+        failing=failing[:FAILING_SHOWN],
+        more_failing=max(0, len(failing) - FAILING_SHOWN),
         conflicts=open_conflicts(store, now, platform=platform, search=q, page=page),
         total=total,
         page=page,
