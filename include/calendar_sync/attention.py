@@ -7,7 +7,7 @@ possible depends on the appointment, which only a cycle knows (`mirror_moved: re
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -15,17 +15,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, or_, select, update
 
+from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Link, LinkKind, LinkState, MappedUser, Platform, Source
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
-from calendar_sync.state.links import (
-    REFUSED_PAUSE,
-    TRANSIENT_PAUSE,
-    TRIES_BEFORE_PARKING,
-)
+from calendar_sync.state.links import REFUSED_PAUSE, TRANSIENT_PAUSE
+from calendar_sync.state.open_items import UNDECIDED, parked
+from calendar_sync.state.open_items import open_conflicts as shown
 
 PAGE = 50
 TRY_AGAIN = "try_again"
@@ -40,8 +39,10 @@ class Choice(StrEnum):
     DISMISS = "dismiss"
 
 
-# Where both sides still differ; everything else is settled, and only worth knowing.
+# Where both sides still differ, whether a person or a setting left it so.
 _LEFT = frozenset({"reported", "parked", "accepted"})
+# Settled elsewhere: by an approval, a setting, or a look at the account.
+_WAITS = frozenset(UNDECIDED) - _LEFT
 _OF_MIRRORS = frozenset({"mirror_moved", "mirror_edited", "mirror_deleted", "both_changed"})
 
 HAPPENED: Mapping[str, str] = {
@@ -149,9 +150,15 @@ class Decided:
 # --- reading ----------------------------------------------------------------------------------
 
 
-def count_conflicts(store: Store, platform: Platform | None = None, search: str = "") -> int:
+def count_conflicts(
+    store: Store,
+    platform: Platform | None = None,
+    search: str = "",
+    now: datetime | None = None,
+) -> int:
     """How many conflicts are open."""
-    query = select(func.count()).select_from(_joined()).where(*_open(platform, search))
+    where = _open(platform, search, now or SystemClock().now())
+    query = select(func.count()).select_from(_joined()).where(*where)
     with store.database.read() as connection:
         return int(connection.scalar(query) or 0)
 
@@ -170,8 +177,8 @@ def open_conflicts(
     query = (
         select(t.conflict)
         .select_from(_joined())
-        .where(*_open(platform, search))
-        .order_by(table.decision.in_(sorted(_LEFT)).desc(), table.last_at.desc(), table.id.desc())
+        .where(*_open(platform, search, now))
+        .order_by(table.decision.in_(UNDECIDED).desc(), table.last_at.desc(), table.id.desc())
         .offset((max(page, 1) - 1) * size)
         .limit(size)
     )
@@ -271,17 +278,13 @@ def _mapped_as(table: Any) -> ColumnElement[bool]:
     return and_(mapping.user_id == table.c.user_id, mapping.platform == table.c.platform)
 
 
-def _parked(platform: Platform | None) -> list[ColumnElement[bool]]:
-    table = t.parked_item.c
-    found: list[ColumnElement[bool]] = [table.tries >= TRIES_BEFORE_PARKING]
-    if platform is not None:
-        found.append(table.platform == platform.value)
-    return found
+def _parked(platform: Platform | None) -> Sequence[ColumnElement[bool]]:
+    return parked() if platform is None else parked(platform.value)
 
 
-def _open(platform: Platform | None, search: str) -> list[ColumnElement[bool]]:
+def _open(platform: Platform | None, search: str, now: datetime) -> list[ColumnElement[bool]]:
     table = t.conflict.c
-    found: list[ColumnElement[bool]] = [table.dismissed_at.is_(None)]
+    found: list[ColumnElement[bool]] = [shown(now)]
     if platform is not None:
         found.append(table.platform == platform.value)
     if word := search.strip().lower():
@@ -343,6 +346,8 @@ def _choices(
     row: Row[Any], link: Link | None, mapped: MappedUser | None, settings: Settings, now: datetime
 ) -> tuple[Choice, ...]:
     """Nothing but to take note of it, unless something is left as a hand has made it."""
+    if row.decision in _WAITS:
+        return (Choice.ACCEPT,)
     if row.decision not in _LEFT or link is None or mapped is None or not mapped.enabled:
         return (Choice.DISMISS,)
     direction = settings.direction_of(mapped.platform, mapped.direction)

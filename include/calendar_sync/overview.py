@@ -12,7 +12,7 @@ from calendar_sync.reporting import looked_at, requests_since
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.links import TRIES_BEFORE_PARKING
+from calendar_sync.state.open_items import open_conflicts, parked, undecided
 from calendar_sync.state.runs import PlatformFault, RecordedRun
 from calendar_sync.user_list import (
     NOBODY,
@@ -23,7 +23,6 @@ from calendar_sync.user_list import (
 )
 
 DAY = timedelta(hours=24)
-WEEK = timedelta(days=7)
 RUNS = 10
 # So many users who need attention are named.
 NAMED = 20
@@ -88,8 +87,9 @@ class PlatformOverview:
 class Overview:
     """Everything; `platforms` is empty where nobody is mapped, or was.
 
-    `approvals`, `conflicts` (of a week, not dismissed) and `parked` count what a person may want to
-    look at; `attention` are users who keep failing, `more_attention` how many there are beside.
+    `approvals`, `conflicts`, `undecided` (those of them that need a person) and `parked` count what
+    a person may want to look at, as `state.open_items` says. `attention` are users who keep
+    failing, `more_attention` how many there are beside.
     """
 
     platforms: tuple[PlatformOverview, ...]
@@ -99,6 +99,7 @@ class Overview:
     approvals: int
     conflicts: int
     parked: int
+    undecided: int = 0
     attention: tuple[ListedUser, ...] = ()
     more_attention: int = 0
 
@@ -140,16 +141,15 @@ def overview(store: Store, settings: Settings, now: datetime) -> Overview:
         platforms.append(
             PlatformOverview(platform.value, found, fault, seen, silent, former, requests)
         )
-    approval, conflict, parked = t.approval, t.conflict, t.parked_item
+    approval = t.approval
     digests = select(func.count(func.distinct(approval.c.digest)))
     with store.database.read() as connection:
         approvals = connection.scalar(digests.where(approval.c.granted_at.is_(None))) or 0
-        conflicts = connection.scalar(
-            select(func.count()).where(
-                conflict.c.last_at > now - WEEK, conflict.c.dismissed_at.is_(None)
-            )
+        conflicts, open_ones = (
+            connection.scalar(select(func.count()).select_from(t.conflict).where(which(now)))
+            for which in (open_conflicts, undecided)
         )
-        left = connection.scalar(select(func.count()).where(parked.c.tries >= TRIES_BEFORE_PARKING))
+        left = connection.scalar(select(func.count()).select_from(t.parked_item).where(*parked()))
     failing = needing_attention(store, settings, now)
     return Overview(
         tuple(platforms),
@@ -159,6 +159,7 @@ def overview(store: Store, settings: Settings, now: datetime) -> Overview:
         approvals,
         conflicts or 0,
         left or 0,
+        open_ones or 0,
         failing[:NAMED],
         max(0, len(failing) - NAMED),
     )

@@ -235,7 +235,7 @@ def read_conflicts(
     """One page of the open conflicts, those where something is left undecided first."""
     now = SystemClock().now()
     found = open_conflicts(store, now, platform=platform, search=q, page=page, size=size)
-    return Conflicts(total=count_conflicts(store, platform, q), conflicts=found)
+    return Conflicts(total=count_conflicts(store, platform, q, now), conflicts=found)
 
 
 @router.post("/conflicts/{number}", responses=CONFLICT)

@@ -186,6 +186,22 @@ class LinkStore:
                 )
             )
 
+    def settle(
+        self, connection: Connection, pair: tuple[str, Platform], kind: str, now: datetime
+    ) -> None:
+        """Conflicts of this kind are over: nobody needs to close them."""
+        table, (user_id, platform) = t.conflict, pair
+        connection.execute(
+            update(table)
+            .where(
+                table.c.user_id == user_id,
+                table.c.platform == platform.value,
+                table.c.kind == kind,
+                table.c.dismissed_at.is_(None),
+            )
+            .values(dismissed_at=now)
+        )
+
     def parked(
         self, user_id: str, platform: Platform, now: datetime
     ) -> dict[tuple[Step, Source], str]:

@@ -52,7 +52,7 @@ def attention(
 ) -> Response:
     """The whole page."""
     now = SystemClock().now()
-    total = count_conflicts(store, platform, q)
+    total = count_conflicts(store, platform, q, now)
     pages = _pages(total)
     page = min(page, pages)
     total_parked = count_parked(store, platform)
