@@ -12,7 +12,7 @@ from calendar_sync.reporting import looked_at, requests_since
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.open_items import open_conflicts, parked, undecided
+from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
 from calendar_sync.state.runs import PlatformFault, RecordedRun
 from calendar_sync.user_list import (
     NOBODY,
@@ -144,7 +144,7 @@ def overview(store: Store, settings: Settings, now: datetime) -> Overview:
     approval = t.approval
     digests = select(func.count(func.distinct(approval.c.digest)))
     with store.database.read() as connection:
-        approvals = connection.scalar(digests.where(approval.c.granted_at.is_(None))) or 0
+        approvals = connection.scalar(digests.where(unanswered())) or 0
         conflicts, open_ones = (
             connection.scalar(select(func.count()).select_from(t.conflict).where(which(now)))
             for which in (open_conflicts, undecided)

@@ -14,7 +14,7 @@ from calendar_sync.model import STANDING, LinkKind, LinkState, MappedUser, Platf
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.marks import Pair, UserSync
-from calendar_sync.state.open_items import open_conflicts, parked, undecided
+from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
 from calendar_sync.state.runs import LOOKED_AT
 
 _MIRROR_STEPS = (Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR)
@@ -72,7 +72,9 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
     enabled = people.synced.keys()
     limit = limits(settings, platform, len(enabled), now)
     states = store.marks.all(platform)
-    waiting = {one.user_id for one in store.runs.pending() if one.platform is platform}
+    waiting = {
+        one.user_id for one in store.runs.pending() if one.platform is platform and not one.declined
+    }
     users: Counter[str] = Counter()
     failing, behind, successes = [], [], []
     for user_id in mapped:
@@ -180,9 +182,7 @@ def _counts(
                 select(func.count()).select_from(t.parked_item).where(*parked(name))
             ),
             "approvals": connection.scalar(
-                select(func.count()).where(
-                    t.approval.c.platform == name, t.approval.c.granted_at.is_(None)
-                )
+                select(func.count()).where(t.approval.c.platform == name, unanswered())
             ),
             "rereading": connection.scalar(
                 select(func.count(func.distinct(t.cursor.c.owner))).where(

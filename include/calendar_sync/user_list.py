@@ -29,6 +29,7 @@ from calendar_sync.reporting import (
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
+from calendar_sync.state.open_items import unanswered
 
 Sort = Literal["state", "account", "last_success", "freshness", "retry"]
 PAGE = 50
@@ -220,7 +221,7 @@ def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
     waits = exists().where(
         approval.c.user_id == mapping.c.user_id,
         approval.c.platform == mapping.c.platform,
-        approval.c.granted_at.is_(None),
+        unanswered(),
     )
     marked = sync.c.mark_seq > sync.c.done_seq
     unseen, overdue = _late(store, settings, now)

@@ -195,14 +195,14 @@ def test_a_platform_that_nobody_asks_is_not_green(store: Store, viewer: TestClie
     assert "It has not been asked yet" in viewer.get("/").text
     store.runs.set_facts("google", **{LOOKED_AT: now.isoformat()})
     text = viewer.get("/").text
-    assert "Nobody looks for changes" not in text
+    assert "sync is not running" not in text
     assert "all is synced" in text
     then = now - timedelta(days=3)
     store.runs.set_facts("google", **{LOOKED_AT: then.isoformat()})
     with store.database.write() as connection:
         connection.execute(update(t.user_sync).values(last_success_at=then))
     text = viewer.get("/").text
-    assert "Nobody looks for changes of Google" in text
+    assert "Google sync is not running" in text
     assert "google_calendar_sync" in text
     assert "all is synced" not in text
     assert "0.0 %" in text

@@ -1,7 +1,7 @@
 """The API's part that changes things: settings, mapping, conflicts, approvals, connections."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field, StringConstraints
@@ -119,10 +119,17 @@ class Digests(BaseModel):
     ]
 
 
+class Answers(Digests):
+    """What to say to them: approve, or keep things as they are for a day."""
+
+    answer: Literal["approve", "keep"] = "approve"
+
+
 class Approved(BaseModel):
-    """How many users each approval concerns."""
+    """How many users each approval, or each "keep for now", concerns."""
 
     approved: dict[str, int]
+    kept: dict[str, int] = {}
 
 
 @router.get("/settings")
@@ -256,8 +263,10 @@ def read_approvals(store: Opened) -> list[Waiting]:
 
 
 @router.post("/approvals", responses=CONFLICT)
-def grant(request: Request, store: Opened, wanted: Digests) -> Approved:
-    """Approve for 24 hours; 0 where nothing waits under a digest."""
+def answer(request: Request, store: Opened, wanted: Answers) -> Approved:
+    """Approve for 24 hours, or keep for a day; 0 where nothing waits under a digest."""
+    if wanted.answer == "keep":
+        return Approved(approved={}, kept=decisions.decline(request, store, wanted.digests))
     return Approved(approved=decisions.grant(request, store, wanted.digests))
 
 

@@ -182,7 +182,7 @@ def _left_to_people(store: Store, platform: Platform, now: datetime) -> list[Ite
     found = [
         item("approval", one.user_id, f"{one.reason}:{one.count}", one.requested_at, _APPROVE)
         for one in store.runs.pending()
-        if one.platform is platform
+        if one.platform is platform and not one.declined
     ]
     found += _parked(store, platform, item)
     return found + _open_conflicts(store, platform, now, item)

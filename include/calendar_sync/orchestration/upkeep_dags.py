@@ -18,7 +18,16 @@ from airflow.sdk import (
 )
 
 from calendar_sync.errors import UsersFailed
-from calendar_sync.orchestration.dag_ids import APPROVALS, DAGS, HEALTH, MAINTENANCE, UNSYNC
+from calendar_sync.orchestration.dag_ids import (
+    APPROVALS,
+    DAGS,
+    GRANT,
+    HEALTH,
+    LEAVE,
+    MAINTENANCE,
+    REMOVE,
+    UNSYNC,
+)
 from calendar_sync.orchestration.dags import ONLY_LOST_WORK
 
 START = datetime(2026, 1, 1)
@@ -35,7 +44,9 @@ UNTIL_IT_ANSWERS = ExceptionRetryPolicy(
         *ONLY_LOST_WORK.rules,
     ]
 )
-GRANT, REMOVE, LEAVE = "Let it go on", "Remove it", "Leave it"
+# So long a question is asked: an unanswered one must not hold the only run of its DAG for a day.
+# What nobody answers goes on waiting, and is asked again by the next run.
+ASKED_FOR = timedelta(hours=1)
 UNSYNC_PARAMS = {
     "users": Param(
         [],
@@ -139,7 +150,8 @@ def approvals_dag(doc: str) -> DAG:
                 subject=subject,
                 body=body,
                 options=[GRANT, LEAVE],
-                response_timeout=timedelta(hours=24),
+                defaults=[LEAVE],
+                response_timeout=ASKED_FOR,
                 execution_timeout=None,
                 retries=0,
             )
@@ -165,6 +177,9 @@ def grant(digest: str, answer: Any) -> None:
 
     context: Any = get_current_context()
     if GRANT not in answer["chosen_options"]:
+        # Without a person it is the default of a question that nobody has answered in time.
+        if answer.get("responded_by_user"):
+            upkeep.leave(digest, who_answered(answer))
         context["label"] = f"left: {digest}"
         return
     count = upkeep.approve(digest, who_answered(answer))
@@ -193,7 +208,8 @@ def unsync_dag(doc: str) -> DAG:
             subject="{{ ti.xcom_pull(task_ids='ask')['subject'] }}",
             body="{{ ti.xcom_pull(task_ids='ask')['body'] }}",
             options=[REMOVE, LEAVE],
-            response_timeout=timedelta(hours=24),
+            defaults=[LEAVE],
+            response_timeout=ASKED_FOR,
             execution_timeout=None,
             retries=0,
         )

@@ -3,7 +3,7 @@
 A conflict is *undecided* while both sides still differ, or something waits, and nobody has closed
 it. One that the sync meets again and again while it lasts is over when it was not met for a week;
 so long what the sync has settled by a rule is told, too. An item is *parked* after three refusals:
-before that it is merely tried again.
+before that it is merely tried again. A question is open until it is answered, either way.
 """
 
 from collections.abc import Sequence
@@ -41,3 +41,9 @@ def parked(*platforms: str) -> Sequence[ColumnElement[bool]]:
     if platforms:
         found.append(table.platform.in_(platforms))
     return found
+
+
+def unanswered() -> ColumnElement[bool]:
+    """Approvals that somebody is asked for."""
+    table = t.approval.c
+    return and_(table.granted_at.is_(None), table.declined_at.is_(None))

@@ -1,6 +1,6 @@
 """Attention: what waits for a person, what was decided without one, and what does not work."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Query
 from starlette.requests import Request
@@ -81,6 +81,7 @@ def attention(
         ids=users_of(store, named),
         leaving=LEAVING,
         users_shown=USERS_SHOWN,
+        zone=store.config.revision().settings.zone(),
         recent=decided(store),
         done=done,
         address=f"{request.scope['root_path']}/attention?{request.url.query}",
@@ -129,14 +130,19 @@ def try_again(
 
 
 @router.post("/attention/approvals")
-def grant(request: Request, store: Opened, digest: Digests = None) -> Response:
-    """Approve one or many."""
+def answer(
+    request: Request,
+    store: Opened,
+    digest: Digests = None,
+    answer: Annotated[Literal["approve", "keep"], Form()] = "approve",
+) -> Response:
+    """Say yes or no to one or many."""
     if not digest:
-        raise Problem(422, "Nothing is ticked.", hints=("Go back, tick what to approve.",))
-    granted = decisions.grant(request, store, digest)
-    if not any(granted.values()):
+        raise Problem(422, "Nothing is ticked.", hints=("Go back, tick what to answer.",))
+    decide = decisions.grant if answer == "approve" else decisions.decline
+    if not any(decide(request, store, digest).values()):
         raise Problem(409, "None of this waits any more: somebody was faster, or it is settled.")
-    return _back(request, "approved")
+    return _back(request, "approved" if answer == "approve" else "kept")
 
 
 @router.post("/attention/held")
