@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from calendar_sync.attention import Choice, count_conflicts, count_parked, open_conflicts
 from calendar_sync.health.report import build
@@ -122,3 +122,25 @@ def test_what_lasts_is_not_taken_for_settled(store: Store) -> None:
     assert [one.decision for one in found][-1] == "restored", "what needs a person stands first"
     assert {one.choices for one in found[:-1]} == {(Choice.ACCEPT,)}
     assert found[-1].choices == (Choice.DISMISS,)
+
+
+def test_fifty_conflicts_ask_the_database_as_often_as_one(store: Store) -> None:
+    asked: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *rest: Any) -> None:
+        asked.append(statement)
+
+    counts = []
+    for number in (1, 49):
+        for each in range(number):
+            conflict(store, "reported", timedelta(minutes=100 * number + each))
+        event.listen(store.database.engine, "before_cursor_execute", note)
+        found = open_conflicts(store, NOW)
+        event.remove(store.database.engine, "before_cursor_execute", note)
+        counts.append((len(found), len(asked)))
+        # The item's links are found by an index: no other column is looked through.
+        assert not [text for text in asked if "event_id =" in text or "remote_id =" in text]
+        asked.clear()
+    (one, first), (fifty, second) = counts
+    assert (one, fifty) == (1, 50)
+    assert first == second

@@ -1,6 +1,6 @@
 """Links, their operations, and everything else that a cycle writes about single items."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -127,6 +127,12 @@ class LinkStore:
         query = select(t.link).where(or_(*(column == key for column in columns)))
         with self._database.read() as connection:
             return [_link(row) for row in connection.execute(query.order_by(t.link.c.id))]
+
+    def of_sources(self, ids: Collection[str]) -> list[Link]:
+        """Every link, of whatever state, of these sources (not many): one look at an index."""
+        query = select(t.link).where(t.link.c.source_id.in_(sorted(ids))).order_by(t.link.c.id)
+        with self._database.read() as connection:
+            return [_link(row) for row in connection.execute(query)]
 
     def written_back(self, user_id: str, platform: Platform, since: datetime) -> frozenset[str]:
         """Appointments that edits of this user's mirrors have changed since then."""
