@@ -125,8 +125,8 @@ class Overview:
         return sum(hour.events for hour in self.hours)
 
 
-def overview(store: Store, settings: Settings, now: datetime) -> Overview:
-    """The whole page's data."""
+def overview(store: Store, settings: Settings, now: datetime, *, working: bool = False) -> Overview:
+    """The whole page's data; the last runs, or with `working` the last that did something."""
     everybody = standing(store, settings, now)
     platforms = []
     for platform in Platform:
@@ -155,7 +155,7 @@ def overview(store: Store, settings: Settings, now: datetime) -> Overview:
         tuple(platforms),
         settings.freshness.target_seconds,
         hours(store, now),
-        tuple(store.runs.recent(None, RUNS, working=False)),
+        tuple(store.runs.recent(None, RUNS, working=working)),
         approvals,
         conflicts or 0,
         left or 0,

@@ -149,8 +149,8 @@ def test_an_empty_database_says_what_to_do_next(viewer: TestClient) -> None:
     assert "calendar-sync mapping propose" in viewer.get("/").text
     assert '/mapping">Mapping</a>' in viewer.get("/users").text
     assert "Nothing was written yet" in viewer.get("/activity").text
-    assert "Nobody fits" in viewer.get("/users?q=x").text
-    assert "No operation fits" in viewer.get("/activity?user=x").text
+    assert "No users match these filters" in viewer.get("/users?q=x").text
+    assert "No operations match these filters" in viewer.get("/activity?user=x").text
 
 
 def test_mapped_but_never_run(store: Store, viewer: TestClient) -> None:

@@ -44,4 +44,18 @@ NAV = (
     ),
     Entry("Connections", "/connections", frozenset({"connections.html"})),
     Entry("Activity", "/activity", frozenset({"activity.html"})),
+    Entry(
+        "Tools",
+        "/tools",
+        frozenset(
+            {
+                "tools.html",
+                "reports.html",
+                "report.html",
+                "exposure.html",
+                "unsync.html",
+                "selftest.html",
+            }
+        ),
+    ),
 )
