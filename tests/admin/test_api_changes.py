@@ -98,10 +98,12 @@ def test_rows_are_patched_and_many_removals_need_their_number(
     assert script.patch("/api/v1/mapping", json={"revision": 2, "users": off}).status_code == 422
     assert len([row for row in store.config.mapping() if row.enabled]) == 25
     assert put(script, "mapping", 2, users=[ADA], remove=24).json()["removed"] == 24
-    back = {"to": 2, "revision": 3}
-    assert script.post("/api/v1/mapping/rollback", json=back).json()["added"] == 24
-    assert script.post("/api/v1/mapping/rollback", json={**back, "to": 9}).status_code == 404
-    assert script.post("/api/v1/mapping/rollback", json={**back, "to": 3}).status_code == 409
+    # Rolled back: the rows of then, put on what is now.
+    then = script.get("/api/v1/mapping?at=2").json()
+    assert (then["revision"], len(then["users"])) == (3, 25)
+    assert put(script, "mapping", **then).json()["added"] == 24
+    assert script.get("/api/v1/mapping").json()["users"] == then["users"]
+    assert script.get("/api/v1/mapping?at=9").status_code == 404
 
 
 def test_one_wrong_row_refuses_all_and_is_named(script: TestClient, store: Store) -> None:

@@ -80,14 +80,6 @@ class WholeMapping(Mapped):
     remove: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
 
-class Back(BaseModel):
-    """Which revision shall hold again; `revision` is the newest one that was seen."""
-
-    to: Revision
-    revision: Revision
-    remove: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-
-
 class MappingStored(BaseModel):
     """What a new mapping has changed."""
 
@@ -129,7 +121,7 @@ class Approved(BaseModel):
     """How many users each approval, or each "keep for now", concerns."""
 
     approved: dict[str, int]
-    kept: dict[str, int] = {}
+    kept: dict[str, int] | None = None
 
 
 @router.get("/settings")
@@ -154,10 +146,19 @@ def put_settings(request: Request, store: Opened, new: NewSettings) -> Stored:
 
 
 @router.get("/mapping")
-def read_mapping(store: Opened) -> Mapped:
-    """Every row."""
+def read_mapping(
+    store: Opened, at: Annotated[int | None, Query(ge=0, le=2**31 - 1)] = None
+) -> Mapped:
+    """Every row; those of an older revision with `at`: put them, and the mapping is rolled back.
+
+    `revision` is the newest in either case.
+    """
     # The number first: rows that are newer than it are refused, the reverse would not be.
     revision = store.config.mapping_revision()
+    try:
+        rows_then = store.config.mapping() if at is None else store.config.mapping_of(at)
+    except ConfigurationError as error:
+        raise Problem(404, error.detail) from None
     emails = {user.id: user.email for user in store.config.welkin_users()}
     rows = [
         MappingRow(
@@ -168,7 +169,7 @@ def read_mapping(store: Opened) -> Mapped:
             enabled=row.enabled,
             direction=row.direction.value if row.direction else None,
         )
-        for row in store.config.mapping()
+        for row in rows_then
     ]
     return Mapped(revision=revision, users=rows)
 
@@ -183,16 +184,6 @@ def put_mapping(request: Request, store: Opened, new: WholeMapping) -> MappingSt
 def patch_mapping(request: Request, store: Opened, new: WholeMapping) -> MappingStored:
     """Add these rows, or change them; all others stay."""
     return _take(request, store, _rows(store, new), Mode.MERGE, new.revision, new.remove)
-
-
-@router.post("/mapping/rollback", responses=CONFLICT)
-def roll_back(request: Request, store: Opened, wanted: Back) -> MappingStored:
-    """Make the mapping what it was at an older revision, as a new one."""
-    try:
-        rows = store.config.mapping_of(wanted.to)
-    except ConfigurationError as error:
-        raise Problem(404, error.detail) from None
-    return _take(request, store, rows, Mode.REPLACE, wanted.revision, wanted.remove)
 
 
 def _rows(store: Store, new: Mapped) -> list[MappedUser]:
@@ -262,7 +253,7 @@ def read_approvals(store: Opened) -> list[Waiting]:
     return waiting(store)
 
 
-@router.post("/approvals", responses=CONFLICT)
+@router.post("/approvals", responses=CONFLICT, response_model_exclude_none=True)
 def answer(request: Request, store: Opened, wanted: Answers) -> Approved:
     """Approve for 24 hours, or keep for a day; 0 where nothing waits under a digest."""
     if wanted.answer == "keep":

@@ -15,6 +15,7 @@ from calendar_sync.admin.jobs import JOBS, Job
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.rendering import render
+from calendar_sync.admin.wide_forms import WideRoute
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Platform
@@ -22,7 +23,7 @@ from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.selftest import Chosen, Options, Report, SelfTest, Step, choose
 from calendar_sync.state import Store
 
-router = APIRouter()
+router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
 #: Seconds that each change may take to reach the other side.
 PATIENCE = 120.0
