@@ -212,7 +212,7 @@ def test_sync_where_only_microsoft_is_configured(
         cli.sandbox.microsoft.add_account(f"{name}@example.org")
     rows = [f"{u.id},microsoft,{u.email}\n" for u in cli.sandbox.welkin.users.values()]
     file = cli.write("m.csv", "welkin_user_id,platform,account\n" + "".join(rows))
-    cli("mapping", "import", file)
+    cli("mapping", "import", file, "--remove", "2")
     cli.visit("dana")
     output = cli("sync")
     assert "1 created" in output
@@ -512,7 +512,8 @@ def test_exposure_tells_what_a_mailbox_showed_and_when(cli: Command) -> None:
         (removed, "deleted", False),
     }
     assert {tuple(entry["levels"]) for entry in found} == {("busy/busy",)}
-    cli("mapping", "import", cli.write("nobody.csv", "welkin_user_id,platform,account\n"))
+    nobody = cli.write("nobody.csv", "welkin_user_id,platform,account\n")
+    cli("mapping", "import", nobody, "--remove", "2")
     cli("sync")
     found = cli.json("mapping", "exposure", "--account", "dana@example.org")
     assert all(entry["until"] >= entry["since"] for entry in found)

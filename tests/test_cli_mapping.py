@@ -97,14 +97,14 @@ def test_a_dry_run_shows_the_rows_and_stores_nothing(cli: Command) -> None:
     file = cli.write(
         "m.csv", f"{HEADER}{user['dana']},google,dana.new@example.org\nu9,microsoft,x@b.example\n"
     )
-    output = cli("mapping", "import", file, "--dry-run")
+    output = cli("mapping", "import", file, "--replace", "--dry-run")
     assert "1 added, 1 changed, 1 removed; nothing was stored" in output
     assert (
         "mirrors and blocks would be removed by the next runs (setting unmapped: remove)" in output
     )
     for word in ("dana.new@example.org", "dana@example.org", "u9", "ruben@example.org"):
         assert word in output
-    document = cli.json("mapping", "import", file, "--dry-run")
+    document = cli.json("mapping", "import", file, "--replace", "--dry-run")
     assert document["stored"] is False
     assert [entry["welkin_user_id"] for entry in document["removed"]] == [user["ruben"]]
     [changed] = document["changed"]
@@ -112,7 +112,9 @@ def test_a_dry_run_shows_the_rows_and_stores_nothing(cli: Command) -> None:
     assert changed["after"]["account"] == "dana.new@example.org"
     assert rows(cli) == before
     many = "".join(f"u{n},google,u{n}@b.example\n" for n in range(200))
-    output = cli("mapping", "import", cli.write("many.csv", HEADER + many), "--dry-run")
+    output = cli(
+        "mapping", "import", cli.write("many.csv", HEADER + many), "--replace", "--dry-run"
+    )
     assert "and 152 more" in output
 
 
@@ -127,8 +129,98 @@ def test_an_import_says_what_becomes_of_who_is_removed(cli: Command) -> None:
         "mapping", "disable", "--user", user["dana"]
     )
     assert kept not in cli("mapping", "remove", "--user", user["dana"]), "told already"
-    assert kept in cli("mapping", "import", nobody)
-    assert kept not in cli("mapping", "import", nobody)
+    assert kept in cli("mapping", "import", nobody, "--replace")
+    assert kept not in cli("mapping", "import", nobody, "--replace")
+
+
+def many(cli: Command, count: int = 24) -> str:
+    """So many users are mapped; the file that says so."""
+    text = HEADER + "".join(f"u{n:02},google,u{n:02}@example.org\n" for n in range(count))
+    cli("mapping", "import", cli.write("many.csv", text))
+    return text
+
+
+def test_a_file_that_lost_its_rows_removes_nobody(cli: Command) -> None:
+    many(cli)
+    before = rows(cli)
+    output = cli("mapping", "import", cli.write("empty.csv", HEADER))
+    assert "0 added, 0 changed, 0 removed" in output
+    assert "24 rows are not in the file and stay" in output
+    assert rows(cli) == before
+    one = cli.write("one.csv", HEADER + "u00,google,new@example.org\nu99,google,99@example.org\n")
+    assert "1 added, 1 changed, 0 removed" in cli("mapping", "import", one)
+    assert "u00,,google,new@example.org,true," in rows(cli)
+    assert len(rows(cli)) == 25
+
+
+def test_many_removals_need_their_number(cli: Command) -> None:
+    many(cli)
+    before = rows(cli)
+    two = cli.write("two.csv", HEADER + "u00,google,u00@example.org\nu01,google,u01@example.org\n")
+    for words in (["--replace"], ["--remove", "21"], ["--remove", "0"]):
+        output = cli("mapping", "import", two, *words, code=1)
+        assert "removals_not_confirmed" in output
+        assert "22 of 24 rows" in output
+    assert "--remove 22" in cli("mapping", "import", two, "--replace", code=1)
+    assert "--remove 22" in cli("mapping", "import", two, "--replace", "--dry-run")
+    assert rows(cli) == before
+    assert "22 removed" in cli("mapping", "import", two, "--remove", "22")
+    assert len(rows(cli)) == 2
+    # Two are not many, but they are all.
+    empty = cli.write("empty.csv", HEADER)
+    assert "2 of 2 rows" in cli("mapping", "import", empty, "--replace", code=1)
+    assert "2 removed" in cli("mapping", "import", empty, "--remove", "2")
+
+
+def test_many_who_are_disabled_by_a_file_need_their_number_too(cli: Command) -> None:
+    text = many(cli)
+    off = cli.write(
+        "off.csv", text.replace("account", "account,enabled").replace(".org", ".org,no")
+    )
+    assert "24 of 24 rows" in cli("mapping", "import", off, code=1)
+    assert "--remove 24" in cli("mapping", "import", off, "--dry-run")
+    assert "no longer synced, 24" in cli("mapping", "import", off, "--remove", "24")
+
+
+def test_few_removals_go_without_a_number(cli: Command) -> None:
+    text = many(cli)
+    cli.write("most.csv", "\n".join(text.splitlines()[:-3]) + "\n")
+    assert "3 removed" in cli("mapping", "import", cli.folder / "most.csv", "--replace")
+
+
+def test_a_folder_removes_nobody_unasked_and_cannot_lift_its_own_limit(cli: Command) -> None:
+    many(cli)
+    folder = cli.folder / "config"
+    folder.mkdir()
+    (folder / "settings.yaml").write_text("brake: {share: 1}\n")
+    (folder / "user_mapping.csv").write_text(HEADER)
+    assert "24 of 24 rows" in cli("config", "apply", folder, "--replace", code=1)
+    assert cli.json("config", "show")["revision"] == 0, "the settings were not stored either"
+    assert "24 rows are not in the file" in cli("config", "apply", folder)
+    assert len(rows(cli)) == 24
+    assert "24 removed" in cli("config", "apply", folder, "--remove", "24")
+    assert rows(cli) == []
+
+
+def test_the_mapping_is_rolled_back_as_the_settings_are(cli: Command) -> None:
+    many(cli)
+    before = rows(cli)
+    cli("mapping", "import", cli.write("empty.csv", HEADER), "--remove", "24")
+    assert "24 added" in cli("mapping", "rollback", "1", "--dry-run")
+    assert rows(cli) == []
+    assert "revision 3, 24 added, 0 changed, 0 removed" in cli("mapping", "rollback", "1")
+    assert rows(cli) == before
+    cli("mapping", "set", "--user", "u03", "--platform", "google", "--account", "x@example.org")
+    cli("mapping", "remove", "--user", "u04")
+    assert cli.json("mapping", "rollback", "3") == {
+        "mapping_revision": 6, "users_added": 1, "users_changed": 1, "users_removed": 0,
+    }  # fmt: skip
+    assert rows(cli) == before
+    assert "unchanged" in cli("mapping", "rollback", "6")
+    # Going back removes people, too.
+    assert "24 of 24 rows" in cli("mapping", "rollback", "2", code=1)
+    assert "24 removed" in cli("mapping", "rollback", "2", "--remove", "24")
+    assert "no revision 99" in cli("mapping", "rollback", "99", code=1)
 
 
 def test_the_second_of_two_administrators_is_told(cli: Command) -> None:

@@ -7,7 +7,7 @@ possible depends on the appointment, which only a cycle knows (`mirror_moved: re
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -15,20 +15,22 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, or_, select, update
 
+from calendar_sync.clock import SystemClock
+from calendar_sync.conflict_words import DECIDED, HAPPENED, HINTS
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Link, LinkKind, LinkState, MappedUser, Platform, Source
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
-from calendar_sync.state.links import (
-    REFUSED_PAUSE,
-    TRANSIENT_PAUSE,
-    TRIES_BEFORE_PARKING,
-)
+from calendar_sync.state.links import REFUSED_PAUSE, TRANSIENT_PAUSE
+from calendar_sync.state.open_items import UNDECIDED, parked
+from calendar_sync.state.open_items import open_conflicts as shown
 
 PAGE = 50
 TRY_AGAIN = "try_again"
+# Whose item of which kind a conflict is about.
+Item = tuple[str, Platform, LinkKind, Source]
 
 
 class Choice(StrEnum):
@@ -40,46 +42,11 @@ class Choice(StrEnum):
     DISMISS = "dismiss"
 
 
-# Where both sides still differ; everything else is settled, and only worth knowing.
+# Where both sides still differ, whether a person or a setting left it so.
 _LEFT = frozenset({"reported", "parked", "accepted"})
+# Settled elsewhere: by an approval, a setting, or a look at the account.
+_WAITS = frozenset(UNDECIDED) - _LEFT
 _OF_MIRRORS = frozenset({"mirror_moved", "mirror_edited", "mirror_deleted", "both_changed"})
-
-HAPPENED: Mapping[str, str] = {
-    "mirror_moved": "Somebody moved the mirror in the calendar.",
-    "mirror_edited": "Somebody edited the mirror in the calendar.",
-    "mirror_deleted": "Somebody deleted the mirror in the calendar.",
-    "guests_added": "Somebody added guests to the mirror in the calendar.",
-    "both_changed": "The mirror was edited in the calendar, and its appointment in Welkin.",
-    "block_edited": "Somebody edited or deleted the block in Welkin.",
-    "twins": "Many visits stand in the calendar a second time, without our mark.",
-    "series_too_long": "A series has more instances than get blocks.",
-    "left_in_account": "A former account cannot be reached: our events are still there.",
-    "left_by_direction": "The direction no longer writes that side: our events are still there.",
-}
-DECIDED: Mapping[str, str] = {
-    "restored": "It was put back as Welkin has it.",
-    "reported": "Nothing was changed: it is left as it is.",
-    "parked": "It was put back three times in a day, and is left alone now.",
-    "rescheduled": "The appointment was moved in Welkin, too.",
-    "cancelled": "The appointment was cancelled in Welkin, too.",
-    "refused_and_restored": "Welkin did not take the change: the mirror was put back.",
-    "held": "Nothing yet: it waits for a person.",
-    "welkin_wins": "The mirror was written as Welkin has it.",
-    "accepted": "The block is left as Welkin has it.",
-    "nearest_only": "Only the nearest instances have blocks.",
-    "left": "They were left there.",
-    "left_in_account": "Their removal is tried again and again.",
-}
-#: What to do where no choice below does it.
-HINTS: Mapping[str, str] = {
-    "mirror_moved": "To move the appointment, move it in Welkin: the mirror follows.",
-    "mirror_deleted": "To cancel the appointment, cancel it in Welkin: the mirror goes.",
-    "guests_added": "They stay. Where nobody is to be invited, take them out in the calendar.",
-    "twins": "Name the other integration in `block_time.ignore_external`, or set `twins` to block.",
-    "series_too_long": "`block_time.instances_per_series` is the limit.",
-    "left_in_account": "Restore access to the former account, or delete the events there.",
-    "left_by_direction": "Delete them there, or open the direction again.",
-}
 
 
 @dataclass(frozen=True)
@@ -151,9 +118,15 @@ class Decided:
 # --- reading ----------------------------------------------------------------------------------
 
 
-def count_conflicts(store: Store, platform: Platform | None = None, search: str = "") -> int:
+def count_conflicts(
+    store: Store,
+    platform: Platform | None = None,
+    search: str = "",
+    now: datetime | None = None,
+) -> int:
     """How many conflicts are open."""
-    query = select(func.count()).select_from(_joined()).where(*_open(platform, search))
+    where = _open(platform, search, now or SystemClock().now())
+    query = select(func.count()).select_from(_joined()).where(*where)
     with store.database.read() as connection:
         return int(connection.scalar(query) or 0)
 
@@ -172,8 +145,8 @@ def open_conflicts(
     query = (
         select(t.conflict)
         .select_from(_joined())
-        .where(*_open(platform, search))
-        .order_by(table.decision.in_(sorted(_LEFT)).desc(), table.last_at.desc(), table.id.desc())
+        .where(*_open(platform, search, now))
+        .order_by(table.decision.in_(UNDECIDED).desc(), table.last_at.desc(), table.id.desc())
         .offset((max(page, 1) - 1) * size)
         .limit(size)
     )
@@ -273,17 +246,13 @@ def _mapped_as(table: Any) -> ColumnElement[bool]:
     return and_(mapping.user_id == table.c.user_id, mapping.platform == table.c.platform)
 
 
-def _parked(platform: Platform | None) -> list[ColumnElement[bool]]:
-    table = t.parked_item.c
-    found: list[ColumnElement[bool]] = [table.tries >= TRIES_BEFORE_PARKING]
-    if platform is not None:
-        found.append(table.platform == platform.value)
-    return found
+def _parked(platform: Platform | None) -> Sequence[ColumnElement[bool]]:
+    return parked() if platform is None else parked(platform.value)
 
 
-def _open(platform: Platform | None, search: str) -> list[ColumnElement[bool]]:
+def _open(platform: Platform | None, search: str, now: datetime) -> list[ColumnElement[bool]]:
     table = t.conflict.c
-    found: list[ColumnElement[bool]] = [table.dismissed_at.is_(None)]
+    found: list[ColumnElement[bool]] = [shown(now)]
     if platform is not None:
         found.append(table.platform == platform.value)
     if word := search.strip().lower():
@@ -298,18 +267,21 @@ def _open(platform: Platform | None, search: str) -> list[ColumnElement[bool]]:
 
 
 def _described(store: Store, rows: Iterable[Row[Any]], now: datetime) -> list[OpenConflict]:
-    settings = store.config.revision().settings
+    rows, settings = list(rows), store.config.revision().settings
+    users = {row.user_id for row in rows}
+    mapped = {(row.user_id, row.platform): row for row in store.config.mapping(users=users)}
+    links = _links(store, rows)
     found: list[OpenConflict] = []
     for row in rows:
         platform = Platform(row.platform)
-        mapped = store.config.mapped(row.user_id, platform)
         source = Source(row.source_id, row.original_start)
-        link = _link_of(store, row.user_id, platform, row.kind, source, mapped)
+        its = mapped.get((row.user_id, platform))
+        link = _of_account(links.get(_item(row.kind, row.user_id, platform, source), ()), its)
         found.append(
             OpenConflict(
                 row.id,
                 row.user_id,
-                mapped.account if mapped is not None else "",
+                its.account if its is not None else "",
                 platform,
                 row.kind,
                 source,
@@ -317,34 +289,47 @@ def _described(store: Store, rows: Iterable[Row[Any]], now: datetime) -> list[Op
                 row.times,
                 row.first_at,
                 row.last_at,
-                _choices(row, link, mapped, settings, now),
+                _choices(row, link, its, settings, now),
             )
         )
     return found
 
 
-def _link_of(
-    store: Store,
-    user_id: str,
-    platform: Platform,
-    kind: str,
-    source: Source,
-    mapped: MappedUser | None,
-) -> Link | None:
-    """The present account's link of the item."""
+def _item(kind: str, user_id: str, platform: Platform, source: Source) -> Item:
     wanted = LinkKind.BLOCK if kind == "block_edited" else LinkKind.MIRROR
-    for link in store.links.about(source.id):
-        mine = (link.user_id, link.platform, link.kind, link.source)
-        here = mapped is not None and link.account.lower() == mapped.account.lower()
-        if here and mine == (user_id, platform, wanted, source):
-            return link
-    return None
+    return user_id, platform, wanted, source
+
+
+def _links(store: Store, rows: Iterable[Row[Any]]) -> dict[Item, list[Link]]:
+    """The links of all these conflicts' items, in one query."""
+    found: dict[Item, list[Link]] = {}
+    for link in store.links.of_sources({row.source_id for row in rows}):
+        found.setdefault(_key(link), []).append(link)
+    return found
+
+
+def _key(link: Link) -> Item:
+    return link.user_id, link.platform, link.kind, link.source
+
+
+def _of_account(links: Iterable[Link], mapped: MappedUser | None) -> Link | None:
+    """The present account's."""
+    return next(
+        (
+            link
+            for link in links
+            if mapped is not None and link.account.lower() == mapped.account.lower()
+        ),
+        None,
+    )
 
 
 def _choices(
     row: Row[Any], link: Link | None, mapped: MappedUser | None, settings: Settings, now: datetime
 ) -> tuple[Choice, ...]:
     """Nothing but to take note of it, unless something is left as a hand has made it."""
+    if row.decision in _WAITS:
+        return (Choice.ACCEPT,)
     if row.decision not in _LEFT or link is None or mapped is None or not mapped.enabled:
         return (Choice.DISMISS,)
     direction = settings.direction_of(mapped.platform, mapped.direction)
@@ -384,7 +369,9 @@ def decide(store: Store, number: int, choice: Choice, author: str, now: datetime
     try:
         # Read again now that no cycle can change it.
         mapped = store.config.mapped(found.user_id, found.platform)
-        link = _link_of(store, found.user_id, found.platform, found.kind, found.source, mapped)
+        item = _item(found.kind, found.user_id, found.platform, found.source)
+        mine = (one for one in store.links.of_sources([found.source.id]) if _key(one) == item)
+        link = _of_account(mine, mapped)
         with store.database.write() as connection:
             store.leases.check(connection, lease)
             if link is not None and mapped is not None:

@@ -17,13 +17,20 @@ from calendar_sync.reporting import (
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.links import TRIES_BEFORE_PARKING
+from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
 from calendar_sync.state.runs import PlatformFault, RecordedRun
-from calendar_sync.user_list import NOBODY, Standing, standing
+from calendar_sync.user_list import (
+    NOBODY,
+    ListedUser,
+    Standing,
+    needing_attention,
+    standing,
+)
 
 DAY = timedelta(hours=24)
-WEEK = timedelta(days=7)
 RUNS = 10
+# So many users who need attention are named.
+NAMED = 20
 TO_CALENDAR, TO_WELKIN = "to_calendar", "to_welkin"
 _STEPS = {
     TO_CALENDAR: (
@@ -91,9 +98,10 @@ class PlatformOverview:
 class Overview:
     """Everything; `platforms` is empty where nobody is mapped, or was.
 
-    `approvals`, `conflicts` (of a week, not dismissed) and `parked` count what a person may want to
-    look at. `deletions` says what tells of those in Welkin, `bulk_skipped_at` when more changes
-    came at one instant than can be read one by one.
+    `approvals`, `conflicts`, `undecided` (those of them that need a person) and `parked` count what
+    a person may want to look at, as `state.open_items` says. `attention` are users who keep
+    failing, `more_attention` how many there are beside. `deletions` says what tells of those in
+    Welkin, `bulk_skipped_at` when more changes came at one instant than can be read one by one.
     """
 
     platforms: tuple[PlatformOverview, ...]
@@ -103,6 +111,9 @@ class Overview:
     approvals: int
     conflicts: int
     parked: int
+    undecided: int = 0
+    attention: tuple[ListedUser, ...] = ()
+    more_attention: int = 0
     deletions: str = ""
     bulk_skipped_at: datetime | None = None
 
@@ -128,8 +139,8 @@ class Overview:
         return sum(hour.events for hour in self.hours)
 
 
-def overview(store: Store, settings: Settings, now: datetime) -> Overview:
-    """The whole page's data."""
+def overview(store: Store, settings: Settings, now: datetime, *, working: bool = False) -> Overview:
+    """The whole page's data; the last runs, or with `working` the last that did something."""
     everybody = standing(store, settings, now)
     platforms = []
     for platform in Platform:
@@ -144,24 +155,27 @@ def overview(store: Store, settings: Settings, now: datetime) -> Overview:
         platforms.append(
             PlatformOverview(platform.value, found, fault, seen, silent, former, requests)
         )
-    approval, conflict, parked = t.approval, t.conflict, t.parked_item
+    approval = t.approval
     digests = select(func.count(func.distinct(approval.c.digest)))
     with store.database.read() as connection:
-        approvals = connection.scalar(digests.where(approval.c.granted_at.is_(None))) or 0
-        conflicts = connection.scalar(
-            select(func.count()).where(
-                conflict.c.last_at > now - WEEK, conflict.c.dismissed_at.is_(None)
-            )
+        approvals = connection.scalar(digests.where(unanswered())) or 0
+        conflicts, open_ones = (
+            connection.scalar(select(func.count()).select_from(t.conflict).where(which(now)))
+            for which in (open_conflicts, undecided)
         )
-        left = connection.scalar(select(func.count()).where(parked.c.tries >= TRIES_BEFORE_PARKING))
+        left = connection.scalar(select(func.count()).select_from(t.parked_item).where(*parked()))
+    failing = needing_attention(store, settings, now)
     return Overview(
         tuple(platforms),
         settings.freshness.target_seconds,
         hours(store, now),
-        tuple(store.runs.recent(None, RUNS, working=False)),
+        tuple(store.runs.recent(None, RUNS, working=working)),
         approvals,
         conflicts or 0,
         left or 0,
+        open_ones or 0,
+        failing[:NAMED],
+        max(0, len(failing) - NAMED),
         deletions_told_by(store),
         bulk_skipped_at(store),
     )

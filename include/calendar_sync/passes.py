@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
 from calendar_sync import seals
 from calendar_sync.changes import find_changed_users
@@ -27,6 +28,7 @@ from calendar_sync.model import LinkState, MappedUser, Platform
 from calendar_sync.redaction import as_ours, describe, install
 from calendar_sync.services import Services
 from calendar_sync.state import Store
+from calendar_sync.state.audit import TRY, CycleLog, Operation
 from calendar_sync.state.config import Revision
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
 
@@ -142,6 +144,7 @@ async def _sync_user(
     kept = not mapped.enabled and user_id not in people.leaving
     if kept or not (state.marked or full or dry_run):
         return UserOutcome(user_id, mapped.account, "idle")
+    begun = services.clock.monotonic()
     try:
         lease = store.leases.take(user_id, owner, services.clock.now())
     except LeaseHeld:
@@ -162,6 +165,8 @@ async def _sync_user(
             return UserOutcome(user_id, mapped.account, "failed", error.code, detail=error.detail)
         pause = error.retry_after if isinstance(error, RateLimited) else None
         store.marks.failed((user_id, platform), error.code, services.clock.now(), pause)
+        took = services.clock.monotonic() - begun
+        _record_try(services, mapped, run_id, error.code, state.failures + 1, took)
         return UserOutcome(
             user_id, mapped.account, "failed", error.code, state.attention, error.detail
         )
@@ -194,6 +199,25 @@ def _has_nothing(store: Store, platform: Platform, outcome: UserOutcome) -> bool
     """Not one item of this user was ever taken."""
     taken = {LinkState.LIVE, LinkState.RETIRED}
     return not any(link.state in taken for link in store.links.of(outcome.user_id, platform))
+
+
+def _record_try(
+    services: Services, mapped: MappedUser, run_id: str, code: str, number: int, seconds: float
+) -> None:
+    """The user's timeline has every try that failed, whoever looks and however often it did."""
+    store = services.store
+    log = CycleLog(
+        uuid.uuid4().hex,
+        run_id,
+        mapped.user_id,
+        mapped.platform.value,
+        mapped.account,
+        mapped.revision,
+    )
+    tried = Operation(TRY, f"try {number}", "", "", "", "", code[:64], round(1000 * seconds))
+    # A record that refuses the row must not keep the others of the group from being synced.
+    with contextlib.suppress(IntegrityError), store.database.write() as connection:
+        store.audit.append(connection, log, tried, services.clock.now())
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -14,6 +14,7 @@ from calendar_sync.model import STANDING, LinkKind, LinkState, MappedUser, Platf
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.marks import Pair, UserSync
+from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
 from calendar_sync.state.runs import (
     AUDIT_MATCHED_AT,
     DELETIONS_FROM,
@@ -43,7 +44,8 @@ class PlatformStatus:
     """How one platform's sync is doing.
 
     `freshness_seconds` is the age of the oldest change that waits, or, of an account that has not
-    been seen into for too long, the time since it was last in step.
+    been seen into for too long, the time since it was last in step. `conflicts` are those that are
+    shown, `undecided` those of them that need a person (`state.open_items`).
     """
 
     platform: str
@@ -56,6 +58,7 @@ class PlatformStatus:
     last_run: datetime | None
     looked_at: datetime | None
     conflicts: int
+    undecided: int
     parked: int
     approvals: int
     rereading: int
@@ -81,7 +84,9 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
     enabled = people.synced.keys()
     limit = limits(settings, platform, len(enabled), now)
     states = store.marks.all(platform)
-    waiting = {one.user_id for one in store.runs.pending() if one.platform is platform}
+    waiting = {
+        one.user_id for one in store.runs.pending() if one.platform is platform and not one.declined
+    }
     users: Counter[str] = Counter()
     failing, behind, successes = [], [], []
     for user_id in mapped:
@@ -201,19 +206,16 @@ def _counts(
                 select(func.max(t.sync_run.c.ended_at)).where(t.sync_run.c.platform == name)
             ),
             "conflicts": connection.scalar(
-                select(func.count()).where(
-                    t.conflict.c.platform == name,
-                    t.conflict.c.dismissed_at.is_(None),
-                    t.conflict.c.last_at > now - timedelta(days=7),
-                )
+                select(func.count()).where(t.conflict.c.platform == name, open_conflicts(now))
+            ),
+            "undecided": connection.scalar(
+                select(func.count()).where(t.conflict.c.platform == name, undecided(now))
             ),
             "parked": connection.scalar(
-                select(func.count()).where(t.parked_item.c.platform == name)
+                select(func.count()).select_from(t.parked_item).where(*parked(name))
             ),
             "approvals": connection.scalar(
-                select(func.count()).where(
-                    t.approval.c.platform == name, t.approval.c.granted_at.is_(None)
-                )
+                select(func.count()).where(t.approval.c.platform == name, unanswered())
             ),
             "rereading": connection.scalar(
                 select(func.count(func.distinct(t.cursor.c.owner))).where(

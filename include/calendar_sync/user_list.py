@@ -29,6 +29,7 @@ from calendar_sync.reporting import (
 from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
+from calendar_sync.state.open_items import unanswered
 
 Sort = Literal["state", "account", "last_success", "freshness", "retry"]
 PAGE = 50
@@ -170,13 +171,57 @@ def listed_user(
     return tuple(_listed(row, counts) for row in rows)
 
 
+def needing_attention(
+    store: Store, settings: Settings, now: datetime, platform: Platform | None = None
+) -> tuple[ListedUser, ...]:
+    """Whoever failed three times in a row, until they are well; those who leave, too.
+
+    Who leaves has the state "needs attention" and the former account: what they still have there
+    cannot be removed.
+    """
+    found, sync, link = _source(store, settings, now).subquery(), t.user_sync, t.link
+    synced = select(found).where(found.c.state == ATTENTION)
+    left = (
+        select(
+            sync.c.user_id,
+            sync.c.platform,
+            func.min(link.c.account).label("account"),
+            literal(ATTENTION).label("state"),
+            *(sync.c[name] for name in ("last_success_at", "failing_since", "failures")),
+            sync.c.error_code.label("error"),
+            case((sync.c.retry_at > now, sync.c.retry_at)).label("retry_at"),
+        )
+        .select_from(sync)
+        .join(link, and_(link.c.user_id == sync.c.user_id, link.c.platform == sync.c.platform))
+        .join(
+            found,
+            and_(found.c.user_id == sync.c.user_id, found.c.platform == sync.c.platform),
+            isouter=True,
+        )
+        .where(
+            sync.c.attention.is_(True),
+            link.c.state.in_(STANDING),
+            or_(found.c.state.is_(None), found.c.state.in_([DISABLED, AWAY])),
+        )
+        .group_by(sync.c.user_id, sync.c.platform)
+    )
+    with store.database.read() as connection:
+        rows = [*connection.execute(synced)]
+        if settings.unmapped == "remove":
+            rows += connection.execute(left)
+        rows = [row for row in rows if platform is None or row.platform == platform.value]
+        counts = _links(connection, [row.user_id for row in rows])
+    users = (_listed(row, counts) for row in rows)
+    return tuple(sorted(users, key=lambda one: (one.account, one.platform)))
+
+
 def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
     """A row for each mapped (user, platform), with its state."""
     mapping, sync, welkin, approval = t.user_mapping, t.user_sync, t.welkin_user, t.approval
     waits = exists().where(
         approval.c.user_id == mapping.c.user_id,
         approval.c.platform == mapping.c.platform,
-        approval.c.granted_at.is_(None),
+        unanswered(),
     )
     marked = sync.c.mark_seq > sync.c.done_seq
     unseen, overdue = _late(store, settings, now)
@@ -317,7 +362,8 @@ def _links(connection: Any, user_ids: list[str]) -> Counter[tuple[str, str, str]
 
 
 def _listed(row: Any, counts: Counter[tuple[str, str, str]]) -> ListedUser:
-    values = {key: value for key, value in row._mapping.items() if key not in {"email", "late"}}
+    values = {"behind_since": None, **row._mapping}
+    values = {key: value for key, value in values.items() if key not in {"email", "late"}}
     pair = (row.user_id, row.platform)
     return ListedUser(
         **values,

@@ -85,6 +85,29 @@ def test_the_mapping_is_read_and_put_as_a_whole(script: TestClient, store: Store
     ]
 
 
+def test_rows_are_patched_and_many_removals_need_their_number(
+    script: TestClient, store: Store
+) -> None:
+    users = [{**ADA, "welkin_user_id": f"u{n}", "account": f"u{n}@x.org"} for n in range(24)]
+    assert put(script, "mapping", 0, users=users).json()["added"] == 24
+    patched = script.patch("/api/v1/mapping", json={"revision": 1, "users": [ADA]})
+    assert patched.json() == {"revision": 2, "added": 1, "changed": 0, "removed": 0}
+    refused = put(script, "mapping", 2, users=[ADA])
+    assert refused.status_code == 422
+    assert "24 of 25 rows" in refused.json()["detail"]
+    assert put(script, "mapping", 2, users=[ADA], remove=3).status_code == 422
+    off = [{**user, "enabled": False} for user in users]
+    assert script.patch("/api/v1/mapping", json={"revision": 2, "users": off}).status_code == 422
+    assert len([row for row in store.config.mapping() if row.enabled]) == 25
+    assert put(script, "mapping", 2, users=[ADA], remove=24).json()["removed"] == 24
+    # Rolled back: the rows of then, put on what is now.
+    then = script.get("/api/v1/mapping?at=2").json()
+    assert (then["revision"], len(then["users"])) == (3, 25)
+    assert put(script, "mapping", **then).json()["added"] == 24
+    assert script.get("/api/v1/mapping").json()["users"] == then["users"]
+    assert script.get("/api/v1/mapping?at=9").status_code == 404
+
+
 def test_one_wrong_row_refuses_all_and_is_named(script: TestClient, store: Store) -> None:
     wrong = {**ADA, "welkin_user_id": "bob", "account": "nonsense"}
     answer = put(script, "mapping", 0, users=[ADA, wrong])

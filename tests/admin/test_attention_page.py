@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
@@ -24,7 +24,9 @@ from calendar_sync.model import (
     Span,
     Step,
 )
+from calendar_sync.overview import overview
 from calendar_sync.planner.plan import digest_of
+from calendar_sync.settings import parse
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import URL_VARIABLE
@@ -85,7 +87,7 @@ def send(client: TestClient, path: str, **form: Any) -> Any:
 
 def test_nothing_to_do_is_said_so(viewer: TestClient) -> None:
     text = viewer.get("/attention").text
-    for said in ("Nothing waits for approval", "No conflicts", "Nothing is parked"):
+    for said in ("Nothing waits for approval", "No conflicts", "No failed items"):
         assert said in text
 
 
@@ -153,7 +155,7 @@ def test_search_finds_by_account_and_by_item(viewer: TestClient, store: Store) -
     conflict(store, "mirror_moved", "reported", "visit-7")
     for word, found in (("ADA@", True), ("visit-7", True), ("visit", False), ("%", False)):
         assert ("Somebody moved" in viewer.get(f"/attention?q={word}").text) == found, word
-    assert "No conflict fits" in viewer.get("/attention?platform=microsoft").text
+    assert "No conflicts match these filters" in viewer.get("/attention?platform=microsoft").text
 
 
 def test_names_cannot_break_the_page(operator: TestClient, store: Store) -> None:
@@ -246,7 +248,7 @@ def test_many_approvals_are_granted_with_the_author(operator: TestClient, store:
     approval(store, "bob", "d2", 30)
     approval(store, "bob", "d3")
     text = operator.get("/attention").text
-    assert "30 removals that rest on absence" in text
+    assert "30 removals of what was not found" in text
     assert send(operator, "/attention/approvals", digest=["d1", "d2"]).status_code == 303
     assert store.runs.approved("ada", Platform.GOOGLE, datetime.now(UTC)) == {"d1"}
     assert [one.digest for one in store.runs.pending()] == ["d3"]
@@ -255,6 +257,41 @@ def test_many_approvals_are_granted_with_the_author(operator: TestClient, store:
     assert by == {f"airflow:{OPERATOR}", None}
     assert send(operator, "/attention/approvals").status_code == 422
     assert send(operator, "/attention/approvals", digest=["d1"]).status_code == 409
+
+
+def test_a_question_says_what_it_is_about_and_no_is_an_answer(
+    operator: TestClient, viewer: TestClient, store: Store
+) -> None:
+    conflict(store, "mirror_moved", "restored")
+    approval(store, "ada", "d1", 2)
+    approval(store, "ada", "d2")
+    about = {"steps": {"delete_mirror": 2}, "first": "2026-03-02T15:00:00Z", "last": "2026-03-09"}
+    with store.database.write() as connection:
+        connection.execute(
+            update(t.approval).where(t.approval.c.digest == "d1").values(details=about)
+        )
+    text = html.unescape(viewer.get("/attention").text)
+    assert (
+        "Delete 2 synced events from ada@example.org's Google calendar? "
+        "Their appointments were not found in Welkin." in text
+    )
+    assert "Nothing is deleted until you approve. Dates: 2026-03-02 to 2026-03-09." in text
+    assert 'value="keep"' not in text
+    assert 'value="keep"' in operator.get("/attention").text
+    kept = send(operator, "/attention/approvals", digest="d1", answer="keep")
+    assert kept.headers["location"].endswith("done=kept")
+    text = operator.get("/attention?done=kept").text
+    assert 'value="d1"' not in text
+    assert 'value="d2"' in text
+    assert store.runs.approved("ada", Platform.GOOGLE, datetime.now(UTC)) == frozenset()
+    assert send(operator, "/attention/approvals", digest="d1", answer="keep").status_code == 409
+    assert overview(store, parse({}), NOW).approvals == 1
+    [decided, *_] = decisions(store)
+    assert (decided.choice, decided.author) == ("kept_for_now", f"airflow:{OPERATOR}")
+    assert "kept for now" in text
+    # Whoever kept it may think better of it.
+    assert send(operator, "/attention/approvals", digest="d1").status_code == 303
+    assert store.runs.approved("ada", Platform.GOOGLE, datetime.now(UTC)) == {"d1"}
 
 
 def test_who_approved_stands_in_the_record_of_everybody_concerned(
@@ -319,3 +356,27 @@ def test_what_an_approval_would_remove_is_listed_by_a_dry_run(
         assert world.sandbox.requests.writes(since=before) == []
         form["digest"] = digest_of([])
         assert "would not do this" in finished(operator, "/attention/held", form, csrf(operator))
+
+
+def test_users_who_keep_failing_stand_first_and_by_name_on_the_overview(
+    operator: TestClient, viewer: TestClient, store: Store
+) -> None:
+    conflict(store, "mirror_moved", "reported")
+    assert "No user needs attention" in operator.get("/attention").text
+    pair = ("ada", Platform.GOOGLE)
+    for number in range(1, 5):
+        store.marks.failed(pair, "google_account_refused", NOW, None)
+        text = operator.get("/attention").text
+        assert ("No user needs attention" in text) == (number < 3)
+    assert text.index("Users who need attention") < text.index("Waits for approval")
+    assert text.index("ada@example.org".replace("@", "<wbr>@")) < text.index("Waits for approval")
+    assert 'aria-label="Retry ada@example.org"' in text
+    assert "Retry ada" not in viewer.get("/attention").text
+    first = viewer.get("/").text
+    assert "1 user needs attention" in first
+    assert '<a href="/calendar-sync/users/ada">ada<wbr>@example.org</a>' in first
+    assert viewer.get("/api/v1/overview").json()["attention"][0]["account"] == "ada@example.org"
+    with store.database.write() as connection:
+        store.marks.done(connection, pair, 1, NOW, None)
+    assert "No user needs attention" in operator.get("/attention").text
+    assert "needs attention</h2>" not in viewer.get("/").text

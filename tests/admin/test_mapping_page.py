@@ -6,7 +6,7 @@ import io
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,23 @@ from starlette.testclient import TestClient
 
 from calendar_sync.admin.pages.mapping_import import LARGEST
 from calendar_sync.mapping import read_mapping
-from calendar_sync.model import Direction, MappedUser, Platform, WelkinUser
+from calendar_sync.model import (
+    Direction,
+    Link,
+    LinkKind,
+    LinkState,
+    MappedUser,
+    Platform,
+    Source,
+    Span,
+    WelkinUser,
+)
 from calendar_sync.state import Store
 from tests.admin.outside import finished, outside
 from tests.admin.stage import OPERATOR, Pages, csrf
 
 NOW = datetime.now(UTC)
+HEADER = "welkin_user_id,platform,account\n"
 ADA = MappedUser("ada", Platform.GOOGLE, "ada@example.org")
 BOB = MappedUser("bob", Platform.MICROSOFT, "bob@example.org", False, Direction.BIDIRECTIONAL)
 
@@ -39,18 +50,35 @@ def send(client: TestClient, path: str, **form: Any) -> Any:
     return client.post(path, data=form, follow_redirects=False)
 
 
-def upload(client: TestClient, text: str | bytes, name: str = "rows.csv") -> Any:
+def upload(client: TestClient, text: str | bytes, name: str = "rows.csv", **form: str) -> Any:
     content = text.encode() if isinstance(text, str) else text
-    form = {"csrf_token": csrf(client)}
+    form["csrf_token"] = csrf(client)
     return client.post("/mapping/import", data=form, files={"file": (name, content)})
 
 
-def confirm(client: TestClient, text: str) -> Any:
-    fields = dict(re.findall(r'name="(based_on|name)" value="([^"]*)"', text))
+def confirm(client: TestClient, text: str, **more: str) -> Any:
+    fields = dict(re.findall(r'name="(based_on|name|mode)" value="([^"]*)"', text))
     found = re.search(r'name="content" hidden>\n(.*?)</textarea>', text, re.S)
     assert found is not None
     form = {name: html.unescape(value) for name, value in fields.items()}
+    form |= more
     return send(client, "/mapping/import/apply", content=html.unescape(found[1]), **form)
+
+
+def link(kind: LinkKind, source: str) -> Link:
+    """Something of ours that ada has, ahead of now."""
+    return Link(
+        kind=kind,
+        user_id="ada",
+        platform=Platform.GOOGLE,
+        account="ada@example.org",
+        calendar="primary",
+        source=Source(source),
+        generation=1,
+        state=LinkState.LIVE,
+        remote_id=f"remote-{source}",
+        span=Span(NOW + timedelta(hours=1), NOW + timedelta(hours=2)),
+    )
 
 
 def rows(store: Store) -> set[tuple[str, str, str, bool]]:
@@ -154,7 +182,9 @@ def test_a_row_is_switched_off_and_on_and_removed(operator: TestClient, store: S
 def test_a_file_is_shown_before_it_is_stored(operator: TestClient, store: Store) -> None:
     before = rows(store)
     text = upload(
-        operator, "welkin_user_id,platform,account\nada,google,new@example.org\ncy,google,c@x.org\n"
+        operator,
+        "welkin_user_id,platform,account\nada,google,new@example.org\ncy,google,c@x.org\n",
+        mode="replace",
     ).text
     assert "1 added, 1 changed, 1 removed" in text
     assert rows(store) == before
@@ -163,6 +193,61 @@ def test_a_file_is_shown_before_it_is_stored(operator: TestClient, store: Store)
         ("ada", "google", "new@example.org", True),
         ("cy", "google", "c@x.org", True),
     }
+
+
+def test_a_file_removes_nobody_unless_that_is_chosen(operator: TestClient, store: Store) -> None:
+    text = upload(operator, f"{HEADER}cy,google,c@x.org\n").text
+    assert "1 added, 0 changed, 0 removed" in text
+    assert "2 rows of the mapping are not in the file and stay" in text
+    other = confirm(operator, text, again="replace").text
+    assert "1 added, 0 changed, 2 removed" in other
+    assert "2 rows removed or disabled" in other
+    assert confirm(operator, text).status_code == 303
+    assert {row[0] for row in rows(store)} == {"ada", "bob", "cy"}
+
+
+def test_many_removals_are_typed(operator: TestClient, store: Store) -> None:
+    many = [MappedUser(f"u{n}", Platform.GOOGLE, f"u{n}@example.org") for n in range(24)]
+    store.config.replace_mapping(many, "tests", NOW)
+    text = upload(operator, f"{HEADER}u0,google,u0@example.org\n", mode="replace").text
+    assert "type how many rows stop being synced (23)" in text
+    for typed in ("", "22", "x"):
+        assert confirm(operator, text, remove=typed).status_code == 422
+    assert len(rows(store)) == 24
+    assert confirm(operator, text, remove="23").status_code == 303
+    assert len(rows(store)) == 1
+    # And back: the history offers each version, and shows the differences first.
+    assert 'name="number" value="2"' in operator.get("/mapping/history").text
+    shown = send(operator, "/mapping/restore", number="2").text
+    assert "23 added, 0 changed, 0 removed" in shown
+    assert len(rows(store)) == 1
+    back = {"number": "2", "based_on": "3"}
+    assert send(operator, "/mapping/restore/apply", **back).status_code == 303
+    assert len(rows(store)) == 24
+    emptied = {"number": "0", "based_on": "4"}
+    assert "type how many" in send(operator, "/mapping/restore", number="0").text
+    assert send(operator, "/mapping/restore/apply", **emptied).status_code == 422
+    assert send(operator, "/mapping/restore", number="9").status_code == 404
+
+
+def test_disable_and_remove_ask_and_say_what_is_taken_away(
+    operator: TestClient, viewer: TestClient, store: Store
+) -> None:
+    links = [link(LinkKind.MIRROR, "a"), link(LinkKind.MIRROR, "b"), link(LinkKind.BLOCK, "c")]
+    with store.database.write() as connection:
+        for each in links:
+            store.links.save(connection, each, NOW, 1)
+    before = rows(store)
+    assert "to=disable" in html.unescape(operator.get("/mapping").text)
+    for to in ("disable", "remove"):
+        address = f"/mapping/switch?user=ada&platform=google&to={to}"
+        text = operator.get(address).text
+        for said in ("ada@welkin.example", "ada@example.org", "2 synced events", "1 busy block"):
+            assert said in text
+        assert f'name="to" value="{to}"' in text
+        assert 'name="to"' not in viewer.get(address).text
+    assert rows(store) == before
+    assert operator.get("/mapping/switch?user=zed&platform=google&to=remove").status_code == 404
 
 
 def test_a_file_on_an_older_state_is_refused_when_it_is_confirmed(
@@ -287,7 +372,7 @@ def test_the_users_shown_are_checked_now(
     ):
         world.sandbox.google.no_licence("dana@example.org")
         text = finished(operator, "/mapping/validate", {"q": "dana"}, csrf(operator))
-        assert "1 of 1 account cannot be synced" in text
+        assert "1 of 1 account needs attention" in text
         assert "licence" in text
         assert [one.account for one in store.health.verdicts()] == ["dana@example.org"]
         assert "no calendar licence" in operator.get("/mapping?only=wrong").text

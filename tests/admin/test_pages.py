@@ -149,8 +149,8 @@ def test_an_empty_database_says_what_to_do_next(viewer: TestClient) -> None:
     assert "calendar-sync mapping propose" in viewer.get("/").text
     assert '/mapping">Mapping</a>' in viewer.get("/users").text
     assert "Nothing was written yet" in viewer.get("/activity").text
-    assert "Nobody fits" in viewer.get("/users?q=x").text
-    assert "No operation fits" in viewer.get("/activity?user=x").text
+    assert "No users match these filters" in viewer.get("/users?q=x").text
+    assert "No operations match these filters" in viewer.get("/activity?user=x").text
 
 
 def test_mapped_but_never_run(store: Store, viewer: TestClient) -> None:
@@ -195,14 +195,14 @@ def test_a_platform_that_nobody_asks_is_not_green(store: Store, viewer: TestClie
     assert "It has not been asked yet" in viewer.get("/").text
     store.runs.set_facts("google", **{LOOKED_AT: now.isoformat()})
     text = viewer.get("/").text
-    assert "Nobody looks for changes" not in text
+    assert "sync is not running" not in text
     assert "all is synced" in text
     then = now - timedelta(days=3)
     store.runs.set_facts("google", **{LOOKED_AT: then.isoformat()})
     with store.database.write() as connection:
         connection.execute(update(t.user_sync).values(last_success_at=then))
     text = viewer.get("/").text
-    assert "Nobody looks for changes of Google" in text
+    assert "Google sync is not running" in text
     assert "google_calendar_sync" in text
     assert "all is synced" not in text
     assert "0.0 %" in text

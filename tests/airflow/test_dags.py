@@ -24,7 +24,7 @@ from airflow.utils.file import might_contain_dag_via_default_heuristic
 
 from calendar_sync import errors
 from calendar_sync.orchestration import dags, tasks, upkeep, upkeep_dags
-from calendar_sync.orchestration.dag_ids import DAGS, MAINTENANCE
+from calendar_sync.orchestration.dag_ids import DAGS, MAINTENANCE, REMOVE
 from calendar_sync.orchestration.dags import sync_dag
 from calendar_sync.orchestration.running import StateUnavailable
 from calendar_sync.welkin.client import AuditUnavailable
@@ -370,7 +370,7 @@ def test_the_proof_of_an_unsync_has_every_group(
     row = {"account": "dana@example.org"}
     Gathering(
         monkeypatch,
-        approve=[{"chosen_options": [upkeep_dags.REMOVE]}],
+        approve=[{"chosen_options": [REMOVE]}],
         switch_off=[[[row, row]] * groups],
         unsync_users_rows=[[row, row]] * groups,
     )

@@ -269,7 +269,7 @@ def test_a_label_has_its_limits(count: int, name: str) -> None:
 # --- raise_failures ---------------------------------------------------------------
 
 
-def test_a_failure_fails_the_task_until_somebody_is_to_attend_to_it() -> None:
+def test_a_failure_fails_the_task_however_often_it_was_seen() -> None:
     fresh = UserOutcome("u-1", "dana@example.org", "failed", "made_up", False, "why")
     known = UserOutcome("u-2", "ruben@example.org", "failed", "made_up", True)
     good = UserOutcome("u-3", "mira@example.org", "ok")
@@ -286,7 +286,7 @@ def test_a_failure_fails_the_task_until_somebody_is_to_attend_to_it() -> None:
     )
 
 
-def test_the_fourth_failure_in_a_row_is_no_news(bench: Bench) -> None:
+def test_the_fourth_failure_in_a_row_is_red_as_the_first_was(bench: Bench) -> None:
     bench.sandbox.google.revoke(mail("dana"))
     seen = []
     for number in range(4):
@@ -294,8 +294,9 @@ def test_the_fourth_failure_in_a_row_is_no_news(bench: Bench) -> None:
         [outcome] = bench.sync("dana", run=f"run-{number}")
         seen.append((outcome.status, outcome.attention))
     assert seen == [("failed", False)] * 3 + [("failed", True)]
-    tasks.raise_failures([outcome], insist=False)
     assert "still failing" in tasks.group_label([outcome])
+    with pytest.raises(UsersFailed):
+        tasks.raise_failures([outcome])
 
 
 # --- record_run -------------------------------------------------------------------

@@ -22,11 +22,19 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
 
+from calendar_sync.approvals import waiting
 from calendar_sync.attention import decisions
 from calendar_sync.members import LEAVING
 from calendar_sync.model import Platform
-from calendar_sync.orchestration.dag_ids import APPROVALS, HEALTH, MAINTENANCE, UNSYNC
-from calendar_sync.orchestration.upkeep_dags import GRANT, LEAVE, REMOVE
+from calendar_sync.orchestration.dag_ids import (
+    APPROVALS,
+    GRANT,
+    HEALTH,
+    LEAVE,
+    MAINTENANCE,
+    REMOVE,
+    UNSYNC,
+)
 from calendar_sync.sandbox.demo.checks import contents, leaks
 from calendar_sync.sandbox.standalone import USER, AirflowError
 from calendar_sync.state.migrate import upgrade
@@ -300,20 +308,53 @@ def test_what_waits_is_approved_or_left_in_the_airflow_ui(filled: Stage) -> None
     subjects = {question["subject"]: question for question in asked}
     [leaving] = [subject for subject in subjects if "left Welkin" in subject]
     [brake] = [subject for subject in subjects if "30 removals" in subject]
-    assert filled.on("google").users[0].account.lower() in subjects[leaving]["body"]
+    body = subjects[leaving]["body"]
+    for said in (filled.on("google").users[0].account.lower(), "until you approve", "/attention"):
+        assert said in body
     answer(filled, APPROVALS, run_id, subjects[leaving], GRANT)
     answer(filled, APPROVALS, run_id, subjects[brake], LEAVE)
     state = filled.airflow.wait_run(APPROVALS, run_id)
     assert state == "success", told(filled, APPROVALS, run_id)
-    assert [entry.digest for entry in runs.pending()] == ["d2"]
+    # Answered there, neither is asked on the page any more.
+    assert waiting(filled.store) == []
+    assert [(entry.digest, entry.declined) for entry in runs.pending()] == [("d2", True)]
     assert runs.approved_users(LEAVING, Platform.GOOGLE, datetime.now(UTC)) == {one}
-    [decided] = decisions(filled.store)
-    assert (decided.choice, decided.author) == ("approved", f"airflow:{USER}")
-    assert decided.source_id == "d1"
+    by = {(decided.choice, decided.source_id) for decided in decisions(filled.store)}
+    assert by == {("approved", "d1"), ("kept_for_now", "d2")}
+    assert {decided.author for decided in decisions(filled.store)} == {f"airflow:{USER}"}
     found = labels(filled, APPROVALS, run_id, "decide.grant")
     assert found == ["approved for 1 users: d1", "left: d2"]
     with filled.database.write() as connection:
         connection.exec_driver_sql("DELETE FROM approval")
+
+
+def test_what_is_answered_on_the_page_is_closed_in_the_airflow_ui(filled: Stage) -> None:
+    runs, now = filled.store.runs, datetime.now(UTC)
+    one, other = (user.welkin_id for user in filled.on("google").users[:2])
+    runs.ask_for(LEAVING, "d3", {one: 12}, Platform.GOOGLE, now)
+    runs.ask_for("brake", "d4", {other: 30}, Platform.GOOGLE, now)
+    run_id = filled.airflow.trigger(APPROVALS, {})
+    questions(filled, APPROVALS, run_id, 2)
+    time.sleep(4)  # as `answer` does
+    for digest, said in (("d3", "approve"), ("d4", "keep")):
+        on_page(filled, {"digests": [digest], "answer": said})
+    state = filled.airflow.wait_run(APPROVALS, run_id)
+    assert state == "success", told(filled, APPROVALS, run_id)
+    assert waiting(filled.store) == []
+    assert runs.approved_users(LEAVING, Platform.GOOGLE, datetime.now(UTC)) == {one}
+    with filled.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM approval")
+
+
+def on_page(stage: Stage, body: dict[str, Any]) -> None:
+    """Answer as our page does, by its API."""
+    address = f"http://127.0.0.1:{stage.airflow.port}"
+    with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
+        who = {"username": USER, "password": stage.airflow.password}
+        token = client.post("/auth/token", json=who).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        path = "/calendar-sync/api/v1/approvals"
+        assert client.post(path, json=body, headers=headers).status_code == 200
 
 
 # --- un-sync --------------------------------------------------------------------

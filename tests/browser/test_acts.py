@@ -110,7 +110,10 @@ def test_a_row_of_the_mapping_is_switched_off_and_on(page: Page, stage: Stage) -
     user = one.users[2]
     opened(page, "/mapping")
     row = page.locator("tr", has_text=user.account.lower()).first
-    row.get_by_role("button", name="Disable").click()
+    row.get_by_role("link", name="Disable").click()
+    # It asks first, and names whom it is about.
+    page.get_by_role("heading", name=f"Disable {user.account.lower()}?").wait_for()
+    page.get_by_role("button", name="Disable").click()
     page.get_by_role("status").wait_for()
     assert run(one) == {"success"}
     assert one.sandbox.google.mirrors_of(user.account) == []

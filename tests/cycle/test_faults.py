@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from calendar_sync.activity import Asked
+from calendar_sync.activity import page as activity_page
 from calendar_sync.errors import SyncError
+from calendar_sync.model import Platform
 from tests.cycle.stage import Stage, mail
 from tests.harness import Killed
 
@@ -293,3 +296,27 @@ def test_a_mirror_that_vanished_before_its_removal_is_a_success(stage: Make, cod
     s.later()
     assert s.state().failures == 0
     s.in_step()
+
+
+@pytest.mark.parametrize("platform", list(Platform))
+def test_every_try_that_failed_stands_in_the_users_timeline(
+    stage: Make, platform: Platform
+) -> None:
+    s = stage("dana", "ruben", platform=platform)
+    s.visit()
+    s.run()
+    s.calendar.revoke(SELF)
+    for number in range(5):
+        s.visit(days=2 + number)
+        s.later(hours=7)
+    assert s.state().failures == 5
+    tried = activity_page(s.store, Asked(user=s.ids["dana"], outcome="failed")).entries
+    assert [entry.reason for entry in tried] == [f"try {number}" for number in (5, 4, 3, 2, 1)]
+    assert {(entry.step, entry.outcome) for entry in tried} == {("sync", s.state().error_code)}
+    assert {entry.account for entry in tried} == {SELF}
+    s.calendar.restore(SELF)
+    s.later(hours=7)
+    assert s.state().failures == 0
+    assert activity_page(s.store, Asked(outcome="failed")).entries == tried
+    s.store.audit.seal("run", s.clock.now())
+    assert s.store.audit.verify() == []

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from calendar_sync.approvals import grant
+from calendar_sync.approvals import decline, grant, waiting
 from calendar_sync.model import LinkState, Platform
 from tests.cycle.stage import HOUR, Stage, mail
 
@@ -43,6 +43,33 @@ def test_many_vanished_appointments_are_held_until_somebody_approves(stage: Make
     s.later()
     assert len(s.mirrors()) == 6
     s.in_step()
+
+
+@pytest.mark.parametrize("platform", list(Platform))
+def test_the_question_says_what_goes_for_whom_when_and_why(stage: Make, platform: Platform) -> None:
+    s = stage(platform=platform)
+    ids = full_house(s)
+    s.run()
+    vanish(s, ids[:15])
+    s.later()
+    [one] = waiting(s.store)
+    name = {"google": "Google", "microsoft": "Microsoft 365"}[platform.value]
+    assert one.question == (
+        f"Delete 15 synced events from {SELF}'s {name} calendar? "
+        "Their appointments were not found in Welkin."
+    )
+    assert one.when(s.store.config.revision().settings.zone()) == f"{s.day(1)} to {s.day(2)}"
+    assert "Nothing is deleted until you approve." in one.why
+    # A "no" holds for a day, whatever is synced meanwhile; then it is asked again.
+    assert decline(s.store, one.digest, "tests", s.clock.now()) == 1
+    for _ in range(3):
+        s.visit(days=9)
+        s.later(hours=7)
+        assert waiting(s.store) == []
+    assert len(s.mirrors() if platform is Platform.GOOGLE else s.calendar.mirrors(SELF)) == 23
+    s.visit(days=10)
+    s.later(hours=7)
+    assert [again.digest for again in waiting(s.store)] == [one.digest]
 
 
 def approve(s: Stage) -> None:

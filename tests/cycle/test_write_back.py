@@ -249,6 +249,22 @@ def test_moved_on_both_sides_the_conflict_can_be_reported_only(stage: Make) -> N
     assert s.mirror_times() == [(s.at(4, 9), s.at(4, 10))], "Welkin changed alone: Welkin's time"
 
 
+def test_a_move_that_meets_a_changed_setting_moves_the_appointment_and_rewrites_the_mirror(
+    stage: Make,
+) -> None:
+    s = stage(settings=WRITE_BACK)
+    meeting = s.meeting()
+    s.run()
+    move(s)
+    s.document = {**WRITE_BACK, "details": {"busy_title": "Away"}}
+    s.later(again=2)
+    assert s.welkin.events[meeting.id].start == s.at(3, 16)
+    assert s.mirror_times() == [(s.at(3, 16), s.at(3, 17))]
+    assert [mirror["summary"] for mirror in s.mirrors()] == ["Away"]
+    assert s.conflicts() == [("mirror_moved", "rescheduled")]
+    s.in_step()
+
+
 def test_a_lower_level_is_written_even_where_conflicts_are_only_reported(stage: Make) -> None:
     full = {
         "details": {

@@ -166,6 +166,102 @@ def test_both_changed_may_be_reported_only() -> None:
     assert little.plan().actions == ()
 
 
+# --- a setting that changed meanwhile -------------------------------------------------------------
+
+TYPES = {"details": {"title": {"level": "type"}}}
+OTHER_WORDS = {"details": {"busy_title": "Away"}}
+
+
+def now_with(little: Little, **rules: Any) -> None:
+    """The settings change; nobody touches Welkin."""
+    little.rules = settings(**rules)
+
+
+@pytest.mark.parametrize("changed", [TYPES, OTHER_WORDS], ids=["level", "words"])
+def test_a_move_that_meets_a_changed_setting_still_moves_the_appointment(changed: Any) -> None:
+    little = plain()
+    move(little)
+    now_with(little, **RULES, **changed)
+    made = little.run()
+    assert steps(made) == [("reschedule", "edited_by_hand")]
+    assert made.conflicts == (Conflict("mirror_moved", Source("a0"), "rescheduled"),)
+
+
+@pytest.mark.parametrize(
+    ("edit", "kind"), [({"to": span(50)}, "mirror_moved"), ({"title": "Mine"}, "mirror_edited")]
+)
+@pytest.mark.parametrize("changed", [TYPES, OTHER_WORDS], ids=["level", "words"])
+def test_an_edit_that_meets_a_changed_setting_is_no_change_in_welkin(
+    edit: dict[str, Any], kind: str, changed: Any
+) -> None:
+    little = Little().add(appointment("a0"))
+    little.settle()
+    move(little, **{"to": span(24), **edit})
+    now_with(little, **changed)
+    made = little.run()
+    assert steps(made) == [("update_mirror", "edited_by_hand")]
+    assert made.conflicts == (Conflict(kind, Source("a0"), "restored"),)
+    assert little.plan().actions == ()
+
+
+def test_a_reported_move_stays_where_only_words_of_the_settings_changed() -> None:
+    report = {"mirror_moved": "report", "both_changed": "report"}
+    little = Little(settings(**report)).add(appointment("a0"))
+    little.settle()
+    move(little)
+    now_with(little, **report, **OTHER_WORDS)
+    made = little.run()
+    assert steps(made) == [("note", "edited_by_hand")]
+    assert made.conflicts == (Conflict("mirror_moved", Source("a0"), "reported"),)
+    assert little.plan().actions == ()
+
+
+def test_another_level_is_written_whatever_the_policy_for_edits() -> None:
+    report = {"mirror_moved": "report"}
+    little = Little(settings(**report, **TYPES)).add(appointment("a0"))
+    little.settle()
+    move(little)
+    now_with(little, **report)
+    made = little.run()
+    assert steps(made) == [("update_mirror", "changed")]
+    assert made.conflicts == (Conflict("mirror_moved", Source("a0"), "restored"),)
+    assert little.plan().actions == ()
+
+
+def test_a_past_mirror_that_shows_too_much_is_rewritten_without_a_word() -> None:
+    little = Little(settings(**TYPES)).add(appointment("a0", span(-50)))
+    little.settle()
+    move(little, to=span(-30))
+    now_with(little)
+    made = little.run()
+    assert steps(made) == [("update_mirror", "changed")]
+    assert made.conflicts == ()
+
+
+def test_one_way_a_changed_setting_is_written_over_an_edit_without_a_word() -> None:
+    little = Little(direction=Direction.WELKIN_TO_CALENDAR).add(appointment("a0"))
+    little.settle()
+    move(little)
+    now_with(little, **OTHER_WORDS)
+    made = little.run()
+    assert steps(made) == [("update_mirror", "changed")]
+    assert made.conflicts == ()
+
+
+def test_what_shows_too_much_does_not_wait_for_the_approval_of_its_move() -> None:
+    little = plain(24, 30, 36, 42, 48, **TYPES)
+    for number in range(5):
+        move(little, f"a{number}")
+    now_with(little, **RULES)
+    made = little.plan()
+    assert made.holds == ()
+    assert sorted(steps(made)) == [
+        *[("reschedule", "edited_by_hand")] * 3,
+        *[("update_mirror", "edited_by_hand")] * 2,
+    ]
+    assert [conflict.decision for conflict in made.conflicts].count("restored") == 2
+
+
 # --- readings that are older than our own writes --------------------------------------------------
 
 

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, update
 
-from calendar_sync.model import MappedUser, Platform, WelkinUser
+from calendar_sync.model import (
+    Link,
+    LinkKind,
+    LinkState,
+    MappedUser,
+    Platform,
+    Source,
+    Span,
+    WelkinUser,
+)
+from calendar_sync.overview import overview
 from calendar_sync.reporting import (
     ATTENTION,
     AWAY,
@@ -23,7 +33,14 @@ from calendar_sync.reporting import (
 from calendar_sync.settings import Settings, parse
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.user_list import UserList, Wanted, list_users, listed_user, standing
+from calendar_sync.user_list import (
+    UserList,
+    Wanted,
+    list_users,
+    listed_user,
+    needing_attention,
+    standing,
+)
 from tests.admin.population import populate
 from tests.state.conftest import NOW
 
@@ -47,6 +64,22 @@ def connect(
                 done_seq=99,
                 last_success_at=NOW - timedelta(minutes=1),
             )
+
+
+def mirror(user_id: str) -> Link:
+    """One that stands in the calendar of this user's account."""
+    return Link(
+        kind=LinkKind.MIRROR,
+        user_id=user_id,
+        platform=GOOGLE,
+        account=f"{user_id}@example.org",
+        calendar="primary",
+        source=Source("visit"),
+        generation=1,
+        state=LinkState.LIVE,
+        remote_id=f"remote-{user_id}",
+        span=Span(NOW, NOW + timedelta(hours=1)),
+    )
 
 
 def put(store: Store, user_id: str, platform: Platform = GOOGLE, **values: Any) -> None:
@@ -248,3 +281,33 @@ def test_a_page_takes_few_statements_however_many_they_are(store: Store, users: 
     # How many there are, state counts, the page, its links; for each platform: approvals of
     # leavers, and leavers.
     assert len(selects) == 4 + 2 * len(Platform)
+
+
+def test_who_needs_attention_is_named_until_well_and_leavers_are_too(store: Store) -> None:
+    connect(store, "ada@example.org", "bob@example.org", "cy@example.org")
+    failed: dict[str, Any] = {
+        "failures": 3,
+        "attention": True,
+        "error_code": "google_account_refused",
+    }
+    put(store, "bob", **failed, failing_since=NOW, retry_at=NOW + timedelta(hours=1))
+    put(store, "cy", failures=2, error_code="timeout")
+    # Dee is no longer mapped, and what she has cannot be removed.
+    with store.database.write() as connection:
+        store.links.save(connection, mirror("dee"), NOW, 1)
+        store.marks.mark(connection, [("dee", GOOGLE), ("eve", GOOGLE)], NOW)
+    put(store, "dee", **failed)
+    put(store, "eve", **failed)  # nothing of hers is left: she needs nothing
+    found = needing_attention(store, SETTINGS, NOW)
+    assert [(one.account, one.state, one.failures) for one in found] == [
+        ("bob@example.org", ATTENTION, 3),
+        ("dee@example.org", ATTENTION, 3),
+    ]
+    assert found[0].error == "google_account_refused"
+    assert needing_attention(store, SETTINGS, NOW, MICROSOFT) == ()
+    kept = parse({"unmapped": "keep"})
+    assert [one.user_id for one in needing_attention(store, kept, NOW)] == ["bob"]
+    first = overview(store, SETTINGS, NOW)
+    assert [one.account for one in first.attention] == ["bob@example.org", "dee@example.org"]
+    put(store, "bob", failures=0, attention=False, error_code=None)
+    assert [one.user_id for one in needing_attention(store, SETTINGS, NOW)] == ["dee"]

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, FailFast, Field, StringConstraints
@@ -22,6 +22,8 @@ from calendar_sync.attention import PAGE, Choice, OpenConflict, count_conflicts,
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping.rows import Place, Rows, staff_by_email
+from calendar_sync.mapping.taking import Mode
+from calendar_sync.model import MappedUser
 from calendar_sync.state import Store
 from calendar_sync.state.mapping import CHANGED_MEANWHILE
 
@@ -74,6 +76,15 @@ class Mapped(BaseModel):
     users: Annotated[list[MappingRow], Field(max_length=200_000), FailFast()]
 
 
+class WholeMapping(Mapped):
+    """The whole mapping; `remove` confirms how many rows are removed or disabled by it.
+
+    It is needed where they are many: more than three rows and than `brake.share` of all, or all.
+    """
+
+    remove: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+
 class MappingStored(BaseModel):
     """What a new mapping has changed."""
 
@@ -105,10 +116,17 @@ class Digests(BaseModel):
     ]
 
 
+class Answers(Digests):
+    """What to say to them: approve, or keep things as they are for a day."""
+
+    answer: Literal["approve", "keep"] = "approve"
+
+
 class Approved(BaseModel):
-    """How many users each approval concerns."""
+    """How many users each approval, or each "keep for now", concerns."""
 
     approved: dict[str, int]
+    kept: dict[str, int] | None = None
 
 
 @router.get("/settings")
@@ -133,10 +151,19 @@ def put_settings(request: Request, store: Opened, new: NewSettings) -> Stored:
 
 
 @router.get("/mapping")
-def read_mapping(store: Opened) -> Mapped:
-    """Every row."""
+def read_mapping(
+    store: Opened, at: Annotated[int | None, Query(ge=0, le=2**31 - 1)] = None
+) -> Mapped:
+    """Every row; those of an older revision with `at`: put them, and the mapping is rolled back.
+
+    `revision` is the newest in either case.
+    """
     # The number first: rows that are newer than it are refused, the reverse would not be.
     revision = store.config.mapping_revision()
+    try:
+        rows_then = store.config.mapping() if at is None else store.config.mapping_of(at)
+    except ConfigurationError as error:
+        raise Problem(404, error.detail) from None
     emails = {user.id: user.email for user in store.config.welkin_users()}
     rows = [
         MappingRow(
@@ -147,21 +174,45 @@ def read_mapping(store: Opened) -> Mapped:
             enabled=row.enabled,
             direction=row.direction.value if row.direction else None,
         )
-        for row in store.config.mapping()
+        for row in rows_then
     ]
     return Mapped(revision=revision, users=rows)
 
 
 @router.put("/mapping", responses=CONFLICT)
-def put_mapping(request: Request, store: Opened, new: Mapped) -> MappingStored:
+def put_mapping(request: Request, store: Opened, new: WholeMapping) -> MappingStored:
     """Make the mapping exactly these rows, or refuse all of them."""
+    return _take(request, store, _rows(store, new), Mode.REPLACE, new.revision, new.remove)
+
+
+@router.patch("/mapping", responses=CONFLICT)
+def patch_mapping(request: Request, store: Opened, new: WholeMapping) -> MappingStored:
+    """Add these rows, or change them; all others stay."""
+    return _take(request, store, _rows(store, new), Mode.MERGE, new.revision, new.remove)
+
+
+def _rows(store: Store, new: Mapped) -> list[MappedUser]:
     rows = Rows(staff_by_email(store.config.welkin_users()))
     for number, each in enumerate(new.users):
-        values = {name: str(value) for name, value in each.model_dump(exclude_none=True).items()}
-        rows.add(_place(number), values)
+        values = each.model_dump(exclude_none=True)
+        rows.add(_place(number), {name: str(value) for name, value in values.items()})
     try:
         rows.refuse("mapping")
-        found = mapping.apply(request, store, lambda _: rows.users, new.revision)
+    except ConfigurationError as error:
+        raise Problem(422, error.detail) from None
+    return rows.users
+
+
+def _take(
+    request: Request,
+    store: Store,
+    rows: list[MappedUser],
+    mode: Mode,
+    revision: int,
+    remove: int | None,
+) -> MappingStored:
+    try:
+        found = mapping.take(request, store, rows, mode, revision, remove)
     except ConfigurationError as error:
         raise Problem(409 if error.code == CHANGED_MEANWHILE else 422, error.detail) from None
     return MappingStored(
@@ -187,7 +238,7 @@ def read_conflicts(
     """One page of the open conflicts, those where something is left undecided first."""
     now = SystemClock().now()
     found = open_conflicts(store, now, platform=platform, search=q, page=page, size=size)
-    return Conflicts(total=count_conflicts(store, platform, q), conflicts=found)
+    return Conflicts(total=count_conflicts(store, platform, q, now), conflicts=found)
 
 
 @router.post("/conflicts/{number}", responses=CONFLICT)
@@ -207,9 +258,11 @@ def read_approvals(store: Opened) -> list[Waiting]:
     return waiting(store)
 
 
-@router.post("/approvals", responses=CONFLICT)
-def grant(request: Request, store: Opened, wanted: Digests) -> Approved:
-    """Approve for 24 hours; 0 where nothing waits under a digest."""
+@router.post("/approvals", responses=CONFLICT, response_model_exclude_none=True)
+def answer(request: Request, store: Opened, wanted: Answers) -> Approved:
+    """Approve for 24 hours, or keep for a day; 0 where nothing waits under a digest."""
+    if wanted.answer == "keep":
+        return Approved(approved={}, kept=decisions.decline(request, store, wanted.digests))
     return Approved(approved=decisions.grant(request, store, wanted.digests))
 
 

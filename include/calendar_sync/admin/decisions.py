@@ -1,7 +1,9 @@
 """Decisions about conflicts, parked items and approvals, as pages and API make them alike."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 
 from calendar_sync import approvals, attention
@@ -12,6 +14,8 @@ from calendar_sync.attention import Choice, OpenConflict
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError, LeaseHeld, LeaseLost
 from calendar_sync.model import Platform, Source
+from calendar_sync.orchestration.airflow_questions import close_questions
+from calendar_sync.orchestration.dag_ids import GRANT, LEAVE
 from calendar_sync.redaction import install
 from calendar_sync.state import Store
 
@@ -54,8 +58,35 @@ def try_again(
 
 def grant(request: Request, store: Store, digests: Iterable[str]) -> dict[str, int]:
     """Approve each for 24 hours; how many users each concerns, 0 where nothing waits (any more)."""
-    now, granted, store = SystemClock().now(), {}, live.with_key(store)
+    return _answer(request, store, digests, approvals.grant, GRANT)
+
+
+def decline(request: Request, store: Store, digests: Iterable[str]) -> dict[str, int]:
+    """Keep things as they are for a day; counts as `grant` does."""
+    return _answer(request, store, digests, approvals.decline, LEAVE)
+
+
+def _answer(
+    request: Request,
+    store: Store,
+    digests: Iterable[str],
+    answer: Callable[[Store, str, str, datetime], int],
+    option: str,
+) -> dict[str, int]:
+    now, counts, store = SystemClock().now(), {}, live.with_key(store)
     for digest in dict.fromkeys(digests):
-        granted[digest] = approvals.grant(store, digest, author(request), now)
-        install().info("admin: %s approved %s", author(request), digest)
-    return granted
+        counts[digest] = answer(store, digest, author(request), now)
+        install().info("admin: %s answered %s: %s", author(request), digest, option)
+        if counts[digest]:
+            _close_in_airflow(request, digest, option)
+    return counts
+
+
+def _close_in_airflow(request: Request, digest: str, option: str) -> None:
+    """The same question may stand in Airflow's list of required actions."""
+    viewer = request.state.viewer
+    try:
+        close_questions(digest, option, viewer.id, viewer.name)
+    except SQLAlchemyError as error:
+        # The answer is stored; what is left open in Airflow finds nothing to do.
+        install().warning("admin: a question in Airflow stays open: %s", type(error).__name__)

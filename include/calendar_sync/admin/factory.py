@@ -19,7 +19,9 @@ from calendar_sync.admin.pages import (
     mapping_import,
     mapping_jobs,
     overview,
+    selftest,
     settings,
+    tools,
     user,
     users,
 )
@@ -35,6 +37,8 @@ ROUTERS = (
     user.router,
     attention.router,
     activity.router,
+    tools.router,
+    selftest.router,
     settings.router,
     mapping.router,
     mapping_import.router,

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -22,11 +23,26 @@ def _no_zero(value: str) -> str:
     return value
 
 
-def _aware(value: datetime) -> datetime:
-    """A time without a zone, as a browser's field sends it, is UTC; far ones overflow in zones."""
+def _near(value: datetime) -> datetime:
+    """Far ones overflow in zones."""
     if not 2000 <= value.year <= 2199:
         raise ValueError("lies outside of the years 2000 to 2199")
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return value
+
+
+def _zone(value: str) -> str:
+    if value and value not in available_timezones():
+        raise ValueError("is no time zone")
+    return value
+
+
+def in_zone(value: datetime | None, zone: str) -> datetime | None:
+    """A time without a zone, as a browser's field sends it, is one of this zone (or UTC)."""
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=ZoneInfo(zone) if zone else UTC)
+    return value.astimezone(UTC)
 
 
 _Text = Annotated[str, AfterValidator(_no_zero)]
@@ -36,8 +52,10 @@ UserId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00-\x20\x7f/]+$")]
 AnyPlatform = Annotated[Platform | None, BeforeValidator(_none), Query()]
 AnyStep = Annotated[Step | None, BeforeValidator(_none), Query()]
 AnyTime = Annotated[
-    Annotated[datetime, AfterValidator(_aware)] | None, BeforeValidator(_none), Query()
+    Annotated[datetime, AfterValidator(_near)] | None, BeforeValidator(_none), Query()
 ]
+#: The name of a zone, as browsers know it.
+Zone = Annotated[str, AfterValidator(_zone), Query(max_length=64)]
 #: Numbers of rows, as large as both databases can keep.
 RowNumber = Annotated[int, Field(ge=1, le=2**63 - 1)]
 #: The same, where none is one, too.

@@ -15,6 +15,7 @@ from calendar_sync.connections import WELKIN
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import MappingFile, read_mapping, read_row, refuse_samples
 from calendar_sync.mapping.rows import staff_by_email
+from calendar_sync.mapping.taking import Mode, confirmed, taken
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.redaction import install
 from calendar_sync.state import Store
@@ -96,6 +97,25 @@ def switch(
         return with_row(rows, replace(old[0], enabled=to == "enable"))
 
     return apply(request, store, edit)
+
+
+def take(
+    request: Request,
+    store: Store,
+    users: list[MappedUser],
+    mode: Mode,
+    based_on: int,
+    remove: int | None,
+) -> MappingDifference:
+    """Store a whole mapping; `remove` is how many rows somebody has confirmed to lose.
+
+    Raises:
+        ConfigurationError: as `confirmed` and `edit_mapping` do.
+    """
+    settings = store.config.revision().settings
+    store.config.preview_mapping(users, based_on=based_on)
+    edit = confirmed(lambda rows: taken(rows, users, mode), settings, remove)
+    return apply(request, store, edit, based_on)
 
 
 def apply(

@@ -93,13 +93,6 @@ def lines(found: MappingDifference) -> list[Line]:
     ]
 
 
-def leaving(found: MappingDifference) -> int:
-    """How many users are no longer synced afterwards."""
-    changed = zip(found.replaced, found.changed, strict=True)
-    disabled = sum(was.enabled and not now.enabled for was, now in changed)
-    return disabled + sum(user.enabled for user in found.removed)
-
-
 def with_row(rows: Iterable[MappedUser], row: MappedUser) -> list[MappedUser]:
     """The rows with this one in its place, or added."""
     return [*without(rows, row.user_id, row.platform), row]

@@ -33,9 +33,29 @@ NAV = (
         "Mapping",
         "/mapping",
         frozenset(
-            {"mapping.html", "mapping_row.html", "mapping_import.html", "mapping_history.html"}
+            {
+                "mapping.html",
+                "mapping_row.html",
+                "mapping_switch.html",
+                "mapping_import.html",
+                "mapping_history.html",
+            }
         ),
     ),
     Entry("Connections", "/connections", frozenset({"connections.html"})),
     Entry("Activity", "/activity", frozenset({"activity.html"})),
+    Entry(
+        "Tools",
+        "/tools",
+        frozenset(
+            {
+                "tools.html",
+                "reports.html",
+                "report.html",
+                "exposure.html",
+                "unsync.html",
+                "selftest.html",
+            }
+        ),
+    ),
 )

@@ -1,6 +1,7 @@
 """Templates: escaped always, and nothing undefined passes unseen."""
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -83,6 +84,27 @@ def moment(value: datetime | None, empty: str = "never") -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, said, said)
 
 
+_SAID = re.compile(r"(\d{4}-\d\d-\d\d )?(\d\d:\d\d)(:\d\d)? UTC")
+
+
+def timed(text: str, now: datetime) -> Markup:
+    """A text whose times are written in UTC: shown in the reader's zone as all others are.
+
+    A time without a date is of today, as `explain` says it.
+    """
+    made, end = Markup(""), 0
+    for found in _SAID.finditer(text):
+        day, minute, second = found.groups()
+        said = f"{day or f'{now:%Y-%m-%d} '}{minute}{second or ''}"
+        try:
+            instant = datetime.fromisoformat(said).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        made += Markup("{}").format(text[end : found.start()]) + moment(instant)
+        end = found.end()
+    return made + Markup("{}").format(text[end:])
+
+
 def breakable(account: str) -> Markup:
     """An address that may go on in the next line before its domain."""
     return Markup("<wbr>@").join(account.split("@"))
@@ -139,7 +161,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(ticks=ticks)
+    found.filters.update(ticks=ticks, timed=timed)
     found.filters.update(
         breakable=breakable, moment=moment, duration=duration, number=number, plural=plural
     )

@@ -53,6 +53,7 @@ STEPS: Mapping[str, str] = {
     "decision": "decision of a person",
     "read": "reading it from the calendar",
     "follow": "reading the list of changes",
+    "sync": "sync of the user",
 }
 DIRECTIONS: Mapping[str, str] = {"to_calendar": "to the calendar", "to_welkin": "to Welkin"}
 CONFLICTS: Mapping[str, str] = {

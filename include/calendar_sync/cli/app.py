@@ -229,7 +229,8 @@ def _print_platform(entry: PlatformStatus) -> None:
     console.print(shown, markup=False, highlight=False)
     console.print(
         f"  oldest change not yet synced: {entry.freshness_seconds:.0f} s; "
-        f"{entry.mirrors} mirrors, {entry.blocks} blocks; {entry.conflicts} conflicts, "
+        f"{entry.mirrors} mirrors, {entry.blocks} blocks; {entry.conflicts} conflicts "
+        f"({entry.undecided} undecided), "
         f"{entry.parked} parked, {entry.approvals} waiting for approval",
         markup=False,
         highlight=False,

@@ -32,7 +32,8 @@ def approve(
                         entry.digest,
                         accounts.get((entry.user_id, entry.platform), entry.user_id),
                         entry.platform.value,
-                        f"{entry.count} {WORDS.get(entry.reason, entry.reason)}",
+                        f"{entry.count} {WORDS.get(entry.reason, entry.reason)}"
+                        + (", kept for now" if entry.declined else ""),
                         f"{entry.requested_at:%Y-%m-%d %H:%M}",
                     )
                     for entry in waiting

@@ -9,13 +9,18 @@ import yaml
 from calendar_sync.cli.environment import author, open_store
 from calendar_sync.cli.mapping_files import (
     Compared,
+    Remove,
+    Replace,
+    check,
     compare,
     find_mapping,
+    mode_of,
     print_result,
+    print_staying,
     read_file,
     refuse_new_samples,
-    replace,
     result_of,
+    take,
 )
 from calendar_sync.cli.output import as_json, console, reported
 from calendar_sync.clock import SystemClock
@@ -51,29 +56,39 @@ def apply(
             "itself, as `revision: N`: `config show` writes it."
         ),
     ] = None,
+    replace: Replace = False,
+    remove: Remove = None,
     json: Json = False,
 ) -> None:
-    """Store the settings and the user mapping of a folder, each as a new revision."""
+    """Store the settings and the user mapping of a folder, each as a new revision.
+
+    Rows of the mapping that are not in the file stay, unless --replace is said.
+    """
     with reported(), open_store() as store:
         # Both files are read, and both may be refused, before anything is stored.
         settings, seen = read_settings(folder / SETTINGS)
         file = find_mapping(folder)
         users = read_file(file, store) if file else None
+        mode, before = mode_of(replace, remove), store.config.revision().settings
         if users is not None:
-            store.config.preview_mapping(users.users, based_on=users.based_on)
             refuse_new_samples(store, users.users)
+            check(store, users.users, users.based_on, mode, remove)
         now = SystemClock().now()
         based_on = seen if based_on is None else based_on
         revision, new = store.config.save_settings(settings, author(), now, based_on=based_on)
         result = {"settings_revision": revision, "settings_changed": new}
-        found = replace(store, users.users, users.based_on) if users is not None else None
-        compared = compare(store, users.users) if users is not None else Compared()
+        found, compared = None, Compared()
+        if users is not None:
+            # Judged by the settings from before: the same folder must not lift its own limit.
+            found = take(store, users.users, users.based_on, mode, remove, before)
+            compared = compare(store, users.users)
         if json:
             as_json(result | (result_of(found) if found is not None else {}) | compared.row)
             return
         console.print(f"settings: revision {revision}{'' if new else ' (unchanged)'}")
-        if found is not None:
+        if users is not None and found is not None:
             print_result(store, found)
+            print_staying(store, users.users, mode)
         compared.tell()
 
 

@@ -8,18 +8,23 @@ from typing import Annotated
 
 import typer
 
+from calendar_sync.cli import mapping_edits as edits
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import load_secrets, open_store
-from calendar_sync.cli.mapping_edits import disable, enable, history, remove, set_row
 from calendar_sync.cli.mapping_files import (
+    Remove,
+    Replace,
     compare,
+    look,
+    mode_of,
     preview_of,
     print_preview,
     print_result,
+    print_staying,
     read_file,
     refuse_new_samples,
-    replace,
     result_of,
+    take,
 )
 from calendar_sync.cli.mapping_propose import propose
 from calendar_sync.cli.output import FAILED, as_json, console, errors, reported, table
@@ -32,11 +37,12 @@ from calendar_sync.runtime import open_services
 from calendar_sync.state import Store
 
 mapping = typer.Typer(help="Which Welkin user belongs to which account.", no_args_is_help=True)
-mapping.command("set")(set_row)
-mapping.command()(remove)
-mapping.command()(disable)
-mapping.command()(enable)
-mapping.command()(history)
+mapping.command("set")(edits.set_row)
+mapping.command()(edits.remove)
+mapping.command()(edits.disable)
+mapping.command()(edits.enable)
+mapping.command()(edits.history)
+mapping.command()(edits.rollback)
 mapping.command()(propose)
 
 
@@ -52,6 +58,8 @@ def import_mapping(
             "itself, as `revision: N`: `mapping export` writes it."
         ),
     ] = None,
+    replace: Replace = False,
+    remove: Remove = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change; store nothing.")
     ] = False,
@@ -64,23 +72,31 @@ def import_mapping(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Make the mapping exactly what the file says; a file with a mistake changes nothing."""
+    """Add and change what the file says; a file with a mistake changes nothing.
+
+    Rows that are not in the file stay, unless --replace is said.
+    """
     with reported(), open_store() as store:
         found = read_file(file, store)
         seen = found.based_on if based_on is None else based_on
         refuse_new_samples(store, found.users)
         if check_directory:
             _refuse_shared(asyncio.run(_doubts(store, found.users)))
+        mode = mode_of(replace, remove)
         if dry_run:
-            difference = store.config.preview_mapping(found.users, based_on=seen)
+            difference = look(store, found.users, seen, mode)
             document = preview_of(difference)
             None if json else print_preview(store, difference)
         else:
-            difference = replace(store, found.users, seen)
+            difference = take(store, found.users, seen, mode, remove)
             document = result_of(difference)
             None if json else print_result(store, difference)
         compared = compare(store, found.users)
-        as_json(document | compared.row) if json else compared.tell()
+        if json:
+            as_json(document | compared.row)
+        else:
+            print_staying(store, found.users, mode)
+            compared.tell()
 
 
 @mapping.command("export")

@@ -1,4 +1,4 @@
-"""`calendar-sync mapping set|remove|disable|enable|history`: one row at a time, and who did it."""
+"""`calendar-sync mapping set|remove|disable|enable|history|rollback`: rows, and who did it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,17 +11,22 @@ from calendar_sync.cli.environment import author, open_store
 from calendar_sync.cli.mapping_files import (
     compare,
     known_staff,
+    look,
+    preview_of,
+    print_preview,
     print_result,
     refuse_new_samples,
     result_of,
     row_of,
     staff_with,
+    take,
     words_of,
 )
 from calendar_sync.cli.output import as_json, console, reported, table
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import read_row
+from calendar_sync.mapping.taking import Mode
 from calendar_sync.members import user_named
 from calendar_sync.model import Direction, MappedUser, Platform
 from calendar_sync.state import Store
@@ -144,6 +149,32 @@ def history(
             table("Mapping", columns, rows)
         else:
             console.print("no change is known")
+
+
+def rollback(
+    number: Annotated[int, typer.Argument(help="The revision whose rows shall hold again.", min=0)],
+    remove: Annotated[
+        int | None,
+        typer.Option(
+            help="Confirm that so many rows are removed or disabled; needed where it is many.",
+            min=0,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change; store nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make the mapping what it was at an older revision, as a new one: history is kept."""
+    with reported(), open_store() as store:
+        seen = store.config.mapping_revision()
+        wanted = store.config.mapping_of(number)
+        if dry_run:
+            found = look(store, wanted, seen, Mode.REPLACE)
+            as_json(preview_of(found)) if json else print_preview(store, found)
+            return
+        found = take(store, wanted, seen, Mode.REPLACE, remove)
+        as_json(result_of(found)) if json else print_result(store, found)
 
 
 def _switch(user: str, platform: Platform | None, *, enabled: bool, json: bool) -> None:

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from calendar_sync.advice import remedy
 from calendar_sync.cli.environment import author, load_fields
@@ -15,8 +17,10 @@ from calendar_sync.documents import read_file as read_bounded
 from calendar_sync.errors import ConfigurationError, SyncError
 from calendar_sync.mapping import MappingFile, read_mapping, refuse_samples
 from calendar_sync.mapping.rows import staff_by_email
+from calendar_sync.mapping.taking import Mode, confirmed, going_of, needs_confirmation, taken
 from calendar_sync.model import MappedUser, WelkinUser
 from calendar_sync.runtime import open_welkin
+from calendar_sync.settings import Settings
 from calendar_sync.state import Store
 from calendar_sync.state.mapping import MappingDifference
 
@@ -24,6 +28,20 @@ NAMES = ("user_mapping.csv", "user_mapping.yaml", "user_mapping.yml")
 # So many rows are printed; all of them are in the JSON.
 SHOWN = 50
 COLUMNS = ("", "user", "platform", "account", "enabled", "direction", "was")
+Replace = Annotated[
+    bool,
+    typer.Option(
+        "--replace", help="Make the mapping exactly what the file says: rows not in it are removed."
+    ),
+]
+Remove = Annotated[
+    int | None,
+    typer.Option(
+        help="Confirm that so many rows are removed or disabled; needed where it is many of them. "
+        "Implies --replace.",
+        min=0,
+    ),
+]
 
 
 def find_mapping(folder: Path) -> Path | None:
@@ -129,10 +147,53 @@ def compare(store: Store, users: Iterable[MappedUser]) -> Compared:
     return Compared(tuple(sorted(unknown)))
 
 
-def replace(store: Store, users: list[MappedUser], based_on: int | None) -> MappingDifference:
-    """Store a mapping."""
-    now = SystemClock().now()
-    return store.config.replace_mapping(users, author(), now, based_on=based_on)
+def take(
+    store: Store,
+    users: list[MappedUser],
+    based_on: int | None,
+    mode: Mode,
+    remove: int | None,
+    settings: Settings | None = None,
+) -> MappingDifference:
+    """Store a mapping: `remove` is how many rows somebody has confirmed to lose.
+
+    What is many is judged by `settings`; without, by those in force.
+
+    Raises:
+        ConfigurationError: as `confirmed` and `edit_mapping` do.
+    """
+    settings = settings or store.config.revision().settings
+    store.config.preview_mapping(users, based_on=based_on)
+    edit = confirmed(lambda rows: taken(rows, users, mode), settings, remove)
+    return store.config.edit_mapping(edit, author(), SystemClock().now(), based_on=based_on)
+
+
+def look(
+    store: Store, users: list[MappedUser], based_on: int | None, mode: Mode
+) -> MappingDifference:
+    """What `take` would change, confirmed or not."""
+    # A file made before the newest change is refused, whatever it would change.
+    store.config.preview_mapping(users, based_on=based_on)
+    rows = taken(store.config.mapping(), users, mode)
+    return store.config.preview_mapping(rows, based_on=based_on)
+
+
+def check(
+    store: Store, users: list[MappedUser], based_on: int | None, mode: Mode, remove: int | None
+) -> None:
+    """Refuse what `take` would refuse.
+
+    Raises:
+        ConfigurationError: as `take` does.
+    """
+    look(store, users, based_on, mode)
+    settings = store.config.revision().settings
+    confirmed(lambda rows: taken(rows, users, mode), settings, remove)(store.config.mapping())
+
+
+def mode_of(replace: bool, remove: int | None) -> Mode:
+    """Who says how many rows are to go wants the others' place taken."""
+    return Mode.REPLACE if replace or remove is not None else Mode.MERGE
 
 
 def result_of(found: MappingDifference) -> dict[str, int]:
@@ -160,7 +221,28 @@ def print_preview(store: Store, found: MappingDifference) -> None:
     if len(rows) > SHOWN:
         console.print(f"and {len(rows) - SHOWN} more (--json prints all)")
     console.print(f"mapping: {_counts(found)}; nothing was stored", highlight=False, soft_wrap=True)
+    gone, rows_now = going_of(found), len(store.config.mapping())
+    if needs_confirmation(gone, rows_now, store.config.revision().settings):
+        console.print(f"so many removals need their number: --remove {gone}", highlight=False)
     _print_leaving(store, found, "would be")
+
+
+def print_staying(store: Store, users: list[MappedUser], mode: Mode) -> None:
+    """Rows that the file does not name, and that stay."""
+    named = {(user.user_id, user.platform) for user in users}
+    rows = store.config.mapping()
+    staying = sum((row.user_id, row.platform) not in named for row in rows)
+    if mode is Mode.MERGE and staying:
+        is_not = (
+            "row is not in the file and stays"
+            if staying == 1
+            else ("rows are not in the file and stay")
+        )
+        console.print(
+            f"{staying} {is_not} (--replace removes what is not in the file)",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def preview_of(found: MappingDifference) -> dict[str, Any]:

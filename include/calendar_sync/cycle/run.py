@@ -275,6 +275,11 @@ class Cycle:
                 left.conflicts += self._still_there(mine)
             left.done.update(applier.outcome.done)
             left.complete = left.complete and applier.outcome.complete
+        if accounts and left.complete and not left.conflicts:
+            with self._services.store.database.write() as connection:
+                self._services.store.links.settle(
+                    connection, self._scope.pair, LEFT, self._services.clock.now()
+                )
         return left
 
     def _still_there(self, links: list[Link]) -> list[Conflict]:

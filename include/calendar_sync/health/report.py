@@ -28,13 +28,11 @@ from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import Revision
 from calendar_sync.state.health import Checked
-from calendar_sync.state.links import TRIES_BEFORE_PARKING
 from calendar_sync.state.marks import UserSync
+from calendar_sync.state.open_items import parked, undecided
 
 DAY = timedelta(days=1)
 SHOWN = 200
-# Decisions on conflicts that leave something for a person; the others are told as numbers.
-OPEN_DECISIONS = ("held", "left", "left_in_account", "parked", "reported")
 _LATE = "Its newest changes are late: look at the label of its last `sync_user`."
 _UNSEEN = "Its calendar has not answered since: what changes there is not seen. See `explain`."
 _LOOK = (
@@ -184,7 +182,7 @@ def _left_to_people(store: Store, platform: Platform, now: datetime) -> list[Ite
     found = [
         item("approval", one.user_id, f"{one.reason}:{one.count}", one.requested_at, _APPROVE)
         for one in store.runs.pending()
-        if one.platform is platform
+        if one.platform is platform and not one.declined
     ]
     found += _parked(store, platform, item)
     return found + _open_conflicts(store, platform, now, item)
@@ -195,7 +193,7 @@ def _parked(store: Store, platform: Platform, item: Callable[..., Item]) -> list
     table = t.parked_item
     query = (
         select(table.c.user_id, table.c.code, func.count(), func.min(table.c.first_at))
-        .where(table.c.platform == platform.value, table.c.tries >= TRIES_BEFORE_PARKING)
+        .where(*parked(platform.value))
         .group_by(table.c.user_id, table.c.code)
         .order_by(table.c.user_id, table.c.code)
     )
@@ -210,7 +208,7 @@ def _parked(store: Store, platform: Platform, item: Callable[..., Item]) -> list
 def _open_conflicts(
     store: Store, platform: Platform, now: datetime, item: Callable[..., Item]
 ) -> list[Item]:
-    """One line a user, kind and decision, of the last 24 hours."""
+    """One line a user, kind and decision."""
     table = t.conflict
     query = (
         select(
@@ -220,12 +218,7 @@ def _open_conflicts(
             func.count(),
             func.min(table.c.first_at),
         )
-        .where(
-            table.c.platform == platform.value,
-            table.c.decision.in_(OPEN_DECISIONS),
-            table.c.dismissed_at.is_(None),
-            table.c.last_at > now - DAY,
-        )
+        .where(table.c.platform == platform.value, undecided(now))
         .group_by(table.c.user_id, table.c.kind, table.c.decision)
         .order_by(table.c.user_id, table.c.kind)
     )

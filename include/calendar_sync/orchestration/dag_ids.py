@@ -1,4 +1,4 @@
-"""The names of our DAGs. Imports nothing: DAG files read it."""
+"""The names of our DAGs, and the answers that they offer. Imports nothing: DAG files read it."""
 
 GOOGLE = "google_calendar_sync"
 MICROSOFT = "microsoft_calendar_sync"
@@ -9,3 +9,5 @@ MAINTENANCE = "calendar_sync_maintenance"
 DAGS = (GOOGLE, MICROSOFT, HEALTH, APPROVALS, UNSYNC, MAINTENANCE)
 # Their questions take things away from many: see admin/dag_guard.py.
 DECIDING = frozenset({APPROVALS, UNSYNC})
+# Answers to what waits for approval, and to an un-sync.
+GRANT, REMOVE, LEAVE = "Approve", "Remove it", "Keep for now"

@@ -145,8 +145,8 @@ def sync_group(
     return done
 
 
-def raise_failures(outcomes: Sequence[UserOutcome], *, insist: bool) -> None:
-    """Fail the task for users that failed; `insist` for named users and cleared tasks.
+def raise_failures(outcomes: Sequence[UserOutcome], *, insist: bool = True) -> None:
+    """Fail the task for users that failed; without `insist` only for those who did not before.
 
     Raises:
         UsersFailed: names opaque ids, accounts and codes.

@@ -5,15 +5,17 @@ Everything that is returned, raised or logged here is free of patient data.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import tzinfo
 from functools import partial
 from typing import Any
 
-from calendar_sync.approvals import grant, grouped, waiting
+from calendar_sync.approvals import Waiting, decline, grant, grouped, waiting
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError, UsersFailed
 from calendar_sync.health import accounts
 from calendar_sync.health.keeping import keep
 from calendar_sync.model import Platform
+from calendar_sync.orchestration.airflow_questions import pages_address
 from calendar_sync.orchestration.metrics import emit_health
 from calendar_sync.orchestration.notify import send
 from calendar_sync.orchestration.running import run, with_store
@@ -98,16 +100,28 @@ def list_waiting() -> list[dict[str, str]]:
     """What waits for a person, as questions: digest, subject, body (Markdown)."""
 
     def work(store: Store) -> list[dict[str, str]]:
+        zone = store.config.revision().settings.zone()
         return [
-            {
-                "digest": one.digest,
-                "subject": f"{one.platform}: let {one.words} go on?",
-                "body": _body(one.users, f"waiting since {one.since:%Y-%m-%d %H:%M} UTC"),
-            }
+            {"digest": one.digest, "subject": one.question, "body": _question(one, zone)}
             for one in grouped(waiting(store), QUESTIONS)
         ]
 
     return with_store(work)
+
+
+def _question(one: Waiting, zone: tzinfo) -> str:
+    """Whose and how many, when, why it waits, where to look."""
+    when = one.when(zone)
+    since = f"Waiting since {one.since.astimezone(zone):%Y-%m-%d %H:%M} ({zone})."
+    parts = [
+        _list(one.users),
+        f"Dates: {when}." if when else "",
+        one.why,
+        f"{since} An approval is valid for 24 hours.",
+        f"The items, and the same answers: [Attention]({pages_address()}/attention). "
+        f"Approval `{one.digest}`.",
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def approve(digest: str, author: str) -> int:
@@ -116,6 +130,16 @@ def approve(digest: str, author: str) -> int:
     for one in digest.split(","):
         users = with_store(partial(grant, digest=one, author=author, now=SystemClock().now()))
         install().info("approval %s by %s: %d users", one, author, users)
+        count += users
+    return count
+
+
+def leave(digest: str, author: str) -> int:
+    """The other answer: nothing happens, and nobody is asked for a day."""
+    count = 0
+    for one in digest.split(","):
+        users = with_store(partial(decline, digest=one, author=author, now=SystemClock().now()))
+        install().info("approval %s declined by %s: %d users", one, author, users)
         count += users
     return count
 
@@ -217,8 +241,12 @@ def _platforms(platform: str) -> list[Platform]:
 
 
 def _body(users: dict[str, int], note: str) -> str:
+    return f"{_list(users)}\n\n({note})"
+
+
+def _list(users: dict[str, int]) -> str:
     shown = list(users.items())[:50]
     lines = [f"- `{account}`: {count}" for account, count in shown]
     if more := len(users) - len(shown):
         lines.append(f"- and {more} more")
-    return "\n".join([*lines, "", f"({note})"])
+    return "\n".join(lines)

@@ -19,7 +19,16 @@ from airflow.sdk import (
 )
 
 from calendar_sync.errors import UsersFailed
-from calendar_sync.orchestration.dag_ids import APPROVALS, DAGS, HEALTH, MAINTENANCE, UNSYNC
+from calendar_sync.orchestration.dag_ids import (
+    APPROVALS,
+    DAGS,
+    GRANT,
+    HEALTH,
+    LEAVE,
+    MAINTENANCE,
+    REMOVE,
+    UNSYNC,
+)
 from calendar_sync.orchestration.dags import ONLY_LOST_WORK
 
 START = datetime(2026, 1, 1)
@@ -36,7 +45,6 @@ UNTIL_IT_ANSWERS = ExceptionRetryPolicy(
         *ONLY_LOST_WORK.rules,
     ]
 )
-GRANT, REMOVE, LEAVE = "Let it go on", "Remove it", "Leave it"
 # Where Airflow's auth manager knows rights for single DAGs (FAB): who is given them for the DAGs
 # that ask. Whom another role gives all DAGs, admin/dag_guard.py stops.
 DECIDERS = os.environ.get("CALENDAR_SYNC_DECIDING_ROLES", "Op").split(",")
@@ -45,6 +53,9 @@ ACCESS = {
     for role in DECIDERS
     if role.strip()
 }
+# So long a question is asked: an unanswered one must not hold the only run of its DAG for a day.
+# What nobody answers goes on waiting, and is asked again by the next run.
+ASKED_FOR = timedelta(hours=1)
 UNSYNC_PARAMS = {
     "users": Param(
         [],
@@ -124,7 +135,8 @@ def _question(
         about=about,
         subject="",
         options=[yes, LEAVE],
-        response_timeout=timedelta(hours=24),
+        defaults=[LEAVE],
+        response_timeout=ASKED_FOR,
         execution_timeout=None,
         retries=0,
     )
@@ -224,6 +236,9 @@ def grant() -> None:
     answer = answers.take(context)
     about = upkeep.short(answer.about)
     if answer.choice != GRANT:
+        # Without a person it is the default of a question that nobody has answered in time.
+        if answer.author:
+            upkeep.leave(answer.about, answer.author)
         context["label"] = f"left: {about}"
         return
     count = upkeep.approve(answer.about, answer.author)

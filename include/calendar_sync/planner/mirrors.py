@@ -198,9 +198,13 @@ def _wanted(
     by_hand = event is not None and edited(link, event, calendar.hashes[event.id])
     update = Action(Step.UPDATE_MIRROR, "changed", link.source, draft.span, link, draft, event)
     if draft.hash != link.wanted_hash or draft.level != link.level:
-        both = by_hand and view.direction is Direction.BIDIRECTIONAL
+        if not (by_hand and view.direction is Direction.BIDIRECTIONAL) or event is None:
+            yield update
+        elif link.source_hash == appointment.source_hash:
+            # Settings changed, nobody touched Welkin: it is the edit alone that is decided about.
+            yield from _edited_by_hand(view, settings, calendar, event, update)
         # A level that was lowered is written whatever the policy: privacy comes first.
-        if both and settings.both_changed == "report" and draft.level == link.level:
+        elif settings.both_changed == "report" and draft.level == link.level:
             yield note(
                 link,
                 "both_changed",
@@ -210,9 +214,8 @@ def _wanted(
                 span=draft.span,
             )
             yield Conflict("both_changed", link.source, "reported")
-            return
-        yield update
-        if both:
+        else:
+            yield update
             yield Conflict("both_changed", link.source, "welkin_wins")
     elif by_hand and event is not None:
         yield from _edited_by_hand(view, settings, calendar, event, update)
@@ -297,8 +300,8 @@ def _edited_by_hand(
     event: CalendarEvent,
     update: Action,
 ) -> Iterator[Decision]:
-    link = update.link
-    if link is None:  # pragma: no cover - an update always has its link
+    link, draft = update.link, update.draft
+    if link is None or draft is None:  # pragma: no cover - an update always has both
         return
     both_ways = view.direction is Direction.BIDIRECTIONAL
     moved = event.span != update.span
@@ -322,8 +325,12 @@ def _edited_by_hand(
         decision = "parked"
     if decision == "restored":
         yield restore
+    elif draft.level != link.level:
+        yield update
+        decision = decision and "restored"
     else:
-        yield note(link, "edited_by_hand", remote_hash=calendar.hashes[event.id], etag=event.etag)
+        known = {"remote_hash": calendar.hashes[event.id], "wanted_hash": draft.hash}
+        yield note(link, "edited_by_hand", etag=event.etag, **known)
     if decision and (both_ways or decision in {"reported", "parked"}):
         yield Conflict("mirror_moved" if moved else "mirror_edited", link.source, decision)
 

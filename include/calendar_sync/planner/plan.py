@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,6 +16,7 @@ from calendar_sync.model import (
     Refusal,
     Source,
     Step,
+    exceeds,
 )
 from calendar_sync.planner.blocks import plan_blocks
 from calendar_sync.planner.leftovers import leftovers
@@ -58,6 +59,17 @@ def plan(view: View, settings: Settings) -> Plan:
     actions += found
     actions.sort(key=lambda action: _order(view, action))
     holds = [*_brake(view, settings, actions), *_write_backs(view, actions)]
+    # What shows more than a lowered level allows cannot wait for a person: it is put back.
+    back = {
+        id(action): replace(action, step=Step.UPDATE_MIRROR, span=action.draft.span)
+        for hold in holds
+        for action in hold.actions
+        if hold.reason == WRITE_BACK and action.link is not None and action.draft is not None
+        if exceeds(action.link.level, action.draft.level)
+    }
+    holds = [hold for hold in holds if id(hold.actions[0]) not in back]
+    actions = [back.get(id(action), action) for action in actions]
+    restored = {action.source for action in back.values()}
     # Apart, as a stray block is seen from either platform, and gone once one has removed it.
     for step in _REMOVALS:
         if mine := [action for action in unclaimed if action.step is step]:
@@ -70,7 +82,7 @@ def plan(view: View, settings: Settings) -> Plan:
     )
     return Plan(
         tuple(action for action in actions if id(action) not in held),
-        tuple(_as_held(conflict, holds) for conflict in conflicts),
+        tuple(_as_held(conflict, holds, restored) for conflict in conflicts),
         tuple(holds),
         skipped,
         len(doubted),
@@ -124,13 +136,14 @@ def _unless_approved(view: View, reason: str, actions: list[Action]) -> Iterator
         yield Hold(reason, digest, tuple(actions))
 
 
-def _as_held(conflict: Conflict, holds: Iterable[Hold]) -> Conflict:
+def _as_held(conflict: Conflict, holds: Iterable[Hold], restored: Collection[Source]) -> Conflict:
     """A conflict says what was decided: about what is held, nothing yet."""
     waiting = {a.source for hold in holds if hold.reason == WRITE_BACK for a in hold.actions}
-    decided = conflict.decision in {"cancelled", "rescheduled"}
-    return (
-        replace(conflict, decision="held") if decided and conflict.source in waiting else conflict
-    )
+    if conflict.decision not in {"cancelled", "rescheduled"}:
+        return conflict
+    if conflict.source in restored:
+        return replace(conflict, decision="restored")
+    return replace(conflict, decision="held") if conflict.source in waiting else conflict
 
 
 def digest_of(actions: Iterable[Action]) -> str:

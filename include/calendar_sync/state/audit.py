@@ -30,6 +30,8 @@ SEAL_LOCK = 0x5EA1
 DECISION, RECORDED = "decision", "recorded"
 #: Where it is noted, apart from the record, that there is one.
 BEGUN = "audit"
+# So does every try to sync a user that failed as a whole; the outcome is its code.
+TRY = "sync"
 #: How many problems a check tells of, and how many operations it keeps in mind at a time.
 PROBLEMS = 1000
 CHUNK = 500

@@ -134,6 +134,12 @@ class HealthStore:
             row = connection.execute(query).one_or_none()
         return StoredReport(**row._mapping) if row is not None else None
 
+    def reports(self, newest: int) -> list[StoredReport]:
+        """The newest reports, newest first."""
+        query = select(t.report).order_by(t.report.c.id.desc()).limit(newest)
+        with self._database.read() as connection:
+            return [StoredReport(**row._mapping) for row in connection.execute(query)]
+
     def forget_before(self, moment: datetime) -> int:
         """Drop reports and drift from before then; returns how many rows."""
         with self._database.write() as connection:

@@ -1,6 +1,6 @@
 """Links, their operations, and everything else that a cycle writes about single items."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -162,6 +162,12 @@ class LinkStore:
         with self._database.read() as connection:
             return [_link(row) for row in connection.execute(query.order_by(t.link.c.id))]
 
+    def of_sources(self, ids: Collection[str]) -> list[Link]:
+        """Every link, of whatever state, of these sources (not many): one look at an index."""
+        query = select(t.link).where(t.link.c.source_id.in_(sorted(ids))).order_by(t.link.c.id)
+        with self._database.read() as connection:
+            return [_link(row) for row in connection.execute(query)]
+
     def written_back(self, user_id: str, platform: Platform, since: datetime) -> frozenset[str]:
         """Appointments that edits of this user's mirrors have changed since then."""
         table = t.operation
@@ -219,6 +225,22 @@ class LinkStore:
                     },
                 )
             )
+
+    def settle(
+        self, connection: Connection, pair: tuple[str, Platform], kind: str, now: datetime
+    ) -> None:
+        """Conflicts of this kind are over: nobody needs to close them."""
+        table, (user_id, platform) = t.conflict, pair
+        connection.execute(
+            update(table)
+            .where(
+                table.c.user_id == user_id,
+                table.c.platform == platform.value,
+                table.c.kind == kind,
+                table.c.dismissed_at.is_(None),
+            )
+            .values(dismissed_at=now)
+        )
 
     def parked(
         self, user_id: str, platform: Platform, now: datetime

@@ -4,7 +4,7 @@ Every change is one revision: the number stands in each row that came with it, a
 Both are compared, so that a number is never given twice, whatever was removed meanwhile.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -58,11 +58,15 @@ class MappingStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def mapping(self, platform: Platform | None = None) -> list[MappedUser]:
-        """All rows, disabled ones too, in the order of the user ids."""
+    def mapping(
+        self, platform: Platform | None = None, users: Collection[str] | None = None
+    ) -> list[MappedUser]:
+        """All rows, or those of some (not many) users, disabled ones too, by their ids."""
         query = select(t.user_mapping).order_by(t.user_mapping.c.user_id, t.user_mapping.c.platform)
         if platform is not None:
             query = query.where(t.user_mapping.c.platform == platform.value)
+        if users is not None:
+            query = query.where(t.user_mapping.c.user_id.in_(sorted(users)))
         with self._database.read() as connection:
             return [_mapped(row) for row in connection.execute(query)]
 
@@ -79,6 +83,28 @@ class MappingStore:
         """The number of the newest change; 0 before the first."""
         with self._database.read() as connection:
             return _newest(connection)
+
+    def mapping_of(self, revision: int) -> list[MappedUser]:
+        """The rows as that revision left them; 0 is before the first. Later changes are undone.
+
+        Raises:
+            ConfigurationError: there is no such revision (yet).
+        """
+        table = t.mapping_change
+        later = select(table).where(table.c.revision > revision).order_by(table.c.id.desc())
+        with self._database.read() as connection:
+            newest = _newest(connection)
+            if not 0 <= revision <= newest:
+                raise ConfigurationError(
+                    detail=f"there is no revision {revision} of the mapping: the newest is {newest}"
+                )
+            query = select(t.user_mapping)
+            rows = {(row.user_id, row.platform): _mapped(row) for row in connection.execute(query)}
+            for change in map(_change, connection.execute(later)):
+                rows.pop((change.user_id, change.platform.value), None)
+                if change.before is not None:
+                    rows[change.user_id, change.platform.value] = change.before
+        return sorted(rows.values(), key=lambda row: (row.user_id, row.platform.value))
 
     def mapping_history(
         self, user_id: str | None = None, account: str | None = None, newest: int = 50

@@ -1,16 +1,18 @@
 """Runs, the state of a platform as a whole, and approvals of held removals."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, delete, insert, or_, select, update
 
 from calendar_sync.model import Hold, Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
+from calendar_sync.state.open_items import unanswered
 
 # Facts about Welkin: where deletions are learnt from; whether events keep our ids, and since when;
 # what a probe has shown; how many days of a calendar one request may ask for.
@@ -46,7 +48,12 @@ class PlatformFault:
 
 @dataclass(frozen=True)
 class PendingApproval:
-    """Actions of one user that wait for a person: how many, and which rule holds them."""
+    """Actions of one user that wait for a person: how many, and which rule holds them.
+
+    `steps` counts them by step, `first` and `last` are when the earliest and the latest of them
+    begins (ISO 8601); empty where that is not known. `declined` when somebody has said to keep
+    things as they are for now.
+    """
 
     digest: str
     user_id: str
@@ -54,6 +61,10 @@ class PendingApproval:
     reason: str
     count: int
     requested_at: datetime
+    steps: Mapping[str, int] = field(default_factory=dict)
+    first: str = ""
+    last: str = ""
+    declined: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,9 +99,19 @@ def _recorded(row: Row[Any]) -> RecordedRun:
     )
 
 
-def _asked_anew(now: datetime) -> dict[str, datetime | None]:
+def _asked_anew(now: datetime) -> dict[str, Any]:
     """What becomes of an approval's row when it is asked for once more."""
-    return {"requested_at": now, "granted_at": None, "granted_by": None, "expires_at": None}
+    declined = t.approval.c.declined_at
+    lasting = case((declined > now - APPROVAL_LASTS, declined), else_=None)
+    cleared = {"granted_at": None, "granted_by": None, "expires_at": None}
+    return {"requested_at": now, **cleared, "declined_at": lasting}
+
+
+def about(hold: Hold) -> dict[str, Any]:
+    """What a hold would do: how many of which step, and from when to when."""
+    begins = sorted(str(action.span).partition("/")[0] for action in hold.actions)
+    steps = Counter(action.step.value for action in hold.actions)
+    return {"steps": dict(steps), "first": begins[0], "last": begins[-1]} if begins else {}
 
 
 class RunStore:
@@ -257,12 +278,13 @@ class RunStore:
             reason=hold.reason,
             removals=len(hold.actions),
             requested_at=now,
+            details=about(hold),
         )
         with self._database.write() as connection:
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["digest", "user_id", "platform"],
-                    set_=_asked_anew(now),
+                    set_={"details": about(hold), **_asked_anew(now)},
                     where=or_(t.approval.c.expires_at <= now, t.approval.c.granted_at.is_(None)),
                 )
             )
@@ -348,9 +370,23 @@ class RunStore:
                     row.reason,
                     row.removals,
                     row.requested_at,
+                    **(row.details or {}),
+                    declined=row.declined_at is not None,
                 )
                 for row in connection.execute(query)
             ]
+
+    def decline(
+        self, connection: Connection, digest: str, now: datetime
+    ) -> list[tuple[str, Platform]]:
+        """Keep things as they are for a day; returns the users concerned."""
+        table = t.approval
+        waiting = (table.c.digest == digest) & unanswered()
+        rows = connection.execute(
+            select(table.c.user_id, table.c.platform).where(waiting).with_for_update()
+        ).all()
+        connection.execute(update(table).where(waiting).values(declined_at=now))
+        return [(row.user_id, Platform(row.platform)) for row in rows]
 
     def approved(self, user_id: str, platform: Platform, now: datetime) -> frozenset[str]:
         """Digests that may be carried out now."""
@@ -375,6 +411,11 @@ class RunStore:
         connection.execute(
             update(table)
             .where(waiting)
-            .values(granted_at=now, granted_by=author, expires_at=now + APPROVAL_LASTS)
+            .values(
+                granted_at=now,
+                granted_by=author,
+                expires_at=now + APPROVAL_LASTS,
+                declined_at=None,
+            )
         )
         return [(row.user_id, Platform(row.platform)) for row in rows]

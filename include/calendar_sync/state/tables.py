@@ -345,6 +345,10 @@ approval = Table(
     Column("granted_at", UtcDateTime),
     Column("granted_by", _short(255)),
     Column("expires_at", UtcDateTime),
+    # How many of which step, and when the first and the last of their times is; see `runs.about`.
+    Column("details", JSON),
+    # Somebody wants to keep things as they are: not asked again for a day.
+    Column("declined_at", UtcDateTime),
 )
 
 lease = Table(

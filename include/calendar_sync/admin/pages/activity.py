@@ -1,7 +1,9 @@
 """Activity: what was written on either side, by whom it was asked for, and whether it worked."""
 
 from dataclasses import fields
+from datetime import UTC
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
@@ -10,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from calendar_sync.activity import Asked, Entry, every
 from calendar_sync.activity import page as read
 from calendar_sync.admin import exports, live
-from calendar_sync.admin.inputs import AnyPlatform, AnyStep, AnyTime, Key, Text
+from calendar_sync.admin.inputs import AnyPlatform, AnyStep, AnyTime, Key, Text, Zone, in_zone
 from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.rendering import render
 from calendar_sync.model import UNRECORDED, Step, iso
@@ -33,23 +35,29 @@ def asked(
     since: AnyTime = None,
     until: AnyTime = None,
     before: Key = None,
+    zone: Zone = "",
 ) -> Asked:
-    """What the address asks for."""
-    return Asked(user, platform, step, outcome, run_id, since, until, before)
+    """What the address asks for; times without a zone of their own are in `zone`, else in UTC."""
+    begin, end = in_zone(since, zone), in_zone(until, zone)
+    return Asked(user, platform, step, outcome, run_id, begin, end, before)
 
 
 Filters = Annotated[Asked, Depends(asked)]
 
 
 @router.get("/activity")
-def activity(request: Request, store: Opened, asked: Filters) -> Response:
+def activity(request: Request, store: Opened, asked: Filters, zone: Zone = "") -> Response:
     """One page of the log."""
+    shown = ZoneInfo(zone) if zone else UTC
     root = request.scope["root_path"]
     return render(
         request,
         "activity.html",
         found=read(store, asked),
         asked=asked,
+        zone=zone,
+        since=f"{asked.since.astimezone(shown):%Y-%m-%dT%H:%M}" if asked.since else "",
+        until=f"{asked.until.astimezone(shown):%Y-%m-%dT%H:%M}" if asked.until else "",
         all_steps=[step for step in Step if step not in UNRECORDED],
         address=f"{root}/activity?{request.url.query}",
         export=f"{root}/activity.csv?{request.url.query}",

@@ -1,6 +1,6 @@
 """Attention: what waits for a person, what was decided without one, and what does not work."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Query
 from starlette.requests import Request
@@ -28,6 +28,7 @@ from calendar_sync.clock import SystemClock
 from calendar_sync.members import LEAVING
 from calendar_sync.model import Platform, Source
 from calendar_sync.state import Store
+from calendar_sync.user_list import needing_attention
 
 router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
@@ -36,6 +37,7 @@ Item = Annotated[str, Form(max_length=1100)]
 Digests = Annotated[list[str] | None, Form(max_length=2000)]
 USERS_SHOWN = 20
 APPROVALS_SHOWN = 100
+FAILING_SHOWN = 100
 
 
 @router.get("/attention")
@@ -50,17 +52,20 @@ def attention(
 ) -> Response:
     """The whole page."""
     now = SystemClock().now()
-    total = count_conflicts(store, platform, q)
+    total = count_conflicts(store, platform, q, now)
     pages = _pages(total)
     page = min(page, pages)
     total_parked = count_parked(store, platform)
     parked_page = min(parked_page, _pages(total_parked))
     found = waiting(store)
     shown = found[:APPROVALS_SHOWN]
+    failing = needing_attention(store, store.config.revision().settings, now, platform)
     named = [name for one in shown for name in list(one.users)[:USERS_SHOWN]]
     return render(
         request,
         "attention.html",
+        failing=failing[:FAILING_SHOWN],
+        more_failing=max(0, len(failing) - FAILING_SHOWN),
         conflicts=open_conflicts(store, now, platform=platform, search=q, page=page),
         total=total,
         page=page,
@@ -76,6 +81,7 @@ def attention(
         ids=users_of(store, named),
         leaving=LEAVING,
         users_shown=USERS_SHOWN,
+        zone=store.config.revision().settings.zone(),
         recent=decided(store),
         done=done,
         address=f"{request.scope['root_path']}/attention?{request.url.query}",
@@ -124,14 +130,19 @@ def try_again(
 
 
 @router.post("/attention/approvals")
-def grant(request: Request, store: Opened, digest: Digests = None) -> Response:
-    """Approve one or many."""
+def answer(
+    request: Request,
+    store: Opened,
+    digest: Digests = None,
+    answer: Annotated[Literal["approve", "keep"], Form()] = "approve",
+) -> Response:
+    """Say yes or no to one or many."""
     if not digest:
-        raise Problem(422, "Nothing is ticked.", hints=("Go back, tick what to approve.",))
-    granted = decisions.grant(request, store, digest)
-    if not any(granted.values()):
+        raise Problem(422, "Nothing is ticked.", hints=("Go back, tick what to answer.",))
+    decide = decisions.grant if answer == "approve" else decisions.decline
+    if not any(decide(request, store, digest).values()):
         raise Problem(409, "None of this waits any more: somebody was faster, or it is settled.")
-    return _back(request, "approved")
+    return _back(request, "approved" if answer == "approve" else "kept")
 
 
 @router.post("/attention/held")

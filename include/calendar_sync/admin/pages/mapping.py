@@ -15,11 +15,13 @@ from calendar_sync.admin.opening import store_of
 from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.rendering import render
 from calendar_sync.admin.wide_forms import WideRoute
+from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.mapping import Format, write_mapping
 from calendar_sync.model import Direction, Platform
 from calendar_sync.state import Store
 from calendar_sync.state.mapping import CHANGED_MEANWHILE
+from calendar_sync.user_list import listed_user
 
 router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
@@ -103,6 +105,33 @@ def set_row(
     return _back(request, "added" if revision is None else "changed")
 
 
+@router.get("/mapping/switch")
+def ask(
+    request: Request,
+    store: Opened,
+    user: Text,
+    platform: AnyPlatform,
+    to: Literal["disable", "remove"],
+) -> Response:
+    """Ask before a row is disabled or removed: whose it is, and what is taken away."""
+    found = store.config.mapped(user, platform) if platform else None
+    if found is None:
+        raise Problem(404, "There is no such row (any more).")
+    settings, now = store.config.revision().settings, SystemClock().now()
+    listed = [one for one in listed_user(store, settings, user, now) if one.platform == platform]
+    staff = store.config.welkin_user(user)
+    return render(
+        request,
+        "mapping_switch.html",
+        row=found,
+        to=to,
+        email=staff.email if staff else "",
+        mirrors=sum(one.mirrors for one in listed),
+        blocks=sum(one.blocks for one in listed),
+        unmapped=settings.unmapped,
+    )
+
+
 @router.post("/mapping/switch")
 def switch(
     request: Request,
@@ -120,7 +149,14 @@ def switch(
 def history(request: Request, store: Opened, account: Text = "") -> Response:
     """Who changed which row when."""
     found = store.config.mapping_history(account=account.strip() or None, newest=HISTORY)
-    return render(request, "mapping_history.html", changes=found, account=account, newest=HISTORY)
+    return render(
+        request,
+        "mapping_history.html",
+        changes=found,
+        account=account,
+        newest=HISTORY,
+        current=store.config.mapping_revision(),
+    )
 
 
 @router.get("/mapping.csv")

@@ -97,8 +97,9 @@ def begin_validation(
     platform: Annotated[str, Form(max_length=16)] = "",
     only: Annotated[str, Form(max_length=16)] = "",
     page: Annotated[int, Form(ge=1, le=1_000_000)] = 1,
+    alone: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Begin to look at every account that the page shows: part of a page."""
+    """Begin to look at every account that the page shows: part of a page, `alone` of another."""
     shown = listed(store, q, _platform(platform), only, page).rows
     wanted = [row.user for row in shown if row.user.enabled]
     job = JOBS.start(
@@ -107,14 +108,19 @@ def begin_validation(
         _validate(store, wanted),
         request.state.viewer.id,
     )
-    return render(request, "mapping_checked.html", job=job, number=job.id, advice=_advice)
+    return _checked(request, job, job.id, alone)
 
 
 @router.get("/mapping/validate/{number}")
-def validation(request: Request, number: str) -> Response:
+def validation(request: Request, number: str, alone: bool = False) -> Response:
     """How far it is, or what it found."""
-    job = JOBS.find(number, "validation")
-    return render(request, "mapping_checked.html", job=job, number=number, advice=_advice)
+    return _checked(request, JOBS.find(number, "validation"), number, alone)
+
+
+def _checked(request: Request, job: Job | None, number: str, alone: bool) -> Response:
+    return render(
+        request, "mapping_checked.html", job=job, number=number, advice=_advice, alone=alone
+    )
 
 
 def _validate(store: Store, wanted: list[MappedUser]) -> Callable[[Job], Awaitable[list[Checked]]]:

@@ -2,7 +2,7 @@
 
 import json
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
@@ -20,12 +20,17 @@ router = APIRouter()
 
 
 @router.get("/")
-def overview(request: Request, store: Annotated[Store, Depends(store_of)]) -> Response:
-    """The first page."""
+def overview(
+    request: Request,
+    store: Annotated[Store, Depends(store_of)],
+    runs: Literal["", "all", "working"] = "",
+) -> Response:
+    """The first page; `runs` is which of the last ones are listed."""
     now = SystemClock().now()
     settings = store.config.revision().settings
-    found = read(store, settings, now)
-    return render(request, "overview.html", found=found, chart=chart(found, now))
+    working = runs == "working"
+    found = read(store, settings, now, working=working)
+    return render(request, "overview.html", found=found, chart=chart(found, now), working=working)
 
 
 def chart(found: Overview, now: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One user: how the sync is doing, what was done, what is in the way, and a push."""
 
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 from urllib.parse import quote
@@ -32,7 +33,10 @@ Opened = Annotated[Store, Depends(store_of)]
 
 @router.get("/users/{user_id}")
 def user(request: Request, user_id: UserId, store: Opened, asked: Text = "") -> Response:
-    """The page of one user; `asked` is the platform that was just told to sync."""
+    """The page of one user; `asked` is the platform that was just told to sync.
+
+    It looks again by itself until the run that was asked for has tried.
+    """
     now = SystemClock().now()
     rows = listed_user(store, store.config.revision().settings, user_id, now)
     timeline = activity_page(store, Asked(user=user_id), SHOWN)
@@ -50,7 +54,13 @@ def user(request: Request, user_id: UserId, store: Opened, asked: Text = "") -> 
         parked=[(each, one) for each in Platform for one in parked_items(store, user_id, each)],
         conflicts=[(each, one) for each in Platform for one in conflicts(store, user_id, each)],
         asked=asked,
+        due=asked in set(Platform) and _due(store, user_id, Platform(asked), now),
     )
+
+
+def _due(store: Store, user_id: str, platform: Platform, now: datetime) -> bool:
+    state = store.marks.of(user_id, platform)
+    return state.marked and not state.waiting(now)
 
 
 @router.post("/users/{user_id}/sync")

@@ -19,6 +19,28 @@
     }
   };
 
+  // Times that are typed are in the reader's zone, as those that are shown: the form says which.
+  const typeTimesHere = () => {
+    const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    for (const field of document.querySelectorAll("input[data-zone]")) {
+      if (here && field.value === "") {
+        for (const input of field.form.querySelectorAll('input[type="datetime-local"]')) {
+          if (input.value) {
+            const moment = new Date(`${input.value}Z`);
+            const local = new Date(moment.getTime() - moment.getTimezoneOffset() * 60000);
+            input.value = local.toISOString().slice(0, 16);
+          }
+        }
+        field.value = here;
+      }
+      if (field.value === here) {
+        for (const words of field.form.querySelectorAll("[data-in-zone]")) {
+          words.remove();
+        }
+      }
+    }
+  };
+
   // The Airflow UI frames these pages and its sandbox lets them neither leave the frame nor open
   // windows. Its own document may, and belongs to the same site: the click is made there.
   const openInAirflow = (event) => {
@@ -90,6 +112,7 @@
   });
   document.addEventListener("htmx:afterSettle", (event) => showTimes(event.target));
   showTimes(document);
+  typeTimesHere();
   const first = document.querySelector("[data-refresh]");
   if (first !== null) {
     window.setInterval(refresh, Number(first.dataset.refresh) * 1000);

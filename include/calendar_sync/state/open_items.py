@@ -1,0 +1,49 @@
+"""What counts as open, once for the command line, the pages, the report and the mail.
+
+A conflict is *undecided* while both sides still differ, or something waits, and nobody has closed
+it. One that the sync meets again and again while it lasts is over when it was not met for a week;
+so long what the sync has settled by a rule is told, too. An item is *parked* after three refusals:
+before that it is merely tried again. A question is open until it is answered, either way.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, or_
+
+from calendar_sync.state import tables as t
+from calendar_sync.state.links import TRIES_BEFORE_PARKING
+
+# Left as a hand has made it, until somebody closes it.
+_LEFT_ALONE = ("parked", "reported")
+# Met again by every full comparison, or every try, for as long as it lasts.
+_LASTING = ("held", "left", "left_in_account")
+UNDECIDED = (*_LEFT_ALONE, *_LASTING)
+TOLD_FOR = timedelta(days=7)
+
+
+def undecided(now: datetime) -> ColumnElement[bool]:
+    """Conflicts that need a person."""
+    return and_(open_conflicts(now), t.conflict.c.decision.in_(UNDECIDED))
+
+
+def open_conflicts(now: datetime) -> ColumnElement[bool]:
+    """Conflicts that are shown: the undecided, and what was settled in the last week."""
+    table = t.conflict.c
+    told = or_(table.decision.in_(_LEFT_ALONE), table.last_at > now - TOLD_FOR)
+    return and_(table.dismissed_at.is_(None), told)
+
+
+def parked(*platforms: str) -> Sequence[ColumnElement[bool]]:
+    """Items that are not tried for now; of these platforms, or of all."""
+    table = t.parked_item.c
+    found: list[ColumnElement[bool]] = [table.tries >= TRIES_BEFORE_PARKING]
+    if platforms:
+        found.append(table.platform.in_(platforms))
+    return found
+
+
+def unanswered() -> ColumnElement[bool]:
+    """Approvals that somebody is asked for."""
+    table = t.approval.c
+    return and_(table.granted_at.is_(None), table.declined_at.is_(None))
