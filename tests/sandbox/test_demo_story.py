@@ -182,7 +182,8 @@ class Syncing(SlowAirflow):
 def world() -> Iterator[World]:
     """Ten people; the second of them has two mailboxes."""
     made = World(settings=SETTINGS, clock=VirtualClock(datetime.now(UTC)))
-    made.sandbox.welkin.rate_limit = 200
+    # The clock stands between two runs.
+    made.sandbox.welkin.rate_limit = None
     made.sandbox.organise(users=10, encounters=1, microsoft="half")
     mapped = [
         MappedUser(user.welkin_id, Platform(platform), user.account.lower())
@@ -223,10 +224,31 @@ def test_a_scheduler_that_does_nothing_ends_the_story(world: World) -> None:
     """By what moved, not by a time: a look at a busy machine takes longer."""
     airflow = Syncing(world, late=0, minutes=0.1, dice=random.Random(7))  # noqa: S311
     airflow.stalled = True
-    _, steps = played(world, airflow)
+    story, steps = played(world, airflow)
     assert [step.edit for step in steps] == ["first fill", "first fill"]
     assert all("nothing has moved" in step.error for step in steps)
     assert LOOKS < airflow.looks < 10 * LOOKS
+    asked = airflow.looks
+    story.rest()
+    story.review()
+    assert airflow.looks - asked < LOOKS
+
+
+def test_a_scheduler_that_stops_halfway_is_waited_for_once(world: World) -> None:
+    airflow = Syncing(world, late=0, minutes=0.1, dice=random.Random(7))  # noqa: S311
+    steps: list[Step] = []
+
+    def keep(step: Step) -> None:
+        steps.append(step)
+        airflow.stalled = step.edit != "first fill"
+
+    there: Any = airflow
+    story = Story(Sides(world), there, keep, clock=world.clock, pause=lambda: None)
+    story.play()
+    failed = [step for step in steps if step.error]
+    assert len(failed) == 2
+    assert {step.platform for step in failed} == {"Google", "Microsoft"}
+    assert not story.holds
 
 
 class Scripted(SlowAirflow):

@@ -71,7 +71,12 @@ class Act:
     def step(
         self, edit: str, seen: str, act: Callable[[], Waiting[float]], *, wait: bool = True
     ) -> Waiting[bool]:
-        """Play one step and keep what came of it; the value says whether it went well."""
+        """Play one step and keep what came of it; the value says whether it went well.
+
+        Once nothing moves any more, no further step is played.
+        """
+        if self.runs.stuck and wait:
+            return False
         self.runs.begin()
         self.current, error = edit, ""
         try:

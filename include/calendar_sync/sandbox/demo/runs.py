@@ -79,6 +79,9 @@ class Runs:
         airflow: where they run.
         dag_ids: of which DAGs.
         clock: tells the time by which the runs are stamped.
+
+    Attributes:
+        stuck: nothing has moved for so long that nobody needs to wait again.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Runs:
         self.airflow = airflow
         self.dag_ids = tuple(dag_ids)
         self.clock = clock or RealClock()
+        self.stuck = False
         self._excuses: list[Excuse] = []
         self.begin()
 
@@ -162,9 +166,9 @@ class Runs:
             yield
             active = self.active()
 
-    @staticmethod
-    def _insist(patience: Patience, active: object) -> None:
-        if not patience.left(active):
+    def _insist(self, patience: Patience, seen: object) -> None:
+        if not patience.left(seen):
+            self.stuck = True
             raise StepError("nothing has moved for long: no run has begun or ended")
 
     def last_had_work(self) -> bool:
@@ -218,16 +222,19 @@ class Runs:
 
         Airflow leaves a run as it stands when its DAG is paused: its other tasks wait.
         """
-        yield from self.settle()
+        if not self.stuck:
+            yield from self.settle()
         patience = Patience(LOOKS)
         for dag_id in self.dag_ids:
             self.airflow.pause(dag_id)
-            while busy := [
-                (run["dag_run_id"], task)
-                for run in self.airflow.runs(dag_id, "running")
-                for task in self.airflow.task_instances(dag_id, run["dag_run_id"])
-                if task.state in AT_WORK
-            ]:
+            while not self.stuck and (
+                busy := [
+                    (run["dag_run_id"], task)
+                    for run in self.airflow.runs(dag_id, "running")
+                    for task in self.airflow.task_instances(dag_id, run["dag_run_id"])
+                    if task.state in AT_WORK
+                ]
+            ):
                 self._insist(patience, busy)
                 yield
 
