@@ -50,18 +50,27 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Block a user's busy time in Welkin",
         "Switched off, the busy blocks that there are get removed.",
     ),
-    "block_time.tentative": ("Tentative events block time, too", ""),
+    "block_time.tentative": (
+        "Tentative events block time, too",
+        "Events that are not confirmed yet.",
+    ),
     "block_time.all_day": (
         "All-day events",
         "Only those that the calendar shows as busy.",
     ),
-    "block_time.all_day_write": ("How an all-day busy block is written", ""),
+    "block_time.all_day_write": (
+        "How an all-day busy block is written",
+        "How it shows in the schedule of Welkin.",
+    ),
     "block_time.block_title": (
         "Title of a busy block",
         "The event's own title can be seen by everybody who sees the schedule in Welkin.",
     ),
     "block_time.title": ("Fixed title", "What a busy block is called in Welkin."),
-    "block_time.block_edited": ("A busy block edited or deleted in Welkin", ""),
+    "block_time.block_edited": (
+        "A busy block edited or deleted in Welkin",
+        "By a person; it is shown as a conflict.",
+    ),
     "block_time.twins": (
         "Duplicates made by another integration",
         "Events at the very times of many visits, without our mark, that would block them twice.",
@@ -74,15 +83,27 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "block_time.ignore_external.organizers": ("Organised by", ""),
     "block_time.ignore_external.ical_uids": ("iCalUID", ""),
     "block_time.ignore_external.sources": ("Source (Google only)", ""),
-    "block_time.instances_per_series": ("Longest series (instances)", ""),
+    "block_time.instances_per_series": (
+        "Longest series (instances)",
+        "Of a longer one only so many, nearest to now, are blocked.",
+    ),
     "calendars": ("Calendars", "Which calendars of a mailbox are used."),
-    "calendars.*.busy": ("Calendars whose events count as busy", ""),
-    "calendars.*.mirrors": ("Calendar for synced events", ""),
+    "calendars.*.busy": (
+        "Calendars whose events count as busy",
+        "Their ids; `primary` is the mailbox's own.",
+    ),
+    "calendars.*.mirrors": (
+        "Calendar for synced events",
+        "Its id; `primary` is the mailbox's own.",
+    ),
     "details": ("Event details", "How much of an appointment shows in the calendar."),
     "details.title": ("Title", "The title of a synced event."),
     "details.description": ("Description", "The text below the title."),
-    "details.title.level": ("The title shows", ""),
-    "details.description.level": ("The description shows", ""),
+    "details.title.level": ("The title shows", "Fields need the business associate agreement."),
+    "details.description.level": (
+        "The description shows",
+        "Fields need the business associate agreement.",
+    ),
     "details.title.template": ("Title with fields", "Used only where the title shows fields."),
     "details.description.template": (
         "Description with fields",
@@ -101,7 +122,10 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "details.baa_confirmed.by": ("Confirmed by", ""),
     "details.baa_confirmed.on": ("Confirmed on (year-month-day)", ""),
     "mirror_moved": ("A synced event moved in the calendar", "Encounters are always put back."),
-    "mirror_deleted": ("A synced event deleted in the calendar", ""),
+    "mirror_deleted": (
+        "A synced event deleted in the calendar",
+        "Past events are left as they are.",
+    ),
     "both_changed": (
         "Changed on both sides",
         "A synced event edited in the calendar while its appointment changed in Welkin.",
@@ -123,7 +147,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Or this share of a user's events",
         "Above that number: 0.2 lets a fifth be deleted without approval.",
     ),
-    "poll": ("How often calendars are read", ""),
+    "poll": ("How often calendars are read", "To find what people have changed there."),
     "poll.interval_seconds": (
         "Read each calendar every (seconds)",
         "Shorter finds changes sooner and costs more requests.",
@@ -139,12 +163,15 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Outside of working hours every (seconds)",
         "Used only where working hours are set.",
     ),
-    "freshness": ("When a change is late", ""),
+    "freshness": ("When a change is late", "Late changes are told to those who get alerts."),
     "freshness.target_seconds": (
         "Late after (seconds)",
         "A change that is not on the other side by then counts as late.",
     ),
-    "notify": ("Notifications", ""),
+    "notify": (
+        "Notifications",
+        "Without addresses and arguments nothing is sent; reports are kept anyway.",
+    ),
     "notify.to": ("Send mail to", "Addresses that get reports and alerts."),
     "notify.notifier": ("Airflow notifier", "The class that sends them; mail unless changed."),
     "notify.arguments": ("Arguments of the notifier", "What the notifier is made with."),
@@ -154,7 +181,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Repeat an alert after (hours)",
         "While the fault lasts.",
     ),
-    "limits": ("Rates and sizes", ""),
+    "limits": ("Rates and sizes", "How fast the sync may be."),
     "limits.welkin_requests_per_second": ("Welkin: requests a second", ""),
     "limits.calendar_requests_per_minute": ("Calendars: requests a minute", ""),
     "limits.daily_calendar_requests": (
