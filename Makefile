@@ -20,17 +20,21 @@ install: $(STAMP) ## Create .venv and install everything (again when the require
 
 # uv installs in seconds what takes pip minutes; where its wheel does not run, pip does the job.
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+	@echo "Installing into $(VENV), once: about a minute, and some more on a slow network or machine."
 	@test -n "$(PYTHON)" || { echo "Needs Python 3.11, 3.12 or 3.13 with venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet "$$(grep -o '^uv==[^ ;]*' requirements-dev.txt)" || true
-	if $(BIN)/uv --version; then \
+	@echo "  1 of 3: an environment for Python"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "  2 of 3: the installer"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ;]*' requirements-dev.txt)" || true
+	@echo "  3 of 3: Airflow and everything else"
+	@if $(BIN)/uv --version >/dev/null; then \
 		$(BIN)/uv pip install --python $(BIN)/python -r requirements.txt -r requirements-dev.txt && \
 		$(BIN)/uv pip install --python $(BIN)/python --no-deps -e . ; \
 	else \
 		$(BIN)/python -m pip install -r requirements.txt -r requirements-dev.txt && \
 		$(BIN)/python -m pip install --no-deps -e . ; \
 	fi
-	touch $@
+	@touch $@
 
 .PHONY: test
 test: install ## Run all tests (PYTEST_ARGS="-k words" for some)
@@ -62,6 +66,7 @@ types: install ## Check types
 
 .PHONY: demo
 demo: install ## Play the sync story on a sandbox and a real Airflow (DEMO_EXIT=1 ends by itself)
+	@echo "Starting the demo: about 3 minutes on two idle cores, longer on a busy machine"
 	@exec $(BIN)/python -m calendar_sync.sandbox.demo
 
 .PHONY: screenshots

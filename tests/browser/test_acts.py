@@ -43,14 +43,14 @@ def test_a_setting_is_changed_and_the_next_run_obeys_it(page: Page, stage: Stage
     page.locator("[name='details.busy_title']").fill("Occupied <b>")
     page.get_by_role("button", name="Review the change").click()
     page.wait_for_url("**/settings/review")
-    assert "details.busy_title" in page.inner_text("main")
-    page.get_by_role("button", name="Work it out").click()
+    assert "Event details: Fixed title" in page.inner_text("main")
+    page.get_by_role("button", name="Preview the effect").click()
     effect = page.locator("#effect-found")
     effect.locator(".result, .mistake").first.wait_for(timeout=60_000)
     assert "This change affects 6 users: 42 mirrors updated" in effect.inner_text()
     page.get_by_role("button", name="Save as a new revision").click()
     page.get_by_role("status").wait_for()
-    assert "Stored as revision" in page.inner_text("main")
+    assert "Applies from the next sync" in page.inner_text("main")
     assert one.store.config.revision().author == "airflow:admin"
     for _ in range(2):
         assert run(one) == {"success"}

@@ -69,6 +69,23 @@ def test_a_page_is_readable_and_accessible(
     page.screenshot(path=pictures / name)
 
 
+def test_the_settings_are_not_endless_on_a_phone(page: Page, stage: Stage) -> None:
+    """They were 11,000 pixels; what is rarely decided is folded."""
+    page.set_viewport_size({"width": 390, "height": WIDTHS[390]})
+    opened(page, "/settings")
+    assert page.evaluate("document.documentElement.scrollHeight") < 5000
+    assert page.locator("[name='direction.google']").is_visible()
+    assert not page.locator("[name='limits.users_at_once']").is_visible()
+    page.get_by_role("link", name="Rates and sizes").click()
+    assert page.locator("[name='limits.users_at_once']").is_visible()
+    # A template is asked for where it counts.
+    template = page.locator("[name='details.title.template']")
+    assert not template.is_visible()
+    page.locator("[name='details.title.level']").select_option("full")
+    page.get_by_role("button", name="Patient's initials").first.click()
+    assert template.input_value() == "{patient_initials}"
+
+
 def test_the_page_of_a_user_too(page: Page, stage: Stage, pictures: Path) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     opened(page, f"/users/{stage.users[0].welkin_id}")

@@ -41,3 +41,21 @@ def test_one_box_ticks_all_of_its_form_by_keyboard(chromium: Browser) -> None:
         assert every.is_checked()
         every.uncheck()
         assert ticked() == []
+
+
+def test_a_field_is_put_where_the_cursor_stands(chromium: Browser) -> None:
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.set_content(
+            """<textarea id="t">A visit of  at home</textarea>
+            <div data-fields="t" hidden><button type="button" value="{mode}">Mode</button></div>"""
+        )
+        page.evaluate("document.getElementById('t').setSelectionRange(11, 11)")
+        page.add_script_tag(path=SCRIPT)
+        page.evaluate(
+            "document.addEventListener('change', event => { window.said = event.target.id })"
+        )
+        page.get_by_role("button", name="Mode").click()
+        assert page.locator("#t").input_value() == "A visit of {mode} at home"
+        # The sample of the page follows what is changed.
+        assert page.evaluate("window.said") == "t"

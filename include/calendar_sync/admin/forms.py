@@ -5,7 +5,7 @@ that may be missing is there; `#key` and `#value` are the two columns of a mappi
 """
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import time
 from enum import Enum
@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from calendar_sync.admin.setting_words import about, choice, name_of
 from calendar_sync.documents import write_yaml
 from calendar_sync.model import Platform
 from calendar_sync.settings import Settings
@@ -21,40 +22,57 @@ from calendar_sync.settings import Settings
 SET, KEY, VALUE = "#set", "#key", "#value"
 SPARE_ROWS = 2
 Kind = Literal[
-    "check", "select", "number", "text", "long", "time", "choices", "lines", "rows", "yaml", "group"
+    "check",
+    "select",
+    "number",
+    "text",
+    "long",
+    "time",
+    "choices",
+    "lines",
+    "names",
+    "rows",
+    "yaml",
+    "group",
 ]
 #: One form: what each input holds; several values for boxes and rows.
 Filled = Mapping[str, list[str]]
 
 #: The sections of the page in their order, each with a word on what it is about.
 SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("What mirrors say", "Privacy: how much of an appointment shows in a calendar.", ("details",)),
-    ("Which appointments", "", ("encounter_types", "windows")),
-    ("Directions and calendars", "", ("direction", "calendars")),
-    ("Busy time in Welkin", "", ("block_time",)),
+    ("Direction", "", ("direction",)),
+    ("Encounter types", "", ("encounter_types",)),
+    ("Block time", "", ("block_time",)),
+    ("Event details", "", ("details",)),
     (
-        "Edits by hand",
-        "What becomes of a mirror that somebody changed in the calendar.",
+        "Changes made by hand",
+        "What becomes of a synced event that somebody changed in the calendar.",
         ("mirror_moved", "mirror_deleted", "both_changed"),
     ),
-    ("People who leave, and approval", "", ("unmapped", "brake")),
-    ("How fast, and when it is late", "", ("poll", "freshness", "time_zone")),
-    ("Who is told", "", ("notify",)),
+    ("Calendars", "", ("calendars",)),
+    ("How far ahead and back", "", ("windows",)),
+    ("Leavers and deletions", "", ("unmapped", "brake")),
+    ("How often, and when it is late", "", ("poll", "freshness", "time_zone")),
+    ("Notifications", "", ("notify",)),
     ("Rates and sizes", "Rarely worth a change.", ("limits",)),
 )
-_WORDS = {
-    "ical uids": "iCalUIDs",
-    "baa confirmed": "Business associate agreement",
-    "google": "Google",
-    "microsoft": "Microsoft 365",
-    "mon": "Monday",
-    "tue": "Tuesday",
-    "wed": "Wednesday",
-    "thu": "Thursday",
-    "fri": "Friday",
-    "sat": "Saturday",
-    "sun": "Sunday",
-}
+#: What an organisation decides first: these sections are open, the others folded.
+EVERYDAY = frozenset({"direction", "encounter_types", "block_time", "details"})
+#: Folded within an open section.
+RARE = frozenset(
+    {
+        "encounter_types.exclude",
+        "encounter_types.unknown_type",
+        "block_time.all_day_write",
+        "block_time.block_edited",
+        "block_time.twins",
+        "block_time.ignore_external",
+        "block_time.instances_per_series",
+        "details.type_titles",
+    }
+)
+#: Names that are picked from what Welkin has, with others and patterns beside them.
+PICKED = frozenset({"encounter_types.include", "encounter_types.exclude"})
 
 
 @dataclass(frozen=True)
@@ -76,6 +94,11 @@ class Control:
         """For labels and anchors."""
         return "s-" + self.name.replace(".", "-").replace("_", "-")
 
+    @property
+    def rare(self) -> bool:
+        """Folded away within its section."""
+        return self.name in RARE
+
 
 @dataclass(frozen=True)
 class Section:
@@ -90,6 +113,16 @@ class Section:
         """For anchors."""
         return "part-" + "-".join(word for word in self.title.lower().split() if word.isalpha())
 
+    @property
+    def everyday(self) -> bool:
+        """Open from the start."""
+        return any(control.name in EVERYDAY for control in self.controls)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of everything in it."""
+        return tuple(control.name for control in controls(self.controls))
+
 
 def sections() -> tuple[Section, ...]:
     """Every setting of the model, in sections."""
@@ -97,8 +130,8 @@ def sections() -> tuple[Section, ...]:
     rest = tuple(name for name in Settings.model_fields if name not in named)
     parts = [*SECTIONS, ("Others", "", rest)] if rest else [*SECTIONS]
     return tuple(
-        Section(title, about, tuple(_control(name, Settings.model_fields[name]) for name in names))
-        for title, about, names in parts
+        Section(title, said, tuple(_control(name, Settings.model_fields[name]) for name in names))
+        for title, said, names in parts
     )
 
 
@@ -111,46 +144,40 @@ def controls(found: tuple[Control, ...] | None = None) -> Iterator[Control]:
         yield from controls(control.inner)
 
 
-def words(name: str) -> str:
-    """A name of the model as people write it."""
-    plain = name.replace("_", " ")
-    return _WORDS.get(plain, f"{plain[:1].upper()}{plain[1:]}")
-
-
 def _control(path: str, info: FieldInfo) -> Control:
-    name = path.rpartition(".")[2]
-    return _of_type(path, words(name), info.description or "", info.annotation, info)
+    said = about(path, info.description or "")
+    return _of_type(path, name_of(path), said, info.annotation, info)
 
 
-def _of_type(path: str, label: str, about: str, kind: Any, info: FieldInfo | None) -> Control:
+def _of_type(path: str, label: str, said: str, kind: Any, info: FieldInfo | None) -> Control:
     origin, inner = get_origin(kind), get_args(kind)
     if origin in {Union, types.UnionType}:
         [some] = [each for each in inner if each is not type(None)]
-        return _group(path, label, about, some, optional=True)
+        return _group(path, label, said, some, optional=True)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return _group(path, label, about, kind)
+        return _group(path, label, said, kind)
     if origin is dict:
-        return _of_mapping(path, label, about, *inner)
+        return _of_mapping(path, label, said, *inner)
     if origin is tuple:
         if get_origin(inner[0]) is Literal:
-            return Control(path, label, about, "choices", _options(inner[0]))
-        return Control(path, label, about, "lines")
+            return Control(path, label, said, "choices", _options(path, inner[0]))
+        return Control(path, label, said, "names" if path in PICKED else "lines")
     if origin is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
-        return Control(path, label, about, "select", _options(kind))
+        return Control(path, label, said, "select", _options(path, kind))
     if kind is bool:
-        return Control(path, label, about, "check")
+        return Control(path, label, said, "check")
     if kind in {int, float}:
-        return Control(path, label, about, "number", limits=_limits(kind, info))
+        return Control(path, label, said, "number", limits=_limits(kind, info))
     if kind is time:
-        return Control(path, label, about, "time")
+        return Control(path, label, said, "time")
     if kind is str:
         # An input of one line would take the line breaks out of a template.
-        return Control(path, label, about, "long" if path.endswith(".template") else "text")
+        return Control(path, label, said, "long" if path.endswith(".template") else "text")
     raise TypeError(f"{path}: no input for {kind}")
 
 
 def _group(
-    path: str, label: str, about: str, model: type[BaseModel], *, optional: bool = False
+    path: str, label: str, said: str, model: type[BaseModel], *, optional: bool = False
 ) -> Control:
     inner = tuple(_control(f"{path}.{name}", info) for name, info in model.model_fields.items())
     # What a section that is not there begins with, once it is wanted.
@@ -160,26 +187,27 @@ def _group(
         if not info.is_required()
     }
     return Control(
-        path, label, about, "group", inner=inner, optional=optional, usual=usual if optional else {}
+        path, label, said, "group", inner=inner, optional=optional, usual=usual if optional else {}
     )
 
 
-def _of_mapping(path: str, label: str, about: str, key: Any, value: Any) -> Control:
+def _of_mapping(path: str, label: str, said: str, key: Any, value: Any) -> Control:
     if key is Platform:
         inner = []
         for platform in Platform:
-            one = _of_type(f"{path}.{platform.value}", words(platform.value), "", value, None)
+            name = f"{path}.{platform.value}"
+            one = _of_type(name, name_of(name), "", value, None)
             if one.kind == "select":
-                options = (("", "both ways, as nothing is set"), *one.options)
+                options = (("", choice(name, "")), *one.options)
                 one = Control(one.name, one.label, one.help, "select", options)
             inner.append(one)
-        return Control(path, label, about, "group", inner=tuple(inner))
-    return Control(path, label, about, "rows" if value is str else "yaml")
+        return Control(path, label, said, "group", inner=tuple(inner))
+    return Control(path, label, said, "rows" if value is str else "yaml")
 
 
-def _options(kind: Any) -> tuple[tuple[str, str], ...]:
+def _options(path: str, kind: Any) -> tuple[tuple[str, str], ...]:
     values = get_args(kind) or tuple(each.value for each in kind)
-    return tuple((str(value), words(str(value))) for value in values)
+    return tuple((str(value), choice(path, str(value))) for value in values)
 
 
 def _limits(kind: type, info: FieldInfo | None) -> dict[str, object]:
@@ -223,7 +251,7 @@ def _fill(control: Control, value: Any, found: dict[str, list[str]]) -> None:
         found[name + KEY], found[name + VALUE] = list(value or {}), list((value or {}).values())
     elif control.kind == "choices":
         found[name] = list(value or ())
-    elif control.kind == "lines":
+    elif control.kind in {"lines", "names"}:
         found[name] = ["\n".join(value or ())]
     elif control.kind == "yaml":
         found[name] = [write_yaml(value) if value else ""]
@@ -231,3 +259,9 @@ def _fill(control: Control, value: Any, found: dict[str, list[str]]) -> None:
         found[name] = [str(value)[:5] if value else ""]
     else:
         found[name] = ["" if value is None else str(value)]
+
+
+def entries(given: Iterable[str]) -> list[str]:
+    """The names in the values of one input: one on each line, each name once."""
+    lines = (line.strip() for value in given for line in value.splitlines())
+    return list(dict.fromkeys(line for line in lines if line))

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from calendar_sync.admin.forms import KEY, SET, VALUE, Control, Filled, controls, sections
+from calendar_sync.admin.forms import KEY, SET, VALUE, Control, Filled, controls, entries, sections
 from calendar_sync.bounded import TooMuch, refuse_deep
 from calendar_sync.documents import read_yaml
 from calendar_sync.errors import ConfigurationError
@@ -85,6 +85,8 @@ def _read(control: Control, filled: Filled, known: set[str], mistakes: dict[str,
         return bool(given)
     if control.kind == "choices":
         return [value for value in given if value]
+    if control.kind == "names" and given:
+        return entries(given)
     if len(given) != 1:
         mistakes[name].append(_INCOMPLETE if not given else "is given twice")
         return None

@@ -15,7 +15,9 @@ from starlette.responses import HTMLResponse
 
 from calendar_sync.admin import PREFIX, forgery
 from calendar_sync.admin.access import Right, Viewer
+from calendar_sync.admin.forms import entries
 from calendar_sync.admin.nav import NAV
+from calendar_sync.admin.setting_words import full_name
 from calendar_sync.admin.wording import GLOBALS, done, remedy, sentence
 from calendar_sync.clock import SystemClock
 
@@ -166,5 +168,6 @@ def _environment() -> Environment:
         breakable=breakable, moment=moment, duration=duration, number=number, plural=plural
     )
     found.filters.update(done=done, remedy=remedy, sentence=sentence)
-    found.globals.update(GLOBALS, with_query=with_query)
+    found.filters.update(entries=entries)
+    found.globals.update(GLOBALS, with_query=with_query, full_name=full_name)
     return found

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from calendar_sync.admin.actions import author
 from calendar_sync.admin.problems import Problem
+from calendar_sync.admin.setting_words import choice, full_name, has_choices
 from calendar_sync.clock import SystemClock
 from calendar_sync.documents import write_yaml
 from calendar_sync.errors import ConfigurationError
@@ -20,17 +21,25 @@ from calendar_sync.state import Store
 
 @dataclass(frozen=True)
 class Changed:
-    """One setting before and after, as people write it."""
+    """One setting before and after, as people write it; `means` are the words of two choices."""
 
     name: str
     before: str
     after: str
+    label: str = ""
+    means: tuple[str, str] = ("", "")
 
 
 def shown(one: Settings, other: Settings) -> list[Changed]:
     """What differs, in the order of the names."""
     return [
-        Changed(name, _words(before), _words(after))
+        Changed(
+            name,
+            _words(before),
+            _words(after),
+            full_name(name),
+            (_means(name, before), _means(name, after)),
+        )
         for name, (before, after) in sorted(differences(one, other).items())
     ]
 
@@ -102,6 +111,10 @@ def rebased(store: Store, wanted: Settings, based_on: int) -> tuple[Rebased, int
         return rebase(base.settings, wanted, newest.settings), newest.id
     except ConfigurationError as error:
         raise Problem(422, f"Both changes together are not possible: {error.detail}.") from None
+
+
+def _means(name: str, value: Any) -> str:
+    return choice(name, value) if isinstance(value, str) and has_choices(name) else ""
 
 
 def _words(value: Any) -> str:

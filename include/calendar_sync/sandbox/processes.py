@@ -6,6 +6,7 @@ standalone` leaves its components behind when it ends. All of them stay in the s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -68,10 +69,25 @@ class Program:
         return self._leader.poll() is None
 
     @property
+    def code(self) -> int | None:
+        """With what it ended; None while it runs."""
+        return self._leader.poll()
+
+    @property
     def members(self) -> list[int]:
         """Process ids of the program and of all that it started and that still run."""
         self._leader.poll()
         return session_members(self.session)
+
+    @property
+    def worked(self) -> tuple[int, float]:
+        """Processes of it that run, and the tenths of seconds that they have computed."""
+        seconds = 0.0
+        members = self.members
+        for pid in members:
+            with contextlib.suppress(psutil.Error):
+                seconds += sum(psutil.Process(pid).cpu_times()[:2])
+        return len(members), round(seconds, 1)
 
     def stop(self, patience: float = 10) -> None:
         """End the program and all that it started; return when none is left.

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
+from calendar_sync.sandbox.patience import Patience
 from calendar_sync.sandbox.processes import Program
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ PATIENCE = 60
 #: Pause before a request is made again that SQLite could not serve just then: a transaction was
 #: overtaken by another writer, or did not wait at all (see `local_settings`).
 PAUSE = 0.2
+#: How often it is made at least, however long each takes.
+TRIES = 10
+#: Seconds without a byte of an answer.
+SILENCE = 300
 #: Who may sign in to the user interface.
 USER = "admin"
 
@@ -69,6 +74,9 @@ class StandaloneAirflow:
         env: further environment of all components.
         port: port of the user interface; another free one is taken where it is in use.
         keep: names in `home` that are not removed.
+
+    Attributes:
+        tick: called again and again while something is waited for.
     """
 
     def __init__(
@@ -89,6 +97,7 @@ class StandaloneAirflow:
             self.home, dags.resolve(), plugins.resolve() if plugins else None, self.port
         ) | dict(env or {})
         self.program: Program | None = None
+        self.tick: Callable[[], None] = lambda: None
         self._token = ""
 
     def _prepare_home(self, keep: frozenset[str]) -> None:
@@ -149,29 +158,30 @@ class StandaloneAirflow:
         if self.program is not None:
             self.program.stop()
 
-    def wait_healthy(self, patience: float = 300) -> None:
+    def wait_healthy(self, patience: float = 600) -> None:
         """Wait until scheduler, DAG processor and triggerer have reported to the API server.
 
         Raises:
-            AirflowError: they did not in time, or Airflow ended.
+            AirflowError: nothing has moved for `patience` seconds, or Airflow ended.
         """
 
-        def healthy() -> bool:
+        def healthy() -> tuple[bool, object]:
             health = self.call("GET", "/monitor/health", authenticated=False)
             parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-            return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
+            states = [(health.get(part) or {}).get("status") for part in parts]
+            return all(state == "healthy" for state in states), states
 
         self._wait(healthy, patience, "healthy components")
 
-    def wait_dag(self, dag_id: str, patience: float = 180) -> None:
+    def wait_dag(self, dag_id: str, patience: float = 600) -> None:
         """Wait until the DAG processor has stored a DAG.
 
         Raises:
-            AirflowError: it did not in time; the import errors are in the message.
+            AirflowError: nothing has moved for `patience` seconds; with the import errors.
         """
 
-        def known() -> bool:
-            return bool(self.call("GET", f"/dags/{quote(dag_id)}"))
+        def known() -> tuple[bool, object]:
+            return bool(self.call("GET", f"/dags/{quote(dag_id)}")), None
 
         try:
             self._wait(known, patience, f"DAG {dag_id}")
@@ -179,22 +189,29 @@ class StandaloneAirflow:
             broken = self.call("GET", "/importErrors")["import_errors"]
             raise AirflowError(f"{error}; import errors: {broken}") from error
 
-    def _wait(self, condition: Callable[[], bool], patience: float, what: str) -> None:
-        deadline = time.monotonic() + patience
+    def _wait(self, look: Callable[[], tuple[bool, object]], patience: float, what: str) -> None:
+        """Look until the first value is true; the second tells what moves meanwhile."""
+        waiting = Patience(round(patience / PAUSE))
         while True:
             try:
-                if condition():
+                done, seen = look()
+                if done:
                     return
             except AirflowError as error:
                 # Not listening yet, or not known yet.
                 if error.status not in (None, 404, 503):
                     raise
+                # What starts says so in its log; later our own requests do.
+                seen = error.status or (self.program and self.program.log.stat().st_size)
             if self.program is None or not self.program.running:
                 tail = self.program.tail() if self.program else "not started"
                 raise AirflowError(f"Airflow ended while waiting for {what}:\n{tail}")
-            if time.monotonic() > deadline:
-                raise AirflowError(f"no {what} within {patience:.0f} s; see {self.program.log}")
-            time.sleep(0.2)
+            if not waiting.left(seen):
+                raise AirflowError(
+                    f"no {what}: nothing has moved for {patience:.0f} s; see {self.program.log}"
+                )
+            self.tick()
+            time.sleep(PAUSE)
 
     # --- REST ---------------------------------------------------------------
 
@@ -206,16 +223,19 @@ class StandaloneAirflow:
         Raises:
             AirflowError: with the HTTP status, or none when there was no answer.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline, tries = time.monotonic() + PATIENCE, 0
         while True:
-            if authenticated and not self._token:
-                self._token = self._sign_in()
-            headers = {"Authorization": f"Bearer {self._token}"} if authenticated else {}
+            tries += 1
             try:
+                if authenticated and not self._token:
+                    self._token = self._sign_in()
+                headers = {"Authorization": f"Bearer {self._token}"} if authenticated else {}
                 return self._request(method, f"/api/v2{path}", body, headers)
             except AirflowError as error:
-                expired = authenticated and error.status == 401
-                if time.monotonic() > deadline or not (expired or error.status == 500):
+                # Without a token it was the sign-in that was refused: no other comes of that.
+                expired = authenticated and error.status == 401 and bool(self._token)
+                over = time.monotonic() > deadline and tries >= TRIES
+                if over or not (expired or error.status == 500):
                     raise
                 if expired:
                     self._token = ""
@@ -238,7 +258,7 @@ class StandaloneAirflow:
             },
         )
         try:
-            with _OPENER.open(request, timeout=PATIENCE + 10) as response:
+            with _OPENER.open(request, timeout=SILENCE) as response:
                 content = response.read()
                 return json.loads(content) if content else None
         except urllib.error.HTTPError as error:
@@ -295,14 +315,14 @@ class StandaloneAirflow:
         """Wait until a run has ended and return its state.
 
         Raises:
-            AirflowError: it has not ended in time.
+            AirflowError: its state has not moved for `timeout` seconds.
         """
         state = ""
 
-        def ended() -> bool:
+        def ended() -> tuple[bool, object]:
             nonlocal state
             state = self.run_state(dag_id, run_id)
-            return state in FINAL_STATES
+            return state in FINAL_STATES, state
 
         self._wait(ended, timeout, f"end of run {run_id}")
         return state

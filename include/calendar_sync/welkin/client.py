@@ -45,6 +45,7 @@ from calendar_sync.welkin.parse import (
     parse_encounter,
     parse_event,
     parse_user,
+    text,
     welkin_time,
 )
 from calendar_sync.zone_names import ZoneNames
@@ -376,6 +377,16 @@ class Welkin:
     async def _encounter_rows(self, user_id: str) -> list[Any]:
         path = f"{self._instance}/users/{user_id}/encounters"
         return await self._lists.rows(path, "encounters")
+
+    async def templates(self) -> dict[str, str]:
+        """Titles of the encounter templates in force, by name: the organisation's own words."""
+        path = f"{self._instance}/formations/current/encounters"
+        answer = await self._call("formations", "GET", path)
+        rows = answer.json if isinstance(answer.json, list) else []
+        found = (row for row in rows if isinstance(row, Mapping))
+        return {
+            name: text(row.get("title")) or name for row in found if (name := text(row.get("name")))
+        }
 
     # --- feeds --------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Form, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from calendar_sync.admin import effects, settings_change
+from calendar_sync.admin import effects, settings_change, type_names
 from calendar_sync.admin.forms import fill, sections
 from calendar_sync.admin.jobs import JOBS
 from calendar_sync.admin.opening import store_of
@@ -15,6 +15,8 @@ from calendar_sync.admin.problems import Problem
 from calendar_sync.admin.reading import Filling, read
 from calendar_sync.admin.rendering import render
 from calendar_sync.admin.samples import samples
+from calendar_sync.admin.setting_words import FIELDS
+from calendar_sync.admin.usual import changed, defaults
 from calendar_sync.admin.wide_forms import WideRoute
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
@@ -47,8 +49,8 @@ Posted = Annotated[dict[str, list[str]], Depends(posted)]
 @router.get("/settings")
 def settings(request: Request, store: Opened, saved: Number | None = None) -> Response:
     """The form."""
-    current = store.config.revision()
-    return _form(request, current, Filling(fill(current.settings)), saved=saved)
+    filling = Filling(fill(store.config.revision().settings))
+    return _form(request, store, filling, saved=saved)
 
 
 @router.get("/settings/sample")
@@ -74,13 +76,23 @@ def _details(request: Request) -> dict[str, list[str]]:
     return found
 
 
+@router.post("/settings/types")
+def list_types(request: Request, store: Opened, form: Posted) -> Response:
+    """The form as it was filled in, with the names of types that Welkin has."""
+    problem = ""
+    try:
+        type_names.ask(store)
+    except Problem as found:
+        problem = found.detail
+    return _form(request, store, read(form), based_on=_based_on(form), problem=problem)
+
+
 @router.post("/settings/review")
 def review(request: Request, store: Opened, form: Posted) -> Response:
     """Check what was filled in; nothing is stored yet."""
-    current = store.config.revision()
     filling = read(form)
     if filling.settings is None:
-        response = _form(request, current, filling, based_on=_based_on(form))
+        response = _form(request, store, filling, based_on=_based_on(form))
         response.status_code = 422
         return response
     return _review(request, store, filling.settings, _based_on(form))
@@ -195,17 +207,25 @@ def _samples(details: Details | None) -> list[object]:
 
 def _form(
     request: Request,
-    current: Revision,
+    store: Store,
     filling: Filling,
     *,
     based_on: int | None = None,
     saved: int | None = None,
+    problem: str = "",
 ) -> Response:
+    current, mapping = store.config.revision(), store.config.mapping()
+    differ, types = changed(filling.filled), type_names.kept(store)
     return render(
         request,
         "settings.html",
         sections=sections(),
         filling=filling,
+        changed=differ,
+        more={"changed": differ, "defaults": defaults(), "types": types, "fields": FIELDS},
+        types=types,
+        types_problem=problem,
+        mapped=len({user.user_id for user in mapping if user.enabled}),
         current=current,
         based_on=current.id if based_on is None else based_on,
         samples=_samples(current.settings.details),

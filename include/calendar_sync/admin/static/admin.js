@@ -84,6 +84,18 @@
     all.indeterminate = ticked > 0 && !all.checked;
   };
 
+  // Buttons that put a field where the cursor of a template stands; without scripts it is typed.
+  const insertField = (event) => {
+    const button = event.target.closest("[data-fields] button");
+    if (button === null) {
+      return;
+    }
+    const input = document.getElementById(button.parentElement.dataset.fields);
+    input.setRangeText(button.value, input.selectionStart, input.selectionEnd, "end");
+    input.focus();
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+
   const refresh = () => {
     for (const element of document.querySelectorAll("[data-refresh]")) {
       const busy = element.contains(document.activeElement) || element.querySelector("details[open]");
@@ -94,6 +106,10 @@
   };
 
   document.addEventListener("click", openInAirflow);
+  document.addEventListener("click", insertField);
+  for (const fields of document.querySelectorAll("[data-fields]")) {
+    fields.hidden = false;
+  }
   document.addEventListener("change", tickAll);
   document.addEventListener("htmx:configRequest", (event) => {
     const token = document.querySelector('meta[name="csrf-token"]');

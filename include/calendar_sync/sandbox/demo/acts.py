@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from calendar_sync.sandbox.demo.runs import StepError, names
+from calendar_sync.sandbox.demo.runs import StepError
 from calendar_sync.sandbox.demo.world import PLATFORMS, Slot, WorldError
+from calendar_sync.sandbox.patience import Patience
 from calendar_sync.sandbox.standalone import AirflowError
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 #: A title that must never leave the calendar it is in.
 PRIVATE_TITLE = "Dentist, private 7731"
-FIRST_FILL_PATIENCE = 240.0
+#: So many runs of the first fill in a row that had work and made nothing are too many.
+IDLE_RUNS = 12
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,17 @@ class Act:
         keep: called with each finished step.
     """
 
+    #: How many steps it plays.
+    LENGTH: int
+
     def __init__(
         self, platform: str, world: World, runs: Runs, keep: Callable[[Step], None]
     ) -> None:
         self.platform = platform
         self.world = world
         self.runs = runs
+        #: The edit that is followed now; empty between two of them.
+        self.current = ""
         self._keep = keep
         self._template = world.templates()[0]
         # A weekday well inside both windows, at minutes that nobody else uses.
@@ -64,16 +71,22 @@ class Act:
     def step(
         self, edit: str, seen: str, act: Callable[[], Waiting[float]], *, wait: bool = True
     ) -> Waiting[bool]:
-        """Play one step and keep what came of it; the value says whether it went well."""
+        """Play one step and keep what came of it; the value says whether it went well.
+
+        Once nothing moves any more, no further step is played.
+        """
+        if self.runs.stuck and wait:
+            return False
         self.runs.begin()
-        error = ""
+        self.current, error = edit, ""
         try:
             if wait:
-                yield from self.runs.wait_idle()
+                yield from self.runs.settle()
                 self.runs.begin()
             seconds = yield from act()
         except (StepError, WorldError, AirflowError, LookupError, ValueError) as caught:
             seconds, error = self.runs.seconds, str(caught) or repr(caught)
+        self.current = ""
         self._keep(Step(self.platform, edit, seen, seconds, error))
         return not error
 
@@ -84,6 +97,8 @@ class OnePlatform(Act):
     Args:
         users: at least four of them.
     """
+
+    LENGTH = 11
 
     def __init__(
         self,
@@ -132,15 +147,18 @@ class OnePlatform(Act):
         )
 
     def _first_fill(self) -> Waiting[float]:
+        patience = Patience(IDLE_RUNS)
         while True:
             self.runs.trigger()
-            yield from self.runs.wait_idle(FIRST_FILL_PATIENCE - self.runs.seconds)
+            yield from self.runs.settle()
             if self.runs.failed():
                 raise StepError(self.runs.outcome())
+            mirrors = self.world.summary()[self._mirrors]
+            blocks = [self.world.blocks(user) for user in self._users]
             if not self.runs.last_had_work():
                 break
-        mirrors = self.world.summary()[self._mirrors]
-        blocks = [self.world.blocks(user) for user in self._users]
+            if not patience.left((mirrors, blocks)):
+                raise StepError(f"{IDLE_RUNS} runs had work and made nothing")
         if not (mirrors and all(blocks)):
             raise StepError(f"{mirrors} mirrors, and blocks of each user: {blocks}")
         return self.runs.seconds
@@ -206,19 +224,16 @@ class OnePlatform(Act):
 
     def _revoke(self) -> Waiting[float]:
         slot = self.slot(4)
+        # Until it is restored: the user is tried again in whichever run the back-off comes due.
+        self.runs.excuse(lambda task: _concerns(task, self.gil))
         self.world.revoke(self.gil)
         self.world.book(self.gil, slot, self._template)
         self.world.book(self.dana, slot, self._template)
         seconds = yield from self.runs.follow(
-            lambda: len(self.world.mirrors(self.dana, slot)) == 1 and bool(self.runs.failed()),
-            succeeds=False,
+            lambda: len(self.world.mirrors(self.dana, slot)) == 1 and bool(self.runs.excused())
         )
-        failed = self.runs.failed()
-        if len(failed) != 1 or not _concerns(failed[0], self.gil):
-            raise StepError(f"failed, instead of one task: {names(failed)}")
         if self.world.mirrors(self.gil, slot):
             raise StepError("a revoked calendar was written to")
-        self.runs.excuse()
         return seconds
 
     def _others_go_on(self) -> Waiting[float]:
@@ -229,6 +244,7 @@ class OnePlatform(Act):
     def _restore(self) -> Waiting[float]:
         slot = self.slot(4)
         self.world.restore(self.gil)
+        self.runs.end_excuses()
         # By name, as an operator would who knows that it works again: no back-off then.
         conf: dict[str, Any] = {"users": [self.gil.welkin_id]}
         return (
@@ -250,6 +266,8 @@ class BothPlatforms(Act):
     Args:
         mailboxes: both of them.
     """
+
+    LENGTH = 2
 
     def __init__(
         self, world: World, runs: Runs, keep: Callable[[Step], None], mailboxes: Sequence[User]
@@ -287,7 +305,7 @@ class BothPlatforms(Act):
         seconds = yield from self.runs.follow(lambda: blocks() == [1, 1])
         # Once more now that the blocks are there: none may be taken for an appointment.
         self.runs.trigger()
-        yield from self.runs.wait_idle()
+        yield from self.runs.settle()
         events = [
             [len(self.world.events(user, slot)) for slot in slots] for user in self._mailboxes
         ]

@@ -7,7 +7,6 @@ import csv
 import fcntl
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING, Self
 import yaml
 
 from calendar_sync.sandbox.demo.world import PLATFORMS, User, World
+from calendar_sync.sandbox.patience import Patience
 from calendar_sync.sandbox.processes import Program, Register
 from calendar_sync.sandbox.standalone import StandaloneAirflow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType, TracebackType
 
 #: The DAG of each platform.
@@ -30,6 +30,9 @@ ENCOUNTERS = 20
 #: The story is not about waiting: polls come sooner and Welkin allows more than it really does.
 POLL_SECONDS = 5
 WELKIN_REQUESTS_PER_SECOND = 50
+PAUSE_SECONDS = 0.2
+#: Looks at a program that has not computed anything meanwhile: ten minutes.
+LOOKS = 3000
 
 
 class StageError(RuntimeError):
@@ -78,13 +81,21 @@ class Stage:
         repository: where `dags/`, `config/` and perhaps `plugins/` are.
         folder: what may be thrown away; it keeps the logs until the next demo.
         interrupts: see there.
+        tick: called again and again while something is waited for.
     """
 
     world: World
     airflow: StandaloneAirflow
 
-    def __init__(self, repository: Path, folder: Path, interrupts: Interrupts) -> None:
+    def __init__(
+        self,
+        repository: Path,
+        folder: Path,
+        interrupts: Interrupts,
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
         self.repository = repository
+        self._tick = tick
         self.folder = folder
         self._interrupts = interrupts
         self._register = Register(folder)
@@ -116,6 +127,12 @@ class Stage:
             self._running.close()
             self._register.end_leftovers()
 
+    @property
+    def runs(self) -> bool:
+        """Whether there is an Airflow to look at."""
+        airflow: StandaloneAirflow | None = getattr(self, "airflow", None)
+        return airflow is not None and airflow.program is not None and airflow.program.running
+
     def _take_lock(self) -> None:
         lock = self._running.enter_context((self.folder / "lock").open("w"))
         try:
@@ -138,11 +155,12 @@ class Stage:
                 self.repository / "dags",
                 plugins=plugins if plugins.exists() else None,
             )
+            self.airflow.tick = self._tick
             self.airflow.start()
             assert self.airflow.program is not None  # noqa: S101 - narrows the type
             self._note(self.airflow.program)
 
-    def start_sandbox(self, patience: float = 60) -> None:
+    def start_sandbox(self) -> None:
         """Start Welkin and both calendar systems as a program, as `calendar-sync sandbox` does."""
         folder = self.folder / "sandbox"
         folder.mkdir()
@@ -159,11 +177,8 @@ class Stage:
                 env=self.airflow.env,
             )
             self._note(program)
-        deadline = time.monotonic() + patience
-        while not (folder / "sandbox.json").exists():
-            if not program.running or time.monotonic() > deadline:
-                raise StageError(f"the sandbox did not start:\n{program.tail()}")
-            time.sleep(0.1)
+        place = folder / "sandbox.json"
+        self._wait(place.exists, program, "the sandbox did not start:")
         self.world = World(folder)
         self.world.wait_ready()
 
@@ -179,7 +194,13 @@ class Stage:
         mailboxes = [user for platform in PLATFORMS for user in self.world.users(platform)]
         write_mapping(config / "user_mapping.csv", mailboxes)
         # Airflow writes its configuration, with the key that protects tokens, as it starts.
-        self._wait_for(self.airflow.home / "airflow.cfg")
+        written = self.airflow.home / "airflow.cfg"
+        assert self.airflow.program is not None  # noqa: S101 - narrows the type
+        self._wait(
+            lambda: written.exists() and written.stat().st_size > 0,
+            self.airflow.program,
+            f"no {written.name}: see {self.airflow.program.log}",
+        )
         self.cli("db", "upgrade")
         self.cli("config", "apply", str(config))
 
@@ -194,41 +215,42 @@ class Stage:
         for dag_id in DAG_IDS.values():
             self.airflow.unpause(dag_id)
 
-    def cli(self, *arguments: str) -> str:
-        """Run `calendar-sync` with these arguments and return what it printed.
+    def cli(self, *arguments: str) -> None:
+        """Run `calendar-sync` with these arguments; what it prints is in `cli.log`.
 
         Raises:
             StageError: it failed.
         """
-        done = subprocess.run(
-            [self._cli, *arguments],
-            cwd=self.folder,
-            env=self.airflow.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        with (self.folder / "cli.log").open("a") as log:
-            log.write(f"$ calendar-sync {' '.join(arguments)}\n{done.stdout}{done.stderr}\n")
-        if done.returncode:
-            raise StageError(
-                f"calendar-sync {' '.join(arguments)} ended with {done.returncode}:\n"
-                f"{(done.stdout + done.stderr).strip()}"
+        log, command = self.folder / "cli.log", " ".join(["calendar-sync", *arguments])
+        with log.open("a") as file:
+            file.write(f"$ {command}\n")
+        printed = log.stat().st_size
+        with self._interrupts.held():
+            program = Program(
+                [self._cli, *arguments], log=log, folder=self.folder, env=self.airflow.env
             )
-        return done.stdout
+            self._register.add(program.session)
+        with program:
+            self._wait(lambda: not program.running, program, f"{command} does not end")
+        if program.code:
+            said = log.read_bytes()[printed:].decode(errors="replace").strip()
+            raise StageError(f"{command} ended with {program.code}:\n{said}")
 
     @property
     def _cli(self) -> str:
         return str(Path(sys.executable).with_name("calendar-sync"))
 
-    def _wait_for(self, path: Path, patience: float = 60) -> None:
-        deadline = time.monotonic() + patience
-        while not (path.exists() and path.stat().st_size):
-            if time.monotonic() > deadline:
-                raise StageError(f"no {path.name} within {patience:.0f} s")
-            time.sleep(0.1)
+    def _wait(self, done: Callable[[], bool], program: Program, problem: str) -> None:
+        """Wait as long as the program works at it, however slowly."""
+        patience = Patience(LOOKS)
+        while not done():
+            if not program.running or not patience.left(program.worked):
+                # It may have come to its end between the two looks.
+                if done():
+                    return
+                raise StageError(f"{problem}\n{program.tail()}".strip())
+            self._tick()
+            time.sleep(PAUSE_SECONDS)
 
 
 def write_mapping(path: Path, users: Sequence[User]) -> None:

@@ -27,8 +27,17 @@ PLATFORMS = {"google": "Google", "microsoft": "Microsoft"}
 BLOCK_PREFIX = "calsync-"
 
 
+#: Seconds without a byte of an answer. The sandbox serves the sync meanwhile, one request after
+#: the other, and counting what there is takes a busy machine long.
+SILENCE = 300
+
+
 class WorldError(RuntimeError):
-    """The sandbox refused a request or did not answer."""
+    """The sandbox refused a request (with this HTTP status) or did not answer."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,15 @@ class World:
         """Counts of users, mirrors (of each platform, too), blocks, duplicates, canary leaks."""
         return {name: int(count) for name, count in self._control("GET", "/summary").items()}
 
+    def made(self) -> dict[str, int]:
+        """How many mirrors and blocks were asked for so far: cheap, for showing that it goes on."""
+        counts = self._control("GET", "/requests/counts")
+        mirrors = ("google.events.insert", "microsoft.events.create")
+        return {
+            "mirrors": sum(counts.get(kind, 0) for kind in mirrors),
+            "blocks": counts.get("welkin.events.create", 0),
+        }
+
     # --- Welkin -------------------------------------------------------------
 
     def templates(self) -> list[str]:
@@ -150,9 +168,15 @@ class World:
             {"psmIds": user.welkin_id, "from": _stamp(slot.start), "to": _stamp(slot.end)}
         )
         path = f"/{extra['tenant']}/{extra['instance']}/calendar/psm-schedules?{query}"
-        schedules = self._request(
-            "GET", f"{connection['host']}{path}", None, self._welkin_authorization()
-        )
+        address = f"{connection['host']}{path}"
+        try:
+            schedules = self._request("GET", address, None, self._welkin_authorization())
+        except WorldError as error:
+            if error.status != 401:
+                raise
+            # A token lives for an hour; on a slow machine the story takes longer.
+            self._welkin_token = ""
+            schedules = self._request("GET", address, None, self._welkin_authorization())
         return [
             event
             for schedule in schedules
@@ -217,7 +241,7 @@ class World:
 
     # --- Wire ---------------------------------------------------------------
 
-    def wait_ready(self, patience: float = 30) -> None:
+    def wait_ready(self, patience: float = SILENCE) -> None:
         """Wait until the sandbox answers.
 
         Raises:
@@ -246,12 +270,12 @@ class World:
         # The path only: a query may name a person.
         place = f"{method} {request.selector.partition('?')[0]}"
         try:
-            with self._opener.open(request, timeout=30) as response:
+            with self._opener.open(request, timeout=SILENCE) as response:
                 content = response.read()
                 return json.loads(content) if content else None
         except urllib.error.HTTPError as error:
             error.close()
-            raise WorldError(f"{place}: {error.code}") from None
+            raise WorldError(f"{place}: {error.code}", error.code) from None
         except (OSError, ValueError) as error:
             raise WorldError(f"{place}: {error}") from error
 
