@@ -276,19 +276,20 @@ def test_the_mirror_of_a_cancelled_visit_that_is_taken_out_of_the_bin_goes_again
 
 
 @BOTH
+@pytest.mark.parametrize("deleted", ["restore", "report"])
 @pytest.mark.parametrize("how", ["remapped", "unmapped"])
 def test_a_deletion_that_is_undone_just_before_the_account_is_left_leaves_nothing_there(
-    stage: Make, platform: Platform, how: str
+    stage: Make, platform: Platform, how: str, deleted: str
 ) -> None:
-    s = stage(platform=platform)
+    s = stage(platform=platform, settings={"mirror_deleted": deleted})
     s.visit()
+    s.visit(days=2)
     s.run()
-    [mirror] = s.calendar.mirrors(SELF)
+    mirror = s.calendar.mirrors(SELF)[0]
     s.calendar.delete_event(SELF, mirror.id)
     s.later()
-    assert len(s.calendar.mirrors(SELF)) == 1
     s.calendar.undelete_event(SELF, mirror.id)
-    assert len(s.calendar.mirrors(SELF)) == 2
+    assert len(s.calendar.mirrors(SELF)) == (3 if deleted == "restore" else 2)
     if how == "remapped":
         s.calendar.add_account(NEW)
         s.remap(dana={"account": NEW})

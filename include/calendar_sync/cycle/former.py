@@ -1,4 +1,4 @@
-"""Mirrors in a former account that no link stands for: a deletion that a person took back there.
+"""Mirrors in a former account that no standing link tells of: deletions that a person took back.
 
 Nobody reads that account any more once it has been cleared. So it is listed while it is.
 """
@@ -9,7 +9,16 @@ from dataclasses import replace
 from calendar_sync.cycle.scope import Scope
 from calendar_sync.errors import SyncError
 from calendar_sync.identity import GENERATIONS
-from calendar_sync.model import Action, CalendarEvent, Link, LinkKind, LinkState, Source, Step
+from calendar_sync.model import (
+    STANDING,
+    Action,
+    CalendarEvent,
+    Link,
+    LinkKind,
+    LinkState,
+    Source,
+    Step,
+)
 from calendar_sync.services import Services
 
 
@@ -26,7 +35,8 @@ async def unlinked(
         services.identity.marker(link.user_id, link.source.id): link
         for link in sorted(mirrors, key=lambda link: link.state is not LinkState.DELETED)
     }
-    known = {link.remote_id for link in mirrors}
+    rows = {link.remote_id: link for link in mirrors}
+    known = {link.remote_id for link in mirrors if link.state in STANDING}
     actions = []
     for calendar in sorted({link.calendar for link in mirrors}):
         unknown = {
@@ -38,17 +48,10 @@ async def unlinked(
         for event in unknown.values():
             link = marked[event.marker or ""]
             if event.span is not None and {event.id, event.key} & (made | _keys(services, link)):
-                source = Source(event.id)
-                row = replace(
-                    link,
-                    id=None,
-                    source=source,
-                    calendar=calendar,
-                    state=LinkState.LIVE,
-                    remote_id=event.id,
-                    span=event.span,
-                )
-                actions.append(Action(Step.DELETE_MIRROR, reason, source, event.span, row))
+                new = replace(link, id=None, source=Source(event.id), calendar=calendar)
+                row = rows.get(event.id) or replace(new, remote_id=event.id, span=event.span)
+                row = replace(row, state=LinkState.LIVE)
+                actions.append(Action(Step.DELETE_MIRROR, reason, row.source, event.span, row))
     return actions
 
 
