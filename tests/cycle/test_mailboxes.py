@@ -317,3 +317,22 @@ def test_a_deletion_of_before_the_mailbox_was_renamed_is_known_when_it_is_undone
     s.later(again=2)
     assert len(s.calendar.mirrors(NEW)) == 1
     s.in_step()
+
+
+@BOTH
+@pytest.mark.parametrize("how", ["remapped", "unmapped"])
+def test_a_mailbox_that_was_restored_just_before_it_is_left_is_left_clean(
+    stage: Make, platform: Platform, how: str
+) -> None:
+    s = stage(platform=platform)
+    s.visit()
+    s.visit(days=2)
+    s.run()
+    s.calendar.reimport(SELF)
+    if how == "remapped":
+        s.calendar.add_account(NEW)
+        s.remap(dana={"account": NEW})
+    else:
+        s.remap("dana")
+    s.later()
+    assert s.calendar.mirrors(SELF) == []

@@ -57,6 +57,21 @@ def test_both_sides_come_together_whatever_happens(
     asyncio.run(Simulation(seed, direction, platforms).run(STEPS))
 
 
+# What seldom happens, shortly before an account is left: nobody reads that account afterwards.
+FOUND_SELDOM = (
+    (1795940256, 150),  # a deleted mirror was taken out of the bin, then its user remapped
+    (1795941370, 80),  # a mailbox was restored, then its user disabled
+)
+
+
+@pytest.mark.parametrize(("seed", "steps"), FOUND_SELDOM)
+def test_what_once_failed_before_an_account_was_left_does_not_fail_again(
+    seed: int, steps: int
+) -> None:
+    made = Simulation(seed, platforms=MIXED, administered=True, seldom=True)
+    asyncio.run(made.run(steps))
+
+
 @pytest.mark.parametrize("seed", ADMINISTERED_SEEDS)
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 def test_whatever_is_configured_both_sides_come_together(

@@ -27,8 +27,9 @@ async def unlinked(
 ) -> list[Action]:
     """Removals of what is provably ours there: the mark and the key are this user's.
 
-    `links` are those of the account of `scope`. A list that fails shows nothing: the removals that
-    follow meet the same server, and say so.
+    Where a mailbox was restored, a mirror has another id: of those with its mark one is taken for
+    it. `links` are those of the account of `scope`. A list that fails shows nothing: the removals
+    that follow meet the same server, and say so.
     """
     mirrors = [link for link in links if link.kind is LinkKind.MIRROR]
     marked = {
@@ -39,15 +40,22 @@ async def unlinked(
     known = {link.remote_id for link in mirrors if link.state in STANDING}
     actions = []
     for calendar in sorted({link.calendar for link in mirrors}):
+        living = {e.id: e for e in await _listed(services, scope, calendar) if not e.deleted}
         unknown = {
             event.id: event
-            for event in await _listed(services, scope, calendar)
-            if event.marker in marked and event.id not in known and not event.deleted
+            for event in living.values()
+            if event.marker in marked and event.id not in known
         }
         made = services.store.audit.mirrors_made(scope.user_id, scope.platform.value, unknown)
+        found_again: set[str | None] = set()
         for event in unknown.values():
             link = marked[event.marker or ""]
-            if event.span is not None and {event.id, event.key} & (made | _keys(services, link)):
+            ours = bool({event.id, event.key} & (made | _keys(services, link)))
+            lost = link.state in STANDING and link.remote_id not in living
+            if lost and event.marker not in found_again:
+                found_again.add(event.marker)
+                ours = True
+            if ours and event.span is not None:
                 new = replace(link, id=None, source=Source(event.id), calendar=calendar)
                 row = rows.get(event.id) or replace(new, remote_id=event.id, span=event.span)
                 row = replace(row, state=LinkState.LIVE)
