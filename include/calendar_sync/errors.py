@@ -35,7 +35,8 @@ class RateLimited(TransientError):
     """The other side asks for a pause.
 
     `retry_after` is in seconds, None where the server named none. `tenant_wide` tells a limit of
-    the whole project or tenant from one user's.
+    the whole project or tenant from one user's. `overloaded`: it is the server that has too much to
+    do, with this request or with all, and no limit of ours.
     """
 
     code = "rate_limited"
@@ -47,14 +48,12 @@ class RateLimited(TransientError):
         detail: str = "",
         retry_after: float | None = None,
         tenant_wide: bool = False,
+        overloaded: bool = False,
     ) -> None:
         super().__init__(code, detail=detail)
         self.retry_after = retry_after
         self.tenant_wide = tenant_wide
-
-
-class Busy(RateLimited):
-    """The other side says that it is overloaded; or says so of one request alone."""
+        self.overloaded = overloaded
 
 
 class OutcomeUnknown(TransientError):

@@ -10,7 +10,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from calendar_sync.concurrency import together
 from calendar_sync.cycle.scope import NO_CALENDAR, NO_CHANGES, cursor_shape, same_request
 from calendar_sync.errors import (
-    Busy,
     CursorExpired,
     NotFound,
     RateLimited,
@@ -180,7 +179,7 @@ class Poller:
     async def _only_the_list(self, user: MappedUser, error: Exception) -> bool:
         """Its list of changes has not answered for a while, and the mailbox does: a cycle reads."""
         state = self._states.get((user.user_id, user.platform))
-        limited = isinstance(error, RateLimited) and not isinstance(error, Busy)
+        limited = isinstance(error, RateLimited) and not error.overloaded
         interval = self.interval(len(self._states))
         if limited or state is None or not unheard(state, interval, self.services.clock.now()):
             return False

@@ -17,7 +17,6 @@ from calendar_sync.concurrency import together
 from calendar_sync.cycle.scope import NO_CALENDAR, NO_CHANGES, Scope, cursor_shape, same_request
 from calendar_sync.cycle.tries import Key, Tries
 from calendar_sync.errors import (
-    Busy,
     CursorExpired,
     NotFound,
     RateLimited,
@@ -149,7 +148,7 @@ class CalendarReader:
 
     async def _only_the_list(self, error: TransientError) -> bool:
         """The list of changes has failed for a while, and the mailbox answers all the same."""
-        if isinstance(error, RateLimited) and not isinstance(error, Busy):
+        if isinstance(error, RateLimited) and not error.overloaded:
             return False
         scope, services = self.scope, self.services
         state = services.store.marks.of(*scope.pair)
@@ -170,7 +169,7 @@ class CalendarReader:
                 found = await self._platform.changes(account, calendar, None, window)
                 since = await self._platform.changes(account, calendar, found.cursor, window)
         except (TransientError, CursorExpired) as error:
-            if isinstance(error, RateLimited) and not isinstance(error, Busy):
+            if isinstance(error, RateLimited) and not error.overloaded:
                 raise
             self.tries.failed(key, "", error, at_once=True)
         else:
@@ -333,10 +332,10 @@ class CalendarReader:
             try:
                 return await question()
             except SyncError as error:
-                own = not isinstance(error, RateLimited | TenantMisconfigured)
-                if own or isinstance(error, Busy):
-                    return error
-                raise
+                limit = isinstance(error, RateLimited) and not error.overloaded
+                if limit or isinstance(error, TenantMisconfigured):
+                    raise
+                return error
             except SQLAlchemyError:
                 raise
             except Exception as bug:

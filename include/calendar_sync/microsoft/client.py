@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from calendar_sync.errors import (
     BadItem,
@@ -27,6 +26,8 @@ from calendar_sync.errors import (
     UserUnavailable,
 )
 from calendar_sync.http import Answer, HttpClient, TokenSource
+from calendar_sync.microsoft import addresses
+from calendar_sync.microsoft.addresses import VERSION
 from calendar_sync.microsoft.batches import LARGEST, Batches
 from calendar_sync.microsoft.parse import (
     EXPAND,
@@ -53,7 +54,6 @@ from calendar_sync.model import (
 from calendar_sync.unreadable import read_event
 from calendar_sync.zone_names import UTC, ZoneNames
 
-VERSION = "/v1.0/"
 PAGE = 500
 LONGEST_LIST = 400
 # None of these is remembered by a cursor: they go with every request.
@@ -151,7 +151,7 @@ class MicrosoftCalendar:
             rows, following = await self._delta(account, cursor, {})
             return Changes(tuple(rows.values()), following, full=False)
         # The cursor comes first: what changes while the window is read, is told again.
-        view, bounds = _view(account, calendar, window)
+        view, bounds = addresses.view(account, calendar, window)
         with _listing(account, calendar):
             rows, following = await self._delta(account, f"{view}/delta", bounds, first=True)
             events = await self._window(account, view, bounds)
@@ -164,7 +164,7 @@ class MicrosoftCalendar:
 
     async def listed(self, account: str, calendar: str, window: Window) -> Changes:
         """See `CalendarPlatform.listed`."""
-        view, bounds = _view(account, calendar, window)
+        view, bounds = addresses.view(account, calendar, window)
         with _listing(account, calendar):
             events = await self._window(account, view, bounds)
         return Changes(tuple(events.values()), "", full=True)
@@ -252,7 +252,7 @@ class MicrosoftCalendar:
         }
         refused = False
         try:
-            path = f"{_event(account, series_id)}/instances"
+            path = f"{addresses.event(account, series_id)}/instances"
             found = await self._all("events.instances", account, path, params)
         except (NotFound, BadItem):
             found, refused = {}, True
@@ -282,7 +282,7 @@ class MicrosoftCalendar:
         params = {"$select": SELECT, "$expand": EXPAND}
         try:
             answer = await self._call(
-                "events.get", "GET", account, _event(account, event_id), params=params
+                "events.get", "GET", account, addresses.event(account, event_id), params=params
             )
         except NotFound:
             return None
@@ -292,8 +292,12 @@ class MicrosoftCalendar:
         self, account: str, calendar: str, key: str, marker: str
     ) -> CalendarEvent | None:
         """See `CalendarPlatform.mirror`. Of several, which copies are, the one that was created."""
-        params = {"$filter": _with(PROPERTY, marker), "$select": SELECT, "$expand": EXPAND}
-        path = f"{_calendar(account, calendar)}/events"
+        params = {
+            "$filter": addresses.with_property(PROPERTY, marker),
+            "$select": SELECT,
+            "$expand": EXPAND,
+        }
+        path = f"{addresses.calendar(account, calendar)}/events"
         body = await self._page("events.find", account, path, params)
         rows = [row for row in body["value"] if isinstance(row, Mapping)]
         rows.sort(
@@ -315,7 +319,7 @@ class MicrosoftCalendar:
         Raises:
             OutcomeUnknown: whether it was created will be seen later.
         """
-        path = f"{_calendar(account, calendar)}/events"
+        path = f"{addresses.calendar(account, calendar)}/events"
 
         async def send(zone: str) -> Answer:
             body = mirror_body(replace(draft, time_zone=zone), marker) | {"transactionId": key}
@@ -362,7 +366,12 @@ class MicrosoftCalendar:
     ) -> CalendarEvent:
         try:
             answer = await self._call(
-                "events.update", "PATCH", account, _event(account, event_id), json=body, etag=etag
+                "events.update",
+                "PATCH",
+                account,
+                addresses.event(account, event_id),
+                json=body,
+                etag=etag,
             )
         except Duplicate:
             # Either status may stand for "changed meanwhile".
@@ -372,7 +381,7 @@ class MicrosoftCalendar:
     async def delete_mirror(self, account: str, calendar: str, event_id: str) -> bool:
         """See `CalendarPlatform.delete_mirror`."""
         try:
-            await self._call("events.delete", "DELETE", account, _event(account, event_id))
+            await self._call("events.delete", "DELETE", account, addresses.event(account, event_id))
         except NotFound as error:
             return error.certain
         return True
@@ -383,7 +392,7 @@ class MicrosoftCalendar:
         self, account: str, calendar: str, mark: str, title: str, span: Span
     ) -> CalendarEvent:
         """See `CalendarPlatform.create_test_event`."""
-        path, body = f"{_calendar(account, calendar)}/events", test_body(mark, title, span)
+        path, body = f"{addresses.calendar(account, calendar)}/events", test_body(mark, title, span)
         answer = await self._call(
             "events.create", "POST", account, path, json=body, repeatable=False
         )
@@ -391,8 +400,8 @@ class MicrosoftCalendar:
 
     async def test_events(self, account: str, calendar: str, mark: str) -> list[str]:
         """See `CalendarPlatform.test_events`. The mark is looked for by the server."""
-        path = f"{_calendar(account, calendar)}/events"
-        params = {"$filter": _with(TEST_PROPERTY, mark), "$select": SELECT}
+        path = f"{addresses.calendar(account, calendar)}/events"
+        params = {"$filter": addresses.with_property(TEST_PROPERTY, mark), "$select": SELECT}
         return list(await self._all("events.find", account, path, params))
 
     async def delete_test_event(self, account: str, calendar: str, event_id: str) -> bool:
@@ -419,7 +428,9 @@ class MicrosoftCalendar:
             UserUnavailable: this mailbox cannot be used.
         """
         params = {"$select": "id"}
-        await self._call("calendar", "GET", account, _calendar(account, "primary"), params=params)
+        await self._call(
+            "calendar", "GET", account, addresses.calendar(account, "primary"), params=params
+        )
 
     async def try_write(self, account: str) -> None:
         """Delete an event that nobody has: refused where nothing may be written.
@@ -455,34 +466,9 @@ def _listing(account: str, calendar: str) -> Iterator[None]:
         raise
 
 
-def _view(account: str, calendar: str, window: Window) -> tuple[str, dict[str, str]]:
-    """The path of a window, and its bounds."""
-    bounds = {"startDateTime": iso(window.start), "endDateTime": iso(window.end)}
-    return f"{_calendar(account, calendar)}/calendarView", bounds
-
-
-def _user(account: str) -> str:
-    return f"{VERSION}users/{quote(account, safe='@')}"
-
-
 def _zone(draft: Draft) -> str:
     """The name that its body depends on: moments are written in UTC."""
     return draft.time_zone if draft.span.all_day else UTC
-
-
-def _calendar(account: str, calendar: str) -> str:
-    if calendar == "primary":
-        return f"{_user(account)}/calendar"
-    return f"{_user(account)}/calendars/{quote(calendar, safe='')}"
-
-
-def _event(account: str, event_id: str) -> str:
-    return f"{_user(account)}/events/{quote(event_id, safe='')}"
-
-
-def _with(name: str, value: str) -> str:
-    """A filter for events whose extended property of this name has this value."""
-    return f"singleValueExtendedProperties/Any(ep: ep/id eq '{name}' and ep/value eq '{value}')"
 
 
 def _page(answer: Answer, account: str) -> Mapping[str, Any]:

@@ -15,7 +15,8 @@ from calendar_sync.errors import (
     UserUnavailable,
 )
 from calendar_sync.http import HttpClient, TokenSource
-from calendar_sync.microsoft.client import VERSION, MicrosoftCalendar
+from calendar_sync.microsoft.addresses import VERSION
+from calendar_sync.microsoft.client import MicrosoftCalendar
 from calendar_sync.model import DirectoryAccount, DirectoryAccounts
 
 SELECT = "id,mail,userPrincipalName,accountEnabled,userType,proxyAddresses"

@@ -10,7 +10,6 @@ from typing import Any
 
 from calendar_sync.errors import (
     BadItem,
-    Busy,
     CursorExpired,
     Duplicate,
     NotFound,
@@ -88,7 +87,7 @@ def classify(failure: Failure) -> SyncError:
     if status == 429:
         return RateLimited("microsoft_rate_limited", retry_after=failure.retry_after)
     if status in {503, 504, 509} and failure.retry_after is not None:
-        return Busy("microsoft_busy", retry_after=failure.retry_after)
+        return RateLimited("microsoft_busy", retry_after=failure.retry_after, overloaded=True)
     if status >= 500 or status == 408:
         return TransientError("microsoft_unavailable", detail=str(status))
     if status == 401:
