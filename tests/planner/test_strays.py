@@ -166,6 +166,14 @@ def test_a_mirror_of_a_cancelled_appointment_goes_at_once() -> None:
     assert made.holds == ()
 
 
+def test_of_two_mirrors_of_a_cancelled_appointment_only_one_can_stand_for_it() -> None:
+    little = Little().add(appointment(cancelled=True))
+    little.events = {key: mirror(key, "a1") for key in ("m1", "m2")}
+    made = little.plan()
+    assert steps(made) == [("delete_mirror", "cancelled")] * 2
+    assert {action.source.id for action in made.actions} == {"a1", "m2"}
+
+
 def test_so_does_one_that_the_filter_excludes() -> None:
     rules = settings(encounter_types={"exclude": ["etmp-*"]})
     little = Little(rules=rules).add(appointment("a1"), mirror("m1", "a1"))

@@ -58,6 +58,7 @@ def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
     """
     if not view.alone or not all(calendar.full for calendar in view.calendars):
         return
+    actions = list(actions)
     adopted = {action.adopts for action in actions}
     for block in _unclaimed(view):
         ahead = block.span.overlaps(view.block_window, view.zone) and not view.past(block.span)
@@ -65,10 +66,11 @@ def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
             link = row_of(view, LinkKind.BLOCK, block.event_id, "", block.span)
             yield Action(Step.DELETE_BLOCK, STRAY, link.source, link.span, link)
     if view.direction.writes_calendar:
-        yield from _mirrors(view, settings)
+        going = {a.link.remote_id for a in actions if a.step is Step.DELETE_MIRROR and a.link}
+        yield from _mirrors(view, settings, going)
 
 
-def _mirrors(view: View, settings: Settings) -> Iterator[Action | Refusal]:
+def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[Action | Refusal]:
     """Events with our mark of appointments that have no mirror here, and get none now.
 
     One whose encounter is not known may be wanted again: nothing is certain about it.
@@ -78,26 +80,30 @@ def _mirrors(view: View, settings: Settings) -> Iterator[Action | Refusal]:
     marked = {
         view.marker(appointment.id): appointment for appointment in view.appointments.values()
     }
+    told: set[str | None] = set()
     for calendar in view.calendars:
         for event in calendar.events.values() if calendar.holds_mirrors else ():
             known = event.id in view.mirror_ids or event.marker in standing
-            known = known or event.id in view.claimed_elsewhere
+            known = known or event.id in view.claimed_elsewhere or event.id in going
             if event.deleted or known or event.id not in calendar.ours or event.span is None:
                 continue
             link = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
-            removal = _mirror(view, settings, link, marked.get(event.marker or ""))
+            appointment = marked.get(event.marker or "")
+            removal = _mirror(view, settings, link, appointment, first=event.marker not in told)
+            told.add(event.marker)
             yield from guarded(Step.DELETE_MIRROR, link.source, removal)
 
 
 def _mirror(
-    view: View, settings: Settings, link: Link, appointment: Appointment | None
+    view: View, settings: Settings, link: Link, appointment: Appointment | None, *, first: bool
 ) -> Iterator[Action]:
+    """`first`: of several of one appointment only one can be the row that stands for it."""
     objection = judge(view, settings, appointment) if appointment is not None else STRAY
     if objection is None:
         return
     certain = objection not in {PENDING, STRAY}
     if certain and appointment is not None and appointment.id not in view.mirror_links:
-        link = replace(link, source=Source(appointment.id))
+        link = replace(link, source=Source(appointment.id)) if first else link
     else:
         objection = STRAY
     yield Action(Step.DELETE_MIRROR, objection, link.source, link.span, link)
