@@ -34,6 +34,7 @@ from calendar_sync.model import (
     LinkState,
     Step,
     WelkinEvent,
+    iso,
     without_guests,
 )
 from calendar_sync.planner import View
@@ -428,7 +429,9 @@ class Writer:
 def _is_written(found: WelkinEvent, draft: BlockDraft) -> bool:
     """The block is what we would write: taken over as it is."""
     flag = draft.span.all_day and draft.all_day_flag
-    same_time = found.span.instants(draft.zone) == draft.span.instants(draft.zone)
+    # Days are compared as the moments that they were written as: their zone may be another now.
+    start, end = draft.span.instants(draft.zone)
+    same_time = found.instants == f"{iso(start)}/{iso(end)}"
     same_kind = found.kind == "LEAVE" and found.span.all_day == flag
     return same_time and same_kind and (found.title or "") == draft.body()["eventTitle"]
 
