@@ -392,6 +392,9 @@ class Simulation:
         """Nobody edits, nothing fails: both sides must come together, and then stay still."""
         self._note("quiet")
         world = self.world
+        # What comes out of the bin of an account that has been cleared, nobody can know.
+        here = {(row.user_id, row.platform) for row in self._mapping() if row.enabled}
+        self.people.binned = [one for one in self.people.binned if one[0] in here]
         self._uncover()
         full = not world.welkin.audit_enabled or self.loses_tombstones or self.tripped
         # No list of changes tells of what a server shows otherwise without a new version.
