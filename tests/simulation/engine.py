@@ -146,9 +146,9 @@ class Simulation:
         self.rules = RULES if self.platforms == GOOGLE else RULES + FURTHER
         if self.seldom:
             self.rules += SELDOM
-        if self.losing:
-            # Exchange lists instances without marks: a repeated mirror that no link knows is
-            # taken for somebody's own series (docs/operations.md).
+        if self.losing or self.seldom:
+            # Exchange lists instances without marks: a repeated mirror that no link knows, or not
+            # by this id, is taken for somebody's own series (docs/operations.md).
             self.rules = tuple(rule for rule in self.rules if rule[0] != "repeat_mirror")
         if Platform.MICROSOFT in self.platforms:
             self._vary_exchange()
