@@ -31,6 +31,7 @@ class People:
         #: What was deleted and might be taken out of the bin, and mirrors that were given guests.
         self.binned: list[tuple[Seat, str]] = []
         self.shifted = False
+        self.restored: set[tuple[str, Platform]] = set()
         self.invited = 0
         for number, zone in enumerate(ZONES):
             email = f"staff{number}@example.org"
@@ -289,7 +290,9 @@ class People:
         if mirrors := calendars.mirrors(account):
             chosen = self.chance.choice(mirrors).id
             calendars.delete_event(account, chosen)
-            self.binned.append((seat, chosen))
+            # By other ids than ours, what comes back to no visit is a stray: a person's to decide.
+            if (account, seat[1]) not in self.restored:
+                self.binned.append((seat, chosen))
 
     def take_out_of_bin(self) -> None:
         if self.binned:
@@ -308,8 +311,10 @@ class People:
             self.invited += 1
 
     def restore_mailbox(self) -> None:
-        calendars, account = self._mailbox()
+        seat = self.seat()
+        calendars, account = self.world.calendars(seat[1]), self.accounts[seat]
         calendars.reimport(account, tombstones=self.chance.random() < 0.5)
+        self.restored.add((account, seat[1]))
 
     def rename_mailbox(self) -> None:
         """The address changes, and the mapping with it."""
@@ -317,6 +322,8 @@ class People:
         old = self.accounts[seat]
         new = f"new{self.chance.randrange(10**6)}-{old[-40:]}"
         self.world.calendars(seat[1]).rename_account(old, new)
+        if (old, seat[1]) in self.restored:
+            self.restored.add((new, seat[1]))
         self.accounts[seat] = new
 
     def move_away(self) -> None:
