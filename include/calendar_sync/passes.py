@@ -177,14 +177,15 @@ async def _sync_user(
 
 
 def judged(store: Store, platform: Platform, outcome: UserOutcome) -> UserOutcome:
-    """The outcome, as a failure where all that was written was refused: nothing is in step then.
+    """The outcome, as a failure where not one write of this user was ever taken.
 
-    There is no back-off, as each refused item has its own.
+    A refused item of a user who is otherwise in step is that item's matter. There is no back-off,
+    as each refused item has its own.
     """
     result = outcome.result
     if outcome.status not in {"ok", "more"} or result.writes:
         return outcome
-    if not result.bad_items and not (result.parked and _has_nothing(store, platform, outcome)):
+    if not (result.bad_items or result.parked) or not _has_nothing(store, platform, outcome):
         return outcome
     codes = Counter(result.bad_items or store.links.parked_codes(outcome.user_id, platform))
     code = codes.most_common(1)[0][0] if codes else BadItem.code
