@@ -395,6 +395,7 @@ class Simulation:
         # What comes out of the bin of an account that has been cleared, nobody can know.
         here = {(row.user_id, row.platform) for row in self._mapping() if row.enabled}
         self.people.binned = [one for one in self.people.binned if one[0] in here]
+        self.people.undone = False
         self._uncover()
         full = not world.welkin.audit_enabled or self.loses_tombstones or self.tripped
         # No list of changes tells of what a server shows otherwise without a new version.

@@ -30,7 +30,7 @@ class People:
         self.accounts: dict[Seat, str] = {}
         #: What was deleted and might be taken out of the bin, and mirrors that were given guests.
         self.binned: list[tuple[Seat, str]] = []
-        self.shifted = False
+        self.shifted = self.undone = False
         self.restored: set[tuple[str, Platform]] = set()
         self.invited = 0
         for number, zone in enumerate(ZONES):
@@ -299,6 +299,7 @@ class People:
             seat, event_id = self.binned.pop(self.chance.randrange(len(self.binned)))
             with contextlib.suppress(KeyError):  # the mailbox was restored meanwhile
                 self.world.calendars(seat[1]).undelete_event(self.accounts[seat], event_id)
+            self.undone = True
 
     def invite_guests(self) -> None:
         if found := self._mirror():
@@ -311,6 +312,8 @@ class People:
             self.invited += 1
 
     def restore_mailbox(self) -> None:
+        if self.undone:
+            return  # nobody could say of it any more that it was ours: a stray, as above
         seat = self.seat()
         calendars, account = self.world.calendars(seat[1]), self.accounts[seat]
         calendars.reimport(account, tombstones=self.chance.random() < 0.5)
