@@ -174,6 +174,20 @@ def test_a_block_that_was_edited_meanwhile_is_written_as_it_should_be() -> None:
     assert steps(little.run()) == [("update_block", "found_again")]
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_what_the_record_names_as_ours_goes_unless_its_appointment_may_take_it_over(
+    cancelled: bool,
+) -> None:
+    little, mirror = mirrored()
+    little.links.clear()
+    little.appointments["a1"] = appointment(cancelled=cancelled)
+    view = replace(little.view(), made=frozenset({mirror.id}))
+    made = plan(view, little.rules)
+    expected = ("delete_mirror", "made_before") if cancelled else ("create_mirror", "wanted")
+    assert steps(made) == [expected]
+    assert made.holds == ()
+
+
 # --- guests and deletions undone ----------------------------------------------------------------
 
 

@@ -53,7 +53,13 @@ def _mirror(
     if event.id in view.mirror_ids or event.id not in calendar.ours or event.span is None:
         return
     link = view.mirror_by_mark.get(event.marker or "")
-    if link is None or _may_be_taken_over(view, settings, calendar, link):
+    if link is None:
+        # Made for this user, by the record, and closed when the mailbox had another name.
+        if event.id in view.made and not _wanted(view, settings, event.marker):
+            row = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
+            yield Action(Step.DELETE_MIRROR, EARLIER, Source(event.id), event.span, row)
+        return
+    if _may_be_taken_over(view, settings, calendar, link):
         return
     known = view.made | view.mirror_keys(link.source.id)
     if not {event.id, event.key} & known:
@@ -69,7 +75,12 @@ def _may_be_taken_over(view: View, settings: Settings, calendar: CalendarView, l
     """The appointment is to have a mirror, and the present one is not there (any more)."""
     if link.state is not LinkState.DELETED:
         return is_gone(calendar, link)
-    appointment = view.appointments.get(link.source.id)
+    return _wanted(view, settings, view.marker(link.source.id))
+
+
+def _wanted(view: View, settings: Settings, marker: str | None) -> bool:
+    """An appointment of this mark is to have a mirror, or may be."""
+    appointment = view.appointment_by_mark.get(marker or "")
     return appointment is not None and judge(view, settings, appointment) in {None, PENDING}
 
 

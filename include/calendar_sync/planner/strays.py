@@ -77,9 +77,6 @@ def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[Action
     """
     standing = {view.marker(link.source.id) for link in view.standing_mirrors}
     standing |= {view.marker(appointment_id) for appointment_id in view.unreadable}
-    marked = {
-        view.marker(appointment.id): appointment for appointment in view.appointments.values()
-    }
     told: set[str | None] = set()
     for calendar in view.calendars:
         for event in calendar.events.values() if calendar.holds_mirrors else ():
@@ -88,7 +85,7 @@ def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[Action
             if event.deleted or known or event.id not in calendar.ours or event.span is None:
                 continue
             link = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
-            appointment = marked.get(event.marker or "")
+            appointment = view.appointment_by_mark.get(event.marker or "")
             removal = _mirror(view, settings, link, appointment, first=event.marker not in told)
             told.add(event.marker)
             yield from guarded(Step.DELETE_MIRROR, link.source, removal)

@@ -207,6 +207,11 @@ class View:
         }
 
     @cached_property
+    def appointment_by_mark(self) -> dict[str, Appointment]:
+        """Appointments that were read, by the marks that their mirrors carry."""
+        return {self.marker(one.id): one for one in self.appointments.values()}
+
+    @cached_property
     def unlinked(self) -> dict[str, list[CalendarEvent]]:
         """Events with our marker where mirrors go, alive and of no link, by that marker."""
         found: dict[str, list[CalendarEvent]] = {}
