@@ -19,7 +19,8 @@ Place = Callable[[str], str]
 _YES = frozenset({"true", "yes", "1", ""})
 _NO = frozenset({"false", "no", "0"})
 _OBJECT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_SHOWN = 20
+# So many mistakes stand in one sentence, and so many a line each.
+_SHOWN, _LISTED = 20, 1000
 SEVERAL = ""
 
 
@@ -60,16 +61,17 @@ class Rows:
         """
         if not self.problems:
             return
-        shown = [*self.problems]
+        shown, mistakes = self.problems[:_SHOWN], [f"{name}: {one}" for one in self.problems]
         if more := self.wrong - len(shown):
             shown.append(f"and {more} more")
-        mistakes = [f"{name}: {problem}" for problem in self.problems]
+        if more := self.wrong - len(mistakes):
+            mistakes.append(f"{name}: and {more} more")
         raise ConfigurationError(detail=f"{name}: " + "; ".join(shown), mistakes=mistakes)
 
     def problem(self, place: Place, column: str, text: str) -> None:
         """Something is wrong there. A place is looked for only where it is told of."""
         self.wrong += 1
-        if len(self.problems) < _SHOWN:
+        if len(self.problems) < _LISTED:
             self.problems.append(f"{place(column)}: {text}")
 
     def _user(self, place: Place, values: Mapping[str, str]) -> str:
