@@ -80,8 +80,10 @@ Cell = tuple[str, str, str, str, int]
 def lost(fault: str, code: str, *verbs: str) -> list[Cell]:
     """Nothing is known afterwards: four tries, and the user waits. Creations are not repeated.
 
-    What is asked of one item is that item's matter: asked again in the second round.
+    What is asked of one item is that item's matter: asked again in the second round. Without a
+    token a last look cannot tell either whether it is the list alone that fails.
     """
+    tries = dict.fromkeys(TOKENS, 5) | {"create": 1}
     cells = []
     for verb in verbs:
         word = code.replace("microsoft_un", "microsoft_token_un") if verb in TOKENS else code
@@ -90,7 +92,7 @@ def lost(fault: str, code: str, *verbs: str) -> list[Cell]:
         elif verb in ITEMS:
             cells.append((fault, verb, "doubt", "ok", 8))
         else:
-            cells.append((fault, verb, "user", word, 1 if verb == "create" else 4))
+            cells.append((fault, verb, "user", word, tries.get(verb, 4)))
     return cells
 
 
