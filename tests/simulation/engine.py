@@ -383,6 +383,9 @@ class Simulation:
             self.world.sandbox.faults.add(Fault(**each))
 
     async def _pass(self, **options: Any) -> None:
+        # What comes out of the bin of an account that has been cleared, nobody can know.
+        here = {(row.user_id, row.platform) for row in self._mapping() if row.enabled}
+        self.people.binned = [one for one in self.people.binned if one[0] in here]
         for platform in self.platforms:
             result = await self.world.sync(platform, **options)
             bugs = [o.detail for o in result.failed if o.code == "unexpected"]
@@ -392,9 +395,6 @@ class Simulation:
         """Nobody edits, nothing fails: both sides must come together, and then stay still."""
         self._note("quiet")
         world = self.world
-        # What comes out of the bin of an account that has been cleared, nobody can know.
-        here = {(row.user_id, row.platform) for row in self._mapping() if row.enabled}
-        self.people.binned = [one for one in self.people.binned if one[0] in here]
         self.people.undone = False
         self._uncover()
         full = not world.welkin.audit_enabled or self.loses_tombstones or self.tripped
