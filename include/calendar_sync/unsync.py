@@ -158,6 +158,7 @@ async def _unsync(
                 for _ in range(ROUNDS):
                     result = await cycle.run()
                     removed.update(result.done)
+                    errors += result.bugs
                     if result.complete:
                         break
     finally:

@@ -33,13 +33,17 @@ _CONFLICT = {Step.RESCHEDULE: "mirror_moved", Step.CANCEL: "mirror_deleted"}
 
 @dataclass
 class Outcome:
-    """What was done, by step and reason; `complete` is False when something is left to do."""
+    """What was done, by step and reason; `complete` is False when something is left to do.
+
+    `bugs` are errors of ours that single items met.
+    """
 
     done: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     conflicts: list[Conflict] = field(default_factory=list)
     refused: int = 0
     parked: int = 0
+    bugs: list[SyncError] = field(default_factory=list)
     complete: bool = True
 
 
@@ -172,6 +176,7 @@ class Applier:
             install().warning("%s %s: %s", action.step, action.source.id, ours.detail)
             self._record(action, action.link, ours.code, started)
             self._refuse(Failed(action, ours))
+            self.outcome.bugs.append(ours)
         else:
             self._record(action, link, "ok", started, save=True)
             self.outcome.done[action.step] += 1

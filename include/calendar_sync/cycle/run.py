@@ -9,7 +9,7 @@ from datetime import datetime
 from calendar_sync.cycle.apply import Applier, Outcome
 from calendar_sync.cycle.read import Reader, Reading
 from calendar_sync.cycle.scope import Scope, next_full, scope_of
-from calendar_sync.errors import PlatformStopped, UserUnavailable
+from calendar_sync.errors import PlatformStopped, SyncError, UserUnavailable
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import (
     STANDING,
@@ -52,6 +52,7 @@ class CycleResult:
     complete: bool = True
     full: bool = False
     plan: Plan | None = None
+    bugs: tuple[SyncError, ...] = ()
 
     @property
     def writes(self) -> int:
@@ -67,6 +68,7 @@ class Leaving:
     conflicts: list[Conflict] = field(default_factory=list)
     complete: bool = True
     error: UserUnavailable | None = None
+    bugs: list[SyncError] = field(default_factory=list)
 
     def result(self, scope: Scope) -> CycleResult:
         """For a cycle that did nothing else."""
@@ -76,6 +78,7 @@ class Leaving:
             done=dict(self.done),
             conflicts=dict(Counter(conflict.kind for conflict in self.conflicts)),
             complete=self.complete,
+            bugs=tuple(self.bugs),
         )
 
 
@@ -240,6 +243,7 @@ class Cycle:
             if applier.outcome.complete or left.error is not None:
                 left.conflicts += self._still_there(mine)
             left.done.update(applier.outcome.done)
+            left.bugs += applier.outcome.bugs
             left.complete = left.complete and applier.outcome.complete
         return left
 
