@@ -162,6 +162,7 @@ async def _unsync(
                 for _ in range(ROUNDS):
                     result = await cycle.run()
                     removed.update(result.done)
+                    errors += result.bugs
                     if result.complete:
                         break
                     if not result.writes:

@@ -35,7 +35,10 @@ _CONFLICT = {Step.RESCHEDULE: "mirror_moved", Step.CANCEL: "mirror_deleted"}
 
 @dataclass
 class Outcome:
-    """What was done, by step and reason; `complete` is False when something is left to do."""
+    """What was done, by step and reason; `complete` is False when something is left to do.
+
+    `bugs` are errors of ours that single items met.
+    """
 
     done: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -44,6 +47,7 @@ class Outcome:
     #: Of the refusals those that are about the content, by code: trying again changes nothing.
     bad_items: Counter[str] = field(default_factory=Counter)
     parked: int = 0
+    bugs: list[SyncError] = field(default_factory=list)
     complete: bool = True
 
 
@@ -179,6 +183,7 @@ class Applier:
             install().warning("%s %s: %s", action.step, action.source.id, ours.detail)
             self._record(action, action.link, ours.code, started)
             self._refuse(Failed(action, ours))
+            self.outcome.bugs.append(ours)
         else:
             action = replace(action, step=self._writer.came_to(action, link))
             self._record(action, link, "ok", started, save=True)

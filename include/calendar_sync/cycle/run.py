@@ -11,7 +11,7 @@ from calendar_sync.cycle.former import unlinked
 from calendar_sync.cycle.read import Reader, Reading
 from calendar_sync.cycle.renamed import Renamed
 from calendar_sync.cycle.scope import Scope, is_of, next_full, scope_of
-from calendar_sync.errors import PlatformStopped, UserUnavailable
+from calendar_sync.errors import PlatformStopped, SyncError, UserUnavailable
 from calendar_sync.http import waiting_at_most
 from calendar_sync.model import (
     SETTLING,
@@ -57,6 +57,7 @@ class CycleResult:
     complete: bool = True
     full: bool = False
     plan: Plan | None = None
+    bugs: tuple[SyncError, ...] = ()
 
     @property
     def writes(self) -> int:
@@ -72,6 +73,7 @@ class Leaving:
     conflicts: list[Conflict] = field(default_factory=list)
     complete: bool = True
     error: UserUnavailable | None = None
+    bugs: list[SyncError] = field(default_factory=list)
 
     def result(self, scope: Scope) -> CycleResult:
         """For a cycle that did nothing else."""
@@ -81,6 +83,7 @@ class Leaving:
             done=dict(self.done),
             conflicts=dict(Counter(conflict.kind for conflict in self.conflicts)),
             complete=self.complete,
+            bugs=tuple(self.bugs),
         )
 
 
@@ -274,6 +277,7 @@ class Cycle:
             if applier.outcome.complete or left.error is not None:
                 left.conflicts += self._still_there(mine)
             left.done.update(applier.outcome.done)
+            left.bugs += applier.outcome.bugs
             left.complete = left.complete and applier.outcome.complete
         if accounts and left.complete and not left.conflicts:
             with self._services.store.database.write() as connection:
