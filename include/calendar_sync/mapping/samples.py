@@ -21,6 +21,9 @@ _SHOWN = 5
 def refuse_samples(rows: Iterable[MappedUser], welkin_host: Callable[[], str]) -> None:
     """Only the sandbox knows made-up people.
 
+    Before there is a connection to Welkin nobody can say which it will be: then only the rows of
+    the example file are refused.
+
     Args:
         rows: what is about to be stored.
         welkin_host: the address of Welkin, empty where none is known; asked when it matters.
@@ -28,10 +31,12 @@ def refuse_samples(rows: Iterable[MappedUser], welkin_host: Callable[[], str]) -
     Raises:
         ConfigurationError: names the rows.
     """
-    found = [
-        row for row in rows if row.user_id.lower().startswith(SAMPLE) or _reserved(row.account)
-    ]
-    if not found or _beside_us(welkin_host()):
+    found = [row for row in rows if _is_example(row) or _reserved(row.account)]
+    if not found:
+        return
+    if not (host := welkin_host()):
+        found = [row for row in found if _is_example(row)]
+    if not found or _beside_us(host):
         return
     names = [f"{row.account} ({row.user_id})" for row in found[:_SHOWN]]
     if more := len(found) - len(names):
@@ -40,6 +45,10 @@ def refuse_samples(rows: Iterable[MappedUser], welkin_host: Callable[[], str]) -
         detail=f"these rows are samples, nobody has such a mailbox: {', '.join(names)}; write your "
         "own people instead (`calendar-sync mapping propose` finds them)"
     )
+
+
+def _is_example(row: MappedUser) -> bool:
+    return row.user_id.lower().startswith(SAMPLE)
 
 
 def _reserved(account: str) -> bool:
