@@ -78,6 +78,8 @@ def of_servers() -> set[str]:
     """Codes that are made of what a server says."""
     said = {google_code(google_failure(word)) for word in GOOGLE}
     said |= {google_token(Failure(400, {"error": word}, None)).code for word in OAUTH}
+    jwt = {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}
+    said.add(google_token(Failure(400, jwt, None)).code)
     said |= {microsoft_token(Failure(400, {"error": word}, None)).code for word in OAUTH}
     return said | {google_token(Failure(400, None, None)).code}
 

@@ -43,6 +43,10 @@ _ADVICE = {
     "audit_unavailable": "the API client may not read the audit: deletions are found more slowly",
     "google_unreadable_event": "the event's time cannot be read: look at it in the calendar",
     "microsoft_unreadable_event": "the event's time cannot be read: look at it in the calendar",
+    "still_there": "the server says that it is not found, and shows it all the same: it is tried "
+    "again; delete it by hand if that lasts",
+    "settings_refused": "this setting is not obeyed: correct it on the settings' page, or with "
+    "calendar-sync config apply",
     "welkin_user_unknown": "Welkin has no user of this id: correct the mapping's row, or remove it",
     # --- Google -------------------------------------------------------------------------------
     "google_account_refused": "Google does not let us act for this mailbox: is the address right, "

@@ -22,6 +22,7 @@ from calendar_sync.state.config import Revision
 from calendar_sync.state.shared import Lease
 
 ROUNDS = 200
+FEW = 100  # users that are asked about by name
 WAITS = 20.0
 # A cycle ends after a minute, a lost lease after 90 seconds: so long is a user waited for.
 PATIENCE, PAUSE = 120.0, 5.0
@@ -88,16 +89,13 @@ def standing(
     known: set[str] = set()
     for platform in platforms:
         mapped = {row.user_id: row for row in store.config.mapping(platform)}
-        everybody = store.links.holders(platform) | mapped.keys()
+        held = store.links.held(platform, users if len(users) < FEW else ())
+        everybody = held.keys() | mapped.keys()
         known |= everybody
         for user_id in sorted(everybody & set(users) if users else everybody):
-            links = [link for link in store.links.of(user_id, platform) if link.state in STANDING]
-            kinds = Counter(link.kind for link in links)
-            account = mapped[user_id].account if user_id in mapped else links[0].account
-            row = Standing(
-                user_id, platform, account, kinds[LinkKind.MIRROR], kinds[LinkKind.BLOCK]
-            )
-            found.append(row)
+            former, mirrors, blocks = held.get(user_id, ("", 0, 0))
+            account = mapped[user_id].account if user_id in mapped else former
+            found.append(Standing(user_id, platform, account, mirrors, blocks))
     if unknown := users - known:
         raise ConfigurationError(detail=f"not mapped: {', '.join(sorted(unknown))}")
     return found

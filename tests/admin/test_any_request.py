@@ -244,7 +244,9 @@ def test_eighty_thousand_bad_rows_do_not_hold_the_api(script: TestClient, row: A
 )  # fmt: skip
 def test_no_form_costs_much(script: TestClient, form: dict[str, list[str]]) -> None:
     usual = {**fill(Settings()), "based_on": ["0"]}
-    assert asked(script, "POST", "/settings/review", data={**usual, **form}) in {400, 413, 422}
+    # Many times the same value is one value: then the form is only out of date.
+    answer = asked(script, "POST", "/settings/review", data={**usual, **form})
+    assert answer in {400, 409, 413, 422}
 
 
 @pytest.mark.parametrize("name", ["m.csv", "m.yaml"])

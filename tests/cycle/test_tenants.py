@@ -81,8 +81,8 @@ def test_one_odd_refusal_does_not_cost_the_ids(stage: Make) -> None:
     s.fault("welkin", "status", "POST", "/calendar/events$", code=400, times=None)
     s.later()
     assert word(s) == "kept"
-    # Two rounds of the pass, each with the id and without it.
-    assert s.asked("welkin.events.create") == 1 + 2 * 2
+    # Two rounds of the pass, each with the id and without it; and once without the zone's name.
+    assert s.asked("welkin.events.create") == 1 + 2 * 2 + 1
     s.sandbox.faults.clear()
     s.later(hours=1)
     assert len(s.blocks()) == 2

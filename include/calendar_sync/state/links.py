@@ -104,6 +104,27 @@ class LinkStore:
                     return True
         return False
 
+    def held(
+        self, platform: Platform, users: Collection[str] = ()
+    ) -> dict[str, tuple[str, int, int]]:
+        """By user (of `users`) who has something of ours: an account of theirs, mirrors, blocks."""
+        link = t.link.c
+        of_kind = (func.sum(case((link.kind == kind.value, 1), else_=0)) for kind in LinkKind)
+        query = (
+            select(link.user_id, func.min(link.account), *of_kind)
+            .where(
+                link.platform == platform.value, link.state.in_([state.value for state in STANDING])
+            )
+            .group_by(link.user_id)
+        )
+        if users:
+            query = query.where(link.user_id.in_(sorted(users)[:_BATCH]))
+        with self._database.read() as connection:
+            return {
+                user_id: (account, int(mirrors), int(blocks))
+                for user_id, account, mirrors, blocks in connection.execute(query)
+            }
+
     def holders(self, platform: Platform) -> set[str]:
         """Users with mirrors or blocks of ours.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, UploadFile
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -29,9 +29,9 @@ BasedOn = Annotated[int, Form(ge=0, le=2**31)]
 Number = Annotated[int, Form(ge=0, le=2**31)]
 #: What somebody typed: how many rows go. Nothing where nothing was asked.
 Typed = Annotated[
-    int | None,
+    Annotated[int, Field(ge=0, le=2**31)] | None,
     BeforeValidator(lambda value: None if str(value).strip() == "" else value),
-    Form(ge=0, le=2**31),
+    Form(),
 ]
 
 
