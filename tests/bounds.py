@@ -199,8 +199,8 @@ def main() -> None:
             said = f"failed {error.code}"
         seconds = time.process_time() - begun
         # Not `ru_maxrss`: that of the test runner that started us would count.
-        status = Path("/proc/self/status").read_text()
-        peak = int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) // 1024
+        told = Path("/proc/self/status").read_text()
+        peak = int(re.findall(r"VmHWM:\s+(\d+)", told)[0]) // 1024
         row = {"name": name, "said": said, "seconds": round(seconds, 2), "peak": peak}
         sys.stdout.write(json.dumps(row) + "\n")
         sys.stdout.flush()
