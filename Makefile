@@ -9,6 +9,8 @@ STAMP := $(VENV)/.installed
 # A Python that this project supports and that can make a venv; override with `make PYTHON=...`.
 PYTHON ?= $(shell .ci/find-python)
 PYTEST_ARGS ?= -n 2 --dist loadgroup
+# Every process would compile Airflow anew: twice the time of a task or a command.
+unexport PYTHONDONTWRITEBYTECODE
 SANDBOX_ARGS ?= --port 8443 --users 25 --encounters 20 --directory .demo/sandbox
 
 .PHONY: help
@@ -19,6 +21,7 @@ help: ## Show this list
 install: $(STAMP) ## Create .venv and install everything (again when the requirements change)
 
 # uv installs in seconds what takes pip minutes; where its wheel does not run, pip does the job.
+# pip compiles what it installs, uv only when told so.
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@echo "Installing into $(VENV), once: about a minute, and some more on a slow network or machine."
 	@test -n "$(PYTHON)" || { echo "Needs Python 3.11, 3.12 or 3.13 with venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
@@ -28,7 +31,8 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ;]*' requirements-dev.txt)" || true
 	@echo "  3 of 3: Airflow and everything else"
 	@if $(BIN)/uv --version >/dev/null; then \
-		$(BIN)/uv pip install --python $(BIN)/python -r requirements.txt -r requirements-dev.txt && \
+		$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python \
+			-r requirements.txt -r requirements-dev.txt && \
 		$(BIN)/uv pip install --python $(BIN)/python --no-deps -e . ; \
 	else \
 		$(BIN)/python -m pip install -r requirements.txt -r requirements-dev.txt && \
