@@ -6,6 +6,7 @@ import atexit
 import os
 import re
 import shutil
+import sys
 import tempfile
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return group_of(nodeid.partition("::")[0]) or nodeid
 
     return ByGroup(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.fixture(autouse=True)
+def _nothing_masked() -> Iterator[None]:
+    """Airflow looks for every secret it has met in one pattern, made anew with each further one.
+
+    A process meets a few, the tests many: in time, reading a connection took longer than the test.
+    """
+    yield
+    if masker := sys.modules.get("airflow.sdk._shared.secrets_masker.secrets_masker"):
+        masker.reset_secrets_masker()
 
 
 @pytest.fixture(scope="session")

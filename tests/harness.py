@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 from cryptography.fernet import Fernet
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from calendar_sync.config.credentials import (
     Fields,
@@ -138,11 +138,27 @@ def fresh(url: str) -> Database:
     """An empty state database; migrations run once, hundreds of worlds copy what they made."""
     database = Database(url)
     if url == IN_MEMORY:
+        _share_compiled(database)
         with database.engine.connect() as connection:
             _raw(connection).deserialize(_migrated())
     else:
         upgrade(database)
     return database
+
+
+@cache
+def _first() -> Engine:
+    """The engine whose compiled statements all databases in memory use."""
+    engine = Database(IN_MEMORY).engine
+    engine.connect().close()
+    return engine
+
+
+def _share_compiled(database: Database) -> None:
+    """Statements are compiled once: an engine keeps its own, and each world has one."""
+    for engine in (database.engine, database._reader):
+        engine.dialect = _first().dialect
+        engine._compiled_cache = _first()._compiled_cache
 
 
 @cache
