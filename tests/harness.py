@@ -1,6 +1,7 @@
 """The whole engine against the sandbox, in one process, under a virtual clock."""
 
 import random
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -135,12 +136,18 @@ def sandbox_secrets(sandbox: Sandbox, hmac_key: str, fernet_key: str) -> Secrets
 
 
 def fresh(url: str) -> Database:
-    """An empty state database; migrations run once, hundreds of worlds copy what they made."""
+    """An empty state database; migrations run once, hundreds of SQLite's are copies of that."""
     database = Database(url)
     if url == IN_MEMORY:
         _share_compiled(database)
         with database.engine.connect() as connection:
             _raw(connection).deserialize(_migrated())
+    elif database.is_sqlite:
+        copy = sqlite3.connect(":memory:")
+        copy.deserialize(_migrated())
+        with database.engine.connect() as connection:
+            copy.backup(_raw(connection))
+        copy.close()
     else:
         upgrade(database)
     return database
