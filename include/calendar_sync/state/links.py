@@ -52,6 +52,20 @@ _UNPARK = delete(t.parked_item).where(
     t.parked_item.c.source_id == bindparam("source"),
     t.parked_item.c.original_start == bindparam("start"),
 )
+_OF = select(t.link).where(
+    t.link.c.user_id == bindparam("user"), t.link.c.platform == bindparam("of")
+)
+# Asked user by user, as an index answers: links are a hundred times as many.
+_HOLDERS = select(t.user_sync.c.user_id).where(
+    t.user_sync.c.platform == bindparam("of"),
+    select(t.link.c.id)
+    .where(
+        t.link.c.user_id == t.user_sync.c.user_id,
+        t.link.c.platform == bindparam("of"),
+        t.link.c.state.in_(STANDING),
+    )
+    .exists(),
+)
 
 
 @dataclass(frozen=True)
@@ -78,11 +92,9 @@ class LinkStore:
 
     def of(self, user_id: str, platform: Platform) -> list[Link]:
         """All links of one (user, platform), deleted ones too: their generations count."""
-        query = select(t.link).where(
-            t.link.c.user_id == user_id, t.link.c.platform == platform.value
-        )
+        named = {"user": user_id, "of": platform.value}
         with self._database.read() as connection:
-            return [_link(row) for row in connection.execute(query)]
+            return [_link(row) for row in connection.execute(_OF, named)]
 
     def standing(self, user_id: str, platform: Platform) -> list[Link]:
         """Links of one (user, platform) that have something remote now."""
@@ -126,19 +138,9 @@ class LinkStore:
             }
 
     def holders(self, platform: Platform) -> set[str]:
-        """Users with mirrors or blocks of ours.
-
-        Asked user by user, as an index answers: links are a hundred times as many.
-        """
-        user = t.user_sync.c
-        one = select(t.link.c.id).where(
-            t.link.c.user_id == user.user_id,
-            t.link.c.platform == platform.value,
-            t.link.c.state.in_(STANDING),
-        )
-        query = select(user.user_id).where(user.platform == platform.value, one.exists())
+        """Users with mirrors or blocks of ours."""
         with self._database.read() as connection:
-            return set(connection.scalars(query))
+            return set(connection.scalars(_HOLDERS, {"of": platform.value}))
 
     def talkative(self, platform: Platform, allowed: str) -> set[str]:
         """Users with mirrors that show more than this level."""
