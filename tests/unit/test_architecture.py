@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ def test_the_planner_looks_at_no_clock() -> None:
     for file in [*(PACKAGE / "planner").glob("*.py"), PACKAGE / "config" / "settings.py"]:
         assert not {"random", "time", "os", "asyncio", "logging"} & imported(file), file
         assert ".now(" not in file.read_text().replace("datetime.now(tzinfo", ""), file
+
+
+def test_every_place_that_the_architecture_names_is_there() -> None:
+    text = (REPOSITORY / "docs" / "architecture.md").read_text()
+    rooms = "|".join(sorted(path.name for path in PACKAGE.iterdir() if path.is_dir()))
+    named = set(re.findall(rf"`((?:{rooms})/[\w/]+)(?:\.py)?/?`", text))
+    assert len(named) > 20
+    lost = {name for name in named if not list(PACKAGE.glob(f"{name}*"))}
+    assert lost == set()
 
 
 def test_nothing_names_a_path_of_this_machine() -> None:
