@@ -83,6 +83,7 @@ _BY_CODE = {
     "google_account_refused": Verdict.ACCOUNT_UNKNOWN,
     "google_account_malformed": Verdict.ACCOUNT_UNKNOWN,
     "google_account_restricted": Verdict.ACCESS_DENIED,
+    "google_no_calendar": Verdict.NO_CALENDAR_LICENCE,
     "google_not_acalendar_user": Verdict.NO_CALENDAR_LICENCE,
     "microsoft_account_unknown": Verdict.ACCOUNT_UNKNOWN,
     "microsoft_no_mailbox": Verdict.NO_CALENDAR_LICENCE,
