@@ -133,7 +133,7 @@ class Cycle:
             left = await self._leave(elsewhere)
             if not left.complete:
                 return left.result(scope)
-        reading = await Reader(services, scope, here, full or due, tuple(elsewhere)).read()
+        reading = await Reader(services, scope, here, full or due).read()
         made = plan(reading.view, scope.settings)
         if dry_run:
             whole = replace(made, actions=(*_removals(scope, elsewhere), *made.actions))
