@@ -179,7 +179,7 @@ def test_one_wrong_name_fails_that_name_and_keeps_nobody_waiting(bench: Bench) -
         "no.one@example.org": ("failed", "not_mapped"),
     }
     with pytest.raises(UsersFailed) as raised:
-        tasks.raise_failures(outcomes, insist=True)
+        tasks.raise_failures(outcomes)
     assert "nobody" in raised.value.detail
     assert mail("dana") not in raised.value.detail
     assert len(bench.sandbox.google.mirrors_of(mail("dana"))) == 1
@@ -243,7 +243,7 @@ def test_a_user_in_other_hands_is_busy(bench: Bench) -> None:
     bench.store.leases.take(bench.ids["dana"], "somebody else", datetime.now(UTC))
     [outcome] = bench.sync("dana")
     assert outcome.status == "busy"
-    tasks.raise_failures([outcome], insist=True)
+    tasks.raise_failures([outcome])
     assert tasks.group_label([outcome]) == "dana@example.org: busy"
 
 
@@ -273,14 +273,10 @@ def test_a_failure_fails_the_task_however_often_it_was_seen() -> None:
     fresh = UserOutcome("u-1", "dana@example.org", "failed", "made_up", False, "why")
     known = UserOutcome("u-2", "ruben@example.org", "failed", "made_up", True)
     good = UserOutcome("u-3", "mira@example.org", "ok")
-    tasks.raise_failures([good], insist=True)
-    tasks.raise_failures([good, known], insist=False)
+    tasks.raise_failures([good])
     assert tasks.group_label([known]) == "ruben@example.org: still failing (made_up)"
     with pytest.raises(UsersFailed) as raised:
-        tasks.raise_failures([fresh, known, good], insist=False)
-    assert raised.value.detail == "dana@example.org (u-1): made_up why"
-    with pytest.raises(UsersFailed) as raised:
-        tasks.raise_failures([fresh, known, good], insist=True)
+        tasks.raise_failures([fresh, known, good])
     assert raised.value.detail == (
         "dana@example.org (u-1): made_up why; ruben@example.org (u-2): made_up"
     )
@@ -471,7 +467,7 @@ def test_a_bug_within_a_cycle_fails_its_user_without_its_text(
     outcomes = bench.sync("dana", "ruben")
     assert [(o.status, o.code) for o in outcomes] == [("failed", "unexpected"), ("ok", "")]
     with pytest.raises(UsersFailed) as raised:
-        tasks.raise_failures(outcomes, insist=False)
+        tasks.raise_failures(outcomes)
     assert "IntegrityError" in str(raised.value)
     assert CANARY not in _texts(raised.value, caplog)
     assert CANARY not in json.dumps([o.row for o in outcomes]) + tasks.group_label(outcomes)
@@ -495,7 +491,7 @@ def test_what_a_server_says_is_not_repeated(
     assert fault.struck
     text_of = repr(outcomes) + tasks.group_label(outcomes) + json.dumps([outcomes[0].row])
     try:
-        tasks.raise_failures(outcomes, insist=True)
+        tasks.raise_failures(outcomes)
     except UsersFailed as error:
         text_of += _texts(error, caplog)
     assert outcomes[0].status == "failed" or outcomes[0].result.refused

@@ -20,7 +20,6 @@ from calendar_sync.model import Platform
 from calendar_sync.settings import Settings
 
 SET, KEY, VALUE = "#set", "#key", "#value"
-SPARE_ROWS = 2
 Kind = Literal[
     "check",
     "select",

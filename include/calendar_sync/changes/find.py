@@ -1,7 +1,7 @@
 """`find_changed_users`: who has work on one platform, packed into groups for the mapped tasks."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from calendar_sync.changes.breaker import begins, closes, platform_fault, to_ask
@@ -29,9 +29,7 @@ class Found:
     polled: int = 0
     marked: int = 0
     waiting: int = 0
-    named: bool = False
     fault: str | None = None
-    notes: tuple[str, ...] = field(default=())
 
 
 async def find_changed_users(
@@ -66,7 +64,7 @@ async def find_changed_users(
         _mark(services, pairs, full=full_comparison)
         if store.config.welkin_users_seen_at() is None:
             await _read_feeds(services, revision)
-        return Found(_pack(sorted(users), revision), marked=len(pairs), named=True)
+        return Found(_pack(sorted(users), revision), marked=len(pairs))
     await _read_feeds(services, revision)
     people = members(store, revision.settings, platform, now)
     mapped, departed = people.synced, people.leaving

@@ -145,17 +145,13 @@ def sync_group(
     return done
 
 
-def raise_failures(outcomes: Sequence[UserOutcome], *, insist: bool = True) -> None:
-    """Fail the task for users that failed; without `insist` only for those who did not before.
+def raise_failures(outcomes: Sequence[UserOutcome]) -> None:
+    """Fail the task for users that failed, however often they did before.
 
     Raises:
         UsersFailed: names opaque ids, accounts and codes.
     """
-    failed = [
-        outcome
-        for outcome in outcomes
-        if outcome.status == "failed" and (insist or not outcome.attention)
-    ]
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
         raise UsersFailed(
             detail="; ".join(f"{_who(o)}: {_what(o)}" for o in failed),
