@@ -143,6 +143,22 @@ def test_a_wrong_key_is_red_though_good_tokens_are_cached(
     assert "private_key" in output
 
 
+def welkin_tokens(cli: Command) -> int:
+    return sum(entry.kind == "welkin.token" for entry in cli.sandbox.requests)
+
+
+def test_proposals_are_not_made_with_a_token_of_before(
+    cli: Command, monkeypatch: Environment
+) -> None:
+    both(cli)
+    cli("sync")
+    before = welkin_tokens(cli)
+    cli("mapping", "propose")
+    assert welkin_tokens(cli) == before + 1
+    change(monkeypatch, WELKIN, password="rotated")
+    assert "welkin_unauthorized" in cli("mapping", "propose", code=1)
+
+
 def test_a_broken_connection_hides_no_other_and_all_are_told(
     cli: Command, monkeypatch: Environment
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
 from calendar_sync import seals
-from calendar_sync.changes import find_changed_users
+from calendar_sync.changes import find_work
 from calendar_sync.concurrency import together
 from calendar_sync.cycle import Cycle, CycleResult
 from calendar_sync.errors import (
@@ -282,7 +282,7 @@ async def run_pass(
 ) -> PassResult:
     """Feeds, polls, then cycles until nothing is marked or everything left is waiting.
 
-    A pass is one run: `record_run` is the caller's. One round is what a run of the DAG does.
+    A pass is one run: `store_run` is the caller's. One round is what a run of the DAG does.
     """
     outcomes: dict[str, UserOutcome] = {}
     refused: dict[str, UserOutcome] = {}
@@ -297,7 +297,7 @@ async def run_pass(
 
     for number in range(1, rounds + 1):
         first = number == 1
-        found = await find_changed_users(
+        found = await find_work(
             services,
             revision,
             platform,
@@ -339,7 +339,7 @@ def _batches(users: list[str], size: int) -> list[list[str]]:
     return [users[first : first + size] for first in range(0, len(users), size)]
 
 
-def record_run(
+def store_run(
     store: Store,
     platform: Platform,
     run_id: str,

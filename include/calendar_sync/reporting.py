@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from calendar_sync.freshness import late_since, limits
+from calendar_sync.freshness import deadlines, late_since
 from calendar_sync.members import Members, members
 from calendar_sync.model import STANDING, LinkKind, LinkState, MappedUser, Platform, Step
 from calendar_sync.state import Store
@@ -82,7 +82,7 @@ def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
     settings = store.config.revision().settings
     people = members(store, settings, platform, now)
     enabled = people.synced.keys()
-    limit = limits(settings, platform, len(enabled), now)
+    limit = deadlines(settings, platform, len(enabled), now)
     states = store.marks.all(platform)
     waiting = {
         one.user_id for one in store.runs.pending() if one.platform is platform and not one.declined

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 
-from calendar_sync.freshness import limits
+from calendar_sync.freshness import deadlines
 from calendar_sync.members import LEAVING, too_many
 from calendar_sync.model import STANDING, LinkKind, LinkState, Platform
 from calendar_sync.reporting import (
@@ -272,7 +272,7 @@ def _late(
     with store.database.read() as connection:
         rows = connection.execute(count.group_by(mapping.c.platform))
         accounts: dict[str, int] = {row[0]: row[1] for row in rows}
-    found = {one: limits(settings, one, accounts.get(one.value, 0), now) for one in Platform}
+    found = {one: deadlines(settings, one, accounts.get(one.value, 0), now) for one in Platform}
     unseen = or_(
         *(
             and_(mapping.c.platform == platform.value, sync.c.last_success_at < limit.seen)

@@ -358,7 +358,7 @@ def test_the_record_of_a_run_has_every_group(monkeypatch: pytest.MonkeyPatch, gr
         sync_user_requests=[asked] * groups,
     )
     seen: list[Any] = []
-    monkeypatch.setattr(tasks, "record_run", lambda *given: seen.extend(given[3:]))
+    monkeypatch.setattr(tasks, "close_run", lambda *given: seen.extend(given[3:]))
     dags.record_run.function("google")
     assert seen == [[row, row] * groups, [asked] * (groups + 1)]
 

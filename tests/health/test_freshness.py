@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.freshness import Limits, late_since, limits
+from calendar_sync.freshness import Deadlines, deadlines, late_since
 from calendar_sync.health import build
 from calendar_sync.model import Platform
 from calendar_sync.orchestration.alarms import EVERYBODY, raise_alarms
@@ -128,13 +128,13 @@ def ago(**step: float) -> datetime:
 
 def test_limits_follow_target_interval_and_quota() -> None:
     settings = parse({"poll": {"interval_seconds": 60}, "freshness": {"target_seconds": 300}})
-    found = limits(settings, Platform.MICROSOFT, 50_000, NOW)
-    assert found == Limits(ago(minutes=5), ago(minutes=6))
+    found = deadlines(settings, Platform.MICROSOFT, 50_000, NOW)
+    assert found == Deadlines(ago(minutes=5), ago(minutes=6))
     # Google's quota allows 10,000 accounts a poll every 24 minutes.
     quota = settings.limits.daily_calendar_requests
     wait = 86_400 * 10_000 / (0.6 * quota)
-    found = limits(settings, Platform.GOOGLE, 10_000, NOW)
-    assert found == Limits(ago(minutes=5), ago(seconds=300 + wait))
+    found = deadlines(settings, Platform.GOOGLE, 10_000, NOW)
+    assert found == Deadlines(ago(minutes=5), ago(seconds=300 + wait))
 
 
 @pytest.mark.parametrize(
@@ -158,4 +158,4 @@ def test_limits_follow_target_interval_and_quota() -> None:
 )
 def test_who_is_late_and_since_when(state: dict[str, Any], since: datetime | None) -> None:
     found = UserSync("dana", Platform.GOOGLE, **state)
-    assert late_since(found, Limits(ago(minutes=5), ago(minutes=6))) == since
+    assert late_since(found, Deadlines(ago(minutes=5), ago(minutes=6))) == since

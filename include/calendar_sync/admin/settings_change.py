@@ -14,7 +14,7 @@ from calendar_sync.clock import SystemClock
 from calendar_sync.documents import write_yaml
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.redaction import install
-from calendar_sync.revisions import RUNNING, Rebased, differences, rebase
+from calendar_sync.revisions import WITHOUT_EFFECT, Rebased, differences, rebase
 from calendar_sync.settings import Settings, parse
 from calendar_sync.state import Store
 
@@ -46,7 +46,7 @@ def shown(one: Settings, other: Settings) -> list[Changed]:
 
 def harmless(changed: Iterable[Changed]) -> bool:
     """Nothing of what is planned for anybody depends on what changes."""
-    return all(each.name.partition(".")[0] in RUNNING for each in changed)
+    return all(each.name.partition(".")[0] in WITHOUT_EFFECT for each in changed)
 
 
 def to_text(settings: Settings) -> str:

@@ -15,7 +15,7 @@ from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.members import members, user_named
 from calendar_sync.model import Action, Platform
-from calendar_sync.passes import PassResult, record_run, run_pass
+from calendar_sync.passes import PassResult, run_pass, store_run
 from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.seals import seal
@@ -135,7 +135,7 @@ def _run(
         _record_look(store, platform, run_id, result)
     if not dry_run:
         rows = [outcome.row for outcome in result.outcomes.values()]
-        record_run(store, platform, run_id, started_at, rows, clock.now(), requests)
+        store_run(store, platform, run_id, started_at, rows, clock.now(), requests)
     return result
 
 

@@ -12,7 +12,7 @@ from calendar_sync.explain import words
 from calendar_sync.explain.answer import Answer, Fact, Part, when
 from calendar_sync.explain.look import Look, by_address
 from calendar_sync.explain.records import conflicts, last_run, operations, parked_items
-from calendar_sync.freshness import late_since, limits
+from calendar_sync.freshness import deadlines, late_since
 from calendar_sync.model import LinkState, Platform, WelkinUser, Window
 from calendar_sync.state.marks import UserSync
 
@@ -113,7 +113,7 @@ def _verdict(
             f"the calendar did not answer: asked again {when(state.retry_at, look.now)}",
         )
     accounts = len(look.members(scope.platform).synced)
-    limit = limits(look.revision.settings, scope.platform, accounts, look.now)
+    limit = deadlines(look.revision.settings, scope.platform, accounts, look.now)
     behind = late_since(state, limit)
     if behind is not None:
         return "late", f"late: behind since {when(behind, look.now)}; do runs still take place?"

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from calendar_sync.concurrency import together
 from calendar_sync.errors import NotFound, SyncError, UserUnavailable
-from calendar_sync.health.verdicts import Verdict, of_error, of_welkin
+from calendar_sync.health.verdicts import AccountVerdict, of_error, of_welkin
 from calendar_sync.http import waiting_at_most
 from calendar_sync.mapping.doubts import SHARED, doubts
 from calendar_sync.microsoft import MicrosoftCalendar
@@ -25,12 +25,12 @@ WAITS = 10.0
 
 
 _BY_DIRECTORY = {
-    SHARED: Verdict.MAPPED_TWICE,
-    "suspended": Verdict.ACCOUNT_SUSPENDED,
-    "archived": Verdict.ACCOUNT_SUSPENDED,
-    "disabled": Verdict.ACCOUNT_SUSPENDED,
-    "guest": Verdict.ACCOUNT_UNKNOWN,
-    "no mailbox": Verdict.NO_CALENDAR_LICENCE,
+    SHARED: AccountVerdict.MAPPED_TWICE,
+    "suspended": AccountVerdict.ACCOUNT_SUSPENDED,
+    "archived": AccountVerdict.ACCOUNT_SUSPENDED,
+    "disabled": AccountVerdict.ACCOUNT_SUSPENDED,
+    "guest": AccountVerdict.ACCOUNT_UNKNOWN,
+    "no mailbox": AccountVerdict.NO_CALENDAR_LICENCE,
 }
 
 
@@ -90,7 +90,7 @@ async def _by_directory(
     twice = {row.user_id for row in rows if _named(accounts, row.account) in shared}
     return {
         **{user: verdict.value for user, verdict in verdicts.items()},
-        **dict.fromkeys(twice, Verdict.MAPPED_TWICE.value),
+        **dict.fromkeys(twice, AccountVerdict.MAPPED_TWICE.value),
     }
 
 
@@ -112,9 +112,9 @@ async def validate(services: Services, settings: Settings, group: Group) -> list
     async def one(row: MappedUser) -> Checked:
         verdict = of_welkin(store.config.welkin_user(row.user_id))
         code = ""
-        if verdict is Verdict.OK and row.user_id in group.known:
-            verdict = Verdict(group.known[row.user_id])
-        if verdict is Verdict.OK:
+        if verdict is AccountVerdict.OK and row.user_id in group.known:
+            verdict = AccountVerdict(group.known[row.user_id])
+        if verdict is AccountVerdict.OK:
             try:
                 with waiting_at_most(WAITS):
                     await _open(services, settings, row)
@@ -154,9 +154,9 @@ async def _open(services: Services, settings: Settings, row: MappedUser) -> None
 
 def _scoped(found: list[Checked]) -> list[Checked]:
     """Where others can be opened, a denial concerns the mailbox: it is outside the app's scope."""
-    others = any(one.verdict in {Verdict.OK, Verdict.READ_ONLY} for one in found)
+    others = any(one.verdict in {AccountVerdict.OK, AccountVerdict.READ_ONLY} for one in found)
     return [
-        replace(one, verdict=Verdict.OUTSIDE_SCOPE.value)
+        replace(one, verdict=AccountVerdict.OUTSIDE_SCOPE.value)
         if others and one.code == "microsoft_access_denied"
         else one
         for one in found

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from calendar_sync.freshness import late_since, limits
-from calendar_sync.health.verdicts import ADVICE, Verdict, advice
+from calendar_sync.freshness import deadlines, late_since
+from calendar_sync.health.verdicts import ADVICE, AccountVerdict, advice
 from calendar_sync.members import members
 from calendar_sync.model import MappedUser, Platform
 from calendar_sync.reporting import (
@@ -138,12 +138,12 @@ def _of_users(
     """
     people = members(store, revision.settings, platform, now)
     synced = people.synced
-    limit = limits(revision.settings, platform, len(synced), now)
+    limit = deadlines(revision.settings, platform, len(synced), now)
     mapped = {row.user_id: row for row in store.config.mapping(platform) if row.enabled}
     bad = {
         one.user_id: one
         for one in store.health.verdicts(platform)
-        if one.verdict != Verdict.OK and one.user_id in mapped
+        if one.verdict != AccountVerdict.OK and one.user_id in mapped
     }
     items = [_verdict(one) for one in bad.values()]
     states = store.marks.all(platform)
@@ -160,7 +160,7 @@ def _of_users(
 
 
 def _verdict(one: Checked) -> Item:
-    text = ADVICE[Verdict(one.verdict)]
+    text = ADVICE[AccountVerdict(one.verdict)]
     found = (one.account, one.user_id, one.verdict, one.since, text)
     return Item("account", one.platform.value, *found)
 

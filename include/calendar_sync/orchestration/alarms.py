@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 
-from calendar_sync.freshness import late_since, limits
+from calendar_sync.freshness import deadlines, late_since
 from calendar_sync.health.render import Message
 from calendar_sync.health.verdicts import advice
 from calendar_sync.members import members
@@ -71,7 +71,7 @@ def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
         text = f"not asked for changes, or not answering, since {seen:%H:%M} UTC"
         return [Alarm(EVERYBODY, EVERYBODY, text)]
     synced = members(store, settings, platform, now).synced
-    limit = limits(settings, platform, len(synced), now)
+    limit = deadlines(settings, platform, len(synced), now)
     found = []
     for (user_id, _), state in sorted(store.marks.all(platform).items()):
         # Who never was in step is being filled for the first time.

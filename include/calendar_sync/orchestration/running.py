@@ -22,8 +22,12 @@ Value = TypeVar("Value")
 __all__ = ["StateUnavailable", "guarded", "opened", "run", "with_store"]
 
 
-def run(work: Callable[[Services, Revision], Awaitable[Value]]) -> Value:
+def run(
+    work: Callable[[Services, Revision], Awaitable[Value]], *, own_tokens: bool = False
+) -> Value:
     """Open everything, do the work in an event loop of its own, close everything.
+
+    `own_tokens`: a good answer to a token of before would not show what is stored now.
 
     Raises:
         SyncError: what the work raised.
@@ -33,7 +37,10 @@ def run(work: Callable[[Services, Revision], Awaitable[Value]]) -> Value:
     async def main() -> Value:
         with opened() as (store, secrets):
             revision = store.config.revision()
-            async with open_services(secrets, store.database, revision.settings.limits) as services:
+            limits = revision.settings.limits
+            async with open_services(
+                secrets, store.database, limits, own_tokens=own_tokens
+            ) as services:
                 return await work(services, revision)
 
     with guarded():

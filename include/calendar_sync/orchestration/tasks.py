@@ -11,8 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from calendar_sync.advice import advice, whose
-from calendar_sync.changes import Found
-from calendar_sync.changes import find_changed_users as find
+from calendar_sync.changes import WorkFound, find_work
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError, PlatformStopped, UsersFailed
 from calendar_sync.members import members, user_named
@@ -20,8 +19,7 @@ from calendar_sync.model import Platform
 from calendar_sync.orchestration.alarms import raise_alarms
 from calendar_sync.orchestration.metrics import emit_run
 from calendar_sync.orchestration.running import run, with_store
-from calendar_sync.passes import UserOutcome, judged, sync_users
-from calendar_sync.passes import record_run as record
+from calendar_sync.passes import UserOutcome, judged, store_run, sync_users
 from calendar_sync.redaction import install
 from calendar_sync.services import Services
 from calendar_sync.state import Store
@@ -47,9 +45,7 @@ class Done:
     requests: dict[str, int]
 
 
-def find_changed_users(
-    platform: str, *, users: Sequence[str] = (), full_comparison: bool = False
-) -> Work:
+def find_groups(platform: str, *, users: Sequence[str] = (), full_comparison: bool = False) -> Work:
     """Who has work.
 
     Of several users who are named by id or address, one who is not mapped gets a group of its own,
@@ -61,9 +57,9 @@ def find_changed_users(
 
     async def work(
         services: Services, revision: Revision
-    ) -> tuple[Found, list[str], dict[str, int]]:
+    ) -> tuple[WorkFound, list[str], dict[str, int]]:
         known, strangers = _known(services, revision, Platform(platform), users)
-        found = await find(
+        found = await find_work(
             services,
             revision,
             Platform(platform),
@@ -190,7 +186,7 @@ def rows_of(pushed: Any) -> list[dict[str, Any]]:
     return [row for part in pushed for row in rows_of(part)]
 
 
-def record_run(
+def close_run(
     platform: str,
     run_id: str,
     started_at: datetime,
@@ -204,7 +200,7 @@ def record_run(
 
     def work(store: Store) -> str:
         now = SystemClock().now()
-        seal = record(store, Platform(platform), run_id, started_at, rows, now, total)
+        seal = store_run(store, Platform(platform), run_id, started_at, rows, now, total)
         emit_run(store, Platform(platform), rows, total, now)
         raise_alarms(store, Platform(platform), now)
         return seal

@@ -36,12 +36,12 @@ BOTH = "both"
 
 
 def list_accounts() -> list[dict[str, Any]]:
-    """Everybody who is mapped, in groups for mapped tasks."""
+    """Everybody who is mapped, in groups for mapped tasks. Welkin is asked here, and only here."""
 
     async def work(services: Services, revision: Revision) -> list[accounts.Group]:
         return await accounts.groups(services)
 
-    return [asdict(one) for one in run(work)]
+    return [asdict(one) for one in run(work, own_tokens=True)]
 
 
 def validate_accounts(group: dict[str, Any]) -> str:
@@ -56,7 +56,7 @@ def validate_accounts(group: dict[str, Any]) -> str:
                 install().warning("%s: %s %s", one.account, one.verdict, one.code)
         return accounts.label(platform, found)
 
-    return run(work)
+    return run(work, own_tokens=True)
 
 
 @dataclass(frozen=True)

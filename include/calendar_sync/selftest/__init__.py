@@ -6,8 +6,8 @@ later test finds and removes what a lost process has left.
 """
 
 from calendar_sync.selftest.choose import Chosen, choose
-from calendar_sync.selftest.report import Report, Step, StepState
+from calendar_sync.selftest.report import Report, SelfTestStep, StepState
 from calendar_sync.selftest.run import SelfTest
 from calendar_sync.selftest.syncing import Options
 
-__all__ = ["Chosen", "Options", "Report", "SelfTest", "Step", "StepState", "choose"]
+__all__ = ["Chosen", "Options", "Report", "SelfTest", "SelfTestStep", "StepState", "choose"]

@@ -13,7 +13,7 @@ from calendar_sync.errors import SyncError
 from calendar_sync.model import LinkKind, MappedUser, Source
 from calendar_sync.selftest.report import Remains
 from calendar_sync.selftest.syncing import PAUSE, Syncing
-from calendar_sync.selftest.traces import Found, Traces, noted
+from calendar_sync.selftest.traces import FoundTraces, Traces, noted
 from calendar_sync.services import Services
 
 # After a failure or Ctrl-C nobody wants to wait long for the sync to take its part away.
@@ -66,9 +66,9 @@ class Cleaning:
             raise Remains(detail=str(left))
         traces.forget()
 
-    async def _find(self, traces: Traces) -> Found:
+    async def _find(self, traces: Traces) -> FoundTraces:
         """What each side shows, nothing where it does not answer."""
-        found = Found()
+        found = FoundTraces()
         with self._noting():
             found = replace(found, appointments=await traces.appointments())
         with self._noting():
@@ -76,7 +76,7 @@ class Cleaning:
         return found
 
     async def _remove(
-        self, traces: Traces, found: Found, timeout: float, made: Iterable[str] = ()
+        self, traces: Traces, found: FoundTraces, timeout: float, made: Iterable[str] = ()
     ) -> None:
         """Events at once; appointments cancelled, and deleted when their mirrors are gone."""
         with self._noting():

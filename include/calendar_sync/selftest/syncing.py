@@ -11,7 +11,7 @@ from calendar_sync.cycle.scope import Scope
 from calendar_sync.errors import PlatformStopped, SyncError
 from calendar_sync.explain.answer import when
 from calendar_sync.explain.records import last_run, parked_items
-from calendar_sync.passes import record_run, run_pass
+from calendar_sync.passes import run_pass, store_run
 from calendar_sync.selftest.report import NotInTime
 from calendar_sync.services import Services
 from calendar_sync.state.config import Revision
@@ -136,7 +136,7 @@ class Syncing:
             done.update(row["done"])
         row = {**self._rows[-1], "done": dict(done)}
         services = self.services
-        record_run(
+        store_run(
             services.store,
             self.scope.platform,
             self.options.run_id,

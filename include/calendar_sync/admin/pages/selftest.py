@@ -20,7 +20,7 @@ from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Platform
 from calendar_sync.runtime import Secrets, open_services
-from calendar_sync.selftest import Chosen, Options, Report, SelfTest, Step, choose
+from calendar_sync.selftest import Chosen, Options, Report, SelfTest, SelfTestStep, choose
 from calendar_sync.state import Store
 
 router = APIRouter(route_class=WideRoute)
@@ -34,7 +34,7 @@ class Shown:
     """How far a test is; `report` once it has ended."""
 
     account: str
-    steps: list[Step]
+    steps: list[SelfTestStep]
     report: Report | None = None
 
 
@@ -95,7 +95,7 @@ async def _test(job: Job, store: Store, secrets: Secrets, chosen: Chosen) -> Sho
         shown = Shown(chosen.mapped.account, list(test.progress.steps.values()))
         job.result = shown
 
-        def tell(step: Step) -> None:
+        def tell(step: SelfTestStep) -> None:
             shown.steps = list(test.progress.steps.values())
 
         test.tell = tell
