@@ -147,16 +147,17 @@ def welkin_tokens(cli: Command) -> int:
     return sum(entry.kind == "welkin.token" for entry in cli.sandbox.requests)
 
 
-def test_proposals_are_not_made_with_a_token_of_before(
-    cli: Command, monkeypatch: Environment
+@pytest.mark.parametrize("words", [("mapping", "propose"), ("health",)], ids=" ".join)
+def test_what_looks_anew_asks_for_one_token_and_passes_on_none_of_before(
+    cli: Command, monkeypatch: Environment, words: tuple[str, ...]
 ) -> None:
     both(cli)
     cli("sync")
     before = welkin_tokens(cli)
-    cli("mapping", "propose")
+    cli(*words)
     assert welkin_tokens(cli) == before + 1
     change(monkeypatch, WELKIN, password="rotated")
-    assert "welkin_unauthorized" in cli("mapping", "propose", code=1)
+    assert "welkin_unauthorized" in cli(*words, code=1)
 
 
 def test_a_broken_connection_hides_no_other_and_all_are_told(

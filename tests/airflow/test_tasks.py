@@ -530,9 +530,9 @@ def test_health_does_not_pass_on_tokens_of_before(
     tasks.find_groups(GOOGLE)
     bench.sync(*NAMES)
     [group] = upkeep.list_accounts()
-    keyfile = json.loads(os.environ["AIRFLOW_CONN_GOOGLE_CALENDAR_DEFAULT"])["extra"]
-    keyfile["keyfile_dict"] |= {"private_key": "this is no key"}
-    rotate(monkeypatch, "google_calendar_default", extra=keyfile)
+    extra = json.loads(os.environ["AIRFLOW_CONN_GOOGLE_CALENDAR_DEFAULT"])["extra"]
+    keyfile = json.loads(extra["keyfile_dict"]) | {"client_email": "other@project.example.org"}
+    rotate(monkeypatch, "google_calendar_default", extra={**extra, "keyfile_dict": keyfile})
     assert upkeep.validate_accounts(group) == "google: 5 connection_faulty"
     rotate(monkeypatch, "welkin_default", password="rotated")
     with pytest.raises(TenantMisconfigured, match="welkin_unauthorized"):

@@ -51,7 +51,8 @@ def health(
 
 async def _check(store: Store, secrets: Secrets, *, quiet: bool) -> None:
     revision = store.config.revision()
-    async with open_services(secrets, store.database, revision.settings.limits) as services:
+    limits = revision.settings.limits
+    async with open_services(secrets, store.database, limits, own_tokens=True) as services:
         groups = await accounts.groups(services)
         total = sum(len(group.users) for group in groups)
         with progress_bar("accounts", quiet=quiet) as bar:
