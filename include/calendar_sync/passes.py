@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
@@ -25,12 +26,14 @@ from calendar_sync.errors import (
 )
 from calendar_sync.members import Members, members
 from calendar_sync.model import LinkState, MappedUser, Platform
-from calendar_sync.redaction import as_ours, describe, install
+from calendar_sync.redaction import as_ours, describe
 from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.audit import TRY, CycleLog, Operation
 from calendar_sync.state.config import Revision
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
+
+logger = logging.getLogger(__name__)
 
 ROUNDS = 200
 GROUP_SECONDS = 120.0
@@ -241,7 +244,7 @@ async def _keep(services: Services, lease: Lease) -> None:
                 services.store.leases.renew(lease, services.clock.now())
                 pause = RENEW_SECONDS
             except SQLAlchemyError as error:
-                install().warning("lease of %s not renewed: %s", lease.user_id, describe(error))
+                logger.warning("lease of %s not renewed: %s", lease.user_id, describe(error))
                 pause = RENEW_AGAIN_SECONDS
 
 

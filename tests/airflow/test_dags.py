@@ -67,6 +67,7 @@ ALLOWED = {
     "calendar_sync.orchestration.dag_ids",
     "calendar_sync.orchestration.dags",
     "calendar_sync.orchestration.upkeep_dags",
+    "calendar_sync.redaction",
     # Airflow itself reads this one to learn of our connection type.
     "calendar_sync.orchestration.provider_info",
 }

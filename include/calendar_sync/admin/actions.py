@@ -1,14 +1,17 @@
 """Changes that pages and API make alike; each is written to the log with who asked for it."""
 
+import logging
+
 from starlette.requests import Request
 
 from calendar_sync.admin.problems import Problem
 from calendar_sync.clock import SystemClock
 from calendar_sync.model import Platform
-from calendar_sync.redaction import install
 from calendar_sync.reporting import AWAY, DISABLED
 from calendar_sync.state import Store
 from calendar_sync.user_list import listed_user
+
+logger = logging.getLogger(__name__)
 
 
 def author(request: Request) -> str:
@@ -31,4 +34,4 @@ def sync_now(request: Request, store: Store, user_id: str, platform: Platform) -
         raise Problem(409, "The user is inactive in Welkin: nothing is synced until that changes.")
     with store.database.write() as connection:
         store.marks.hurry(connection, [(user_id, platform)], now)
-    install().info("admin: %s asked to sync %s on %s", author(request), user_id, platform.value)
+    logger.info("admin: %s asked to sync %s on %s", author(request), user_id, platform.value)

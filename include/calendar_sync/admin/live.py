@@ -4,6 +4,7 @@ The connections are read as Airflow's server processes read them.
 """
 
 import asyncio
+import logging
 import threading
 
 from calendar_sync import seals
@@ -14,9 +15,11 @@ from calendar_sync.connections import HMAC_KEY
 from calendar_sync.errors import ConfigurationError, SyncError
 from calendar_sync.explain import Answer, Look, explain_user
 from calendar_sync.model import Platform
-from calendar_sync.redaction import describe, install
+from calendar_sync.redaction import describe
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.state import Store
+
+logger = logging.getLogger(__name__)
 
 #: A little less than its lane waits.
 SECONDS = 28.0
@@ -66,7 +69,7 @@ def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:
     except TimeoutError:
         raise busy(503, f"Both sides did not answer within {SECONDS:.0f} seconds.") from None
     except SyncError as error:
-        install().warning("admin: explain %s: %s", user_id, describe(error))
+        logger.warning("admin: explain %s: %s", user_id, describe(error))
         raise Problem(503, f"Both sides could not be asked: {error.code}.") from None
 
 

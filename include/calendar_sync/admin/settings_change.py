@@ -1,6 +1,7 @@
 """A change of the settings on its way from the form to the state database."""
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,11 @@ from calendar_sync.admin.setting_words import choice, full_name, has_choices
 from calendar_sync.clock import SystemClock
 from calendar_sync.documents import write_yaml
 from calendar_sync.errors import ConfigurationError
-from calendar_sync.redaction import install
 from calendar_sync.revisions import WITHOUT_EFFECT, Rebased, differences, rebase
 from calendar_sync.settings import Settings, parse
 from calendar_sync.state import Store
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def save(request: Request, store: Store, wanted: Settings, based_on: int) -> tup
     now = SystemClock().now()
     number, new = store.config.save_settings(wanted, author(request), now, based_on=based_on)
     if new:
-        install().info("admin: %s stored revision %s of the settings", author(request), number)
+        logger.info("admin: %s stored revision %s of the settings", author(request), number)
     return number, new
 
 

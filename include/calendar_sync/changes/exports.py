@@ -1,5 +1,6 @@
 """The pages of an export of Welkin's, from a stored position on, whatever their time stamps are."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,7 +8,6 @@ from typing import Any, TypeVar
 
 from calendar_sync.errors import TransientError
 from calendar_sync.model import iso, parse_iso
-from calendar_sync.redaction import install
 from calendar_sync.services import Services
 from calendar_sync.state import runs
 from calendar_sync.state.feeds import Cursor
@@ -15,6 +15,8 @@ from calendar_sync.state.marks import Pair
 from calendar_sync.state.runs import WELKIN
 from calendar_sync.welkin import EncounterRow, EventRow, FeedPage
 from calendar_sync.welkin.parse import welkin_time
+
+logger = logging.getLogger(__name__)
 
 OLDEST = "2000-01-01T00:00:00.000Z"
 OVERLAP = timedelta(minutes=5)
@@ -86,7 +88,7 @@ class Exports:
             met = [*skipped.get(feed, []), start][-MOST_SKIPS:]
             facts = {runs.SKIPPED: {**skipped, feed: met}, runs.SKIPPED_AT: iso(now)}
             store.runs.set_facts(WELKIN, **facts)
-            install().warning(
+            logger.warning(
                 "%s: more rows at %s than a page can hold: everybody is compared", feed, start
             )
         return welkin_time(value + timedelta(milliseconds=1))

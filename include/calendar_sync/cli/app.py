@@ -30,6 +30,7 @@ from calendar_sync.cli.unsync import take_back
 from calendar_sync.clock import SystemClock
 from calendar_sync.connections import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
 from calendar_sync.errors import ConfigurationError
+from calendar_sync.redaction import install
 from calendar_sync.reporting import PlatformStatus, status
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import upgrade
@@ -75,6 +76,7 @@ def options(
     ] = False,
 ) -> None:
     """Keep Welkin schedules and staff calendars in step."""
+    install()
 
 
 @app.command()

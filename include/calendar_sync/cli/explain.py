@@ -20,7 +20,6 @@ from calendar_sync.explain import (
 from calendar_sync.explain.answer import DECIDES, NOT_ASKED, PASSES
 from calendar_sync.explain.look import by_address
 from calendar_sync.model import Platform
-from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.state import Store
 
@@ -44,7 +43,6 @@ def explain(
 
     Exit 1 when nothing is known of the id.
     """
-    install()
     with reported():
         if (appointment is not None and event is not None) or not (appointment or event or user):
             raise ConfigurationError(detail="name one: --appointment ID, --event ID or --user ID")

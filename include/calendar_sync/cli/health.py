@@ -14,7 +14,6 @@ from calendar_sync.health import accounts
 from calendar_sync.health.keeping import keep
 from calendar_sync.health.render import KINDS, STEPS
 from calendar_sync.model import Platform
-from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.state import Store
 from calendar_sync.state.health import StoredReport
@@ -29,7 +28,6 @@ def health(
     json: Json = False,
 ) -> None:
     """Look at every mapped account, keep a report and print it; exit 1 when something is wrong."""
-    install()
     with reported():
         secrets = load_secrets()
         with open_store(secrets.hmac_key) as store:

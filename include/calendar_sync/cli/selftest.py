@@ -14,7 +14,6 @@ from calendar_sync.cli.environment import load_secrets, new_run_id, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported
 from calendar_sync.clock import SystemClock
 from calendar_sync.model import Platform
-from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.selftest import (
     Chosen,
@@ -50,7 +49,6 @@ def selftest(
 
     Both are private, without patient or guests, some days ahead, and gone at the end.
     """
-    install()
     with reported():
         secrets = load_secrets()
         connected = {

@@ -16,7 +16,6 @@ from calendar_sync.errors import ConfigurationError
 from calendar_sync.members import members, user_named
 from calendar_sync.model import Action, Platform
 from calendar_sync.passes import PassResult, run_pass, store_run
-from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.seals import seal
 from calendar_sync.state import Store
@@ -38,7 +37,6 @@ def sync(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Feeds, polls, then cycles until all is done (exit 0) or users failed (exit 3)."""
-    install()
     with reported():
         if show_text and (json or not dry_run or not sys.stdout.isatty()):
             raise ConfigurationError(

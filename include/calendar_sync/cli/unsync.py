@@ -12,7 +12,6 @@ from calendar_sync.cli.output import USERS_FAILED, as_json, console, reported, t
 from calendar_sync.clock import SystemClock
 from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Platform
-from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.seals import seal
 from calendar_sync.state import Store
@@ -29,7 +28,6 @@ def take_back(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Switch users off, remove exactly our mirrors and blocks, and prove it by reading again."""
-    install()
     with reported():
         if bool(user) == everybody:
             raise ConfigurationError(detail="name users, or say --all: exactly one of both")

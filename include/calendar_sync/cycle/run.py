@@ -1,5 +1,6 @@
 """The flow of a cycle: lease in hand, read, plan, apply, record; the cursor is stored last."""
 
+import logging
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -27,13 +28,14 @@ from calendar_sync.model import (
 )
 from calendar_sync.planner import View, plan
 from calendar_sync.planner.mirrors import note
-from calendar_sync.redaction import install
 from calendar_sync.services import Services
 from calendar_sync.state.audit import CycleLog
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import UserSync
 from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 from calendar_sync.state.shared import Lease
+
+logger = logging.getLogger(__name__)
 
 LEFT = "left_in_account"
 ACCOUNT_LEFT = "account_left"
@@ -201,7 +203,7 @@ class Cycle:
         """Everything that may be believed from now on, in one transaction."""
         store, scope, now = self._services.store, self._scope, self._services.clock.now()
         for one in made.refused:
-            install().warning("%s %s: %s %s", one.step, one.source.id, one.code, one.detail)
+            logger.warning("%s %s: %s %s", one.step, one.source.id, one.code, one.detail)
         for hold in made.holds:
             store.runs.request_approval(hold, scope.user_id, scope.platform, now)
         if reading.full and state.daily and "appointment_gone" in outcome.reasons:

@@ -1,5 +1,6 @@
 """Look at every mapped account, without changing anything anywhere."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,10 +14,11 @@ from calendar_sync.mapping.doubts import SHARED, doubts
 from calendar_sync.microsoft import MicrosoftCalendar
 from calendar_sync.microsoft.access import account_fault
 from calendar_sync.model import DirectoryAccounts, MappedUser, Platform, Window
-from calendar_sync.redaction import install
 from calendar_sync.services import Services
 from calendar_sync.settings import PRIMARY, Settings
 from calendar_sync.state.health import Checked
+
+logger = logging.getLogger(__name__)
 
 GROUP = 50
 MOST_GROUPS = 200
@@ -80,7 +82,7 @@ async def _by_directory(
         with waiting_at_most(WAITS):
             accounts = await directory.accounts() if directory is not None else None
     except SyncError as error:
-        install().warning("%s: the directory cannot be read: %s", platform.value, error.code)
+        logger.warning("%s: the directory cannot be read: %s", platform.value, error.code)
         return {}
     if accounts is None:
         return {}

@@ -3,6 +3,7 @@
 Whoever was told of something is told again only after `notify.alert_again_hours`.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
@@ -13,10 +14,11 @@ from calendar_sync.health.verdicts import advice
 from calendar_sync.members import members
 from calendar_sync.model import Platform
 from calendar_sync.orchestration.notify import send
-from calendar_sync.redaction import install
 from calendar_sync.reporting import looked_at
 from calendar_sync.state import Store
 from calendar_sync.state.runs import ALERTED
+
+logger = logging.getLogger(__name__)
 
 SHOWN = 20
 EVERYBODY = "everybody"
@@ -46,7 +48,7 @@ def raise_alarms(store: Store, platform: Platform, now: datetime) -> list[Alarm]
         if reason:
             new = []  # nobody knows: the next run tries again
         else:
-            install().info("%s: told of %d late", platform.value, len(new))
+            logger.info("%s: told of %d late", platform.value, len(new))
     standing |= {one.key: now for one in new}
     if standing != told:
         written = {key: at.isoformat() for key, at in standing.items()}

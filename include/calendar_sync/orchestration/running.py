@@ -11,7 +11,7 @@ from calendar_sync.boundary import Boundary
 from calendar_sync.errors import SyncError, UnexpectedError
 from calendar_sync.orchestration.connections import load_secrets
 from calendar_sync.orchestration.task_log import StateUnavailable, shorten_failures
-from calendar_sync.redaction import describe
+from calendar_sync.redaction import describe, install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.services import Services
 from calendar_sync.state import Database, Store
@@ -70,6 +70,7 @@ def guarded() -> Boundary:
 
     Not even a time limit that Airflow sets: it ends the task wherever it is.
     """
+    install()
     shorten_failures()
     return Boundary(_told)
 

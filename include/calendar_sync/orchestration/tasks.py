@@ -4,6 +4,7 @@ Everything that is returned, raised or logged here is free of patient data: opaq
 accounts, counts and codes.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,10 +21,11 @@ from calendar_sync.orchestration.alarms import raise_alarms
 from calendar_sync.orchestration.metrics import emit_run
 from calendar_sync.orchestration.running import run, with_store
 from calendar_sync.passes import UserOutcome, judged, store_run, sync_users
-from calendar_sync.redaction import install
 from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
+
+logger = logging.getLogger(__name__)
 
 LONGEST_LABEL = 240
 NOT_MAPPED = "not_mapped"
@@ -70,7 +72,7 @@ def find_groups(platform: str, *, users: Sequence[str] = (), full_comparison: bo
         return found, strangers, services.meter.row
 
     found, strangers, requests = run(work)
-    install().info(
+    logger.info(
         "%s: %d polled, %d with work, %d waiting after a failure",
         platform,
         found.polled,
@@ -137,7 +139,7 @@ def sync_group(
     done = run(work)
     for outcome in done.outcomes:
         level = "warning" if outcome.status == "failed" else "info"
-        getattr(install(), level)("%s", outcome.label)
+        getattr(logger, level)("%s", outcome.label)
     return done
 
 
@@ -206,5 +208,5 @@ def close_run(
         return seal
 
     seal = with_store(work)
-    install().info("audit seal %s", seal or "(nothing to seal)")
+    logger.info("audit seal %s", seal or "(nothing to seal)")
     return seal

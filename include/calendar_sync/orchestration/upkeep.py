@@ -3,6 +3,7 @@
 Everything that is returned, raised or logged here is free of patient data.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import tzinfo
@@ -19,12 +20,13 @@ from calendar_sync.orchestration.airflow_questions import pages_address
 from calendar_sync.orchestration.metrics import emit_health
 from calendar_sync.orchestration.notify import send
 from calendar_sync.orchestration.running import run, with_store
-from calendar_sync.redaction import install
 from calendar_sync.seals import seal
 from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
 from calendar_sync.unsync import AUTHOR, Standing, Unsynced, disable, standing, unsync
+
+logger = logging.getLogger(__name__)
 
 GROUP = 20
 # Airflow refuses to map a task over more than 1,024 values (`max_map_length`).
@@ -53,7 +55,7 @@ def validate_accounts(group: dict[str, Any]) -> str:
         found = await accounts.validate(services, revision.settings, made)
         for one in found:
             if one.verdict != "ok":
-                install().warning("%s: %s %s", one.account, one.verdict, one.code)
+                logger.warning("%s: %s %s", one.account, one.verdict, one.code)
         return accounts.label(platform, found)
 
     return run(work, own_tokens=True)
@@ -89,7 +91,7 @@ def report(run_id: str, *, checked: bool = True) -> Reported:
 
     done = with_store(work)
     how = done.not_sent_because or "sent"
-    install().info("report %d: %d to look at; %s", done.id, done.attention, how)
+    logger.info("report %d: %d to look at; %s", done.id, done.attention, how)
     return done
 
 
@@ -129,7 +131,7 @@ def approve(digest: str, author: str) -> int:
     count = 0
     for one in digest.split(","):
         users = with_store(partial(grant, digest=one, author=author, now=SystemClock().now()))
-        install().info("approval %s by %s: %d users", one, author, users)
+        logger.info("approval %s by %s: %d users", one, author, users)
         count += users
     return count
 
@@ -139,7 +141,7 @@ def leave(digest: str, author: str) -> int:
     count = 0
     for one in digest.split(","):
         users = with_store(partial(decline, digest=one, author=author, now=SystemClock().now()))
-        install().info("approval %s declined by %s: %d users", one, author, users)
+        logger.info("approval %s declined by %s: %d users", one, author, users)
         count += users
     return count
 
@@ -178,7 +180,7 @@ def switch_off(users: Sequence[str], *, platform: str, author: str) -> list[list
     async def work(services: Services, revision: Revision) -> list[Standing]:
         rows = standing(services.store, _platforms(platform), users)
         count = disable(services, rows, f"{AUTHOR}:{author}")
-        install().info("%d rows of the mapping switched off", count)
+        logger.info("%d rows of the mapping switched off", count)
         return rows
 
     rows = [asdict(row) for row in run(work)]
@@ -197,7 +199,7 @@ def unsync_group(
 
     results = run(work)
     for result in results:
-        getattr(install(), "info" if result.clean else "warning")("%s", result.label)
+        getattr(logger, "info" if result.clean else "warning")("%s", result.label)
     clean = sum(result.clean for result in results)
     label = results[0].label if len(results) == 1 else f"{clean} of {len(results)} accounts clean"
     rows = [{**asdict(result), "clean": result.clean, "label": result.label} for result in results]
@@ -211,7 +213,7 @@ def prove_unsync(run_id: str, rows: Sequence[dict[str, Any]], *, expected: int) 
         UsersFailed: something is left, names accounts; or some of those expected are missing.
     """
     made = with_store(lambda store: seal(store, run_id, SystemClock().now()))
-    install().info("audit seal %s", made or "(nothing to seal)")
+    logger.info("audit seal %s", made or "(nothing to seal)")
     counts = {
         "accounts": len(rows),
         "removed": sum(sum(row["removed"].values()) for row in rows),
@@ -219,7 +221,7 @@ def prove_unsync(run_id: str, rows: Sequence[dict[str, Any]], *, expected: int) 
         "past_blocks_kept": sum(row["history"] for row in rows),
         "failed": sum(not row["clean"] for row in rows),
     }
-    install().info("un-sync: %s", ", ".join(f"{count} {what}" for what, count in counts.items()))
+    logger.info("un-sync: %s", ", ".join(f"{count} {what}" for what, count in counts.items()))
     raise_left(rows)
     if len(rows) != expected:
         raise UsersFailed(detail=f"{expected - len(rows)} accounts were not cleaned: see the tasks")
