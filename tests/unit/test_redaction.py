@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from calendar_sync.errors import BadItem, RateLimited
-from calendar_sync.redaction import describe, install, redact
+from calendar_sync.core.errors import BadItem, RateLimited
+from calendar_sync.core.redaction import describe, install, redact
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\nabc\n-----END PRIVATE KEY-----"
@@ -46,7 +46,7 @@ def test_our_errors_in_full_and_others_by_type_and_place() -> None:
     assert describe(KeyError("Zyxwanda")) == "KeyError"
 
 
-@pytest.mark.parametrize("name", ["calendar_sync", "calendar_sync.cycle", "calendar_sync.a.b"])
+@pytest.mark.parametrize("name", ["calendar_sync", "calendar_sync.sync.cycle", "calendar_sync.a.b"])
 def test_every_logger_of_the_package_is_filtered(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -66,7 +66,10 @@ def test_a_logging_configuration_of_the_host_neither_silences_us_nor_sees_more(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     before = logging.getLogRecordFactory()
-    ours, others = logging.getLogger("calendar_sync.passes"), logging.getLogger("elsewhere.made")
+    ours, others = (
+        logging.getLogger("calendar_sync.sync.runner"),
+        logging.getLogger("elsewhere.made"),
+    )
     ours.disabled = others.disabled = True
     logging.setLogRecordFactory(logging.LogRecord)
     try:
@@ -84,8 +87,8 @@ def test_a_logging_configuration_of_the_host_neither_silences_us_nor_sees_more(
 def test_whoever_imports_a_module_has_the_net_under_it() -> None:
     """Nobody has to call anything first: not a page, not a notebook, not a script."""
     script = (
-        "import logging, calendar_sync.concurrency\n"
-        "logging.getLogger('calendar_sync.concurrency').warning('Bearer ya29.abc')"
+        "import logging, calendar_sync.core.concurrency\n"
+        "logging.getLogger('calendar_sync.core.concurrency').warning('Bearer ya29.abc')"
     )
     said = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -3,8 +3,8 @@
 from fastapi import FastAPI
 
 from calendar_sync.admin.factory import create_app
-from calendar_sync.admin.opening import State
 from calendar_sync.admin.security import AirflowAccess
+from calendar_sync.admin.web.opening import State
 
 
 def serve() -> FastAPI:

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from calendar_sync.approvals import WORDS, grant
 from calendar_sync.cli.environment import NO_KEY, author, close_in_airflow, load_key, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
-from calendar_sync.clock import SystemClock
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.operations.approvals import WORDS, grant
 
 STAYS_OPEN = (
     "Airflow's own database cannot be reached from here: what Airflow asks about this under "

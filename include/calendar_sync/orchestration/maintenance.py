@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from calendar_sync.clock import SystemClock
-from calendar_sync.connections import Missing
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import Platform
+from calendar_sync.config.credentials import Missing
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Platform
 from calendar_sync.orchestration.airflow_api import CONNECTION, AirflowApi, Run
 from calendar_sync.orchestration.connections import connection_fields
 from calendar_sync.orchestration.dag_ids import GOOGLE, MICROSOFT

@@ -7,9 +7,9 @@ import importlib
 import logging
 from typing import Any
 
-from calendar_sync.errors import ConfigurationError, SyncError
-from calendar_sync.health.render import Message
-from calendar_sync.settings import Notify
+from calendar_sync.config.settings import Notify
+from calendar_sync.core.errors import ConfigurationError, SyncError
+from calendar_sync.insight.health.render import Message
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,0 @@
-"""Find out which users have work: Welkin's feeds, polls of the calendars, and what is due."""
-
-from calendar_sync.changes.find import WorkFound, find_work
-
-__all__ = ["WorkFound", "find_work"]
