@@ -1,14 +1,13 @@
 """The commands themselves; groups live in modules of their own."""
 
 import contextlib
-import errno
 import os
 import sys
 import warnings
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated, Literal
+from importlib.util import find_spec
+from typing import Annotated
 
 import typer
 
@@ -23,6 +22,7 @@ from calendar_sync.cli.mapping import mapping
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
+from calendar_sync.cli.sandbox import sandbox
 from calendar_sync.cli.selftest import selftest
 from calendar_sync.cli.sync import sync
 from calendar_sync.cli.unsync import take_back
@@ -59,6 +59,9 @@ app.command()(runs)
 app.command("unsync")(take_back)
 app.command("test")(selftest)
 app.command()(explain)
+# Images for production leave the sandbox out.
+if find_spec("calendar_sync_sandbox"):
+    app.command()(sandbox)
 
 
 def _version(wanted: bool) -> None:
@@ -168,50 +171,6 @@ def show_status(
                 console.print("no users are mapped yet: calendar-sync config apply FOLDER")
     if problems:
         raise typer.Exit(FAILED)
-
-
-@app.command()
-def sandbox(
-    port: Annotated[int, typer.Option(help="0 for a free one.")] = 8443,
-    users: Annotated[int, typer.Option(help="How many members of staff.")] = 25,
-    encounters: Annotated[int, typer.Option(help="How many encounters each.")] = 20,
-    directory: Annotated[
-        Path, typer.Option(help="Where ca.pem, connections.json and sandbox.json are written.")
-    ] = Path(".sandbox"),
-    seed: Annotated[int, typer.Option(help="Another organisation for another number.")] = 1,
-    welkin_rate: Annotated[
-        int, typer.Option(help="Requests a second before Welkin answers 429.")
-    ] = 5,
-    microsoft: Annotated[
-        Literal["none", "half", "all"],
-        typer.Option(help="Whose mailbox is there, not with Google; half: one user has both."),
-    ] = "half",
-) -> None:
-    """Serve made-up Welkin, Google and Microsoft servers over HTTPS until interrupted."""
-    from calendar_sync_sandbox import Sandbox, serve
-
-    def tell(root: str, ca: Path) -> None:
-        folder = ca.parent
-        console.print(
-            f"{users} made-up users at {root} until Ctrl-C; connections for Airflow: "
-            f"{folder / 'connections.json'}, certificate: {ca}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-
-    with reported():
-        made = Sandbox(seed=seed)
-        made.organise(users=users, encounters=encounters, microsoft=microsoft)
-        made.welkin.rate_limit = welkin_rate
-        try:
-            serve(made, port, directory, tell=tell)
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES) or error.filename is not None:
-                raise
-            raise ConfigurationError(
-                detail=f"port {port} is taken or not allowed: name another with --port (0: any)"
-            ) from None
 
 
 def _print_audit(problems: list[str], newest: str, run_id: str) -> None:

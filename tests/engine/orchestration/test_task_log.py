@@ -28,7 +28,7 @@ out = io.BytesIO()
 configure_logging(json_output=True, output=out, sending_to_supervisor=True)
 log = structlog.get_logger(logger_name="task")
 log.info("begins")
-from calendar_sync.errors import TenantMisconfigured
+from calendar_sync.core.errors import TenantMisconfigured
 from calendar_sync.orchestration import running
 
 def fail(error):
