@@ -184,7 +184,7 @@ def _print_audit(problems: list[str], newest: str, run_id: str) -> None:
 
 
 def _print_platform(entry: PlatformStatus) -> None:
-    users = ", ".join(f"{count} {state}" for state, count in sorted(entry.users.items()))
+    users = ", ".join(f"{count} {state.label}" for state, count in entry.users.items())
     shown = f"{entry.platform}: {users or 'nobody is mapped'}"
     console.print(shown, markup=False, highlight=False)
     console.print(
