@@ -29,6 +29,7 @@ from calendar_sync.cli.unsync import take_back
 from calendar_sync.config.credentials import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.redaction import install
 from calendar_sync.insight.status import PlatformStatus, status
 from calendar_sync.state import Database, seals
 from calendar_sync.state.migrate import upgrade
@@ -77,6 +78,7 @@ def options(
     ] = False,
 ) -> None:
     """Keep Welkin schedules and staff calendars in step."""
+    install()
 
 
 @app.command()
