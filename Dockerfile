@@ -9,6 +9,7 @@ RUN pip install --no-cache-dir -r requirements.txt
 
 COPY --chown=airflow:root pyproject.toml requirements.in README.md LICENSE ./
 COPY --chown=airflow:root include ./include
+COPY --chown=airflow:root docs ./docs
 RUN pip install --no-cache-dir --no-deps .
 
 COPY --chown=airflow:root config ./config

@@ -16,6 +16,8 @@ from calendar_sync.orchestration.dag_ids import DECIDING
 if TYPE_CHECKING:
     from calendar_sync.admin.access import Access
 
+#: See admin/airflow_here.py.
+PLACE = "calendar_sync.airflow"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 REFUSED = (
     "Calendar Sync: this DAG removes what was synced. Starting and answering it needs the right to "
@@ -38,7 +40,12 @@ class DagGuard:
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request: any other than those that change such a DAG passes at once."""
+        """One request: any other than those that change such a DAG passes at once.
+
+        Our own pages find the rest of Airflow in it, to ask Airflow in the person's name.
+        """
+        if scope["type"] == "http":
+            scope[PLACE] = (self._app, scope.get("app"))
         if scope["type"] != "http" or not concerns(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return

@@ -21,6 +21,8 @@ from calendar_sync.admin.pages import (
     overview,
     selftest,
     settings,
+    setup,
+    setup_jobs,
     tools,
     user,
     users,
@@ -44,6 +46,8 @@ ROUTERS = (
     mapping_import.router,
     mapping_jobs.router,
     connections.router,
+    setup.router,
+    setup_jobs.router,
 )
 
 

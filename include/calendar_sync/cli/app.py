@@ -33,6 +33,7 @@ from calendar_sync.errors import ConfigurationError
 from calendar_sync.reporting import PlatformStatus, status
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import upgrade
+from calendar_sync.state.place import has_links
 from calendar_sync.state.rights import grant
 
 app = typer.Typer(
@@ -83,13 +84,14 @@ def init(json: Json = False) -> None:
     with reported():
         database = Database()
         schema = upgrade(database)
+        links_stand = has_links(database)
         database.close()
         if not json:
             console.print("state database: up to date")
         from calendar_sync.orchestration.connections import ensure_hmac_key, missing_connections
 
         with contextlib.redirect_stdout(sys.stderr):
-            made = ensure_hmac_key()
+            made = ensure_hmac_key(links_stand=links_stand)
         if not json:
             console.print(f"connection {HMAC_KEY}: {'made' if made else 'there already'}")
         missing = missing_connections((WELKIN, GOOGLE, MICROSOFT))

@@ -17,6 +17,7 @@ from calendar_sync.model import Platform
 from calendar_sync.redaction import install
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.selftest import Chosen, Options, Report, SelfTest, Step, StepState, choose
+from calendar_sync.setup.record import note_selftest
 from calendar_sync.state import Store
 
 STYLES = {StepState.OK: "green", StepState.FAILED: "red", StepState.RUNNING: "yellow"}
@@ -55,6 +56,7 @@ def selftest(
             if not json:
                 _head(store, chosen, watch=wait)
             report = asyncio.run(_run(store, secrets, chosen, timeout, watch=wait, quiet=json))
+            note_selftest(store, report, SystemClock().now())
         if json:
             as_json(report.document())
         else:

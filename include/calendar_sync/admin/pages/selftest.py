@@ -21,6 +21,7 @@ from calendar_sync.errors import ConfigurationError
 from calendar_sync.model import Platform
 from calendar_sync.runtime import Secrets, open_services
 from calendar_sync.selftest import Chosen, Options, Report, SelfTest, Step, choose
+from calendar_sync.setup.record import note_selftest
 from calendar_sync.state import Store
 
 router = APIRouter(route_class=WideRoute)
@@ -53,7 +54,9 @@ def begin(
 ) -> Response:
     """Begin: part of a page."""
     where = Platform(platform) if platform in set(Platform) else None
-    job = JOBS.start("selftest", "a self-test", work(store, user.strip(), where))
+    job = JOBS.start(
+        "selftest", "a self-test", work(store, user.strip(), where), request.state.viewer.id
+    )
     return render(request, "selftest_steps.html", job=job, number=job.id)
 
 
@@ -101,4 +104,5 @@ async def _test(job: Job, store: Store, secrets: Secrets, chosen: Chosen) -> Sho
         test.tell = tell
         shown.report = await test.run()
         shown.steps = list(shown.report.steps)
+        note_selftest(store, shown.report, SystemClock().now())
         return shown

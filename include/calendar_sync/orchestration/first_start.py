@@ -1,0 +1,64 @@
+"""The state database and the organisation's key, made where Airflow runs when neither is there."""
+
+from calendar_sync.connections import HMAC_KEY, Missing
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.orchestration.connections import connection_fields, ensure_hmac_key
+from calendar_sync.redaction import describe, install
+from calendar_sync.state import Database
+from calendar_sync.state.migrate import upgrade
+from calendar_sync.state.place import Place, has_links, place_of
+
+
+def first_start(url: str | None = None) -> bool:
+    """Make both, if this is the first start; True when one was made.
+
+    A key without a database tells of a database elsewhere, or of a lost one: then a person
+    decides. Whatever goes wrong is logged, and told again by the set-up.
+
+    Args:
+        url: of the state database; the configured one without.
+    """
+    try:
+        return _made(url, by_itself=True)
+    except Exception as error:
+        install().warning("first start: %s", describe(error))
+        return False
+
+
+def make_state(url: str | None = None) -> bool:
+    """Make what is missing, since a person wants it; True when something was.
+
+    Raises:
+        ConfigurationError: says why not: the database is of another version, or has links whose
+            key is gone.
+        DBAPIError: the database refuses.
+    """
+    return _made(url, by_itself=False)
+
+
+def _made(url: str | None, *, by_itself: bool) -> bool:
+    key_there = has_key()
+    database = Database(url)
+    try:
+        place = place_of(database)
+        if place.is_free:
+            if by_itself and key_there:
+                return False
+            upgrade(database)
+        elif place is not Place.READY:
+            raise ConfigurationError(
+                "state_database", detail=f"the state database cannot be used: {place.value}"
+            )
+        made_key = ensure_hmac_key(links_stand=has_links(database))
+        return place.is_free or made_key
+    finally:
+        database.close()
+
+
+def has_key() -> bool:
+    """Airflow has a connection of the key's name, whatever is in it."""
+    try:
+        connection_fields(HMAC_KEY)
+    except Missing:
+        return False
+    return True
