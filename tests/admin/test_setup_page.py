@@ -15,12 +15,10 @@ from airflow.api_fastapi.common.exceptions import ERROR_HANDLERS
 from airflow.api_fastapi.core_api.routes.public.connections import connections_router
 from airflow.api_fastapi.core_api.routes.public.dags import dags_router
 from airflow.models.connection import Connection
-from airflow.models.dag import DagModel
-from airflow.models.dagbundle import DagBundleModel
 from airflow.models.log import Log
 from airflow.utils.session import create_session
 from fastapi import FastAPI
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from starlette.applications import Starlette
 
 from calendar_sync.admin import PREFIX, airflow_here
@@ -34,6 +32,7 @@ from calendar_sync.setup.steps import dags_of
 from calendar_sync.state import Database, Store
 from calendar_sync.state.place import Place, place_of
 from tests.admin.stage import OPERATOR, VIEWER, Pages, csrf
+from tests.setup.airflow_tables import add_dags, switched_off, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,13 +53,8 @@ USER = "USER"
 
 @pytest.fixture
 def airflow_tables() -> Iterator[None]:
-    """Airflow's own database, as far as connections and DAGs go."""
-    with create_session() as session:
-        Connection.metadata.create_all(session.get_bind(), checkfirst=True)
-    yield
-    with create_session() as session:
-        for model in (Connection, Log, DagModel, DagBundleModel):
-            session.execute(delete(model))
+    with tables():
+        yield
 
 
 @pytest.fixture
@@ -344,15 +338,7 @@ def test_proposals_preview_and_test_lead_to_the_switch(
     whole: Pages, store: Store, world: tuple[Sandbox, dict[str, Any]]
 ) -> None:
     add_key()
-    with create_session() as session:
-        session.add(DagBundleModel(name="dags"))
-        session.flush()
-        for dag_id in dags_of(Platform):
-            made = DagModel(dag_id=dag_id, bundle_name="dags")  # type: ignore[no-untyped-call]
-            made.is_paused, made.is_stale, made.fileloc = True, False, "/dags/x.py"
-            made.max_active_tasks, made.max_consecutive_failed_dag_runs = 16, 0
-            made.has_task_concurrency_limits, made.has_import_errors = False, False
-            session.add(made)
+    add_dags(dags_of(Platform))
     with whole.browser(OPERATOR) as operator:
         for name in (WELKIN, GOOGLE):
             posted(operator, f"connections/{name}", form_of(name, world[1][name]))
@@ -368,9 +354,7 @@ def test_proposals_preview_and_test_lead_to_the_switch(
         text = waited(operator, answer, f"Passed for {user}")
         answer = posted(operator, "switch-on")
         assert "The sync is on" in step(answer.text, "switch_on"), answer.text[-3000:]
-    with create_session() as session:
-        paused = {row.dag_id: row.is_paused for row in session.scalars(select(DagModel))}
-    assert paused == {name: name == "microsoft_calendar_sync" for name in dags_of(Platform)}
+    assert switched_off() == ["microsoft_calendar_sync"]
 
 
 @pytest.mark.parametrize("name", ["google", "microsoft", "welkin"])

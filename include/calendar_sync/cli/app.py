@@ -25,6 +25,7 @@ from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
 from calendar_sync.cli.selftest import selftest
+from calendar_sync.cli.setup import setup
 from calendar_sync.cli.sync import sync
 from calendar_sync.cli.unsync import take_back
 from calendar_sync.clock import SystemClock
@@ -50,6 +51,7 @@ config.command()(history)
 config.command()(diff)
 config.command()(rollback)
 config.command("preview")(show_preview)
+app.command()(setup)
 app.command()(sync)
 app.command()(approve)
 app.command()(probe)
@@ -103,6 +105,8 @@ def init(json: Json = False) -> None:
             return
         for name in missing:
             console.print(f"connection {name}: missing, see docs/", style="yellow")
+        if missing:
+            console.print("what to do next: calendar-sync setup, or the admin pages")
 
 
 @db.command("upgrade")
