@@ -14,7 +14,7 @@ class Entry:
 
 NAV = (
     Entry(
-        "Overview", "/", frozenset({"overview.html", "setup.html", "setup_work.html", "guide.html"})
+        "Overview", "/", frozenset({"overview.html", "setup.html", "setup_job.html", "guide.html"})
     ),
     Entry("Users", "/users", frozenset({"users.html", "user.html"})),
     Entry("Attention", "/attention", frozenset({"attention.html"})),

@@ -46,9 +46,8 @@ def _made(url: str | None, *, by_itself: bool) -> bool:
                 return False
             upgrade(database)
         elif place is not Place.READY:
-            raise ConfigurationError(
-                "state_database", detail=f"the state database cannot be used: {place.value}"
-            )
+            said = place.value.replace("_", " ")
+            raise ConfigurationError(detail=f"the state database cannot be used: {said}")
         made_key = ensure_hmac_key(links_stand=has_links(database))
         return place.is_free or made_key
     finally:

@@ -250,9 +250,22 @@ def _privacy(there: There) -> Step:
             "A decision: “Busy” only, the type of visit, or more.",
             "Whoever is responsible for privacy in your organisation.",
             Standing.DONE if chosen else Standing.TODO,
-            f"Level of title and text: {there.level}." if chosen else "Nobody has decided yet.",
+            _level(there.level) if chosen else "Nobody has decided yet.",
         ),
     )
+
+
+_SHOWN = {
+    "busy": "one fixed text",
+    "type": "the type of visit",
+    "full": "a template with patient data",
+}
+
+
+def _level(level: str) -> str:
+    title, _, text = level.partition("/")
+    described = "nothing" if text == "busy" else _SHOWN.get(text, text)
+    return f"Titles show {_SHOWN.get(title, title)}, descriptions {described}."
 
 
 def _people(there: There) -> Step:
@@ -368,17 +381,17 @@ def _of_connection(one: Connected, name: str) -> tuple[Standing, str, tuple[Faul
         return Standing.TODO, f"{name}: stored, not tested yet.", ()
     if not one.tested.works:
         return Standing.FAULT, f"{name} does not work.", one.tested.faults
-    note = ""
+    said = f"{name} works."
     if any(fault.code == NO_MAILBOX_TRIED for fault in one.tested.faults):
-        note = " Mailboxes are tried as soon as somebody is mapped."
-    return Standing.DONE, f"{name} is accepted.{note}", one.tested.shown
+        said = f"{name} accepts the credentials. The preview tries the mailboxes."
+    return Standing.DONE, said, one.tested.shown
 
 
 def _after(before: bool, step: Step) -> Step:
     """The step, or that nothing is known of it yet."""
     if before or step.standing is Standing.DONE:
         return step
-    said = "First the steps before it."
+    said = "Do the steps above first."
     return Step(step.key, step.title, step.needs, step.who, Standing.LATER, said)
 
 

@@ -58,7 +58,7 @@ def selftest(
 def _begin(request: Request, kind: Kind, work: Callable[[Job], Awaitable[Any]]) -> Response:
     title = TITLES[kind][:1].lower() + TITLES[kind][1:]
     job = JOBS.start(f"setup-{kind}", title, work, request.state.viewer.id)
-    return RedirectResponse(f"{request.scope['root_path']}/setup/work/{kind}/{job.id}", 303)
+    return RedirectResponse(f"{request.scope['root_path']}/setup/job/{kind}/{job.id}", 303)
 
 
 def _counted(store: Store) -> Callable[[Job], Awaitable[effects.Found]]:
@@ -74,7 +74,7 @@ def _counted(store: Store) -> Callable[[Job], Awaitable[effects.Found]]:
     return plan
 
 
-@router.get("/setup/work/{kind}/{number}")
+@router.get("/setup/job/{kind}/{number}")
 def work(request: Request, kind: Kind, number: str) -> Response:
     """How far it is; the list again once its result stands there.
 
@@ -94,7 +94,7 @@ def work(request: Request, kind: Kind, number: str) -> Response:
         )
     return render(
         request,
-        "setup_work.html",
+        "setup_job.html",
         title=TITLES[kind],
         kind=kind,
         job=job,
