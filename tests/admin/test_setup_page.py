@@ -18,7 +18,8 @@ from airflow.models.connection import Connection
 from airflow.models.log import Log
 from airflow.utils.session import create_session
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import create_engine, select
+from sqlalchemy.engine import make_url
 from starlette.applications import Starlette
 
 from calendar_sync.admin import PREFIX, airflow_here
@@ -365,3 +366,37 @@ def test_each_guide_opens(viewer: TestClient, name: str) -> None:
     assert "<ol>" in text
     assert 'href="security.md"' not in text
     assert viewer.get("/guides/operations").status_code == 404
+
+
+@pytest.mark.postgres
+def test_a_database_that_lets_us_make_no_tables_says_who_can(
+    whole: Pages, postgres_url: str
+) -> None:
+    """As in compose: the API server is a role that reads and writes rows."""
+    owner = create_engine(postgres_url)
+    with owner.begin() as connection:
+        connection.exec_driver_sql("DROP ROLE IF EXISTS rows_only")
+        connection.exec_driver_sql("CREATE ROLE rows_only LOGIN PASSWORD 'made-up'")
+        connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    owner.dispose()
+    reader = make_url(postgres_url).set(username="rows_only", password="made-up")
+    whole.app.state.calendar_sync.close()
+    whole.app.state.calendar_sync = State(reader.render_as_string(hide_password=False))
+    with whole.browser(OPERATOR) as operator:
+        answer = posted(operator, "prepare")
+        assert answer.status_code == 422
+        assert "state_refused" in step(answer.text, "prepare")
+        assert "as the database's owner" in answer.text.replace("&#39;", "'")
+        assert "made-up" not in answer.text
+    assert stored(HMAC_KEY) is None, "no key without its database"
+
+
+def test_a_database_that_does_not_answer_is_told(whole: Pages, tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("no database " * 1000)
+    whole.app.state.calendar_sync.close()
+    whole.app.state.calendar_sync = State(f"sqlite:///{tmp_path}/text.db")
+    with whole.browser(OPERATOR) as operator:
+        answer = operator.get("/setup")
+        assert answer.status_code == 200
+        assert "state_unreachable" in step(answer.text, "prepare")
+        assert posted(operator, "prepare").status_code == 422
