@@ -46,7 +46,7 @@ test: install ## Run all tests (PYTEST_ARGS="-k words" for some)
 
 .PHONY: coverage
 coverage: install ## Test planner and privacy alone: every branch must be reached
-	$(BIN)/python -m pytest tests/planner tests/test_privacy.py --cov=calendar_sync.planner \
+	$(BIN)/python -m pytest tests/unit/planner tests/unit/test_privacy.py --cov=calendar_sync.planner \
 		--cov=calendar_sync.privacy --cov-branch --cov-fail-under=100 --cov-report=term-missing
 
 .PHONY: soak
@@ -75,11 +75,11 @@ demo: install ## Play the sync story on a sandbox and a real Airflow (DEMO_EXIT=
 
 .PHONY: screenshots
 screenshots: install ## Take the pictures of the admin pages anew (docs/images)
-	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/browser/test_pages.py -q
+	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/e2e/browser/test_pages.py -q
 
 .PHONY: bench
 bench: install ## Measure, write docs/benchmarks.md (30 to 45 min; BENCH_ACCOUNTS=50: 4)
-	@exec $(BIN)/python -m tests.bench
+	@exec $(BIN)/python -m bench
 
 .PHONY: sandbox
 sandbox: install ## Serve stand-ins for Welkin, Google and Microsoft over HTTPS

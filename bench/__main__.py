@@ -1,0 +1,90 @@
+"""`python -m bench`: measure everything, write docs/benchmarks.md.
+
+`BENCH_ACCOUNTS=50` makes it small; `--page` writes the page again from the last results,
+`--microsoft` measures and writes the section about Microsoft alone.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.servers import REPOSITORY
+
+from bench import cases, microsoft
+from bench.measure import BenchError
+from bench.page import page
+from bench.results import Results
+from bench.scale import scale_from_environment
+from bench.scheduler import under_one_scheduler
+from bench.stage import Stage
+from calendar_sync.sandbox.processes import ProgramError
+from calendar_sync.sandbox.standalone import AirflowError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from bench.scale import Scale
+
+MICROSOFT = REPOSITORY / ".bench" / "microsoft.json"
+RESULTS = REPOSITORY / ".bench" / "results.json"
+PARTIAL = RESULTS.with_name("partial.json")
+PAGE = REPOSITORY / "docs" / "benchmarks.md"
+TRIAL = REPOSITORY / ".bench" / "benchmarks.md"
+
+
+def measure(folder: Path, scale: Scale) -> Results:
+    """All cases, one after the other: nothing else of ours runs beside what is measured."""
+    results = Results.begin(scale)
+    begun = time.monotonic()
+    results.add(cases.first_fill(folder, scale), *cases.many_rows(folder, scale))
+    cases.say(f"making an organisation of {scale.accounts:,} accounts that is in step")
+    arguments = ("--users", str(scale.accounts), "--encounters", str(scale.encounters), "--filled")
+    with Stage(folder / "organisation", *arguments) as stage:
+        cases.say(f"made: {stage.story}")
+        results.organisation = dict(stage.story)
+        results.add(*cases.idle_polls(stage, scale))
+        results.add(cases.changed_pass(stage, scale))
+        # The longest case comes last: what was measured before outlives its failure.
+        results.save(PARTIAL)
+        results.add(*under_one_scheduler(stage, scale))
+    results.minutes = (time.monotonic() - begun) / 60
+    return results
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    # As Ctrl-C does, so that everything that was started is ended.
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Measure and write; 0 when the page is there."""
+    signal.signal(signal.SIGTERM, _on_signal)
+    alone = "--microsoft" in sys.argv
+    try:
+        if "--page" not in sys.argv:
+            scale = scale_from_environment()
+            with tempfile.TemporaryDirectory(prefix="calendar-sync-bench-") as folder:
+                if not alone:
+                    measure(Path(folder), scale).save(RESULTS)
+                microsoft.measure(Path(folder), scale).save(MICROSOFT)
+    except KeyboardInterrupt:
+        return 130
+    except (BenchError, AirflowError, ProgramError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    own = Results.load(MICROSOFT)
+    # A trial must not replace the figures that the targets are about.
+    target = PAGE if own.scale.is_full else TRIAL
+    text = PAGE.read_text("utf-8") if alone else page(Results.load(RESULTS))
+    target.write_text(microsoft.replaced(text, microsoft.section(own)), "utf-8")
+    print(f"bench: {target.relative_to(REPOSITORY)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

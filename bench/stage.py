@@ -1,0 +1,168 @@
+"""A sandbox in a process of its own, what people do in it, and measured workers against it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import delete, update
+from tests.servers import REPOSITORY
+
+from bench.measure import (
+    PYTHONPATH,
+    BenchError,
+    Measurement,
+    difference,
+    run_worker,
+    worker_environment,
+)
+from bench.server import STATE, STORY
+from bench.setup import HMAC_KEY, SETTINGS
+from calendar_sync.model import Platform
+from calendar_sync.sandbox.demo.world import Slot, User, World
+from calendar_sync.sandbox.processes import Program
+from calendar_sync.sandbox.standalone import airflow_environment
+from calendar_sync.settings import parse
+from calendar_sync.state import Database, Store
+from calendar_sync.state import tables as t
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from sqlalchemy import Connection
+
+START_SECONDS = 1800
+TEMPLATE = "etmp-follow-up"
+LENGTH = timedelta(minutes=25)
+
+
+class BenchWorld(World):
+    """The control API, and the counts of the request log."""
+
+    def counts(self) -> dict[str, int]:
+        """Requests so far, by kind."""
+        answer = self._control("GET", "/requests/counts")
+        return {str(kind): int(count) for kind, count in answer.items()}
+
+    def answer_after(self, seconds: float) -> None:
+        """How long Microsoft takes for an answer from now on."""
+        self._control("POST", "/microsoft/latency", {"seconds": seconds})
+
+
+class Stage:
+    """A served organisation in `folder`; everything that it started ends with it."""
+
+    def __init__(self, folder: Path, *arguments: str, platform: Platform = Platform.GOOGLE) -> None:
+        self.folder = folder
+        self.platform = platform
+        self.state = folder / STATE
+        self._arguments = (*arguments, "--platform", platform.value)
+        self._edits = 0
+        self.program: Program
+        self.world: BenchWorld
+        self.users: list[User]
+        self.story: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True)
+        env = airflow_environment(self.folder, self.folder, None, 0)
+        self.program = Program(
+            [sys.executable, "-m", "bench.server", str(self.folder), *self._arguments],
+            log=self.folder / "server.log",
+            folder=REPOSITORY,
+            env=env | {"PYTHONPATH": PYTHONPATH},
+        )
+        try:
+            self._wait_ready()
+        except BaseException:
+            self.program.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.program.stop()
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not (self.folder / "sandbox.json").exists():
+            if not self.program.running or time.monotonic() > deadline:
+                raise BenchError(f"the sandbox did not start:\n{self.program.tail()}")
+            time.sleep(0.1)
+        self.world = BenchWorld(self.folder)
+        self.world.wait_ready()
+        self.users = sorted(self.world.users(self.platform.value), key=lambda user: user.welkin_id)
+        self.story = json.loads((self.folder / STORY).read_text())
+
+    def measure(self, what: str) -> Measurement:
+        """Run a worker and count what it asked."""
+        env = worker_environment(self.folder, self.state)
+        before = self.world.counts()
+        report = run_worker(what, env, self.platform.value)
+        return Measurement(
+            wall=report["wall"],
+            cpu=report["cpu"],
+            memory_mb=report["memory_mb"],
+            requests=difference(self.world.counts(), before),
+            start_cpu=report["start_cpu"],
+            outcome=report["outcome"],
+        )
+
+    def edit(self, count: int) -> None:
+        """Give so many users one change each: half get a visit, half plan something privately."""
+        step = len(self.users) // count
+        for number in range(count):
+            user = self.users[number * step]
+            slot = self._slot()
+            if number % 2:
+                self.world.plan_privately(user, slot, "Private")
+            else:
+                self.world.book(user, slot, TEMPLATE)
+
+    def _slot(self) -> Slot:
+        """A time that nothing else has."""
+        self._edits += 1
+        days, minutes = divmod(self._edits, 400)
+        day = datetime.now(UTC).replace(hour=3, minute=0, second=0, microsecond=0)
+        start = day + timedelta(days=20 + days, minutes=minutes)
+        return Slot(start, start + LENGTH)
+
+    def let_time_pass(self) -> None:
+        """All accounts are due for a poll again, as after waiting for their interval."""
+        hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        with self._state() as connection:
+            connection.execute(update(t.user_sync).values(last_poll_at=hour_ago))
+
+    def forget_tokens(self) -> None:
+        """All access tokens have expired, as they do within an hour."""
+        with self._state() as connection:
+            connection.execute(delete(t.access_token))
+
+    def limit(self, **limits: float) -> None:
+        """Other limits than those as shipped, from the next measurement on."""
+        sections = {**SETTINGS, "limits": {**SETTINGS["limits"], **limits}}
+        database = Database(f"sqlite:///{self.state}")
+        try:
+            store = Store(database, HMAC_KEY)
+            store.config.save_settings(parse(sections), "bench", datetime.now(UTC))
+        finally:
+            database.close()
+
+    @contextlib.contextmanager
+    def _state(self) -> Iterator[Connection]:
+        database = Database(f"sqlite:///{self.state}")
+        try:
+            with database.write() as connection:
+                yield connection
+        finally:
+            database.close()

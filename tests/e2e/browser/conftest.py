@@ -1,0 +1,99 @@
+"""A real browser before a real Airflow. Chromium comes from Debian's packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.e2e.airflow.stage import Stage, open_stage
+from tests.servers import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Without a sandbox of its own, as it must run as root in CI; nothing that calls home.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SETTINGS = {
+    # Whatever rests on absence waits for a person.
+    "brake": {"at_least": 0, "share": 0},
+    "details": {},
+    # The schedules rest between the acts.
+    "freshness": {"target_seconds": 7200},
+}
+
+
+def find_chromium() -> str:
+    """The browser's program, installed first where that is possible; empty where it is not."""
+    found = shutil.which("chromium")
+    if found is None:
+        subprocess.run([REPOSITORY / ".ci" / "install-servers"], check=False)
+        found = shutil.which("chromium")
+    return found or ""
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """The browser; skipped loudly where there is none, but never in CI.
+
+    Not longer than for this package: Playwright keeps an event loop running in the thread, in which
+    nobody else could begin one.
+    """
+    program = find_chromium()
+    if not program:
+        if os.environ.get("CI") == "true":
+            pytest.fail("Chromium is needed in CI")
+        pytest.skip("NOT TESTED, no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """After the first fill of both platforms; then the schedules rest."""
+    with open_stage(tmp_path_factory.mktemp("browser"), SETTINGS) as made:
+        for platform in ("google", "microsoft"):
+            one = made.on(platform)
+            one.airflow.unpause(one.dag_id)
+            one.run()
+            one.rest()
+        yield made
+
+
+@pytest.fixture(scope="package")
+def page(chromium: Browser, stage: Stage) -> Iterator[Page]:
+    """An administrator who has signed in to Airflow by its form."""
+    context = chromium.new_context(
+        base_url=f"http://localhost:{stage.airflow.port}", timezone_id="America/New_York"
+    )
+    context.set_default_timeout(20_000)
+    made = context.new_page()
+    problems: list[str] = []
+    made.on("pageerror", lambda error: problems.append(str(error)))
+    made.on(
+        "console",
+        lambda message: problems.append(message.text) if message.type == "error" else None,
+    )
+    made.goto("/auth/login", wait_until="domcontentloaded")
+    made.get_by_label("Username").fill("admin")
+    made.get_by_label("Password").first.fill(stage.airflow.password)
+    made.get_by_role("button", name="Sign in").click()
+    made.wait_for_url(lambda url: "login" not in url)
+    problems.clear()
+    yield made
+    context.close()
+    assert problems == [], "the browser complained"

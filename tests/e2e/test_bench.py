@@ -1,0 +1,105 @@
+"""The bench's own parts work: a small organisation is idle when it says so, and counts add up."""
+
+from __future__ import annotations
+
+import os
+import runpy
+from typing import TYPE_CHECKING
+
+import pytest
+from bench import least
+from bench.cases import Case
+from bench.least import Least
+from bench.measure import Measurement, Spread, difference
+from bench.page import page
+from bench.processes import cpu_seconds, role_of
+from bench.results import Results
+from bench.scale import Scale, scale_from_environment
+from bench.stage import Stage
+
+from tests.servers import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.xdist_group("bench")
+USERS = 5
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    arguments = ("--users", str(USERS), "--encounters", "30", "--filled")
+    with Stage(tmp_path_factory.mktemp("bench") / "organisation", *arguments) as made:
+        yield made
+    assert made.program.members == []
+
+
+def test_an_idle_organisation_costs_a_poll_an_account(stage: Stage) -> None:
+    stage.let_time_pass()
+    run = stage.measure("poll")
+    assert run.outcome == {"polled": USERS, "marked": 0, "fault": None}
+    assert run.requests["google.events.list"] == USERS
+    assert run.total <= least.idle(USERS).requests
+    assert run.writes == 0
+    assert run.tokens == USERS + 1
+    assert 0 < run.memory_mb < 400
+
+
+def test_a_changed_user_costs_a_read_of_both_sides_and_a_write(stage: Stage) -> None:
+    stage.edit(2)
+    stage.let_time_pass()
+    run = stage.measure("pass")
+    assert run.outcome["done"] == {"create_mirror": 1, "create_block": 1}
+    assert run.requests["welkin.events.list"] == 2
+    assert (run.writes, run.tokens) == (2, 0)
+
+
+def test_the_median_is_shown_with_its_spread() -> None:
+    assert Spread.of([3.0, 1.0, 2.0]).text() == "2.0 (1.0-3.0)"
+    assert Spread.of([1234.5]).text(0) == "1,234"
+
+
+def test_counts_are_told_apart() -> None:
+    requests = difference({"a.token": 3, "b.insert": 5, "c.list": 2}, {"b.insert": 1, "c.list": 2})
+    run = Measurement(1.0, 1.0, 1.0, requests)
+    assert (run.tokens, run.total, run.writes) == (3, 4, 4)
+
+
+def test_airflows_processes_are_known_by_their_titles() -> None:
+    assert role_of("airflow worker -- LocalExecutor: <idle>") == "executor"
+    assert role_of("airflow worker -- 01a21406-8679") == "task"
+    assert role_of("airflow api_server -- host:127.0.0.1") == "api-server"
+    assert cpu_seconds(os.getpid()) > 0
+
+
+def test_a_smaller_bench_is_smaller_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_ACCOUNTS", "50")
+    small = scale_from_environment()
+    assert (small.accounts, small.fill_users, small.rows, small.changed) == (50, 5, 100, 2)
+    assert not small.is_full
+    assert Scale().changed == 50
+
+
+def test_the_page_says_where_a_target_is_missed(tmp_path: Path) -> None:
+    results = Results.begin(Scale())
+    run = Measurement(
+        wall=30.0,
+        cpu=10.0,
+        memory_mb=100.0,
+        requests={"google.events.insert": 10, "google.events.list": 90, "google.token": 1},
+        outcome={"tasks": 3, "cpu": {"task": 1.0}, "done": {"create_block": 100}},
+    )
+    keys = ("idle", "idle_cold", "pass", "fill", "rows", "rows_change", "dag", "hook", "window")
+    results.add(*(Case(key, key, [run], Least(100, "because")) for key in keys))
+    results.organisation = {"written": {"create_block": 1}, "filled": 1.0}
+    results.save(tmp_path / "kept" / "results.json")
+    text = page(Results.load(tmp_path / "kept" / "results.json"))
+    assert "| idle poll of 1,000 accounts | < 20 s | 30.0 s | **missed** |" in text
+    assert "| < 400 MB | 100 MB | met |" in text
+    assert all(len(line) <= 100 or line.startswith("|") for line in text.splitlines())
+
+
+@pytest.mark.parametrize("name", ["sync_dag", "hook_dag"])
+def test_the_dags_of_the_bench_can_be_parsed(name: str) -> None:
+    runpy.run_path(str(REPOSITORY / "tests" / "bench" / "dags" / f"{name}.py"))

@@ -1,0 +1,161 @@
+"""A calendar system that never answers, and runs that no longer take place: who sees it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from calendar_sync.freshness import Limits, late_since, limits
+from calendar_sync.health import build
+from calendar_sync.model import Platform
+from calendar_sync.orchestration.alarms import EVERYBODY, raise_alarms
+from calendar_sync.overview import overview
+from calendar_sync.reporting import status
+from calendar_sync.settings import parse
+from calendar_sync.state.marks import UserSync
+from tests.engine.cycle.stage import Stage, mail
+from tests.engine.health.test_notify import HERE
+
+on_both = pytest.mark.parametrize("platform", list(Platform))
+NOTIFY = {"notifier": f"{HERE}.Recorder", "arguments": {"t": "{text}"}}
+ERRORS: list[tuple[str, dict[str, Any]]] = [
+    ("status", {"code": 503}),
+    ("status", {"code": 429, "retry_after": 60}),
+    ("reset_before", {}),
+]
+
+
+def stage(platform: Platform) -> Stage:
+    s = Stage("dana", "ruben", platform=platform, settings={"notify": NOTIFY})
+    s.visit("dana")
+    s.run()
+    return s
+
+
+def items(s: Stage) -> list[tuple[str, str, str]]:
+    document = build(s.store, s.store.config.revision(), s.clock.now()).document
+    return [(item["kind"], item["account"], item["code"]) for item in document["items"]]
+
+
+def told(s: Stage) -> list[str]:
+    return [alarm.who for alarm in raise_alarms(s.store, s.platform, s.clock.now())]
+
+
+def states(s: Stage) -> tuple[dict[str, int], dict[str, int]]:
+    """As the command and as the pages count them."""
+    [entry] = status(s.store, s.clock.now())
+    [page] = overview(s.store, s.store.config.revision().settings, s.clock.now()).platforms
+    return entry.users, {name: count for name, count in page.standing.states.items() if count}
+
+
+@on_both
+@pytest.mark.parametrize(("kind", "details"), ERRORS)
+def test_a_calendar_system_that_never_answers_is_told_of(
+    platform: Platform, kind: str, details: dict[str, Any]
+) -> None:
+    s = stage(platform)
+    s.fault(platform.value, kind, times=None, **details)
+    s.busy("ruben", days=2)
+    s.later(again=10)
+    assert s.blocks("ruben") == []
+    assert items(s) == [("silent", "", "not_looked_at")]
+    assert states(s) == ({"late": 2}, {"late": 2})
+    [page] = overview(s.store, s.store.config.revision().settings, s.clock.now()).platforms
+    assert page.silent
+    assert page.standing.late == 2
+    assert told(s) == [EVERYBODY]
+    s.sandbox.faults.clear()
+    s.later(again=3)
+    assert len(s.blocks("ruben")) == 1
+    assert (items(s), told(s)) == ([], [])
+    assert states(s) == ({"ok": 2}, {"ok": 2})
+
+
+@on_both
+@pytest.mark.parametrize(("kind", "details"), ERRORS)
+def test_one_calendar_that_never_answers_is_told_of(
+    platform: Platform, kind: str, details: dict[str, Any]
+) -> None:
+    s = stage(platform)
+    s.fault(platform.value, kind, times=None, user=mail("ruben"), **details)
+    s.busy("ruben", days=2)
+    s.later(again=10)
+    assert s.blocks("ruben") == []
+    assert items(s) == [("late", mail("ruben"), "not_seen")]
+    assert states(s) == ({"late": 1, "ok": 1}, {"late": 1, "ok": 1})
+    [page] = overview(s.store, s.store.config.revision().settings, s.clock.now()).platforms
+    assert not page.silent
+    assert told(s) == [mail("ruben")]
+    [entry] = status(s.store, s.clock.now())
+    assert entry.freshness_seconds >= 18 * 60
+
+
+@on_both
+def test_runs_that_no_longer_take_place_make_nobody_fresh(platform: Platform) -> None:
+    s = stage(platform)
+    s.clock.advance(minutes=4)
+    assert states(s) == ({"ok": 2}, {"ok": 2})
+    assert items(s) == []
+    s.clock.advance(days=3)
+    assert states(s) == ({"late": 2}, {"late": 2})
+    assert items(s) == [("silent", "", "not_looked_at")]
+    found = overview(s.store, s.store.config.revision().settings, s.clock.now())
+    assert found.oldest_change is not None
+    assert found.late == found.synced == 2
+
+
+@on_both
+def test_out_of_hours_nobody_is_late_for_being_asked_less_often(platform: Platform) -> None:
+    poll = {
+        "working_hours": {"start": "08:00", "end": "18:00"},
+        "outside_interval_seconds": 7200,
+    }
+    s = Stage("dana", "ruben", platform=platform, settings={"poll": poll, "notify": NOTIFY})
+    s.run()
+    # From whatever hour the stage begins at, through a night and into a morning.
+    for _ in range(24 * 12):
+        s.later(minutes=5)
+        assert items(s) == []
+        assert told(s) == []
+
+
+NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
+
+
+def ago(**step: float) -> datetime:
+    return NOW - timedelta(**step)
+
+
+def test_limits_follow_target_interval_and_quota() -> None:
+    settings = parse({"poll": {"interval_seconds": 60}, "freshness": {"target_seconds": 300}})
+    found = limits(settings, Platform.MICROSOFT, 50_000, NOW)
+    assert found == Limits(ago(minutes=5), ago(minutes=6))
+    # Google's quota allows 10,000 accounts a poll every 24 minutes.
+    quota = settings.limits.daily_calendar_requests
+    wait = 86_400 * 10_000 / (0.6 * quota)
+    found = limits(settings, Platform.GOOGLE, 10_000, NOW)
+    assert found == Limits(ago(minutes=5), ago(seconds=300 + wait))
+
+
+@pytest.mark.parametrize(
+    ("state", "since"),
+    [
+        ({"last_success_at": ago(minutes=6)}, None),
+        ({"last_success_at": ago(minutes=7)}, ago(minutes=7)),
+        ({"last_success_at": ago(minutes=1), "mark_seq": 1, "marked_at": ago(minutes=5)}, None),
+        (
+            {"last_success_at": ago(minutes=1), "mark_seq": 1, "marked_at": ago(minutes=9)},
+            ago(minutes=9),
+        ),
+        ({"last_success_at": ago(minutes=1), "marked_at": ago(minutes=9)}, None),
+        ({}, None),
+        ({"mark_seq": 1, "marked_at": ago(minutes=9)}, ago(minutes=9)),
+        (
+            {"last_success_at": ago(minutes=10), "mark_seq": 1, "marked_at": ago(minutes=9)},
+            ago(minutes=10),
+        ),
+    ],
+)
+def test_who_is_late_and_since_when(state: dict[str, Any], since: datetime | None) -> None:
+    found = UserSync("dana", Platform.GOOGLE, **state)
+    assert late_since(found, Limits(ago(minutes=5), ago(minutes=6))) == since

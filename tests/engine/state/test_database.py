@@ -1,0 +1,163 @@
+"""Transactions: short, immediate, and never lost."""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import DBAPIError, StatementError
+
+from calendar_sync.errors import ConfigurationError
+from calendar_sync.model import Platform
+from calendar_sync.state import Database, Store
+from calendar_sync.state import tables as t
+from calendar_sync.state.database import default_url
+from calendar_sync.state.migrate import upgrade
+from tests.engine.state.conftest import NOW, mark
+
+PAIR = ("u1", Platform.GOOGLE)
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from calendar_sync.model import Platform
+from calendar_sync.state import Database, Store
+store = Store(Database(sys.argv[1]), "key")
+for number in range(20):
+    store.marks.of("u1", Platform.GOOGLE)
+    with store.database.write() as connection:
+        pairs = [("u1", Platform.GOOGLE), ("u2", Platform.GOOGLE)]
+        store.marks.mark(connection, pairs, datetime.now(UTC))
+"""
+
+
+def test_eight_writing_threads_never_fail(database: Database) -> None:
+    def write(_: int) -> None:
+        store = Store(database, "key")
+        for _ in range(15):
+            store.marks.of(*PAIR)
+            mark(store, [PAIR, ("u2", Platform.GOOGLE)], NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert Store(database, "key").marks.of(*PAIR).mark_seq == 120
+
+
+def test_eight_writing_processes_never_fail_on_sqlite(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    database = Database(url)
+    upgrade(database)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, url], stderr=subprocess.PIPE)
+        for _ in range(8)
+    ]
+    for writer in writers:
+        _, errors = writer.communicate(timeout=100)
+        assert (writer.returncode, errors) == (0, b"")
+    assert Store(database, "key").marks.of(*PAIR).mark_seq == 160
+    database.close()
+
+
+def test_what_fails_leaves_no_trace(store: Store) -> None:
+    def fail() -> None:
+        with store.database.write() as connection:
+            store.marks.mark(connection, [PAIR], NOW)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert not store.marks.of(*PAIR).marked
+
+
+def test_readers_do_not_wait_for_a_writer(store: Store) -> None:
+    mark(store, [PAIR], NOW)
+    with store.database.write() as connection:
+        store.marks.mark(connection, [PAIR], NOW)
+        begun = time.monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(store.marks.of, *PAIR).result(5).mark_seq == 1
+        assert time.monotonic() - begun < 3
+    assert store.marks.of(*PAIR).mark_seq == 2
+
+
+def test_instants_keep_their_zone_and_naive_ones_are_refused(store: Store) -> None:
+    mark(store, [PAIR], NOW)
+    assert store.marks.of(*PAIR).marked_at == NOW
+    with pytest.raises(StatementError, match="naive"):
+        mark(store, [("u3", Platform.GOOGLE)], datetime(2026, 3, 2))
+
+
+def test_no_error_shows_parameters(store: Store) -> None:
+    row = {
+        "user_id": "u1", "platform": "google", "account": "Zyxwanda", "enabled": True,
+        "revision": 1, "changed_at": NOW, "changed_by": "x",
+    }  # fmt: skip
+    with store.database.write() as connection:
+        connection.execute(t.user_mapping.insert(), row)
+    with pytest.raises(DBAPIError) as caught, store.database.write() as connection:
+        connection.execute(t.user_mapping.insert(), row)
+    # The server's own detail names the values; it stays inside the exception.
+    own = str(caught.value).split("\n")
+    assert not any("Zyxwanda" in line for line in own if "DETAIL" not in line)
+
+
+def test_where_the_database_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    assert default_url() == f"sqlite:///{tmp_path}/calendar_sync.db"
+    monkeypatch.setenv("CALENDAR_SYNC_DATABASE_URL", "sqlite:///elsewhere.db")
+    assert default_url() == "sqlite:///elsewhere.db"
+    with pytest.raises(ConfigurationError, match="mysql"):
+        Database("mysql://x/y")
+
+
+def test_a_name_in_sqlites_own_form_makes_no_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """SQLite reads `file:` as a URI: the folder of that name is nobody's."""
+    monkeypatch.chdir(tmp_path)
+    Database("sqlite:///file:below/state.db?mode=ro&uri=true").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- who may read it ------------------------------------------------------------
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_file_its_log_and_its_folder_are_for_their_owner_alone(
+    tmp_path: Path, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        database = Database(f"sqlite:///{tmp_path}/deep/home/state.db")
+        upgrade(database)
+        mark(Store(database, "key"), [PAIR], NOW)
+        found = modes(tmp_path / "deep" / "home")
+    finally:
+        os.umask(before)
+    assert found == dict.fromkeys(("state.db", "state.db-wal", "state.db-shm"), 0o600)
+    assert modes(tmp_path) == {"deep": 0o700}
+    assert modes(tmp_path / "deep") == {"home": 0o700}
+    database.close()
+
+
+def test_a_folder_that_is_there_stays_and_an_open_file_is_closed_to_others(tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o755)
+    (folder / "state.db").touch(mode=0o644)
+    database = Database(f"sqlite:///{folder}/state.db")
+    upgrade(database)
+    assert set(modes(folder).values()) == {0o600}
+    assert modes(tmp_path) == {"home": 0o755}
+    database.close()
+
+
+def test_looking_for_a_database_makes_none(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path}/state.db").close()
+    assert list(tmp_path.iterdir()) == []
