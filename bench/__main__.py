@@ -22,8 +22,8 @@ from bench.results import Results
 from bench.scale import scale_from_environment
 from bench.scheduler import under_one_scheduler
 from bench.stage import Stage
-from calendar_sync.sandbox.processes import ProgramError
-from calendar_sync.sandbox.standalone import AirflowError
+from calendar_sync_sandbox.processes import ProgramError
+from calendar_sync_sandbox.standalone import AirflowError
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -13,13 +13,13 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from calendar_sync.sandbox.google.store import Calendar, Version
-from calendar_sync.sandbox.google.world import GoogleWorld
+from calendar_sync_sandbox.google.store import Calendar, Version
+from calendar_sync_sandbox.google.world import GoogleWorld
 
 if TYPE_CHECKING:
-    from calendar_sync.sandbox.calendars import CalendarWorld
-    from calendar_sync.sandbox.clock import Clock
-    from calendar_sync.sandbox.microsoft.world import MicrosoftWorld
+    from calendar_sync_sandbox.calendars import CalendarWorld
+    from calendar_sync_sandbox.clock import Clock
+    from calendar_sync_sandbox.microsoft.world import MicrosoftWorld
 
 YEARS = 3
 HOUR = timedelta(hours=1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bench import least
 from bench.measure import BenchError, Measurement
 from bench.stage import Stage
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 from tests.harness import SandboxTransport, sandbox_secrets
 
 from bench.setup import FERNET_KEY, HMAC_KEY, settings
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.passes import run_pass
-from calendar_sync.runtime import open_services
+from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import upgrade
+from calendar_sync.sync.runner import run_pass
+from calendar_sync.sync.runtime import open_services
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from calendar_sync.sandbox import Sandbox
+    from calendar_sync_sandbox import Sandbox
 
 BEFORE = timedelta(hours=6)
 PASSES = 10

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from bench.least import window_reads
 from bench.measure import Measurement, Spread
-from calendar_sync.freshness import QUOTA_SHARE
-from calendar_sync.runtime import RATE_MARGIN
-from calendar_sync.settings import Settings
+from calendar_sync.config.settings import Settings
+from calendar_sync.sync.freshness import QUOTA_SHARE
+from calendar_sync.sync.runtime import RATE_MARGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tests.servers import REPOSITORY
 
 from bench.setup import connection_variables
-from calendar_sync.sandbox.standalone import airflow_environment
+from calendar_sync_sandbox.standalone import airflow_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

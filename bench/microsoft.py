@@ -14,7 +14,7 @@ from bench.measure import BenchError
 from bench.page import HEADINGS, median_wall, row, table, wrapped
 from bench.results import Results
 from bench.stage import Stage
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from bench.calendars import KINDS, ZONES, Calendars, keep
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 
 if TYPE_CHECKING:
-    from calendar_sync.sandbox import Sandbox
-    from calendar_sync.sandbox.welkin.records import User
+    from calendar_sync_sandbox import Sandbox
+    from calendar_sync_sandbox.welkin.records import User
 
 # Visits lie between four weeks ago and ten weeks ahead: inside the window of the mirrors.
 FIRST_DAY, LAST_DAY = -28, 70

@@ -9,8 +9,8 @@ from bench import calendars, forecast
 from bench.measure import Measurement, Spread
 from bench.organisation import FIRST_DAY, LAST_DAY
 from bench.setup import WELKIN_REQUESTS_PER_SECOND
-from calendar_sync.freshness import QUOTA_SHARE
-from calendar_sync.settings import Settings
+from calendar_sync.config.settings import Settings
+from calendar_sync.sync.freshness import QUOTA_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

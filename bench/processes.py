@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bench.worker import peak_memory_mb
-from calendar_sync.sandbox.processes import session_members
+from calendar_sync_sandbox.processes import session_members
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -16,9 +16,9 @@ from bench.cases import Case, say
 from bench.measure import PYTHONPATH, BenchError, Measurement, difference
 from bench.processes import Watch
 from bench.setup import HMAC_KEY
-from calendar_sync.google.tokens import SCOPE
-from calendar_sync.sandbox.demo.stage import write_mapping
-from calendar_sync.sandbox.standalone import FINAL_STATES, StandaloneAirflow
+from calendar_sync.adapters.google.tokens import SCOPE
+from calendar_sync_sandbox.demo.stage import write_mapping
+from calendar_sync_sandbox.standalone import FINAL_STATES, StandaloneAirflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

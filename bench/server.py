@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench.fill import BenchClock, empty_state, fill
 from bench.organisation import busy_person, staff
-from calendar_sync.model import Platform
-from calendar_sync.sandbox import Sandbox, serve
+from calendar_sync.core.model import Platform
+from calendar_sync_sandbox import Sandbox, serve
 
 STATE = "state.db"
 STORY = "seeded.json"

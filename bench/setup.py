@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from calendar_sync.connections import HMAC_KEY as HMAC_CONNECTION
-from calendar_sync.settings import Settings, parse
+from calendar_sync.config.credentials import HMAC_KEY as HMAC_CONNECTION
+from calendar_sync.config.settings import Settings, parse
 
 if TYPE_CHECKING:
     from pathlib import Path

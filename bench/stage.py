@@ -22,13 +22,13 @@ from bench.measure import (
 )
 from bench.server import STATE, STORY
 from bench.setup import HMAC_KEY, SETTINGS
-from calendar_sync.model import Platform
-from calendar_sync.sandbox.demo.world import Slot, User, World
-from calendar_sync.sandbox.processes import Program
-from calendar_sync.sandbox.standalone import airflow_environment
-from calendar_sync.settings import parse
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
+from calendar_sync_sandbox.demo.world import Slot, User, World
+from calendar_sync_sandbox.processes import Program
+from calendar_sync_sandbox.standalone import airflow_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

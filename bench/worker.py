@@ -18,16 +18,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calendar_sync.changes import find_changed_users
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 from calendar_sync.orchestration.connections import load_secrets
-from calendar_sync.passes import record_run, run_pass
-from calendar_sync.runtime import open_services
 from calendar_sync.state import Database, Store
+from calendar_sync.sync.noticing import find_changed_users
+from calendar_sync.sync.runner import record_run, run_pass
+from calendar_sync.sync.runtime import open_services
 
 if TYPE_CHECKING:
-    from calendar_sync.services import Services
     from calendar_sync.state.config import Revision
+    from calendar_sync.sync.services import Services
 
 
 def main() -> None:

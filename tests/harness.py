@@ -11,22 +11,22 @@ import httpx
 from cryptography.fernet import Fernet
 from sqlalchemy import Connection
 
-from calendar_sync.connections import (
+from calendar_sync.config.credentials import (
     Fields,
     google_credentials,
     microsoft_credentials,
     welkin_credentials,
 )
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.passes import PassResult, run_pass
-from calendar_sync.runtime import Secrets, open_services
-from calendar_sync.sandbox import Sandbox
-from calendar_sync.sandbox.calendars import CalendarWorld
-from calendar_sync.sandbox.faults import ConnectionBroken
-from calendar_sync.services import Services
-from calendar_sync.settings import parse
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import upgrade
+from calendar_sync.sync.runner import PassResult, run_pass
+from calendar_sync.sync.runtime import Secrets, open_services
+from calendar_sync.sync.services import Services
+from calendar_sync_sandbox import Sandbox
+from calendar_sync_sandbox.calendars import CalendarWorld
+from calendar_sync_sandbox.faults import ConnectionBroken
 
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 FERNET_KEY = Fernet.generate_key().decode()

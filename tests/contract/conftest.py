@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from calendar_sync.sandbox import Sandbox
+from calendar_sync_sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from calendar_sync.sandbox.microsoft.world import MARKER
+from calendar_sync_sandbox.microsoft.world import MARKER
 from tests.contract.conftest import Answer, Caller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calendar_sync.sandbox import Sandbox
+    from calendar_sync_sandbox import Sandbox
 
 DANA, RUBEN = "dana.hale@example.org", "ruben.okafor@example.org"
 ME = f"/users/{DANA}"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calendar_sync.sandbox.calendars import CalendarWorld, Glimpse
-from calendar_sync.sandbox.google.world import MARKER as GOOGLE_MARKER
-from calendar_sync.sandbox.microsoft.world import MARKER as MICROSOFT_MARKER
+from calendar_sync_sandbox.calendars import CalendarWorld, Glimpse
+from calendar_sync_sandbox.google.world import MARKER as GOOGLE_MARKER
+from calendar_sync_sandbox.microsoft.world import MARKER as MICROSOFT_MARKER
 from tests.contract.conftest import START, Caller
 
 if TYPE_CHECKING:
-    from calendar_sync.sandbox import Sandbox
+    from calendar_sync_sandbox import Sandbox
 
 DANA = "dana.hale@example.org"
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)

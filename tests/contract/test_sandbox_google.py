@@ -22,7 +22,7 @@ from google.oauth2 import service_account
 from googleapiclient.discovery import build_from_document
 from googleapiclient.errors import HttpError
 
-from calendar_sync.sandbox import ConnectionBroken, Fault, Sandbox, running
+from calendar_sync_sandbox import ConnectionBroken, Fault, Sandbox, running
 from tests.contract.conftest import START, Answer, Caller, ManualClock
 
 if TYPE_CHECKING:

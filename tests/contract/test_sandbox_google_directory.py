@@ -17,10 +17,10 @@ from google.oauth2 import service_account
 from googleapiclient.discovery import build_from_document
 from googleapiclient.errors import HttpError
 
-from calendar_sync.google import directory as ours
-from calendar_sync.google.tokens import DIRECTORY_SCOPE
-from calendar_sync.sandbox import Sandbox, running
-from calendar_sync.sandbox.google.directory import PARAMETERS
+from calendar_sync.adapters.google import directory as ours
+from calendar_sync.adapters.google.tokens import DIRECTORY_SCOPE
+from calendar_sync_sandbox import Sandbox, running
+from calendar_sync_sandbox.google.directory import PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

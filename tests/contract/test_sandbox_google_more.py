@@ -19,7 +19,7 @@ from tests.contract.test_sandbox_google import (
 )
 
 if TYPE_CHECKING:
-    from calendar_sync.sandbox import Sandbox
+    from calendar_sync_sandbox import Sandbox
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from tests.contract.conftest import START, Caller
 from tests.contract.test_sandbox_welkin import ADMIN, DAY, EVENTS, HOUR, WEEK, block, token
 
 if TYPE_CHECKING:
-    from calendar_sync.sandbox import Sandbox
-    from calendar_sync.sandbox.welkin.records import User
+    from calendar_sync_sandbox import Sandbox
+    from calendar_sync_sandbox.welkin.records import User
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calendar_sync.sandbox.microsoft.world import MARKER
+from calendar_sync_sandbox.microsoft.world import MARKER
 from tests.contract.conftest import START, ManualClock
 from tests.contract.graph import (
     DANA,
@@ -26,7 +26,7 @@ from tests.contract.graph import (
 )
 
 if TYPE_CHECKING:
-    from calendar_sync.sandbox import Sandbox
+    from calendar_sync_sandbox import Sandbox
 
 HOUR = timedelta(hours=1)
 FIND = "singleValueExtendedProperties/Any(ep: ep/id eq '{}' and ep/value eq '{}')"

@@ -10,7 +10,7 @@ import msal
 import pytest
 import requests
 
-from calendar_sync.sandbox import Fault, Sandbox, running
+from calendar_sync_sandbox import Fault, Sandbox, running
 from tests.contract.conftest import Caller, ManualClock
 from tests.contract.graph import (
     DANA,
@@ -482,7 +482,7 @@ def test_requests_are_logged_with_their_mailbox(sandbox: Sandbox, graph: Graph) 
 def test_airflow_is_given_a_connection(sandbox: Sandbox) -> None:
     from pathlib import Path
 
-    from calendar_sync.sandbox.tls import connections
+    from calendar_sync_sandbox.tls import connections
 
     found = connections(sandbox, Path("ca.pem"))["microsoft_graph_default"]
     directory = sandbox.microsoft.directory

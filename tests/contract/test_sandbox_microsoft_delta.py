@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calendar_sync.sandbox import Fault
+from calendar_sync_sandbox import Fault
 from tests.contract.graph import (
     DANA,
     EVENTS,
@@ -24,7 +24,7 @@ from tests.contract.graph import (
 )
 
 if TYPE_CHECKING:
-    from calendar_sync.sandbox import Sandbox
+    from calendar_sync_sandbox import Sandbox
     from tests.contract.conftest import ManualClock
 
 HOUR = timedelta(hours=1)

@@ -10,7 +10,7 @@ import pytest
 from tests.contract.graph import DANA, EVENTS, PREFER, WINDOW, Graph, code, event
 
 if TYPE_CHECKING:
-    from calendar_sync.sandbox import Sandbox
+    from calendar_sync_sandbox import Sandbox
     from tests.contract.conftest import ManualClock
 
 HOUR = timedelta(hours=1)

@@ -8,13 +8,13 @@ from urllib.parse import unquote
 
 import pytest
 
-from calendar_sync.sandbox.microsoft.recurrence import from_rrule
+from calendar_sync_sandbox.microsoft.recurrence import from_rrule
 from tests.contract.conftest import Caller
 from tests.contract.graph import DANA, EVENTS, ME, PREFER, WINDOW, Graph
 from tests.contract.test_sandbox_google import ask_token, assertion
 
 if TYPE_CHECKING:
-    from calendar_sync.sandbox import Sandbox
+    from calendar_sync_sandbox import Sandbox
 
 START = date(2026, 3, 3)  # a Tuesday
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calendar_sync.sandbox import Fault, Sandbox, running
-from calendar_sync.sandbox.clock import stamp
+from calendar_sync_sandbox import Fault, Sandbox, running
+from calendar_sync_sandbox.clock import stamp
 from tests.contract.conftest import START, Answer, Caller, ManualClock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from calendar_sync.sandbox.welkin.records import User
+    from calendar_sync_sandbox.welkin.records import User
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

@@ -18,14 +18,14 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from calendar_sync.bounded import read_json
-from calendar_sync.clock import SystemClock
-from calendar_sync.documents import read_yaml
-from calendar_sync.errors import ConfigurationError, SyncError, TransientError
-from calendar_sync.http import Failure, HttpClient
-from calendar_sync.mapping import read_mapping
-from calendar_sync.settings import parse
-from calendar_sync.welkin.parse import parse_event
+from calendar_sync.adapters.http import Failure, HttpClient
+from calendar_sync.adapters.welkin.parse import parse_event
+from calendar_sync.config.documents import read_yaml
+from calendar_sync.config.mapping import read_mapping
+from calendar_sync.config.settings import parse
+from calendar_sync.core.bounded import read_json
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError, SyncError, TransientError
 
 HEADER = b"welkin_user_id,platform,account\n"
 MB = 1024 * 1024

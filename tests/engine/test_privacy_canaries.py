@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from calendar_sync.errors import SyncError
-from calendar_sync.model import Platform
-from calendar_sync.passes import record_run
-from calendar_sync.reporting import status
+from calendar_sync.core.errors import SyncError
+from calendar_sync.core.model import Platform
+from calendar_sync.insight.status import status
+from calendar_sync.sync.runner import record_run
 from tests.engine.cycle.stage import Stage, mail
 
 BAA = {"by": "Dana", "on": "2026-01-01"}

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, func, select
 
-from calendar_sync import seals
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.sandbox.tls import make_certificate
-from calendar_sync.state import Database, Store
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.state import Database, Store, seals
 from calendar_sync.state import tables as t
 from calendar_sync.state.migrate import upgrade
+from calendar_sync_sandbox.tls import make_certificate
 from tests.engine.state.test_audit import run, sql, write
 
 

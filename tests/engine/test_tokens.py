@@ -8,11 +8,11 @@ from threading import Thread
 import pytest
 from cryptography.fernet import Fernet
 
-from calendar_sync.errors import TransientError
+from calendar_sync.core.errors import TransientError
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import upgrade
 from calendar_sync.state.shared import TokenStore
-from calendar_sync.tokens import TokenCache
+from calendar_sync.sync.tokens import TokenCache
 from tests.harness import VirtualClock
 
 KEY = Fernet.generate_key().decode()

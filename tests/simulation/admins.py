@@ -5,12 +5,12 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
-from calendar_sync.approvals import grant
-from calendar_sync.identity import Identity
-from calendar_sync.model import Direction, MappedUser, Platform
-from calendar_sync.sandbox.calendars import CalendarWorld, Glimpse
+from calendar_sync.core.identity import Identity
+from calendar_sync.core.model import Direction, MappedUser, Platform
+from calendar_sync.operations.approvals import grant
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
+from calendar_sync_sandbox.calendars import CalendarWorld, Glimpse
 from tests.harness import HMAC_KEY, World
 from tests.simulation.people import ZONES, People, Seat
 

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import calendar_sync.google.client
-import calendar_sync.microsoft.client
+import calendar_sync.adapters.google.client
+import calendar_sync.adapters.microsoft.client
+import calendar_sync.adapters.welkin.client
+import calendar_sync.adapters.welkin.feeds
 import calendar_sync.planner.blocks
+import calendar_sync.planner.mirror_text
 import calendar_sync.planner.mirrors
-import calendar_sync.privacy
-import calendar_sync.welkin.client
-import calendar_sync.welkin.feeds
-from calendar_sync.approvals import grant, waiting
-from calendar_sync.cycle.writes import Writer
-from calendar_sync.identity import Identity
-from calendar_sync.model import Direction, MappedUser, Platform
-from calendar_sync.sandbox import Fault
+from calendar_sync.core.identity import Identity
+from calendar_sync.core.model import Direction, MappedUser, Platform
+from calendar_sync.operations.approvals import grant, waiting
 from calendar_sync.state import Store
 from calendar_sync.state.runs import WELKIN, WINDOW_AT
+from calendar_sync.sync.cycle.writes import Writer
+from calendar_sync_sandbox import Fault
 from tests.harness import HMAC_KEY, Killed, World, fresh
 from tests.simulation import admins
 from tests.simulation.admins import Admins
@@ -37,15 +37,15 @@ POLLS = {Platform.GOOGLE: "google.events.list", Platform.MICROSOFT: "microsoft.e
 EDGES = ("9999-12-31T23:59:59", "0001-01-01T00:00:00", "9999-12-31T23:59:59.999-12:00")
 #: Where a bug may meet a single row or item.
 TRIPS: tuple[tuple[Any, str], ...] = (
-    (calendar_sync.welkin.client, "parse_event"),
-    (calendar_sync.welkin.client, "parse_encounter"),
-    (calendar_sync.welkin.feeds, "parse_event"),
-    (calendar_sync.welkin.feeds, "parse_encounter"),
-    (calendar_sync.google.client, "parse_event"),
-    (calendar_sync.microsoft.client, "parse_event"),
+    (calendar_sync.adapters.welkin.client, "parse_event"),
+    (calendar_sync.adapters.welkin.client, "parse_encounter"),
+    (calendar_sync.adapters.welkin.feeds, "parse_event"),
+    (calendar_sync.adapters.welkin.feeds, "parse_encounter"),
+    (calendar_sync.adapters.google.client, "parse_event"),
+    (calendar_sync.adapters.microsoft.client, "parse_event"),
     (calendar_sync.planner.mirrors, "judge"),
     (calendar_sync.planner.blocks, "why_no_block"),
-    (calendar_sync.privacy, "draft"),
+    (calendar_sync.planner.mirror_text, "draft"),
     (Identity, "event_hash"),
     (Writer, "perform"),
 )
@@ -304,7 +304,7 @@ class Simulation:
         except Killed:
             self._note("it died")
         except Exception as error:
-            if type(error).__module__ != "calendar_sync.errors":
+            if type(error).__module__ != "calendar_sync.core.errors":
                 raise
             self._note(f"pass ended with {error}")
         transport.revive()

@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from calendar_sync.identity import Identity
-from calendar_sync.model import Direction, MappedUser, Platform, iso
-from calendar_sync.sandbox.calendars import Glimpse
-from calendar_sync.settings import Settings
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.identity import Identity
+from calendar_sync.core.model import Direction, MappedUser, Platform, iso
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
+from calendar_sync_sandbox.calendars import Glimpse
 from tests.harness import HMAC_KEY
 from tests.simulation.people import People, Seat
 

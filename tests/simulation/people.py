@@ -5,8 +5,8 @@ import random
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from calendar_sync.model import Platform
-from calendar_sync.sandbox.calendars import CalendarWorld, Glimpse
+from calendar_sync.core.model import Platform
+from calendar_sync_sandbox.calendars import CalendarWorld, Glimpse
 from tests.harness import World
 
 ZONES = ("US/Eastern", "US/Pacific", "Europe/Berlin")

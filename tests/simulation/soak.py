@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 
-from calendar_sync.model import Direction
+from calendar_sync.core.model import Direction
 from tests.simulation.engine import GOOGLE, MICROSOFT, MIXED, Simulation
 
 REPORT_EVERY = 300.0

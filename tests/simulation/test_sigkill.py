@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from calendar_sync.model import LinkState, MappedUser, Platform
-from calendar_sync.sandbox import Sandbox, running
-from calendar_sync.settings import parse
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import LinkState, MappedUser, Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import upgrade
+from calendar_sync_sandbox import Sandbox, running
 from tests.servers import REPOSITORY
 from tests.simulation.worker import HMAC_KEY
 

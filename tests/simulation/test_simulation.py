@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from calendar_sync.model import Direction, Platform
+from calendar_sync.core.model import Direction, Platform
 from tests.simulation.engine import GOOGLE, MICROSOFT, MIXED, Simulation
 
 pytestmark = pytest.mark.simulation

@@ -9,11 +9,11 @@ import json
 import sys
 from pathlib import Path
 
-from calendar_sync.connections import Fields, google_credentials, welkin_credentials
-from calendar_sync.model import Platform
-from calendar_sync.passes import run_pass
-from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.config.credentials import Fields, google_credentials, welkin_credentials
+from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
+from calendar_sync.sync.runner import run_pass
+from calendar_sync.sync.runtime import Secrets, open_services
 
 HMAC_KEY = "made-up-key-of-the-tests"
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from calendar_sync import errors
-from calendar_sync.advice import advice, remedy
-from calendar_sync.google.errors import classify as google_answer
-from calendar_sync.google.errors import classify_token as google_token
-from calendar_sync.http import Failure
-from calendar_sync.microsoft.errors import classify_token as microsoft_token
-from calendar_sync.selftest.report import WORDS
+from calendar_sync.adapters.google.errors import classify as google_answer
+from calendar_sync.adapters.google.errors import classify_token as google_token
+from calendar_sync.adapters.http import Failure
+from calendar_sync.adapters.microsoft.errors import classify_token as microsoft_token
+from calendar_sync.core import errors
+from calendar_sync.core.advice import advice, remedy
+from calendar_sync.operations.selftest.report import WORDS
 
 PACKAGE = Path(__file__).resolve().parents[2] / "include" / "calendar_sync"
 #: What Google and Microsoft answer where a token is asked for (RFC 6749, and their own), and the

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from calendar_sync.approvals import Waiting, grouped
+from calendar_sync.operations.approvals import Waiting, grouped
 from calendar_sync.orchestration import upkeep
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t

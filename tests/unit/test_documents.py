@@ -2,8 +2,8 @@
 
 import pytest
 
-from calendar_sync.documents import read_yaml
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.config.documents import read_yaml
+from calendar_sync.core.errors import ConfigurationError
 
 
 def aliases(depth: int, last: str) -> str:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync.errors import (
+from calendar_sync.adapters.http import Answer, Failure, HttpClient, retry_after, waiting_at_most
+from calendar_sync.core.errors import (
     BadItem,
     ConfigurationError,
     NotFound,
@@ -23,7 +24,6 @@ from calendar_sync.errors import (
     TokenRejected,
     TransientError,
 )
-from calendar_sync.http import Answer, Failure, HttpClient, retry_after, waiting_at_most
 from tests.harness import VirtualClock
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync.identity import EXTERNAL_ID_PREFIX, Identity
-from calendar_sync.model import (
+from calendar_sync.core.identity import EXTERNAL_ID_PREFIX, Identity
+from calendar_sync.core.model import (
     Availability,
     CalendarEvent,
     Patient,

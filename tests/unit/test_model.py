@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync.model import (
+from calendar_sync.core.model import (
     Appointment,
     CalendarEvent,
     Direction,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync import privacy
-from calendar_sync.identity import Identity
-from calendar_sync.model import (
+from calendar_sync.config.settings import TEXT_FIELDS, parse
+from calendar_sync.core.identity import Identity
+from calendar_sync.core.model import (
     Appointment,
     CalendarEvent,
     Draft,
@@ -18,7 +18,7 @@ from calendar_sync.model import (
     Span,
     WelkinEvent,
 )
-from calendar_sync.settings import TEXT_FIELDS, parse
+from calendar_sync.planner import mirror_text as privacy
 
 ONE = Identity("key", "demo/live")
 START = datetime(2026, 3, 2, 14, tzinfo=UTC)

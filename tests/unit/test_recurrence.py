@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from calendar_sync.google.recurrence import may_have_instances
-from calendar_sync.model import Window
+from calendar_sync.adapters.google.recurrence import may_have_instances
+from calendar_sync.core.model import Window
 
 CODES = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 ZONES = ("America/Los_Angeles", "America/New_York", "Europe/Berlin", "Asia/Tokyo",

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from calendar_sync.errors import BadItem, RateLimited
-from calendar_sync.redaction import describe, install, redact
+from calendar_sync.core.errors import BadItem, RateLimited
+from calendar_sync.core.redaction import describe, install, redact
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\nabc\n-----END PRIVATE KEY-----"
@@ -44,7 +44,7 @@ def test_our_errors_in_full_and_others_by_type_and_place() -> None:
     assert describe(KeyError("Zyxwanda")) == "KeyError"
 
 
-@pytest.mark.parametrize("name", ["calendar_sync", "calendar_sync.cycle", "calendar_sync.a.b"])
+@pytest.mark.parametrize("name", ["calendar_sync", "calendar_sync.sync.cycle", "calendar_sync.a.b"])
 def test_every_logger_of_the_package_is_filtered(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:

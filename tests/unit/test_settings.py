@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from calendar_sync.documents import read_yaml
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import Direction, Platform
-from calendar_sync.settings import Brake, EncounterTypes, IgnoreExternal, Settings, parse
+from calendar_sync.config.documents import read_yaml
+from calendar_sync.config.settings import Brake, EncounterTypes, IgnoreExternal, Settings, parse
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Direction, Platform
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
 BAA = {"by": "Dana", "on": "2026-01-01"}

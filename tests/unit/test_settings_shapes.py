@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.settings import Settings, parse
+from calendar_sync.config.settings import Settings, parse
+from calendar_sync.core.errors import ConfigurationError
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=8) | st.floats(),

@@ -9,8 +9,6 @@ import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-PREFIX = "/calendar-sync"
-
 _made: list[Any] = []
 _making = threading.Lock()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from calendar_sync.orchestration.dag_ids import DECIDING
 
 if TYPE_CHECKING:
-    from calendar_sync.admin.access import Access
+    from calendar_sync.admin.web.access import Access
 
 #: See admin/airflow_here.py.
 PLACE = "calendar_sync.airflow"
@@ -59,7 +59,7 @@ class DagGuard:
         """Status and reason of a refusal; status 0 lets the request pass."""
         from starlette.requests import Request
 
-        from calendar_sync.admin.access import NotSignedIn, Right
+        from calendar_sync.admin.web.access import NotSignedIn, Right
 
         access = self._access or _airflow()
         if access is None:

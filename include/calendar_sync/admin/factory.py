@@ -7,30 +7,29 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from calendar_sync.admin import api, api_changes
-from calendar_sync.admin.access import Access
-from calendar_sync.admin.guard import Guard
-from calendar_sync.admin.opening import State, unreachable
-from calendar_sync.admin.pages import (
-    activity,
-    attention,
-    connections,
-    mapping,
-    mapping_import,
-    mapping_jobs,
-    overview,
-    selftest,
-    settings,
-    setup,
-    setup_jobs,
-    tools,
-    user,
-    users,
-)
-from calendar_sync.admin.problems import Problem, answer
-from calendar_sync.admin.static_files import router as static_files
-from calendar_sync.admin.wide_forms import Unreadable
-from calendar_sync.redaction import describe, install
+from calendar_sync.admin.activity import page as activity
+from calendar_sync.admin.api import changes as api_changes
+from calendar_sync.admin.api import reading as api
+from calendar_sync.admin.attention import page as attention
+from calendar_sync.admin.connections import page as connections
+from calendar_sync.admin.mapping import imports as mapping_import
+from calendar_sync.admin.mapping import jobs as mapping_jobs
+from calendar_sync.admin.mapping import page as mapping
+from calendar_sync.admin.overview import page as overview
+from calendar_sync.admin.settings import page as settings
+from calendar_sync.admin.setup import jobs as setup_jobs
+from calendar_sync.admin.setup import page as setup
+from calendar_sync.admin.tools import page as tools
+from calendar_sync.admin.tools import selftest
+from calendar_sync.admin.users import page as users
+from calendar_sync.admin.users import user
+from calendar_sync.admin.web.access import Access
+from calendar_sync.admin.web.guard import Guard
+from calendar_sync.admin.web.opening import State, unreachable
+from calendar_sync.admin.web.problems import Problem, answer
+from calendar_sync.admin.web.static_files import router as static_files
+from calendar_sync.admin.web.wide_forms import Unreadable
+from calendar_sync.core.redaction import describe, install
 
 #: One router a page.
 ROUTERS = (

@@ -19,7 +19,7 @@ from fastapi import HTTPException
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from calendar_sync.admin.access import NotSignedIn, Right, Viewer
+from calendar_sync.admin.web.access import NotSignedIn, Right, Viewer
 
 
 class AirflowAccess:

@@ -3,9 +3,9 @@
 from fastapi import FastAPI
 
 from calendar_sync.admin.factory import create_app
-from calendar_sync.admin.opening import State
-from calendar_sync.admin.outside import as_server
 from calendar_sync.admin.security import AirflowAccess
+from calendar_sync.admin.web.opening import State
+from calendar_sync.admin.web.outside import as_server
 from calendar_sync.orchestration.first_start import first_start
 
 

@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from calendar_sync import seals
 from calendar_sync.cli.approvals import approve
 from calendar_sync.cli.check import check
 from calendar_sync.cli.config import Json, config
@@ -28,11 +27,11 @@ from calendar_sync.cli.selftest import selftest
 from calendar_sync.cli.setup import setup
 from calendar_sync.cli.sync import sync
 from calendar_sync.cli.unsync import take_back
-from calendar_sync.clock import SystemClock
-from calendar_sync.connections import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.reporting import PlatformStatus, status
-from calendar_sync.state import Database
+from calendar_sync.config.credentials import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.insight.status import PlatformStatus, status
+from calendar_sync.state import Database, seals
 from calendar_sync.state.migrate import upgrade
 from calendar_sync.state.place import has_links
 from calendar_sync.state.rights import grant
@@ -193,7 +192,7 @@ def sandbox(
     ] = "half",
 ) -> None:
     """Serve made-up Welkin, Google and Microsoft servers over HTTPS until interrupted."""
-    from calendar_sync.sandbox import Sandbox, serve
+    from calendar_sync_sandbox import Sandbox, serve
 
     def tell(root: str, ca: Path) -> None:
         folder = ca.parent

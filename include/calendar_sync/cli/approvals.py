@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from calendar_sync.approvals import WORDS, grant
 from calendar_sync.cli.environment import NO_KEY, author, load_key, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
-from calendar_sync.clock import SystemClock
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.operations.approvals import WORDS, grant
 
 
 def approve(

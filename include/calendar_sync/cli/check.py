@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from calendar_sync.checks import (
+from calendar_sync.cli.config import Json
+from calendar_sync.cli.environment import load_fields, load_key, open_store, who_may_decide
+from calendar_sync.cli.output import FAILED, as_json, console, reported
+from calendar_sync.config.credentials import HMAC_KEY, WELKIN, Missing, welkin_credentials
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Platform
+from calendar_sync.insight.status import deletions_told_by
+from calendar_sync.operations.connection_checks import (
     MAILBOXES,
     NAMES,
     Checked,
@@ -18,14 +26,6 @@ from calendar_sync.checks import (
     found,
     mailboxes,
 )
-from calendar_sync.cli.config import Json
-from calendar_sync.cli.environment import load_fields, load_key, open_store, who_may_decide
-from calendar_sync.cli.output import FAILED, as_json, console, reported
-from calendar_sync.clock import SystemClock
-from calendar_sync.connections import HMAC_KEY, WELKIN, Missing, welkin_credentials
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import Platform
-from calendar_sync.reporting import deletions_told_by
 from calendar_sync.state import Store
 
 CLOCK = SystemClock()

@@ -23,12 +23,12 @@ from calendar_sync.cli.mapping_files import (
     take,
 )
 from calendar_sync.cli.output import as_json, console, reported
-from calendar_sync.clock import SystemClock
-from calendar_sync.documents import decode, read_yaml
-from calendar_sync.documents import read_file as read_bounded
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.mapping import read_mapping
-from calendar_sync.settings import Settings, parse
+from calendar_sync.config.documents import decode, read_yaml
+from calendar_sync.config.documents import read_file as read_bounded
+from calendar_sync.config.mapping import read_mapping
+from calendar_sync.config.settings import Settings, parse
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError
 
 SETTINGS = "settings.yaml"
 REVISION = "revision"

@@ -7,11 +7,11 @@ import sys
 import uuid
 from collections.abc import Iterator
 
-from calendar_sync.clock import SystemClock
-from calendar_sync.connections import Fields
-from calendar_sync.runtime import Secrets
+from calendar_sync.config.credentials import Fields
+from calendar_sync.core.clock import SystemClock
 from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import require_current
+from calendar_sync.sync.runtime import Secrets
 
 NO_KEY = ""
 

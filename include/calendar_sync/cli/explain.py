@@ -7,8 +7,10 @@ import typer
 
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.explain import (
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Platform
+from calendar_sync.core.redaction import install
+from calendar_sync.insight.explain import (
     Answer,
     Fact,
     Look,
@@ -17,12 +19,10 @@ from calendar_sync.explain import (
     explain_event,
     explain_user,
 )
-from calendar_sync.explain.answer import DECIDES, NOT_ASKED, PASSES
-from calendar_sync.explain.look import by_address
-from calendar_sync.model import Platform
-from calendar_sync.redaction import install
-from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.insight.explain.answer import DECIDES, NOT_ASKED, PASSES
+from calendar_sync.insight.explain.look import by_address
 from calendar_sync.state import Store
+from calendar_sync.sync.runtime import Secrets, open_services
 
 OUTCOMES = {PASSES: "green", DECIDES: "bold yellow", NOT_ASKED: "dim"}
 

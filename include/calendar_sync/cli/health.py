@@ -8,16 +8,16 @@ import typer
 
 from calendar_sync.cli.environment import load_secrets, new_run_id, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, progress_bar, reported
-from calendar_sync.clock import SystemClock
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.health import accounts
-from calendar_sync.health.keeping import keep
-from calendar_sync.health.render import KINDS, STEPS
-from calendar_sync.model import Platform
-from calendar_sync.redaction import install
-from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Platform
+from calendar_sync.core.redaction import install
+from calendar_sync.insight.health import accounts
+from calendar_sync.insight.health.keeping import keep
+from calendar_sync.insight.health.render import KINDS, STEPS
 from calendar_sync.state import Store
 from calendar_sync.state.health import StoredReport
+from calendar_sync.sync.runtime import Secrets, open_services
 
 # Names and codes stay whole, and nothing in them is read as markup.
 PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True}

@@ -9,8 +9,8 @@ import typer
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import author, open_store
 from calendar_sync.cli.output import as_json, console, reported, table
-from calendar_sync.clock import SystemClock
-from calendar_sync.revisions import differences
+from calendar_sync.config.differences import differences
+from calendar_sync.core.clock import SystemClock
 
 
 def history(

@@ -28,13 +28,13 @@ from calendar_sync.cli.mapping_files import (
 )
 from calendar_sync.cli.mapping_propose import propose
 from calendar_sync.cli.output import FAILED, as_json, console, errors, reported, table
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.mapping import Format, format_of, write_mapping
-from calendar_sync.mapping.doubts import SHARED, Doubt, doubts
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.reporting import exposure
-from calendar_sync.runtime import open_services
+from calendar_sync.config.mapping import Format, format_of, write_mapping
+from calendar_sync.config.mapping.doubts import SHARED, Doubt, doubts
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync.insight.status import exposure
 from calendar_sync.state import Store
+from calendar_sync.sync.runtime import open_services
 
 mapping = typer.Typer(help="Which Welkin user belongs to which account.", no_args_is_help=True)
 mapping.command("set")(edits.set_row)

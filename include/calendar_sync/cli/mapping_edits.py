@@ -23,13 +23,13 @@ from calendar_sync.cli.mapping_files import (
     words_of,
 )
 from calendar_sync.cli.output import as_json, console, reported, table
-from calendar_sync.clock import SystemClock
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.mapping import read_row
-from calendar_sync.mapping.taking import Mode
-from calendar_sync.members import user_named
-from calendar_sync.model import Direction, MappedUser, Platform
+from calendar_sync.config.mapping import read_row
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Direction, MappedUser, Platform
+from calendar_sync.operations.mapping.taking import Mode
 from calendar_sync.state import Store
+from calendar_sync.sync.roster import user_named
 
 User = Annotated[str, typer.Option(help="Welkin id, or e-mail address.")]
 OnPlatform = Annotated[Platform, typer.Option(help="Calendar system of the row.")]

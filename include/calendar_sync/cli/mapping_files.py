@@ -8,21 +8,27 @@ from typing import Annotated, Any
 
 import typer
 
-from calendar_sync.advice import remedy
 from calendar_sync.cli.environment import author, load_fields
 from calendar_sync.cli.output import console, errors, table
-from calendar_sync.clock import SystemClock
-from calendar_sync.connections import WELKIN, Missing, welkin_credentials
-from calendar_sync.documents import read_file as read_bounded
-from calendar_sync.errors import ConfigurationError, SyncError
-from calendar_sync.mapping import MappingFile, read_mapping, refuse_samples
-from calendar_sync.mapping.rows import staff_by_email
-from calendar_sync.mapping.taking import Mode, confirmed, going_of, needs_confirmation, taken
-from calendar_sync.model import MappedUser, WelkinUser
-from calendar_sync.runtime import open_welkin
-from calendar_sync.settings import Settings
+from calendar_sync.config.credentials import WELKIN, Missing, welkin_credentials
+from calendar_sync.config.documents import read_file as read_bounded
+from calendar_sync.config.mapping import MappingFile, read_mapping, refuse_samples
+from calendar_sync.config.mapping.rows import staff_by_email
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.advice import remedy
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError, SyncError
+from calendar_sync.core.model import MappedUser, WelkinUser
+from calendar_sync.operations.mapping.taking import (
+    Mode,
+    confirmed,
+    going_of,
+    needs_confirmation,
+    taken,
+)
 from calendar_sync.state import Store
 from calendar_sync.state.mapping import MappingDifference
+from calendar_sync.sync.runtime import open_welkin
 
 NAMES = ("user_mapping.csv", "user_mapping.yaml", "user_mapping.yml")
 # So many rows are printed; all of them are in the JSON.

@@ -9,12 +9,12 @@ import typer
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import as_json, console, errors, reported, table
-from calendar_sync.mapping import format_of, write_mapping
-from calendar_sync.mapping.proposals import Proposal
-from calendar_sync.model import Platform
-from calendar_sync.proposing import Proposals, find_proposals
-from calendar_sync.runtime import open_services
+from calendar_sync.config.mapping import format_of, write_mapping
+from calendar_sync.core.model import Platform
+from calendar_sync.operations.mapping.proposals import Proposal
+from calendar_sync.operations.mapping.proposing import Proposals, find_proposals
 from calendar_sync.state import Store
+from calendar_sync.sync.runtime import open_services
 
 
 def propose(

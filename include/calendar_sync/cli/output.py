@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from calendar_sync.boundary import Boundary
-from calendar_sync.errors import ConfigurationError, SyncError
-from calendar_sync.redaction import describe, redact
+from calendar_sync.core.boundary import Boundary
+from calendar_sync.core.errors import ConfigurationError, SyncError
+from calendar_sync.core.redaction import describe, redact
 
 FAILED = 1
 USERS_FAILED = 3

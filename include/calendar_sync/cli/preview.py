@@ -9,12 +9,12 @@ import typer
 from calendar_sync.cli.config import SETTINGS, Folder, Json, read_settings
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import as_json, console, progress_bar, reported, table
-from calendar_sync.members import user_named
-from calendar_sync.preview import Effect, preview
-from calendar_sync.revisions import differences
-from calendar_sync.runtime import Secrets, open_services
-from calendar_sync.settings import Settings
+from calendar_sync.config.differences import differences
+from calendar_sync.config.settings import Settings
+from calendar_sync.operations.preview import Effect, preview
 from calendar_sync.state import Store
+from calendar_sync.sync.roster import user_named
+from calendar_sync.sync.runtime import Secrets, open_services
 
 
 def show_preview(

@@ -8,9 +8,9 @@ import typer
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import as_json, console, reported
-from calendar_sync.probes import probe_reschedule
-from calendar_sync.runtime import Secrets, open_services
+from calendar_sync.operations.probes import probe_reschedule
 from calendar_sync.state import Store
+from calendar_sync.sync.runtime import Secrets, open_services
 
 
 def probe(

@@ -12,13 +12,21 @@ from rich.table import Table
 
 from calendar_sync.cli.environment import load_secrets, new_run_id, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported
-from calendar_sync.clock import SystemClock
-from calendar_sync.model import Platform
-from calendar_sync.redaction import install
-from calendar_sync.runtime import Secrets, open_services
-from calendar_sync.selftest import Chosen, Options, Report, SelfTest, Step, StepState, choose
-from calendar_sync.setup.record import note_selftest
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.model import Platform
+from calendar_sync.core.redaction import install
+from calendar_sync.operations.selftest import (
+    Chosen,
+    Options,
+    Report,
+    SelfTest,
+    Step,
+    StepState,
+    choose,
+)
+from calendar_sync.operations.setup.record import note_selftest
 from calendar_sync.state import Store
+from calendar_sync.sync.runtime import Secrets, open_services
 
 STYLES = {StepState.OK: "green", StepState.FAILED: "red", StepState.RUNNING: "yellow"}
 ENDED = {StepState.OK, StepState.FAILED, StepState.LEFT_OUT, StepState.NOT_REACHED}

@@ -9,26 +9,32 @@ from typing import Annotated, Any
 
 import typer
 
-from calendar_sync.checks import MAILBOXES, NAMES, check_platform, check_welkin, mailboxes
+from calendar_sync.adapters.microsoft.access import Finding
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import load_fields, load_key, load_secrets
 from calendar_sync.cli.output import FAILED, as_json, console, progress_bar, reported
-from calendar_sync.clock import SystemClock
-from calendar_sync.connections import WELKIN, Fields, Missing, welkin_credentials
-from calendar_sync.documents import decode, read_file
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.microsoft.access import Finding
-from calendar_sync.model import Platform
-from calendar_sync.preview import preview
-from calendar_sync.runtime import open_services
-from calendar_sync.setup import Standing, Step, There, next_step, steps
-from calendar_sync.setup.look import look
-from calendar_sync.setup.record import fingerprint, note_dry_run, note_test
-from calendar_sync.setup.steps import SPARED, Fault, dags_of, document, fault_of
-from calendar_sync.setup.trying import try_typed
-from calendar_sync.setup.typed import FORMS, Form, Input, Mistaken, Typed, read_typed
+from calendar_sync.config.credentials import WELKIN, Fields, Missing, welkin_credentials
+from calendar_sync.config.documents import decode, read_file
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Platform
+from calendar_sync.operations.connection_checks import (
+    MAILBOXES,
+    NAMES,
+    check_platform,
+    check_welkin,
+    mailboxes,
+)
+from calendar_sync.operations.preview import preview
+from calendar_sync.operations.setup import Standing, Step, There, next_step, steps
+from calendar_sync.operations.setup.look import look
+from calendar_sync.operations.setup.record import fingerprint, note_dry_run, note_test
+from calendar_sync.operations.setup.steps import SPARED, Fault, dags_of, document, fault_of
+from calendar_sync.operations.setup.trying import try_typed
+from calendar_sync.operations.setup.typed import FORMS, Form, Input, Mistaken, Typed, read_typed
 from calendar_sync.state import Database, Store
 from calendar_sync.state.place import Place, place_of
+from calendar_sync.sync.runtime import open_services
 
 CLOCK = SystemClock()
 STYLES = {Standing.DONE: "green", Standing.FAULT: "red", Standing.TODO: "yellow"}

@@ -9,14 +9,14 @@ import typer
 
 from calendar_sync.cli.environment import author, load_secrets, new_run_id, open_store
 from calendar_sync.cli.output import USERS_FAILED, as_json, console, reported, table
-from calendar_sync.clock import SystemClock
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import Platform
-from calendar_sync.redaction import install
-from calendar_sync.runtime import Secrets, open_services
-from calendar_sync.seals import seal
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Platform
+from calendar_sync.core.redaction import install
+from calendar_sync.operations.unsync import Standing, Unsynced, disable, standing, unsync
 from calendar_sync.state import Store
-from calendar_sync.unsync import Standing, Unsynced, disable, standing, unsync
+from calendar_sync.state.seals import seal
+from calendar_sync.sync.runtime import Secrets, open_services
 
 
 def take_back(

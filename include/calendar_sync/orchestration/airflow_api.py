@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from calendar_sync.bounded import LARGEST_ANSWER, read_json
-from calendar_sync.connections import Fields
-from calendar_sync.errors import ConfigurationError, NotFound, TransientError
+from calendar_sync.config.credentials import Fields
+from calendar_sync.core.bounded import LARGEST_ANSWER, read_json
+from calendar_sync.core.errors import ConfigurationError, NotFound, TransientError
 
 CONNECTION = "calendar_sync_airflow"
 PAGE = 100

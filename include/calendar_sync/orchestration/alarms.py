@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 
-from calendar_sync.freshness import late_since, limits
-from calendar_sync.health.render import Message
-from calendar_sync.health.verdicts import advice
-from calendar_sync.members import members
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
+from calendar_sync.core.redaction import install
+from calendar_sync.insight.health.render import Message
+from calendar_sync.insight.health.verdicts import advice
+from calendar_sync.insight.status import looked_at
 from calendar_sync.orchestration.notify import send
-from calendar_sync.redaction import install
-from calendar_sync.reporting import looked_at
 from calendar_sync.state import Store
 from calendar_sync.state.runs import ALERTED
+from calendar_sync.sync.freshness import late_since, limits
+from calendar_sync.sync.roster import members
 
 SHOWN = 20
 EVERYBODY = "everybody"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from calendar_sync.clock import SystemClock
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import iso
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import iso
 from calendar_sync.orchestration.running import with_store
 from calendar_sync.state import Store
 

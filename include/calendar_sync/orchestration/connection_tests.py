@@ -7,7 +7,7 @@ import json
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
-from calendar_sync.connections import Fields
+from calendar_sync.config.credentials import Fields
 from calendar_sync.orchestration.airflow_api import AirflowApi
 
 ANY_DAG = "calendar_sync_maintenance"

@@ -7,8 +7,7 @@ import os
 import secrets as random_bytes
 from collections.abc import Iterator
 
-from calendar_sync.boundary import Hidden
-from calendar_sync.connections import (
+from calendar_sync.config.credentials import (
     GOOGLE,
     HMAC_KEY,
     MICROSOFT,
@@ -19,8 +18,9 @@ from calendar_sync.connections import (
     microsoft_credentials,
     welkin_credentials,
 )
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.runtime import Secrets
+from calendar_sync.core.boundary import Hidden
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.sync.runtime import Secrets
 
 _CONTEXT = "_AIRFLOW_PROCESS_CONTEXT"
 FERNET_BYTES = 32

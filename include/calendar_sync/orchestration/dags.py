@@ -42,7 +42,7 @@ PARAMS = {
 ONLY_LOST_WORK = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            exception="calendar_sync.errors.SyncError",
+            exception="calendar_sync.core.errors.SyncError",
             action=RetryAction.FAIL,
             reason="the sync keeps its own back-off",
         )

@@ -1,9 +1,9 @@
 """The state database and the organisation's key, made where Airflow runs when neither is there."""
 
-from calendar_sync.connections import HMAC_KEY, Missing
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.config.credentials import HMAC_KEY, Missing
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.redaction import describe, install
 from calendar_sync.orchestration.connections import connection_fields, ensure_hmac_key
-from calendar_sync.redaction import describe, install
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import upgrade
 from calendar_sync.state.place import Place, has_links, place_of

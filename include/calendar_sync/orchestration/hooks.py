@@ -5,14 +5,14 @@ from typing import Any
 
 from airflow.sdk import BaseHook
 
-from calendar_sync.advice import remedy
-from calendar_sync.clock import SystemClock
-from calendar_sync.connections import WelkinCredentials, welkin_credentials
-from calendar_sync.errors import SyncError
+from calendar_sync.config.credentials import WelkinCredentials, welkin_credentials
+from calendar_sync.core.advice import remedy
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import SyncError
+from calendar_sync.core.redaction import describe
 from calendar_sync.orchestration.connections import connection_fields
 from calendar_sync.orchestration.running import guarded
-from calendar_sync.redaction import describe
-from calendar_sync.runtime import try_welkin
+from calendar_sync.sync.runtime import try_welkin
 
 
 class WelkinHook(BaseHook):

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from calendar_sync.clock import SystemClock
-from calendar_sync.connections import Missing
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import Platform
+from calendar_sync.config.credentials import Missing
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Platform
+from calendar_sync.core.redaction import install
 from calendar_sync.orchestration.airflow_api import CONNECTION, AirflowApi, Run
 from calendar_sync.orchestration.connections import connection_fields
 from calendar_sync.orchestration.dag_ids import GOOGLE, MICROSOFT
 from calendar_sync.orchestration.running import guarded, with_store
-from calendar_sync.redaction import install
 from calendar_sync.state import Store
 
 EMPTY_AFTER = timedelta(days=7)

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from calendar_sync.http import THROTTLED
-from calendar_sync.model import Platform
-from calendar_sync.reporting import STATES, status
+from calendar_sync.adapters.http import THROTTLED
+from calendar_sync.core.model import Platform
+from calendar_sync.insight.status import STATES, status
 from calendar_sync.state import Store
 
 _ODD = re.compile(r"[^a-z0-9_.]+")

@@ -6,10 +6,10 @@ https://airflow.apache.org/docs/apache-airflow/stable/howto/notifications.html
 import importlib
 from typing import Any
 
-from calendar_sync.errors import ConfigurationError, SyncError
-from calendar_sync.health.render import Message
-from calendar_sync.redaction import install
-from calendar_sync.settings import Notify
+from calendar_sync.config.settings import Notify
+from calendar_sync.core.errors import ConfigurationError, SyncError
+from calendar_sync.core.redaction import install
+from calendar_sync.insight.health.render import Message
 
 NOBODY = "nobody is named in the settings (notify)"
 

@@ -7,16 +7,16 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from calendar_sync.boundary import Boundary
-from calendar_sync.errors import SyncError, UnexpectedError
+from calendar_sync.core.boundary import Boundary
+from calendar_sync.core.errors import SyncError, UnexpectedError
+from calendar_sync.core.redaction import describe
 from calendar_sync.orchestration.connections import load_secrets
 from calendar_sync.orchestration.task_log import StateUnavailable, shorten_failures
-from calendar_sync.redaction import describe
-from calendar_sync.runtime import Secrets, open_services
-from calendar_sync.services import Services
 from calendar_sync.state import Database, Store
 from calendar_sync.state.config import Revision
 from calendar_sync.state.migrate import require_current
+from calendar_sync.sync.runtime import Secrets, open_services
+from calendar_sync.sync.services import Services
 
 Value = TypeVar("Value")
 __all__ = ["StateUnavailable", "guarded", "opened", "run", "with_store"]

@@ -11,9 +11,9 @@ from typing import Any
 
 import structlog
 
-from calendar_sync.advice import advice, whose
-from calendar_sync.errors import ConfigurationError, SyncError, UsersFailed
-from calendar_sync.redaction import redact
+from calendar_sync.core.advice import advice, whose
+from calendar_sync.core.errors import ConfigurationError, SyncError, UsersFailed
+from calendar_sync.core.redaction import redact
 
 
 class StateUnavailable(Exception):

@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from calendar_sync.advice import advice, whose
-from calendar_sync.changes import Found
-from calendar_sync.changes import find_changed_users as find
-from calendar_sync.clock import SystemClock
-from calendar_sync.errors import ConfigurationError, PlatformStopped, UsersFailed
-from calendar_sync.members import members, user_named
-from calendar_sync.model import Platform
+from calendar_sync.core.advice import advice, whose
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError, PlatformStopped, UsersFailed
+from calendar_sync.core.model import Platform
+from calendar_sync.core.redaction import install
 from calendar_sync.orchestration.alarms import raise_alarms
 from calendar_sync.orchestration.metrics import emit_run
 from calendar_sync.orchestration.running import run, with_store
-from calendar_sync.passes import UserOutcome, judged, sync_users
-from calendar_sync.passes import record_run as record
-from calendar_sync.redaction import install
-from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
+from calendar_sync.sync.noticing import Found
+from calendar_sync.sync.noticing import find_changed_users as find
+from calendar_sync.sync.roster import members, user_named
+from calendar_sync.sync.runner import UserOutcome, judged, sync_users
+from calendar_sync.sync.runner import record_run as record
+from calendar_sync.sync.services import Services
 
 LONGEST_LABEL = 240
 NOT_MAPPED = "not_mapped"

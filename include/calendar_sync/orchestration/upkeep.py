@@ -9,22 +9,22 @@ from datetime import tzinfo
 from functools import partial
 from typing import Any
 
-from calendar_sync.approvals import Waiting, decline, grant, grouped, waiting
-from calendar_sync.clock import SystemClock
-from calendar_sync.errors import ConfigurationError, UsersFailed
-from calendar_sync.health import accounts
-from calendar_sync.health.keeping import keep
-from calendar_sync.model import Platform
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError, UsersFailed
+from calendar_sync.core.model import Platform
+from calendar_sync.core.redaction import install
+from calendar_sync.insight.health import accounts
+from calendar_sync.insight.health.keeping import keep
+from calendar_sync.operations.approvals import Waiting, decline, grant, grouped, waiting
+from calendar_sync.operations.unsync import AUTHOR, Standing, Unsynced, disable, standing, unsync
 from calendar_sync.orchestration.airflow_questions import pages_address
 from calendar_sync.orchestration.metrics import emit_health
 from calendar_sync.orchestration.notify import send
 from calendar_sync.orchestration.running import run, with_store
-from calendar_sync.redaction import install
-from calendar_sync.seals import seal
-from calendar_sync.services import Services
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
-from calendar_sync.unsync import AUTHOR, Standing, Unsynced, disable, standing, unsync
+from calendar_sync.state.seals import seal
+from calendar_sync.sync.services import Services
 
 GROUP = 20
 # Airflow refuses to map a task over more than 1,024 values (`max_map_length`).

@@ -18,7 +18,7 @@ from airflow.sdk import (
     task_group,
 )
 
-from calendar_sync.errors import UsersFailed
+from calendar_sync.core.errors import UsersFailed
 from calendar_sync.orchestration.dag_ids import (
     APPROVALS,
     DAGS,
@@ -41,7 +41,7 @@ TAGS = ["calendar-sync"]
 # No state of ours keeps a back-off for Airflow's own API, and to remove a run twice does no harm.
 UNTIL_IT_ANSWERS = ExceptionRetryPolicy(
     rules=[
-        RetryRule("calendar_sync.errors.TransientError", RetryAction.RETRY),
+        RetryRule("calendar_sync.core.errors.TransientError", RetryAction.RETRY),
         *ONLY_LOST_WORK.rules,
     ]
 )

@@ -5,8 +5,8 @@ complete read is asked for by name, never believed missing); `plan` then makes t
 """
 
 from calendar_sync.planner.busy import blocks_time
+from calendar_sync.planner.lookups import Questions, questions
 from calendar_sync.planner.plan import plan
-from calendar_sync.planner.questions import Questions, questions
-from calendar_sync.planner.view import CalendarView, View
+from calendar_sync.planner.snapshot import CalendarView, View
 
 __all__ = ["CalendarView", "Questions", "View", "blocks_time", "plan", "questions"]

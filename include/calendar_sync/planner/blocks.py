@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from calendar_sync.model import (
+from calendar_sync.config.settings import BlockTime, Settings
+from calendar_sync.core.model import (
     Action,
     CalendarEvent,
     Conflict,
@@ -17,11 +18,10 @@ from calendar_sync.model import (
     Step,
 )
 from calendar_sync.planner.busy import why_not_busy
+from calendar_sync.planner.duplicates import Twins
 from calendar_sync.planner.guard import guarded
 from calendar_sync.planner.mirrors import Decision, left_behind, note, restored_too_often
-from calendar_sync.planner.twins import Twins
-from calendar_sync.planner.view import CalendarView, Doubt, View
-from calendar_sync.settings import BlockTime, Settings
+from calendar_sync.planner.snapshot import CalendarView, Doubt, View
 
 _NO_BLOCK = frozenset({LinkState.INTENT, LinkState.DELETED, LinkState.TWIN})
 

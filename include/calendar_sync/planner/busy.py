@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from zoneinfo import ZoneInfo
 
-from calendar_sync.model import Availability, CalendarEvent
-from calendar_sync.settings import BlockTime
+from calendar_sync.config.settings import BlockTime
+from calendar_sync.core.model import Availability, CalendarEvent
 
 #: Why an event does not make its owner busy, in the order of asking: the first one decides.
 NOT_BUSY: Mapping[str, Callable[[CalendarEvent, BlockTime, ZoneInfo], bool]] = {

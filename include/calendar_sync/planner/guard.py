@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TypeVar
 
-from calendar_sync.model import Refusal, Source, Step
-from calendar_sync.redaction import as_ours
+from calendar_sync.core.model import Refusal, Source, Step
+from calendar_sync.core.redaction import as_ours
 
 Decided = TypeVar("Decided")
 

@@ -7,7 +7,8 @@ are known by the keys that they were given.
 
 from collections.abc import Iterator
 
-from calendar_sync.model import (
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.model import (
     Action,
     CalendarEvent,
     Link,
@@ -19,8 +20,7 @@ from calendar_sync.model import (
 )
 from calendar_sync.planner.guard import guarded
 from calendar_sync.planner.mirrors import PENDING, is_gone, judge
-from calendar_sync.planner.view import CalendarView, Doubt, View, row_of
-from calendar_sync.settings import Settings
+from calendar_sync.planner.snapshot import CalendarView, Doubt, View, row_of
 
 LEFT_OVER = "left_over"
 EARLIER = "made_before"

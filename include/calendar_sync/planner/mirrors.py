@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from calendar_sync.model import (
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.model import (
     GUESTS,
     MISSING,
     STANDING,
@@ -26,8 +27,7 @@ from calendar_sync.model import (
     without_guests,
 )
 from calendar_sync.planner.guard import guarded
-from calendar_sync.planner.view import CalendarView, Doubt, View
-from calendar_sync.settings import Settings
+from calendar_sync.planner.snapshot import CalendarView, Doubt, View
 
 PENDING = "pending"
 RESTORES_A_DAY = 3

@@ -4,9 +4,9 @@ from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from functools import partial
 
-from calendar_sync.model import Action, LinkState, Step
+from calendar_sync.core.model import Action, LinkState, Step
 from calendar_sync.planner.mirrors import note
-from calendar_sync.planner.view import View
+from calendar_sync.planner.snapshot import View
 
 FOUND_AGAIN = "found_again"
 _GONE = frozenset({"event_deleted", "event_gone", "instance_gone"})

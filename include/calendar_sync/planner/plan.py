@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from calendar_sync.model import (
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.model import (
     Action,
     Appointment,
     Conflict,
@@ -21,10 +22,9 @@ from calendar_sync.model import (
 from calendar_sync.planner.blocks import plan_blocks
 from calendar_sync.planner.leftovers import leftovers
 from calendar_sync.planner.mirrors import judge, plan_mirrors
+from calendar_sync.planner.orphans import STRAY, adopt, strays
 from calendar_sync.planner.pairing import paired
-from calendar_sync.planner.strays import STRAY, adopt, strays
-from calendar_sync.planner.view import Doubt, View
-from calendar_sync.settings import Settings
+from calendar_sync.planner.snapshot import Doubt, View
 
 BRAKE = "brake"
 WRITE_BACK = "write_back"

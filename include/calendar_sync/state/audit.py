@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Row, Select, func, insert, inspect, select, type_coerce
 from sqlalchemy.types import TypeEngine
 
-from calendar_sync.model import iso
+from calendar_sync.core.model import iso
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, case, func, insert, or_, select, update
 
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import INACTIVE, NO_ACCESS, NOT_LISTED, Platform, WelkinUser
-from calendar_sync.settings import Settings, parse
+from calendar_sync.config.settings import Settings, parse
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import INACTIVE, NO_ACCESS, NOT_LISTED, Platform, WelkinUser
 from calendar_sync.state import tables as t
 from calendar_sync.state.mapping import CHANGED_MEANWHILE, MappingStore
 from calendar_sync.state.marks import MarkStore

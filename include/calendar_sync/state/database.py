@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.core.errors import ConfigurationError
 
 URL_VARIABLE = "CALENDAR_SYNC_DATABASE_URL"
 BUSY_SECONDS = 30

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select
 
-from calendar_sync.model import Encounter
+from calendar_sync.core.model import Encounter
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, case, delete, insert, select, update
 
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from calendar_sync.model import (
+from calendar_sync.core.model import (
     STANDING,
     Conflict,
     Link,

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, tuple_
 
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import Direction, MappedUser, Platform
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Direction, MappedUser, Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 from calendar_sync.state.marks import MarkStore, Pair

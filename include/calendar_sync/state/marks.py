@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, literal, select, update
 
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 

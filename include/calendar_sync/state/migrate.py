@@ -8,7 +8,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.state.database import Database, close_to_others
 
 # It tells at INFO which dialect it runs on, in every task's log.

@@ -7,9 +7,9 @@ from alembic.util import CommandError
 from sqlalchemy import exists, select
 from sqlalchemy.exc import DBAPIError
 
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.model.links import STANDING
-from calendar_sync.redaction import describe, install
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model.links import STANDING
+from calendar_sync.core.redaction import describe, install
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 from calendar_sync.state.migrate import current, require_current

@@ -6,7 +6,7 @@ the record of operations they may only add to.
 
 from collections.abc import Sequence
 
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 

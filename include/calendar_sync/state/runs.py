@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, delete, exists, insert, or_, select, update
 
-from calendar_sync.model import Hold, Platform
+from calendar_sync.core.model import Hold, Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 from calendar_sync.state.open_items import unanswered

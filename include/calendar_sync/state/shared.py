@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Update, bindparam, delete, or_, select, update
 
-from calendar_sync.errors import LeaseHeld, LeaseLost
+from calendar_sync.core.errors import LeaseHeld, LeaseLost
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 

@@ -11,14 +11,14 @@ from urllib.parse import quote
 
 from sqlalchemy import select
 
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.sandbox import Sandbox, running
-from calendar_sync.sandbox.demo.world import Slot, User, World
-from calendar_sync.sandbox.standalone import StandaloneAirflow, TaskInstance
-from calendar_sync.settings import parse
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.migrate import upgrade
+from calendar_sync_sandbox import Sandbox, running
+from calendar_sync_sandbox.demo.world import Slot, User, World
+from calendar_sync_sandbox.standalone import StandaloneAirflow, TaskInstance
 from tests.servers import REPOSITORY
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from calendar_sync.admin.forms import fill
-from calendar_sync.sandbox import Fault
-from calendar_sync.sandbox.demo.checks import leaks
-from calendar_sync.settings import parse
+from calendar_sync.admin.settings.forms import fill
+from calendar_sync.config.settings import parse
 from calendar_sync.state import tables as t
+from calendar_sync_sandbox import Fault
+from calendar_sync_sandbox.demo.checks import leaks
 from tests.e2e.airflow.stage import Stage, open_stage
 
 if TYPE_CHECKING:

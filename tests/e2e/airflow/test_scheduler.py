@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select, text
 
-from calendar_sync.model import Platform
-from calendar_sync.sandbox import Fault
-from calendar_sync.sandbox.demo.checks import contents, leaks
-from calendar_sync.sandbox.demo.world import PLATFORMS
-from calendar_sync.sandbox.standalone import AirflowError, TaskInstance
+from calendar_sync.core.model import Platform
 from calendar_sync.state import tables as t
+from calendar_sync_sandbox import Fault
+from calendar_sync_sandbox.demo.checks import contents, leaks
+from calendar_sync_sandbox.demo.world import PLATFORMS
+from calendar_sync_sandbox.standalone import AirflowError, TaskInstance
 from tests.e2e.airflow.stage import KEY, SECRET, Stage, open_stage
 
 if TYPE_CHECKING:

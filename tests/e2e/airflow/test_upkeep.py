@@ -22,10 +22,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
 
-from calendar_sync.approvals import waiting
-from calendar_sync.attention import decisions
-from calendar_sync.members import LEAVING
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
+from calendar_sync.insight.attention import decisions
+from calendar_sync.operations.approvals import waiting
 from calendar_sync.orchestration.dag_ids import (
     APPROVALS,
     GRANT,
@@ -35,9 +34,10 @@ from calendar_sync.orchestration.dag_ids import (
     REMOVE,
     UNSYNC,
 )
-from calendar_sync.sandbox.demo.checks import contents, leaks
-from calendar_sync.sandbox.standalone import USER, AirflowError
 from calendar_sync.state.migrate import upgrade
+from calendar_sync.sync.roster import LEAVING
+from calendar_sync_sandbox.demo.checks import contents, leaks
+from calendar_sync_sandbox.standalone import USER, AirflowError
 from tests.e2e.airflow.stage import KEY, SECRET, Stage, open_stage
 from tests.servers import free_port
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

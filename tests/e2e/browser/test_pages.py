@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from calendar_sync.admin.nav import NAV
+from calendar_sync.admin.web.nav import NAV
 from tests.servers import REPOSITORY
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Playwright's event loop stays in its thread: the same as that of the other tests in a browser.
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
-SCRIPT = REPOSITORY / "include/calendar_sync/admin/static/admin.js"
+SCRIPT = REPOSITORY / "include/calendar_sync/admin/web/static/admin.js"
 FORM = """<form><label><input type="checkbox" data-ticks="row"> All</label>
 <input type="checkbox" name="row" value="1"><input type="checkbox" name="row" value="2">
 <input type="checkbox" name="other"></form>

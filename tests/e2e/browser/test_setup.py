@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calendar_sync.sandbox import Sandbox, running
-from calendar_sync.sandbox.demo.world import World
-from calendar_sync.sandbox.standalone import StandaloneAirflow
+from calendar_sync_sandbox import Sandbox, running
+from calendar_sync_sandbox.demo.world import World
+from calendar_sync_sandbox.standalone import StandaloneAirflow
 from tests.e2e.airflow.stage import SECRET
 from tests.e2e.browser.test_pages import WHERE, WIDTHS, serious
 from tests.servers import REPOSITORY

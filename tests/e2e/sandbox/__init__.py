@@ -1,1 +1,1 @@
-"""Tests of calendar_sync.sandbox."""
+"""Tests of calendar_sync_sandbox."""

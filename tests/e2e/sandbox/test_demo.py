@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from calendar_sync.sandbox import Sandbox, running
-from calendar_sync.sandbox.control import summary
-from calendar_sync.sandbox.demo.checks import contents, leaks, run_problems, totals
-from calendar_sync.sandbox.demo.runs import together
-from calendar_sync.sandbox.demo.stage import Interrupts, write_mapping
-from calendar_sync.sandbox.demo.world import PLATFORMS, Slot, World
-from calendar_sync.sandbox.standalone import TaskInstance
+from calendar_sync_sandbox import Sandbox, running
+from calendar_sync_sandbox.control import summary
+from calendar_sync_sandbox.demo.checks import contents, leaks, run_problems, totals
+from calendar_sync_sandbox.demo.runs import together
+from calendar_sync_sandbox.demo.stage import Interrupts, write_mapping
+from calendar_sync_sandbox.demo.world import PLATFORMS, Slot, World
+from calendar_sync_sandbox.standalone import TaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from calendar_sync.sandbox.demo.runs import Waiting
+    from calendar_sync_sandbox.demo.runs import Waiting
 
 CANARIES = ["Zoë Quillfeather", "MRN-7731"]
 

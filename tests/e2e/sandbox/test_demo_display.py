@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calendar_sync.sandbox.demo import __main__ as demo
-from calendar_sync.sandbox.demo.display import Display
-from calendar_sync.sandbox.demo.stage import Interrupts, StageError
-from calendar_sync.sandbox.patience import Patience
+from calendar_sync_sandbox.demo import __main__ as demo
+from calendar_sync_sandbox.demo.display import Display
+from calendar_sync_sandbox.demo.stage import Interrupts, StageError
+from calendar_sync_sandbox.patience import Patience
 from tests.servers import REPOSITORY
 
 if TYPE_CHECKING:

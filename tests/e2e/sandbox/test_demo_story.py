@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from calendar_sync.changes import find_changed_users
-from calendar_sync.model import MappedUser, Platform
+from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.orchestration.tasks import group_label
-from calendar_sync.passes import record_run, sync_users
-from calendar_sync.sandbox.demo import world as sides
-from calendar_sync.sandbox.demo.runs import ENOUGH_RUNS, LOOKS, Runs, StepError, together
-from calendar_sync.sandbox.demo.stage import DAG_IDS
-from calendar_sync.sandbox.demo.story import Story
-from calendar_sync.sandbox.standalone import TaskInstance
-from calendar_sync.sandbox.tls import connections
+from calendar_sync.sync.noticing import find_changed_users
+from calendar_sync.sync.runner import record_run, sync_users
+from calendar_sync_sandbox.demo import world as sides
+from calendar_sync_sandbox.demo.runs import ENOUGH_RUNS, LOOKS, Runs, StepError, together
+from calendar_sync_sandbox.demo.stage import DAG_IDS
+from calendar_sync_sandbox.demo.story import Story
+from calendar_sync_sandbox.standalone import TaskInstance
+from calendar_sync_sandbox.tls import connections
 from tests.harness import VirtualClock, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from calendar_sync.sandbox.demo.acts import Step
-    from calendar_sync.sandbox.demo.runs import Waiting
-    from calendar_sync.services import Services
     from calendar_sync.state.config import Revision
+    from calendar_sync.sync.services import Services
+    from calendar_sync_sandbox.demo.acts import Step
+    from calendar_sync_sandbox.demo.runs import Waiting
 
 SETTINGS = {"poll": {"interval_seconds": 5}, "limits": {"welkin_requests_per_second": 50}}
 

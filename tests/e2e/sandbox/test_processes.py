@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from calendar_sync.sandbox.processes import Program, Register, session_members
+from calendar_sync_sandbox.processes import Program, Register, session_members
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from calendar_sync.sandbox.local_settings import LOOP_MILLISECONDS, create_metadata_engine
-from calendar_sync.sandbox.standalone import StandaloneAirflow, TaskInstance
+from calendar_sync_sandbox.local_settings import LOOP_MILLISECONDS, create_metadata_engine
+from calendar_sync_sandbox.standalone import StandaloneAirflow, TaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from calendar_sync.admin import PREFIX
-from calendar_sync.admin.access import Right, Viewer
 from calendar_sync.admin.factory import create_app
-from calendar_sync.admin.opening import State
+from calendar_sync.admin.web.access import Right, Viewer
+from calendar_sync.admin.web.opening import State
+from calendar_sync.admin.web.rendering import PREFIX
 from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import upgrade
 from tests.engine.admin.population import populate

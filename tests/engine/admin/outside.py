@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet
 
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.sandbox import Sandbox, running
-from calendar_sync.settings import parse
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync_sandbox import Sandbox, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert
 
-from calendar_sync.model import MappedUser, Platform, Step
-from calendar_sync.settings import parse
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import MappedUser, Platform, Step
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import CycleLog, Operation
 

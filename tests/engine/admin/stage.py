@@ -14,10 +14,10 @@ from airflow.utils.session import create_session
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from calendar_sync.admin import PREFIX
 from calendar_sync.admin.factory import create_app
-from calendar_sync.admin.opening import State
 from calendar_sync.admin.security import AirflowAccess
+from calendar_sync.admin.web.opening import State
+from calendar_sync.admin.web.rendering import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

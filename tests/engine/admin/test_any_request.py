@@ -12,8 +12,8 @@ from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
-from calendar_sync.admin.forms import fill
-from calendar_sync.settings import Settings
+from calendar_sync.admin.settings.forms import fill
+from calendar_sync.config.settings import Settings
 from calendar_sync.state import Store
 from tests.engine.admin.population import populate
 from tests.engine.admin.stage import Pages, csrf
@@ -104,7 +104,7 @@ def script(pages: Pages, store: Store, monkeypatch: pytest.MonkeyPatch) -> Itera
     """An operator with some users to find, and nothing outside."""
     populate(store, NOW, 20)
     monkeypatch.setenv("AIRFLOW_CONN_CALENDAR_SYNC_HMAC_KEY", '{"password": "audit key"}')
-    monkeypatch.setattr("calendar_sync.admin.pages.user.find_page", lambda *_: None)
+    monkeypatch.setattr("calendar_sync.admin.users.user.find_page", lambda *_: None)
     with pages.script("OP") as client:
         yield client
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.settings import Settings, parse
+from calendar_sync.config.settings import Settings, parse
+from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.state import Store
 from tests.engine.admin.stage import OPERATOR, VIEWER, Pages
 from tests.engine.admin.test_attention_page import approval, conflict

@@ -11,10 +11,9 @@ from sqlalchemy import insert, update
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from calendar_sync.activity import Asked, page
-from calendar_sync.attention import decisions
 from calendar_sync.cli.app import app
-from calendar_sync.model import (
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import (
     Link,
     LinkKind,
     LinkState,
@@ -24,9 +23,10 @@ from calendar_sync.model import (
     Span,
     Step,
 )
-from calendar_sync.overview import overview
+from calendar_sync.insight.activity import Asked, page
+from calendar_sync.insight.attention import decisions
+from calendar_sync.insight.overview import overview
 from calendar_sync.planner.plan import digest_of
-from calendar_sync.settings import parse
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import URL_VARIABLE

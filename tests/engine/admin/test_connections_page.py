@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from calendar_sync.admin.connection_tests import CONNECTIONS
+from calendar_sync.admin.connections.tests import CONNECTIONS
 from calendar_sync.state import Store
 from tests.engine.admin.outside import outside
 from tests.engine.admin.stage import OPERATOR, VIEWER, Pages, csrf

@@ -9,8 +9,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from calendar_sync.admin.access import NotSignedIn, Right, Viewer
 from calendar_sync.admin.dag_guard import DagGuard
+from calendar_sync.admin.web.access import NotSignedIn, Right, Viewer
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -11,8 +11,8 @@ from fastapi import FastAPI, Form
 from starlette.datastructures import Headers
 from starlette.routing import Route
 
-from calendar_sync.admin import forgery
-from calendar_sync.admin.wide_forms import LARGEST_BODY, MOST_FIELDS, WideRoute
+from calendar_sync.admin.web import forgery
+from calendar_sync.admin.web.wide_forms import LARGEST_BODY, MOST_FIELDS, WideRoute
 from tests.engine.admin.stage import OPERATOR, SITE, VIEWER, Pages, csrf, token
 
 

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from calendar_sync.admin import jobs
-from calendar_sync.admin.jobs import AT_ONCE, Job, Jobs
-from calendar_sync.admin.problems import Problem
-from calendar_sync.errors import TenantMisconfigured
+from calendar_sync.admin.web import jobs
+from calendar_sync.admin.web.jobs import AT_ONCE, Job, Jobs
+from calendar_sync.admin.web.problems import Problem
+from calendar_sync.core.errors import TenantMisconfigured
 
 
 def ended(job: Job) -> Job:

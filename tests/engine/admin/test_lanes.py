@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from calendar_sync.admin import connection_tests, lanes, live
-from calendar_sync.admin.jobs import Jobs
-from calendar_sync.admin.lanes import EXPLANATIONS, Lane
-from calendar_sync.admin.problems import Problem
+from calendar_sync.admin.connections import tests as connection_tests
+from calendar_sync.admin.web import lanes, live
+from calendar_sync.admin.web.jobs import Jobs
+from calendar_sync.admin.web.lanes import EXPLANATIONS, Lane
+from calendar_sync.admin.web.problems import Problem
 from tests.engine.admin.stage import SITE, VIEWER, Pages, csrf, token
 from tests.engine.admin.test_jobs import ended, forever
 
@@ -124,7 +125,7 @@ def test_whoever_reads_connections_while_a_secrets_backend_hangs_is_not_waited_f
     viewer: TestClient, hanging: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_tests, "connections", hanging)
-    monkeypatch.setattr("calendar_sync.admin.pages.connections.READING", Lane("x", 1, 0.05))
+    monkeypatch.setattr("calendar_sync.admin.connections.page.READING", Lane("x", 1, 0.05))
     assert viewer.get("/connections").status_code == 503
     assert viewer.get("/").status_code == 200
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from calendar_sync.admin.pages.mapping_import import LARGEST
-from calendar_sync.mapping import read_mapping
-from calendar_sync.model import (
+from calendar_sync.admin.mapping.imports import LARGEST
+from calendar_sync.config.mapping import read_mapping
+from calendar_sync.core.model import (
     Direction,
     Link,
     LinkKind,

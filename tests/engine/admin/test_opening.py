@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from calendar_sync.admin.opening import State
+from calendar_sync.admin.web.opening import State
 from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import upgrade
 from tests.engine.admin.stage import VIEWER, Pages

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import insert, update
 from starlette.testclient import TestClient
 
-from calendar_sync.admin import forgery
-from calendar_sync.admin.nav import NAV
-from calendar_sync.documents import cell as safe
-from calendar_sync.model import MappedUser, Platform, WelkinUser
+from calendar_sync.admin.web import forgery
+from calendar_sync.admin.web.nav import NAV
+from calendar_sync.config.documents import cell as safe
+from calendar_sync.core.model import MappedUser, Platform, WelkinUser
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import CycleLog, Operation

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
-from calendar_sync.admin import live
-from calendar_sync.admin.rendering import plural
+from calendar_sync.admin.web import live
+from calendar_sync.admin.web.rendering import plural
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import PROBLEMS, AuditStore

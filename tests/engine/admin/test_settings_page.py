@@ -17,14 +17,15 @@ from pydantic import BaseModel
 from sqlalchemy import insert
 from starlette.testclient import TestClient
 
-from calendar_sync.admin import effects, jobs
-from calendar_sync.admin.forms import controls, fill, sections
-from calendar_sync.admin.reading import read
-from calendar_sync.admin.rendering import plural
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.preview import Effect
-from calendar_sync.settings import Settings, parse
+from calendar_sync.admin.settings import effects
+from calendar_sync.admin.settings.forms import controls, fill, sections
+from calendar_sync.admin.settings.reading import read
+from calendar_sync.admin.web import jobs
+from calendar_sync.admin.web.rendering import plural
+from calendar_sync.config.settings import Settings, parse
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync.operations.preview import Effect
 from calendar_sync.state import Store
 from calendar_sync.state.tables import settings_revision
 from tests.engine.admin.outside import finished, outside

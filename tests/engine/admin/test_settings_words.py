@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from calendar_sync.admin import type_names
-from calendar_sync.admin.forms import controls, fill, sections
-from calendar_sync.admin.reading import read
-from calendar_sync.admin.setting_words import CHOICES, FIELDS, NAMES, full_name, name_of
-from calendar_sync.admin.usual import changed, defaults
-from calendar_sync.settings import TEXT_FIELDS, Settings, parse
+from calendar_sync.admin.settings import type_names
+from calendar_sync.admin.settings.forms import controls, fill, sections
+from calendar_sync.admin.settings.reading import read
+from calendar_sync.admin.settings.usual import changed, defaults
+from calendar_sync.admin.settings.words import CHOICES, FIELDS, NAMES, full_name, name_of
+from calendar_sync.config.settings import TEXT_FIELDS, Settings, parse
 from calendar_sync.state import Store
 from tests.engine.admin.outside import outside
 from tests.engine.admin.stage import OPERATOR, Pages, csrf

@@ -22,16 +22,17 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.engine import make_url
 from starlette.applications import Starlette
 
-from calendar_sync.admin import PREFIX, airflow_here
-from calendar_sync.admin.access import Right
 from calendar_sync.admin.dag_guard import DagGuard
-from calendar_sync.admin.opening import State
-from calendar_sync.connections import HMAC_KEY
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.sandbox import Sandbox, running
-from calendar_sync.setup.steps import dags_of
+from calendar_sync.admin.web import airflow_here
+from calendar_sync.admin.web.access import Right
+from calendar_sync.admin.web.opening import State
+from calendar_sync.admin.web.rendering import PREFIX
+from calendar_sync.config.credentials import HMAC_KEY
+from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync.operations.setup.steps import dags_of
 from calendar_sync.state import Database, Store
 from calendar_sync.state.place import Place, place_of
+from calendar_sync_sandbox import Sandbox, running
 from tests.engine.admin.stage import OPERATOR, VIEWER, Pages, csrf
 from tests.engine.setup.airflow_tables import add_dags, switched_off, tables
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from calendar_sync.admin.rendering import timed
-from calendar_sync.health.keeping import keep
-from calendar_sync.model import (
+from calendar_sync.admin.web.rendering import timed
+from calendar_sync.core.model import (
     Link,
     LinkKind,
     LinkState,
@@ -20,6 +19,7 @@ from calendar_sync.model import (
     Span,
     WelkinUser,
 )
+from calendar_sync.insight.health.keeping import keep
 from calendar_sync.state import Store
 from tests.engine.admin.outside import finished, outside
 from tests.engine.admin.stage import OPERATOR, Pages, csrf

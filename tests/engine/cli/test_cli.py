@@ -17,13 +17,13 @@ from cryptography.fernet import Fernet
 from sqlalchemy import update
 from typer.testing import CliRunner
 
-from calendar_sync.attention import decisions
 from calendar_sync.cli.app import app
 from calendar_sync.cli.environment import load_secrets
-from calendar_sync.sandbox import Sandbox, running
-from calendar_sync.settings import parse
+from calendar_sync.config.settings import parse
+from calendar_sync.insight.attention import decisions
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
+from calendar_sync_sandbox import Sandbox, running
 
 HOUR = timedelta(hours=1)
 pytestmark = pytest.mark.xdist_group("cli")
@@ -595,7 +595,7 @@ def test_explain_says_why_and_writes_nothing(cli: Command) -> None:
 
 
 def test_welkin_out_of_reach_is_one_line_and_exit_1(cli: Command) -> None:
-    from calendar_sync.sandbox import Fault
+    from calendar_sync_sandbox import Fault
 
     cli.map_everybody()
     cli.sandbox.faults.add(Fault("welkin", "status", code=403, times=None))

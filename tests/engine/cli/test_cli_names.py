@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.members import user_named
-from calendar_sync.model import MappedUser, Platform
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.orchestration import upkeep
 from calendar_sync.state import Database, Store
+from calendar_sync.sync.roster import user_named
 from tests.engine.cli import test_cli
 from tests.engine.cli.test_cli import Command
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from calendar_sync.cli.environment import author
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
 from tests.engine.cli.test_cli import Command, cli

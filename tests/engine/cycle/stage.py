@@ -5,11 +5,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from calendar_sync.model import Direction, LinkState, MappedUser, Platform
-from calendar_sync.passes import PassResult
-from calendar_sync.sandbox.faults import Fault
+from calendar_sync.core.model import Direction, LinkState, MappedUser, Platform
 from calendar_sync.state import Store
 from calendar_sync.state.marks import UserSync
+from calendar_sync.sync.runner import PassResult
+from calendar_sync_sandbox.faults import Fault
 from tests.harness import HMAC_KEY, World
 
 EASTERN = ZoneInfo("America/New_York")

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from calendar_sync.model import Direction
+from calendar_sync.core.model import Direction
 from tests.engine.cycle.stage import DAY, HOUR, Stage, mail
 from tests.harness import VirtualClock
 

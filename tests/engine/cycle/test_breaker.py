@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from calendar_sync.changes.breaker import PROBES, begins, closes, platform_fault, to_ask
-from calendar_sync.errors import TenantMisconfigured
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.services import Services
+from calendar_sync.core.errors import TenantMisconfigured
+from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync.operations.unsync import Unsynced, disable, standing, unsync
 from calendar_sync.state.marks import UserSync
-from calendar_sync.unsync import Unsynced, disable, standing, unsync
+from calendar_sync.sync.noticing.breaker import PROBES, begins, closes, platform_fault, to_ask
+from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import Stage, mail
 from tests.harness import START
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from calendar_sync.attention import parked_items
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
+from calendar_sync.insight.attention import parked_items
 from tests.engine.cycle.stage import Stage, mail
 
 Make = Callable[..., Stage]

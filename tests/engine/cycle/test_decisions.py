@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from calendar_sync.attention import (
+from calendar_sync.core.errors import ConfigurationError, LeaseHeld
+from calendar_sync.core.model import Direction, LinkState, Platform
+from calendar_sync.insight.attention import (
     Choice,
     count_conflicts,
     decide,
@@ -15,8 +17,6 @@ from calendar_sync.attention import (
     parked_items,
     try_again,
 )
-from calendar_sync.errors import ConfigurationError, LeaseHeld
-from calendar_sync.model import Direction, LinkState, Platform
 from calendar_sync.state import tables as t
 from tests.engine.cycle.stage import Stage, mail
 

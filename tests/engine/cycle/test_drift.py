@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 from calendar_sync.state import tables as t
 from tests.engine.cycle.stage import Stage, mail
 

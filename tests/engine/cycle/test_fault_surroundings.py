@@ -12,8 +12,8 @@ import httpx
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from calendar_sync.errors import SyncError, TenantMisconfigured
-from calendar_sync.model import LinkState, Platform
+from calendar_sync.core.errors import SyncError, TenantMisconfigured
+from calendar_sync.core.model import LinkState, Platform
 from calendar_sync.state import Database, database
 from tests.engine.cycle.stage import Stage, mail
 from tests.harness import VirtualClock

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.errors import SyncError
+from calendar_sync.core.errors import SyncError
 from calendar_sync.state import tables as t
 from tests.engine.cycle.stage import Stage, mail
 

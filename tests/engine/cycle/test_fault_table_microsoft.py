@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 from tests.engine.cycle.stage import Stage
 from tests.engine.cycle.test_fault_table import (
     FAULTS,

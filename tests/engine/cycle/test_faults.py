@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.activity import Asked
-from calendar_sync.activity import page as activity_page
-from calendar_sync.errors import SyncError
-from calendar_sync.model import Platform
+from calendar_sync.core.errors import SyncError
+from calendar_sync.core.model import Platform
+from calendar_sync.insight.activity import Asked
+from calendar_sync.insight.activity import page as activity_page
 from tests.engine.cycle.stage import Stage, mail
 from tests.harness import Killed
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from calendar_sync.errors import TransientError
-from calendar_sync.overview import overview
-from calendar_sync.reporting import deletions_told_by
-from calendar_sync.settings import Settings
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.errors import TransientError
+from calendar_sync.insight.overview import overview
+from calendar_sync.insight.status import deletions_told_by
 from calendar_sync.state.runs import DELETIONS_FROM, SKIPPED, WELKIN
 from tests.engine.cycle.stage import HOUR, Stage
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.errors import SyncError
-from calendar_sync.model import Platform
+from calendar_sync.core.errors import SyncError
+from calendar_sync.core.model import Platform
 from tests.engine.cycle.stage import Stage, mail
 
 Make = Callable[..., Stage]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from calendar_sync.model import Direction, LinkState, Platform
+from calendar_sync.core.model import Direction, LinkState, Platform
 from tests.engine.cycle.stage import HOUR, Stage, mail
 from tests.harness import Killed
 

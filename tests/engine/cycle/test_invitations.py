@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 from tests.engine.cycle.stage import Stage, mail
 
 Make = Callable[..., Stage]

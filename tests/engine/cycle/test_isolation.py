@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.attention import parked_items
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
+from calendar_sync.insight.attention import parked_items
 from calendar_sync.state import tables as t
 from tests.engine.cycle.stage import Stage, mail
 
@@ -222,16 +222,16 @@ def has_id(odd: str) -> Callable[..., bool]:
     return lambda *args, **options: any(map(about, (*args, *options.values())))
 
 
-W = "calendar_sync.welkin"
+W = "calendar_sync.adapters.welkin"
 ROWS = [
     f"{W}.client.parse_event",
     f"{W}.feeds.parse_event",
     f"{W}.parse._span",
-    "calendar_sync.identity.Identity.appointment",
-    "calendar_sync.privacy.draft",
+    "calendar_sync.core.identity.Identity.appointment",
+    "calendar_sync.planner.mirror_text.draft",
     "calendar_sync.planner.mirrors.judge",
     "calendar_sync.planner.mirrors._wanted",
-    "calendar_sync.cycle.writes.Writer.perform",
+    "calendar_sync.sync.cycle.writes.Writer.perform",
 ]
 
 
@@ -275,11 +275,11 @@ def test_a_bug_that_one_encounter_meets(
 EVENTS = [
     "calendar_sync.{system}.client.parse_event",
     "calendar_sync.{system}.parse._availability",
-    "calendar_sync.identity.Identity.is_ours",
+    "calendar_sync.core.identity.Identity.is_ours",
     "calendar_sync.planner.busy.why_not_busy",
     "calendar_sync.planner.blocks.why_not_busy",
     "calendar_sync.planner.blocks.why_no_block",
-    "calendar_sync.cycle.writes.Writer.perform",
+    "calendar_sync.sync.cycle.writes.Writer.perform",
 ]
 
 
@@ -293,7 +293,7 @@ def test_a_bug_that_one_event_meets(
         s.run()
     odd = s.busy("dana", days=4)
     if target.endswith("is_ours"):
-        from calendar_sync.model import CalendarEvent
+        from calendar_sync.core.model import CalendarEvent
 
         s.calendar.patch_event(mail("dana"), odd, **touched(s.platform, "odd"))
         monkeypatch.setattr(CalendarEvent, "unreadable", property(lambda e: e.id == odd))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from calendar_sync import passes
-from calendar_sync.errors import LeaseLost
-from calendar_sync.services import Services
+from calendar_sync.core.errors import LeaseLost
+from calendar_sync.sync import runner as passes
+from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import Stage
 
 Make = Callable[..., Stage]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.approvals import grant
-from calendar_sync.members import LEAVING, members
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
+from calendar_sync.operations.approvals import grant
+from calendar_sync.sync.roster import LEAVING, members
 from tests.engine.cycle.stage import Stage, mail
 
 pytestmark = pytest.mark.parametrize("platform", list(Platform))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.model import LinkState, Platform
+from calendar_sync.core.model import LinkState, Platform
 from tests.engine.cycle.stage import Stage, mail
 from tests.engine.cycle.test_removals import take_back
 

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from calendar_sync.errors import ConfigurationError, TenantMisconfigured
-from calendar_sync.model import Direction, LinkState, MappedUser, Platform
-from calendar_sync.sandbox.faults import Fault
+from calendar_sync.core.errors import ConfigurationError, TenantMisconfigured
+from calendar_sync.core.model import Direction, LinkState, MappedUser, Platform
+from calendar_sync_sandbox.faults import Fault
 from tests.engine.cycle.stage import HOUR, Stage, mail
 from tests.harness import Killed
 

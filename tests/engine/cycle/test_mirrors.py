@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from calendar_sync.model import LinkState
+from calendar_sync.core.model import LinkState
 from tests.engine.cycle.stage import HOUR, Stage, mail, moment
 
 Make = Callable[..., Stage]

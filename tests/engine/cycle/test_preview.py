@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.model import Platform, Step
-from calendar_sync.preview import Effect, preview
-from calendar_sync.services import Services
-from calendar_sync.settings import parse
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import Platform, Step
+from calendar_sync.operations.preview import Effect, preview
 from calendar_sync.state import tables as t
+from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import Stage, mail
 
 pytestmark = pytest.mark.parametrize("platform", list(Platform))

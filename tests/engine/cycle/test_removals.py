@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from calendar_sync.model import LinkState, Platform
-from calendar_sync.services import Services
-from calendar_sync.unsync import Unsynced, disable, standing, unsync
+from calendar_sync.core.model import LinkState, Platform
+from calendar_sync.operations.unsync import Unsynced, disable, standing, unsync
+from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import Stage, mail
 
 Make = Callable[..., Stage]

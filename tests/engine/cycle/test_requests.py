@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from calendar_sync.changes.find import _pack
-from calendar_sync.model import Direction
-from calendar_sync.sandbox.requestlog import Entry
-from calendar_sync.settings import Settings
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.model import Direction
 from calendar_sync.state.config import Revision, blocks_hash
+from calendar_sync.sync.noticing.find import _pack
+from calendar_sync_sandbox.requestlog import Entry
 from tests.engine.cycle.stage import Stage, mail
 
 Make = Callable[..., Stage]

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from calendar_sync.model import LinkState
-from calendar_sync.reporting import status
+from calendar_sync.core.model import LinkState
+from calendar_sync.insight.status import status
 from tests.engine.cycle.stage import Stage, mail
 
 Make = Callable[..., Stage]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.approvals import grant
-from calendar_sync.model import LinkKind, LinkState, MappedUser, Platform
-from calendar_sync.planner.strays import STRAY
+from calendar_sync.core.model import LinkKind, LinkState, MappedUser, Platform
+from calendar_sync.operations.approvals import grant
+from calendar_sync.planner.orphans import STRAY
 from calendar_sync.state import tables as t
 from tests.engine.cycle.stage import HOUR, Stage, mail
 from tests.harness import IN_MEMORY, Killed, fresh

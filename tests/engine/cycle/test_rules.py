@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from calendar_sync.approvals import grant
-from calendar_sync.model import Direction, LinkState, Platform
+from calendar_sync.core.model import Direction, LinkState, Platform
+from calendar_sync.operations.approvals import grant
 from tests.engine.cycle.stage import HOUR, Stage, mail
 
 Make = Callable[..., Stage]

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from calendar_sync.approvals import decline, grant, waiting
-from calendar_sync.model import LinkState, Platform
+from calendar_sync.core.model import LinkState, Platform
+from calendar_sync.operations.approvals import decline, grant, waiting
 from tests.engine.cycle.stage import HOUR, Stage, mail
 
 Make = Callable[..., Stage]
@@ -105,7 +105,7 @@ def test_an_approval_lasts_a_day_and_is_asked_for_again(stage: Make) -> None:
     s.clock.advance(minutes=2)
     vanish(s, ids[:15])
     s.run()
-    from calendar_sync.reporting import status
+    from calendar_sync.insight.status import status
     from calendar_sync.state import tables as t
 
     with s.database.read() as connection:
@@ -454,7 +454,7 @@ def test_a_fault_ends_although_some_accounts_had_been_failing_before_it(stage: M
 
 
 def test_a_fault_of_the_whole_tenant_stops_at_once_and_ends_by_itself(stage: Make) -> None:
-    from calendar_sync.errors import TenantMisconfigured
+    from calendar_sync.core.errors import TenantMisconfigured
 
     s = stage("dana", "ruben")
     s.run()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.model import LinkState
+from calendar_sync.core.model import LinkState
 from calendar_sync.state.runs import EXTERNAL_IDS, WELKIN
 from tests.engine.cycle.stage import DAY, HOUR, Stage, mail
 from tests.harness import Killed

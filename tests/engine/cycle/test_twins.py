@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from calendar_sync.model import LinkState
+from calendar_sync.core.model import LinkState
 from tests.engine.cycle.stage import Stage, mail
 
 Make = Callable[..., Stage]

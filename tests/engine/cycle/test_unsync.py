@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from calendar_sync import passes
-from calendar_sync.advice import advice
-from calendar_sync.errors import ConfigurationError, LeaseHeld
-from calendar_sync.model import Draft, MappedUser, Platform, Span
-from calendar_sync.services import Services
-from calendar_sync.unsync import Unsynced, disable, standing, unsync
+from calendar_sync.core.advice import advice
+from calendar_sync.core.errors import ConfigurationError, LeaseHeld
+from calendar_sync.core.model import Draft, MappedUser, Platform, Span
+from calendar_sync.operations.unsync import Unsynced, disable, standing, unsync
+from calendar_sync.sync import runner as passes
+from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import HOUR, Stage, mail
 
 pytestmark = pytest.mark.parametrize("platform", list(Platform))

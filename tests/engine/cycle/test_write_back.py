@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.approvals import grant
-from calendar_sync.errors import ConfigurationError, SyncError
-from calendar_sync.model import LinkState
-from calendar_sync.probes import probe_reschedule
+from calendar_sync.core.errors import ConfigurationError, SyncError
+from calendar_sync.core.model import LinkState
+from calendar_sync.operations.approvals import grant
+from calendar_sync.operations.probes import probe_reschedule
 from tests.engine.cycle.stage import HOUR, Stage, mail
 
 Make = Callable[..., Stage]

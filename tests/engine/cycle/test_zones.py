@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 from tests.engine.cycle.stage import DAY, Stage, mail
 
 EVERYWHERE = pytest.mark.parametrize("platform", list(Platform))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from calendar_sync.explain import (
+from calendar_sync.core.model import INACTIVE, Direction, Platform, WelkinUser
+from calendar_sync.insight.explain import (
     Answer,
     Look,
     Part,
@@ -18,11 +19,10 @@ from calendar_sync.explain import (
     explain_user,
     words,
 )
-from calendar_sync.explain.event import RULES
-from calendar_sync.model import INACTIVE, Direction, Platform, WelkinUser
+from calendar_sync.insight.explain.event import RULES
 from calendar_sync.planner.mirrors import NO_MIRROR
-from calendar_sync.services import Services
 from calendar_sync.state import tables as t
+from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import DAY, HOUR, Stage, mail
 
 ASK: dict[str, Callable[..., Awaitable[Answer]]] = {

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from calendar_sync.notifiers import VARIABLE
+from calendar_sync.config.notifiers import VARIABLE
 
 HERE = "tests.engine.health.test_notify"
 RECORDER = f"{HERE}.Recorder"

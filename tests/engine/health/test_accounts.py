@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.health import ADVICE, Verdict, accounts
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.services import Services
+from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync.insight.health import ADVICE, Verdict, accounts
 from calendar_sync.state.health import Checked
+from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import DAY, Stage, mail
 
 on_both = pytest.mark.parametrize("platform", list(Platform))

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.freshness import Limits, late_since, limits
-from calendar_sync.health import build
-from calendar_sync.model import Platform
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import Platform
+from calendar_sync.insight.health import build
+from calendar_sync.insight.overview import overview
+from calendar_sync.insight.status import status
 from calendar_sync.orchestration.alarms import EVERYBODY, raise_alarms
-from calendar_sync.overview import overview
-from calendar_sync.reporting import status
-from calendar_sync.settings import parse
 from calendar_sync.state.marks import UserSync
+from calendar_sync.sync.freshness import Limits, late_since, limits
 from tests.engine.cycle.stage import Stage, mail
 from tests.engine.health.test_notify import HERE
 

@@ -10,13 +10,13 @@ import pytest
 from airflow.sdk import BaseNotifier
 from sqlalchemy import insert
 
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.health.render import Message
-from calendar_sync.model import Platform
-from calendar_sync.notifiers import SMTP, VARIABLE
+from calendar_sync.config.notifiers import SMTP, VARIABLE
+from calendar_sync.config.settings import Notify, Settings, parse
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Platform
+from calendar_sync.insight.health.render import Message
 from calendar_sync.orchestration.alarms import EVERYBODY, raise_alarms
 from calendar_sync.orchestration.notify import NOBODY, send
-from calendar_sync.settings import Notify, Settings, parse
 from calendar_sync.state import tables
 from calendar_sync.state.runs import LOOKED_AT
 from tests.engine.cycle.stage import HOUR, Stage, mail

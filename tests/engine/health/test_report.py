@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.google.client import GoogleCalendar
-from calendar_sync.health import accounts, build
-from calendar_sync.health.render import message, page
-from calendar_sync.microsoft.client import MicrosoftCalendar
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.overview import PlatformOverview, overview
-from calendar_sync.reporting import status
-from calendar_sync.services import Services
+from calendar_sync.adapters.google.client import GoogleCalendar
+from calendar_sync.adapters.microsoft.client import MicrosoftCalendar
+from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync.insight.health import accounts, build
+from calendar_sync.insight.health.render import message, page
+from calendar_sync.insight.overview import PlatformOverview, overview
+from calendar_sync.insight.status import status
 from calendar_sync.state import tables as t
 from calendar_sync.state.runs import LOOKED_AT
+from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import Stage, mail
 
 on_both = pytest.mark.parametrize("platform", list(Platform))
@@ -235,7 +235,7 @@ def test_drift_is_shown_with_whom_it_hit(platform: Platform) -> None:
 
 def test_a_long_list_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     s = Stage("dana")
-    monkeypatch.setattr("calendar_sync.health.report.SHOWN", 3)
+    monkeypatch.setattr("calendar_sync.insight.health.report.SHOWN", 3)
     found = report(s, audit=[f"problem {number}" for number in range(10)])
     assert (found["attention"], len(found["items"]), found["more"]) == (10, 3, 7)
     assert "and 7 more" in page(found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.orchestration import answers, running
 from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import upgrade

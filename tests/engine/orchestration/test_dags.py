@@ -22,12 +22,12 @@ from airflow.sdk.execution_time.xcom import XCom
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import might_contain_dag_via_default_heuristic
 
-from calendar_sync import errors
+from calendar_sync.adapters.welkin.client import AuditUnavailable
+from calendar_sync.core import errors
 from calendar_sync.orchestration import dags, tasks, upkeep, upkeep_dags
 from calendar_sync.orchestration.dag_ids import DAGS, MAINTENANCE, REMOVE
 from calendar_sync.orchestration.dags import sync_dag
 from calendar_sync.orchestration.running import StateUnavailable
-from calendar_sync.welkin.client import AuditUnavailable
 from tests.servers import REPOSITORY
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ print(json.dumps({
 """
 ALLOWED = {
     "calendar_sync",
-    "calendar_sync.errors",
+    "calendar_sync.core.errors",
     "calendar_sync.orchestration",
     "calendar_sync.orchestration.dag_ids",
     "calendar_sync.orchestration.dags",

@@ -12,27 +12,27 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from rich.pretty import pretty_repr
 from starlette.testclient import TestClient
 
-from calendar_sync.admin.access import Right
-from calendar_sync.admin.guard import Guard
-from calendar_sync.boundary import Hidden
+from calendar_sync.adapters.http import HttpClient
+from calendar_sync.admin.web.access import Right
+from calendar_sync.admin.web.guard import Guard
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import reported
-from calendar_sync.errors import ConfigurationError, SyncError, UnexpectedError
-from calendar_sync.http import HttpClient
+from calendar_sync.core.boundary import Hidden
+from calendar_sync.core.errors import ConfigurationError, SyncError, UnexpectedError
 from calendar_sync.orchestration import tasks, upkeep
 from calendar_sync.orchestration.hooks import WelkinHook
 from calendar_sync.orchestration.maintenance import remove_old_runs
 from calendar_sync.orchestration.running import StateUnavailable, run
-from calendar_sync.sandbox import Fault
 from calendar_sync.state import Store
+from calendar_sync_sandbox import Fault
 from tests.engine.admin.test_dag_guard import Fixed
 from tests.engine.orchestration.test_tasks import CANARY, GOOGLE, KEY, Bench, bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from calendar_sync.services import Services
     from calendar_sync.state.config import Revision
+    from calendar_sync.sync.services import Services
 
 __all__ = ["bench"]
 

@@ -16,11 +16,11 @@ import pytest
 import trustme
 from cryptography.fernet import Fernet
 
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.orchestration.connections import load_secrets
 from calendar_sync.orchestration.hooks import WelkinHook
 from calendar_sync.orchestration.provider_info import get_provider_info
-from calendar_sync.sandbox import Fault, Sandbox, running
+from calendar_sync_sandbox import Fault, Sandbox, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

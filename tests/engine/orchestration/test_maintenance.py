@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from sqlalchemy import insert, select
 
-from calendar_sync.errors import TransientError
+from calendar_sync.core.errors import TransientError
 from calendar_sync.orchestration import maintenance
 from calendar_sync.orchestration.airflow_api import AirflowApi
 from calendar_sync.orchestration.dag_ids import GOOGLE

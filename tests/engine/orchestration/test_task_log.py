@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from calendar_sync.errors import (
+from calendar_sync.core.errors import (
     ConfigurationError,
     PlatformStopped,
     TenantMisconfigured,
@@ -17,7 +17,7 @@ from calendar_sync.errors import (
 from calendar_sync.orchestration import tasks
 from calendar_sync.orchestration.running import StateUnavailable
 from calendar_sync.orchestration.task_log import line
-from calendar_sync.passes import UserOutcome
+from calendar_sync.sync.runner import UserOutcome
 
 # As the process of a task does it: Airflow's own set-up, and its logger is there before ours.
 TASK = """

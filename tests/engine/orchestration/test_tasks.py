@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select, text
 
-from calendar_sync.cycle import CycleResult
-from calendar_sync.errors import (
+from calendar_sync.config.settings import parse
+from calendar_sync.core.errors import (
     ConfigurationError,
     PlatformStopped,
     SyncError,
@@ -22,15 +22,15 @@ from calendar_sync.errors import (
     UnexpectedError,
     UsersFailed,
 )
-from calendar_sync.model import MappedUser, Platform, Step
+from calendar_sync.core.model import MappedUser, Platform, Step
 from calendar_sync.orchestration import tasks
 from calendar_sync.orchestration.running import StateUnavailable
-from calendar_sync.passes import UserOutcome
-from calendar_sync.sandbox import Fault, Sandbox, running
-from calendar_sync.settings import parse
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.migrate import upgrade
+from calendar_sync.sync.cycle import CycleResult
+from calendar_sync.sync.runner import UserOutcome
+from calendar_sync_sandbox import Fault, Sandbox, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.connections import MicrosoftCredentials
-from calendar_sync.microsoft import MicrosoftCalendar
-from calendar_sync.microsoft.access import Finding, check_access
-from calendar_sync.model import Platform
-from calendar_sync.runtime import Secrets
+from calendar_sync.adapters.microsoft import MicrosoftCalendar
+from calendar_sync.adapters.microsoft.access import Finding, check_access
+from calendar_sync.config.credentials import MicrosoftCredentials
+from calendar_sync.core.model import Platform
+from calendar_sync.sync.runtime import Secrets
 from tests.harness import World
 
 DANA, RUBEN, MIRA = "dana@example.org", "ruben@example.org", "mira@example.org"

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from calendar_sync.concurrency import together
-from calendar_sync.errors import CursorExpired, RateLimited, TransientError, UserUnavailable
-from calendar_sync.http import waiting_at_most
-from calendar_sync.model import Platform, Window
-from calendar_sync.sandbox.faults import Fault
+from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.concurrency import together
+from calendar_sync.core.errors import CursorExpired, RateLimited, TransientError, UserUnavailable
+from calendar_sync.core.model import Platform, Window
+from calendar_sync_sandbox.faults import Fault
 from tests.engine.platforms.test_contract import DAY, HOUR
 from tests.harness import World
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calendar_sync.errors import (
+from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.errors import (
     BadItem,
     CursorExpired,
     Duplicate,
@@ -20,9 +21,8 @@ from calendar_sync.errors import (
     TransientError,
     UserUnavailable,
 )
-from calendar_sync.http import waiting_at_most
-from calendar_sync.identity import Identity
-from calendar_sync.model import (
+from calendar_sync.core.identity import Identity
+from calendar_sync.core.model import (
     Availability,
     CalendarEvent,
     Changes,
@@ -32,12 +32,12 @@ from calendar_sync.model import (
     Span,
     Window,
 )
-from calendar_sync.platforms import CalendarPlatform
-from calendar_sync.sandbox.faults import Fault
+from calendar_sync.core.ports import CalendarPlatform
+from calendar_sync_sandbox.faults import Fault
 from tests.harness import World
 
 if TYPE_CHECKING:
-    from calendar_sync.sandbox.calendars import CalendarWorld
+    from calendar_sync_sandbox.calendars import CalendarWorld
 
 ME, WHERE = "dana@example.org", "primary"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

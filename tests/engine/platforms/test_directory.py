@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.errors import SyncError, TenantMisconfigured, TransientError
-from calendar_sync.mapping.proposals import look_at
-from calendar_sync.model import DirectoryAccount, DirectoryAccounts, Platform, WelkinUser
-from calendar_sync.runtime import Secrets
-from calendar_sync.sandbox import Fault
+from calendar_sync.core.errors import SyncError, TenantMisconfigured, TransientError
+from calendar_sync.core.model import DirectoryAccount, DirectoryAccounts, Platform, WelkinUser
+from calendar_sync.operations.mapping.proposals import look_at
+from calendar_sync.sync.runtime import Secrets
+from calendar_sync_sandbox import Fault
 from tests.harness import World
 
 G, M = Platform.GOOGLE, Platform.MICROSOFT

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from calendar_sync.activity import Asked, every, page
-from calendar_sync.attention import decisions
-from calendar_sync.model import MappedUser, Platform, Step
+from calendar_sync.core.model import MappedUser, Platform, Step
+from calendar_sync.insight.activity import Asked, every, page
+from calendar_sync.insight.attention import decisions
 from calendar_sync.state import Store
 from calendar_sync.state.audit import CycleLog, Operation
 from tests.engine.state.conftest import NOW
@@ -81,7 +81,7 @@ def test_a_page_that_is_just_full_is_the_last(store: Store) -> None:
 
 
 def test_an_export_reads_on_up_to_its_limit(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calendar_sync.activity.CHUNK", 3)
+    monkeypatch.setattr("calendar_sync.insight.activity.CHUNK", 3)
     assert [entry.source_id for entry in every(store, Asked(), 100)] == sources(store)
     assert [entry.source_id for entry in every(store, Asked(), 7)] == sources(store)[:7]
     assert list(every(store, Asked(), 0)) == []

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert
 
-from calendar_sync.attention import Choice, count_conflicts, count_parked, open_conflicts
-from calendar_sync.health.report import build
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.overview import overview
-from calendar_sync.reporting import status
-from calendar_sync.settings import parse
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync.insight.attention import Choice, count_conflicts, count_parked, open_conflicts
+from calendar_sync.insight.health.report import build
+from calendar_sync.insight.overview import overview
+from calendar_sync.insight.status import status
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from tests.engine.state.conftest import NOW

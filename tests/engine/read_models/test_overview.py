@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from sqlalchemy import insert
 
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.overview import Hour, hours, overview
-from calendar_sync.settings import parse
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync.insight.overview import Hour, hours, overview
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import CycleLog, Operation

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, update
 
-from calendar_sync.model import (
+from calendar_sync.config.settings import Settings, parse
+from calendar_sync.core.model import (
     Link,
     LinkKind,
     LinkState,
@@ -17,8 +18,8 @@ from calendar_sync.model import (
     Span,
     WelkinUser,
 )
-from calendar_sync.overview import overview
-from calendar_sync.reporting import (
+from calendar_sync.insight.overview import overview
+from calendar_sync.insight.status import (
     ATTENTION,
     AWAY,
     DISABLED,
@@ -30,10 +31,7 @@ from calendar_sync.reporting import (
     WAITING,
     status,
 )
-from calendar_sync.settings import Settings, parse
-from calendar_sync.state import Store
-from calendar_sync.state import tables as t
-from calendar_sync.user_list import (
+from calendar_sync.insight.users import (
     UserList,
     Wanted,
     list_users,
@@ -41,6 +39,8 @@ from calendar_sync.user_list import (
     needing_attention,
     standing,
 )
+from calendar_sync.state import Store
+from calendar_sync.state import tables as t
 from tests.engine.admin.population import populate
 from tests.engine.state.conftest import NOW
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.errors import ConfigurationError, LeaseHeld
-from calendar_sync.model import Direction, MappedUser, Platform, Span
-from calendar_sync.selftest import Options, Report, SelfTest, Step, StepState, choose
-from calendar_sync.selftest.report import STEPS
-from calendar_sync.services import Services
+from calendar_sync.core.errors import ConfigurationError, LeaseHeld
+from calendar_sync.core.model import Direction, MappedUser, Platform, Span
+from calendar_sync.operations.selftest import Options, Report, SelfTest, Step, StepState, choose
+from calendar_sync.operations.selftest.report import STEPS
 from calendar_sync.state import tables as t
+from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import HOUR, Stage, mail
 from tests.harness import Killed
 

@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from calendar_sync.cli.app import app
-from calendar_sync.model import MappedUser, Platform
-from calendar_sync.sandbox import Sandbox, running
-from calendar_sync.setup.steps import dags_of
+from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync.operations.setup.steps import dags_of
 from calendar_sync.state import Database, Store
+from calendar_sync_sandbox import Sandbox, running
 from tests.engine.setup.airflow_tables import add_dags, switched_off, tables
 
 RUN = CliRunner()

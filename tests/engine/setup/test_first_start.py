@@ -12,8 +12,8 @@ from airflow.models.connection import Connection
 from airflow.utils.session import create_session
 from sqlalchemy import delete, func, insert, select
 
-from calendar_sync.connections import HMAC_KEY
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.config.credentials import HMAC_KEY
+from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.orchestration.connections import server_context
 from calendar_sync.orchestration.first_start import first_start, make_state
 from calendar_sync.state import Database

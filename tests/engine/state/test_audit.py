@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from calendar_sync.model import Platform
-from calendar_sync.passes import record_run
+from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import AuditStore, CycleLog, Operation
+from calendar_sync.sync.runner import record_run
 from tests.engine.state.conftest import NOW
 
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from calendar_sync.model import (
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import (
     Action,
     Encounter,
     Hold,
@@ -13,7 +14,6 @@ from calendar_sync.model import (
     Step,
     WelkinUser,
 )
-from calendar_sync.settings import parse
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import blocks_hash

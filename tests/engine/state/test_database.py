@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import Platform
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import default_url

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from calendar_sync.members import members
-from calendar_sync.model import (
+from calendar_sync.config.settings import parse
+from calendar_sync.core.model import (
     Conflict,
     Link,
     LinkKind,
@@ -19,10 +19,10 @@ from calendar_sync.model import (
     Span,
     Step,
 )
-from calendar_sync.settings import parse
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.links import REFUSED_PAUSE, TRANSIENT_PAUSE
+from calendar_sync.sync.roster import members
 from tests.engine.state.conftest import NOW
 
 G = Platform.GOOGLE

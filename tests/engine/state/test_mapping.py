@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.mapping import Format, read_mapping, write_mapping
-from calendar_sync.model import Direction, MappedUser, Platform
+from calendar_sync.config.mapping import Format, read_mapping, write_mapping
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Direction, MappedUser, Platform
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.feeds import Cursor

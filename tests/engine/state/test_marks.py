@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 from calendar_sync.state import Store
 from tests.engine.state.conftest import NOW, mark
 

@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import _config, current, require_current, upgrade
 from calendar_sync.state.tables import metadata

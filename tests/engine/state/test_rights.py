@@ -14,8 +14,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.model import Platform
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import require_current, upgrade
 from calendar_sync.state.rights import grant

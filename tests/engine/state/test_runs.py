@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 from calendar_sync.state import Store
 from tests.engine.state.conftest import NOW
 

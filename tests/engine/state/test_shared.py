@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from calendar_sync.errors import LeaseHeld, LeaseLost
+from calendar_sync.core.errors import LeaseHeld, LeaseLost
 from calendar_sync.state import Store
 from calendar_sync.state.shared import StoredToken
 from tests.engine.state.conftest import NOW

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.errors import (
+from calendar_sync.core.errors import (
     Duplicate,
     NotFound,
     PreconditionFailed,
 )
-from calendar_sync.model import Draft, Platform, Span, Window
+from calendar_sync.core.model import Draft, Platform, Span, Window
 from tests.engine.cycle.stage import DAY, HOUR, Stage, mail
 
 ME, WHERE = mail("dana"), "primary"

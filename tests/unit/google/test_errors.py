@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.errors import (
+from calendar_sync.adapters.google.errors import classify, classify_token, reason_of
+from calendar_sync.adapters.http import Failure
+from calendar_sync.core.errors import (
     BadItem,
     CursorExpired,
     Duplicate,
@@ -17,8 +19,6 @@ from calendar_sync.errors import (
     TransientError,
     UserUnavailable,
 )
-from calendar_sync.google.errors import classify, classify_token, reason_of
-from calendar_sync.http import Failure
 
 
 def failure(status: int, reason: str = "", retry_after: float | None = None) -> Failure:

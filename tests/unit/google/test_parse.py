@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync.google.parse import mirror_body, parse_event
-from calendar_sync.identity import Identity
-from calendar_sync.model import Availability, Draft, Source, Span
+from calendar_sync.adapters.google.parse import mirror_body, parse_event
+from calendar_sync.core.identity import Identity
+from calendar_sync.core.model import Availability, Draft, Source, Span
 
 ONE = Identity("key", "demo/live")
 START = datetime(2026, 3, 2, 14, tzinfo=UTC)

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from calendar_sync.mapping.doubts import doubts
-from calendar_sync.model import DirectoryAccount, DirectoryAccounts, MappedUser, Platform
+from calendar_sync.config.mapping.doubts import doubts
+from calendar_sync.core.model import DirectoryAccount, DirectoryAccounts, MappedUser, Platform
 
 M = Platform.MICROSOFT
 ID = "9f1d2c3b-0000-4000-8000-0123456789ab"

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync.errors import ConfigurationError
-from calendar_sync.mapping import Format, MappingFile, read_mapping, write_mapping
-from calendar_sync.mapping.rows import staff_by_email
-from calendar_sync.model import Direction, MappedUser, Platform, WelkinUser
+from calendar_sync.config.mapping import Format, MappingFile, read_mapping, write_mapping
+from calendar_sync.config.mapping.rows import staff_by_email
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Direction, MappedUser, Platform, WelkinUser
 
 HEADER = "welkin_user_id,email,platform,account,enabled,direction\n"
 STAFF = {"dana@example.org": "u1", "ruben@example.org": "u2"}

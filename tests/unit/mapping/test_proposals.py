@@ -2,14 +2,14 @@
 
 import pytest
 
-from calendar_sync.mapping.proposals import names_of, propose
-from calendar_sync.model import (
+from calendar_sync.core.model import (
     DirectoryAccount,
     DirectoryAccounts,
     MappedUser,
     Platform,
     WelkinUser,
 )
+from calendar_sync.operations.mapping.proposals import names_of, propose
 
 G, M = Platform.GOOGLE, Platform.MICROSOFT
 ID = "9f1d2c3b-0000-4000-8000-0123456789ab"

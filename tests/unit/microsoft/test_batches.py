@@ -7,7 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from calendar_sync.errors import (
+from calendar_sync.adapters.http import Answer, HttpClient, Meter, TokenSource
+from calendar_sync.adapters.microsoft import batches
+from calendar_sync.adapters.microsoft.batches import Batches
+from calendar_sync.adapters.microsoft.slots import Slots
+from calendar_sync.core.errors import (
     BadItem,
     NotFound,
     RateLimited,
@@ -17,10 +21,6 @@ from calendar_sync.errors import (
     TransientError,
     UserUnavailable,
 )
-from calendar_sync.http import Answer, HttpClient, Meter, TokenSource
-from calendar_sync.microsoft import batches
-from calendar_sync.microsoft.batches import Batches
-from calendar_sync.microsoft.slots import Slots
 
 NAMES = ("dana", "lee", "ruben")
 Outcome = Answer | BaseException | None

@@ -9,8 +9,8 @@ from cryptography.x509 import load_pem_x509_certificate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync.connections import Fields, MicrosoftCredentials, microsoft_credentials
-from calendar_sync.errors import ConfigurationError
+from calendar_sync.config.credentials import Fields, MicrosoftCredentials, microsoft_credentials
+from calendar_sync.core.errors import ConfigurationError
 from tests.unit.microsoft.certificates import certificate, ec_key, private_part, rsa_key
 
 KEY = rsa_key()

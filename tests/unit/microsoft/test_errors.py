@@ -6,7 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from calendar_sync.errors import (
+from calendar_sync.adapters.http import Failure, HttpClient
+from calendar_sync.adapters.microsoft.errors import classify, classify_token, code_of
+from calendar_sync.core.errors import (
     BadItem,
     CursorExpired,
     Duplicate,
@@ -19,8 +21,6 @@ from calendar_sync.errors import (
     TransientError,
     UserUnavailable,
 )
-from calendar_sync.http import Failure, HttpClient
-from calendar_sync.microsoft.errors import classify, classify_token, code_of
 from tests.harness import VirtualClock
 
 

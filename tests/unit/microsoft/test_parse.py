@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync.identity import Identity
-from calendar_sync.microsoft.parse import (
+from calendar_sync.adapters.microsoft.parse import (
     EXPAND,
     PROPERTY,
     SELECT,
     mirror_body,
     parse_event,
 )
-from calendar_sync.model import Availability, CalendarEvent, Draft, Source, Span, iso
+from calendar_sync.core.identity import Identity
+from calendar_sync.core.model import Availability, CalendarEvent, Draft, Source, Span, iso
 
 ONE = Identity("key", "demo/live")
 START = datetime(2026, 3, 2, 14, tzinfo=UTC)

@@ -9,9 +9,9 @@ from dateutil import rrule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calendar_sync.microsoft.recurrence import may_have_instances
-from calendar_sync.microsoft.zones import windows_name
-from calendar_sync.model import Window
+from calendar_sync.adapters.microsoft.recurrence import may_have_instances
+from calendar_sync.adapters.microsoft.zones import windows_name
+from calendar_sync.core.model import Window
 
 DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WEEKS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": -1}

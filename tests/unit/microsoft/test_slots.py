@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calendar_sync.errors import NotFound, RateLimited, TransientError
-from calendar_sync.microsoft.slots import MAILBOX_AT_ONCE, AdaptiveLimit, Slots
+from calendar_sync.adapters.microsoft.slots import MAILBOX_AT_ONCE, AdaptiveLimit, Slots
+from calendar_sync.core.errors import NotFound, RateLimited, TransientError
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:

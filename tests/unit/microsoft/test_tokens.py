@@ -15,11 +15,11 @@ from cryptography.x509 import load_pem_x509_certificate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync.connections import MicrosoftCredentials
-from calendar_sync.errors import RateLimited, SyncError, TenantMisconfigured, TransientError
-from calendar_sync.http import HttpClient
-from calendar_sync.microsoft.errors import classify_token
-from calendar_sync.microsoft.tokens import fetch_token
+from calendar_sync.adapters.http import HttpClient
+from calendar_sync.adapters.microsoft.errors import classify_token
+from calendar_sync.adapters.microsoft.tokens import fetch_token
+from calendar_sync.config.credentials import MicrosoftCredentials
+from calendar_sync.core.errors import RateLimited, SyncError, TenantMisconfigured, TransientError
 from tests.harness import VirtualClock
 from tests.unit.microsoft.certificates import certificate, private_part, rsa_key
 

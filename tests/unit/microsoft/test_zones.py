@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 from tzlocal import windows_tz
 
-from calendar_sync.microsoft.zones import windows_name, zone_of
+from calendar_sync.adapters.microsoft.zones import windows_name, zone_of
 
 WINDOWS = sorted(windows_tz.win_tz)
 # Files of a system's own beside the zones.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.model import (
+from calendar_sync.core.model import (
     Availability,
     Direction,
     LinkState,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from calendar_sync.model import Availability, CalendarEvent, Span
+from calendar_sync.core.model import Availability, CalendarEvent, Span
 from calendar_sync.planner.blocks import why_no_block
 from calendar_sync.planner.busy import NOT_BUSY, why_not_busy
 from tests.unit.planner.views import DAY, NOW, Little, days, settings, span

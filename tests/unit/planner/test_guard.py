@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.model import CalendarEvent, SeriesSet
-from calendar_sync.planner import blocks, mirrors, plan, questions, twins
+from calendar_sync.core.model import CalendarEvent, SeriesSet
+from calendar_sync.planner import blocks, mirrors, plan, questions
+from calendar_sync.planner import duplicates as twins
+from calendar_sync.planner import orphans as stray_rules
 from calendar_sync.planner import plan as planned
-from calendar_sync.planner import strays as stray_rules
 from tests.unit.planner.views import IDENTITY, ME, Little, appointment, event, instance, span, steps
 
 TRIPS = [

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from calendar_sync.model import CalendarEvent, Conflict, LinkState, Platform, Source
+from calendar_sync.core.model import CalendarEvent, Conflict, LinkState, Platform, Source
 from calendar_sync.planner import View, plan
 from tests.unit.planner.views import (
     IDENTITY,

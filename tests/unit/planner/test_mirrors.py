@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from calendar_sync.model import Direction, LinkState, Step
+from calendar_sync.core.model import Direction, LinkState, Step
 from calendar_sync.planner.mirrors import judge
 from tests.unit.planner.views import (
     DAY,

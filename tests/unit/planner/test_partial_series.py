@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from calendar_sync.model import CalendarEvent, SeriesSet, Source, Step
+from calendar_sync.core.model import CalendarEvent, SeriesSet, Source, Step
 from calendar_sync.planner import questions
 from tests.unit.planner.views import Little, event, instance, span
 

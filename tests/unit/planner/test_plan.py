@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from calendar_sync.model import Availability, Direction, Link, LinkKind, LinkState, Step
+from calendar_sync.core.model import Availability, Direction, Link, LinkKind, LinkState, Step
 from calendar_sync.planner import blocks_time, questions
 from calendar_sync.planner.mirrors import judge
 from calendar_sync.planner.plan import digest_of

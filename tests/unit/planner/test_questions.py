@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from calendar_sync.model import CalendarEvent, LinkState, SeriesSet
+from calendar_sync.core.model import CalendarEvent, LinkState, SeriesSet
 from calendar_sync.planner import questions
 from tests.unit.planner.views import Little, appointment, event, instance, span
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from calendar_sync.model import DetailLevel, Direction, LinkState, Step
+from calendar_sync.core.model import DetailLevel, Direction, LinkState, Step
 from calendar_sync.planner import plan, questions
-from calendar_sync.planner.view import BlockSeen
+from calendar_sync.planner.snapshot import BlockSeen
 from tests.unit.planner.views import (
     DAY,
     NOW,

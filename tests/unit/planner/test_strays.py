@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from calendar_sync.model import CalendarEvent, Direction, LinkState, Source, Span, Step
-from calendar_sync.planner.strays import STRAY
-from calendar_sync.planner.view import BlockSeen
+from calendar_sync.core.model import CalendarEvent, Direction, LinkState, Source, Span, Step
+from calendar_sync.planner.orphans import STRAY
+from calendar_sync.planner.snapshot import BlockSeen
 from tests.unit.planner.views import (
     IDENTITY,
     ME,

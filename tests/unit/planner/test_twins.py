@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from calendar_sync.model import Conflict, LinkState, Source
+from calendar_sync.core.model import Conflict, LinkState, Source
 from calendar_sync.planner import plan, questions
 from tests.unit.planner.views import ME, Little, appointment, event, settings, span, steps
 

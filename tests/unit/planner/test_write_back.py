@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.model import (
+from calendar_sync.core.model import (
     SETTLING,
     Conflict,
     Direction,

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from calendar_sync import privacy
-from calendar_sync.identity import Identity
-from calendar_sync.model import (
+from calendar_sync.config.settings import Settings, parse
+from calendar_sync.core.identity import Identity
+from calendar_sync.core.model import (
     Action,
     Appointment,
     CalendarEvent,
@@ -27,8 +27,8 @@ from calendar_sync.model import (
     WelkinEvent,
 )
 from calendar_sync.planner import CalendarView, View, plan
-from calendar_sync.planner.view import BlockSeen
-from calendar_sync.settings import Settings, parse
+from calendar_sync.planner import mirror_text as privacy
+from calendar_sync.planner.snapshot import BlockSeen
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 ZONE = ZoneInfo("America/New_York")

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.advice import NO_MAILBOX_TRIED
-from calendar_sync.model import Platform
-from calendar_sync.setup import Standing, There, next_step, steps
-from calendar_sync.setup.steps import Connected, Counted, Walked, document, fault_of
-from calendar_sync.setup.steps import Tested as Trial
+from calendar_sync.core.advice import NO_MAILBOX_TRIED
+from calendar_sync.core.model import Platform
+from calendar_sync.operations.setup import Standing, There, next_step, steps
+from calendar_sync.operations.setup.steps import Connected, Counted, Walked, document, fault_of
+from calendar_sync.operations.setup.steps import Tested as Trial
 from calendar_sync.state.place import Place
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.connections import (
+from calendar_sync.config.credentials import (
     GOOGLE,
     MICROSOFT,
     WELKIN,
@@ -13,8 +13,8 @@ from calendar_sync.connections import (
     microsoft_credentials,
     welkin_credentials,
 )
-from calendar_sync.sandbox import Sandbox
-from calendar_sync.setup.typed import FORMS, Mistaken, read_typed
+from calendar_sync.operations.setup.typed import FORMS, Mistaken, read_typed
+from calendar_sync_sandbox import Sandbox
 
 SECRET = "made-up-secret-that-nobody-may-see"
 WELKIN_VALUES = {

@@ -9,7 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from calendar_sync.errors import (
+from calendar_sync.adapters.http import Failure
+from calendar_sync.adapters.welkin import AuditUnavailable, BlockDraft, Welkin
+from calendar_sync.adapters.welkin.client import classify
+from calendar_sync.core.errors import (
     BadItem,
     NotFound,
     OutcomeUnknown,
@@ -20,10 +23,7 @@ from calendar_sync.errors import (
     TransientError,
     UserUnavailable,
 )
-from calendar_sync.http import Failure
-from calendar_sync.model import Span, Window
-from calendar_sync.welkin import AuditUnavailable, BlockDraft, Welkin
-from calendar_sync.welkin.client import classify
+from calendar_sync.core.model import Span, Window
 from tests.engine.cycle.stage import DAY, HOUR, Stage
 
 ZONE = ZoneInfo("America/New_York")

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.model import Encounter
-from calendar_sync.welkin.feeds import (
+from calendar_sync.adapters.welkin.feeds import (
     EVENT_DELETED,
     RECORD_DELETED,
     deleted_id,
     encounter_row,
     event_row,
 )
+from calendar_sync.core.model import Encounter
 
 TIMES = {"startDateTime": "2026-03-02T15:00:00.000Z", "endDateTime": "2026-03-02T16:00:00.000Z"}
 

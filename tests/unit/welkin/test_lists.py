@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from calendar_sync.errors import BadItem, TransientError
-from calendar_sync.model import Window
-from calendar_sync.welkin import Welkin
+from calendar_sync.adapters.welkin import Welkin
+from calendar_sync.core.errors import BadItem, TransientError
+from calendar_sync.core.model import Window
 from tests.engine.cycle.stage import DAY, HOUR, Stage
 
 ZONE = ZoneInfo("America/New_York")

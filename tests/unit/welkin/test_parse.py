@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from calendar_sync.model import Encounter, Span, WelkinUser
-from calendar_sync.welkin import BlockDraft
-from calendar_sync.welkin.parse import (
+from calendar_sync.adapters.welkin import BlockDraft
+from calendar_sync.adapters.welkin.parse import (
     Unreadable,
     parse_encounter,
     parse_event,
     parse_user,
     welkin_time,
 )
+from calendar_sync.core.model import Encounter, Span, WelkinUser
 
 EASTERN = ZoneInfo("America/New_York")
 START, END = "2026-03-02T15:00:00.000Z", "2026-03-02T16:00:00.000Z"

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from calendar_sync.connections import WelkinCredentials
-from calendar_sync.errors import SyncError, TenantMisconfigured, TransientError
-from calendar_sync.http import HttpClient
-from calendar_sync.welkin.client import classify
-from calendar_sync.welkin.tokens import fetch_token
+from calendar_sync.adapters.http import HttpClient
+from calendar_sync.adapters.welkin.client import classify
+from calendar_sync.adapters.welkin.tokens import fetch_token
+from calendar_sync.config.credentials import WelkinCredentials
+from calendar_sync.core.errors import SyncError, TenantMisconfigured, TransientError
 from tests.harness import VirtualClock
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""The other systems, over HTTP: Welkin, Google, Microsoft. None knows another."""

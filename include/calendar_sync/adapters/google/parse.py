@@ -1,0 +1,176 @@
+"""From Google's event resource to our values, and from a draft to the body of a write.
+
+Field semantics: https://developers.google.com/workspace/calendar/api/v3/reference/events
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from calendar_sync.core.identity import MARKER, TEST_PROPERTY
+from calendar_sync.core.model import (
+    Availability,
+    CalendarEvent,
+    Draft,
+    Span,
+    iso,
+    local,
+    parse_iso,
+    to_second,
+    whole_days,
+    zone_or_none,
+)
+
+FIELDS = (
+    "id,status,etag,updated,summary,description,start,end,transparency,visibility,eventType,"
+    "attendees(self,responseStatus),recurrence,recurringEventId,originalStartTime,"
+    "extendedProperties/private,iCalUID,organizer(email,self),creator/email,source/url"
+)
+LIST_FIELDS = f"items({FIELDS}),nextPageToken,nextSyncToken"
+_NO_TIME: dict[str, str | None] = {"date": None, "dateTime": None, "timeZone": None}
+INFORMATIONAL = frozenset({"workingLocation", "birthday"})
+
+
+def parse_event(row: Any) -> CalendarEvent | None:
+    """An event or a tombstone, of which only `id` is certain; None without an id."""
+    if not isinstance(row, Mapping) or not isinstance(row.get("id"), str):
+        return None
+    span = _span(row)
+    deleted = row.get("status") == "cancelled"
+    guests = row.get("attendees")
+    attendees = [a for a in guests if isinstance(a, Mapping)] if isinstance(guests, list) else []
+    own = next((a.get("responseStatus") for a in attendees if a.get("self") is True), None)
+    properties = _part(_part(row, "extendedProperties"), "private")
+    return CalendarEvent(
+        id=row["id"],
+        etag=_text(row, "etag"),
+        deleted=deleted,
+        span=None if deleted else span,
+        series_id=_text(row, "recurringEventId"),
+        original_start=_moment_text(row.get("originalStartTime")),
+        is_master=bool(row.get("recurrence")),
+        availability=_availability(row, own),
+        declined=own == "declined",
+        informational=_text(row, "eventType") in INFORMATIONAL,
+        private=_text(row, "visibility") in {"private", "confidential"},
+        has_attendees=bool(attendees),
+        title=str(row.get("summary") or ""),
+        description=str(row.get("description") or ""),
+        marker=_text(properties, MARKER),
+        ical_uid=_text(row, "iCalUID"),
+        organizer=_text(_part(row, "organizer"), "email"),
+        creator=_text(_part(row, "creator"), "email"),
+        source_url=_text(_part(row, "source"), "url"),
+        version=_text(row, "updated") or "",
+    )
+
+
+def _text(row: Mapping[str, Any], key: str) -> str | None:
+    value = row.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _part(row: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = row.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def mirror_body(draft: Draft, marker: str) -> dict[str, object]:
+    """The whole resource of a new mirror: no attendees, private, opaque, the usual reminders."""
+    return {
+        **_ours(draft, marker),
+        "start": _moment(draft.span.start, draft.time_zone),
+        "end": _moment(draft.span.end, draft.time_zone),
+        "reminders": {"useDefault": True},
+    }
+
+
+def mirror_changes(draft: Draft, marker: str) -> dict[str, object]:
+    """What an update writes: all that is ours, and nothing that is the owner's.
+
+    Guests, colour and reminders are left out. A PATCH merges times: what a mirror of whole days
+    has, one of hours must lose; and so must one that was made a series.
+    """
+    return {
+        **_ours(draft, marker),
+        "start": _NO_TIME | _moment(draft.span.start, draft.time_zone),
+        "end": _NO_TIME | _moment(draft.span.end, draft.time_zone),
+        "recurrence": None,
+    }
+
+
+def _ours(draft: Draft, marker: str) -> dict[str, object]:
+    return {
+        "summary": draft.title,
+        "description": draft.description,
+        "status": "confirmed",
+        "transparency": "opaque",
+        "visibility": "private",
+        "extendedProperties": {"private": {MARKER: marker}},
+    }
+
+
+def test_body(mark: str, title: str, span: Span) -> dict[str, object]:
+    """The whole resource of a test's event: as private and silent as a mirror, and not one."""
+    return {
+        "summary": title,
+        "start": _moment(span.start, "UTC"),
+        "end": _moment(span.end, "UTC"),
+        "status": "confirmed",
+        "transparency": "opaque",
+        "visibility": "private",
+        "reminders": {"useDefault": False},
+        "extendedProperties": {"private": {TEST_PROPERTY: mark}},
+    }
+
+
+def _availability(row: Mapping[str, Any], own: Any) -> Availability:
+    if row.get("transparency") == "transparent":
+        return Availability.FREE
+    if row.get("status") == "tentative" or own == "tentative":
+        return Availability.TENTATIVE
+    # An invitation that waits for an answer, as on Exchange; one's own event waits for none.
+    if own == "needsAction" and _part(row, "organizer").get("self") is not True:
+        return Availability.TENTATIVE
+    return Availability.BUSY
+
+
+def _span(row: Mapping[str, Any]) -> Span | None:
+    start, end = _parsed(row.get("start")), _parsed(row.get("end"))
+    if start is None or end is None or isinstance(start, datetime) != isinstance(end, datetime):
+        return None
+    return Span(start, end) if isinstance(start, datetime) else whole_days(start, end)
+
+
+def _parsed(moment: Any) -> Any:
+    """`{"date"}` or `{"dateTime", "timeZone"}`; an instant without an offset takes the zone."""
+    if not isinstance(moment, Mapping):
+        return None
+    value = moment.get("date") or moment.get("dateTime")
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = parse_iso(value)
+    except ValueError:
+        zone = zone_or_none(_text(moment, "timeZone"))
+        try:
+            naive = datetime.fromisoformat(value)
+            if zone is None or naive.tzinfo is not None:
+                return None
+            parsed = parse_iso(naive.replace(tzinfo=zone).isoformat())
+        except (ValueError, OverflowError):
+            return None
+    return to_second(parsed) if isinstance(parsed, datetime) else parsed
+
+
+def _moment_text(moment: Any) -> str | None:
+    value = _parsed(moment)
+    return None if value is None else iso(value)
+
+
+def _moment(value: Any, zone: str) -> dict[str, str]:
+    if isinstance(value, datetime):
+        place = zone_or_none(zone)
+        shown = local(value, place) if place is not None else value
+        return {"dateTime": shown.isoformat(), "timeZone": zone if place is not None else "UTC"}
+    return {"date": value.isoformat()}

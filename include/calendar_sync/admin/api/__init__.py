@@ -1,0 +1,1 @@
+"""The same data as JSON, for scripts: under /api/v1."""

@@ -1,0 +1,1 @@
+"""Conflicts, failed items, approvals: what waits for a decision."""

@@ -1,0 +1,76 @@
+"""What an approval would let go on: a dry run of one user's cycle, as a job."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from calendar_sync.admin.web import outside
+from calendar_sync.admin.web.jobs import Job
+from calendar_sync.admin.web.problems import Problem
+from calendar_sync.core.model import Action, Hold, Platform
+from calendar_sync.state import Store
+from calendar_sync.sync.runner import sync_users
+
+RUN_ID = "preview"
+SHOWN = 500
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that would be done. Whose appointment it is, and when, is not for a page."""
+
+    step: str
+    reason: str
+    source_id: str
+    ahead: bool
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What waits under one digest; `found` is False where the cycle no longer wants it."""
+
+    found: bool
+    counts: dict[str, int]
+    items: tuple[Item, ...]
+    more: int = 0
+
+
+def work(
+    store: Store, user_id: str, platform: Platform, digest: str
+) -> Callable[[Job], Awaitable[Listed]]:
+    """Plan the user's next full cycle and take from it what the digest names."""
+
+    async def plan(job: Job) -> Listed:
+        async with outside.services(store) as services:
+            revision = store.config.revision()
+            [outcome] = await sync_users(
+                services,
+                revision,
+                platform,
+                [user_id],
+                run_id=RUN_ID,
+                owner=f"preview/{job.id}",
+                full=True,
+                dry_run=True,
+            )
+            if outcome.status == "busy":
+                raise Problem(409, "The user is being synced just now: try again in a moment.")
+            if outcome.result.plan is None:
+                raise Problem(503, f"The user's sides cannot be read: {outcome.code}.")
+            holds = outcome.result.plan.holds
+            return _listed([h for h in holds if h.digest == digest], services.clock.now(), store)
+
+    return plan
+
+
+def _listed(holds: list[Hold], now: datetime, store: Store) -> Listed:
+    zone = store.config.revision().settings.zone()
+
+    def item(action: Action) -> Item:
+        ahead = action.span.instants(zone)[1] > now
+        return Item(action.step.value, action.reason, action.source.id, ahead)
+
+    items = [item(action) for hold in holds for action in hold.actions]
+    counts = Counter(each.step for each in items)
+    return Listed(bool(holds), dict(counts), tuple(items[:SHOWN]), max(0, len(items) - SHOWN))

@@ -1,0 +1,1 @@
+"""The connections that the sync uses, and their tests."""

@@ -1,0 +1,1 @@
+"""The user mapping: shown, edited, imported, proposed, checked."""

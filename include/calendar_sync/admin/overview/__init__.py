@@ -1,0 +1,1 @@
+"""The first page: does the sync run, and is everybody fresh?"""

@@ -1,1 +1,0 @@
-"""The pages, one module each: a router, and what the template is given."""

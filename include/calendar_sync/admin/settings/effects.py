@@ -1,0 +1,99 @@
+"""What a change of the settings would do to everybody, as a job: planned, nothing written."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from calendar_sync.admin.web import outside
+from calendar_sync.admin.web.jobs import MINUTES, Job
+from calendar_sync.admin.web.rendering import number, plural
+from calendar_sync.config.settings import Settings
+from calendar_sync.operations.preview import Effect, expected_seconds, preview
+from calendar_sync.state import Store
+
+SAMPLES = (200, 20)
+#: Of the time of a job, what may be planned for.
+SHARE = 0.8
+_WORDS = {
+    "create_mirror": ("mirror created", "mirrors created"),
+    "adopt_mirror": ("mirror found again", "mirrors found again"),
+    "update_mirror": ("mirror updated", "mirrors updated"),
+    "delete_mirror": ("mirror removed", "mirrors removed"),
+    "create_block": ("block created", "blocks created"),
+    "adopt_block": ("block found again", "blocks found again"),
+    "update_block": ("block changed", "blocks changed"),
+    "delete_block": ("block removed", "blocks removed"),
+    "reschedule": ("appointment rescheduled", "appointments rescheduled"),
+    "cancel": ("appointment cancelled", "appointments cancelled"),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The effects on all platforms, of the users looked at; `everybody` may be more."""
+
+    effects: list[Effect]
+    looked_at: int
+    everybody: int
+
+    @property
+    def sentence(self) -> str:
+        """Such as: This change affects 312 users: 40 mirrors removed, 12 blocks created."""
+        affected = sum(effect.affected for effect in self.effects)
+        steps: Counter[str] = Counter()
+        for effect in self.effects:
+            steps.update(effect.steps)
+        if not affected:
+            return "Nothing would change for anybody."
+        done = [
+            f"{number(steps[step])} {words[steps[step] != 1]}"
+            for step, words in _WORDS.items()
+            if steps[step]
+        ]
+        return f"This change affects {plural(affected, 'user')}: {', '.join(done)}."
+
+
+@dataclass(frozen=True)
+class Choice:
+    """So many may be looked at, all of them for 0; `seconds` is how long that takes, about."""
+
+    most: int
+    users: int
+    seconds: float
+
+
+def choices(users: int, rate: float) -> list[Choice]:
+    """What fits into the time of a job, with so many requests a second to Welkin."""
+    fits = int(MINUTES * 60 * SHARE / expected_seconds(1, rate))
+    some = [most for most in SAMPLES if most < users and most <= fits]
+    if users <= fits:
+        return [_choice(0, users, rate), *(_choice(most, most, rate) for most in some)]
+    largest = fits - fits % 100 or fits
+    return [_choice(most, most, rate) for most in sorted({largest, *some}, reverse=True)]
+
+
+def _choice(most: int, users: int, rate: float) -> Choice:
+    return Choice(most, users, expected_seconds(users, rate))
+
+
+def work(store: Store, wanted: Settings, most: int) -> Callable[[Job], Awaitable[Found]]:
+    """Plan the cycles of everybody, or of the first `most` users."""
+
+    async def plan(job: Job) -> Found:
+        rows = [row.user_id for row in store.config.mapping() if row.enabled]
+        users = sorted(set(rows))
+        some = users[:: max(1, -(-len(users) // most))] if most else users
+        sampled = len(some) < len(users)
+        job.progress(0, len(some))
+
+        def told(done: int, total: int, so_far: list[Effect]) -> None:
+            job.progress(done, total)
+            job.result = Found(so_far, done, len(rows) if sampled else total)
+
+        async with outside.services(store) as services:
+            owner = f"preview/{job.id}"
+            chosen = some if sampled else ()
+            found = await preview(services, wanted, owner, users=chosen, progress=told)
+        return replace(job.result, effects=found) if job.result else Found(found, 0, 0)
+
+    return plan

@@ -1,0 +1,94 @@
+"""What may be picked as a type of appointment: Welkin's encounter templates and its plain events.
+
+Welkin is asked when somebody wants to see the names, for a few seconds at most and by one person at
+a time; what it said is kept for some minutes.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from calendar_sync.admin.web import outside
+from calendar_sync.admin.web.problems import Problem
+from calendar_sync.core.errors import SyncError
+from calendar_sync.core.redaction import describe, install
+from calendar_sync.state import Store
+
+SECONDS = 10.0
+KEPT_SECONDS = 600.0
+MOST = 500
+#: What is no encounter goes by its type of event.
+PLAIN = {"APPOINTMENT": "Plain appointments", "GROUP_THERAPY": "Group sessions"}
+
+
+@dataclass(frozen=True)
+class Type:
+    """One name of the filter, and what people call it."""
+
+    name: str
+    title: str
+
+
+EVERYTHING = Type("*", "All types")
+_ASKING = threading.Lock()
+_kept: dict[str, tuple[float, list[Type]]] = {}
+
+
+def kept(store: Store) -> list[Type]:
+    """The names that Welkin gave a while ago; empty when nobody has asked."""
+    at, found = _kept.get(_key(store), (0.0, []))
+    return found if time.monotonic() - at < KEPT_SECONDS else []
+
+
+def forget() -> None:
+    """Ask anew the next time."""
+    _kept.clear()
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """One at a time: whoever comes meanwhile is not kept waiting.
+
+    Raises:
+        Problem: somebody else is asking.
+    """
+    if not _ASKING.acquire(blocking=False):
+        raise Problem(503, "Somebody else is asking Welkin for its types just now: try again.")
+    try:
+        yield
+    finally:
+        _ASKING.release()
+
+
+def ask(store: Store) -> list[Type]:
+    """The names, from Welkin where they are not known yet.
+
+    Raises:
+        Problem: Welkin cannot be asked now; says why.
+    """
+    if found := kept(store):
+        return found
+    with asking():
+        try:
+            titles = asyncio.run(asyncio.wait_for(_titles(store), SECONDS))
+        except TimeoutError:
+            raise Problem(503, "Welkin has not answered in time: try again later.") from None
+        except SyncError as error:
+            install().warning("admin: encounter templates: %s", describe(error))
+            raise Problem(503, f"Welkin did not tell its types ({error.code}).") from None
+    named = sorted(titles.items(), key=lambda one: one[1].casefold())[:MOST]
+    found = [EVERYTHING, *(Type(*one) for one in (*named, *PLAIN.items()))]
+    _kept[_key(store)] = time.monotonic(), found
+    return found
+
+
+async def _titles(store: Store) -> dict[str, str]:
+    async with outside.services(store) as services:
+        return await services.welkin.templates()
+
+
+def _key(store: Store) -> str:
+    return str(store.database.url)

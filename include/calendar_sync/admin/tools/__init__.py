@@ -1,0 +1,1 @@
+"""Reports, self-test, the check of the record, un-sync."""

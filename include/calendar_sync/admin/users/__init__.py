@@ -1,0 +1,1 @@
+"""All users, and one user."""

@@ -1,0 +1,1 @@
+"""The ground of every page: who asks, what they may do, rendering, jobs, looks at other systems."""

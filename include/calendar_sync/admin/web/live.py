@@ -1,0 +1,80 @@
+"""What takes more than the state database: the organisation's key, a look at both sides.
+
+The connections are read as Airflow's server processes read them.
+"""
+
+import asyncio
+import threading
+
+from calendar_sync.admin.web import outside
+from calendar_sync.admin.web.lanes import busy
+from calendar_sync.admin.web.problems import Problem
+from calendar_sync.config.credentials import HMAC_KEY
+from calendar_sync.core.errors import ConfigurationError, SyncError
+from calendar_sync.core.model import Platform
+from calendar_sync.core.redaction import describe, install
+from calendar_sync.insight.explain import Answer, Look, explain_user
+from calendar_sync.state import Store, seals
+from calendar_sync.sync.runtime import Secrets, open_services
+
+#: A little less than its lane waits.
+SECONDS = 28.0
+_CHECKING = threading.Lock()
+
+
+def with_key(store: Store) -> Store:
+    """The same store, able to check the audit.
+
+    Raises:
+        Problem: there is no connection with the organisation's key.
+    """
+    try:
+        key = outside.fields(HMAC_KEY).password
+    except ConfigurationError as error:
+        raise Problem(503, outside.unusable(error)) from None
+    if not key:
+        raise Problem(503, f"Connection {HMAC_KEY} has no password.")
+    return Store(store.database, key)
+
+
+def check_record(store: Store) -> list[str]:
+    """What is wrong with the record of operations. It reads all of it: one check at a time.
+
+    Raises:
+        Problem: it is being checked already, or there is no key.
+    """
+    if not _CHECKING.acquire(blocking=False):
+        raise Problem(409, "The record is being checked already: try again in a minute.")
+    try:
+        return seals.verify(with_key(store))
+    finally:
+        _CHECKING.release()
+
+
+def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:
+    """Why this user is, or is not, in step. Asks Welkin and the calendar; writes nothing.
+
+    Raises:
+        Problem: a connection is missing, or they cannot be asked at all.
+    """
+    secrets = outside.secrets()
+    try:
+        return asyncio.run(
+            _explain(Store(store.database, secrets.hmac_key), secrets, user_id, platform)
+        )
+    except TimeoutError:
+        raise busy(503, f"Both sides did not answer within {SECONDS:.0f} seconds.") from None
+    except SyncError as error:
+        install().warning("admin: explain %s: %s", user_id, describe(error))
+        raise Problem(503, f"Both sides could not be asked: {error.code}.") from None
+
+
+async def _explain(
+    store: Store, secrets: Secrets, user_id: str, platform: Platform | None
+) -> Answer:
+    revision = store.config.revision()
+    async with (
+        asyncio.timeout(SECONDS),
+        open_services(secrets, store.database, revision.settings.limits) as services,
+    ):
+        return await explain_user(Look(services, revision), user_id, platform=platform)

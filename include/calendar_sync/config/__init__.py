@@ -1,0 +1,1 @@
+"""What people write: settings, user mapping, credentials. Read, checked and compared here."""

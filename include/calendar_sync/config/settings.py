@@ -1,0 +1,473 @@
+"""The settings of an organisation: one typed model, refused as a whole when a part is wrong.
+
+`parse` reads a mapping (from YAML or a stored revision). The defaults serve the everyday case
+without tuning.
+"""
+
+import difflib
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from fnmatch import fnmatchcase
+from string import Formatter
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from calendar_sync.config.notifiers import Notify as Notify
+from calendar_sync.config.sections import STORED, Section
+from calendar_sync.core.bounded import TooMuch, refuse_deep
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import DetailLevel, Direction, Platform, Window, zone_or_none
+
+TEXT_FIELDS = frozenset(
+    {
+        "patient_first_name",
+        "patient_last_name",
+        "patient_initials",
+        "encounter_type",
+        "mode",
+        "location",
+    }
+)
+PRIMARY = "primary"
+#: Lists, mappings and what is in them, all together.
+MOST_VALUES = 20_000
+_SHOWN = 20
+
+
+class EncounterTypes(Section):
+    """Which appointments get mirrors: names of encounter templates and of plain event types.
+
+    `*` and `?` are wildcards; case does not matter. `exclude` wins over `include`.
+    """
+
+    include: tuple[str, ...] = ("*",)
+    """Names that get mirrors."""
+    exclude: tuple[str, ...] = ()
+    """Names that get none, whatever `include` says."""
+    unknown_type: Literal["skip", "include"] = "skip"
+    """Encounters whose template Welkin does not name: `skip` makes no mirror of them."""
+
+    def wants(self, name: str) -> bool:
+        """The filter lets this template or event type through."""
+        return _matches(name, self.include) and not _matches(name, self.exclude)
+
+
+class Windows(Section):
+    """How far the sync looks, in days from now. Blocks begin today."""
+
+    mirrors_past_days: int = Field(default=30, ge=0, le=366)
+    """Mirrors of appointments up to so many days ago are kept up to date."""
+    mirrors_future_days: int = Field(default=365, ge=1, le=730)
+    """Mirrors are made so many days ahead."""
+    blocks_future_days: int = Field(default=120, ge=1, le=730)
+    """Blocks are made so many days ahead."""
+
+
+class IgnoreExternal(Section):
+    """Events that never block: another integration may copy Welkin's visits already."""
+
+    creators: tuple[str, ...] = ()
+    """Addresses of who created the event; `*` and `?` are wildcards."""
+    organizers: tuple[str, ...] = ()
+    """Addresses of the event's organiser; `*` and `?` are wildcards."""
+    ical_uids: tuple[str, ...] = ()
+    """iCalUIDs, as the other integration makes them; `*` and `?` are wildcards."""
+    sources: tuple[str, ...] = ()
+    """Addresses (URLs) that events name as their source; `*` and `?` are wildcards. Google only."""
+
+    def ignores(
+        self,
+        creator: str | None,
+        organizer: str | None,
+        ical_uid: str | None,
+        source_url: str | None = None,
+    ) -> bool:
+        """Some pattern matches."""
+        return (
+            _matches(creator, self.creators)
+            or _matches(organizer, self.organizers)
+            or _matches(ical_uid, self.ical_uids)
+            or _matches(source_url, self.sources)
+        )
+
+
+class BlockTime(Section):
+    """How busy time of the calendar becomes unavailability in Welkin."""
+
+    enabled: bool = True
+    """Make blocks at all. Off removes those that there are."""
+    tentative: bool = False
+    """Tentative events and unanswered invitations block, too."""
+    all_day: Literal["block", "ignore"] = "block"
+    """`block`: busy all-day events take the whole day; `ignore`: they take nothing."""
+    all_day_write: Literal["flag", "timed"] = "flag"
+    """`flag` writes them as all-day events of Welkin, `timed` from midnight to midnight."""
+    block_title: Literal["fixed", "event_title"] = "fixed"
+    """`event_title`: the event's title (of a private event never); `fixed`: that of `title`."""
+    title: str = Field(default="Busy", min_length=1, max_length=200)
+    """What a block is called in Welkin."""
+    block_edited: Literal["restore", "accept"] = "restore"
+    """A block edited or deleted in Welkin: `restore` puts it back, `accept` leaves it."""
+    twins: Literal["warn", "block"] = "warn"
+    """Unmarked events at the times of many visits: `warn` holds them back, `block` does not."""
+    ignore_external: IgnoreExternal = IgnoreExternal()
+    """Events that never block."""
+    instances_per_series: int = Field(default=500, ge=1, le=2500)
+    """Of a longer series only so many instances, nearest to now, get blocks."""
+
+
+class Calendars(Section):
+    """Which calendars of an account count as busy, and where mirrors go."""
+
+    busy: tuple[str, ...] = (PRIMARY,)
+    """Ids of calendars whose busy time counts; `primary` is the account's own. Each is polled."""
+    mirrors: str = PRIMARY
+    """Id of the calendar that mirrors are written to."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every calendar that a cycle reads, the mirrors' first."""
+        return (self.mirrors, *(name for name in self.busy if name != self.mirrors))
+
+
+class Text(Section):
+    """One text of a mirror. `template` is used at level `full` only: `{field}` for each field."""
+
+    level: DetailLevel = DetailLevel.BUSY
+    """`busy`: a fixed text; `type`: what kind of visit it is; `full`: the template."""
+    template: str = ""
+    """For `full` only, with fields such as {encounter_type} and {patient_initials}."""
+
+    @field_validator("template")
+    @classmethod
+    def _known_fields(cls, value: str) -> str:
+        try:
+            parts = list(Formatter().parse(value))
+        except ValueError as error:
+            raise ValueError(f"not a template: {error}") from None
+        for _, name, spec, conversion in parts:
+            if name is None:
+                continue
+            if name not in TEXT_FIELDS or spec or conversion:
+                raise ValueError(f"unknown field {{{name}}}{_nearest(name, TEXT_FIELDS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _full_has_template(self) -> Self:
+        if self.level is DetailLevel.FULL and not self.template:
+            raise ValueError("level full needs a template")
+        return self
+
+
+class BaaConfirmed(Section):
+    """Who confirmed that a business associate agreement covers the calendars, and when."""
+
+    by: str = Field(min_length=1)
+    """Name of who confirmed it."""
+    on: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    """Day of the confirmation."""
+
+    @field_validator("on", mode="before")
+    @classmethod
+    def _a_day(cls, value: Any) -> Any:
+        # YAML takes 2026-01-02 for a date.
+        return value.isoformat() if type(value) is date else value
+
+    @field_validator("on")
+    @classmethod
+    def _of_the_calendar(cls, value: str, info: ValidationInfo) -> str:
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            if info.context != STORED:
+                raise ValueError("not a day, such as 2026-01-31") from None
+        return value
+
+
+class Details(Section):
+    """What a mirror says."""
+
+    title: Text = Text()
+    """The title of a mirror."""
+    description: Text = Text()
+    """The text below the title; empty at level `busy`."""
+    busy_title: str = Field(default="Busy", min_length=1, max_length=200)
+    """The fixed text of level `busy`."""
+    type_titles: dict[str, str] = Field(default={})
+    """Words for encounter templates, at level `type`; others are called Appointment."""
+    baa_confirmed: BaaConfirmed | None = None
+    """Level `full` shows patient data in calendars: it needs this record."""
+
+    @model_validator(mode="after")
+    def _full_needs_agreement(self) -> Self:
+        if DetailLevel.FULL.value in self.level and self.baa_confirmed is None:
+            raise ValueError("level full needs baa_confirmed: {by, on}")
+        return self
+
+    @property
+    def level(self) -> str:
+        """The levels of title and description, as links and operations keep them."""
+        return f"{self.title.level.value}/{self.description.level.value}"
+
+
+class Brake(Section):
+    """How many removals that rest on absence alone one cycle may do without approval."""
+
+    at_least: int = Field(default=10, ge=0)
+    """So many removals never need approval."""
+    share: float = Field(default=0.2, ge=0, le=1)
+    """Above that, this share of a user's mirrors and blocks (0.2 is a fifth)."""
+
+    def allows(self, removals: int, live: int) -> bool:
+        """`removals` of `live` links need nobody's approval."""
+        return removals <= max(self.at_least, int(self.share * live))
+
+
+class Limits(Section):
+    """Rates and sizes."""
+
+    welkin_requests_per_second: float = Field(default=5.0, gt=0, le=100)
+    """Requests to Welkin, all processes together."""
+    calendar_requests_per_minute: int = Field(default=10_000, ge=1)
+    """Requests to a calendar system, in one process."""
+    daily_calendar_requests: int = Field(default=1_000_000, ge=1000)
+    """Google's quota of the project: polls stay below 60 % of it."""
+    microsoft_requests_at_once: int = Field(default=64, ge=1, le=256)
+    """Requests to Microsoft under way in one process, at most."""
+    microsoft_batch: int = Field(default=20, ge=1, le=20)
+    """Requests that Microsoft gets in one batch."""
+    max_user_tasks: int = Field(default=200, ge=1, le=1000)
+    """Mapped tasks of one run; beyond that, users share tasks."""
+    users_at_once: int = Field(default=4, ge=1, le=32)
+    """Users whom one task syncs at the same time."""
+    polls_at_once: int = Field(default=16, ge=1, le=64)
+    """Accounts that are polled at the same time."""
+    cycle_seconds: float = Field(default=60.0, gt=0)
+    """A user's cycle that takes longer goes on in the next run."""
+    cycle_writes: int = Field(default=100, ge=1)
+    """A user's cycle with more writes goes on in the next run."""
+    cycle_waits_seconds: float = Field(default=20.0, ge=0)
+    """A cycle that would have to wait longer tries again later."""
+
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class WorkingHours(Section):
+    """When most people work, in the organisation's zone: `start` to `end`, over midnight too."""
+
+    days: tuple[Day, ...] = Field(default=_WEEK[:5], min_length=1)
+    """On which days."""
+    start: time = time(7)
+    """From."""
+    end: time = time(19)
+    """Until."""
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _a_time_of_day(cls, value: Any) -> Any:
+        # YAML 1.1 takes 19:00 for a number in base 60.
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
+            return time(value // 60, value % 60)
+        return value
+
+    @field_validator("start", "end")
+    @classmethod
+    def _without_a_zone(cls, value: time) -> time:
+        if value.tzinfo is not None:
+            raise ValueError("the organisation's zone applies: no zone here")
+        return value
+
+    def hold(self, moment: datetime) -> bool:
+        """`moment`, a local time, lies within."""
+        day, clock = moment.weekday(), moment.time()
+        if self.start < self.end:
+            return self._works(day) and self.start <= clock < self.end
+        if clock < self.end:
+            return self._works(day - 1)
+        return self._works(day) and clock >= self.start
+
+    def _works(self, day: int) -> bool:
+        return _WEEK[day % 7] in self.days
+
+
+class Poll(Section):
+    """How often an account is asked for changes: always alike, or less often out of hours."""
+
+    interval_seconds: int = Field(default=60, ge=5, le=86_400)
+    """Seconds between two polls of an account."""
+    working_hours: WorkingHours | None = None
+    """Outside of these hours accounts are polled less often."""
+    outside_interval_seconds: int = Field(default=240, ge=5, le=86_400)
+    """Seconds between two polls outside of working hours."""
+
+    def interval_at(self, moment: datetime) -> int:
+        """Seconds between two polls at a local time."""
+        outside = self.working_hours is not None and not self.working_hours.hold(moment)
+        return self.outside_interval_seconds if outside else self.interval_seconds
+
+
+class Freshness(Section):
+    """How old a change may become before it counts as late and somebody is told."""
+
+    target_seconds: int = Field(default=300, ge=30, le=86_400)
+    """A change that is not synced after so many seconds is late."""
+
+    @property
+    def target(self) -> timedelta:
+        """The same as a length of time."""
+        return timedelta(seconds=self.target_seconds)
+
+
+class Settings(Section):
+    """Everything that an organisation decides."""
+
+    time_zone: str = "UTC"
+    """IANA zone of users for whom Welkin knows none, such as America/New_York."""
+    direction: dict[Platform, Direction] = Field(default={})
+    """What is written, by calendar system; a user's row in the mapping wins."""
+    encounter_types: EncounterTypes = EncounterTypes()
+    """Which appointments get mirrors."""
+    windows: Windows = Windows()
+    """How far the sync looks."""
+    block_time: BlockTime = BlockTime()
+    """Busy time in Welkin."""
+    calendars: dict[Platform, Calendars] = Field(default={})
+    """Calendars of an account, by calendar system."""
+    details: Details = Details()
+    """What a mirror says."""
+    mirror_moved: Literal["restore", "reschedule", "report"] = "restore"
+    """A mirror moved by hand: put back, followed in Welkin, or only reported."""
+    mirror_deleted: Literal["restore", "cancel", "report"] = "restore"
+    """A mirror deleted by hand: put back, cancelled in Welkin, or only reported."""
+    both_changed: Literal["welkin_wins", "report"] = "welkin_wins"
+    """A mirror edited by hand whose appointment changed, too."""
+    unmapped: Literal["remove", "keep"] = "remove"
+    """Mirrors and blocks of users who are disabled or no longer mapped."""
+    brake: Brake = Brake()
+    """When removals wait for approval."""
+    poll: Poll = Poll()
+    """How often accounts are asked."""
+    freshness: Freshness = Freshness()
+    """When a change is late."""
+    notify: Notify = Notify()
+    """Who is told."""
+    limits: Limits = Limits()
+    """Rates and sizes."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if zone_or_none(value) is None:
+            raise ValueError("not an IANA time zone")
+        return value
+
+    def direction_of(self, platform: Platform, override: Direction | None) -> Direction:
+        """The user's own direction, else the platform's, else both ways."""
+        return override or self.direction.get(platform, Direction.BIDIRECTIONAL)
+
+    def calendars_of(self, platform: Platform) -> Calendars:
+        """The platform's calendars, primary only unless set."""
+        return self.calendars.get(platform, Calendars())
+
+    def zone(self, *names: str | None) -> ZoneInfo:
+        """The first known of these zones, else the organisation's."""
+        for name in names:
+            if zone := zone_or_none(name):
+                return zone
+        return ZoneInfo(self.time_zone)
+
+    def mirror_window(self, now: datetime) -> Window:
+        """Where appointments get mirrors."""
+        past = timedelta(days=self.windows.mirrors_past_days)
+        return Window(now - past, now + timedelta(days=self.windows.mirrors_future_days))
+
+    def block_window(self, now: datetime, zone: ZoneInfo) -> Window:
+        """Where busy time gets blocks: from midnight today in the user's zone."""
+        midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        end = now + timedelta(days=self.windows.blocks_future_days)
+        return Window(midnight.astimezone(now.tzinfo), end)
+
+    def list_window(self, now: datetime) -> Window:
+        """What a full read of a calendar covers: both windows and two weeks to come."""
+        mirrors = self.mirror_window(now)
+        ahead = max(self.windows.mirrors_future_days, self.windows.blocks_future_days) + 14
+        past = min(mirrors.start, now - timedelta(days=2))
+        return Window(past, now + timedelta(days=ahead))
+
+
+def parse(
+    document: Any,
+    where: Callable[[tuple[str | int, ...]], str] = lambda path: "",
+    *,
+    stored: bool = False,
+) -> Settings:
+    """Settings from a mapping.
+
+    Args:
+        document: what a file or a stored revision says.
+        where: the place of a value in the file, by its path; for messages.
+        stored: it was accepted before. A way of telling people that is no longer allowed is kept,
+            for `Notify.refusal` to say so: it must not stop the sync.
+
+    Raises:
+        ConfigurationError: names each wrong key and, for an unknown one, the nearest known name.
+    """
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        raise ConfigurationError(detail="settings: a mapping is expected")
+    try:
+        refuse_deep(document, most=MOST_VALUES)
+        return Settings.model_validate(document, context=STORED if stored else None)
+    except TooMuch as error:
+        raise ConfigurationError(detail=f"settings: {error}") from None
+    except ValidationError as error:
+        lines = []
+        problems = error.errors(include_input=False, include_url=False)
+        for problem in problems[:_SHOWN]:
+            path = problem["loc"]
+            name = ".".join(str(part)[:100] for part in path)
+            message = problem["msg"]
+            if problem["type"] == "extra_forbidden":
+                message = "unknown setting" + _nearest(str(path[-1]), _known_names())
+            place = where(path)
+            lines.append(f"{place + ', ' if place else ''}{name}: {message}")
+        if more := len(problems) - len(lines):
+            lines.append(f"and {more} more")
+        detail = "settings: " + "; ".join(lines)
+        raise ConfigurationError(detail=detail, mistakes=lines) from None
+
+
+def _known_names() -> set[str]:
+    names: set[str] = set()
+    todo: list[type[BaseModel]] = [Settings]
+    sections = Section.__subclasses__()
+    todo.extend(sections)
+    for model in todo:
+        names.update(model.model_fields)
+    return names
+
+
+def _nearest(name: str, known: frozenset[str] | set[str]) -> str:
+    found = difflib.get_close_matches(name[:100], sorted(known), n=1, cutoff=0.5)
+    return f", did you mean {found[0]}?" if found else ""
+
+
+def _matches(value: str | None, patterns: tuple[str, ...]) -> bool:
+    if value is None:
+        return False
+    value = value.casefold()
+    # Only * and ? are wildcards: a bracket, which fnmatch knows too, is part of a name.
+    names = (pattern.casefold().replace("[", "[[]") for pattern in patterns)
+    return any(fnmatchcase(value, name) for name in names)

@@ -1,0 +1,1 @@
+"""The words of everything: model, errors, ports. Knows nothing above it."""

@@ -1,0 +1,169 @@
+"""Ids that we choose and keyed hashes of content: the same input gives the same text for ever.
+
+All are HMAC-SHA256 under the organisation's key (connection `calendar_sync_hmac_key`), so that
+nobody without the key can test a guess about the content. The key decides every id that we make:
+a changed key would make every existing mirror foreign, hence it is made once by
+`calendar-sync init` and never rotated in place.
+"""
+
+import base64
+import hashlib
+import hmac
+
+from calendar_sync.core.model import (
+    GUESTS,
+    Appointment,
+    Availability,
+    CalendarEvent,
+    Encounter,
+    Platform,
+    Source,
+    Span,
+    WelkinEvent,
+)
+
+MARKER = "calendarSync"
+# So often may an item be made anew before we give it up.
+GENERATIONS = 20
+EXTERNAL_ID_PREFIX = "calsync-"
+# What `calendar-sync test` makes is no block and no mirror: its marks are others.
+TEST_PROPERTY = "calendarSyncTest"
+TEST_PREFIX = "synctest-"
+TEST_TITLE = "Calendar sync test"
+
+
+class Identity:
+    """Makes ids and hashes for one Welkin organisation (`tenant/instance`)."""
+
+    def __init__(self, key: str, organisation: str) -> None:
+        self._key = key.encode()
+        self._organisation = organisation
+        self._tag = self._digest("organisation").hex()[:10]
+
+    def _digest(self, *parts: str) -> bytes:
+        text = "\x1f".join((self._organisation, *parts))
+        # Half a surrogate pair can arrive inside a JSON escape; it must not stop anything.
+        raw = text.encode("utf-8", "surrogatepass")
+        return hmac.new(self._key, raw, hashlib.sha256).digest()
+
+    def hash(self, *parts: str) -> str:
+        """A keyed hash of texts: 32 hexadecimal digits."""
+        return self._digest("content", *parts).hex()[:32]
+
+    # --- ids of what we create ----------------------------------------------------------------
+
+    def mirror_id(
+        self, platform: Platform, user_id: str, account: str, event_id: str, generation: int
+    ) -> str:
+        """The key of a mirror: 32 characters of base32hex.
+
+        Google takes it as the event's id, Microsoft as the `transactionId` of its creation.
+        """
+        parts = ("mirror", platform, user_id, account, event_id, str(generation))
+        return base64.b32hexencode(self._digest(*parts)[:20]).decode().lower()
+
+    def block_external_id(
+        self,
+        platform: Platform,
+        user_id: str,
+        account: str,
+        calendar: str,
+        source: Source,
+        generation: int,
+    ) -> str:
+        """The `externalId` of a block in Welkin: our prefix and 24 hexadecimal digits."""
+        parts = ("block", platform, user_id, account, calendar, source.id, source.original_start)
+        return EXTERNAL_ID_PREFIX + self._digest(*parts, str(generation)).hex()[:24]
+
+    def marker(self, user_id: str, event_id: str) -> str:
+        """The private property of a mirror: tells that it is ours, and of which appointment."""
+        return f"{self._tag}.{self._digest('marker', user_id, event_id).hex()[:24]}"
+
+    def is_ours(self, marker: str | None) -> bool:
+        """The marker was written by this organisation's sync."""
+        return marker is not None and marker.split(".")[0] == self._tag
+
+    def event_uid(self, event: CalendarEvent) -> str:
+        """Names an external event wherever it stands (its iCalUID, hashed); empty for none."""
+        return self._digest("event", event.ical_uid).hex()[:32] if event.ical_uid else ""
+
+    # --- what a test of the sync makes --------------------------------------------------------
+
+    def test_mark(self, user_id: str) -> str:
+        """Tells everything that tests of this user's sync have made, on either side."""
+        return f"{TEST_PREFIX}{self._tag}-{self._digest('test', user_id).hex()[:16]}"
+
+    def test_title(self, user_id: str) -> str:
+        """A neutral title that nobody else's event has: systems that keep no mark show it."""
+        return f"{TEST_TITLE} {self._digest('test title', user_id).hex()[:10]}"
+
+    def is_test(self, event: WelkinEvent, user_id: str) -> bool:
+        """A test of this user's sync has made the event, by its mark, or where that got lost."""
+        if event.external_id:
+            return event.external_id.startswith(self.test_mark(user_id))
+        return event.title == self.test_title(user_id) and event.host_id == user_id
+
+    # --- hashes of content --------------------------------------------------------------------
+
+    def mirror_hash(self, title: str, description: str, span: Span) -> str:
+        """The content that we want a mirror to have."""
+        return self._mirror_hash(title, description, span)
+
+    def event_hash(self, event: CalendarEvent) -> str:
+        """The same for an event as read: equal to `mirror_hash` while nobody has touched it.
+
+        Guests are told apart: they are never ours to write (`without_guests`).
+        """
+        extra = []
+        if not event.private:
+            extra.append("public")
+        if event.availability is not Availability.BUSY:
+            extra.append(event.availability)
+        if event.is_master:
+            extra.append("series")
+        if event.span is None:
+            extra.append("no time")
+        span = event.span if event.span is not None else ""
+        content = self._mirror_hash(event.title, event.description, span, *extra)
+        return content + GUESTS if event.has_attendees else content
+
+    def _mirror_hash(self, title: str, description: str, span: Span | str, *extra: str) -> str:
+        # Calendars keep texts, but not every space and line end as it was sent.
+        words = (" ".join(text.split()) for text in (title, description))
+        return self.hash("mirror", *words, str(span), *extra)
+
+    def appointment_hash(self, event: WelkinEvent, template: str | None, status: str) -> str:
+        """All of an appointment that a mirror may depend on, `updatedAt` excepted."""
+        people = sorted(f"{p.first_name}\x1e{p.last_name}" for p in event.patients)
+        return self.hash(
+            "appointment",
+            str(event.span),
+            event.kind,
+            str(event.cancelled),
+            event.host_id or "",
+            ",".join(sorted(event.user_ids)),
+            "\x1d".join(people),
+            event.mode or "",
+            event.location or "",
+            event.time_zone or "",
+            template or "",
+            status,
+        )
+
+    def appointment(self, event: WelkinEvent, encounter: Encounter | None) -> Appointment:
+        """An event that is a visit, joined with its encounter where that is known."""
+        template = encounter.template if encounter else None
+        status = encounter.status if encounter else ""
+        return Appointment(event, encounter, self.appointment_hash(event, template, status))
+
+    def block_hash(self, event: WelkinEvent) -> str:
+        """A block as it stands in Welkin."""
+        return self.hash(
+            "block",
+            str(event.span),
+            event.instants,
+            (event.title or "").strip(),
+            event.kind,
+            str(event.cancelled),
+            ",".join(sorted(event.user_ids)),
+        )

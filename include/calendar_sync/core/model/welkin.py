@@ -1,0 +1,131 @@
+"""What Welkin has: events, encounters, staff. Patient data appears here and in `Draft` only."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from calendar_sync.core.model.times import Span
+from calendar_sync.core.model.words import Direction, Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """Patient data, for the detail level `full` only. Never stored, never printed."""
+
+    first_name: str
+    last_name: str
+
+    def __repr__(self) -> str:
+        """Say nothing, so that no log or traceback can."""
+        return "Patient(…)"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class WelkinEvent:
+    """A Welkin calendar event, as much of it as the sync needs.
+
+    `instants` are start and end as Welkin wrote them: an all-day event's may be at any hour.
+    `version` is when Welkin last changed it: texts that sort by time.
+    """
+
+    id: str
+    span: Span
+    host_id: str | None
+    user_ids: frozenset[str]
+    kind: str = "APPOINTMENT"
+    cancelled: bool = False
+    external_id: str | None = None
+    title: str | None = None
+    patients: tuple[Patient, ...] = ()
+    mode: str | None = None
+    location: str | None = None
+    time_zone: str | None = None
+    instants: str = ""
+    version: str = ""
+
+    def __repr__(self) -> str:
+        """Only what may stand in a log."""
+        return f"WelkinEvent(id={self.id!r}, kind={self.kind!r}, cancelled={self.cancelled})"
+
+
+MISSING = "MISSING"
+
+
+@dataclass(frozen=True, slots=True)
+class Encounter:
+    """What the encounter index keeps of an encounter: nothing that a patient would mind."""
+
+    event_id: str
+    encounter_id: str
+    template: str | None
+    status: str
+
+    @property
+    def cancelled(self) -> bool:
+        """Cancelled (in either spelling), deleted, or no longer listed anywhere."""
+        return self.status in {"CANCELLED", "CANCELED", "DELETED", MISSING}
+
+
+@dataclass(frozen=True, slots=True)
+class Appointment:
+    """A Welkin event that is a visit, joined with its encounter."""
+
+    event: WelkinEvent
+    encounter: Encounter | None
+    source_hash: str
+
+    @property
+    def id(self) -> str:
+        """Welkin's id of the calendar event."""
+        return self.event.id
+
+    @property
+    def pending(self) -> bool:
+        """An encounter's event whose encounter is not known yet: neither create nor remove."""
+        return self.event.kind == "ENCOUNTER" and self.encounter is None
+
+    @property
+    def cancelled(self) -> bool:
+        """Either side says so (the event, or its encounter)."""
+        return self.event.cancelled or (self.encounter is not None and self.encounter.cancelled)
+
+    @property
+    def type_name(self) -> str:
+        """The encounter template, or the plain event type."""
+        if self.encounter is not None and self.encounter.template:
+            return self.encounter.template
+        return self.event.kind
+
+
+# Why a member of staff is not active: the account itself, its access to the configured
+# environment, or that Welkin's list no longer has it.
+INACTIVE = "inactive"
+NO_ACCESS = "no_access"
+NOT_LISTED = "not_listed"
+
+
+@dataclass(frozen=True, slots=True)
+class WelkinUser:
+    """A member of staff; whoever is not active is so because of something, since some time.
+
+    Of one who is `unreadable` no more than the id is known: all else stays as it was.
+    """
+
+    id: str
+    email: str
+    time_zone: str | None
+    active: bool
+    inactive_because: str = ""
+    inactive_since: datetime | None = None
+    unreadable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MappedUser:
+    """One row of the user mapping: a Welkin user and the account on one platform."""
+
+    user_id: str
+    platform: Platform
+    account: str
+    enabled: bool = True
+    direction: Direction | None = None
+    revision: int = 0

@@ -1,0 +1,159 @@
+"""The interfaces of Google and Microsoft: what a cycle asks of a calendar, and who has one."""
+
+from typing import Protocol
+
+from calendar_sync.core.model import (
+    CalendarEvent,
+    Changes,
+    DirectoryAccounts,
+    Draft,
+    Platform,
+    SeriesSet,
+    Span,
+    Window,
+)
+
+
+class CalendarPlatform(Protocol):
+    """An adapter for one external calendar system, for all accounts of one organisation.
+
+    All methods raise `SyncError`s: `TransientError`, `RateLimited`, `UserUnavailable`,
+    `TenantMisconfigured`; those named with a method come in addition.
+    """
+
+    platform: Platform
+    #: The ids of mirrors are ours: creating the same one again makes no second. Otherwise the
+    #: calendar names them, and what an earlier attempt may have made is looked for first.
+    chooses_ids: bool
+    #: For how many accounts one request can ask what has changed.
+    asks_together: int
+
+    @property
+    def shape(self) -> str:
+        """Names the request shape: a cursor that was got with another shape is void."""
+        ...
+
+    async def changes(
+        self, account: str, calendar: str, cursor: str | None, window: Window
+    ) -> Changes:
+        """What changed since the cursor, or (without one) everything in the window.
+
+        Raises:
+            CursorExpired: a full read is needed.
+            NotFound: the account has no such calendar.
+        """
+        ...
+
+    async def listed(self, account: str, calendar: str, window: Window) -> Changes:
+        """Everything in the window, without a cursor: for where changes cannot be followed.
+
+        Raises:
+            NotFound: the account has no such calendar.
+        """
+        ...
+
+    async def event(self, account: str, calendar: str, event_id: str) -> CalendarEvent | None:
+        """One event or its tombstone; None only where the server answers "not found"."""
+        ...
+
+    async def series(
+        self, account: str, calendar: str, series_id: str, window: Window
+    ) -> SeriesSet:
+        """All live instances of a series that overlap the window."""
+        ...
+
+    async def look(self, account: str) -> None:
+        """Read next to nothing of the account's primary calendar, to see whether it can be used.
+
+        Raises:
+            UserUnavailable: it cannot.
+            NotFound: likewise.
+        """
+        ...
+
+    async def mirror(
+        self, account: str, calendar: str, key: str, marker: str
+    ) -> CalendarEvent | None:
+        """The mirror that was created under this key, or its tombstone; None for "not found"."""
+        ...
+
+    async def create_mirror(
+        self, account: str, calendar: str, key: str, marker: str, draft: Draft
+    ) -> CalendarEvent:
+        """Create a private, busy event without attendees, as the server then has it.
+
+        Raises:
+            Duplicate: there may be an event of this key, or have been one: look for it.
+            BadItem: the server refuses the content.
+        """
+        ...
+
+    async def update_mirror(
+        self,
+        account: str,
+        calendar: str,
+        event_id: str,
+        marker: str,
+        draft: Draft,
+        etag: str | None,
+    ) -> CalendarEvent:
+        """Write all that is ours, and leave guests, colour and reminders to the owner.
+
+        Raises:
+            PreconditionFailed: it changed since `etag`.
+            NotFound: it is gone.
+            BadItem: the server refuses the content.
+        """
+        ...
+
+    async def delete_mirror(self, account: str, calendar: str, event_id: str) -> bool:
+        """Delete; gone already is success.
+
+        False where the server merely does not find it: no proof (`cycle.removal`).
+        """
+        ...
+
+    # What a test of the sync makes: events like the owner's own, found again by their mark. None
+    # has a mirror's marker, for it is to take time.
+
+    async def create_test_event(
+        self, account: str, calendar: str, mark: str, title: str, span: Span
+    ) -> CalendarEvent:
+        """Create a private, busy event without attendees that carries a test's mark.
+
+        Raises:
+            OutcomeUnknown: whether it was created will be seen by `test_events`.
+            BadItem: the server refuses the content.
+        """
+        ...
+
+    async def test_events(self, account: str, calendar: str, mark: str) -> list[str]:
+        """Ids of the events in this calendar that carry a test's mark."""
+        ...
+
+    async def delete_test_event(self, account: str, calendar: str, event_id: str) -> bool:
+        """Delete, as `delete_mirror` does."""
+        ...
+
+
+class Directory(Protocol):
+    """The accounts of one organisation on one external calendar system."""
+
+    async def accounts(self) -> DirectoryAccounts | None:
+        """All of them, suspended ones too; None where no directory is configured.
+
+        Raises:
+            TenantMisconfigured: one is configured, and may not be read; the detail says why.
+            TransientError: not now.
+        """
+        ...
+
+    async def look(self, account: str) -> None:
+        """Read next to nothing of an account's calendar, to see whether it can be used.
+
+        Raises:
+            UserUnavailable: it cannot; unknown and suspended accounts may look the same.
+            NotFound: likewise.
+            TenantMisconfigured: nobody's can.
+        """
+        ...

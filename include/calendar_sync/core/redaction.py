@@ -1,0 +1,85 @@
+"""The one filter that every log line of this package passes.
+
+Nothing confidential should reach a log in the first place; the filter is the net under it: it
+cuts tokens and query strings, and replaces the text of exceptions that are not ours.
+"""
+
+import logging
+import re
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from calendar_sync.core.errors import SyncError, UnexpectedError
+
+PACKAGE = "calendar_sync"
+_RULES = (
+    (re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+"), "Bearer …"),
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "…"),
+    (re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*"), r"\1?…"),
+    (re.compile(r"-----BEGIN[^-]*-----.*?(-----END[^-]*-----|$)", re.S), "…"),
+)
+
+
+class RedactingFilter(logging.Filter):
+    """Rewrites records in place; never drops one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Redact message and exception."""
+        record.msg, record.args = redact(record.getMessage()), None
+        if record.exc_info and record.exc_info[1] is not None:
+            record.exc_text = describe(record.exc_info[1])
+            record.msg = f"{record.msg} [{record.exc_text}]"
+            record.exc_info = None
+        return True
+
+
+def redact(text: str) -> str:
+    """Without tokens, keys and query strings."""
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def describe(error: BaseException) -> str:
+    """An exception in words that may be logged: ours in full, others by type and place."""
+    if isinstance(error, SyncError):
+        return redact(str(error))
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "calendar_sync" in frame.filename] or list(frames)
+    where = f" at {own[-1].filename.rpartition('/')[2]}:{own[-1].lineno}" if own else ""
+    return f"{type(error).__name__}{where}"
+
+
+def as_ours(error: Exception) -> SyncError:
+    """An error of ours as it is, any other as one that says type and place only."""
+    return error if isinstance(error, SyncError) else UnexpectedError(detail=describe(error))
+
+
+def install() -> logging.Logger:
+    """Redact every record of this package from now on; returns the package's logger.
+
+    A filter on a logger does not see what its children log, so records are made by a factory that
+    passes ours through it; those of other packages stay as they are.
+    """
+    make = logging.getLogRecordFactory()
+    if not isinstance(make, _Factory):
+        logging.setLogRecordFactory(_Factory(make))
+    logger = logging.getLogger(PACKAGE)
+    # Airflow configures logging when it is imported, and that silences loggers made before.
+    logger.disabled = False
+    return logger
+
+
+class _Factory:
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self._make = make
+        self._filter = RedactingFilter()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._make(*args, **kwargs)
+        # `logging.makeLogRecord` asks for a record without a name and fills it afterwards.
+        name = str(record.name)
+        if name == PACKAGE or name.startswith(PACKAGE + "."):
+            self._filter.filter(record)
+        return record

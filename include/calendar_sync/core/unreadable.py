@@ -1,0 +1,31 @@
+"""A row that we fail to read concerns nobody but itself: all that is kept of it is its id."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from calendar_sync.core.model import CalendarEvent
+from calendar_sync.core.redaction import describe, install
+
+
+def id_of(row: Any) -> str:
+    """The row's id, empty where it has none."""
+    found = row.get("id") if isinstance(row, Mapping) else None
+    return found if isinstance(found, str) else ""
+
+
+def note(error: Exception, what: str, row: Any) -> str:
+    """Log a bug's place and the row's id, never its content; returns the id."""
+    row_id = id_of(row)
+    install().warning("%s %s cannot be read: %s", what, row_id or "without id", describe(error))
+    return row_id
+
+
+def read_event(
+    read: Callable[[Any], CalendarEvent | None], row: Any, what: str
+) -> CalendarEvent | None:
+    """An event of a calendar. One that trips us up is there, and nothing is known of it."""
+    try:
+        return read(row)
+    except Exception as error:
+        row_id = note(error, what, row)
+        return CalendarEvent(id=row_id) if row_id else None

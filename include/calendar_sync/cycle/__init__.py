@@ -1,5 +1,0 @@
-"""One pass over one (user, platform): read both sides, plan, apply, record."""
-
-from calendar_sync.cycle.run import Cycle, CycleResult
-
-__all__ = ["Cycle", "CycleResult"]

@@ -1,7 +1,0 @@
-"""The adapter for Google Calendar, and for the directory of Google Workspace."""
-
-from calendar_sync.google.client import GoogleCalendar
-from calendar_sync.google.directory import GoogleDirectory
-from calendar_sync.google.tokens import DIRECTORY_SCOPE, SCOPE, fetch_token
-
-__all__ = ["DIRECTORY_SCOPE", "SCOPE", "GoogleCalendar", "GoogleDirectory", "fetch_token"]

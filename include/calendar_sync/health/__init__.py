@@ -1,7 +1,0 @@
-"""Is everybody's mapping right, and what needs a person? Verdicts on accounts, and the report."""
-
-from calendar_sync.health.accounts import groups, validate
-from calendar_sync.health.report import build
-from calendar_sync.health.verdicts import ADVICE, Verdict
-
-__all__ = ["ADVICE", "Verdict", "build", "groups", "validate"]

@@ -1,0 +1,465 @@
+"""Conflicts and parked items: what happened in words, what a person may decide, and deciding.
+
+A decision changes what the planner finds: a mirror whose wanted content is forgotten is written
+again, a dismissed one whose appointment is forgotten is made again. The next run acts on it.
+Moving an appointment to where its mirror was moved is not among the choices: whether that is
+possible depends on the appointment, which only a cycle knows (`mirror_moved: reschedule`).
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, or_, select, update
+
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Link, LinkKind, LinkState, MappedUser, Platform, Source
+from calendar_sync.insight.conflict_words import DECIDED, HAPPENED, HINTS
+from calendar_sync.state import Store
+from calendar_sync.state import tables as t
+from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
+from calendar_sync.state.links import REFUSED_PAUSE, TRANSIENT_PAUSE
+from calendar_sync.state.open_items import UNDECIDED, parked
+from calendar_sync.state.open_items import open_conflicts as shown
+
+PAGE = 50
+TRY_AGAIN = "try_again"
+# Whose item of which kind a conflict is about.
+Item = tuple[str, Platform, LinkKind, Source]
+
+
+class Choice(StrEnum):
+    """What a person may decide about a conflict."""
+
+    ACCEPT = "accept"
+    REAPPLY_WELKIN = "reapply_welkin"
+    REAPPLY_CALENDAR = "reapply_calendar"
+    DISMISS = "dismiss"
+
+
+# Where both sides still differ, whether a person or a setting left it so.
+_LEFT = frozenset({"reported", "parked", "accepted"})
+# Settled elsewhere: by an approval, a setting, or a look at the account.
+_WAITS = frozenset(UNDECIDED) - _LEFT
+_OF_MIRRORS = frozenset({"mirror_moved", "mirror_edited", "mirror_deleted", "both_changed"})
+
+
+@dataclass(frozen=True)
+class OpenConflict:
+    """One conflict that nobody has closed; `choices` are what is possible now."""
+
+    id: int
+    user_id: str
+    account: str
+    platform: Platform
+    kind: str
+    source: Source
+    decision: str
+    times: int
+    first_at: datetime
+    last_at: datetime
+    choices: tuple[Choice, ...]
+
+    @property
+    def happened(self) -> str:
+        """A sentence."""
+        return HAPPENED.get(self.kind, self.kind)
+
+    @property
+    def decided(self) -> str:
+        """A sentence."""
+        if self.kind == "block_edited" and self.decision == "restored":
+            return "It was put back as the calendar has it."
+        return DECIDED.get(self.decision, self.decision)
+
+    @property
+    def hint(self) -> str:
+        """A sentence, where there is one."""
+        return HINTS.get(self.kind, "")
+
+
+@dataclass(frozen=True)
+class Parked:
+    """One item that is not tried for now; `until` is when it is tried again by itself."""
+
+    user_id: str
+    account: str
+    platform: Platform
+    step: str
+    source: Source
+    code: str
+    tries: int
+    first_at: datetime
+    last_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One decision of a person, as the record of operations has it.
+
+    An approval may be for many: `account` is one of them, `more` says how many others.
+    """
+
+    at: datetime
+    author: str
+    choice: str
+    account: str
+    platform: str
+    source_id: str
+    more: int = 0
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def count_conflicts(
+    store: Store,
+    platform: Platform | None = None,
+    search: str = "",
+    now: datetime | None = None,
+) -> int:
+    """How many conflicts are open."""
+    where = _open(platform, search, now or SystemClock().now())
+    query = select(func.count()).select_from(_joined()).where(*where)
+    with store.database.read() as connection:
+        return int(connection.scalar(query) or 0)
+
+
+def open_conflicts(
+    store: Store,
+    now: datetime,
+    *,
+    platform: Platform | None = None,
+    search: str = "",
+    page: int = 1,
+    size: int = PAGE,
+) -> list[OpenConflict]:
+    """One page of the open conflicts, those where something is left undecided first."""
+    table = t.conflict.c
+    query = (
+        select(t.conflict)
+        .select_from(_joined())
+        .where(*_open(platform, search, now))
+        .order_by(table.decision.in_(UNDECIDED).desc(), table.last_at.desc(), table.id.desc())
+        .offset((max(page, 1) - 1) * size)
+        .limit(size)
+    )
+    with store.database.read() as connection:
+        rows = connection.execute(query).all()
+    return _described(store, rows, now)
+
+
+def open_conflict(store: Store, number: int, now: datetime) -> OpenConflict | None:
+    """One of them."""
+    query = select(t.conflict).where(t.conflict.c.id == number, t.conflict.c.dismissed_at.is_(None))
+    with store.database.read() as connection:
+        rows = connection.execute(query).all()
+    return next(iter(_described(store, rows, now)), None)
+
+
+def count_parked(store: Store, platform: Platform | None = None) -> int:
+    """How many items are not tried for now."""
+    query = select(func.count()).select_from(t.parked_item).where(*_parked(platform))
+    with store.database.read() as connection:
+        return int(connection.scalar(query) or 0)
+
+
+def parked_items(
+    store: Store,
+    platform: Platform | None = None,
+    *where: ColumnElement[bool],
+    page: int = 1,
+    size: int = PAGE,
+) -> list[Parked]:
+    """One page of what is not tried for now, the newest first."""
+    table = t.parked_item
+    query = (
+        select(table, t.user_mapping.c.account)
+        .select_from(table.outerjoin(t.user_mapping, _mapped_as(table)))
+        .where(*_parked(platform), *where)
+        .order_by(table.c.last_at.desc(), *table.primary_key.columns)
+        .offset((max(page, 1) - 1) * size)
+        .limit(size)
+    )
+    with store.database.read() as connection:
+        return [
+            Parked(
+                row.user_id,
+                row.account or "",
+                Platform(row.platform),
+                row.step,
+                Source(row.source_id, row.original_start),
+                row.code,
+                row.tries,
+                row.first_at,
+                row.last_at,
+                row.last_at + (TRANSIENT_PAUSE if row.transient else REFUSED_PAUSE),
+            )
+            for row in connection.execute(query)
+        ]
+
+
+def users_of(store: Store, accounts: Iterable[str]) -> dict[tuple[str, str], str]:
+    """Welkin user ids by account and platform."""
+    table = t.user_mapping
+    query = select(table).where(table.c.account.in_(sorted(set(accounts))))
+    with store.database.read() as connection:
+        return {(row.account, row.platform): row.user_id for row in connection.execute(query)}
+
+
+def decisions(store: Store, newest: int = 20) -> list[Decided]:
+    """What people have decided, newest first."""
+    table = t.operation
+    last = select(table).where(table.c.step == DECISION).order_by(table.c.id.desc()).limit(2000)
+    found = last.subquery().c
+    # One decision is recorded for each of its users, all at the same moment.
+    same = (found.at, found.run_id, found.reason, found.platform, found.source_id)
+    query = (
+        select(
+            *same,
+            func.min(case((found.account != "", found.account), else_=found.user_id)),
+            func.count() - 1,
+        )
+        .group_by(*same)
+        .order_by(func.max(found.id).desc())
+        .limit(newest)
+    )
+    with store.database.read() as connection:
+        return [
+            Decided(at, author, choice, account, platform, source_id, more)
+            for at, author, choice, platform, source_id, account, more in connection.execute(query)
+        ]
+
+
+def _joined() -> Any:
+    return t.conflict.outerjoin(t.user_mapping, _mapped_as(t.conflict))
+
+
+def _mapped_as(table: Any) -> ColumnElement[bool]:
+    mapping = t.user_mapping.c
+    return and_(mapping.user_id == table.c.user_id, mapping.platform == table.c.platform)
+
+
+def _parked(platform: Platform | None) -> Sequence[ColumnElement[bool]]:
+    return parked() if platform is None else parked(platform.value)
+
+
+def _open(platform: Platform | None, search: str, now: datetime) -> list[ColumnElement[bool]]:
+    table = t.conflict.c
+    found: list[ColumnElement[bool]] = [shown(now)]
+    if platform is not None:
+        found.append(table.platform == platform.value)
+    if word := search.strip().lower():
+        found.append(
+            or_(
+                func.lower(t.user_mapping.c.account).contains(word, autoescape=True),
+                func.lower(table.user_id) == word,
+                func.lower(table.source_id) == word,
+            )
+        )
+    return found
+
+
+def _described(store: Store, rows: Iterable[Row[Any]], now: datetime) -> list[OpenConflict]:
+    rows, settings = list(rows), store.config.revision().settings
+    users = {row.user_id for row in rows}
+    mapped = {(row.user_id, row.platform): row for row in store.config.mapping(users=users)}
+    links = _links(store, rows)
+    found: list[OpenConflict] = []
+    for row in rows:
+        platform = Platform(row.platform)
+        source = Source(row.source_id, row.original_start)
+        its = mapped.get((row.user_id, platform))
+        link = _of_account(links.get(_item(row.kind, row.user_id, platform, source), ()), its)
+        found.append(
+            OpenConflict(
+                row.id,
+                row.user_id,
+                its.account if its is not None else "",
+                platform,
+                row.kind,
+                source,
+                row.decision,
+                row.times,
+                row.first_at,
+                row.last_at,
+                _choices(row, link, its, settings, now),
+            )
+        )
+    return found
+
+
+def _item(kind: str, user_id: str, platform: Platform, source: Source) -> Item:
+    wanted = LinkKind.BLOCK if kind == "block_edited" else LinkKind.MIRROR
+    return user_id, platform, wanted, source
+
+
+def _links(store: Store, rows: Iterable[Row[Any]]) -> dict[Item, list[Link]]:
+    """The links of all these conflicts' items, in one query."""
+    found: dict[Item, list[Link]] = {}
+    for link in store.links.of_sources({row.source_id for row in rows}):
+        found.setdefault(_key(link), []).append(link)
+    return found
+
+
+def _key(link: Link) -> Item:
+    return link.user_id, link.platform, link.kind, link.source
+
+
+def _of_account(links: Iterable[Link], mapped: MappedUser | None) -> Link | None:
+    """The present account's."""
+    return next(
+        (
+            link
+            for link in links
+            if mapped is not None and link.account.lower() == mapped.account.lower()
+        ),
+        None,
+    )
+
+
+def _choices(
+    row: Row[Any], link: Link | None, mapped: MappedUser | None, settings: Settings, now: datetime
+) -> tuple[Choice, ...]:
+    """Nothing but to take note of it, unless something is left as a hand has made it."""
+    if row.decision in _WAITS:
+        return (Choice.ACCEPT,)
+    if row.decision not in _LEFT or link is None or mapped is None or not mapped.enabled:
+        return (Choice.DISMISS,)
+    direction = settings.direction_of(mapped.platform, mapped.direction)
+    zone = settings.zone()
+    ahead = link.span.instants(zone)[1] > now
+    stands = link.state in {LinkState.LIVE, LinkState.DISMISSED}
+    found = [Choice.ACCEPT]
+    if row.kind in _OF_MIRRORS and direction.writes_calendar and stands and ahead:
+        found.append(Choice.REAPPLY_WELKIN)
+    if row.kind == "block_edited" and direction.writes_welkin and stands and ahead:
+        found.append(Choice.REAPPLY_CALENDAR)
+    return tuple(found)
+
+
+# --- deciding ---------------------------------------------------------------------------------
+
+
+def decide(store: Store, number: int, choice: Choice, author: str, now: datetime) -> OpenConflict:
+    """Close a conflict with a decision, which the next run carries out; recorded with its author.
+
+    Raises:
+        ConfigurationError: it is not open, or the choice is not possible (any more).
+        LeaseHeld: the user is being synced just now, and the choice would change what is read.
+    """
+    found = open_conflict(store, number, now)
+    if found is None:
+        raise ConfigurationError("conflict_closed", detail="the conflict is not open (any more)")
+    if choice not in found.choices:
+        raise ConfigurationError(
+            "not_possible", detail=f"{choice.value} is not possible for this conflict (any more)"
+        )
+    if choice in {Choice.ACCEPT, Choice.DISMISS}:
+        with store.database.write() as connection:
+            _close(store, connection, found, choice, author, now)
+        return found
+    lease = store.leases.take(found.user_id, f"decision/{uuid.uuid4().hex}", now)
+    try:
+        # Read again now that no cycle can change it.
+        mapped = store.config.mapped(found.user_id, found.platform)
+        item = _item(found.kind, found.user_id, found.platform, found.source)
+        mine = (one for one in store.links.of_sources([found.source.id]) if _key(one) == item)
+        link = _of_account(mine, mapped)
+        with store.database.write() as connection:
+            store.leases.check(connection, lease)
+            if link is not None and mapped is not None:
+                store.links.save(connection, _forgotten(link), now, mapped.revision)
+            _look_again(store, connection, found.user_id, found.platform, now)
+            _close(store, connection, found, choice, author, now)
+    finally:
+        store.leases.release(lease, now)
+    return found
+
+
+def _forgotten(link: Link) -> Link:
+    """The link as the planner must find it to write our side of it once more.
+
+    What was read back stays: a difference from it would look like another edit by hand.
+    """
+    link = replace(link, restores=0, restored_at=None)
+    if link.state is LinkState.LIVE:
+        return replace(link, wanted_hash="")
+    if link.kind is LinkKind.MIRROR:
+        return replace(link, source_hash="")
+    return replace(link, state=LinkState.DELETED)
+
+
+def _close(
+    store: Store,
+    connection: Connection,
+    found: OpenConflict,
+    choice: Choice,
+    author: str,
+    now: datetime,
+) -> None:
+    statement = update(t.conflict).where(
+        t.conflict.c.id == found.id, t.conflict.c.dismissed_at.is_(None)
+    )
+    if connection.execute(statement.values(dismissed_at=now)).rowcount != 1:
+        raise ConfigurationError("conflict_closed", detail="the conflict is not open (any more)")
+    _record(store, connection, found, choice.value, author, now)
+
+
+def try_again(
+    store: Store,
+    user_id: str,
+    platform: Platform,
+    step: str,
+    source: Source,
+    author: str,
+    now: datetime,
+) -> None:
+    """Have the next run try a parked item at once, its tries counted anew.
+
+    Raises:
+        ConfigurationError: it is not parked (any more).
+    """
+    table = t.parked_item
+    this = (
+        table.c.user_id == user_id,
+        table.c.step == step,
+        table.c.source_id == source.id,
+        table.c.original_start == source.original_start,
+    )
+    item = next(iter(parked_items(store, platform, *this)), None)
+    if item is None:
+        raise ConfigurationError("not_parked", detail="the item is not parked (any more)")
+    with store.database.write() as connection:
+        connection.execute(delete(table).where(table.c.platform == platform.value, *this))
+        _look_again(store, connection, user_id, platform, now)
+        _record(store, connection, item, TRY_AGAIN, author, now)
+
+
+def _look_again(
+    store: Store, connection: Connection, user_id: str, platform: Platform, now: datetime
+) -> None:
+    pair = (user_id, platform)
+    store.marks.hurry(connection, [pair], now)
+    store.marks.compare_fully(connection, [pair], now)
+
+
+def _record(
+    store: Store,
+    connection: Connection,
+    item: OpenConflict | Parked,
+    choice: str,
+    author: str,
+    now: datetime,
+) -> None:
+    log = CycleLog(
+        uuid.uuid4().hex, author[:255], item.user_id, item.platform.value, item.account, 0
+    )
+    operation = Operation(DECISION, choice, item.source.id, "", "", "", RECORDED, 0)
+    store.audit.append(connection, log, operation, now)

@@ -1,0 +1,226 @@
+"""How the sync of one user stands: the mapping, and every step of the way."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+
+from calendar_sync.core.advice import advice
+from calendar_sync.core.errors import SyncError
+from calendar_sync.core.model import LinkState, Platform, WelkinUser, Window
+from calendar_sync.insight.explain import words
+from calendar_sync.insight.explain.answer import Answer, Fact, Part, when
+from calendar_sync.insight.explain.look import Look, by_address
+from calendar_sync.insight.explain.records import conflicts, last_run, operations, parked_items
+from calendar_sync.state.marks import UserSync
+from calendar_sync.sync.cycle.scope import Scope, cursor_shape
+from calendar_sync.sync.freshness import late_since, limits
+from calendar_sync.sync.noticing.polls import Poller
+
+HOUR = timedelta(hours=1)
+SHOWN = 5
+LEFT = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
+
+
+async def explain_user(look: Look, user_id: str, *, platform: Platform | None = None) -> Answer:
+    """The mapping row, the state, and what is in the way. An address stands for its user."""
+    store = look.services.store
+    user_id = by_address(look, user_id)
+    mapped = [row for row in store.config.mapping(platform) if row.user_id == user_id]
+    holds = [
+        each
+        for each in Platform
+        if platform in (None, each) and user_id in store.links.holders(each)
+    ]
+    platforms = sorted({row.platform for row in mapped} | set(holds))
+    welkin = store.config.welkin_user(user_id)
+    if not platforms:
+        return _unknown(look, user_id, welkin)
+    facts = [_welkin_user(look, welkin), await _welkin_answers(look, user_id)]
+    parts = [await _part(look, look.scope(user_id, each), welkin) for each in platforms]
+    return Answer("user", user_id, True, "a user of the sync", tuple(facts), tuple(parts))
+
+
+def _welkin_user(look: Look, welkin: WelkinUser | None) -> Fact:
+    if welkin is None:
+        seen = look.services.store.config.welkin_users_seen_at()
+        listed = f"not among the staff that Welkin listed at {when(seen, look.now)}"
+        return Fact(
+            "Welkin user", listed if seen else "Welkin has not been asked for its staff yet"
+        )
+    state = "active" if welkin.active else "INACTIVE"
+    return Fact("Welkin user", f"{state}, {welkin.email}, zone {welkin.time_zone or 'none'}")
+
+
+async def _welkin_answers(look: Look, user_id: str) -> Fact:
+    window = Window(look.now, look.now + HOUR)
+    zone = look.revision.settings.zone()
+    try:
+        await look.services.welkin.events([user_id], window, zone)
+    except SyncError as error:
+        return Fact("Welkin's calendar", f"{error.code} ({advice(error.code)})")
+    return Fact("Welkin's calendar", "answers")
+
+
+async def _part(look: Look, scope: Scope, welkin: WelkinUser | None) -> Part:
+    state = look.services.store.marks.of(*scope.pair)
+    verdict, text = _not_synced(look, scope) or _verdict(look, scope, state, welkin)
+    facts = [
+        *_mapping(scope),
+        await _calendar_answers(look, scope),
+        *_progress(look, scope, state),
+        *_items(look, scope),
+    ]
+    return Part(
+        scope.user_id, scope.account, scope.platform.value, verdict, text, facts=tuple(facts)
+    )
+
+
+def _not_synced(look: Look, scope: Scope) -> tuple[str, str] | None:
+    """Users whom the sync keeps out: what happens to what they have."""
+    word = look.not_synced(scope)
+    if word is None:
+        return None
+    if word == "not_connected":
+        return word, words.MIRROR[word]
+    leaving = scope.user_id in look.members(scope.platform).leaving
+    then = "what is left is removed by the next runs" if leaving else "nothing is left, or it stays"
+    return word, f"{words.MIRROR[word]}: {then}"
+
+
+def _verdict(
+    look: Look, scope: Scope, state: UserSync, welkin: WelkinUser | None
+) -> tuple[str, str]:
+    """The first thing that is in the way."""
+    fault = look.services.store.runs.fault(scope.platform)
+    code = state.error_code or ""
+    if fault is not None:
+        return "platform_stopped", f"the platform is stopped: {fault.code} ({advice(fault.code)})"
+    if state.failures:
+        word = "needs attention" if state.attention else "retrying"
+        next_try = when(state.retry_at, look.now)
+        return "failing", f"{word}: {code} ({advice(code)}); next try {next_try}"
+    if welkin is not None and not welkin.active:
+        people = look.members(scope.platform)
+        said = "inactive in Welkin, and kept in step until that is certain: a day"
+        if scope.user_id in people.held:
+            said = f"inactive in Welkin with many others: waits for approval {people.digest}"
+        return "welkin_inactive", said
+    if state.last_success_at is None:
+        return "not_synced_yet", "not synced yet"
+    if state.waiting(look.now):
+        return (
+            "postponed",
+            f"the calendar did not answer: asked again {when(state.retry_at, look.now)}",
+        )
+    accounts = len(look.members(scope.platform).synced)
+    limit = limits(look.revision.settings, scope.platform, accounts, look.now)
+    behind = late_since(state, limit)
+    if behind is not None:
+        return "late", f"late: behind since {when(behind, look.now)}; do runs still take place?"
+    if state.marked:
+        return "marked", "in sync but for changes that the next run takes up"
+    return "in_step", "in step"
+
+
+def _mapping(scope: Scope) -> Iterator[Fact]:
+    mapped = scope.mapped
+    whose = "the user's own" if mapped.direction is not None else "the platform's"
+    yield Fact("mapping", f"{mapped.account or 'none'}, revision {mapped.revision}")
+    yield Fact("direction", f"{scope.direction.value} ({whose})")
+
+
+async def _calendar_answers(look: Look, scope: Scope) -> Fact:
+    platform = look.services.platforms.get(scope.platform)
+    if platform is None or not scope.account:
+        return Fact("calendar", "not asked")
+    window = Window(look.now, look.now + HOUR)
+    for calendar in scope.calendars.all:
+        try:
+            await platform.changes(scope.account, calendar, None, window)
+        except SyncError as error:
+            return Fact("calendar", f"{calendar}: {error.code} ({advice(error.code)})")
+    return Fact("calendar", f"answers ({', '.join(scope.calendars.all)})")
+
+
+def _progress(look: Look, scope: Scope, state: UserSync) -> Iterator[Fact]:
+    """Marks, polls, retries, comparisons, cursors."""
+    store, now = look.services.store, look.now
+    yield Fact("last success", when(state.last_success_at, now))
+    marked = f"since {when(state.marked_at, now)}" if state.marked else "no"
+    yield Fact("work waiting", marked)
+    if state.failures:
+        since = when(state.failing_since, now)
+        yield Fact("failures", f"{state.failures} since {since}, {state.error_code}")
+    if state.retry_at is not None and state.retry_at > now:
+        yield Fact("next try", when(state.retry_at, now))
+    if state.poll_error:
+        yield Fact("poll", f"{state.poll_error} ({advice(state.poll_error)})")
+    enabled = [row for row in store.config.mapping(scope.platform) if row.enabled]
+    interval = Poller(look.services, look.revision, scope.platform).interval(len(enabled))
+    polled = state.last_poll_at
+    due = polled + interval if polled is not None else None
+    yield Fact("last poll", when(polled, now))
+    yield Fact("next poll", f"{when(due, now)}" if due is not None and due > now else "due")
+    yield Fact("next full comparison", when(state.next_full_at, now))
+    yield Fact("last run of the platform", when(last_run(store, scope.platform), now))
+    platform = look.services.platforms.get(scope.platform)
+    for calendar in scope.calendars.all:
+        cursor = store.feeds.cursor(scope.platform.value, scope.user_id, calendar)
+        said = "none: read in full next time"
+        if cursor is not None and platform is not None:
+            same = cursor.shape == cursor_shape(
+                platform.shape, look.revision, scope.mapped, scope.zone
+            )
+            said = f"stored {when(cursor.saved_at, now)}"
+            said += "" if same else ", of other settings: read anew when its turn comes"
+        yield Fact(f"cursor of {calendar}", said)
+
+
+def _items(look: Look, scope: Scope) -> Iterator[Fact]:
+    """Links, conflicts, parked items, approvals, the last writes."""
+    store, now, pair = look.services.store, look.now, scope.pair
+    links = look.links(scope)
+    counts = Counter((link.kind.value, link.state.value) for link in links)
+    for (kind, state), count in sorted(counts.items()):
+        yield Fact(f"{kind}s {state}", str(count))
+    former = Counter(x.account for x in links if x.state in LEFT and x.account != scope.account)
+    for account, count in sorted(former.items()):
+        yield Fact("left in a former account", f"{account}: {count}")
+    for row in conflicts(store, *pair)[:SHOWN]:
+        said = (
+            f"{row.kind}: {row.decision}, {row.times} times, the last at {when(row.last_at, now)}"
+        )
+        yield Fact("conflict", f"{row.source_id} {said}")
+    for item in parked_items(store, *pair)[:SHOWN]:
+        word = "parked" if item.parked else "refused"
+        said = f"{item.step} {item.code}, {item.tries} tries, next {when(item.next_at, now)}"
+        yield Fact(word, f"{item.source_id} {said} ({advice(item.code)})")
+    for entry in store.runs.pending():
+        if (entry.user_id, entry.platform) == pair:
+            yield Fact("waits for approval", f"{entry.digest}: {entry.count} ({entry.reason})")
+    for op in operations(store, *pair, newest=SHOWN):
+        said = f"{when(op.at, now)} {op.step} ({op.reason}): {op.outcome}"
+        yield Fact("operation", f"{said}, {op.source_id}")
+
+
+def _unknown(look: Look, user_id: str, welkin: WelkinUser | None) -> Answer:
+    said = "nothing is known of this id"
+    if welkin is not None:
+        said = "a user of Welkin who is not mapped"
+    return Answer(
+        "user",
+        user_id,
+        False,
+        said,
+        (_welkin_user(look, welkin),),
+        looked_at=(
+            "the user mapping, by Welkin user id and by account: none",
+            "links of users who are no longer mapped: none",
+            "the staff that Welkin listed, by id and by address"
+            + (": found" if welkin is not None else ": none"),
+        ),
+        hints=(
+            "calendar-sync mapping export shows who is mapped",
+            "calendar-sync mapping import FILE maps somebody",
+        ),
+    )

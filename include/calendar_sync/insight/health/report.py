@@ -1,0 +1,278 @@
+"""The report: what needs a person, and what was done, from the state database alone.
+
+It names opaque ids, staff accounts, times, counts and codes: no patient data, no text of an event.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+
+from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync.insight.health.verdicts import ADVICE, Verdict, advice
+from calendar_sync.insight.status import (
+    AWAY,
+    DISABLED,
+    PlatformStatus,
+    requests_since,
+    status,
+    stuck,
+)
+from calendar_sync.state import Store
+from calendar_sync.state import tables as t
+from calendar_sync.state.config import Revision
+from calendar_sync.state.health import Checked
+from calendar_sync.state.marks import UserSync
+from calendar_sync.state.open_items import parked, undecided
+from calendar_sync.sync.freshness import late_since, limits
+from calendar_sync.sync.roster import former_account, members
+
+DAY = timedelta(days=1)
+SHOWN = 200
+_LATE = "Its newest changes are late: look at the label of its last `sync_user`."
+_UNSEEN = "Its calendar has not answered since: what changes there is not seen. See `explain`."
+_LOOK = (
+    "Nobody is asked for changes, or nobody answers: is the DAG on, does the scheduler run? If so, "
+    "the label of its last `find_changed_users` says what is wrong."
+)
+_APPROVE = "Look at it with `calendar-sync approve`, or in the DAG calendar_sync_approvals."
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that needs a person: whom it concerns, what it is, since when, what to do."""
+
+    kind: str
+    platform: str
+    account: str
+    user_id: str
+    code: str
+    since: datetime | None
+    advice: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `document` says needs a person, counted, and all of it for programs."""
+
+    attention: int
+    document: dict[str, Any]
+
+
+def build(
+    store: Store,
+    revision: Revision,
+    now: datetime,
+    *,
+    audit: Iterable[str] = (),
+    checked: bool = True,
+) -> Report:
+    """Put the report together.
+
+    Args:
+        store: the state database.
+        revision: the settings in force.
+        now: the time of the report; numbers are of the 24 hours before.
+        audit: what the check of the operations' chain found wrong.
+        checked: the accounts were looked at before.
+    """
+    items = [Item("audit", "", "", "", "damaged", None, problem) for problem in audit]
+    if not checked:
+        text = "Welkin's list of staff could not be read: look at the task's log."
+        items.append(Item("check_failed", "", "", "", "accounts_not_checked", None, text))
+    platforms = []
+    for each in status(store, now):
+        platform = Platform(each.platform)
+        stopped = _of_platform(store, revision, each, now)
+        items += stopped
+        items += _of_users(store, revision, platform, now, stopped=bool(stopped))
+        items += _left_to_people(store, platform, now)
+        platforms.append(
+            {
+                **{key: value for key, value in asdict(each).items() if key != "failing"},
+                "target_seconds": revision.settings.freshness.target_seconds,
+                "synced": _synced(store, platform, now - DAY),
+                "requests": requests_since(store, platform, now - DAY),
+                "verdicts": dict(Counter(one.verdict for one in store.health.verdicts(platform))),
+                "conflicts_by_kind": _conflicts(store, platform, now - DAY),
+                "drift": _drift(store, platform, now - DAY),
+            }
+        )
+    attention = len(items)
+    document = {
+        "at": now.isoformat(),
+        "settings_revision": revision.id,
+        "attention": attention,
+        "items": [_plain(asdict(item)) for item in items[:SHOWN]],
+        "more": max(0, attention - SHOWN),
+        "platforms": [_plain(entry) for entry in platforms],
+    }
+    return Report(attention, document)
+
+
+def _of_platform(
+    store: Store, revision: Revision, each: PlatformStatus, now: datetime
+) -> list[Item]:
+    """A platform that stands still, or that nobody asks for changes."""
+    fault = store.runs.fault(Platform(each.platform))
+    if fault is not None:
+        text = "No cycle starts until it is over: run `calendar-sync check`."
+        return [Item("platform_fault", each.platform, "", "", fault.code, fault.since, text)]
+    target = revision.settings.freshness.target
+    concerned = each.users.keys() - {DISABLED, AWAY} or each.mirrors or each.blocks
+    if concerned and each.looked_at is not None and now - each.looked_at > target:
+        return [Item("silent", each.platform, "", "", "not_looked_at", each.looked_at, _LOOK)]
+    return []
+
+
+def _of_users(
+    store: Store, revision: Revision, platform: Platform, now: datetime, *, stopped: bool
+) -> list[Item]:
+    """Users whom the sync cannot serve: by the check of their account, or by their failures.
+
+    Where a whole platform is `stopped` all are late: that goes without saying.
+    """
+    people = members(store, revision.settings, platform, now)
+    synced = people.synced
+    limit = limits(revision.settings, platform, len(synced), now)
+    mapped = {row.user_id: row for row in store.config.mapping(platform) if row.enabled}
+    bad = {
+        one.user_id: one
+        for one in store.health.verdicts(platform)
+        if one.verdict != Verdict.OK and one.user_id in mapped
+    }
+    items = [_verdict(one) for one in bad.values()]
+    states = store.marks.all(platform)
+    for (user_id, _), state in states.items():
+        row = synced.get(user_id)
+        if row is None or user_id in bad:
+            continue
+        if state.attention:
+            items.append(_failing(row, state))
+        elif not stopped and (since := late_since(state, limit)) is not None:
+            code, text = ("over_target", _LATE) if state.marked else ("not_seen", _UNSEEN)
+            items.append(Item("late", platform.value, row.account, user_id, code, since, text))
+    return items + [_failing(row, state) for row, state in stuck(store, people, states)]
+
+
+def _verdict(one: Checked) -> Item:
+    text = ADVICE[Verdict(one.verdict)]
+    found = (one.account, one.user_id, one.verdict, one.since, text)
+    return Item("account", one.platform.value, *found)
+
+
+def _failing(row: MappedUser, state: UserSync) -> Item:
+    code = state.error_code or ""
+    found = (row.account, row.user_id, code, state.failing_since, advice(code))
+    return Item("failing", row.platform.value, *found)
+
+
+def _left_to_people(store: Store, platform: Platform, now: datetime) -> list[Item]:
+    """Approvals, parked items and open conflicts."""
+    accounts = {row.user_id: row.account for row in store.config.mapping(platform)}
+
+    def item(kind: str, user_id: str, code: str, since: datetime, text: str) -> Item:
+        account = accounts.get(user_id) or former_account(store, user_id, platform)
+        return Item(kind, platform.value, account, user_id, code, since, text)
+
+    found = [
+        item("approval", one.user_id, f"{one.reason}:{one.count}", one.requested_at, _APPROVE)
+        for one in store.runs.pending()
+        if one.platform is platform and not one.declined
+    ]
+    found += _parked(store, platform, item)
+    return found + _open_conflicts(store, platform, now, item)
+
+
+def _parked(store: Store, platform: Platform, item: Callable[..., Item]) -> list[Item]:
+    """One line a user and code."""
+    table = t.parked_item
+    query = (
+        select(table.c.user_id, table.c.code, func.count(), func.min(table.c.first_at))
+        .where(*parked(platform.value))
+        .group_by(table.c.user_id, table.c.code)
+        .order_by(table.c.user_id, table.c.code)
+    )
+    with store.database.read() as connection:
+        rows = connection.execute(query).all()
+    return [
+        item("parked", user_id, code, since, f"{count} refused three times: {advice(code)}")
+        for user_id, code, count, since in rows
+    ]
+
+
+def _open_conflicts(
+    store: Store, platform: Platform, now: datetime, item: Callable[..., Item]
+) -> list[Item]:
+    """One line a user, kind and decision."""
+    table = t.conflict
+    query = (
+        select(
+            table.c.user_id,
+            table.c.kind,
+            table.c.decision,
+            func.count(),
+            func.min(table.c.first_at),
+        )
+        .where(table.c.platform == platform.value, undecided(now))
+        .group_by(table.c.user_id, table.c.kind, table.c.decision)
+        .order_by(table.c.user_id, table.c.kind)
+    )
+    with store.database.read() as connection:
+        rows = connection.execute(query).all()
+    return [
+        item("conflict", user_id, kind, since, f"{count} {decision}: see `calendar-sync explain`")
+        for user_id, kind, decision, count, since in rows
+    ]
+
+
+def _conflicts(store: Store, platform: Platform, since: datetime) -> dict[str, int]:
+    table = t.conflict
+    query = (
+        select(table.c.kind, table.c.decision, func.count())
+        .where(table.c.platform == platform.value, table.c.last_at > since)
+        .group_by(table.c.kind, table.c.decision)
+    )
+    with store.database.read() as connection:
+        rows = connection.execute(query)
+        return {f"{kind}: {decision}": count for kind, decision, count in rows}
+
+
+def _synced(store: Store, platform: Platform, since: datetime) -> dict[str, int]:
+    """Writes that worked, by step."""
+    table = t.operation
+    query = (
+        select(table.c.step, func.count())
+        .where(table.c.platform == platform.value, table.c.at > since, table.c.outcome == "ok")
+        .group_by(table.c.step)
+    )
+    with store.database.read() as connection:
+        return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _drift(store: Store, platform: Platform, since: datetime) -> dict[str, Any]:
+    """What the daily full comparisons had to write: how many users were compared, whom it hit."""
+    accounts = {row.user_id: row.account for row in store.config.mapping(platform)}
+    states = store.marks.all(platform).values()
+    compared = sum(
+        1 for state in states if state.compared_at is not None and state.compared_at > since
+    )
+    query = select(t.drift).where(t.drift.c.platform == platform.value, t.drift.c.at > since)
+    writes: Counter[str] = Counter()
+    users: Counter[str] = Counter()
+    with store.database.read() as connection:
+        for row in connection.execute(query):
+            writes.update(row.writes)
+            users[accounts.get(row.user_id, row.user_id)] += sum(row.writes.values())
+    return {"compared": compared, "writes": dict(writes), "users": dict(users.most_common(SHOWN))}
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """For JSON: times as text."""
+    return {
+        key: value.isoformat() if isinstance(value, datetime) else value
+        for key, value in values.items()
+    }

@@ -1,0 +1,227 @@
+"""What waits for a person: as a question with all that one needs to answer it, and the answer."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, tzinfo
+
+from sqlalchemy import Connection
+
+from calendar_sync.core.model import Step, parse_iso
+from calendar_sync.planner.orphans import STRAY
+from calendar_sync.planner.plan import BRAKE, WRITE_BACK
+from calendar_sync.state import Store
+from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
+from calendar_sync.state.marks import Pair
+from calendar_sync.sync.roster import LEAVING
+
+APPROVED, DECLINED = "approved", "kept_for_now"
+WORDS = {
+    BRAKE: "removals of what was not found",
+    WRITE_BACK: "appointments to change as their events were edited",
+    STRAY: "leftover synced events and busy blocks that match nothing",
+    LEAVING: "synced events and busy blocks of people who left Welkin, many at once",
+}
+#: Why it waits, and what happens meanwhile.
+WHY: Mapping[str, str] = {
+    BRAKE: "So many deletions may be a mistake: their appointments or events were not found, but "
+    "nothing says that they were deleted. Nothing is deleted until you approve.",
+    WRITE_BACK: "One user's edits in the calendar change at most three appointments a day by "
+    "themselves. Nothing is changed in Welkin until you approve.",
+    STRAY: "They carry our mark and match no appointment and no event, as after a lost state "
+    "database. Nothing is deleted until you approve.",
+    LEAVING: "So many people became inactive in Welkin at once that its list of staff may be "
+    "wrong. They are synced on until you approve.",
+}
+_CALENDARS = {"google": "Google", "microsoft": "Microsoft 365"}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """All that one approval would let go on; `users` are accounts with their counts.
+
+    `steps` counts by step, `first` and `last` are when the earliest and the latest item begins
+    (ISO 8601); empty where that is not known.
+    """
+
+    digest: str
+    platform: str
+    reason: str
+    users: dict[str, int]
+    since: datetime
+    steps: dict[str, int] = field(default_factory=dict)
+    first: str = ""
+    last: str = ""
+
+    @property
+    def words(self) -> str:
+        """What it is, without whom: `12 removals of what was not found`."""
+        return f"{self._count} {WORDS.get(self.reason, self.reason)}"
+
+    @property
+    def question(self) -> str:
+        """What is asked: `Delete 1 event from ada@example.org's Google calendar? …`."""
+        asked = [self._asked(step, count) for step, count in sorted(self.steps.items())]
+        if self.reason == LEAVING:
+            people = _counted(len(self.users), "person", "people")
+            return f"Delete all synced events and busy blocks of {people} who left Welkin?"
+        if not asked:
+            return f"Carry out {self.words} ({self._whose()})?"
+        return " ".join(asked)
+
+    @property
+    def why(self) -> str:
+        """Why it waits, as sentences."""
+        return WHY.get(self.reason, "")
+
+    def when(self, zone: tzinfo) -> str:
+        """The days that it is about: `2026-03-02 to 2026-03-09`; empty where not known."""
+        days = [_day(text, zone) for text in (self.first, self.last) if text]
+        return " to ".join(dict.fromkeys(days))
+
+    @property
+    def _count(self) -> int:
+        return sum(self.users.values())
+
+    def _whose(self) -> str:
+        return next(iter(self.users)) if len(self.users) == 1 else f"{len(self.users)} users"
+
+    def _asked(self, step: str, count: int) -> str:
+        name = _CALENDARS.get(self.platform, self.platform)
+        where = f"{self._whose()}'s {name} calendar"
+        if len(self.users) > 1:
+            where = f"the {name} calendars of {self._whose()}"
+        its, was = ("Its", "was") if count == 1 else ("Their", "were")
+        many = "" if count == 1 else "s"
+        left = "leftover " if self.reason == STRAY else ""
+        match step:
+            case Step.DELETE_MIRROR:
+                why = "" if left else f" {its} appointment{many} {was} not found in Welkin."
+                return f"Delete {_counted(count, f'{left}synced event')} from {where}?{why}"
+            case Step.DELETE_BLOCK:
+                why = "" if left else f" {its} event{many} {was} not found in {where}."
+                return f"Delete {_counted(count, f'{left}busy block')} from Welkin?{why}"
+            case Step.RESCHEDULE:
+                how = f"to where {its.lower()} event{many} {was} moved in {where}"
+                return f"Move {_counted(count, 'appointment')} in Welkin {how}?"
+            case Step.CANCEL:
+                how = f"as {its.lower()} event{many} {was} deleted in {where}"
+                return f"Cancel {_counted(count, 'appointment')} in Welkin, {how}?"
+        return f"Carry out {count} of {step}?"
+
+
+def _counted(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def _day(text: str, zone: tzinfo) -> str:
+    found = parse_iso(text)
+    return f"{found.astimezone(zone):%Y-%m-%d}" if isinstance(found, datetime) else str(found)
+
+
+def waiting(store: Store) -> list[Waiting]:
+    """What is asked, one entry a digest and platform, newest first."""
+    pending = [one for one in store.runs.pending() if not one.declined]
+    if not pending:
+        return []
+    accounts = _accounts(store)
+    found: dict[tuple[str, str], Waiting] = {}
+    for one in pending:
+        key = (one.digest, one.platform.value)
+        before = found.get(key) or Waiting(*key, one.reason, {}, one.requested_at)
+        account = accounts.get((one.user_id, one.platform), one.user_id)
+        begins = sorted(filter(None, (before.first, before.last, one.first, one.last)))
+        found[key] = Waiting(
+            *key,
+            one.reason,
+            {**before.users, account: one.count},
+            one.requested_at if not before.users else before.since,
+            dict(Counter(before.steps) + Counter(one.steps)),
+            begins[0] if begins else "",
+            begins[-1] if begins else "",
+        )
+    return list(found.values())
+
+
+def grouped(entries: Sequence[Waiting], most: int) -> list[Waiting]:
+    """Few enough to be asked one by one: beyond `most`, those of one kind are asked together.
+
+    The digest of a group is those of its members, with commas.
+    """
+    if len(entries) <= most:
+        return list(entries)
+    size = -(-len(entries) // most)
+    kinds: dict[tuple[str, str], list[Waiting]] = {}
+    for entry in entries:
+        kinds.setdefault((entry.platform, entry.reason), []).append(entry)
+    return [
+        _together(alike[first : first + size])
+        for alike in kinds.values()
+        for first in range(0, len(alike), size)
+    ]
+
+
+def _together(alike: Sequence[Waiting]) -> Waiting:
+    users: Counter[str] = Counter()
+    steps: Counter[str] = Counter()
+    for entry in alike:
+        users.update(entry.users)
+        steps.update(entry.steps)
+    return replace(
+        alike[0],
+        digest=",".join(entry.digest for entry in alike),
+        users=dict(users),
+        since=min(entry.since for entry in alike),
+        steps=dict(steps),
+        first=min((entry.first for entry in alike if entry.first), default=""),
+        last=max((entry.last for entry in alike), default=""),
+    )
+
+
+def _accounts(store: Store) -> dict[Pair, str]:
+    return {(row.user_id, row.platform): row.account for row in store.config.mapping()}
+
+
+def _record(
+    store: Store,
+    connection: Connection,
+    pairs: Iterable[Pair],
+    accounts: Mapping[Pair, str],
+    what: str,
+    digest: str,
+    author: str,
+    now: datetime,
+) -> None:
+    decided = Operation(DECISION, what, digest, "", "", "", RECORDED, 0)
+    for user_id, platform in pairs:
+        account = accounts.get((user_id, platform), "")
+        log = CycleLog(uuid.uuid4().hex, author[:255], user_id, platform.value, account, 0)
+        store.audit.append(connection, log, decided, now)
+
+
+def grant(store: Store, digest: str, author: str, now: datetime) -> int:
+    """Approve for 24 hours, and have the users concerned read in full: no delta tells of it again.
+
+    Who approved it stands in the record of operations, for each user; `store` has the key.
+    Returns how many users it concerns; 0 when nothing waits under this digest.
+    """
+    accounts = _accounts(store)
+    with store.database.write() as connection:
+        pairs = store.runs.grant(connection, digest, author, now)
+        _record(store, connection, pairs, accounts, APPROVED, digest, author, now)
+        store.marks.mark(connection, pairs, now)
+        store.marks.compare_fully(connection, pairs, now)
+    return len(pairs)
+
+
+def decline(store: Store, digest: str, author: str, now: datetime) -> int:
+    """Keep things as they are: nobody is asked again for a day. Recorded as an approval is.
+
+    Returns how many users it concerns; 0 when nothing is asked under this digest.
+    """
+    accounts = _accounts(store)
+    with store.database.write() as connection:
+        pairs = store.runs.decline(connection, digest, now)
+        _record(store, connection, pairs, accounts, DECLINED, digest, author, now)
+    return len(pairs)

@@ -1,0 +1,157 @@
+"""Try the connections without writing anything, and say what is wrong with each.
+
+Each is tried by itself, with tokens of its own: neither another's fault nor a token that was
+fetched with yesterday's secret hides what is stored now.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from calendar_sync.adapters.google import GoogleCalendar
+from calendar_sync.adapters.microsoft import MicrosoftCalendar
+from calendar_sync.adapters.microsoft.access import Finding, check_access
+from calendar_sync.config.credentials import (
+    GOOGLE,
+    MICROSOFT,
+    Fields,
+    GoogleCredentials,
+    MicrosoftCredentials,
+    WelkinCredentials,
+    google_credentials,
+    microsoft_credentials,
+)
+from calendar_sync.config.settings import Limits
+from calendar_sync.core.advice import NO_MAILBOX_TRIED, advice, remedy
+from calendar_sync.core.clock import Clock
+from calendar_sync.core.errors import (
+    ConfigurationError,
+    RateLimited,
+    SyncError,
+    TenantMisconfigured,
+    TransientError,
+)
+from calendar_sync.core.model import Platform, Window
+from calendar_sync.state import Store
+from calendar_sync.sync.runtime import open_calendar, open_welkin, try_welkin
+
+# Enough to tell one mailbox's fault from everybody's.
+MAILBOXES = 5
+HOUR = timedelta(hours=1)
+UNKNOWN = "welkin_user_unknown"
+NAMES = {Platform.GOOGLE: GOOGLE, Platform.MICROSOFT: MICROSOFT}
+CREDENTIALS: dict[Platform, Callable[[Fields], GoogleCredentials | MicrosoftCredentials]] = {
+    Platform.GOOGLE: google_credentials,
+    Platform.MICROSOFT: microsoft_credentials,
+}
+
+__all__ = [
+    "MAILBOXES",
+    "NAMES",
+    "Checked",
+    "Finding",
+    "check_platform",
+    "check_settings",
+    "check_welkin",
+    "found",
+    "mailboxes",
+]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How a connection stands: an empty list of faults is success.
+
+    `system` is `welkin`, `google`, `microsoft`, or whose else it is; `tried` counts mailboxes.
+    """
+
+    system: str
+    connection: str
+    faults: Sequence[Finding] = ()
+    tried: int = 0
+    needed: bool = True
+
+    @property
+    def works(self) -> bool | None:
+        """None: accepted, but not shown to work, and nobody needs it yet."""
+        if not self.needed and [fault.code for fault in self.faults] == [NO_MAILBOX_TRIED]:
+            return None
+        return not self.faults
+
+
+def found(error: SyncError, account: str = "") -> Finding:
+    """An error as a fault of one account, or of everybody."""
+    return Finding(account, error.code, remedy(error))
+
+
+def mailboxes(store: Store, platform: Platform) -> list[str]:
+    """Accounts of this platform that are synced."""
+    return [user.account for user in store.config.mapping(platform) if user.enabled]
+
+
+def check_settings(store: Store) -> list[Finding]:
+    """What earlier versions took and this one does not obey."""
+    refusal = store.config.revision().settings.notify.refusal
+    return [Finding("", "settings_refused", refusal)] if refusal else []
+
+
+async def check_welkin(
+    credentials: WelkinCredentials, clock: Clock, user_ids: Collection[str] = ()
+) -> list[Finding]:
+    """Every fault of Welkin's connection, and which of these users Welkin does not know."""
+    try:
+        await try_welkin(credentials, clock)
+    except SyncError as error:
+        return [found(error)]
+    if not user_ids:
+        return []
+    try:
+        async with open_welkin(credentials, clock) as welkin:
+            known = {user.id for user in await welkin.users()}
+    except SyncError as error:
+        said = "the list of users cannot be read: the API client needs the right to read users; "
+        return [Finding("", error.code, said + "see docs/setup-welkin.md")]
+    unknown = sorted(set(user_ids) - known)
+    return [Finding(user_id, UNKNOWN, advice(UNKNOWN)) for user_id in unknown]
+
+
+async def check_platform(
+    fields: Fields, platform: Platform, accounts: Sequence[str], limits: Limits, clock: Clock
+) -> list[Finding]:
+    """Every fault of a calendar system's connection that these mailboxes show.
+
+    Without any, the credentials are tried; that no mailbox was is a fault, too.
+    """
+    try:
+        credentials = CREDENTIALS[platform](fields)
+        async with open_calendar(credentials, limits, clock) as calendar:
+            if isinstance(calendar, MicrosoftCalendar):
+                return await check_access(calendar, accounts)
+            return await _check_google(calendar, accounts, clock)
+    except SyncError as error:
+        return [found(error)]
+
+
+async def _check_google(
+    calendar: GoogleCalendar, accounts: Sequence[str], clock: Clock
+) -> list[Finding]:
+    if not accounts:
+        await calendar.authenticate()
+        return [Finding("", NO_MAILBOX_TRIED, advice(NO_MAILBOX_TRIED))]
+    now = clock.now()
+    faults: list[Finding] = []
+    for account in accounts:
+        try:
+            await calendar.changes(account, "primary", None, Window(now, now + HOUR))
+        except SyncError as error:
+            if _of_everybody(error):
+                return [*faults, found(error)]
+            faults.append(found(error, account))
+    return faults
+
+
+def _of_everybody(error: SyncError) -> bool:
+    """Another mailbox would say the same."""
+    if isinstance(error, RateLimited):
+        return error.tenant_wide
+    return isinstance(error, TenantMisconfigured | TransientError | ConfigurationError)

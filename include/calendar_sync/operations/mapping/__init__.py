@@ -1,0 +1,1 @@
+"""Proposing a user mapping from the directories, and taking one over."""

@@ -1,0 +1,13 @@
+"""`calendar-sync test`: does the sync work, end to end, against the systems that are configured?
+
+A marked appointment and a marked busy event are made, followed to the other side and back, and
+removed again. Everything that a test makes carries a mark that nobody else's items have, so that a
+later test finds and removes what a lost process has left.
+"""
+
+from calendar_sync.operations.selftest.choose import Chosen, choose
+from calendar_sync.operations.selftest.report import Report, Step, StepState
+from calendar_sync.operations.selftest.run import SelfTest
+from calendar_sync.operations.selftest.syncing import Options
+
+__all__ = ["Chosen", "Options", "Report", "SelfTest", "Step", "StepState", "choose"]

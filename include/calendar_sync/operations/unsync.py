@@ -1,0 +1,323 @@
+"""Take back everything that the sync has made for some users, and prove it by reading."""
+
+import contextlib
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.concurrency import together
+from calendar_sync.core.errors import (
+    ConfigurationError,
+    LeaseHeld,
+    NotFound,
+    SyncError,
+    UnexpectedError,
+)
+from calendar_sync.core.identity import EXTERNAL_ID_PREFIX
+from calendar_sync.core.model import (
+    STANDING,
+    Link,
+    LinkKind,
+    LinkState,
+    MappedUser,
+    Platform,
+    Window,
+)
+from calendar_sync.core.redaction import as_ours
+from calendar_sync.state import Store
+from calendar_sync.state.config import Revision
+from calendar_sync.state.shared import Lease
+from calendar_sync.sync.cycle import Cycle
+from calendar_sync.sync.roster import user_named
+from calendar_sync.sync.runner import hold
+from calendar_sync.sync.services import Services
+
+ROUNDS = 200
+FEW = 100  # users that are asked about by name
+WAITS = 20.0
+# A cycle ends after a minute, a lost lease after 90 seconds: so long is a user waited for.
+PATIENCE, PAUSE = 120.0, 5.0
+AUTHOR = "un-sync"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What one (user, platform) has of ours, by the state database."""
+
+    user_id: str
+    platform: Platform
+    account: str
+    mirrors: int
+    blocks: int
+
+
+@dataclass(frozen=True)
+class Unsynced:
+    """How the removal for one (user, platform) went.
+
+    `removed` counts writes by step, `left` what a reading afterwards still found, by kind, and
+    `history` past blocks: Welkin's record of time that was taken, which stays. `code` names the
+    failure, `detail` the place of a bug.
+    """
+
+    user_id: str
+    platform: Platform
+    account: str
+    removed: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+    history: int = 0
+    code: str = ""
+    detail: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Nothing failed, and nothing of ours was found afterwards."""
+        return not self.code and not self.left
+
+    @property
+    def label(self) -> str:
+        """One line for the run history."""
+        gone = sum(self.removed.values())
+        words = f"{self.account or self.user_id} ({self.platform.value}): {gone} removed"
+        if self.left:
+            words += ", left: " + ", ".join(f"{n} {kind}" for kind, n in sorted(self.left.items()))
+        where = f" ({self.detail})" if self.detail else ""
+        return f"{words}, {self.code}{where}" if self.code else words
+
+
+def standing(
+    store: Store, platforms: Iterable[Platform], users: Collection[str] = ()
+) -> list[Standing]:
+    """What would be removed for these users (everybody who has something of ours, or is mapped).
+
+    They are named by id or address.
+
+    Raises:
+        ConfigurationError: a named user is not mapped and has nothing of ours.
+    """
+    found = []
+    users = {user_named(store, name) for name in users}
+    known: set[str] = set()
+    for platform in platforms:
+        mapped = {row.user_id: row for row in store.config.mapping(platform)}
+        held = store.links.held(platform, users if len(users) < FEW else ())
+        everybody = held.keys() | mapped.keys()
+        known |= everybody
+        for user_id in sorted(everybody & set(users) if users else everybody):
+            former, mirrors, blocks = held.get(user_id, ("", 0, 0))
+            account = mapped[user_id].account if user_id in mapped else former
+            found.append(Standing(user_id, platform, account, mirrors, blocks))
+    if unknown := users - known:
+        raise ConfigurationError(detail=f"not mapped: {', '.join(sorted(unknown))}")
+    return found
+
+
+def disable(services: Services, rows: Sequence[Standing], author: str) -> int:
+    """Switch off the mapping of these users, so that no run makes anything anew."""
+    pairs = {(row.user_id, row.platform) for row in rows}
+
+    def switched_off(mapping: list[MappedUser]) -> list[MappedUser]:
+        return [
+            replace(row, enabled=False) if (row.user_id, row.platform) in pairs else row
+            for row in mapping
+        ]
+
+    now = services.clock.now()
+    return len(services.store.config.edit_mapping(switched_off, author, now).changed)
+
+
+async def unsync(
+    services: Services, revision: Revision, rows: Sequence[Standing], *, run_id: str, owner: str
+) -> list[Unsynced]:
+    """Remove what is ours for each of these, several at once; one's failure stays that one's.
+
+    The mapping must have been switched off before (`disable`).
+    """
+    # Both platforms share the user's lease: one after the other.
+    by_user: dict[str, list[Standing]] = defaultdict(list)
+    for row in rows:
+        by_user[row.user_id].append(row)
+
+    async def one(mine: list[Standing]) -> list[Unsynced]:
+        return [await _unsync(services, revision, row, run_id, owner) for row in mine]
+
+    at_once = revision.settings.limits.users_at_once
+    found = await together((one(mine) for mine in by_user.values()), at_once)
+    return [result for results in found for result in results]
+
+
+async def _unsync(
+    services: Services, revision: Revision, row: Standing, run_id: str, owner: str
+) -> Unsynced:
+    store = services.store
+    stored = store.config.mapped(row.user_id, row.platform)
+    if stored is not None and stored.enabled:
+        return _failed(row, "mapped_and_enabled")
+    if row.platform not in services.platforms:
+        return _failed(row, "no_connection_configured")
+    mapped = stored or MappedUser(row.user_id, row.platform, row.account, enabled=False)
+    removed: Counter[str] = Counter()
+    errors: list[SyncError] = []
+    try:
+        lease = await _take(services, row.user_id, owner)
+    except LeaseHeld as error:
+        return _failed(row, error.code)
+    before = [link for link in store.links.of(*_pair(row)) if link.state in STANDING]
+    try:
+        with _into(errors):
+            async with hold(services, lease):
+                # A person wants it: whoever does not answer is told of, whatever was before.
+                cycle = Cycle(services, revision, mapped, lease, run_id, heeds_fault=False)
+                for _ in range(ROUNDS):
+                    result = await cycle.run()
+                    removed.update(result.done)
+                    errors += result.bugs
+                    if result.complete:
+                        break
+                    if not result.writes:
+                        # What is not found may be our own of a moment ago.
+                        await services.clock.sleep(PAUSE)
+    finally:
+        store.leases.release(lease, services.clock.now())
+    # A mailbox that has another name by now is known by that.
+    known = {link.id: link for link in store.links.of(*_pair(row))}
+    before = [known[link.id] for link in before]
+    left: dict[str, int] = {}
+    history = 0
+    with _into(errors), waiting_at_most(WAITS):
+        left, history = await _read_again(services, revision, mapped, before)
+    for account in {link.account for link in before} | {row.account, mapped.account}:
+        store.tokens.drop_account(account)
+    removed.pop("noted", None)
+    done = {str(step): count for step, count in removed.items()}
+    code, detail = _told(errors)
+    return Unsynced(row.user_id, row.platform, row.account, done, left, history, code, detail)
+
+
+async def _take(services: Services, user_id: str, owner: str) -> Lease:
+    """Take the user over, as soon as whoever works on them is done.
+
+    Raises:
+        LeaseHeld: that took too long.
+    """
+    begun = services.clock.monotonic()
+    while True:
+        try:
+            return services.store.leases.take(user_id, owner, services.clock.now())
+        except LeaseHeld:
+            if services.clock.monotonic() - begun >= PATIENCE:
+                raise
+        await services.clock.sleep(PAUSE)
+
+
+@contextlib.contextmanager
+def _into(errors: list[SyncError]) -> Iterator[None]:
+    """Keep what goes wrong for this one user; a lost database concerns everybody."""
+    try:
+        yield
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        errors.append(as_ours(error))
+
+
+def _failed(row: Standing, code: str) -> Unsynced:
+    """Nothing was tried."""
+    return Unsynced(row.user_id, row.platform, row.account, code=code)
+
+
+def _told(errors: Sequence[SyncError]) -> tuple[str, str]:
+    """Code of the first failure, and the place of a bug."""
+    if not errors:
+        return "", ""
+    first = errors[0]
+    return first.code, first.detail if isinstance(first, UnexpectedError) else ""
+
+
+def _pair(row: Standing) -> tuple[str, Platform]:
+    return row.user_id, row.platform
+
+
+async def _read_again(
+    services: Services, revision: Revision, mapped: MappedUser, before: Sequence[Link]
+) -> tuple[dict[str, int], int]:
+    """What both sides still show of ours: by our links, and by our marks."""
+    settings, now = revision.settings, services.clock.now()
+    left: Counter[str] = Counter()
+    mirrors = {(link.account.lower(), link.calendar) for link in before if _is(link, "mirror")}
+    here = settings.calendars_of(mapped.platform)
+    accounts = {account for account, _ in mirrors} | {mapped.account.lower()}
+    places = mirrors | {(account, here.mirrors) for account in accounts if account}
+    seen: set[str] = set()
+    for account, calendar in sorted(places):
+        ids = await _marked(services, mapped.platform, account, calendar, settings.list_window(now))
+        left["mirrors"] += len(ids)
+        seen |= ids
+    # What lies outside of the window that was listed is asked for by name.
+    asked = [link for link in before if _is(link, "mirror") and link.remote_id not in seen]
+    answers = await together(_exists(services, link) for link in asked)
+    left["mirrors"] += sum(answers)
+    blocks, history = await _blocks(services, revision, mapped, before)
+    left["blocks"] += blocks
+    return {kind: count for kind, count in left.items() if count}, history
+
+
+def _is(link: Link, kind: str) -> bool:
+    return link.kind is LinkKind(kind)
+
+
+async def _marked(
+    services: Services, platform: Platform, account: str, calendar: str, window: Window
+) -> set[str]:
+    """Ids of events with our mark."""
+    try:
+        found = await services.platforms[platform].changes(account, calendar, None, window)
+    except NotFound:
+        return set()
+    return {
+        event.id
+        for event in found.events
+        if not event.deleted and services.identity.is_ours(event.marker)
+    }
+
+
+async def _exists(services: Services, link: Link) -> bool:
+    if link.state is LinkState.INTENT and not link.remote_id:
+        return False
+    platform = services.platforms[link.platform]
+    event = await platform.event(link.account, link.calendar, link.remote_id)
+    return event is not None and not event.deleted
+
+
+async def _blocks(
+    services: Services, revision: Revision, mapped: MappedUser, before: Sequence[Link]
+) -> tuple[int, int]:
+    """Blocks that still take time, and those of the past."""
+    settings, now = revision.settings, services.clock.now()
+    known = services.store.config.welkin_user(mapped.user_id)
+    zone = settings.zone(known.time_zone if known else None)
+    mirrors, ahead = settings.mirror_window(now), settings.block_window(now, zone)
+    window = Window(min(mirrors.start, ahead.start), max(mirrors.end, ahead.end))
+    events, _ = await services.welkin.events([mapped.user_id], window, zone)
+    ours = {link.remote_id for link in before if _is(link, "block")}
+    # The other platform's blocks of the same user are not ours to count here.
+    others = {
+        link.remote_id
+        for platform in Platform
+        if platform is not mapped.platform
+        for link in services.store.links.of(mapped.user_id, platform)
+        if _is(link, "block")
+    }
+    standing, past = 0, 0
+    for event in events.values():
+        marked = (event.external_id or "").startswith(EXTERNAL_ID_PREFIX)
+        if event.cancelled or event.id in others or not (marked or event.id in ours):
+            continue
+        if event.span.instants(zone)[1] > now:
+            standing += 1
+        else:
+            past += 1
+    return standing, past

@@ -1,0 +1,203 @@
+"""What a cycle must still ask before it may plan.
+
+Absence is only believed after a GET by id; and when one instance of a series changes, the whole
+set of the series is read again, because calendars lose, thin and merge tombstones of instances.
+"""
+
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+
+from calendar_sync.core.model import LinkKind, LinkState
+from calendar_sync.planner.snapshot import CalendarView, View
+
+# Retired mirrors that show too much are asked for one by one; so many in one cycle.
+TALKATIVE_A_CYCLE = 50
+# Of a series that shows nothing although it promises something: so many instances are asked for.
+NEXT = 5
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Ids to GET in Welkin; per calendar, events to GET and series to read as a whole."""
+
+    welkin_events: tuple[str, ...]
+    calendar_events: Mapping[str, tuple[str, ...]]
+    series: Mapping[str, tuple[str, ...]]
+
+    @property
+    def count(self) -> int:
+        """Requests that the answers will cost at least."""
+        asked = [*self.calendar_events.values(), *self.series.values()]
+        return len(self.welkin_events) + sum(len(ids) for ids in asked)
+
+
+def questions(view: View) -> Questions:
+    """Ask for everything that is missing from a complete read, and for touched series."""
+    welkin: list[str] = []
+    answered = view.appointments.keys() | view.blocks.keys() | view.absent | view.unreadable
+    if view.direction.writes_calendar:
+        welkin += _unanswered_mirrors(view, answered)
+    for link in view.live(LinkKind.BLOCK):
+        if link.remote_id not in answered and link.span.overlaps(view.block_window, view.zone):
+            welkin.append(link.remote_id)
+    events: dict[str, tuple[str, ...]] = {}
+    series: dict[str, tuple[str, ...]] = {}
+    for calendar in view.calendars:
+        touched = _touched_series(view, calendar)
+        if touched:
+            series[calendar.name] = tuple(sorted(touched))
+        missing = _missing_events(view, calendar)
+        if missing:
+            events[calendar.name] = tuple(sorted(missing))
+    return Questions(tuple(sorted(set(welkin))), events, series)
+
+
+def _unanswered_mirrors(view: View, answered: Set[str]) -> list[str]:
+    """Appointments of mirrors that a read did not show, and of retired ones that show too much."""
+    asked = [
+        link.source.id
+        for link in view.standing_mirrors
+        if link.source.id not in answered and link.span.overlaps(view.mirror_window, view.zone)
+    ]
+    talkative = [link for link in view.talkative_mirrors if link.source.id not in answered]
+    room = max(0, TALKATIVE_A_CYCLE - len(view.talkative_mirrors) + len(talkative))
+    return asked + [link.source.id for link in talkative[:room]]
+
+
+def _touched_series(view: View, calendar: CalendarView) -> set[str]:
+    """Series of which a member came with this delta. A full read holds every set already."""
+    if calendar.full or not calendar.counts_as_busy:
+        return set()
+    by_event: dict[str, str] = {}
+    linked: set[str] = set()
+    for link in view.live(LinkKind.BLOCK, calendar.name):
+        if link.source.original_start:
+            by_event[link.event_id] = link.source.id
+            linked.add(link.source.id)
+    touched: set[str] = set()
+    for event in calendar.events.values():
+        if not view.is_external(event, calendar):
+            continue
+        if event.series_id:
+            touched.add(event.series_id)
+        elif event.id in linked or event.is_master:
+            touched.add(event.id)
+        elif event.id in by_event:
+            touched.add(by_event[event.id])
+    return touched - calendar.series.keys() - calendar.undecided
+
+
+def _of_doubtful_series(view: View, calendar: CalendarView) -> Iterator[str]:
+    """Linked instances to ask for by name, where a series does not show them.
+
+    Vanished from a set: one of them, still there, says that the list has lost rows. Nothing shown
+    although the rule promises something: the last ones may have been deleted one by one. No such
+    series for this account (any more): the next instance speaks for the others, unless somebody
+    was invited to single ones, of which each speaks for itself.
+    """
+    for series, found in calendar.series.items():
+        links = [
+            link
+            for link in view.live(LinkKind.BLOCK, calendar.name)
+            if link.source.id == series and link.span.overlaps(view.block_window, view.zone)
+        ]
+        links.sort(key=lambda link: (view.past(link.span), *link.span.instants(view.zone)))
+        master = calendar.events.get(series)
+        if master is not None and master.deleted and (found.missing or not master.unread):
+            continue
+        listed = {event.id for event in found.instances}
+        ids = [link.event_id for link in links if link.event_id not in listed]
+        asked = calendar.gone.union(calendar.fetched).intersection(ids)
+        untold = [event_id for event_id in ids if event_id not in calendar.events]
+        rows = any(event.series_id == series for event in calendar.events.values())
+        if found.missing:
+            yield from untold if asked or rows else untold[:1]
+        elif not asked:
+            lost = listed or not found.known
+            yield from untold[: (1 if found.known else NEXT)] if lost else ()
+
+
+def _who_tells(view: View, calendar: CalendarView) -> set[str]:
+    """What to ask for where a full read does not show the events of blocks.
+
+    Of a series without any instance left the master is asked first: its tombstone answers for all.
+    Where it is not found, the next instance is asked, too, and speaks for the others.
+    """
+    living = {event.series_id for event in calendar.events.values() if not event.deleted}
+    asked: set[str] = set()
+    spoken_for: set[str] = set()
+    links = [
+        link
+        for link in view.live(LinkKind.BLOCK, calendar.name)
+        if link.span.overlaps(view.block_window, view.zone)
+    ]
+    for link in sorted(links, key=lambda link: link.span.instants(view.zone)):
+        series = link.source.id
+        master = calendar.events.get(series)
+        lives = series in living or (master is not None and not master.deleted)
+        if lives or not link.source.original_start:
+            asked.add(link.event_id)
+        elif master is None and series not in calendar.gone:
+            asked.add(series)
+        elif master is None and series not in spoken_for:
+            spoken_for.add(series)
+            asked.add(link.event_id)
+    return asked
+
+
+def _missing_events(view: View, calendar: CalendarView) -> set[str]:
+    """Live links whose event a full read did not show, and events whose block must be restored."""
+    missing: set[str] = set()
+    unsure = {
+        link.remote_id
+        for link in view.live(LinkKind.MIRROR, calendar.name)
+        if (told := calendar.events.get(link.remote_id)) is not None and told.deleted
+    }
+    # A mirror that somebody made a series is listed by its instances only.
+    repeated = {event.series_id or "" for event in calendar.events.values()}
+    missing |= repeated & {link.remote_id for link in view.live(LinkKind.MIRROR, calendar.name)}
+    if calendar.full:
+        for link in view.live(LinkKind.MIRROR, calendar.name):
+            if link.span.overlaps(view.list_window, view.zone):
+                missing.add(link.remote_id)
+        missing |= _who_tells(view, calendar)
+    for link in view.block_links.values() if view.direction.writes_welkin else ():
+        # An interrupted creation: the calendar may never mention this event again. And a twin whose
+        # appointment has moved away: it takes time of its own.
+        waiting = link.state is LinkState.INTENT
+        alone = link.state is LinkState.TWIN and link.span not in view.twin_times
+        here = link.calendar == calendar.name and link.span.overlaps(view.block_window, view.zone)
+        if (waiting or alone) and here:
+            missing.add(link.event_id)
+    for link in view.live(LinkKind.BLOCK, calendar.name):
+        seen = view.blocks.get(link.remote_id)
+        damaged = link.remote_id in view.absent or (
+            seen is not None and (seen.cancelled or seen.hash != link.remote_hash)
+        )
+        if damaged:
+            missing.add(link.event_id)
+    unsure.update(_unread(view, calendar))
+    # Lists tell of what left their window as of what was deleted: tombstones are confirmed.
+    confirmed = calendar.gone | calendar.fetched
+    missing |= set(_of_doubtful_series(view, calendar))
+    asked = (missing - calendar.events.keys() - calendar.gone) | (unsure - confirmed)
+    return asked - calendar.undecided
+
+
+def _unread(view: View, calendar: CalendarView) -> Iterator[str]:
+    """Events that concern us, of which the list has not shown everything. Series are read whole."""
+    partial = calendar.partial_series
+    linked = {
+        link.event_id
+        for link in view.block_links.values()
+        if not link.source.original_start or link.source.id in partial
+    }
+    for event in calendar.events.values():
+        alone = event.series_id in partial
+        # A bare occurrence tells its time only: all else stands in its series.
+        bare = alone and not event.deleted and not event.version
+        if not (event.unread or bare) or (event.series_id and not alone) or event.is_master:
+            continue
+        concerns_us = event.id in linked if event.deleted else view.is_external(event, calendar)
+        if concerns_us:
+            yield event.id

@@ -1,0 +1,127 @@
+"""What carries our mark although no link knows it: left by a lost state database, or copied.
+
+What fits something that is to be created is taken for it, so that nothing is there twice. The rest
+is not ours to delete (I4) without a person's word: its removal is held for approval.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.model import (
+    Action,
+    Appointment,
+    Link,
+    LinkKind,
+    LinkState,
+    Refusal,
+    Source,
+    Step,
+)
+from calendar_sync.planner.guard import guarded
+from calendar_sync.planner.mirrors import PENDING, judge
+from calendar_sync.planner.snapshot import BlockSeen, View, row_of
+
+STRAY = "stray"
+
+
+def adopt(view: View, actions: Iterable[Action]) -> list[Action]:
+    """Blocks to create take over unclaimed ones: by the id that we gave, else by the same time."""
+    actions = list(actions)
+    free = {block.event_id: block for block in _unclaimed(view)}
+    if not free:
+        return actions
+    taken: dict[int, BlockSeen] = {}
+    creations = [action for action in actions if _creates(action)]
+    for by_id in (True, False):
+        for action in creations:
+            if id(action) in taken:
+                continue
+            ids = view.external_ids(action.calendar, action.source) if by_id else frozenset[str]()
+            for block in free.values():
+                if block.external_id in ids or (not by_id and block.span == action.span):
+                    taken[id(action)] = free.pop(block.event_id)
+                    break
+    return [
+        replace(action, adopts=taken[id(action)].event_id) if id(action) in taken else action
+        for action in actions
+    ]
+
+
+def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterator[Action | Refusal]:
+    """The removal of what nobody claims, seen by a full read when all other links are known.
+
+    What `leftovers` takes care of has a link, or the mark of one that stands.
+
+    A mirror whose mark names an appointment that is known, never had a link, and is to have no
+    mirror, was ours for certain: it goes for that appointment's reason. All else is a STRAY.
+    """
+    if not view.alone or not all(calendar.full for calendar in view.calendars):
+        return
+    actions = list(actions)
+    adopted = {action.adopts for action in actions}
+    for block in _unclaimed(view):
+        ahead = block.span.overlaps(view.block_window, view.zone) and not view.past(block.span)
+        if ahead and block.event_id not in adopted:
+            link = row_of(view, LinkKind.BLOCK, block.event_id, "", block.span)
+            yield Action(Step.DELETE_BLOCK, STRAY, link.source, link.span, link)
+    if view.direction.writes_calendar:
+        going = {a.link.remote_id for a in actions if a.step is Step.DELETE_MIRROR and a.link}
+        yield from _mirrors(view, settings, going)
+
+
+def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[Action | Refusal]:
+    """Events with our mark of appointments that have no mirror here, and get none now.
+
+    One whose encounter is not known may be wanted again: nothing is certain about it.
+    """
+    standing = {view.marker(link.source.id) for link in view.standing_mirrors}
+    standing |= {view.marker(appointment_id) for appointment_id in view.unreadable}
+    told: set[str | None] = set()
+    for calendar in view.calendars:
+        for event in calendar.events.values() if calendar.holds_mirrors else ():
+            known = event.id in view.mirror_ids or event.marker in standing
+            known = known or event.id in view.claimed_elsewhere or event.id in going
+            if event.deleted or known or event.id not in calendar.ours or event.span is None:
+                continue
+            link = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
+            appointment = view.appointment_by_mark.get(event.marker or "")
+            removal = _mirror(view, settings, link, appointment, first=event.marker not in told)
+            told.add(event.marker)
+            yield from guarded(Step.DELETE_MIRROR, link.source, removal)
+
+
+def _mirror(
+    view: View, settings: Settings, link: Link, appointment: Appointment | None, *, first: bool
+) -> Iterator[Action]:
+    """`first`: of several of one appointment only one can be the row that stands for it."""
+    objection = judge(view, settings, appointment) if appointment is not None else STRAY
+    if objection is None:
+        return
+    certain = objection not in {PENDING, STRAY}
+    if certain and appointment is not None and appointment.id not in view.mirror_links:
+        link = replace(link, source=Source(appointment.id)) if first else link
+    else:
+        objection = STRAY
+    yield Action(Step.DELETE_MIRROR, objection, link.source, link.span, link)
+
+
+def _creates(action: Action) -> bool:
+    known = action.link is not None and action.link.state is LinkState.INTENT
+    return action.step is Step.CREATE_BLOCK and not known
+
+
+def _unclaimed(view: View) -> list[BlockSeen]:
+    """Blocks that are ours by their id, and of no link of this user on any platform."""
+    if not view.direction.writes_welkin:
+        return []
+    known = {link.remote_id for link in view.links if link.kind is LinkKind.BLOCK}
+    known |= view.claimed_elsewhere
+    return [
+        block
+        for block in view.blocks.values()
+        if block.external_id
+        and not block.cancelled
+        and block.event_id not in known
+        and block.external_id not in known
+    ]

@@ -1,0 +1,161 @@
+"""Seals of the record of operations, kept where whoever writes in the state database cannot.
+
+A chain whose end was cut, rows, runs and all, fits as well as before: only a seal that was noted
+elsewhere tells. Each run's log has its own, and the deployment may name further places in
+`CALENDAR_SYNC_SEAL_SINKS` (separated by spaces; never a setting, which a page can edit):
+
+    file:/path             one line of JSON a seal, appended
+    syslog:/dev/log        or syslog://host:514 (UDP)
+    https://host/path      a POST of the same JSON; a redirection is not followed
+"""
+
+import json
+import logging
+import os
+import ssl
+import urllib.request
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from logging.handlers import SysLogHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import iso
+from calendar_sync.core.redaction import describe, install
+from calendar_sync.state import Store
+
+VARIABLE = "CALENDAR_SYNC_SEAL_SINKS"
+SECONDS = 10.0
+LENGTH = 40
+#: The end of a file, in which its last line surely is.
+TAIL = 4096
+
+
+def seal(store: Store, run_id: str, now: datetime) -> str:
+    """Seal what no seal covers yet and hand a new seal to each place; returns the newest.
+
+    A place that does not take it is named in the log, and fails nothing: the log itself is one.
+    """
+    before, _ = store.audit.newest()
+    made = store.audit.seal(run_id, now)
+    if made and made != before:
+        note = json.dumps({"at": iso(now), "run_id": run_id, "seal": made})
+        for place in _places():
+            try:
+                _sender(place)(note)
+            except Exception as error:
+                install().warning("audit seal not kept at %s: %s", _name(place), describe(error))
+    return made
+
+
+def verify(store: Store, given: Iterable[str] = ()) -> list[str]:
+    """What is wrong with the record: by itself, by seals that were given, and by files of seals.
+
+    Raises:
+        ConfigurationError: one of those given is no seal.
+    """
+    wanted, problems = [], []
+    for text in given:
+        one = text.strip().lower()
+        if len(one) != LENGTH or not set(one) <= set("0123456789abcdef"):
+            raise ConfigurationError(detail=f"a seal is {LENGTH} hexadecimal digits: see a log")
+        wanted.append(one)
+    for place in _places():
+        if place.startswith("file:"):
+            try:
+                wanted += _last_of(Path(place.removeprefix("file:")))
+            except ConfigurationError as error:
+                problems.append(error.detail)
+    return [*problems, *(store.audit.verify(wanted) if wanted else store.audit.verify())]
+
+
+def _last_of(file: Path) -> list[str]:
+    """The seal in the file's last line; none where there is no file yet.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    try:
+        with file.open("rb") as opened:
+            opened.seek(max(0, file.stat().st_size - TAIL))
+            lines = opened.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigurationError(detail=f"{file}: {type(error).__name__}") from None
+    try:
+        return [str(json.loads(lines[-1])["seal"])] if lines else []
+    except (ValueError, KeyError, TypeError):
+        raise ConfigurationError(detail=f"{file}: its last line holds no seal") from None
+
+
+def _places() -> list[str]:
+    return os.environ.get(VARIABLE, "").split()
+
+
+def _name(place: str) -> str:
+    """What may be logged of a place: an address without its path, which may be a secret."""
+    return place if not place.startswith("https:") else f"https://{urlsplit(place).hostname}"
+
+
+def _sender(place: str) -> Callable[[str], None]:
+    kind = place.partition(":")[0]
+    if kind not in _SENDERS:
+        raise ConfigurationError(detail=f"{VARIABLE}: file:, syslog: or https:// and a place")
+    return lambda note: _SENDERS[kind](place, note)
+
+
+def _to_file(place: str, note: str) -> None:
+    name = place.removeprefix("file:")
+    opened = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(opened, f"{note}\n".encode())
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+class _Syslog(SysLogHandler):
+    """Tells its caller what went wrong."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """What the base class prints."""
+        raise
+
+
+def _to_syslog(place: str, note: str) -> None:
+    parts = urlsplit(place)
+    address: Any = (parts.hostname, parts.port or 514) if parts.hostname else parts.path
+    handler = _Syslog(address or "/dev/log", facility=SysLogHandler.LOG_AUTHPRIV)
+    try:
+        text = f"calendar-sync audit seal {note}"
+        handler.emit(logging.LogRecord(__name__, logging.INFO, "", 0, text, None, None))
+    finally:
+        handler.close()
+
+
+class _Straight(urllib.request.HTTPRedirectHandler):
+    """A seal goes where the deployment says, and nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Whatever the answer says: it is an error then."""
+
+
+def _to_https(place: str, note: str) -> None:
+    opener = urllib.request.build_opener(
+        _Straight(), urllib.request.HTTPSHandler(context=ssl.create_default_context())
+    )
+    request = urllib.request.Request(  # noqa: S310 - https only, by its sender's name
+        place, note.encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    with opener.open(request, timeout=SECONDS):
+        """Any success will do."""
+
+
+_SENDERS: dict[str, Callable[[str, str], None]] = {
+    "file": _to_file,
+    "syslog": _to_syslog,
+    "https": _to_https,
+}

@@ -1,0 +1,1 @@
+"""The engine: who is synced, what has changed (`noticing`), one pass over a user (`cycle`)."""

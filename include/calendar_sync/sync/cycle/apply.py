@@ -1,0 +1,292 @@
+"""Carry out a plan: one item after the other on each side, each write recorded as it happens."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from calendar_sync.core.errors import (
+    BadItem,
+    Duplicate,
+    NotFound,
+    NotShownYet,
+    PreconditionFailed,
+    RateLimited,
+    StillThere,
+    SyncError,
+    TransientError,
+    UserUnavailable,
+)
+from calendar_sync.core.model import Action, Conflict, Link, LinkKind, LinkState, Step
+from calendar_sync.core.redaction import as_ours, install
+from calendar_sync.planner import View
+from calendar_sync.state.audit import CycleLog, Operation
+from calendar_sync.state.shared import RENEW_SECONDS, Lease
+from calendar_sync.sync.cycle.scope import Scope
+from calendar_sync.sync.cycle.writes import Writer, present
+from calendar_sync.sync.services import Services
+
+_CONFLICT = {Step.RESCHEDULE: "mirror_moved", Step.CANCEL: "mirror_deleted"}
+
+
+@dataclass
+class Outcome:
+    """What was done, by step and reason; `complete` is False when something is left to do.
+
+    `bugs` are errors of ours that single items met.
+    """
+
+    done: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    conflicts: list[Conflict] = field(default_factory=list)
+    refused: int = 0
+    #: Of the refusals those that are about the content, by code: trying again changes nothing.
+    bad_items: Counter[str] = field(default_factory=Counter)
+    parked: int = 0
+    bugs: list[SyncError] = field(default_factory=list)
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An action that did not work, and why."""
+
+    action: Action
+    error: SyncError
+
+
+@dataclass
+class Applier:
+    """Applies the actions of one cycle."""
+
+    services: Services
+    scope: Scope
+    view: View | None
+    lease: Lease
+    log: CycleLog
+    outcome: Outcome = field(default_factory=Outcome)
+    _writes: int = 0
+    _begun: float = 0.0
+    _renewed: float = 0.0
+
+    def __post_init__(self) -> None:
+        """The writer stores its intents under this cycle's lease."""
+        self._writer = Writer(self.services, self.scope, self.view, self._begin)
+
+    async def apply(self, actions: Iterable[Action], conflicts: Iterable[Conflict] = ()) -> Outcome:
+        """Rows first, then both sides at once; errors of a server end its side only.
+
+        Conflicts are stored before anything is written: a killed process may show one twice, but
+        never acts without showing it.
+
+        Raises:
+            SyncError: the first error that was not about a single item, after both sides ended.
+        """
+        self._begun = self.services.clock.monotonic()
+        self._renew_lease()
+        parked = self.services.store.links.parked(*self.scope.pair, self.services.clock.now())
+        notes, calendar, welkin = [], [], []
+        for action in actions:
+            if action.step is Step.NOTE:
+                notes.append(action)
+            elif parked.get((action.step, action.source)) == self._content(action):
+                self.outcome.parked += 1
+            elif action.writes_calendar:
+                calendar.append(action)
+            else:
+                welkin.append(action)
+        self._note(notes, list(conflicts))
+        sides = await asyncio.gather(
+            self._side(calendar), self._side(welkin), return_exceptions=True
+        )
+        for error in sides:
+            if isinstance(error, BaseException):
+                raise error
+        return self.outcome
+
+    def _note(self, notes: list[Action], conflicts: list[Conflict]) -> None:
+        if not notes and not conflicts:
+            return
+        store, now = self.services.store, self.services.clock.now()
+        with self._transaction() as connection:
+            store.leases.check(connection, self.lease)
+            store.links.record_conflicts(connection, *self.scope.pair, conflicts, now)
+            for action in notes:
+                link = action.link or self._writer.unwritten(action, LinkKind.BLOCK)
+                self._save(connection, replace(link, **action.becomes))  # type: ignore[arg-type]
+        if notes:
+            self.outcome.done["noted"] += len(notes)
+
+    async def _side(self, actions: list[Action]) -> None:
+        """One item after the other. Two in a row that the server fails are the server's failure."""
+        failed: Failed | None = None
+        for action in actions:
+            if self._spent():
+                self.outcome.complete = False
+                break
+            failure = await self._one(action)
+            if failure is not None and failed is not None:
+                # Each counts as tried: two that always fail may not hold up the others for ever.
+                self._refuse(failed)
+                self._refuse(failure)
+                raise failure.error
+            if failed is not None:
+                self._refuse(failed)
+            failed = failure
+        if failed is not None:
+            self._refuse(failed)
+            if len(actions) == 1:
+                raise failed.error
+
+    def _spent(self) -> bool:
+        """A long fill goes on in the next run, so that nobody waits for it."""
+        limits = self.scope.settings.limits
+        elapsed = self.services.clock.monotonic() - self._begun
+        return self._writes >= limits.cycle_writes or elapsed >= limits.cycle_seconds
+
+    async def _one(self, action: Action) -> Failed | None:
+        """Carry out one action; returns what may have been the server's failure, not the item's."""
+        self._writes += 1
+        self._hold_lease()
+        started = self.services.clock.monotonic()
+        try:
+            link = await self._writer.perform(action)
+        except (BadItem, Duplicate, NotFound, PreconditionFailed, StillThere) as error:
+            self._record(action, action.link, error.code, started)
+            if action.writes_back:
+                # Welkin does not take the edit: the mirror goes back to what Welkin says.
+                decision = Conflict(_CONFLICT[action.step], action.source, "refused_and_restored")
+                self.outcome.conflicts.append(decision)
+                return await self._one(_restoring(action))
+            # Refused, or changed while we were planning: the next cycle reads and decides again.
+            self._refuse(Failed(action, error))
+        except NotShownYet:
+            # Nobody's failure, and no try: the user stays marked and is looked at again.
+            self.outcome.complete = False
+        except SyncError as error:
+            self._record(action, action.link, error.code, started)
+            # The account was read a moment ago: what it refuses now may be this one item.
+            refused = isinstance(error, UserUnavailable) and self.view is not None
+            own = refused or isinstance(error, TransientError)
+            if isinstance(error, RateLimited) or not own:
+                raise
+            return Failed(action, error)
+        except SQLAlchemyError:
+            raise
+        except Exception as bug:
+            # Whatever it is about this item, no other may wait for it.
+            ours = as_ours(bug)
+            install().warning("%s %s: %s", action.step, action.source.id, ours.detail)
+            self._record(action, action.link, ours.code, started)
+            self._refuse(Failed(action, ours))
+            self.outcome.bugs.append(ours)
+        else:
+            action = replace(action, step=self._writer.came_to(action, link))
+            self._record(action, link, "ok", started, save=True)
+            self.outcome.done[action.step] += 1
+            self.outcome.reasons[action.reason] += 1
+        return None
+
+    def _hold_lease(self) -> None:
+        """Fencing before each write; a long cycle renews its lease."""
+        if self.services.clock.monotonic() - self._renewed >= RENEW_SECONDS:
+            self._renew_lease()
+        else:
+            self.services.store.leases.check_now(self.lease)
+
+    def _renew_lease(self) -> None:
+        clock = self.services.clock
+        self.services.store.leases.renew(self.lease, clock.now())
+        self._renewed = clock.monotonic()
+
+    def _begin(self, link: Link) -> Link:
+        with self._transaction() as connection:
+            return self._save(connection, replace(link, state=LinkState.INTENT))
+
+    # --- records ------------------------------------------------------------------------------
+
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        return self.services.store.database.write()
+
+    def _save(self, connection: Connection, link: Link) -> Link:
+        store = self.services.store
+        store.leases.check(connection, self.lease)
+        return store.links.save(
+            connection, link, self.services.clock.now(), self.scope.mapped.revision
+        )
+
+    def _refuse(self, failed: Failed) -> None:
+        """Count the try: after three the item is parked and shown (rule 15)."""
+        self.outcome.refused += 1
+        self.outcome.complete = False
+        if failed.action.writes_back:
+            return  # never left alone while nobody knows: it is tried until Welkin answers
+        action, error = failed.action, failed.error
+        if isinstance(error, BadItem):
+            self.outcome.bad_items[error.code] += 1
+        with self._transaction() as connection:
+            self.services.store.links.refused(
+                connection,
+                self.scope.pair,
+                action.step,
+                action.source,
+                self._content(action),
+                error.code,
+                self.services.clock.now(),
+                transient=isinstance(error, TransientError | UserUnavailable),
+            )
+
+    def _record(
+        self,
+        action: Action,
+        link: Link | None,
+        outcome: str,
+        started: float,
+        *,
+        save: bool = False,
+    ) -> None:
+        """The operation's row, in the transaction that stores its link."""
+        now = self.services.clock.now()
+        seconds = self.services.clock.monotonic() - started
+        operation = Operation(
+            step=action.step.value,
+            reason=action.reason,
+            source_id=action.source.id,
+            remote_id=link.remote_id if link is not None else "",
+            calendar=link.calendar if link is not None else "",
+            level=_level(action, link),
+            outcome=outcome,
+            milliseconds=int(seconds * 1000),
+        )
+        store = self.services.store
+        with self._transaction() as connection:
+            if save and link is not None:
+                self._save(connection, link)
+                store.links.unpark(connection, self.scope.pair, action.source)
+            head = store.audit.append(connection, self.log, operation, now)
+        self.log.seq, self.log.head = head
+
+    def _content(self, action: Action) -> str:
+        """Names what an action would write: a refused item is tried again with other content."""
+        if action.draft is not None:
+            return action.draft.hash
+        if action.event is not None:
+            return present(self.view).block_hash(action.event)
+        return action.link.remote_id[:60] if action.link is not None else ""
+
+
+def _restoring(action: Action) -> Action:
+    """What would have been done if the edit were not to reach Welkin."""
+    draft = present(action.draft)
+    step = Step.UPDATE_MIRROR if action.step is Step.RESCHEDULE else Step.CREATE_MIRROR
+    return replace(action, step=step, span=draft.span)
+
+
+def _level(action: Action, link: Link | None) -> str:
+    if action.draft is not None:
+        return action.draft.level
+    return link.level if link is not None else ""

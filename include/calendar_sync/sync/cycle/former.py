@@ -1,0 +1,79 @@
+"""Mirrors in a former account that no standing link tells of: deletions that a person took back.
+
+Nobody reads that account any more once it has been cleared. So it is listed while it is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from calendar_sync.core.errors import SyncError
+from calendar_sync.core.identity import GENERATIONS
+from calendar_sync.core.model import (
+    STANDING,
+    Action,
+    CalendarEvent,
+    Link,
+    LinkKind,
+    LinkState,
+    Source,
+    Step,
+)
+from calendar_sync.sync.cycle.scope import Scope
+from calendar_sync.sync.services import Services
+
+
+async def unlinked(
+    services: Services, scope: Scope, links: Iterable[Link], reason: str
+) -> list[Action]:
+    """Removals of what is provably ours there: the mark and the key are this user's.
+
+    Where a mailbox was restored, a mirror has another id: of those with its mark one is taken for
+    it. `links` are those of the account of `scope`. A list that fails shows nothing: the removals
+    that follow meet the same server, and say so.
+    """
+    mirrors = [link for link in links if link.kind is LinkKind.MIRROR]
+    marked = {
+        services.identity.marker(link.user_id, link.source.id): link
+        for link in sorted(mirrors, key=lambda link: link.state is not LinkState.DELETED)
+    }
+    rows = {link.remote_id: link for link in mirrors}
+    known = {link.remote_id for link in mirrors if link.state in STANDING}
+    actions = []
+    for calendar in sorted({link.calendar for link in mirrors}):
+        living = {e.id: e for e in await _listed(services, scope, calendar) if not e.deleted}
+        unknown = {
+            event.id: event
+            for event in living.values()
+            if event.marker in marked and event.id not in known
+        }
+        made = services.store.audit.mirrors_made(scope.user_id, scope.platform.value, unknown)
+        found_again: set[str | None] = set()
+        for event in unknown.values():
+            link = marked[event.marker or ""]
+            ours = bool({event.id, event.key} & (made | _keys(services, link)))
+            lost = link.state in STANDING and link.remote_id not in living
+            if lost and event.marker not in found_again:
+                found_again.add(event.marker)
+                ours = True
+            if ours and event.span is not None:
+                new = replace(link, id=None, source=Source(event.id), calendar=calendar)
+                row = rows.get(event.id) or replace(new, remote_id=event.id, span=event.span)
+                row = replace(row, state=LinkState.LIVE)
+                actions.append(Action(Step.DELETE_MIRROR, reason, row.source, event.span, row))
+    return actions
+
+
+async def _listed(services: Services, scope: Scope, calendar: str) -> tuple[CalendarEvent, ...]:
+    platform = services.platforms[scope.platform]
+    try:
+        return (await platform.listed(scope.account, calendar, scope.list_window)).events
+    except SyncError:
+        return ()
+
+
+def _keys(services: Services, link: Link) -> frozenset[str]:
+    made = services.identity.mirror_id
+    return frozenset(
+        made(link.platform, link.user_id, link.account, link.source.id, generation)
+        for generation in range(1, GENERATIONS + 1)
+    )

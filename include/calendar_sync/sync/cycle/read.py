@@ -1,0 +1,386 @@
+"""Read both sides of one (user, platform) and join them into what the planner looks at."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from calendar_sync.adapters.welkin import Encounters
+from calendar_sync.core.concurrency import both, together
+from calendar_sync.core.errors import (
+    BadItem,
+    NotFound,
+    TransientError,
+    UserUnavailable,
+)
+from calendar_sync.core.identity import EXTERNAL_ID_PREFIX, GENERATIONS
+from calendar_sync.core.model import (
+    MISSING,
+    Appointment,
+    CalendarEvent,
+    Draft,
+    Encounter,
+    Link,
+    LinkKind,
+    Platform,
+    Refusal,
+    Source,
+    Span,
+    Step,
+    WelkinEvent,
+    iso,
+)
+from calendar_sync.core.unreadable import note
+from calendar_sync.planner import CalendarView, Questions, View, mirror_text, questions
+from calendar_sync.planner.snapshot import BlockSeen
+from calendar_sync.state.feeds import Cursor
+from calendar_sync.state.runs import DELETIONS_FROM, ENCOUNTERS_MOVE, SKIPPED_AT, SWEEP, WELKIN
+from calendar_sync.sync.cycle.calendars import CalendarReader
+from calendar_sync.sync.cycle.scope import NO_CHANGES, Scope
+from calendar_sync.sync.cycle.tries import Tries
+from calendar_sync.sync.services import Services
+
+ROUNDS = 6
+DAY = timedelta(days=1)
+DOUBTFUL = 5
+
+
+@dataclass
+class Reading:
+    """The view, and the positions to store once everything in it has been applied.
+
+    `refused` are items that are there and cannot be read.
+    """
+
+    view: View
+    cursors: dict[str, Cursor]
+    full: bool
+    refused: tuple[Refusal, ...]
+    unreadable: int
+    tries: Tries
+
+
+@dataclass
+class Reader:
+    """Asks both sides until the planner has no question left."""
+
+    services: Services
+    scope: Scope
+    links: tuple[Link, ...]
+    full: bool
+    former: tuple[Link, ...] = ()
+    _block_ids: frozenset[str] = field(init=False)
+    _unreadable: set[str] = field(default_factory=set)
+    _calendars: CalendarReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Note which Welkin events are blocks of ours, by link."""
+        blocks = (link for link in self.links if link.kind is LinkKind.BLOCK)
+        self._block_ids = frozenset(link.remote_id for link in blocks)
+        self._calendars = CalendarReader(self.services, self.scope, self.links, self.full)
+
+    async def read(self) -> Reading:
+        """Both sides at once, then what the planner still asks for."""
+        scope = self.scope
+        calendars = scope.calendars
+        (found, unreadable), changes = await both(
+            self._welkin_window(), together(self._calendars.changes(name) for name in calendars.all)
+        )
+        self._unreadable |= unreadable
+        appointments, blocks = await self._sort(found.values())
+        view = replace(
+            self.blank(),
+            appointments=appointments,
+            drafts=self.drafts(appointments),
+            blocks=blocks,
+            calendars=tuple(
+                self.calendar(name, {event.id: event for event in change.events}, full=change.full)
+                for name, (change, _) in zip(calendars.all, changes, strict=True)
+            ),
+            unreadable=frozenset(self._unreadable),
+        )
+        for _ in range(ROUNDS):
+            asked = questions(view)
+            if not asked.count:
+                break
+            view = await self._answer(view, asked)
+        else:
+            raise TransientError("too_many_questions")
+        settled = tuple(self._calendars.settle(view, calendar) for calendar in view.calendars)
+        view = self._with_unlinked(replace(view, calendars=settled))
+        cursors = {
+            name: cursor
+            for name, (_, cursor) in zip(calendars.all, changes, strict=True)
+            if cursor is not None
+        }
+        # Where no list of changes can be followed, every cycle lists: that is no comparison.
+        listing = any(cursor.position == NO_CHANGES for cursor in cursors.values())
+        full = all(change.full for change, cursor in changes if cursor is not None)
+        return Reading(
+            view,
+            cursors,
+            full=full and (self.full or not listing),
+            refused=self._refused(view),
+            unreadable=len(view.unreadable) + sum(len(one.undecided) for one in settled),
+            tries=self._calendars.tries,
+        )
+
+    def _refused(self, view: View) -> tuple[Refusal, ...]:
+        """What is there, and cannot be read: it is shown, and nothing else is done about it."""
+        steps = [(Step.CREATE_MIRROR, key, "welkin") for key in sorted(self._unreadable) if key]
+        for calendar in view.calendars:
+            ids = sorted(calendar.undecided - calendar.denied - calendar.closed)
+            steps += [(Step.CREATE_BLOCK, key, self.scope.platform.value) for key in ids]
+        return tuple(
+            Refusal(step, Source(key), f"{system}_unreadable_event") for step, key, system in steps
+        )
+
+    def _with_unlinked(self, view: View) -> View:
+        """Whose the events are that have our mark, and that no link of this user knows.
+
+        Somebody else who has, or had, this mailbox clears their own. What the record names was
+        made for this user, also where the mailbox had another name then.
+        """
+        store, scope = self.services.store, self.scope
+        unknown = {key for calendar in view.calendars for key in calendar.ours} - view.mirror_ids
+        if not unknown:
+            return view
+        found = store.links.live_by_remote(LinkKind.MIRROR, unknown)
+        others = {link.remote_id for link in found if link.user_id != scope.user_id}
+        return replace(
+            view,
+            claimed_elsewhere=view.claimed_elsewhere | others,
+            made=store.audit.mirrors_made(scope.user_id, scope.platform.value, unknown),
+        )
+
+    def blank(self) -> View:
+        """What is known before either side is asked."""
+        scope, store = self.scope, self.services.store
+        return View(
+            user_id=scope.user_id,
+            platform=scope.platform,
+            account=scope.account,
+            now=scope.now,
+            zone=scope.zone,
+            direction=scope.direction,
+            mirror_window=scope.mirror_window,
+            block_window=scope.block_window,
+            list_window=scope.list_window,
+            appointments={},
+            drafts={},
+            blocks={},
+            absent=frozenset(),
+            calendars=(),
+            links=self.links,
+            block_hash=self._block_hash,
+            marker=partial(self.services.identity.marker, scope.user_id),
+            external_ids=self._external_ids,
+            event_uid=self.services.identity.event_uid,
+            mirror_keys=self._mirror_keys,
+            level=scope.settings.details.level,
+            approved=store.runs.approved(*scope.pair, scope.now),
+            encounters_move=bool(store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
+            written_back=store.links.written_back(*scope.pair, scope.now - DAY),
+            **self._other_platforms(),
+        )
+
+    # --- Welkin -------------------------------------------------------------------------------
+
+    async def _welkin_window(self) -> tuple[dict[str, WelkinEvent], set[str]]:
+        scope = self.scope
+        # A comparison asks in parts, whatever longer windows have been seen to work.
+        welkin = self.services.welkin
+        chunk = welkin.part if self.full else None
+        return await welkin.events([scope.user_id], scope.welkin_window, scope.zone, chunk=chunk)
+
+    async def _sort(
+        self, events: Iterable[WelkinEvent]
+    ) -> tuple[dict[str, Appointment], dict[str, BlockSeen]]:
+        """Our blocks, other people's leave (of no interest), and appointments."""
+        blocks: dict[str, BlockSeen] = {}
+        visits: list[WelkinEvent] = []
+        for event in events:
+            ours = (event.external_id or "").startswith(EXTERNAL_ID_PREFIX)
+            if ours or event.id in self._block_ids:
+                with self._alone(event):
+                    content = self.services.identity.block_hash(event)
+                    blocks[event.id] = BlockSeen(
+                        event.id,
+                        event.span,
+                        content,
+                        event.cancelled,
+                        event.version,
+                        (event.external_id or "") if ours else "",
+                    )
+            elif event.kind != "LEAVE":
+                visits.append(event)
+        encounters = await self._encounters(visits)
+        appointments: dict[str, Appointment] = {}
+        for event in visits:
+            with self._alone(event):
+                appointments[event.id] = self._appointment(event, encounters)
+        return appointments, blocks
+
+    @contextlib.contextmanager
+    def _alone(self, event: WelkinEvent) -> Iterator[None]:
+        """An event that trips us up counts as unreadable, and concerns no other."""
+        try:
+            yield
+        except Exception as bug:
+            note(bug, "welkin event", {"id": event.id})
+            self._unreadable.add(event.id)
+
+    async def _encounters(self, visits: list[WelkinEvent]) -> dict[str, Encounter]:
+        """From the index; a miss is looked up once, through the hosts' encounters."""
+        store = self.services.store
+        wanted = {event.id: event for event in visits if event.kind == "ENCOUNTER"}
+        known = store.feeds.encounters(wanted)
+        missing = {event.host_id for key, event in wanted.items() if key not in known}
+        found: dict[str, Encounter] = {}
+        for host in sorted(host for host in missing if host):
+            listed = await self._listed_encounters(host) or Encounters()
+            found |= {key: listed[key] for key in wanted if key in listed and key not in known}
+        vanished = await self._vanished(wanted, known)
+        if found or vanished:
+            with store.database.write() as connection:
+                # What another process has learnt meanwhile is newer than our look-up.
+                store.feeds.add_encounters(connection, found.values())
+                store.feeds.save_encounters(connection, vanished.values())
+        return {**found, **known, **vanished}
+
+    async def _listed_encounters(self, user_id: str) -> Encounters | None:
+        """A host's encounters; None where the host is unknown or hidden: then they stay pending."""
+        try:
+            return await self.services.welkin.encounters_of(user_id)
+        except (BadItem, NotFound, UserUnavailable):
+            return None
+
+    async def _vanished(
+        self, wanted: dict[str, WelkinEvent], known: dict[str, Encounter]
+    ) -> dict[str, Encounter]:
+        """Where nothing tells of a deleted or changed encounter, a full read compares them."""
+        facts = self.services.store.runs.facts(WELKIN)
+        skipped = facts.get(SKIPPED_AT, "") >= iso(self.scope.now - 2 * DAY)
+        swept = facts.get(DELETIONS_FROM) == SWEEP
+        if not (self.full and (swept or skipped) and known):
+            return {}
+        listed = await self._listed_encounters(self.scope.user_id)
+        if listed is None or listed.incomplete:
+            return {}
+        return {
+            key: replace(encounter, status=MISSING) if key not in listed else listed[key]
+            for key, encounter in known.items()
+            if wanted[key].host_id == self.scope.user_id and listed.get(key) != encounter
+        }
+
+    def _appointment(self, event: WelkinEvent, encounters: dict[str, Encounter]) -> Appointment:
+        encounter = encounters.get(event.id) if event.kind == "ENCOUNTER" else None
+        return self.services.identity.appointment(event, encounter)
+
+    def drafts(self, appointments: dict[str, Appointment]) -> dict[str, Draft]:
+        """What their mirrors should say, by appointment id; none for what trips us up."""
+        scope, identity = self.scope, self.services.identity
+        drafts: dict[str, Draft] = {}
+        for key, appointment in appointments.items():
+            if scope.user_id in appointment.event.user_ids:
+                with self._alone(appointment.event):
+                    drafts[key] = mirror_text.draft(
+                        appointment, scope.settings, identity, scope.zone.key
+                    )
+        return drafts
+
+    # --- the calendar -------------------------------------------------------------------------
+
+    def calendar(self, name: str, events: dict[str, CalendarEvent], *, full: bool) -> CalendarView:
+        """One calendar of the account, with these events in it."""
+        return self._calendars.view(name, events, full=full)
+
+    def _block_hash(self, event: CalendarEvent) -> str:
+        rules, span, write = self.scope.settings.block_time, event.span, ""
+        if span is not None and span.all_day:
+            # Days are written as moments: where their zone changes, the block has to follow.
+            span, write = Span(*span.instants(self.scope.zone)), rules.all_day_write
+        title = mirror_text.block_title(event, rules)
+        return self.services.identity.hash("block", str(span), title, write)
+
+    def _external_ids(self, calendar: str, source: Source) -> frozenset[str]:
+        scope, identity = self.scope, self.services.identity
+        return frozenset(
+            identity.block_external_id(
+                scope.platform, scope.user_id, scope.account, calendar, source, generation
+            )
+            for generation in range(1, GENERATIONS + 1)
+        )
+
+    def _mirror_keys(self, appointment_id: str) -> frozenset[str]:
+        """In every mailbox that this user has been known to have."""
+        scope, identity = self.scope, self.services.identity
+        accounts = {scope.account} | {link.account for link in self.former}
+        return frozenset(
+            identity.mirror_id(scope.platform, scope.user_id, account, appointment_id, generation)
+            for account in accounts
+            for generation in range(1, GENERATIONS + 1)
+        )
+
+    def _other_platforms(self) -> dict[str, Any]:
+        """Which blocks belong to the user's other mailboxes, and whether all of them are known."""
+        store, user_id = self.services.store, self.scope.user_id
+        claimed: set[str] = set()
+        alone = True
+        for other in Platform:
+            if other is self.scope.platform:
+                continue
+            links = store.links.of(user_id, other)
+            claimed |= {link.remote_id for link in links if link.kind is LinkKind.BLOCK}
+            row = store.config.mapped(user_id, other)
+            waits = store.marks.of(user_id, other)
+            if row is not None and row.enabled:
+                alone = alone and waits.last_success_at is not None
+        return {"claimed_elsewhere": frozenset(claimed), "alone": alone}
+
+    # --- questions ----------------------------------------------------------------------------
+
+    async def _answer(self, view: View, asked: Questions) -> View:
+        fetched = await together(self._fetch(key) for key in asked.welkin_events)
+        answers = dict(zip(asked.welkin_events, fetched, strict=True))
+        absent = {key for key, answer in answers.items() if answer is None}
+        unreadable = {key for key, answer in answers.items() if isinstance(answer, BadItem)}
+        self._unreadable |= {
+            key
+            for key, answer in answers.items()
+            if isinstance(answer, BadItem) and answer.code == "welkin_unreadable_event"
+        }
+        await self._control_welkin(view, absent)
+        appointments, blocks = await self._sort(
+            answer for answer in fetched if isinstance(answer, WelkinEvent)
+        )
+        calendars = tuple(
+            [await self._calendars.answer(calendar, asked) for calendar in view.calendars]
+        )
+        return replace(
+            view,
+            appointments={**view.appointments, **appointments},
+            drafts={**view.drafts, **self.drafts(appointments)},
+            blocks={**view.blocks, **blocks},
+            absent=view.absent | absent,
+            unreadable=view.unreadable | unreadable | self._unreadable,
+            calendars=calendars,
+        )
+
+    async def _fetch(self, event_id: str) -> WelkinEvent | BadItem | None:
+        """One event of Welkin; one that cannot be read is an answer, too."""
+        try:
+            return await self.services.welkin.event(event_id, self.scope.zone)
+        except BadItem as error:
+            return error
+
+    # --- controls: many 404s at once are believed only if a living id still answers -----------
+
+    async def _control_welkin(self, view: View, absent: set[str]) -> None:
+        if len(absent) < DOUBTFUL:
+            return
+        living = next(iter([*view.appointments, *view.blocks]), None)
+        if living and await self.services.welkin.event(living, self.scope.zone) is None:
+            raise TransientError("welkin_denies_living_events", detail=str(len(absent)))

@@ -1,0 +1,89 @@
+"""A mailbox under another name: what we made there stands as before, and its links move along.
+
+An account is renamed, its domain is, an alias becomes its address, or its object id is mapped.
+Proof is a mirror of this user's, with its id and mark, in the mailbox that is mapped now. Where the
+former name answers with another event of that id, these are two mailboxes, and the former one is
+cleared like any other (rule 2).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from calendar_sync.core.errors import NotFound, UserUnavailable
+from calendar_sync.core.model import STANDING, CalendarEvent, Link, LinkKind, LinkState
+from calendar_sync.sync.cycle.scope import Scope
+from calendar_sync.sync.services import Services
+
+_MOVING = STANDING | {LinkState.DISMISSED, LinkState.TWIN}
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """Finds out which former accounts of a user are the mailbox that is mapped now."""
+
+    services: Services
+    scope: Scope
+
+    async def rows(self, links: Iterable[Link]) -> list[Link]:
+        """The rows to store, so that links of such accounts are those of the present one."""
+        links = list(links)
+        by_key = {_key(link): link for link in links}
+        found: list[Link] = []
+        for account in sorted({link.account for link in links if self._is_former(link)}):
+            mine = [link for link in links if link.account == account]
+            if await self._is_present(account, mine):
+                for link in mine:
+                    if link.state in _MOVING:
+                        moved = replace(link, account=self.scope.account)
+                        found += _merged(link, moved, by_key.get(_key(moved)))
+        return found
+
+    def _is_former(self, link: Link) -> bool:
+        here = link.account.lower() == self.scope.account.lower()
+        return link.kind is LinkKind.MIRROR and link.state in STANDING and not here
+
+    async def _is_present(self, account: str, links: list[Link]) -> bool:
+        mirrors = [link for link in links if self._is_former(link)]
+        for calendar in sorted({link.calendar for link in mirrors}):
+            shown = await self._shown(calendar)
+            for link in mirrors:
+                event = shown.get(link.remote_id)
+                marker = self.services.identity.marker(self.scope.user_id, link.source.id)
+                if link.calendar == calendar and event is not None and event.marker == marker:
+                    return not await self._is_another(account, calendar, event)
+        return False
+
+    async def _shown(self, calendar: str) -> dict[str, CalendarEvent]:
+        """What the mailbox that is mapped now has there; nothing while it cannot be read."""
+        platform, scope = self.services.platforms[self.scope.platform], self.scope
+        try:
+            found = await platform.changes(scope.account, calendar, None, scope.list_window)
+        except (NotFound, UserUnavailable):
+            return {}
+        return {event.id: event for event in found.events if not event.deleted}
+
+    async def _is_another(self, account: str, calendar: str, shown: CalendarEvent) -> bool:
+        """The former name stands for a mailbox of its own, with a copy of this event."""
+        platform = self.services.platforms[self.scope.platform]
+        try:
+            event = await platform.event(account, calendar, shown.id)
+        except (NotFound, UserUnavailable):
+            return False
+        return event is not None and not event.deleted and event.etag != shown.etag
+
+
+def _merged(link: Link, moved: Link, there: Link | None) -> list[Link]:
+    """The rows after a move; `there` has the key already, from before or from a second mirror."""
+    if there is None:
+        return [moved]
+    closed = replace(link, state=LinkState.DELETED)
+    if there.state not in STANDING:
+        generation = max(link.generation, there.generation)
+        return [replace(moved, id=there.id, generation=generation), closed]
+    # Of two mirrors the earlier one goes, known by its key. Of two blocks as well: it is removed.
+    return [closed] if link.kind is LinkKind.MIRROR else []
+
+
+def _key(link: Link) -> tuple[str, str, str, str, str]:
+    source = link.source
+    return link.kind, link.account.lower(), link.calendar, source.id, source.original_start

@@ -1,0 +1,345 @@
+"""The flow of a cycle: lease in hand, read, plan, apply, record; the cursor is stored last."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.errors import PlatformStopped, SyncError, UserUnavailable
+from calendar_sync.core.model import (
+    SETTLING,
+    STANDING,
+    Action,
+    Conflict,
+    Link,
+    LinkKind,
+    LinkState,
+    MappedUser,
+    Plan,
+    Step,
+)
+from calendar_sync.core.redaction import install
+from calendar_sync.planner import View, plan
+from calendar_sync.planner.mirrors import note
+from calendar_sync.state.audit import CycleLog
+from calendar_sync.state.config import Revision
+from calendar_sync.state.marks import UserSync
+from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
+from calendar_sync.state.shared import Lease
+from calendar_sync.sync.cycle.apply import Applier, Outcome
+from calendar_sync.sync.cycle.former import unlinked
+from calendar_sync.sync.cycle.read import Reader, Reading
+from calendar_sync.sync.cycle.renamed import Renamed
+from calendar_sync.sync.cycle.scope import Scope, is_of, next_full, scope_of
+from calendar_sync.sync.services import Services
+
+LEFT = "left_in_account"
+ACCOUNT_LEFT = "account_left"
+
+
+@dataclass(frozen=True)
+class CycleResult:
+    """What a cycle did, in numbers and codes. `plan` is there for a dry run only."""
+
+    user_id: str
+    account: str
+    done: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    conflicts: Mapping[str, int] = field(default_factory=dict)
+    held: int = 0
+    refused: int = 0
+    bad_items: Mapping[str, int] = field(default_factory=dict)
+    parked: int = 0
+    unreadable: int = 0
+    complete: bool = True
+    full: bool = False
+    plan: Plan | None = None
+    bugs: tuple[SyncError, ...] = ()
+
+    @property
+    def writes(self) -> int:
+        """External writes."""
+        return sum(count for step, count in self.done.items() if step != "noted")
+
+
+@dataclass
+class Leaving:
+    """How the removal from former accounts went."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    conflicts: list[Conflict] = field(default_factory=list)
+    complete: bool = True
+    error: UserUnavailable | None = None
+    bugs: list[SyncError] = field(default_factory=list)
+
+    def result(self, scope: Scope) -> CycleResult:
+        """For a cycle that did nothing else."""
+        return CycleResult(
+            scope.user_id,
+            scope.account,
+            done=dict(self.done),
+            conflicts=dict(Counter(conflict.kind for conflict in self.conflicts)),
+            complete=self.complete,
+            bugs=tuple(self.bugs),
+        )
+
+
+class Cycle:
+    """One (user, platform) under a lease."""
+
+    def __init__(
+        self,
+        services: Services,
+        revision: Revision,
+        mapped: MappedUser,
+        lease: Lease,
+        run_id: str,
+        *,
+        heeds_fault: bool = True,
+    ) -> None:
+        """`heeds_fault`: a fault of the whole platform, which may be over, stops the cycle."""
+        self._heeds_fault = heeds_fault
+        self._services = services
+        self._lease = lease
+        self._run_id = run_id
+        self._scope = scope_of(services.store, revision, mapped, services.clock.now())
+
+    async def run(self, *, full: bool = False, dry_run: bool = False) -> CycleResult:
+        """Bring the user's two sides in step.
+
+        Raises:
+            SyncError: the cycle could not be finished; what was done is recorded, and the next
+                cycle goes on from there.
+        """
+        with waiting_at_most(self._scope.settings.limits.cycle_waits_seconds):
+            links = self._services.store.links.of(*self._scope.pair)
+            if not self._scope.mapped.enabled:
+                return await self._leave_all(links, dry_run=dry_run)
+            return await self._sync(links, full=full, dry_run=dry_run)
+
+    async def _sync(self, links: list[Link], *, full: bool, dry_run: bool) -> CycleResult:
+        services, scope = self._services, self._scope
+        state = services.store.marks.of(*scope.pair)
+        due = state.next_full_at is None or state.next_full_at <= scope.now
+        if full or due or self._is_new():
+            links = await self._renamed(links, dry_run=dry_run)
+        here = tuple(link for link in links if self._belongs_here(link))
+        elsewhere = [link for link in links if not self._belongs_here(link)]
+        left = Leaving()
+        if not dry_run:
+            left = await self._leave(elsewhere)
+            if not left.complete:
+                return left.result(scope)
+        reading = await Reader(services, scope, here, full or due, tuple(elsewhere)).read()
+        made = plan(reading.view, scope.settings)
+        if dry_run:
+            whole = replace(made, actions=(*_removals(scope, elsewhere), *made.actions))
+            return _result(scope, reading, made, Outcome(complete=False), plan=whole)
+        self._check_platform()
+        applier = self._applier(scope, reading.view)
+        outcome = await applier.apply(made.actions, made.conflicts)
+        self._finish(state, reading, made, outcome, left.conflicts)
+        outcome.done.update(left.done)
+        return _result(scope, reading, made, outcome)
+
+    def _is_new(self) -> bool:
+        """No cursor of this account is known: it is read for the first time under this name."""
+        scope, feeds = self._scope, self._services.store.feeds
+        cursor = feeds.cursor(scope.platform.value, scope.user_id, scope.calendars.mirrors)
+        return cursor is None or not is_of(cursor.shape, scope.account)
+
+    async def _renamed(self, links: list[Link], *, dry_run: bool) -> list[Link]:
+        """The links, those of the same mailbox's former names under the present one."""
+        services, scope = self._services, self._scope
+        rows = await Renamed(services, scope).rows(links)
+        if not rows:
+            return links
+        if dry_run:
+            changed = {row.id: row for row in rows}
+            return [changed.get(link.id, link) for link in links]
+        now, revision = services.clock.now(), scope.mapped.revision
+        with services.store.database.write() as connection:
+            services.store.leases.check(connection, self._lease)
+            for row in sorted(rows, key=lambda row: row.state is not LinkState.DELETED):
+                services.store.links.save(connection, row, now, revision)
+        return services.store.links.of(*scope.pair)
+
+    def _belongs_here(self, link: Link) -> bool:
+        """A mirror or block of the account and calendars that are mapped now."""
+        if link.account.lower() != self._scope.account.lower():
+            return False
+        return link.kind is LinkKind.BLOCK or link.calendar == self._scope.calendars.mirrors
+
+    def _check_platform(self) -> None:
+        """Rule 14: read again before the first write."""
+        fault = self._services.store.runs.fault(self._scope.platform)
+        if fault is not None and self._heeds_fault:
+            raise PlatformStopped(detail=fault.code)
+
+    def _applier(self, scope: Scope, view: View | None) -> Applier:
+        log = CycleLog(
+            cycle_id=uuid.uuid4().hex,
+            run_id=self._run_id,
+            user_id=scope.user_id,
+            platform=scope.platform.value,
+            account=scope.account,
+            mapping_revision=scope.mapped.revision,
+        )
+        return Applier(self._services, scope, view, self._lease, log)
+
+    def _finish(
+        self,
+        state: UserSync,
+        reading: Reading,
+        made: Plan,
+        outcome: Outcome,
+        leftover: list[Conflict],
+    ) -> None:
+        """Everything that may be believed from now on, in one transaction."""
+        store, scope, now = self._services.store, self._scope, self._services.clock.now()
+        for one in made.refused:
+            install().warning("%s %s: %s %s", one.step, one.source.id, one.code, one.detail)
+        for hold in made.holds:
+            store.runs.request_approval(hold, scope.user_id, scope.platform, now)
+        if reading.full and state.daily and "appointment_gone" in outcome.reasons:
+            # Nothing had told of that deletion: the audit is not to be relied on alone.
+            store.runs.set_facts(WELKIN, **{DELETIONS_FROM: SWEEP})
+        with store.database.write() as connection:
+            store.leases.check(connection, self._lease)
+            conflicts = (*outcome.conflicts, *leftover)
+            store.links.record_conflicts(connection, *scope.pair, conflicts, now)
+            store.links.park(connection, scope.pair, (*reading.refused, *made.refused), now)
+            reading.tries.record(connection)
+            if reading.full and state.daily:
+                store.runs.record_drift(connection, scope.pair, outcome.reasons, now)
+            if reading.full:
+                store.runs.withdraw(connection, scope.pair, [hold.digest for hold in made.holds])
+                store.links.forget_parked(connection, scope.pair, scope.now)
+            if made.doubted or not outcome.complete:
+                return
+            for calendar, cursor in reading.cursors.items():
+                store.feeds.save_cursor(
+                    connection, scope.platform.value, scope.user_id, cursor, now, calendar
+                )
+            following = self._next_full(now) if reading.full else None
+            if _unproven(reading.view, made):
+                following = now + SETTLING
+            store.marks.done(connection, scope.pair, state.mark_seq, now, following)
+
+    def _next_full(self, now: datetime) -> datetime:
+        text = self._services.identity.hash("jitter", self._scope.user_id, now.date().isoformat())
+        return next_full(now, int(text[:8], 16) / 0xFFFFFFFF)
+
+    # --- accounts that are no longer the user's -----------------------------------------------
+
+    async def _leave_all(self, links: list[Link], *, dry_run: bool) -> CycleResult:
+        """The user is no longer mapped: take away what we made."""
+        services, scope = self._services, self._scope
+        if dry_run:
+            removals = Plan(_removals(scope, links))
+            return CycleResult(scope.user_id, scope.account, complete=False, plan=removals)
+        seq = services.store.marks.of(*scope.pair).mark_seq
+        left = await self._leave(await self._renamed(links, dry_run=False))
+        now = services.clock.now()
+        with services.store.database.write() as connection:
+            services.store.leases.check(connection, self._lease)
+            services.store.links.record_conflicts(connection, *scope.pair, left.conflicts, now)
+            services.store.runs.withdraw(connection, scope.pair, [])
+            if left.complete and not left.conflicts:
+                services.store.marks.done(connection, scope.pair, seq, now, None)
+        if left.conflicts:
+            raise left.error or UserUnavailable(LEFT, detail=str(len(left.conflicts)))
+        return left.result(scope)
+
+    async def _leave(self, links: list[Link]) -> Leaving:
+        """Remove mirrors and blocks of former accounts (rule 2b).
+
+        What an account that cannot be reached still holds is reported, not forgotten.
+        """
+        left = Leaving()
+        if not links:
+            return left
+        self._check_platform()
+        accounts = sorted({link.account for link in links if _to_remove(link)})
+        for account in accounts:
+            scope = replace(self._scope, mapped=replace(self._scope.mapped, account=account))
+            applier = self._applier(scope, None)
+            here = [link for link in links if link.account == account]
+            mine = [link for link in here if _to_remove(link)]
+            more = await unlinked(self._services, scope, here, ACCOUNT_LEFT)
+            try:
+                await applier.apply((*more, *_removals(scope, mine)))
+            except UserUnavailable as error:
+                left.error = error
+            if applier.outcome.complete or left.error is not None:
+                left.conflicts += self._still_there(mine)
+            left.done.update(applier.outcome.done)
+            left.bugs += applier.outcome.bugs
+            left.complete = left.complete and applier.outcome.complete
+        if accounts and left.complete and not left.conflicts:
+            with self._services.store.database.write() as connection:
+                self._services.store.links.settle(
+                    connection, self._scope.pair, LEFT, self._services.clock.now()
+                )
+        return left
+
+    def _still_there(self, links: list[Link]) -> list[Conflict]:
+        known = {link.id: link for link in self._services.store.links.of(*self._scope.pair)}
+        return [
+            Conflict(LEFT, link.source, LEFT)
+            for link in links
+            if link.id is not None and _to_remove(known[link.id])
+        ]
+
+
+def _unproven(view: View, made: Plan) -> bool:
+    """A mirror that nothing but a "not found" called deleted was made again: is there one now?"""
+    restored = [
+        action.link.remote_id
+        for action in made.actions
+        if action.step is Step.CREATE_MIRROR and action.restore and action.link is not None
+    ]
+    told = [calendar for calendar in view.calendars if calendar.holds_mirrors]
+    return any(calendar.tombstone(key) is None for key in restored for calendar in told)
+
+
+def _to_remove(link: Link) -> bool:
+    """There is something of ours on the other side."""
+    return link.state in STANDING
+
+
+def _removals(scope: Scope, links: Iterable[Link]) -> tuple[Action, ...]:
+    return tuple(_removal(scope, link) for link in links if _to_remove(link))
+
+
+def _removal(scope: Scope, link: Link) -> Action:
+    over = link.span.instants(scope.zone)[1] <= scope.now
+    if link.kind is LinkKind.BLOCK and (over or link.state is LinkState.RETIRED):
+        # Blocks of the past are Welkin's history. They are let go: who moves one has a new leave.
+        return note(link, ACCOUNT_LEFT, state=LinkState.DISMISSED)
+    step = Step.DELETE_MIRROR if link.kind is LinkKind.MIRROR else Step.DELETE_BLOCK
+    return Action(step, ACCOUNT_LEFT, link.source, link.span, link)
+
+
+def _result(
+    scope: Scope, reading: Reading, made: Plan, outcome: Outcome, plan: Plan | None = None
+) -> CycleResult:
+    return CycleResult(
+        user_id=scope.user_id,
+        account=scope.account,
+        done=dict(outcome.done),
+        reasons=dict(outcome.reasons),
+        skipped=made.skipped,
+        conflicts=dict(Counter(conflict.kind for conflict in made.conflicts)),
+        held=len(made.held),
+        refused=outcome.refused,
+        bad_items=dict(outcome.bad_items),
+        parked=outcome.parked + len(made.refused),
+        unreadable=reading.unreadable,
+        complete=outcome.complete and not made.doubted,
+        full=reading.full,
+        plan=plan,
+    )

@@ -1,0 +1,443 @@
+"""The requests behind each step of a plan, and what the link is after them.
+
+Creations note an intent before the request, so that a killed process is followed up: the ids are
+chosen by us, and what may exist already is looked up before anything is created a second time.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar
+
+from calendar_sync.adapters.welkin import BlockDraft
+from calendar_sync.core.errors import (
+    BadItem,
+    Duplicate,
+    NotFound,
+    NotShownYet,
+    PreconditionFailed,
+)
+from calendar_sync.core.identity import GENERATIONS
+from calendar_sync.core.model import (
+    SETTLING,
+    Action,
+    Appointment,
+    CalendarEvent,
+    Draft,
+    Link,
+    LinkKind,
+    LinkState,
+    Step,
+    WelkinEvent,
+    iso,
+    without_guests,
+)
+from calendar_sync.planner import View, mirror_text
+from calendar_sync.sync.cycle.block_ids import BlockIds
+from calendar_sync.sync.cycle.removal import is_there, remove, stands
+from calendar_sync.sync.cycle.scope import Scope
+from calendar_sync.sync.services import Services
+
+UNSEEN = "unseen"
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes to both sides. `begin` stores a link as an intent; `view` is None for removals."""
+
+    services: Services
+    scope: Scope
+    view: View | None
+    begin: Callable[[Link], Link]
+
+    def came_to(self, action: Action, link: Link) -> Step:
+        """What was done: a creation may have found what stood there before this cycle."""
+        begun = action.link is not None and action.link.state is LinkState.INTENT
+        if self.view is None or begun:
+            return action.step
+        if action.step is Step.CREATE_BLOCK and link.remote_id in self.view.blocks:
+            return Step.ADOPT_BLOCK
+        seen = (each.events for each in self.view.calendars if each.holds_mirrors)
+        if action.step is Step.CREATE_MIRROR and any(link.remote_id in each for each in seen):
+            return Step.ADOPT_MIRROR
+        return action.step
+
+    async def perform(self, action: Action) -> Link:
+        """Carry out one action; returns the link as it is afterwards."""
+        match action.step:
+            case Step.CREATE_MIRROR:
+                return await self._create_mirror(action)
+            case Step.UPDATE_MIRROR:
+                return await self._update_mirror(action)
+            case Step.DELETE_MIRROR:
+                return await self._delete_mirror(action)
+            case Step.CREATE_BLOCK:
+                return await self._create_block(action)
+            case Step.UPDATE_BLOCK:
+                return await self._update_block(action)
+            case Step.DELETE_BLOCK:
+                return await self._delete_block(action)
+            case Step.RESCHEDULE:
+                return await self._reschedule(action)
+            case Step.CANCEL:
+                return await self._cancel(action)
+            case Step.NOTE | Step.ADOPT_MIRROR | Step.ADOPT_BLOCK | Step.READ | Step.FOLLOW:
+                raise ValueError("nothing that a plan asks to be requested")
+
+    # --- mirrors ------------------------------------------------------------------------------
+
+    async def _create_mirror(self, action: Action) -> Link:
+        draft = present(action.draft)
+        marker = self.services.identity.marker(self.scope.user_id, action.source.id)
+        found = await self._made_before(action, marker)
+        link = self._intent(action, LinkKind.MIRROR, self.scope.calendars.mirrors)
+        platform = self.services.platforms[self.scope.platform]
+        for _ in range(GENERATIONS):
+            try:
+                event = found or await platform.create_mirror(
+                    link.account, link.calendar, link.remote_id, marker, draft
+                )
+            except Duplicate:
+                found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
+                if found is None and not self._used_up(link):
+                    self._note_unseen(link)
+                    raise NotShownYet from None
+                if found is None or found.deleted or found.marker != marker:
+                    # The key is used up: deleted ids are never free again.
+                    link, found = self.begin(self._next_generation(link)), None
+                    continue
+                event = found
+            # Where ids are not ours, even an answer may show what an earlier attempt has made.
+            earlier = found is not None or not platform.chooses_ids
+            if earlier and not self._is_written(event, draft):
+                event = await self._put(
+                    replace(link, remote_id=event.id), draft, marker, event.etag
+                )
+            return self._mirrored(replace(link, remote_id=event.id), action, event)
+        raise BadItem("no_free_generation")
+
+    async def _made_before(self, action: Action, marker: str) -> CalendarEvent | None:
+        """A mirror of this appointment that the state does not know.
+
+        It stands in what was read where the state was lost, or the mailbox had another name; where
+        ids are not ours, it is looked for after an attempt whose end is not known.
+        """
+        platform, link = self.services.platforms[self.scope.platform], action.link
+        seen = present(self.view).unlinked.get(marker)
+        if seen:
+            # Copies have the marker, too: what is as it should be comes first.
+            wanted = present(action.draft)
+            return min(seen, key=lambda event: not self._is_written(event, wanted))
+        if platform.chooses_ids or link is None or link.state is not LinkState.INTENT:
+            return None
+        found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
+        if found is None and self._recent(link):
+            raise NotShownYet
+        return found
+
+    async def _update_mirror(self, action: Action) -> Link:
+        link, draft = present(action.link), present(action.draft)
+        marker = self.services.identity.marker(self.scope.user_id, action.source.id)
+        etag = action.event.etag if action.event is not None else link.etag
+        try:
+            event = await self._put(link, draft, marker, etag)
+        except NotFound:
+            platform = self.services.platforms[link.platform]
+            found = await platform.event(link.account, link.calendar, link.remote_id)
+            if found is not None and not found.deleted:
+                raise
+            # Deleted without our being told, or told and waiting for a person: Welkin has news.
+            again = replace(action, step=Step.CREATE_MIRROR)
+            gone = replace(link, state=LinkState.DELETED)
+            return await self._create_mirror(replace(again, link=gone))
+        return self._mirrored(link, action, event)
+
+    async def _put(self, link: Link, draft: Draft, marker: str, etag: str | None) -> CalendarEvent:
+        """Write with If-Match; when it changed meanwhile, read, and write once more."""
+        platform = self.services.platforms[link.platform]
+        try:
+            return await platform.update_mirror(
+                link.account, link.calendar, link.remote_id, marker, draft, etag
+            )
+        except PreconditionFailed:
+            event = await platform.event(link.account, link.calendar, link.remote_id)
+            if event is None or event.deleted:
+                raise NotFound("mirror_gone") from None
+            if self._is_written(event, draft):
+                return event
+            return await platform.update_mirror(
+                link.account, link.calendar, link.remote_id, marker, draft, event.etag
+            )
+
+    def _is_written(self, event: CalendarEvent, draft: Draft) -> bool:
+        """The event says what the mirror should."""
+        return without_guests(self.services.identity.event_hash(event)) == draft.hash
+
+    async def _delete_mirror(self, action: Action) -> Link:
+        link = present(action.link)
+        platform, event_id = self.services.platforms[link.platform], link.remote_id
+        if link.state is LinkState.INTENT and not platform.chooses_ids:
+            # Whether it was created is not known; until then the row holds the key.
+            marker = self.services.identity.marker(link.user_id, link.source.id)
+            found = None
+            with contextlib.suppress(NotFound):  # the calendar itself is gone
+                found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
+            if found is None and self._recent(link):
+                raise NotShownYet
+            event_id = found.id if found is not None else ""
+        if event_id:
+            place = (link.account, link.calendar, event_id)
+            await remove(
+                partial(platform.delete_mirror, *place),
+                partial(is_there, platform, *place),
+                recent=self._recent(link),
+            )
+        return replace(link, state=LinkState.DELETED, etag=None, written_at=None)
+
+    def _mirrored(self, link: Link, action: Action, event: CalendarEvent) -> Link:
+        appointment = present(self.view).appointments[action.source.id]
+        link = self._counted(self._written(link, event.version), action)
+        return self._as_agreed(link, appointment, present(action.draft), event)
+
+    def _as_agreed(
+        self, link: Link, appointment: Appointment, draft: Draft, event: CalendarEvent
+    ) -> Link:
+        """Both sides have this content now."""
+        return replace(
+            link,
+            state=LinkState.LIVE,
+            span=draft.span,
+            etag=event.etag,
+            wanted_hash=draft.hash,
+            remote_hash=self.services.identity.event_hash(event),
+            source_hash=appointment.source_hash,
+            level=draft.level,
+        )
+
+    # --- appointments: edits of mirrors that Welkin is to follow --------------------------------
+
+    async def _reschedule(self, action: Action) -> Link:
+        """Move the appointment to where its mirror was moved; what Welkin made of it is read back.
+
+        Raises:
+            BadItem: Welkin refused, or did not do it.
+        """
+        event = present(action.event)
+        moved = await self.services.welkin.move_event(
+            action.source.id, action.span, self.scope.zone
+        )
+        if moved is None or moved.span != action.span:
+            raise BadItem("welkin_did_not_reschedule")
+        before = present(self.view).appointments[action.source.id]
+        appointment = self.services.identity.appointment(moved, before.encounter)
+        settings, zone = self.scope.settings, self.scope.zone
+        draft = mirror_text.draft(appointment, settings, self.services.identity, zone.key)
+        link = self._as_agreed(present(action.link), appointment, draft, event)
+        if without_guests(link.remote_hash) == draft.hash:
+            return link
+        # Moved and rewritten: the time is Welkin's now, the text is ours.
+        marker = self.services.identity.marker(self.scope.user_id, action.source.id)
+        event = await self._put(link, draft, marker, event.etag)
+        return self._as_agreed(self._written(link, event.version), appointment, draft, event)
+
+    async def _cancel(self, action: Action) -> Link:
+        """Cancel the appointment whose mirror was deleted.
+
+        Raises:
+            BadItem: Welkin refused, or did not do it.
+        """
+        event = await self.services.welkin.cancel_event(action.source.id, self.scope.zone)
+        if event is not None and not event.cancelled:
+            raise BadItem("welkin_did_not_cancel")
+        link = self._written(present(action.link), "")
+        return replace(link, state=LinkState.DELETED, etag=None)
+
+    # --- blocks -------------------------------------------------------------------------------
+
+    async def _create_block(self, action: Action) -> Link:
+        draft, ids = self._block_draft(action), self._block_ids
+        link, found = action.link, None
+        if link is not None and link.state is LinkState.INTENT:
+            # Before the row learns the present time: the earlier attempt used what it holds.
+            found = await ids.find(link, draft)
+            if found is None and self._recent(link):
+                # It may be there although the reads do not show it: no second POST so soon.
+                raise NotShownYet
+            link = replace(link, event_id=present(action.event).id)
+        if link is None or found is None:
+            link = self._intent(action, LinkKind.BLOCK, action.calendar)
+        if action.adopts:
+            found = await self.services.welkin.event(action.adopts, self.scope.zone)
+        for _ in range(GENERATIONS):
+            if found is None:
+                try:
+                    found, new = await ids.create(link, draft)
+                except (BadItem, NotFound):
+                    # Refused outright: nothing was made that could show later.
+                    self.begin(replace(link, written_at=None))
+                    raise
+                if new:
+                    return self._blocked(link, action, found)
+            if not found.cancelled and not ids.owned_elsewhere(found.id, link):
+                if not _is_written(found, draft):
+                    found = await self.services.welkin.update_block(found.id, draft)
+                return self._blocked(link, action, found)
+            link = self.begin(self._next_generation(replace(link, span=action.span)))
+            found = None
+        raise BadItem("no_free_generation")
+
+    @property
+    def _block_ids(self) -> BlockIds:
+        return BlockIds(self.services, self.scope)
+
+    async def _update_block(self, action: Action) -> Link:
+        link = replace(
+            present(action.link), source=action.source, event_id=present(action.event).id
+        )
+        made = await self.services.welkin.update_block(link.remote_id, self._block_draft(action))
+        return self._blocked(link, action, made)
+
+    async def _delete_block(self, action: Action) -> Link:
+        link = present(action.link)
+        welkin, zone = self.services.welkin, self.scope.zone
+        event_id = link.remote_id
+        if link.state is LinkState.INTENT:
+            # Whether it was created is not known; until then the row holds the externalId.
+            title = self.scope.settings.block_time.title
+            draft = BlockDraft(link.user_id, link.span, zone, title, all_day_flag=True)
+            found = await self._block_ids.find(link, draft)
+            if found is None and self._recent(link):
+                raise NotShownYet
+            event_id = found.id if found is not None else ""
+        start, _ = link.span.instants(zone)
+        # Welkin keeps what has begun: a minute's margin keeps the two clocks from disagreeing.
+        future = start > self.services.clock.now() + timedelta(minutes=1)
+        if event_id:
+            await remove(
+                partial(welkin.remove_block, event_id, future=future),
+                partial(stands, welkin, event_id, zone),
+                recent=self._recent(link),
+            )
+        return replace(link, state=LinkState.DELETED)
+
+    def _block_draft(self, action: Action) -> BlockDraft:
+        rules = self.scope.settings.block_time
+        event = action.event
+        title = rules.title if event is None else mirror_text.block_title(event, rules)
+        return BlockDraft(
+            user_id=self.scope.user_id,
+            span=action.span,
+            zone=self.scope.zone,
+            title=title,
+            all_day_flag=rules.all_day_write == "flag",
+        )
+
+    def _blocked(self, link: Link, action: Action, made: WelkinEvent) -> Link:
+        return replace(
+            self._counted(self._written(link, made.version), action),
+            state=LinkState.LIVE,
+            remote_id=made.id,
+            event_uid=self.services.identity.event_uid(present(action.event)),
+            span=action.span,
+            wanted_hash=present(self.view).block_hash(present(action.event)),
+            remote_hash=self.services.identity.block_hash(made),
+        )
+
+    # --- links --------------------------------------------------------------------------------
+
+    def _intent(self, action: Action, kind: LinkKind, calendar: str) -> Link:
+        """Note what is about to be created, before the request."""
+        link = action.link or self.unwritten(action, kind, calendar)
+        if link.generation == 0 or link.state is not LinkState.INTENT:
+            link = self._next_generation(link)
+        event_id = action.event.id if action.event is not None else ""
+        level = action.draft.level if action.draft is not None else link.level
+        link = replace(link, span=action.span, event_id=event_id, level=level)
+        if link.version != UNSEEN:
+            link = self._written(link, "")
+        return self.begin(link)
+
+    def unwritten(self, action: Action, kind: LinkKind, calendar: str = "") -> Link:
+        """A link of which nothing is on the other side yet."""
+        scope = self.scope
+        return Link(
+            kind=kind,
+            user_id=scope.user_id,
+            platform=scope.platform,
+            account=scope.account,
+            calendar=calendar or action.calendar,
+            source=action.source,
+            generation=0,
+            state=LinkState.INTENT,
+            remote_id="",
+            span=action.span,
+        )
+
+    def _recent(self, link: Link) -> bool:
+        """The last attempt is so young that what it led to may not be shown yet."""
+        return link.written_within(SETTLING, self.services.clock.now())
+
+    def _used_up(self, link: Link) -> bool:
+        """Google knew the id and did not show the event, then as now: it was deleted long ago."""
+        return link.version == UNSEEN and not self._recent(link)
+
+    def _note_unseen(self, link: Link) -> None:
+        """There is such an event, but reads do not show it yet: most likely our own of just now."""
+        if link.version != UNSEEN:
+            self.begin(replace(link, version=UNSEEN, written_at=self.services.clock.now()))
+
+    def _written(self, link: Link, version: str) -> Link:
+        return replace(link, version=version, written_at=self.services.clock.now())
+
+    def _next_generation(self, link: Link) -> Link:
+        link = self._written(replace(link, generation=link.generation + 1), "")
+        if link.kind is LinkKind.BLOCK:
+            return replace(link, remote_id=self._external_id(link))
+        return replace(
+            link,
+            remote_id=self.services.identity.mirror_id(
+                link.platform, link.user_id, link.account, link.source.id, link.generation
+            ),
+        )
+
+    def _external_id(self, link: Link) -> str:
+        return self.services.identity.block_external_id(
+            link.platform,
+            link.user_id,
+            link.account,
+            link.calendar,
+            link.source,
+            link.generation,
+        )
+
+    def _counted(self, link: Link, action: Action) -> Link:
+        """Count restores within a day, so that a tug of war ends."""
+        if not action.restore:
+            return link
+        now = self.services.clock.now()
+        recent = link.restored_at is not None and now - link.restored_at < timedelta(days=1)
+        return replace(
+            link,
+            restores=link.restores + 1 if recent else 1,
+            restored_at=link.restored_at if recent else now,
+        )
+
+
+def _is_written(found: WelkinEvent, draft: BlockDraft) -> bool:
+    """The block is what we would write: taken over as it is."""
+    flag = draft.span.all_day and draft.all_day_flag
+    # Days are compared as the moments that they were written as: their zone may be another now.
+    start, end = draft.span.instants(draft.zone)
+    same_time = found.instants == f"{iso(start)}/{iso(end)}"
+    same_kind = found.kind == "LEAVE" and found.span.all_day == flag
+    return same_time and same_kind and (found.title or "") == draft.body()["eventTitle"]
+
+
+def present(value: Value | None) -> Value:
+    """What the planner always gives for this step."""
+    if value is None:  # pragma: no cover - a bug of the planner
+        raise ValueError("the action lacks what its step needs")
+    return value

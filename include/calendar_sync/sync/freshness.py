@@ -1,0 +1,67 @@
+"""What counts as late: a change that waits, and a calendar that nobody has seen into."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.model import Platform
+from calendar_sync.state.marks import UserSync
+
+#: Polls use so much of Google's daily quota at most.
+QUOTA_SHARE = 0.6
+#: Beyond the time of a poll: who did not answer is asked again every two minutes.
+UNHEARD = timedelta(minutes=4)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Instants of one platform, before which something is late.
+
+    `marked` is for the oldest change that waits, `seen` for the last time that an account was in
+    step: polls that answered must be at least so recent, or nobody knows what has changed there.
+    """
+
+    marked: datetime
+    seen: datetime
+
+
+def poll_interval(
+    settings: Settings, platform: Platform, accounts: int, moment: datetime
+) -> timedelta:
+    """Time between two polls: as configured, stretched to keep within a share of the quota.
+
+    Microsoft has no daily quota: its limits are each mailbox's own.
+    """
+    wanted = settings.poll.interval_at(moment.astimezone(settings.zone()))
+    if platform is not Platform.GOOGLE:
+        return timedelta(seconds=wanted)
+    calendars = len(settings.calendars_of(platform).all)
+    budget = settings.limits.daily_calendar_requests * QUOTA_SHARE
+    return timedelta(seconds=max(wanted, 86_400 * accounts * calendars / budget))
+
+
+def unheard(state: UserSync, interval: timedelta, now: datetime) -> bool:
+    """An account has not answered several polls in a row."""
+    heard = [moment for moment in (state.last_poll_at, state.last_success_at) if moment is not None]
+    return bool(heard) and now - max(heard) >= interval + UNHEARD
+
+
+def limits(settings: Settings, platform: Platform, accounts: int, now: datetime) -> Limits:
+    """The limits of a platform that keeps so many accounts in step."""
+    marked = now - settings.freshness.target
+    # Out of hours the polls were further apart than they are now.
+    moments = (now, marked - poll_interval(settings, platform, accounts, now))
+    longest = max(poll_interval(settings, platform, accounts, moment) for moment in moments)
+    return Limits(marked, marked - longest)
+
+
+def late_since(state: UserSync, limits: Limits) -> datetime | None:
+    """Since when this user is behind, None for one who is in time.
+
+    Whoever never was in step is being filled for the first time: only what waits counts there.
+    """
+    if state.last_success_at is not None and state.last_success_at < limits.seen:
+        return state.last_success_at
+    if state.marked and state.marked_at is not None and state.marked_at < limits.marked:
+        return state.marked_at
+    return None

@@ -1,0 +1,277 @@
+"""Ask every account that is due for changes: one request each while nothing is new."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.concurrency import together
+from calendar_sync.core.errors import (
+    CursorExpired,
+    NotFound,
+    RateLimited,
+    SyncError,
+    TenantMisconfigured,
+    TransientError,
+    UnexpectedError,
+    UserUnavailable,
+)
+from calendar_sync.core.model import CalendarEvent, Link, LinkKind, LinkState, MappedUser, Platform
+from calendar_sync.core.redaction import as_ours, install
+from calendar_sync.state.config import Revision
+from calendar_sync.state.feeds import Cursor
+from calendar_sync.state.marks import Pair, UserSync
+from calendar_sync.sync.cycle.scope import NO_CALENDAR, NO_CHANGES, cursor_shape, same_request
+from calendar_sync.sync.freshness import poll_interval, unheard
+from calendar_sync.sync.services import Services
+
+# Where one request asks for many accounts, so many times more are asked at once.
+POLLS_CARRIED = 4
+POLL_WAITS = 5.0
+# An account that does not answer is left alone for a while; when nobody answers, the round ends.
+POLL_SECONDS = 20.0
+UNANSWERED_PAUSE = 120.0
+UNANSWERED_OF_ALL = 16
+# Where changes cannot be followed, a cycle reads the whole window so often.
+WINDOW_PAUSE = timedelta(minutes=10)
+
+
+@dataclass
+class PollResult:
+    """What one round of polls showed. `outdated` were read under other settings.
+
+    `asked` accounts were due, `answered` of them did so, if only with a refusal, those `well`
+    without one.
+    """
+
+    asked: int = 0
+    answered: int = 0
+    polled: int = 0
+    news: list[Pair] = field(default_factory=list)
+    outdated: list[Pair] = field(default_factory=list)
+    failed: dict[Pair, str] = field(default_factory=dict)
+    well: set[Pair] = field(default_factory=set)
+    tenant_fault: str | None = None
+
+
+@dataclass
+class Poller:
+    """One round of polls on one platform."""
+
+    services: Services
+    revision: Revision
+    platform: Platform
+    _cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
+    _zones: dict[str, str | None] = field(default_factory=dict)
+    _moved: list[tuple[str, str, Cursor]] = field(default_factory=list)
+    _postponed: dict[Pair, float] = field(default_factory=dict)
+    _outdated: set[Pair] = field(default_factory=set)
+    _states: Mapping[Pair, UserSync] = field(default_factory=dict)
+
+    async def poll(
+        self, mapped: Iterable[MappedUser], states: Mapping[Pair, UserSync]
+    ) -> PollResult:
+        """Poll who is due. Marked users are left out: their cycle reads anyway."""
+        users, self._states = list(mapped), states
+        now, interval = self.services.clock.now(), self.interval(len(users))
+        return await self._round([user for user in users if _due(user, states, interval, now)])
+
+    async def probe(self, users: list[MappedUser], *, leavers: bool = False) -> set[Pair]:
+        """During a platform fault: ask these accounts; returns those that answer well.
+
+        Who leaves is expected to be refused: from `leavers` any answer will do.
+
+        Raises:
+            TenantMisconfigured: the credentials are refused.
+        """
+        if not leavers:
+            result = await self._round(users)
+            self.tenant_fault(result)
+            return result.well
+        well: set[Pair] = set()
+        for user in users:
+            try:
+                with waiting_at_most(POLL_WAITS):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self.services.platforms[self.platform].look(user.account)
+            except TenantMisconfigured as error:
+                self.tenant_fault(PollResult(tenant_fault=error.code))
+            except (TransientError, TimeoutError):
+                continue
+            except SyncError:
+                pass
+            well.add((user.user_id, user.platform))
+        return well
+
+    def tenant_fault(self, result: PollResult) -> None:
+        """Stop the platform where the credentials were refused.
+
+        Raises:
+            TenantMisconfigured: they were.
+        """
+        if result.tenant_fault is not None:
+            now = self.services.clock.now()
+            self.services.store.runs.set_fault(self.platform, result.tenant_fault, now)
+            raise TenantMisconfigured(result.tenant_fault, detail=self.platform.value)
+
+    def interval(self, accounts: int) -> timedelta:
+        """Time between two polls of an account now."""
+        now = self.services.clock.now()
+        return poll_interval(self.revision.settings, self.platform, accounts, now)
+
+    async def _round(self, users: list[MappedUser]) -> PollResult:
+        result = PollResult(asked=len(users), polled=len(users))
+        settings = self.revision.settings
+        self._cursors = self.services.store.feeds.cursors(self.platform.value)
+        self._zones = self.services.store.config.zones()
+        self._moved, self._postponed, self._outdated = [], {}, set()
+        gate = asyncio.Event()
+
+        async def one(user: MappedUser) -> None:
+            if gate.is_set():
+                return
+            pair = (user.user_id, user.platform)
+            try:
+                with waiting_at_most(POLL_WAITS):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        news = await self._news(user)
+                if news:
+                    result.news.append(pair)
+            except TenantMisconfigured as error:
+                result.tenant_fault = error.code
+                gate.set()
+            except UserUnavailable as error:
+                result.failed[pair] = error.code
+            except (TransientError, TimeoutError) as error:
+                if await self._only_the_list(user, error):
+                    result.news.append(pair)
+                    return
+                # Nothing is known of this account: its cursor stays, and it is asked again later.
+                asked = error.retry_after if isinstance(error, RateLimited) else None
+                self._postponed[pair] = UNANSWERED_PAUSE if asked is None else asked
+                result.polled -= 1
+                unanswered.add(pair)
+                if len(unanswered) >= UNANSWERED_OF_ALL and not answered:
+                    gate.set()
+                return
+            except SQLAlchemyError:
+                raise
+            except Exception as caught:
+                ours = as_ours(caught)
+                if isinstance(ours, UnexpectedError):
+                    install().warning("poll of %s: %s", user.account, ours.detail)
+                result.failed[pair] = ours.code
+            answered.add(pair)
+
+        unanswered: set[Pair] = set()
+        answered: set[Pair] = set()
+        carried = min(self.services.platforms[self.platform].asks_together, POLLS_CARRIED)
+        await together((one(user) for user in users), settings.limits.polls_at_once * carried)
+        result.answered = len(answered)
+        result.well = answered - result.failed.keys()
+        self._record(result.well, result)
+        result.outdated = sorted((self._outdated & answered) - {*result.news, *result.failed})
+        return result
+
+    async def _only_the_list(self, user: MappedUser, error: Exception) -> bool:
+        """Its list of changes has not answered for a while, and the mailbox does: a cycle reads."""
+        state = self._states.get((user.user_id, user.platform))
+        limited = isinstance(error, RateLimited) and not error.overloaded
+        interval = self.interval(len(self._states))
+        if limited or state is None or not unheard(state, interval, self.services.clock.now()):
+            return False
+        try:
+            with waiting_at_most(0):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self.services.platforms[self.platform].look(user.account)
+        except (SyncError, TimeoutError):
+            return False
+        return True
+
+    async def _news(self, user: MappedUser) -> bool:
+        """Anything but our own writes, or no cursor to ask with."""
+        platform = self.services.platforms[self.platform]
+        zone = self.revision.settings.zone(self._zones.get(user.user_id))
+        shape = cursor_shape(platform.shape, self.revision, user, zone)
+        window = self.revision.settings.list_window(self.services.clock.now())
+        moved: list[tuple[str, str, Cursor]] = []
+        for calendar in self.revision.settings.calendars_of(self.platform).all:
+            stored = self._cursors.get((user.user_id, calendar))
+            if stored is None or not same_request(stored.shape, shape):
+                return True
+            if stored.shape != shape:
+                self._outdated.add((user.user_id, user.platform))
+            if stored.position == NO_CALENDAR:
+                continue
+            if stored.position == NO_CHANGES:
+                read_at = stored.saved_at
+                if read_at is None or self.services.clock.now() - read_at >= WINDOW_PAUSE:
+                    return True
+                continue
+            try:
+                found = await platform.changes(user.account, calendar, stored.position, window)
+            except (CursorExpired, NotFound):
+                return True
+            if found.events and not self._echoes(user, found.events):
+                return True
+            if found.cursor != stored.position:
+                cursor = Cursor(found.cursor, stored.shape, stored.window_end)
+                moved.append((user.user_id, calendar, cursor))
+        self._moved += moved
+        return False
+
+    def _echoes(self, user: MappedUser, events: Iterable[CalendarEvent]) -> bool:
+        """Nothing but traces of our own writes, and tombstones of what never concerned us."""
+        mirrors: dict[str, Link] = {}
+        sources: set[str] = set()
+        for link in self.services.store.links.of(user.user_id, user.platform):
+            if link.kind is LinkKind.MIRROR:
+                mirrors[link.remote_id] = link
+            else:
+                sources |= {link.event_id, link.source.id}
+        return all(self._echo(event, mirrors.get(event.id), sources) for event in events)
+
+    def _echo(self, event: CalendarEvent, link: Link | None, sources: set[str]) -> bool:
+        if link is None:
+            known = event.id in sources or event.series_id in sources
+            return event.deleted and not known and event.series_id is None
+        if event.deleted:
+            return link.state in {LinkState.DELETED, LinkState.DISMISSED}
+        standing = link.state in {LinkState.LIVE, LinkState.RETIRED}
+        same = self.services.identity.event_hash(event) == link.remote_hash
+        untouched = link.untouched(event.etag) and event.span == link.span
+        return standing and (same or untouched)
+
+    def _record(self, good: set[Pair], result: PollResult) -> None:
+        store, now = self.services.store, self.services.clock.now()
+        if result.tenant_fault is not None:
+            return
+        touched = {*good, *result.failed, *self._postponed, *result.news}
+        with store.database.write() as connection:
+            store.marks.ensure(connection, touched)
+            store.marks.lock(connection, touched)
+            for pair, seconds in sorted(self._postponed.items()):
+                store.marks.postpone(connection, pair, now + timedelta(seconds=seconds))
+            store.marks.polled(connection, good, result.failed.items(), now=now)
+            store.marks.mark(connection, (*result.news, *result.failed), now)
+            for owner, calendar, cursor in self._moved:
+                store.feeds.save_cursor(
+                    connection, self.platform.value, owner, cursor, now, calendar
+                )
+
+
+def _due(
+    user: MappedUser, states: Mapping[Pair, UserSync], interval: timedelta, now: datetime
+) -> bool:
+    state = states.get((user.user_id, user.platform))
+    if state is None:
+        return True
+    if state.marked or state.waiting(now):
+        return False
+    if state.last_poll_at is None:
+        return True
+    # Runs begin a little early or late: nine tenths of the interval count as due.
+    return now - state.last_poll_at >= interval * 0.9

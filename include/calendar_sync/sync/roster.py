@@ -1,0 +1,96 @@
+"""Whom the sync of a platform is about: the mapped, less those who no longer work in Welkin."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import STANDING, MappedUser, Platform
+from calendar_sync.state import Store
+
+LEAVING = "leaving"
+# So many people may leave Welkin at once before it looks like a fault of the list.
+LEAVERS = 3
+
+
+@dataclass(frozen=True)
+class Members:
+    """The people of one platform.
+
+    `synced` are kept in step, `leaving` lose their mirrors and blocks, `held` should, but are so
+    many at once that a person must say so: until then they are among the synced.
+    """
+
+    platform: Platform
+    synced: Mapping[str, MappedUser]
+    leaving: frozenset[str]
+    held: frozenset[str] = frozenset()
+
+    @property
+    def digest(self) -> str:
+        """Names the held users, for an approval."""
+        text = "\n".join([self.platform.value, *sorted(self.held)])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def members(store: Store, settings: Settings, platform: Platform, now: datetime) -> Members:
+    """Who is synced on this platform now, and who has something of ours that must go.
+
+    A user leaves by being unmapped or disabled, or by being inactive in Welkin. One whom Welkin's
+    list merely lacks counts as inactive after a day: lists are incomplete at times.
+    """
+    mapped = {user.user_id: user for user in store.config.mapping(platform) if user.enabled}
+    inactive = store.config.inactive(now) & mapped.keys()
+    holders = store.links.holders(platform)
+    approved = store.runs.approved_users(LEAVING, platform, now)
+    doubtful = (inactive & holders) - approved
+    many = too_many(len(doubtful), len(mapped.keys() & holders), settings)
+    held = frozenset(doubtful if many else ())
+    synced = {
+        user_id: user
+        for user_id, user in mapped.items()
+        if user_id not in inactive or user_id in held
+    }
+    leaving = frozenset(holders - synced.keys() if settings.unmapped == "remove" else ())
+    return Members(platform, synced, leaving, held)
+
+
+def user_named(store: Store, name: str, platform: Platform | None = None) -> str:
+    """The id of the user whose id, mailbox or address in Welkin this is.
+
+    An address that nobody has is given back as it is: whoever looks it up says that it is unknown.
+
+    Raises:
+        ConfigurationError: it is several users'.
+    """
+    name = name.strip()
+    if "@" not in name:
+        return name
+    address = name.lower()
+    staff = [user for user in store.config.welkin_users() if user.email.lower() == address]
+    # Who works there comes before who has left; a mailbox of the mapping before all others.
+    found = (
+        {row.user_id for row in store.config.mapping(platform) if row.account.lower() == address}
+        or {user.id for user in staff if user.active}
+        or {user.id for user in staff}
+        or store.links.holders_of(address)
+    )
+    if len(found) > 1:
+        ids = ", ".join(sorted(found))
+        raise ConfigurationError(
+            detail=f"{name} is an address of several users ({ids}): give the id"
+        )
+    return found.pop() if found else name
+
+
+def too_many(leaving: int, holders: int, settings: Settings) -> bool:
+    """So many of the mapped who have something of ours leave at once: a person must say so."""
+    return leaving > max(LEAVERS, int(settings.brake.share * holders))
+
+
+def former_account(store: Store, user_id: str, platform: Platform) -> str:
+    """The account that still has something of ours, for a user who is not mapped; or nothing."""
+    links = store.links.of(user_id, platform)
+    return next((link.account for link in links if link.state in STANDING), "")

@@ -1,0 +1,374 @@
+"""Cycles for a group of users, and whole passes without a scheduler (the CLI, the simulation)."""
+
+import asyncio
+import contextlib
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+
+from calendar_sync.core.concurrency import together
+from calendar_sync.core.errors import (
+    BadItem,
+    LeaseHeld,
+    LeaseLost,
+    PlatformStopped,
+    RateLimited,
+    TenantMisconfigured,
+)
+from calendar_sync.core.model import LinkState, MappedUser, Platform
+from calendar_sync.core.redaction import as_ours, describe, install
+from calendar_sync.state import Store, seals
+from calendar_sync.state.audit import TRY, CycleLog, Operation
+from calendar_sync.state.config import Revision
+from calendar_sync.state.shared import RENEW_SECONDS, Lease
+from calendar_sync.sync.cycle import Cycle, CycleResult
+from calendar_sync.sync.noticing import find_changed_users
+from calendar_sync.sync.roster import Members, members
+from calendar_sync.sync.services import Services
+
+ROUNDS = 200
+GROUP_SECONDS = 120.0
+# After an error of the database; a lease lasts for 90 seconds, and is renewed well before.
+RENEW_AGAIN_SECONDS = 5.0
+_WORDS = {
+    "create_mirror": "created",
+    "adopt_mirror": "found again",
+    "update_mirror": "updated",
+    "delete_mirror": "removed",
+    "create_block": "blocked",
+    "adopt_block": "blocks found again",
+    "update_block": "block moved",
+    "delete_block": "unblocked",
+}
+
+
+@dataclass(frozen=True)
+class UserOutcome:
+    """How one user's cycle ended: `ok`, `more` (work is left), `busy`, `idle` or `failed`."""
+
+    user_id: str
+    account: str
+    status: str
+    code: str = ""
+    attention: bool = False
+    detail: str = ""
+    result: CycleResult = field(default_factory=lambda: CycleResult("", ""))
+
+    @property
+    def label(self) -> str:
+        """One line for the run history: `dana@example.org: 2 created, 1 updated`."""
+        return f"{self.account or self.user_id}: {self._words()}"
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The outcome as XCom and JSON carry it."""
+        return {
+            "user_id": self.user_id,
+            "account": self.account,
+            "status": self.status,
+            "code": self.code,
+            "done": {str(step): count for step, count in self.result.done.items()},
+        }
+
+    def _words(self) -> str:
+        if self.status == "failed":
+            return f"{'still failing' if self.attention else 'failed'} ({self.code})"
+        if self.status == "busy":
+            return "busy"
+        if self.status == "idle":
+            return "nothing to do"
+        result = self.result
+        if result.plan is not None:
+            return f"dry run, {len(result.plan.actions)} to do"
+        words = [
+            f"{result.done[step]} {word}" for step, word in _WORDS.items() if step in result.done
+        ]
+        if result.held:
+            words.append(f"{result.held} waiting for approval")
+        if result.refused or result.parked:
+            words.append(f"{result.refused + result.parked} refused")
+        if self.status == "more":
+            words.append("more to come")
+        return ", ".join(words) or "in step"
+
+
+async def sync_users(
+    services: Services,
+    revision: Revision,
+    platform: Platform,
+    user_ids: Iterable[str],
+    *,
+    run_id: str,
+    owner: str,
+    full: bool = False,
+    dry_run: bool = False,
+) -> list[UserOutcome]:
+    """Run the cycles of a group, several users at once; one user's failure stays that user's."""
+    begun = services.clock.monotonic()
+    people = members(services.store, revision.settings, platform, services.clock.now())
+
+    async def one(user_id: str) -> UserOutcome:
+        if services.clock.monotonic() - begun > GROUP_SECONDS:
+            # The rest of a large group stays marked for the next run.
+            return UserOutcome(user_id, _mapped(services, platform, user_id).account, "busy")
+        return await _sync_user(
+            services, revision, people, user_id, run_id, owner, full=full, dry_run=dry_run
+        )
+
+    at_once = revision.settings.limits.users_at_once
+    return await together((one(user_id) for user_id in user_ids), at_once)
+
+
+async def _sync_user(
+    services: Services,
+    revision: Revision,
+    people: Members,
+    user_id: str,
+    run_id: str,
+    owner: str,
+    *,
+    full: bool,
+    dry_run: bool,
+) -> UserOutcome:
+    store, platform = services.store, people.platform
+    mapped = _mapped(services, platform, user_id)
+    if user_id not in people.synced:
+        mapped = replace(mapped, enabled=False)
+    state = store.marks.of(user_id, platform)
+    kept = not mapped.enabled and user_id not in people.leaving
+    if kept or not (state.marked or full or dry_run):
+        return UserOutcome(user_id, mapped.account, "idle")
+    begun = services.clock.monotonic()
+    try:
+        lease = store.leases.take(user_id, owner, services.clock.now())
+    except LeaseHeld:
+        return UserOutcome(user_id, mapped.account, "busy")
+    try:
+        async with hold(services, lease):
+            cycle = Cycle(services, revision, mapped, lease, run_id)
+            result = await cycle.run(full=full, dry_run=dry_run)
+    except (LeaseLost, PlatformStopped):
+        return UserOutcome(user_id, mapped.account, "busy")
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as caught:
+        error = as_ours(caught)
+        if isinstance(error, TenantMisconfigured):
+            store.runs.set_fault(platform, error.code, services.clock.now())
+        if dry_run:
+            return UserOutcome(user_id, mapped.account, "failed", error.code, detail=error.detail)
+        pause = error.retry_after if isinstance(error, RateLimited) else None
+        store.marks.failed((user_id, platform), error.code, services.clock.now(), pause)
+        took = services.clock.monotonic() - begun
+        _record_try(services, mapped, run_id, error.code, state.failures + 1, took)
+        return UserOutcome(
+            user_id, mapped.account, "failed", error.code, state.attention, error.detail
+        )
+    finally:
+        store.leases.release(lease, services.clock.now())
+    status = "ok" if result.complete else "more"
+    return UserOutcome(user_id, mapped.account, status, result=result)
+
+
+def judged(store: Store, platform: Platform, outcome: UserOutcome) -> UserOutcome:
+    """The outcome, as a failure where not one write of this user was ever taken.
+
+    A refused item of a user who is otherwise in step is that item's matter. There is no back-off,
+    as each refused item has its own.
+    """
+    result = outcome.result
+    if outcome.status not in {"ok", "more"} or result.writes:
+        return outcome
+    if not (result.bad_items or result.parked) or not _has_nothing(store, platform, outcome):
+        return outcome
+    codes = Counter(result.bad_items or store.links.parked_codes(outcome.user_id, platform))
+    code = codes.most_common(1)[0][0] if codes else BadItem.code
+    staff = {user.id for user in store.config.welkin_users()}
+    if staff and outcome.user_id not in staff:
+        code = "welkin_user_unknown"
+    count = result.refused + result.parked
+    return replace(outcome, status="failed", code=code, detail=f"none of {count} writes was taken")
+
+
+def _has_nothing(store: Store, platform: Platform, outcome: UserOutcome) -> bool:
+    """Not one item of this user was ever taken."""
+    taken = {LinkState.LIVE, LinkState.RETIRED}
+    return not any(link.state in taken for link in store.links.of(outcome.user_id, platform))
+
+
+def _record_try(
+    services: Services, mapped: MappedUser, run_id: str, code: str, number: int, seconds: float
+) -> None:
+    """The user's timeline has every try that failed, whoever looks and however often it did."""
+    store = services.store
+    log = CycleLog(
+        uuid.uuid4().hex,
+        run_id,
+        mapped.user_id,
+        mapped.platform.value,
+        mapped.account,
+        mapped.revision,
+    )
+    tried = Operation(TRY, f"try {number}", "", "", "", "", code[:64], round(1000 * seconds))
+    # A record that refuses the row must not keep the others of the group from being synced.
+    with contextlib.suppress(IntegrityError), store.database.write() as connection:
+        store.audit.append(connection, log, tried, services.clock.now())
+
+
+@contextlib.asynccontextmanager
+async def hold(services: Services, lease: Lease) -> AsyncIterator[None]:
+    """Hold the lease while its work waits for its turn or for a slow server."""
+    renewing = asyncio.create_task(_keep(services, lease))
+    try:
+        yield
+    finally:
+        renewing.cancel()
+
+
+async def _keep(services: Services, lease: Lease) -> None:
+    """Renew until somebody else has it. A database that fails now may answer in a moment."""
+    pause: float = RENEW_SECONDS
+    with contextlib.suppress(LeaseLost):
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                services.store.leases.renew(lease, services.clock.now())
+                pause = RENEW_SECONDS
+            except SQLAlchemyError as error:
+                install().warning("lease of %s not renewed: %s", lease.user_id, describe(error))
+                pause = RENEW_AGAIN_SECONDS
+
+
+def _mapped(services: Services, platform: Platform, user_id: str) -> MappedUser:
+    found = services.store.config.mapped(user_id, platform)
+    if found is not None:
+        return found
+    return MappedUser(user_id, platform, account="", enabled=False)
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """What a whole pass did: the last outcome of every user, and sums over all rounds."""
+
+    outcomes: dict[str, UserOutcome]
+    done: Counter[str]
+    rounds: int
+    fault: str | None = None
+
+    @property
+    def failed(self) -> list[UserOutcome]:
+        """Users whose last cycle failed."""
+        return [outcome for outcome in self.outcomes.values() if outcome.status == "failed"]
+
+
+async def run_pass(
+    services: Services,
+    revision: Revision,
+    platform: Platform,
+    *,
+    run_id: str,
+    owner: str,
+    users: Collection[str] = (),
+    full: bool = False,
+    dry_run: bool = False,
+    rounds: int = ROUNDS,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PassResult:
+    """Feeds, polls, then cycles until nothing is marked or everything left is waiting.
+
+    A pass is one run: `record_run` is the caller's. One round is what a run of the DAG does.
+    """
+    outcomes: dict[str, UserOutcome] = {}
+    refused: dict[str, UserOutcome] = {}
+    wrote: set[str] = set()
+    done: Counter[str] = Counter()
+
+    def ended(number: int, fault: str | None = None) -> PassResult:
+        for user, outcome in outcomes.items():
+            if outcome.status != "failed" and user not in wrote:
+                outcomes[user] = judged(services.store, platform, refused.get(user, outcome))
+        return PassResult(outcomes, done, number, fault)
+
+    for number in range(1, rounds + 1):
+        first = number == 1
+        found = await find_changed_users(
+            services,
+            revision,
+            platform,
+            users=users if first else (),
+            full_comparison=full and first,
+        )
+        if found.fault:
+            return ended(number, found.fault)
+        wanted = [user for group in found.groups for user in group]
+        if users:
+            wanted = [user for user in wanted if user in users]
+        wanted = [user for user in wanted if _worth_trying(outcomes.get(user))]
+        if not wanted:
+            return ended(number)
+        finished, known = 0, outcomes.keys() - ()
+        for batch in _batches(wanted, revision.settings.limits.users_at_once * 4):
+            for outcome in await sync_users(
+                services, revision, platform, batch, run_id=run_id, owner=owner, dry_run=dry_run
+            ):
+                outcomes[outcome.user_id] = outcome
+                done.update(outcome.result.done)
+                if outcome.result.writes:
+                    wrote.add(outcome.user_id)
+                if outcome.result.bad_items:
+                    refused[outcome.user_id] = outcome
+            finished += len(batch)
+            progress(finished, len(wanted))
+        stuck = known.issuperset(wanted) and not any(outcomes[u].result.writes for u in wanted)
+        if dry_run or stuck:
+            return ended(number)
+    return ended(rounds)
+
+
+def _worth_trying(outcome: UserOutcome | None) -> bool:
+    return outcome is None or outcome.status in {"ok", "more"}
+
+
+def _batches(users: list[str], size: int) -> list[list[str]]:
+    return [users[first : first + size] for first in range(0, len(users), size)]
+
+
+def record_run(
+    store: Store,
+    platform: Platform,
+    run_id: str,
+    started_at: datetime,
+    rows: Iterable[Mapping[str, Any]],
+    now: datetime,
+    requests: Mapping[str, int] | None = None,
+) -> str:
+    """Write the run's row and seal its operations; returns the newest seal, for the log.
+
+    `rows` are outcomes as `UserOutcome.row` gives them, `requests` attempts by kind.
+    """
+    rows = list(rows)
+    counts = Counter(row["status"] for row in rows)
+    done: Counter[str] = Counter()
+    for row in rows:
+        done.update(row["done"])
+    seal = seals.seal(store, run_id, now)
+    store.runs.record(
+        run_id,
+        platform,
+        started_at,
+        now,
+        users=len(rows),
+        failed=counts["failed"],
+        summary={
+            "statuses": dict(counts),
+            "done": dict(done),
+            "seal": seal,
+            "requests": dict(requests or {}),
+        },
+    )
+    return seal

@@ -1,0 +1,266 @@
+"""Put the parts together from credentials: one runtime for one event loop."""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from aiolimiter import AsyncLimiter
+
+from calendar_sync.adapters import welkin as welkin_adapter
+from calendar_sync.adapters.google import DIRECTORY_SCOPE, SCOPE, GoogleCalendar, GoogleDirectory
+from calendar_sync.adapters.google import fetch_token as fetch_google_token
+from calendar_sync.adapters.google.errors import classify as classify_google
+from calendar_sync.adapters.google.errors import classify_token as classify_google_token
+from calendar_sync.adapters.http import HttpClient, Meter, TokenSource, waiting_at_most
+from calendar_sync.adapters.microsoft import MicrosoftCalendar, MicrosoftDirectory
+from calendar_sync.adapters.microsoft import fetch_token as fetch_microsoft_token
+from calendar_sync.adapters.microsoft.errors import classify as classify_microsoft
+from calendar_sync.adapters.microsoft.errors import classify_token as classify_microsoft_token
+from calendar_sync.adapters.microsoft.slots import Slots
+from calendar_sync.adapters.welkin import Welkin
+from calendar_sync.adapters.welkin.client import classify as classify_welkin
+from calendar_sync.adapters.welkin.tokens import fetch_token as fetch_welkin_token
+from calendar_sync.config.credentials import (
+    GoogleCredentials,
+    MicrosoftCredentials,
+    WelkinCredentials,
+)
+from calendar_sync.config.settings import Limits
+from calendar_sync.core.clock import Clock, SystemClock
+from calendar_sync.core.identity import Identity
+from calendar_sync.core.model import Platform, Window
+from calendar_sync.state import Database, Store
+from calendar_sync.state.runs import WELKIN, WINDOW_DAYS
+from calendar_sync.sync.services import Services
+from calendar_sync.sync.tokens import Fetch, OwnTokens, TokenCache
+
+if TYPE_CHECKING:
+    from calendar_sync.core.ports import CalendarPlatform, Directory
+
+# Requests that wait their turn are served a little slower than the limit: networks add jitter.
+RATE_MARGIN = 0.95
+# Whoever tries a connection is waiting for the answer.
+TRIAL_WAIT = 5.0
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Everything that comes from Airflow Connections (and Airflow's Fernet key)."""
+
+    welkin: WelkinCredentials
+    hmac_key: str = field(repr=False)
+    fernet_keys: tuple[str, ...] = field(repr=False)
+    google: GoogleCredentials | None = None
+    microsoft: MicrosoftCredentials | None = None
+
+
+@asynccontextmanager
+async def open_services(
+    secrets: Secrets,
+    database: Database,
+    limits: Limits,
+    *,
+    clock: Clock | None = None,
+    transport: Any = None,
+    chance: random.Random | None = None,
+    own_tokens: bool = False,
+) -> AsyncIterator[Services]:
+    """Clients for all configured services, closed at the end.
+
+    `transport` is an httpx transport in place of the network; tests pass the sandbox's. With
+    `own_tokens` no token of other processes is used: what tries the connections needs that.
+    """
+    clock = clock or SystemClock()
+    store = Store(database, secrets.hmac_key)
+    tokens: Tokens = OwnTokens()
+    if not own_tokens:
+        tokens = TokenCache(store.tokens, list(secrets.fernet_keys), clock)
+    client = _Clients(clock, transport, chance)
+    credentials = secrets.welkin
+    http = client(
+        credentials.base_url,
+        classify_welkin,
+        credentials.verify,
+        _shared_rate(store, limits.welkin_requests_per_second, clock),
+    )
+
+    async def fetch() -> Any:
+        return await fetch_welkin_token(http, credentials, clock.now())
+
+    name = f"welkin:{credentials.organisation}:{credentials.client}"
+    days = store.runs.facts(WELKIN).get(WINDOW_DAYS)
+    welkin = welkin_adapter.Welkin(
+        http,
+        credentials,
+        tokens.source(name, fetch),
+        chunk=timedelta(days=days) if isinstance(days, int) else None,
+    )
+    platforms: dict[Platform, CalendarPlatform] = {}
+    directories: dict[Platform, Directory] = {}
+    if secrets.google is not None:
+        platforms[Platform.GOOGLE], directories[Platform.GOOGLE] = _google(
+            secrets.google, tokens, clock, limits, client
+        )
+    if secrets.microsoft is not None:
+        platforms[Platform.MICROSOFT], directories[Platform.MICROSOFT] = _microsoft(
+            secrets.microsoft, tokens, clock, limits, client
+        )
+    identity = Identity(secrets.hmac_key, credentials.organisation)
+    try:
+        yield Services(welkin, platforms, store, identity, clock, client.meter, directories)
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
+async def open_welkin(credentials: WelkinCredentials, clock: Clock) -> AsyncIterator[Welkin]:
+    """Welkin alone, with a token of its own: to try its connection."""
+    client = _Clients(clock)
+    try:
+        http = client(credentials.base_url, classify_welkin, credentials.verify, None)
+
+        async def fetch() -> Any:
+            return await fetch_welkin_token(http, credentials, clock.now())
+
+        with waiting_at_most(TRIAL_WAIT):
+            yield welkin_adapter.Welkin(http, credentials, OwnTokens().source("welkin", fetch))
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
+async def open_calendar(
+    credentials: GoogleCredentials | MicrosoftCredentials, limits: Limits, clock: Clock
+) -> AsyncIterator[GoogleCalendar | MicrosoftCalendar]:
+    """One calendar system alone, with tokens of its own: to try its connection."""
+    client = _Clients(clock)
+    try:
+        with waiting_at_most(TRIAL_WAIT):
+            if isinstance(credentials, GoogleCredentials):
+                yield _google(credentials, OwnTokens(), clock, limits, client)[0]
+            else:
+                yield _microsoft(credentials, OwnTokens(), clock, limits, client)[0]
+    finally:
+        await client.aclose()
+
+
+async def try_welkin(credentials: WelkinCredentials, clock: Clock) -> None:
+    """Authenticate and read an hour of the calendar for nobody: proves secret and rights.
+
+    Raises:
+        SyncError: the code says what is wrong.
+    """
+    async with open_welkin(credentials, clock) as welkin:
+        now = clock.now()
+        await welkin.events(["nobody"], Window(now, now + timedelta(hours=1)), ZoneInfo("UTC"))
+
+
+class Tokens(Protocol):
+    """Where the clients' tokens come from: everybody's cache, or one's own."""
+
+    def source(self, name: str, fetch: Fetch) -> TokenSource:
+        """The token of this name."""
+        ...
+
+
+class _Clients:
+    """Makes the HTTP clients of one event loop, and closes them."""
+
+    def __init__(
+        self, clock: Clock, transport: Any = None, chance: random.Random | None = None
+    ) -> None:
+        self.meter = Meter()
+        self._shared = {"clock": clock, "transport": transport, "chance": chance}
+        self._made: list[HttpClient] = []
+
+    def __call__(
+        self, base_url: str, classify: Any, verify: str | bool, limiter: Any
+    ) -> HttpClient:
+        made = HttpClient(
+            base_url,
+            classify=classify,
+            limiter=limiter,
+            verify=verify,
+            meter=self.meter,
+            **self._shared,
+        )
+        self._made.append(made)
+        return made
+
+    async def aclose(self) -> None:
+        """Close them all."""
+        for made in self._made:
+            await made.aclose()
+
+
+def _google(
+    credentials: GoogleCredentials,
+    tokens: Tokens,
+    clock: Clock,
+    limits: Limits,
+    client: Callable[..., HttpClient],
+) -> tuple[GoogleCalendar, GoogleDirectory]:
+    address = urlsplit(credentials.token_uri)
+    token_http = client(
+        f"{address.scheme}://{address.netloc}", classify_google_token, credentials.verify, None
+    )
+    per_minute = AsyncLimiter(limits.calendar_requests_per_minute, 60)
+    http = client(credentials.api_root, classify_google, credentials.verify, per_minute.acquire)
+
+    def token_of(account: str, scope: str = SCOPE, kind: str = "google") -> TokenSource:
+        async def fetch() -> Any:
+            return await fetch_google_token(
+                token_http, credentials, address.path, account, clock.now(), scope
+            )
+
+        return tokens.source(f"{kind}:{credentials.client_email}:{account.lower()}", fetch)
+
+    calendar = GoogleCalendar(http, token_of)
+    if not credentials.directory_admin:
+        return calendar, GoogleDirectory(calendar, None, None)
+    return calendar, GoogleDirectory(
+        calendar,
+        client(credentials.directory_root, classify_google, credentials.verify, None),
+        token_of(credentials.directory_admin, DIRECTORY_SCOPE, "google-directory"),
+    )
+
+
+def _microsoft(
+    credentials: MicrosoftCredentials,
+    tokens: Tokens,
+    clock: Clock,
+    limits: Limits,
+    client: Callable[..., HttpClient],
+) -> tuple[MicrosoftCalendar, MicrosoftDirectory]:
+    address = urlsplit(credentials.authority)
+    token_http = client(
+        f"{address.scheme}://{address.netloc}", classify_microsoft_token, credentials.verify, None
+    )
+
+    async def fetch() -> Any:
+        return await fetch_microsoft_token(token_http, credentials, clock.now())
+
+    http = client(credentials.root, classify_microsoft, credentials.verify, None)
+    token = tokens.source(f"microsoft:{credentials.tenant}:{credentials.client}", fetch)
+    slots = Slots(limits.microsoft_requests_at_once)
+    calendar = MicrosoftCalendar(
+        http, credentials.root, token, slots, clock.now, batch=limits.microsoft_batch
+    )
+    return calendar, MicrosoftDirectory(calendar, http, credentials.root, token)
+
+
+def _shared_rate(store: Store, per_second: float, clock: Clock) -> Callable[[], Awaitable[None]]:
+    """All processes together keep to Welkin's rate: each request reserves its moment."""
+
+    async def wait() -> None:
+        now = clock.now().timestamp()
+        pause = store.rates.reserve("welkin", per_second * RATE_MARGIN, now)
+        if pause > 0:
+            await clock.sleep(pause)
+
+    return wait

@@ -1,0 +1,68 @@
+"""Google's events as people see them, whatever the platform."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from calendar_sync_sandbox.calendars import Glimpse
+from calendar_sync_sandbox.google.times import moment_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from calendar_sync_sandbox.calendars import Json, Shown
+
+INFORMATIONAL = ("workingLocation", "birthday")
+
+
+def fields_of(
+    title: str | None, *, free: bool | None, private: bool | None, rrule: str | None
+) -> Json:
+    """Return the fields of the API for these; None leaves a field out."""
+    found: Json = {}
+    if title is not None:
+        found["summary"] = title
+    if free is not None:
+        found["transparency"] = "transparent" if free else "opaque"
+    if private is not None:
+        found["visibility"] = "private" if private else "default"
+    if rrule is not None:
+        found["recurrence"] = [f"RRULE:{rrule}"]
+    return found
+
+
+def glimpse_of(event: Json, owner: str, zone_name: str, marker: str) -> Glimpse:
+    """Look at an event of the API."""
+
+    def when(value: Any) -> datetime | date:
+        if "date" in value:
+            return date.fromisoformat(value["date"])
+        return moment_of(value, zone_name)
+
+    guests = event.get("attendees", [])
+    answers = {g.get("responseStatus") for g in guests if g["email"].lower() == owner.lower()}
+    if not event["organizer"].get("self"):
+        # What somebody else asks for is undecided until it is answered.
+        answers = {"tentative" if answer == "needsAction" else answer for answer in answers}
+    shown: Shown = "busy"
+    if event.get("transparency") == "transparent" or event["eventType"] in INFORMATIONAL:
+        shown = "free"
+    elif event["status"] == "tentative" or "tentative" in answers:
+        shown = "tentative"
+    original = event.get("originalStartTime")
+    return Glimpse(
+        id=event["id"],
+        series_id=event.get("recurringEventId"),
+        is_series="recurrence" in event,
+        start=when(event["start"]),
+        end=when(event["end"]),
+        title=event.get("summary", ""),
+        description=event.get("description", ""),
+        marker=event.get("extendedProperties", {}).get("private", {}).get(marker),
+        private=event.get("visibility") in ("private", "confidential"),
+        shown=shown,
+        declined="declined" in answers,
+        guests=len(guests),
+        original_start=when(original) if original else None,
+    )
