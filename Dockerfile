@@ -8,7 +8,8 @@ COPY --chown=airflow:root requirements.txt ./
 RUN pip install --no-cache-dir -r requirements.txt
 
 COPY --chown=airflow:root pyproject.toml requirements.in README.md LICENSE ./
-COPY --chown=airflow:root include ./include
+# Without the sandbox: made-up servers have no place beside real ones.
+COPY --chown=airflow:root include/calendar_sync ./include/calendar_sync
 COPY --chown=airflow:root docs ./docs
 RUN pip install --no-cache-dir --no-deps .
 

@@ -20,12 +20,14 @@ from packaging.utils import canonicalize_name
 from tests.servers import REPOSITORY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 PYPROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 PACKAGE = REPOSITORY / "include" / "calendar_sync"
+SANDBOX = REPOSITORY / "include" / "calendar_sync_sandbox"
 
 
 def requirements(name: str) -> list[Requirement]:
@@ -66,17 +68,33 @@ def test_pins_name_no_index_and_no_machine(name: str) -> None:
     assert not re.search(r"https?://|file:|--(extra-)?index|--find-links|(^|\s)/", text, re.M)
 
 
-def test_every_imported_package_is_asked_for_by_name() -> None:
-    named = {canonicalize_name(wish.name) for wish in requirements("requirements.in")}
+def unnamed(paths: Iterable[Path], wishes: set[str]) -> set[tuple[str, str]]:
+    """Imported packages that nobody asked for, with the file that imports them."""
+    named = {canonicalize_name(wish) for wish in wishes}
     providers = packages_distributions()
-    unnamed = set()
-    for path in [*PACKAGE.rglob("*.py"), *(REPOSITORY / "dags").glob("*.py")]:
-        for module in imported_modules(path) - sys.stdlib_module_names - {"calendar_sync"}:
-            distributions = {canonicalize_name(name) for name in providers.get(module, [])}
-            # `airflow` is a namespace that many distributions fill.
-            if not distributions & named:
-                unnamed.add((module, path.name))
-    assert unnamed == set()
+    ours = {"calendar_sync", "calendar_sync_sandbox"}
+    return {
+        (module, path.name)
+        for path in paths
+        for module in imported_modules(path) - sys.stdlib_module_names - ours
+        # `airflow` is a namespace that many distributions fill.
+        if not {canonicalize_name(name) for name in providers.get(module, [])} & named
+    }
+
+
+def test_every_imported_package_is_asked_for_by_name() -> None:
+    product = {wish.name for wish in requirements("requirements.in")}
+    files = [*PACKAGE.rglob("*.py"), *(REPOSITORY / "dags").glob("*.py")]
+    assert unnamed(files, product) == set()
+
+
+def test_what_the_sandbox_imports_comes_with_its_extra() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extra = set(project["optional-dependencies"]["sandbox"])
+    product = {wish.name for wish in requirements("requirements.in")}
+    assert not extra & product
+    assert extra <= {wish.name for wish in requirements("requirements-dev.in")}
+    assert unnamed(SANDBOX.rglob("*.py"), product | extra) == set()
 
 
 def imported_modules(path: Path) -> set[str]:

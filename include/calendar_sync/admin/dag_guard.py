@@ -11,13 +11,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from calendar_sync.orchestration.dag_ids import DECIDING
+from calendar_sync.orchestration.dag_ids import AIRFLOW_HERE, DECIDING
 
 if TYPE_CHECKING:
     from calendar_sync.admin.web.access import Access
 
-#: See admin/airflow_here.py.
-PLACE = "calendar_sync.airflow"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 REFUSED = (
     "Calendar Sync: this DAG removes what was synced. Starting and answering it needs the right to "
@@ -45,7 +43,7 @@ class DagGuard:
         Our own pages find the rest of Airflow in it, to ask Airflow in the person's name.
         """
         if scope["type"] == "http":
-            scope[PLACE] = (self._app, scope.get("app"))
+            scope[AIRFLOW_HERE] = (self._app, scope.get("app"))
         if scope["type"] != "http" or not concerns(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return

@@ -1,14 +1,13 @@
 """The commands themselves; groups live in modules of their own."""
 
 import contextlib
-import errno
 import os
 import sys
 import warnings
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated, Literal
+from importlib.util import find_spec
+from typing import Annotated
 
 import typer
 
@@ -23,6 +22,7 @@ from calendar_sync.cli.mapping import mapping
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
+from calendar_sync.cli.sandbox import sandbox
 from calendar_sync.cli.selftest import selftest
 from calendar_sync.cli.setup import setup
 from calendar_sync.cli.sync import sync
@@ -30,6 +30,7 @@ from calendar_sync.cli.unsync import take_back
 from calendar_sync.config.credentials import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.redaction import install
 from calendar_sync.insight.status import PlatformStatus, status
 from calendar_sync.state import Database, seals
 from calendar_sync.state.migrate import upgrade
@@ -61,6 +62,9 @@ app.command()(runs)
 app.command("unsync")(take_back)
 app.command("test")(selftest)
 app.command()(explain)
+# Images for production leave the sandbox out.
+if find_spec("calendar_sync_sandbox"):
+    app.command()(sandbox)
 
 
 def _version(wanted: bool) -> None:
@@ -77,6 +81,7 @@ def options(
     ] = False,
 ) -> None:
     """Keep Welkin schedules and staff calendars in step."""
+    install()
 
 
 @app.command()
@@ -174,50 +179,6 @@ def show_status(
         raise typer.Exit(FAILED)
 
 
-@app.command()
-def sandbox(
-    port: Annotated[int, typer.Option(help="0 for a free one.")] = 8443,
-    users: Annotated[int, typer.Option(help="How many members of staff.")] = 25,
-    encounters: Annotated[int, typer.Option(help="How many encounters each.")] = 20,
-    directory: Annotated[
-        Path, typer.Option(help="Where ca.pem, connections.json and sandbox.json are written.")
-    ] = Path(".sandbox"),
-    seed: Annotated[int, typer.Option(help="Another organisation for another number.")] = 1,
-    welkin_rate: Annotated[
-        int, typer.Option(help="Requests a second before Welkin answers 429.")
-    ] = 5,
-    microsoft: Annotated[
-        Literal["none", "half", "all"],
-        typer.Option(help="Whose mailbox is there, not with Google; half: one user has both."),
-    ] = "half",
-) -> None:
-    """Serve made-up Welkin, Google and Microsoft servers over HTTPS until interrupted."""
-    from calendar_sync_sandbox import Sandbox, serve
-
-    def tell(root: str, ca: Path) -> None:
-        folder = ca.parent
-        console.print(
-            f"{users} made-up users at {root} until Ctrl-C; connections for Airflow: "
-            f"{folder / 'connections.json'}, certificate: {ca}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-
-    with reported():
-        made = Sandbox(seed=seed)
-        made.organise(users=users, encounters=encounters, microsoft=microsoft)
-        made.welkin.rate_limit = welkin_rate
-        try:
-            serve(made, port, directory, tell=tell)
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES) or error.filename is not None:
-                raise
-            raise ConfigurationError(
-                detail=f"port {port} is taken or not allowed: name another with --port (0: any)"
-            ) from None
-
-
 def _print_audit(problems: list[str], newest: str, run_id: str) -> None:
     for problem in problems:
         console.print(f"audit: {problem}", style="red", markup=False, soft_wrap=True)
@@ -229,7 +190,7 @@ def _print_audit(problems: list[str], newest: str, run_id: str) -> None:
 
 
 def _print_platform(entry: PlatformStatus) -> None:
-    users = ", ".join(f"{count} {state}" for state, count in sorted(entry.users.items()))
+    users = ", ".join(f"{count} {state.label}" for state, count in entry.users.items())
     shown = f"{entry.platform}: {users or 'nobody is mapped'}"
     console.print(shown, markup=False, highlight=False)
     console.print(

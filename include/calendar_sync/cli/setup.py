@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from calendar_sync.adapters.microsoft.access import Finding
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import load_fields, load_key, load_secrets
 from calendar_sync.cli.output import FAILED, as_json, console, progress_bar, reported
@@ -18,6 +17,7 @@ from calendar_sync.config.documents import decode, read_file
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
+from calendar_sync.core.model.accounts import Finding
 from calendar_sync.operations.connection_checks import (
     MAILBOXES,
     NAMES,

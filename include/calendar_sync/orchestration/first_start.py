@@ -1,12 +1,16 @@
 """The state database and the organisation's key, made where Airflow runs when neither is there."""
 
+import logging
+
 from calendar_sync.config.credentials import HMAC_KEY, Missing
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
 from calendar_sync.orchestration.connections import connection_fields, ensure_hmac_key
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import upgrade
 from calendar_sync.state.place import Place, has_links, place_of
+
+logger = logging.getLogger(__name__)
 
 
 def first_start(url: str | None = None) -> bool:
@@ -21,7 +25,7 @@ def first_start(url: str | None = None) -> bool:
     try:
         return _made(url, by_itself=True)
     except Exception as error:
-        install().warning("first start: %s", describe(error))
+        logger.warning("first start: %s", describe(error))
         return False
 
 

@@ -1,5 +1,6 @@
 """What stands where the state database should be."""
 
+import logging
 from enum import StrEnum
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from sqlalchemy.exc import DBAPIError
 
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model.links import STANDING
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 from calendar_sync.state.migrate import current, require_current
+
+logger = logging.getLogger(__name__)
 
 
 class Place(StrEnum):
@@ -44,7 +47,7 @@ def place_of(database: Database) -> Place:
     except ConfigurationError:
         return Place.OTHER_VERSION
     except (DBAPIError, CommandError) as error:
-        install().error("state database: %s", describe(error))
+        logger.error("state database: %s", describe(error))
         return Place.UNREACHABLE
     return Place.READY
 

@@ -28,7 +28,7 @@ out = io.BytesIO()
 configure_logging(json_output=True, output=out, sending_to_supervisor=True)
 log = structlog.get_logger(logger_name="task")
 log.info("begins")
-from calendar_sync.errors import TenantMisconfigured
+from calendar_sync.core.errors import TenantMisconfigured
 from calendar_sync.orchestration import running
 
 def fail(error):
@@ -86,7 +86,7 @@ def test_a_failed_users_line_says_who_what_whose_and_what_to_do(
 ) -> None:
     outcome = UserOutcome("u-1", "dana@example.org", "failed", code, detail="welkin.token")
     with pytest.raises(UsersFailed) as raised:
-        tasks.raise_failures([outcome, outcome], insist=True)
+        tasks.raise_failures([outcome, outcome])
     said = line(raised.value)
     assert "\n" not in said
     assert said.count("dana@example.org (u-1)") == 2

@@ -23,7 +23,7 @@ PAIR = ("u1", Platform.GOOGLE)
 WRITER = """
 import sys
 from datetime import UTC, datetime
-from calendar_sync.model import Platform
+from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
 store = Store(Database(sys.argv[1]), "key")
 for number in range(20):

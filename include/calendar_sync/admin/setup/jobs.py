@@ -61,12 +61,12 @@ def _begin(request: Request, kind: Kind, work: Callable[[Job], Awaitable[Any]]) 
     return RedirectResponse(f"{request.scope['root_path']}/setup/job/{kind}/{job.id}", 303)
 
 
-def _counted(store: Store) -> Callable[[Job], Awaitable[effects.Found]]:
-    async def plan(job: Job) -> effects.Found:
+def _counted(store: Store) -> Callable[[Job], Awaitable[effects.Effects]]:
+    async def plan(job: Job) -> effects.Effects:
         revision, mapping = store.config.revision(), store.config.mapping_revision()
         users = len({row.user_id for row in store.config.mapping() if row.enabled})
         rate = revision.settings.limits.welkin_requests_per_second
-        most = effects.choices(users, rate)[0].most
+        most = effects.sample_sizes(users, rate)[0].most
         found = await effects.work(store, revision.settings, most)(job)
         note_dry_run(store, found.effects, revision.id, mapping, SystemClock().now())
         return found

@@ -1,6 +1,7 @@
 """The guided first set-up: the list of its steps, and what each step does."""
 
 import asyncio
+import logging
 from functools import partial
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -29,12 +30,14 @@ from calendar_sync.config.settings import Details, Limits
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import DetailLevel
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
 from calendar_sync.operations.setup.steps import SPARED, Fault, dags_of, fault_of
 from calendar_sync.operations.setup.trying import try_typed
 from calendar_sync.operations.setup.typed import FORMS, Mistaken, Typed, read_typed
 from calendar_sync.orchestration.first_start import make_state
 from calendar_sync.state import Store
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
@@ -103,13 +106,13 @@ async def prepare(request: Request) -> Response:
     except ConfigurationError as error:
         fault = fault_of(error.code, error.detail)
     except DBAPIError as error:
-        install().error("admin: state database: %s", describe(error))
+        logger.error("admin: state database: %s", describe(error))
         fault = fault_of("state_refused")
     except OSError as error:
-        install().error("admin: state database: %s", describe(error))
+        logger.error("admin: state database: %s", describe(error))
         fault = fault_of("state_unreachable")
     else:
-        install().info("admin: %s prepared the state database", request.state.viewer.name)
+        logger.info("admin: %s prepared the state database", request.state.viewer.name)
         return _back(request, "welkin")
     return await page(request, opened="prepare", faults={"prepare": [fault]}, status=422)
 
@@ -189,7 +192,7 @@ async def _store(request: Request, name: str, typed: Typed) -> None:
         raise Problem(403, WHO_CONNECTS)
     if status >= 400:
         raise Problem(503, f"Airflow did not store the connection ({status}).", hints=(BY_HAND,))
-    install().info("admin: %s stored connection %s", request.state.viewer.name, name)
+    logger.info("admin: %s stored connection %s", request.state.viewer.name, name)
 
 
 BY_HAND = "Its API server's log says why. You can also add it in Airflow: Admin, Connections."
@@ -285,7 +288,7 @@ async def switch_on(request: Request) -> Response:
         if status >= 400:
             said = f"Airflow did not switch on {dag_id} ({status})."
             raise Problem(503, said, hints=("Is it listed among Airflow's DAGs?",))
-        install().info("admin: %s switched on %s", request.state.viewer.name, dag_id)
+        logger.info("admin: %s switched on %s", request.state.viewer.name, dag_id)
     return _back(request, "switch_on")
 
 

@@ -5,14 +5,17 @@ and writes its own record of it. No address is needed, and nobody has more right
 """
 
 import json
+import logging
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from starlette.requests import Request
 
-from calendar_sync.admin.dag_guard import PLACE
 from calendar_sync.admin.web.rendering import airflow_root
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
+from calendar_sync.orchestration.dag_ids import AIRFLOW_HERE
+
+logger = logging.getLogger(__name__)
 
 _PASSED_ON = frozenset({b"authorization", b"cookie", b"host", b"user-agent", b"x-forwarded-for"})
 NOT_HERE = 501
@@ -31,9 +34,9 @@ async def ask(
         query: the query, encoded.
     """
     # `DagGuard` leaves the rest of Airflow's API server in each request.
-    if PLACE not in request.scope:
+    if AIRFLOW_HERE not in request.scope:
         return NOT_HERE
-    rest, app = request.scope[PLACE]
+    rest, app = request.scope[AIRFLOW_HERE]
     content = json.dumps(body).encode()
     status = 500
 
@@ -49,7 +52,7 @@ async def ask(
         await rest(_scope(request, method, path, query, len(content), app), receive, send)
     except Exception as error:
         # Its text may hold what was sent.
-        install().error("admin: Airflow, %s %s: %s", method, path, describe(error))
+        logger.error("admin: Airflow, %s %s: %s", method, path, describe(error))
         return 500
     return status
 

@@ -1,4 +1,4 @@
-"""The navigation in its order. A page is a module in `pages/` and a template of its name."""
+"""The navigation in its order. A page is a folder of `admin/` with its templates."""
 
 from dataclasses import dataclass
 

@@ -4,6 +4,7 @@ Endpoints that use it are plain functions, which the framework runs in threads; 
 connections are safe there. What is wrong with it is told as a problem with a remedy.
 """
 
+import logging
 import threading
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,9 +12,11 @@ from starlette.requests import Request
 
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
 from calendar_sync.state import Database, Store
 from calendar_sync.state.place import Place, place_of
+
+logger = logging.getLogger(__name__)
 
 NO_KEY = ""
 INIT = "The set-up makes it: it is the first step there."
@@ -61,7 +64,7 @@ class State:
         try:
             database = Database(self._url)
         except (ConfigurationError, SQLAlchemyError, OSError) as error:
-            install().error("admin: state database: %s", describe(error))
+            logger.error("admin: state database: %s", describe(error))
             raise Problem(
                 503, "The address of the state database cannot be used.", hints=(WHERE,)
             ) from None

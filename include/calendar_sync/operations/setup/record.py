@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from calendar_sync.adapters.microsoft.access import Finding
 from calendar_sync.config.credentials import Fields
 from calendar_sync.core.advice import whose
 from calendar_sync.core.model import iso
+from calendar_sync.core.model.accounts import Finding
 from calendar_sync.operations.preview import Effect
 from calendar_sync.operations.selftest import Report
 from calendar_sync.operations.setup.steps import Counted, Fault, Tested, Walked

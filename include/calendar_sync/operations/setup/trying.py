@@ -1,10 +1,10 @@
 """Try what was typed before it is stored, and say what is wrong with it."""
 
-from calendar_sync.adapters.microsoft.access import Finding
 from calendar_sync.config.credentials import WELKIN, welkin_credentials
 from calendar_sync.config.settings import Limits
 from calendar_sync.core.clock import Clock
 from calendar_sync.core.errors import SyncError
+from calendar_sync.core.model.accounts import Finding
 from calendar_sync.operations.connection_checks import NAMES, check_platform, check_welkin, found
 from calendar_sync.operations.setup.typed import Typed
 
