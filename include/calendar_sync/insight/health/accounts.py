@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from calendar_sync.adapters.http import waiting_at_most
-from calendar_sync.adapters.microsoft import MicrosoftCalendar
-from calendar_sync.adapters.microsoft.access import account_fault
 from calendar_sync.config.mapping.doubts import SHARED, doubts
 from calendar_sync.config.settings import PRIMARY, Settings
 from calendar_sync.core.concurrency import together
@@ -140,12 +138,10 @@ async def _open(services: Services, settings: Settings, row: MappedUser) -> None
         raise UserUnavailable("no_connection_configured", detail=row.platform.value)
     platform, now = services.platforms[row.platform], services.clock.now()
     calendars = settings.calendars_of(row.platform)
-    if isinstance(platform, MicrosoftCalendar):
-        fault = await account_fault(platform, row.account)
-        if fault:
-            raise UserUnavailable(fault, detail=row.account)
+    if fault := await platform.account_fault(row.account):
+        raise UserUnavailable(fault, detail=row.account)
     for name in calendars.all:
-        if name == PRIMARY and isinstance(platform, MicrosoftCalendar):
+        if name == PRIMARY:
             continue  # looked at already
         try:
             await platform.changes(row.account, name, None, Window(now, now + HOUR))

@@ -83,6 +83,7 @@ _BY_CODE = {
     "google_account_refused": AccountVerdict.ACCOUNT_UNKNOWN,
     "google_account_malformed": AccountVerdict.ACCOUNT_UNKNOWN,
     "google_account_restricted": AccountVerdict.ACCESS_DENIED,
+    "google_no_calendar": AccountVerdict.NO_CALENDAR_LICENCE,
     "google_not_acalendar_user": AccountVerdict.NO_CALENDAR_LICENCE,
     "microsoft_account_unknown": AccountVerdict.ACCOUNT_UNKNOWN,
     "microsoft_no_mailbox": AccountVerdict.NO_CALENDAR_LICENCE,
