@@ -23,10 +23,9 @@ from sqlalchemy.engine import make_url
 from starlette.applications import Starlette
 
 from calendar_sync.admin.dag_guard import DagGuard
-from calendar_sync.admin.web import airflow_here
+from calendar_sync.admin.web import PREFIX, airflow_here
 from calendar_sync.admin.web.access import Right
 from calendar_sync.admin.web.opening import State
-from calendar_sync.admin.web.rendering import PREFIX
 from calendar_sync.config.credentials import HMAC_KEY
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.operations.setup.steps import dags_of
