@@ -7,20 +7,23 @@ from datetime import datetime
 
 from calendar_sync.config.settings import BlockTime, Settings
 from calendar_sync.core.model import (
-    Action,
     CalendarEvent,
+    ChangeLink,
     Conflict,
+    CreateBlock,
+    DeleteBlock,
     Direction,
     Link,
     LinkKind,
     LinkState,
     Source,
     Step,
+    UpdateBlock,
 )
 from calendar_sync.planner.busy import why_not_busy
 from calendar_sync.planner.duplicates import Twins
 from calendar_sync.planner.guard import guarded
-from calendar_sync.planner.mirrors import Decision, left_behind, note, restored_too_often
+from calendar_sync.planner.mirrors import Decision, left_behind, restored_too_often
 from calendar_sync.planner.snapshot import CalendarView, Doubt, View
 
 _NO_BLOCK = frozenset({LinkState.INTENT, LinkState.DELETED, LinkState.TWIN})
@@ -31,7 +34,7 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
     if not view.direction.writes_welkin:
         for link in view.live(LinkKind.BLOCK):
             if link.remote_id in view.absent:
-                yield note(link, "block_gone", state=LinkState.DELETED)
+                yield _change("block_gone", link, LinkState.DELETED)
         yield from left_behind(view, LinkKind.BLOCK)
         return
     busy = {calendar.name for calendar in view.calendars if calendar.counts_as_busy}
@@ -54,7 +57,7 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
 def _live(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
     if view.past(link.span) and not link.span.overlaps(view.block_window, view.zone):
         if not _wandered(view, link):
-            yield note(link, "left_the_window", state=LinkState.RETIRED)
+            yield _change("left_the_window", link, LinkState.RETIRED)
     elif not wanted:
         yield from _remove(view, link, "not_wanted_by_settings")
 
@@ -65,8 +68,7 @@ def _known(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
     ended = link.state in {LinkState.LIVE, LinkState.RETIRED} and view.past(link.span)
     outside = ended and not link.span.overlaps(view.block_window, view.zone)
     if outside and _wandered(view, link):
-        seen = view.blocks[link.remote_id]
-        yield Action(Step.DELETE_BLOCK, "block_edited", link.source, seen.span, link)
+        yield DeleteBlock("block_edited", link)
 
 
 def _forget(view: View, link: Link) -> Iterator[Decision]:
@@ -74,7 +76,7 @@ def _forget(view: View, link: Link) -> Iterator[Decision]:
     if link.state is LinkState.INTENT:
         yield from _remove(view, link, "not_wanted_by_settings")
     elif link.state is LinkState.TWIN:
-        yield note(link, "not_wanted_by_settings", state=LinkState.DELETED, remote_id="")
+        yield _change("not_wanted_by_settings", replace(link, remote_id=""), LinkState.DELETED)
 
 
 def _wandered(view: View, link: Link) -> bool:
@@ -250,7 +252,7 @@ class _CalendarBlocks:
                 yield from self._keep(event, link)
         for link in by_source.values():
             if link.state is LinkState.TWIN:
-                yield note(link, "twin_gone", state=LinkState.DELETED)
+                yield _change("twin_gone", link, LinkState.DELETED)
         left = [
             link
             for link in by_source.values()
@@ -287,9 +289,9 @@ class _CalendarBlocks:
         elif view.block_hash(event) != link.wanted_hash or event.span != link.span:
             yield self._update(event, link, "changed")
         elif link.state is LinkState.RETIRED:
-            yield note(link, "back_in_the_window", state=LinkState.LIVE)
+            yield _change("back_in_the_window", link, LinkState.LIVE)
         elif view.event_uid(event) not in ("", link.event_uid):
-            yield note(link, "identified", event_uid=view.event_uid(event))
+            yield ChangeLink("identified", replace(link, event_uid=view.event_uid(event)))
 
     def _damaged(self, event: CalendarEvent, link: Link, *, lost: bool) -> Iterator[Decision]:
         """Somebody edited or deleted the block in Welkin (rule 8b)."""
@@ -304,28 +306,23 @@ class _CalendarBlocks:
             step = self._create(event, link) if lost else self._update(event, link, "")
             yield replace(step, reason="block_edited", restore=True)
         elif lost or seen is None:
-            yield note(link, "block_edited", state=LinkState.DISMISSED)
+            yield _change("block_edited", link, LinkState.DISMISSED)
         else:
-            yield note(link, "block_edited", remote_hash=seen.hash)
+            yield ChangeLink("block_edited", replace(link, remote_hash=seen.hash))
         # One way, what is put back is not worth a word; what is left as it is, is.
         if view.direction is Direction.BIDIRECTIONAL or decision == "parked":
             yield Conflict("block_edited", link.source, decision)
 
-    def _hold(self, event: CalendarEvent, link: Link | None) -> Iterator[Action]:
+    def _hold(self, event: CalendarEvent, link: Link | None) -> Iterator[ChangeLink]:
         """Remember the twin, without a block."""
         if event.span is None:  # pragma: no cover - busy events have a time
             return
         if link is None or link.state is not LinkState.TWIN or link.span != event.span:
-            becomes = {"state": LinkState.TWIN, "span": event.span, "event_id": event.id}
-            yield Action(
-                Step.NOTE,
-                "twin",
-                event.source,
-                event.span,
-                link,
-                calendar=self.calendar.name,
-                becomes=becomes,
-            )
+            view, name = self.view, self.calendar.name
+            owner = (view.user_id, view.platform, view.account)
+            link = link or Link(LinkKind.BLOCK, *owner, name, event.source, event.span)
+            twin = replace(link, span=event.span, event_id=event.id)
+            yield _change("twin", twin, LinkState.TWIN)
 
     def _take_away(self, link: Link) -> Iterator[Decision]:
         """The instance is no longer there, or no longer busy."""
@@ -352,23 +349,16 @@ class _CalendarBlocks:
             reason, absence = "instance_gone" if alive else "event_gone", not alive
         yield from _remove(self.view, link, reason, absence=absence)
 
-    def _create(self, event: CalendarEvent, link: Link | None) -> Action:
+    def _create(self, event: CalendarEvent, link: Link | None) -> CreateBlock:
         if event.span is None:  # pragma: no cover - busy events have a time
             raise ValueError(event.id)
-        return Action(
-            Step.CREATE_BLOCK,
-            "busy",
-            event.source,
-            event.span,
-            link,
-            event=event,
-            calendar=self.calendar.name,
-        )
+        content = self.view.block_hash(event)
+        return CreateBlock("busy", event, event.span, content, self.calendar.name, link)
 
-    def _update(self, event: CalendarEvent, link: Link, reason: str) -> Action:
+    def _update(self, event: CalendarEvent, link: Link, reason: str) -> UpdateBlock:
         if event.span is None:  # pragma: no cover - busy events have a time
             raise ValueError(event.id)
-        return Action(Step.UPDATE_BLOCK, reason, event.source, event.span, link, event=event)
+        return UpdateBlock(reason, event, event.span, self.view.block_hash(event), link)
 
 
 def _movable(link: Link, pair: tuple[CalendarEvent, Link | None], view: View) -> bool:
@@ -383,9 +373,13 @@ def _remove(view: View, link: Link, reason: str, *, absence: bool = False) -> It
     if link.remote_id in view.absent and view.settling(link):
         yield Doubt(link.source)  # made a moment ago, it may be there all the same
     elif link.remote_id in view.absent or (seen is not None and seen.cancelled):
-        yield note(link, reason, state=LinkState.DELETED)
+        yield _change(reason, link, LinkState.DELETED)
     else:
-        yield Action(Step.DELETE_BLOCK, reason, link.source, link.span, link, absence=absence)
+        yield DeleteBlock(reason, link, absence)
+
+
+def _change(reason: str, link: Link, state: LinkState) -> ChangeLink:
+    return ChangeLink(reason, replace(link, state=state))
 
 
 def _start(view: View, event: CalendarEvent) -> datetime:

@@ -263,15 +263,5 @@ class View:
 
 def row_of(view: View, kind: LinkKind, remote_id: str, calendar: str, span: Span) -> Link:
     """A row for something that had none; it is stored once the removal has been done."""
-    return Link(
-        kind=kind,
-        user_id=view.user_id,
-        platform=view.platform,
-        account=view.account,
-        calendar=calendar,
-        source=Source(remote_id),
-        generation=1,
-        state=LinkState.LIVE,
-        remote_id=remote_id,
-        span=span,
-    )
+    place = (view.user_id, view.platform, view.account, calendar)
+    return Link(kind, *place, Source(remote_id), span, 1, LinkState.LIVE, remote_id)

@@ -12,6 +12,7 @@ from calendar_sync.core.model import (
     SeriesSet,
     Source,
     Step,
+    WelkinWrite,
 )
 from calendar_sync.planner import blocks_time
 from tests.unit.planner.views import (
@@ -20,6 +21,7 @@ from tests.unit.planner.views import (
     NOW,
     ZONE,
     Little,
+    absences,
     days,
     event,
     instance,
@@ -128,7 +130,7 @@ def test_our_own_mirrors_never_block(how: str) -> None:
         mirror = little.events[little.link().remote_id]
         little.events[mirror.id] = replace(mirror, marker=None)
         little.appointments.clear()
-    assert [a for a in little.plan().actions if a.writes_welkin] == []
+    assert [a for a in little.plan().actions if isinstance(a, WelkinWrite)] == []
 
 
 def test_only_the_window_counts() -> None:
@@ -178,7 +180,7 @@ def test_vanished_from_a_full_read_and_from_its_own_get_rests_on_absence() -> No
     del little.events["x1"]
     little.gone.add("x1")
     [action] = little.plan().actions
-    assert (action.step, action.absence) == (Step.DELETE_BLOCK, True)
+    assert (action.step, absences([action])) == (Step.DELETE_BLOCK, [True])
 
 
 def test_a_delta_says_nothing_about_events_that_it_does_not_mention() -> None:
@@ -232,7 +234,7 @@ def test_more_and_fewer_instances() -> None:
     little.full = False
     made = little.run()
     assert [action.step for action in made.actions] == [Step.DELETE_BLOCK] * 3
-    assert not any(action.absence for action in made.actions)
+    assert not any(absences(made.actions))
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -242,7 +244,7 @@ def test_an_empty_set_rests_on_absence_only_where_the_series_is_unknown(known: b
     little.events.clear()
     little.full = False
     little.series["s1"] = SeriesSet((), known=known)
-    assert {action.absence for action in little.plan().actions} == {not known}
+    assert set(absences(little.plan().actions)) == {not known}
 
 
 def test_the_nearest_instances_of_a_long_series() -> None:

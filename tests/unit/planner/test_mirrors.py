@@ -12,6 +12,7 @@ from tests.unit.planner.views import (
     ME,
     NOW,
     Little,
+    absences,
     appointment,
     days,
     settings,
@@ -122,7 +123,7 @@ def test_no_longer_wanted_the_mirror_goes(now: object, state: LinkState) -> None
     little.add(now)  # type: ignore[arg-type]
     made = little.run()
     assert [action.step for action in made.actions] == [Step.DELETE_MIRROR]
-    assert not made.actions[0].absence
+    assert absences(made.actions) == [False]
     assert little.plan().actions == ()
 
 
@@ -146,7 +147,7 @@ def test_gone_from_welkin_rests_on_absence() -> None:
     del little.appointments["a1"]
     little.absent.add("a1")
     [action] = little.plan().actions
-    assert (action.step, action.absence) == (Step.DELETE_MIRROR, True)
+    assert (action.step, absences([action])) == (Step.DELETE_MIRROR, [True])
 
 
 def test_not_seen_and_not_asked_for_means_nothing() -> None:

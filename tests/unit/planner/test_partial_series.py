@@ -7,7 +7,7 @@ import pytest
 
 from calendar_sync.core.model import CalendarEvent, SeriesSet, Source, Step
 from calendar_sync.planner import questions
-from tests.unit.planner.views import Little, event, instance, span
+from tests.unit.planner.views import Little, absences, event, instance, span
 
 HOURS = (24, 48, 72)
 REFUSED = "refused"
@@ -81,7 +81,7 @@ def test_a_series_that_is_not_there_goes_as_a_whole_where_its_next_instance_does
     little.gone.add(rows()[0].id)
     assert asked(little) == tuple(sorted(row.id for row in rows()[1:]))
     made = little.plan()
-    assert [action.absence for action in made.actions] == [True] * 3
+    assert absences(made.actions) == [True] * 3
 
 
 def test_a_series_that_is_not_there_stays_where_its_next_instance_is_not_shown() -> None:

@@ -8,7 +8,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from calendar_sync.core.model import Availability, Direction, Link, LinkKind, LinkState, Step
+from calendar_sync.core.model import (
+    Availability,
+    CalendarWrite,
+    Direction,
+    LinkKind,
+    LinkState,
+    Step,
+    WelkinWrite,
+)
 from calendar_sync.planner import blocks_time, questions
 from calendar_sync.planner.mirrors import judge
 from calendar_sync.planner.plan import digest_of
@@ -62,7 +70,10 @@ def test_ten_may_vanish_and_eleven_may_not() -> None:
     made = little.plan()
     assert (len(made.actions), len(made.held)) == (0, 11)
     [hold] = made.holds
-    assert (hold.reason, hold.digest) == ("brake", digest_of(made.held))
+    assert (hold.reason, hold.digest) == (
+        "brake",
+        digest_of((action.step, action.source) for action in made.held),
+    )
 
 
 def test_a_fifth_of_many_may_vanish() -> None:
@@ -310,15 +321,9 @@ def check_plan(little: Little, made: Any) -> None:
     touched = Counter(action.link.id for action in made.actions if action.link is not None)
     assert all(count == 1 for count in touched.values())
     if not little.direction.writes_welkin:
-        assert not any(action.writes_welkin for action in made.actions)
+        assert not any(isinstance(action, WelkinWrite) for action in made.actions)
     if not little.direction.writes_calendar:
-        assert not any(action.writes_calendar for action in made.actions)
-    for action in made.actions:
-        link: Link | None = action.link
-        if action.step in {Step.DELETE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_BLOCK}:
-            assert link is not None
-        if action.step is Step.UPDATE_MIRROR:
-            assert action.draft is not None
+        assert not any(isinstance(action, CalendarWrite) for action in made.actions)
 
 
 def check_sides(little: Little) -> None:

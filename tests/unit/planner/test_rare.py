@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from calendar_sync.core.model import DetailLevel, Direction, LinkState, Step
+from calendar_sync.core.model import ChangeLink, DetailLevel, Direction, LinkState
 from calendar_sync.planner import plan, questions
 from calendar_sync.planner.snapshot import BlockSeen
 from tests.unit.planner.views import (
@@ -187,6 +187,5 @@ def test_a_block_made_a_moment_ago_is_not_forgotten_because_welkin_does_not_show
     made = little.plan()
     assert (made.actions, made.doubted) == ((), 1)
     little.change(link, written_at=NOW - timedelta(seconds=90))
-    assert [(action.step, action.becomes) for action in little.plan().actions] == [
-        (Step.NOTE, {"state": LinkState.DELETED})
-    ]
+    [action] = little.plan().actions
+    assert action == ChangeLink("event_gone", replace(little.link(), state=LinkState.DELETED))

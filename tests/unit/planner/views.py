@@ -13,6 +13,12 @@ from calendar_sync.core.model import (
     Action,
     Appointment,
     CalendarEvent,
+    Cancel,
+    ChangeLink,
+    CreateBlock,
+    CreateMirror,
+    DeleteBlock,
+    DeleteMirror,
     Direction,
     Encounter,
     Link,
@@ -20,11 +26,15 @@ from calendar_sync.core.model import (
     LinkState,
     Plan,
     Platform,
+    Removal,
+    Reschedule,
     SeriesSet,
     Source,
     Span,
-    Step,
+    UpdateBlock,
+    UpdateMirror,
     WelkinEvent,
+    WriteBack,
 )
 from calendar_sync.planner import CalendarView, View, plan
 from calendar_sync.planner import mirror_text as privacy
@@ -210,40 +220,36 @@ class Little:
         self.links[link.id] = replace(link, **values)
 
     def carry_out(self, action: Action) -> None:
-        match action.step:
-            case Step.NOTE:
-                self.change(action.link or self._unwritten(action), **action.becomes)
-            case Step.RESCHEDULE | Step.CANCEL:
+        match action:
+            case ChangeLink():
+                self.change(self._stored(action.link))
+            case Reschedule() | Cancel():
                 self._write_back(action)
-            case Step.CREATE_MIRROR | Step.UPDATE_MIRROR:
+            case CreateMirror() | UpdateMirror():
                 self._write_mirror(action)
-            case Step.DELETE_MIRROR:
-                assert action.link is not None
+            case DeleteMirror():
                 old = self.events.get(action.link.remote_id)
                 if old is not None:
                     self.events[old.id] = replace(old, deleted=True, span=None)
                 self.change(action.link, state=LinkState.DELETED)
-            case Step.CREATE_BLOCK | Step.UPDATE_BLOCK:
+            case CreateBlock() | UpdateBlock():
                 self._write_block(action)
-            case Step.DELETE_BLOCK:
-                assert action.link is not None
+            case DeleteBlock():
                 self.blocks.pop(action.link.remote_id, None)
                 self.change(action.link, state=LinkState.DELETED)
 
-    def _unwritten(self, action: Action, kind: LinkKind = LinkKind.BLOCK) -> Link:
+    def _stored(self, link: Link) -> Link:
+        if link.id is not None:
+            return link
         self.counter += 1
-        return Link(
-            kind, ME, Platform.GOOGLE, ACCOUNT, "primary", action.source, 0,
-            LinkState.INTENT, "", action.span, id=self.counter,
-        )  # fmt: skip
+        return replace(link, id=self.counter)
 
-    def _write_back(self, action: Action) -> None:
+    def _write_back(self, action: WriteBack) -> None:
         """The appointment follows what was done to its mirror."""
         link, key = action.link, action.source.id
-        assert link is not None
         before = self.appointments[key]
         self.written_back.add(key)
-        cancel = action.step is Step.CANCEL
+        cancel = isinstance(action, Cancel)
         after = replace(before.event, cancelled=cancel, span=action.span)
         content = IDENTITY.appointment_hash(after, None, "")
         self.appointments[key] = Appointment(after, None, content)
@@ -259,9 +265,12 @@ class Little:
             source_hash=content,
         )
 
-    def _next(self, action: Action, kind: LinkKind) -> Link:
-        link = action.link or self._unwritten(action, kind)
-        made = action.step in {Step.CREATE_MIRROR, Step.CREATE_BLOCK}
+    def _next(
+        self, action: CreateMirror | UpdateMirror | CreateBlock | UpdateBlock, kind: LinkKind
+    ) -> Link:
+        place = (Platform.GOOGLE, ACCOUNT, "primary", action.source, action.span)
+        link = self._stored(action.link or Link(kind, ME, *place))
+        made = isinstance(action, CreateMirror | CreateBlock)
         generation = link.generation + 1 if made else link.generation
         restores = link.restores + 1 if action.restore else link.restores
         return replace(
@@ -274,9 +283,8 @@ class Little:
             restored_at=self.now if action.restore else link.restored_at,
         )
 
-    def _write_mirror(self, action: Action) -> None:
+    def _write_mirror(self, action: CreateMirror | UpdateMirror) -> None:
         draft = action.draft
-        assert draft is not None
         link = self._next(action, LinkKind.MIRROR)
         written = CalendarEvent(
             link.remote_id,
@@ -297,8 +305,7 @@ class Little:
             level=draft.level,
         )
 
-    def _write_block(self, action: Action) -> None:
-        assert action.event is not None
+    def _write_block(self, action: CreateBlock | UpdateBlock) -> None:
         link = self._next(action, LinkKind.BLOCK)
         content = seen_hash(action.span)
         self.blocks[link.remote_id] = BlockSeen(
@@ -316,6 +323,18 @@ class Little:
 
 def steps(made: Plan) -> list[tuple[str, str]]:
     return [(action.step.value, action.reason) for action in made.actions]
+
+
+def absences(actions: Iterable[Action]) -> list[bool]:
+    return [isinstance(action, Removal) and action.absence for action in actions]
+
+
+def reasons(made: Plan) -> set[tuple[str, bool]]:
+    return {(a.reason, isinstance(a, Removal) and a.absence) for a in made.actions}
+
+
+def adopted(made: Plan) -> list[str]:
+    return [action.adopts for action in made.actions if isinstance(action, CreateBlock)]
 
 
 __all__ = ["SeriesSet", "Source"]

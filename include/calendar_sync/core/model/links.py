@@ -56,10 +56,10 @@ class Link:
     account: str
     calendar: str
     source: Source
-    generation: int
-    state: LinkState
-    remote_id: str
     span: Span
+    generation: int = 0
+    state: LinkState = LinkState.INTENT
+    remote_id: str = ""
     id: int | None = None
     event_id: str = ""
     event_uid: str = ""

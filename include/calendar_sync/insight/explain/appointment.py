@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from calendar_sync.core.identity import EXTERNAL_ID_PREFIX, TEST_PREFIX
 from calendar_sync.core.model import (
     STANDING,
-    Action,
     Appointment,
     Encounter,
     Link,
@@ -14,7 +13,6 @@ from calendar_sync.core.model import (
     LinkState,
     Platform,
     Source,
-    Span,
     Step,
     WelkinEvent,
 )
@@ -232,11 +230,7 @@ def _parked(look: Look, scope: Scope, event_id: str) -> Verdict | None:
 
 def _held(look: Look, scope: Scope, event_id: str) -> Verdict | None:
     """An edit of the mirror that waits before it reaches Welkin: each has its own approval."""
-    span = Span(scope.now, scope.now)
-    digests = {
-        digest_of([Action(step, "", Source(event_id), span)])
-        for step in (Step.RESCHEDULE, Step.CANCEL)
-    }
+    digests = {digest_of([(step, Source(event_id))]) for step in (Step.RESCHEDULE, Step.CANCEL)}
     for entry in look.services.store.runs.pending():
         if (entry.user_id, entry.platform) == scope.pair and entry.digest in digests:
             said = f"held: an edit of its mirror waits for approval {entry.digest}"

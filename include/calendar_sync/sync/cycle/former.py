@@ -10,13 +10,12 @@ from calendar_sync.core.errors import SyncError
 from calendar_sync.core.identity import GENERATIONS
 from calendar_sync.core.model import (
     STANDING,
-    Action,
     CalendarEvent,
+    DeleteMirror,
     Link,
     LinkKind,
     LinkState,
     Source,
-    Step,
 )
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
@@ -24,7 +23,7 @@ from calendar_sync.sync.services import Services
 
 async def unlinked(
     services: Services, scope: Scope, links: Iterable[Link], reason: str
-) -> list[Action]:
+) -> list[DeleteMirror]:
     """Removals of what is provably ours there: the mark and the key are this user's.
 
     Where a mailbox was restored, a mirror has another id: of those with its mark one is taken for
@@ -59,7 +58,7 @@ async def unlinked(
                 new = replace(link, id=None, source=Source(event.id), calendar=calendar)
                 row = rows.get(event.id) or replace(new, remote_id=event.id, span=event.span)
                 row = replace(row, state=LinkState.LIVE)
-                actions.append(Action(Step.DELETE_MIRROR, reason, row.source, event.span, row))
+                actions.append(DeleteMirror(reason, row))
     return actions
 
 
