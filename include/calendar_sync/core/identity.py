@@ -121,13 +121,10 @@ class Identity:
             extra.append(event.availability)
         if event.is_master:
             extra.append("series")
-        if event.span is None:
-            extra.append("no time")
-        span = event.span if event.span is not None else ""
-        content = self._mirror_hash(event.title, event.description, span, *extra)
+        content = self._mirror_hash(event.title, event.description, event.span, *extra)
         return content + GUESTS if event.has_attendees else content
 
-    def _mirror_hash(self, title: str, description: str, span: Span | str, *extra: str) -> str:
+    def _mirror_hash(self, title: str, description: str, span: Span, *extra: str) -> str:
         # Calendars keep texts, but not every space and line end as it was sent.
         words = (" ".join(text.split()) for text in (title, description))
         return self.hash("mirror", *words, str(span), *extra)

@@ -16,8 +16,12 @@ from calendar_sync.core.model import (
     Link,
     LinkKind,
     LinkState,
+    LookUp,
+    Removed,
+    Row,
     Source,
     Step,
+    Tombstone,
     UpdateBlock,
 )
 from calendar_sync.planner.busy import why_not_busy
@@ -95,9 +99,8 @@ def why_no_block(view: View, rules: BlockTime, event: CalendarEvent) -> str | No
     Of a series that is too long only the instances that `nearest` names get theirs.
     """
     objection = why_not_busy(event, rules, view.zone)
-    if objection is None and event.span is not None:
-        inside = event.span.overlaps(view.block_window, view.zone)
-        objection = None if inside else "outside_window"
+    if objection is None and not event.span.overlaps(view.block_window, view.zone):
+        return "outside_window"
     return objection
 
 
@@ -124,11 +127,11 @@ class _CalendarBlocks:
         self.rules = settings.block_time
         self.calendar = calendar
         self._partial = calendar.partial_series
-        self._rows: dict[str, list[CalendarEvent]] = {}
-        self._living = {event.series_id for event in calendar.events.values() if not event.deleted}
+        self._rows: dict[str, list[Row]] = {}
+        self._living = {event.series_id for event in calendar.living.values()}
 
     def plan(self) -> Iterator[Decision]:
-        for event_id in self.calendar.denied:
+        for event_id in self.calendar.asked(LookUp.DENIED):
             yield Doubt(Source(event_id))
         singles, series = self._groups()
         links = self._links_in_reach(singles, series)
@@ -147,7 +150,7 @@ class _CalendarBlocks:
             yield from guarded(Step.DELETE_BLOCK, Source(source_id), self._match({}, left))
 
     def _group(
-        self, source_id: str, events: Iterable[CalendarEvent], links: list[Link]
+        self, source_id: str, events: Iterable[Row], links: list[Link]
     ) -> Iterator[Decision]:
         """One event, or the instances of one series."""
         wanted = self._busy(events)
@@ -156,11 +159,11 @@ class _CalendarBlocks:
             yield Conflict("series_too_long", Source(source_id), "nearest_only")
         yield from self._match(wanted, links)
 
-    def _groups(self) -> tuple[dict[str, CalendarEvent], dict[str, Iterable[CalendarEvent]]]:
+    def _groups(self) -> tuple[dict[str, Row], dict[str, Iterable[Row]]]:
         """Events of this read that stand alone, and complete sets of series, by id."""
-        singles: dict[str, CalendarEvent] = {}
-        series: dict[str, list[CalendarEvent]] = defaultdict(list)
-        complete: dict[str, Iterable[CalendarEvent]] = {
+        singles: dict[str, Row] = {}
+        series: dict[str, list[Row]] = defaultdict(list)
+        complete: dict[str, Iterable[Row]] = {
             series_id: found.instances
             for series_id, found in self.calendar.series.items()
             if found.known
@@ -178,7 +181,7 @@ class _CalendarBlocks:
         return singles, complete
 
     def _links_in_reach(
-        self, singles: Mapping[str, CalendarEvent], series: Mapping[str, object]
+        self, singles: Mapping[str, object], series: Mapping[str, object]
     ) -> dict[str, list[Link]]:
         """Links about which this read has the last word, by series or event id.
 
@@ -211,9 +214,9 @@ class _CalendarBlocks:
             return True
         master, found = calendar.events.get(series), calendar.series.get(series)
         missing = found is not None and found.missing
-        if master is not None and master.deleted:
-            return missing or not master.unread
-        if not missing or any(not row.deleted for row in rows):
+        if isinstance(master, Removed):
+            return missing or isinstance(master, Tombstone)
+        if not missing or any(isinstance(row, CalendarEvent) for row in rows):
             return False
         # There is no such series; the instance that was asked for by name speaks for the others.
         return not any(
@@ -226,11 +229,12 @@ class _CalendarBlocks:
             self.view.block_window, self.view.zone
         )
 
-    def _busy(self, events: Iterable[CalendarEvent]) -> dict[Source, CalendarEvent]:
+    def _busy(self, events: Iterable[Row]) -> dict[Source, CalendarEvent]:
         return {
             event.source: event
             for event in events
-            if why_no_block(self.view, self.rules, event) is None
+            if isinstance(event, CalendarEvent)
+            and why_no_block(self.view, self.rules, event) is None
         }
 
     def _match(self, wanted: dict[Source, CalendarEvent], links: list[Link]) -> Iterator[Decision]:
@@ -278,8 +282,7 @@ class _CalendarBlocks:
         lost = link.remote_id in view.absent or (seen is not None and seen.cancelled)
         edited = lost or (seen is not None and seen.hash != link.remote_hash)
         # What is over may be edited, unless the edit takes time that is still to come.
-        over = event.span is not None and view.past(event.span)
-        over = over and (lost or seen is None or view.past(seen.span))
+        over = view.past(event.span) and (lost or seen is None or view.past(seen.span))
         own = seen is not None and seen.span == event.span and not lost
         if edited and own and view.block_hash(event) != link.wanted_hash:
             # Most likely our own write whose answer was lost: nobody is to blame.
@@ -315,8 +318,6 @@ class _CalendarBlocks:
 
     def _hold(self, event: CalendarEvent, link: Link | None) -> Iterator[ChangeLink]:
         """Remember the twin, without a block."""
-        if event.span is None:  # pragma: no cover - busy events have a time
-            return
         if link is None or link.state is not LinkState.TWIN or link.span != event.span:
             view, name = self.view, self.calendar.name
             owner = (view.user_id, view.platform, view.account)
@@ -329,7 +330,7 @@ class _CalendarBlocks:
         events = self.calendar.events
         event, master = events.get(link.event_id), events.get(link.source.id)
         found = self.calendar.series.get(link.source.id)
-        if any(told is not None and told.deleted for told in (event, master)):
+        if any(isinstance(told, Removed) for told in (event, master)):
             reason, absence = "event_deleted", False
         elif found is not None and found.known:
             listed = any(instance.id == link.event_id for instance in found.instances)
@@ -350,15 +351,10 @@ class _CalendarBlocks:
         yield from _remove(self.view, link, reason, absence=absence)
 
     def _create(self, event: CalendarEvent, link: Link | None) -> CreateBlock:
-        if event.span is None:  # pragma: no cover - busy events have a time
-            raise ValueError(event.id)
-        content = self.view.block_hash(event)
-        return CreateBlock("busy", event, event.span, content, self.calendar.name, link)
+        return CreateBlock("busy", event, self.view.block_hash(event), self.calendar.name, link)
 
     def _update(self, event: CalendarEvent, link: Link, reason: str) -> UpdateBlock:
-        if event.span is None:  # pragma: no cover - busy events have a time
-            raise ValueError(event.id)
-        return UpdateBlock(reason, event, event.span, self.view.block_hash(event), link)
+        return UpdateBlock(reason, event, self.view.block_hash(event), link)
 
 
 def _movable(link: Link, pair: tuple[CalendarEvent, Link | None], view: View) -> bool:
@@ -383,6 +379,4 @@ def _change(reason: str, link: Link, state: LinkState) -> ChangeLink:
 
 
 def _start(view: View, event: CalendarEvent) -> datetime:
-    if event.span is None:  # pragma: no cover - busy events have a time
-        raise ValueError(event.id)
     return event.span.instants(view.zone)[0]

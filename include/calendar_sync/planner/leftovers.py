@@ -32,8 +32,8 @@ def leftovers(view: View, settings: Settings) -> Iterator[Removal | Doubt | Refu
     """Removals of mirrors and blocks whose links are closed, and of mirrors made anew since."""
     if view.direction.writes_calendar:
         for calendar in view.calendars:
-            for event in calendar.events.values() if calendar.holds_mirrors else ():
-                if event.span is not None and not event.deleted and event.series_id is None:
+            for event in calendar.living.values() if calendar.holds_mirrors else ():
+                if event.series_id is None:
                     found = _mirror(view, settings, calendar, event)
                     yield from guarded(Step.DELETE_MIRROR, Source(event.id), found)
     if view.direction.writes_welkin and all(calendar.full for calendar in view.calendars):
@@ -52,7 +52,7 @@ def _mirror(
         if calendar.full or event.version > closed.version:
             yield DeleteMirror(LEFT_OVER, closed)
         return
-    if event.id in view.mirror_ids or event.id not in calendar.ours or event.span is None:
+    if event.id in view.mirror_ids or event.id not in calendar.ours:
         return
     row = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
     link = view.mirror_by_mark.get(event.marker or "")

@@ -24,10 +24,12 @@ from calendar_sync.core.model import (
     LinkState,
     Platform,
     Refusal,
+    Removed,
     Reschedule,
     Source,
     Span,
     Step,
+    Tombstone,
     UpdateMirror,
     exceeds,
     without_guests,
@@ -167,14 +169,14 @@ def _wanted(
         if link.source_hash != appointment.source_hash:
             yield CreateMirror("changed_after_dismissal", appointment, draft, link)
         return
-    event = calendar.events.get(link.remote_id)
     if is_gone(calendar, link):
-        told = calendar.tombstone(link.remote_id)
-        if told is None and view.settling(link):
+        proven = isinstance(calendar.events.get(link.remote_id), Tombstone)
+        if not proven and view.settling(link):
             yield Doubt(link.source)
         else:
-            yield from _deleted_by_hand(view, settings, appointment, draft, link, told)
+            yield from _deleted_by_hand(view, settings, appointment, draft, link, proven=proven)
         return
+    event = calendar.living.get(link.remote_id)
     if event is not None and view.outdated(link, event.version):
         event = None
         yield Doubt(link.source)
@@ -234,8 +236,8 @@ def _wanted(
 
 def is_gone(calendar: CalendarView, link: Link) -> bool:
     """The mirror was deleted, or is not found by its id."""
-    event = calendar.events.get(link.remote_id)
-    return link.remote_id in calendar.gone or (event is not None and event.deleted)
+    told = calendar.events.get(link.remote_id)
+    return link.remote_id in calendar.gone or isinstance(told, Removed)
 
 
 def _present(view: View, calendar: CalendarView, link: Link) -> Link:
@@ -244,9 +246,9 @@ def _present(view: View, calendar: CalendarView, link: Link) -> Link:
     A mirror that was deleted by hand, and not to be restored, may have been taken out of the bin;
     and in a mailbox that was restored, or imported anew, it has another id.
     """
-    event = calendar.events.get(link.remote_id)
+    event = calendar.living.get(link.remote_id)
     if link.state is LinkState.DISMISSED:
-        undone = event is not None and not event.deleted and event.version > link.version
+        undone = event is not None and event.version > link.version
         return replace(link, state=LinkState.LIVE) if undone else link
     if link.state not in STANDING or not is_gone(calendar, link):
         return link
@@ -264,7 +266,8 @@ def _deleted_by_hand(
     appointment: Appointment,
     draft: Draft,
     link: Link,
-    event: CalendarEvent | None,
+    *,
+    proven: bool,
 ) -> Iterator[Decision]:
     both_ways = view.direction is Direction.BIDIRECTIONAL
     cancel = Cancel("deleted_by_hand", appointment, draft, link)
@@ -274,7 +277,7 @@ def _deleted_by_hand(
         yield dismiss
         return
     # A tombstone says that it was deleted; a mere "not found" cancels nothing.
-    deleted = both_ways and event is not None
+    deleted = both_ways and proven
     follow = settings.mirror_deleted == "cancel" and appointment.event.kind in _PLAIN
     if deleted and follow and _hosts(view, appointment):
         if appointment.source_hash != link.source_hash:
@@ -307,15 +310,15 @@ def _edited_by_hand(
     both_ways = view.direction is Direction.BIDIRECTIONAL
     moved = event.span != update.span
     restore = replace(update, reason="edited_by_hand", restore=True)
-    if both_ways and settings.mirror_moved == "reschedule" and event.span is not None:
+    if both_ways and settings.mirror_moved == "reschedule":
         kinds = _PLAIN | _PROBED if view.encounters_move else _PLAIN
         movable = appointment.event.kind in kinds and _hosts(view, appointment)
         if movable and _is_a_new_time(view, event.span, update.span):
-            yield Reschedule(restore.reason, appointment, draft, link, event, event.span)
+            yield Reschedule(restore.reason, appointment, draft, link, event)
             yield Conflict("mirror_moved", link.source, "rescheduled")
             return
     decision = "restored"
-    if view.past(update.span) and event.span is not None and view.past(event.span):
+    if view.past(update.span) and view.past(event.span):
         decision = ""  # history: of no harm, and not worth a quarrel
     elif both_ways and moved and settings.mirror_moved == "report":
         decision = "reported"

@@ -87,10 +87,10 @@ def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[Delete
     standing |= {view.marker(appointment_id) for appointment_id in view.unreadable}
     told: set[str | None] = set()
     for calendar in view.calendars:
-        for event in calendar.events.values() if calendar.holds_mirrors else ():
+        for event in calendar.living.values() if calendar.holds_mirrors else ():
             known = event.id in view.mirror_ids or event.marker in standing
             known = known or event.id in view.claimed_elsewhere or event.id in going
-            if event.deleted or known or event.id not in calendar.ours or event.span is None:
+            if known or event.id not in calendar.ours:
                 continue
             link = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
             appointment = view.appointment_by_mark.get(event.marker or "")

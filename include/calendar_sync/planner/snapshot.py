@@ -15,10 +15,14 @@ from calendar_sync.core.model import (
     Link,
     LinkKind,
     LinkState,
+    LookUp,
     Platform,
+    Removed,
+    Row,
     SeriesSet,
     Source,
     Span,
+    Unreadable,
     Window,
     exceeds,
 )
@@ -55,12 +59,9 @@ class CalendarView:
     """One calendar of the account.
 
     `events` are all events of the listed window (`full`) or those that changed since the cursor.
-    `series` are complete instance sets of touched series, `gone` are event ids that a GET has
-    confirmed as missing, `fetched` those that a GET has returned. `denied` are those that a list
-    has shown alive and a GET has not found, and events and series that the server would not show:
-    they are looked at again. `closed` are those that it has not shown three times, `unreadable`
-    those that are there and of which nothing else is known. `events` lacks all three, and nothing
-    is decided about them.
+    `series` are complete instance sets of touched series, `lookups` say what events and series were
+    asked for by their ids, and what came of it. `events` lacks what that does not show, and nothing
+    is decided about it.
     `hashes` are of mirrors, and of whatever has our marker, by event id. `ours` are ids of events
     with our marker.
     """
@@ -69,38 +70,38 @@ class CalendarView:
     holds_mirrors: bool
     counts_as_busy: bool
     full: bool
-    events: Mapping[str, CalendarEvent]
+    events: Mapping[str, CalendarEvent | Removed]
     series: Mapping[str, SeriesSet] = field(default_factory=dict)
-    gone: frozenset[str] = frozenset()
-    fetched: frozenset[str] = frozenset()
-    denied: frozenset[str] = frozenset()
-    closed: frozenset[str] = frozenset()
+    lookups: Mapping[str, LookUp] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     ours: frozenset[str] = frozenset()
-    unreadable: frozenset[str] = frozenset()
+
+    def asked(self, *outcomes: LookUp) -> frozenset[str]:
+        """Events and series of which a look by id has come to one of these."""
+        return frozenset(key for key, outcome in self.lookups.items() if outcome in outcomes)
+
+    @cached_property
+    def gone(self) -> frozenset[str]:
+        """Not found by their ids."""
+        return self.asked(LookUp.MISSING)
+
+    @cached_property
+    def living(self) -> Mapping[str, CalendarEvent]:
+        """Of the events those that are there."""
+        return {key: one for key, one in self.events.items() if isinstance(one, CalendarEvent)}
 
     @cached_property
     def undecided(self) -> frozenset[str]:
         """Events and series of which nobody knows now what they are."""
         instances = (one for found in self.series.values() for one in found.instances)
-        unread = {one.id for one in instances if one.unreadable}
-        return self.denied | self.closed | self.unreadable | unread
+        unread = {one.id for one in instances if isinstance(one, Unreadable)}
+        return self.asked(LookUp.DENIED, LookUp.CLOSED, LookUp.UNREADABLE) | unread
 
     @cached_property
     def partial_series(self) -> frozenset[str]:
         """Series of which single instances may be known, and the whole set is not."""
         unknown = {key for key, found in self.series.items() if not found.known}
-        return self.denied | self.closed | unknown
-
-    def tombstone(self, event_id: str) -> CalendarEvent | None:
-        """What says that the event was deleted; None where it is merely not found.
-
-        Where lists also say so of what has left their window, only both together are proof.
-        """
-        event = self.events.get(event_id)
-        if event is None or not event.deleted or event.unread != (event_id in self.gone):
-            return None
-        return event
+        return self.asked(LookUp.DENIED, LookUp.CLOSED) | unknown
 
 
 @dataclass(frozen=True)
@@ -216,14 +217,13 @@ class View:
         """Events with our marker where mirrors go, alive and of no link, by that marker."""
         found: dict[str, list[CalendarEvent]] = {}
         for calendar in self.calendars:
-            for event_id in calendar.ours if calendar.holds_mirrors else ():
-                event = calendar.events[event_id]
-                single = event.series_id is None and not event.deleted and event.span is not None
-                if single and event.marker and event_id not in self.mirror_ids:
+            for event in calendar.living.values() if calendar.holds_mirrors else ():
+                unknown = event.id in calendar.ours and event.id not in self.mirror_ids
+                if unknown and event.marker and event.series_id is None:
                     found.setdefault(event.marker, []).append(event)
         return found
 
-    def is_external(self, event: CalendarEvent, calendar: CalendarView) -> bool:
+    def is_external(self, event: Row, calendar: CalendarView) -> bool:
         """Neither our marker nor a mirror link, nor an instance of a mirror that was repeated."""
         own = event.id in self.mirror_ids or event.series_id in self.mirror_ids
         return not own and event.id not in calendar.ours

@@ -29,6 +29,7 @@ from tests.unit.planner.views import (
     settings,
     span,
     steps,
+    tombstone,
 )
 
 NOBODY = settings().block_time
@@ -38,7 +39,6 @@ NOBODY = settings().block_time
     ("fields", "blocking"),
     [
         ({}, True),
-        ({"deleted": True}, False),
         ({"declined": True}, False),
         ({"informational": True}, False),
         ({"is_master": True}, False),
@@ -66,10 +66,6 @@ def test_what_is_listed_and_not_found_is_not_decided_about() -> None:
     little.gone, little.denied = {"x1", "x2"}, {"x1", "x2"}
     made = little.plan()
     assert (made.actions, made.doubted) == ((), 2)
-
-
-def test_an_event_without_times_does_not_block() -> None:
-    assert not blocks_time(replace(event(), span=None), NOBODY, ZONE)
 
 
 def test_settings_decide_about_tentative_and_whole_days() -> None:
@@ -103,7 +99,7 @@ def test_a_block_is_made_moved_and_removed() -> None:
     little.add(event(when=span(50)))
     assert steps(little.run()) == [("update_block", "changed")]
     assert little.plan().actions == ()
-    little.add(event(deleted=True))
+    little.add(tombstone(event()))
     assert steps(little.run()) == [("delete_block", "event_deleted")]
     assert little.plan().actions == ()
 
@@ -150,7 +146,7 @@ def test_yesterdays_blocks_retire_and_are_left_alone() -> None:
     little.now = NOW + 3 * DAY
     assert steps(little.run()) == [("note", "left_the_window")]
     assert little.plan().actions == ()
-    little.add(event(deleted=True))
+    little.add(tombstone(event()))
     assert little.plan().actions == ()
 
 
@@ -314,7 +310,7 @@ def test_a_block_that_is_gone_already_needs_no_request(how: str) -> None:
     little = Little().add(event())
     little.run()
     damage(little, how)
-    little.add(event(deleted=True))
+    little.add(tombstone(event()))
     assert [action.step for action in little.run().actions] == [Step.NOTE]
     assert little.link().state is LinkState.DELETED
 

@@ -25,8 +25,8 @@ def mirrored(**more: object) -> tuple[Little, CalendarEvent]:
     """One appointment, and its mirror."""
     little = Little(**more).add(appointment())  # type: ignore[arg-type]
     little.settle()
-    [mirror] = little.events.values()
-    return little, mirror
+    [mirror] = little.events
+    return little, little.event(mirror)
 
 
 def other(mirror: CalendarEvent, name: str, **more: object) -> CalendarEvent:
@@ -197,7 +197,7 @@ def test_guests_are_told_of_once_and_never_undone() -> None:
     made = little.run()
     assert steps(made) == [("note", "guests")]
     assert made.conflicts == (Conflict("guests_added", Source("a1"), "left"),)
-    little.change(little.link(), remote_hash=IDENTITY.event_hash(little.events[mirror.id]))
+    little.change(little.link(), remote_hash=IDENTITY.event_hash(little.event(mirror.id)))
     assert little.plan().conflicts == ()
     little.events[mirror.id] = mirror
     made = little.plan()

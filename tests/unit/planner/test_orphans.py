@@ -1,10 +1,18 @@
 """What carries our mark without a link: taken over where it fits, else held for a person."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from calendar_sync.core.model import CalendarEvent, Direction, LinkState, Source, Span, Step
+from calendar_sync.core.model import (
+    CalendarEvent,
+    Direction,
+    LinkState,
+    Source,
+    Span,
+    Step,
+)
 from calendar_sync.planner.orphans import STRAY
 from calendar_sync.planner.snapshot import BlockSeen
 from tests.unit.planner.views import (
@@ -21,6 +29,7 @@ from tests.unit.planner.views import (
     settings,
     span,
     steps,
+    tombstone,
 )
 
 ONE_WAY = Direction.WELKIN_TO_CALENDAR
@@ -220,9 +229,9 @@ def test_a_copy_that_outlives_its_appointment_waits_for_a_person() -> None:
     assert [held.link.remote_id for held in hold.actions if held.link] == ["copy"]
 
 
-@pytest.mark.parametrize("change", [{"deleted": True}, {"span": None}, {"marker": "other.mark"}])
-def test_what_is_no_stray_mirror(change: dict[str, object]) -> None:
-    little = Little().add(replace(mirror("m1", "gone"), **change))  # type: ignore[arg-type]
+@pytest.mark.parametrize("change", [tombstone, lambda row: replace(row, marker="other.mark")])
+def test_what_is_no_stray_mirror(change: Callable[[CalendarEvent], CalendarEvent]) -> None:
+    little = Little().add(change(mirror("m1", "gone")))
     assert all(hold.reason != STRAY for hold in little.plan().holds)
 
 

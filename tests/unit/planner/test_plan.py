@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from calendar_sync.core.model import (
     Availability,
+    CalendarEvent,
     CalendarWrite,
     Direction,
     LinkKind,
@@ -34,6 +35,7 @@ from tests.unit.planner.views import (
     settings,
     span,
     steps,
+    tombstone,
 )  # fmt: skip
 
 # --- order and brake ------------------------------------------------------------------------------
@@ -177,8 +179,8 @@ singles = st.builds(
     spans,
     availability=st.sampled_from([*Availability, Availability.BUSY]),
     declined=st.sampled_from([False, False, True]),
-    deleted=st.sampled_from([False, False, True]),
 )
+tombstones = singles.map(tombstone)
 instances = st.builds(
     lambda series, number, shift, free: instance(
         series,
@@ -192,7 +194,7 @@ instances = st.builds(
     st.sampled_from([False, False, True]),
 )
 edits = st.one_of(
-    st.tuples(st.just("put"), st.one_of(appointments, singles, instances)),
+    st.tuples(st.just("put"), st.one_of(appointments, singles, singles, tombstones, instances)),
     st.tuples(st.just("vanish"), st.integers(0, 50)),
     st.tuples(st.just("forget"), st.integers(0, 50)),
     st.tuples(st.just("hand"), st.integers(0, 50), st.booleans()),
@@ -251,10 +253,8 @@ def happen(little: Little, edit: tuple[Any, ...]) -> None:
     elif kind == "hand" and mirrors(little):
         key = pick(mirrors(little), rest[0])
         found = little.events[key]
-        moved = (
-            replace(found, span=span(77)) if rest[1] else replace(found, deleted=True, span=None)
-        )
-        little.events[key] = moved
+        moved = replace(found, span=span(77)) if isinstance(found, CalendarEvent) else found
+        little.events[key] = moved if rest[1] else tombstone(found)
     elif kind == "block" and little.blocks:
         key = pick(little.blocks, rest[0])
         seen = little.blocks[key]
@@ -336,8 +336,8 @@ def check_sides(little: Little) -> None:
         wanted = Counter(
             found.source.id
             for found in little.events.values()
-            if blocks_time(found, little.rules.block_time, ZONE)
-            and found.span is not None
+            if isinstance(found, CalendarEvent)
+            and blocks_time(found, little.rules.block_time, ZONE)
             and found.span.overlaps(view.block_window, ZONE)
             and view.is_external(found, view.calendars[0])
             and found.source not in quiet

@@ -16,6 +16,7 @@ from tests.unit.planner.views import (
     settings,
     span,
     steps,
+    tombstone,
 )
 
 
@@ -95,9 +96,9 @@ def test_what_is_left_to_a_person_is_told_also_where_only_one_side_is_written() 
     mirrored.settle()
     link = mirrored.link()
     mirrored.change(link, restores=3, restored_at=NOW - timedelta(hours=2))
-    mirrored.events[link.remote_id] = replace(mirrored.events[link.remote_id], title="mine")
+    mirrored.events[link.remote_id] = replace(mirrored.event(link.remote_id), title="mine")
     assert [conflict.decision for conflict in mirrored.plan().conflicts] == ["parked"]
-    mirrored.events[link.remote_id] = replace(mirrored.events[link.remote_id], deleted=True)
+    mirrored.events[link.remote_id] = tombstone(mirrored.events[link.remote_id])
     assert [conflict.decision for conflict in mirrored.plan().conflicts] == ["parked"]
 
 

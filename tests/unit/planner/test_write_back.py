@@ -28,6 +28,7 @@ from tests.unit.planner.views import (
     settings,
     span,
     steps,
+    tombstone,
 )
 
 RULES = {"mirror_moved": "reschedule", "mirror_deleted": "cancel"}
@@ -44,12 +45,12 @@ def plain(*hours: float, **more: Any) -> Little:
 
 def move(little: Little, key: str = "a0", to: Span | None = None, **more: Any) -> None:
     mirror = little.link(key).remote_id
-    little.events[mirror] = replace(little.events[mirror], span=to or span(50), **more)
+    little.events[mirror] = replace(little.event(mirror), span=to or span(50), **more)
 
 
 def delete(little: Little, key: str = "a0") -> None:
     mirror = little.link(key).remote_id
-    little.events[mirror] = replace(little.events[mirror], deleted=True, span=None)
+    little.events[mirror] = tombstone(little.events[mirror])
 
 
 def test_a_moved_mirror_moves_its_appointment() -> None:

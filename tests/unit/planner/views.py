@@ -24,13 +24,17 @@ from calendar_sync.core.model import (
     Link,
     LinkKind,
     LinkState,
+    LookUp,
     Plan,
     Platform,
     Removal,
+    Removed,
     Reschedule,
+    Row,
     SeriesSet,
     Source,
     Span,
+    Tombstone,
     UpdateBlock,
     UpdateMirror,
     WelkinEvent,
@@ -97,6 +101,13 @@ def instance(series: str, original: Span, when: Span | None = None, **more: Any)
     )
 
 
+def tombstone(found: Row) -> Tombstone:
+    return Tombstone(
+        found.id, found.etag, found.series_id, found.original_start, found.is_master,
+        found.marker, found.version, found.key,
+    )  # fmt: skip
+
+
 def block_hash(found: CalendarEvent) -> str:
     return f"want {found.span}"
 
@@ -117,7 +128,7 @@ class Little:
     direction: Direction = Direction.BIDIRECTIONAL
     now: datetime = NOW
     appointments: dict[str, Appointment] = field(default_factory=dict)
-    events: dict[str, CalendarEvent] = field(default_factory=dict)
+    events: dict[str, CalendarEvent | Removed] = field(default_factory=dict)
     blocks: dict[str, BlockSeen] = field(default_factory=dict)
     links: dict[int, Link] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
@@ -133,7 +144,7 @@ class Little:
     keys: dict[str, set[str]] = field(default_factory=dict)
     counter: int = 0
 
-    def add(self, *items: Appointment | CalendarEvent) -> "Little":
+    def add(self, *items: Appointment | CalendarEvent | Removed) -> "Little":
         for item in items:
             if isinstance(item, Appointment):
                 self.appointments[item.id] = item
@@ -168,14 +179,20 @@ class Little:
                     holds_mirrors=True,
                     counts_as_busy=True,
                     full=self.full,
-                    events=dict(self.events),
+                    events={
+                        k: e.not_found() if k in self.gone and isinstance(e, Removed) else e
+                        for k, e in self.events.items()
+                    },
                     series=dict(self.series),
-                    gone=frozenset(self.gone),
-                    denied=frozenset(self.denied),
+                    lookups={
+                        **dict.fromkeys(self.gone, LookUp.MISSING),
+                        **dict.fromkeys(self.denied, LookUp.DENIED),
+                    },
                     hashes={
                         k: IDENTITY.event_hash(e)
                         for k, e in self.events.items()
-                        if k in mirrors or IDENTITY.is_ours(e.marker)
+                        if isinstance(e, CalendarEvent)
+                        and (k in mirrors or IDENTITY.is_ours(e.marker))
                     },
                     ours=frozenset(k for k, e in self.events.items() if IDENTITY.is_ours(e.marker)),
                 ),
@@ -215,6 +232,11 @@ class Little:
         [found] = [link for link in self.links.values() if key in ("", link.source.id)]
         return found
 
+    def event(self, key: str) -> CalendarEvent:
+        found = self.events[key]
+        assert isinstance(found, CalendarEvent)
+        return found
+
     def change(self, link: Link, **values: Any) -> None:
         assert link.id is not None
         self.links[link.id] = replace(link, **values)
@@ -230,7 +252,7 @@ class Little:
             case DeleteMirror():
                 old = self.events.get(action.link.remote_id)
                 if old is not None:
-                    self.events[old.id] = replace(old, deleted=True, span=None)
+                    self.events[old.id] = tombstone(old)
                 self.change(action.link, state=LinkState.DELETED)
             case CreateBlock() | UpdateBlock():
                 self._write_block(action)
@@ -261,7 +283,7 @@ class Little:
             link,
             span=draft.span,
             wanted_hash=draft.hash,
-            remote_hash=IDENTITY.event_hash(self.events[link.remote_id]),
+            remote_hash=IDENTITY.event_hash(self.event(link.remote_id)),
             source_hash=content,
         )
 

@@ -85,12 +85,11 @@ class Reschedule(_OfAppointment):
     step: ClassVar = Step.RESCHEDULE
     link: Link
     event: CalendarEvent
-    to: Span
 
     @property
     def span(self) -> Span:
         """Where it goes."""
-        return self.to
+        return self.event.span
 
     def instead(self) -> UpdateMirror:
         """The mirror is put back, where the edit is not to reach Welkin."""
@@ -117,12 +116,15 @@ class _OfEvent:
 
     reason: str
     event: CalendarEvent
-    span: Span
     content: str
 
     @property
     def source(self) -> Source:
         return self.event.source
+
+    @property
+    def span(self) -> Span:
+        return self.event.span
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ from calendar_sync.core.identity import EXTERNAL_ID_PREFIX, TEST_PREFIX
 from calendar_sync.core.model import (
     STANDING,
     Appointment,
+    CalendarEvent,
     Encounter,
     Link,
     LinkKind,
     LinkState,
     Platform,
+    Removed,
     Source,
     Step,
     WelkinEvent,
@@ -255,11 +257,13 @@ async def _state(
     event = await look.event(scope, link.account, link.calendar, link.remote_id)
     if isinstance(event, Unread):
         return Verdict("mirror_unread", f"{words.MIRROR['mirror_unread']} ({event.code})")
-    if event is None or event.deleted:
+    if event is None or isinstance(event, Removed):
         said = (
             f"{words.MIRROR['mirror_missing']} (`mirror_deleted: {scope.settings.mirror_deleted}`)"
         )
         return Verdict("mirror_missing", said)
+    if not isinstance(event, CalendarEvent):
+        return Verdict("mirror_unread")
     content = look.services.identity.event_hash(event)
     if edited(link, event, content):
         said = f"{words.MIRROR['mirror_edited']} (`mirror_moved: {scope.settings.mirror_moved}`)"

@@ -15,6 +15,8 @@ from calendar_sync.core.model import (
     Link,
     LinkKind,
     LinkState,
+    Removed,
+    Row,
     Source,
 )
 from calendar_sync.sync.cycle.scope import Scope
@@ -39,7 +41,9 @@ async def unlinked(
     known = {link.remote_id for link in mirrors if link.state in STANDING}
     actions = []
     for calendar in sorted({link.calendar for link in mirrors}):
-        living = {e.id: e for e in await _listed(services, scope, calendar) if not e.deleted}
+        living = {
+            e.id: e for e in await _listed(services, scope, calendar) if not isinstance(e, Removed)
+        }
         unknown = {
             event.id: event
             for event in living.values()
@@ -54,7 +58,7 @@ async def unlinked(
             if lost and event.marker not in found_again:
                 found_again.add(event.marker)
                 ours = True
-            if ours and event.span is not None:
+            if ours and isinstance(event, CalendarEvent):
                 new = replace(link, id=None, source=Source(event.id), calendar=calendar)
                 row = rows.get(event.id) or replace(new, remote_id=event.id, span=event.span)
                 row = replace(row, state=LinkState.LIVE)
@@ -62,7 +66,7 @@ async def unlinked(
     return actions
 
 
-async def _listed(services: Services, scope: Scope, calendar: str) -> tuple[CalendarEvent, ...]:
+async def _listed(services: Services, scope: Scope, calendar: str) -> tuple[Row, ...]:
     platform = services.platforms[scope.platform]
     try:
         return (await platform.listed(scope.account, calendar, scope.list_window)).events

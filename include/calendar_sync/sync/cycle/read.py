@@ -24,8 +24,10 @@ from calendar_sync.core.model import (
     Encounter,
     Link,
     LinkKind,
+    LookUp,
     Platform,
     Refusal,
+    Row,
     Source,
     Span,
     Step,
@@ -131,7 +133,8 @@ class Reader:
         """What is there, and cannot be read: it is shown, and nothing else is done about it."""
         steps = [(Step.CREATE_MIRROR, key, "welkin") for key in sorted(self._unreadable) if key]
         for calendar in view.calendars:
-            ids = sorted(calendar.undecided - calendar.denied - calendar.closed)
+            refused = calendar.asked(LookUp.DENIED, LookUp.CLOSED)
+            ids = sorted(calendar.undecided - refused)
             steps += [(Step.CREATE_BLOCK, key, self.scope.platform.value) for key in ids]
         return tuple(
             Refusal(step, Source(key), f"{system}_unreadable_event") for step, key, system in steps
@@ -293,13 +296,13 @@ class Reader:
 
     # --- the calendar -------------------------------------------------------------------------
 
-    def calendar(self, name: str, events: dict[str, CalendarEvent], *, full: bool) -> CalendarView:
+    def calendar(self, name: str, events: dict[str, Row], *, full: bool) -> CalendarView:
         """One calendar of the account, with these events in it."""
         return self._calendars.view(name, events, full=full)
 
     def _block_hash(self, event: CalendarEvent) -> str:
         rules, span, write = self.scope.settings.block_time, event.span, ""
-        if span is not None and span.all_day:
+        if span.all_day:
             # Days are written as moments: where their zone changes, the block has to follow.
             span, write = Span(*span.instants(self.scope.zone)), rules.all_day_write
         title = mirror_text.block_title(event, rules)

@@ -22,6 +22,7 @@ from calendar_sync.core.model import (
     LinkState,
     MappedUser,
     Plan,
+    Tombstone,
 )
 from calendar_sync.core.redaction import install
 from calendar_sync.planner import View, plan
@@ -305,7 +306,9 @@ def _unproven(view: View, made: Plan) -> bool:
         if isinstance(action, CreateMirror) and action.restore and action.link is not None
     ]
     told = [calendar for calendar in view.calendars if calendar.holds_mirrors]
-    return any(calendar.tombstone(key) is None for key in restored for calendar in told)
+    return any(
+        not isinstance(calendar.events.get(key), Tombstone) for key in restored for calendar in told
+    )
 
 
 def _to_remove(link: Link) -> bool:

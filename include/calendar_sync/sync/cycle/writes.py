@@ -33,7 +33,9 @@ from calendar_sync.core.model import (
     Link,
     LinkKind,
     LinkState,
+    Removed,
     Reschedule,
+    Row,
     Step,
     UpdateBlock,
     UpdateMirror,
@@ -104,6 +106,7 @@ class Writer:
         link = self._intent(replace(link, level=draft.level, span=draft.span))
         platform = self.services.platforms[self.scope.platform]
         for _ in range(GENERATIONS):
+            event: Row
             try:
                 event = found or await platform.create_mirror(
                     link.account, link.calendar, link.remote_id, marker, draft
@@ -113,21 +116,23 @@ class Writer:
                 if found is None and not self._used_up(link):
                     self._note_unseen(link)
                     raise NotShownYet from None
-                if found is None or found.deleted or found.marker != marker:
+                if found is None or isinstance(found, Removed) or found.marker != marker:
                     # The key is used up: deleted ids are never free again.
                     link, found = self.begin(self._next_generation(link)), None
                     continue
                 event = found
             # Where ids are not ours, even an answer may show what an earlier attempt has made.
             earlier = found is not None or not platform.chooses_ids
-            if earlier and not self._is_written(event, draft):
+            if not isinstance(event, CalendarEvent) or (
+                earlier and not self._is_written(event, draft)
+            ):
                 event = await self._put(
                     replace(link, remote_id=event.id), draft, marker, event.etag
                 )
             return self._mirrored(replace(link, remote_id=event.id), action, event)
         raise BadItem("no_free_generation")
 
-    async def _made_before(self, action: CreateMirror, marker: str) -> CalendarEvent | None:
+    async def _made_before(self, action: CreateMirror, marker: str) -> Row | None:
         """A mirror of this appointment that the state does not know.
 
         It stands in what was read where the state was lost, or the mailbox had another name; where
@@ -154,7 +159,7 @@ class Writer:
         except NotFound:
             platform = self.services.platforms[link.platform]
             found = await platform.event(link.account, link.calendar, link.remote_id)
-            if found is not None and not found.deleted:
+            if found is not None and not isinstance(found, Removed):
                 raise
             # Deleted without our being told, or told and waiting for a person: Welkin has news.
             gone = replace(link, state=LinkState.DELETED)
@@ -171,9 +176,9 @@ class Writer:
             )
         except PreconditionFailed:
             event = await platform.event(link.account, link.calendar, link.remote_id)
-            if event is None or event.deleted:
+            if event is None or isinstance(event, Removed):
                 raise NotFound("mirror_gone") from None
-            if self._is_written(event, draft):
+            if isinstance(event, CalendarEvent) and self._is_written(event, draft):
                 return event
             return await platform.update_mirror(
                 link.account, link.calendar, link.remote_id, marker, draft, event.etag
