@@ -29,6 +29,7 @@ from calendar_sync.cli.unsync import take_back
 from calendar_sync.config.credentials import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.redaction import install
 from calendar_sync.insight.status import PlatformStatus, status
 from calendar_sync.state import Database, seals
 from calendar_sync.state.migrate import upgrade
@@ -77,6 +78,7 @@ def options(
     ] = False,
 ) -> None:
     """Keep Welkin schedules and staff calendars in step."""
+    install()
 
 
 @app.command()
@@ -182,7 +184,7 @@ def _print_audit(problems: list[str], newest: str, run_id: str) -> None:
 
 
 def _print_platform(entry: PlatformStatus) -> None:
-    users = ", ".join(f"{count} {state}" for state, count in sorted(entry.users.items()))
+    users = ", ".join(f"{count} {state.label}" for state, count in entry.users.items())
     shown = f"{entry.platform}: {users or 'nobody is mapped'}"
     console.print(shown, markup=False, highlight=False)
     console.print(

@@ -5,10 +5,15 @@ from typing import Annotated
 
 import typer
 
-from calendar_sync.cli.environment import NO_KEY, author, load_key, open_store
+from calendar_sync.cli.environment import NO_KEY, author, close_in_airflow, load_key, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.operations.approvals import WORDS, grant
+
+STAYS_OPEN = (
+    "Airflow's own database cannot be reached from here: what Airflow asks about this under "
+    "Required Actions stays open. Whatever is answered there is ignored."
+)
 
 
 def approve(
@@ -46,11 +51,15 @@ def approve(
         wanted = list(dict.fromkeys(digest or [entry.digest for entry in waiting]))
         now = SystemClock().now()
         users = {key: grant(store, key, author(), now) for key in wanted}
+        granted = [key for key, count in users.items() if count]
+        closed = close_in_airflow(granted, author()) if granted else True
         if json:
-            as_json({"approved": users})
+            as_json({"approved": users, "closed_in_airflow": closed})
         unknown = [key for key, count in users.items() if not count]
         for key in unknown:
             console.print(f"nothing waits under {key}", style="red", markup=False)
+        if not closed and not json:
+            console.print(STAYS_OPEN, highlight=False, soft_wrap=True)
         if unknown or not wanted:
             raise typer.Exit(FAILED)
         if not json:

@@ -9,7 +9,6 @@ from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
-from calendar_sync.core.redaction import install
 from calendar_sync.insight.explain import (
     Answer,
     Fact,
@@ -44,7 +43,6 @@ def explain(
 
     Exit 1 when nothing is known of the id.
     """
-    install()
     with reported():
         if (appointment is not None and event is not None) or not (appointment or event or user):
             raise ConfigurationError(detail="name one: --appointment ID, --event ID or --user ID")

@@ -11,7 +11,6 @@ from calendar_sync.cli.output import FAILED, as_json, console, progress_bar, rep
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
-from calendar_sync.core.redaction import install
 from calendar_sync.insight.health import accounts
 from calendar_sync.insight.health.keeping import keep
 from calendar_sync.insight.health.render import KINDS, STEPS
@@ -29,7 +28,6 @@ def health(
     json: Json = False,
 ) -> None:
     """Look at every mapped account, keep a report and print it; exit 1 when something is wrong."""
-    install()
     with reported():
         secrets = load_secrets()
         with open_store(secrets.hmac_key) as store:
@@ -51,7 +49,8 @@ def health(
 
 async def _check(store: Store, secrets: Secrets, *, quiet: bool) -> None:
     revision = store.config.revision()
-    async with open_services(secrets, store.database, revision.settings.limits) as services:
+    limits = revision.settings.limits
+    async with open_services(secrets, store.database, limits, own_tokens=True) as services:
         groups = await accounts.groups(services)
         total = sum(len(group.users) for group in groups)
         with progress_bar("accounts", quiet=quiet) as bar:

@@ -32,7 +32,7 @@ from calendar_sync.config.mapping import Format, format_of, write_mapping
 from calendar_sync.config.mapping.doubts import SHARED, Doubt, doubts
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser, Platform
-from calendar_sync.insight.status import exposure
+from calendar_sync.insight.exposure import exposure
 from calendar_sync.state import Store
 from calendar_sync.sync.runtime import open_services
 

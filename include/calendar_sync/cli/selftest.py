@@ -14,13 +14,12 @@ from calendar_sync.cli.environment import load_secrets, new_run_id, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.model import Platform
-from calendar_sync.core.redaction import install
 from calendar_sync.operations.selftest import (
     Chosen,
     Options,
     Report,
     SelfTest,
-    Step,
+    SelfTestStep,
     StepState,
     choose,
 )
@@ -50,7 +49,6 @@ def selftest(
 
     Both are private, without patient or guests, some days ahead, and gone at the end.
     """
-    install()
     with reported():
         secrets = load_secrets()
         connected = {
@@ -104,7 +102,7 @@ def _head(store: Store, chosen: Chosen, *, watch: bool) -> None:
 
 
 @contextlib.contextmanager
-def _shown(test: SelfTest, *, quiet: bool) -> Iterator[Callable[[Step], None]]:
+def _shown(test: SelfTest, *, quiet: bool) -> Iterator[Callable[[SelfTestStep], None]]:
     """A table that fills; where nobody can see it fill, a line for each step that has ended."""
     if quiet:
         yield lambda step: None
@@ -115,7 +113,7 @@ def _shown(test: SelfTest, *, quiet: bool) -> Iterator[Callable[[Step], None]]:
     else:
         told: set[str] = set()
 
-        def tell(step: Step) -> None:
+        def tell(step: SelfTestStep) -> None:
             if step.state in ENDED and step.name not in told:
                 told.add(step.name)
                 _print_line(step)
@@ -139,7 +137,7 @@ def _table(test: SelfTest) -> Table:
     return made
 
 
-def _print_line(step: Step) -> None:
+def _print_line(step: SelfTestStep) -> None:
     seconds = "      " if step.seconds is None else f"{step.seconds:5.1f}s"
     line = f"{step.state.value:11} {seconds}  {step.text}"
     said = _said(step)
@@ -148,7 +146,7 @@ def _print_line(step: Step) -> None:
     )
 
 
-def _said(step: Step) -> str:
+def _said(step: SelfTestStep) -> str:
     return ": ".join(part for part in (step.code, step.detail) if part)
 
 

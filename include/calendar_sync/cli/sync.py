@@ -14,12 +14,11 @@ from calendar_sync.cli.output import USERS_FAILED, as_json, console, progress_ba
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Action, Platform, WithDraft
-from calendar_sync.core.redaction import install
 from calendar_sync.state import Store
 from calendar_sync.state.audit import CycleLog, Operation
 from calendar_sync.state.seals import seal
 from calendar_sync.sync.roster import members, user_named
-from calendar_sync.sync.runner import PassResult, record_run, run_pass
+from calendar_sync.sync.runner import PassResult, run_pass, store_run
 from calendar_sync.sync.runtime import Secrets, open_services
 
 
@@ -38,7 +37,6 @@ def sync(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Feeds, polls, then cycles until all is done (exit 0) or users failed (exit 3)."""
-    install()
     with reported():
         if show_text and (json or not dry_run or not sys.stdout.isatty()):
             raise ConfigurationError(
@@ -135,7 +133,7 @@ def _run(
         _record_look(store, platform, run_id, result)
     if not dry_run:
         rows = [outcome.row for outcome in result.outcomes.values()]
-        record_run(store, platform, run_id, started_at, rows, clock.now(), requests)
+        store_run(store, platform, run_id, started_at, rows, clock.now(), requests)
     return result
 
 

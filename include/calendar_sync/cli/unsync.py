@@ -12,7 +12,6 @@ from calendar_sync.cli.output import USERS_FAILED, as_json, console, reported, t
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
-from calendar_sync.core.redaction import install
 from calendar_sync.operations.unsync import Standing, Unsynced, disable, standing, unsync
 from calendar_sync.state import Store
 from calendar_sync.state.seals import seal
@@ -29,7 +28,6 @@ def take_back(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Switch users off, remove exactly our mirrors and blocks, and prove it by reading again."""
-    install()
     with reported():
         if bool(user) == everybody:
             raise ConfigurationError(detail="name users, or say --all: exactly one of both")

@@ -28,6 +28,7 @@ from calendar_sync.state.open_items import UNDECIDED, parked
 from calendar_sync.state.open_items import open_conflicts as shown
 
 PAGE = 50
+DECISIONS = 20
 TRY_AGAIN = "try_again"
 # Whose item of which kind a conflict is about.
 Item = tuple[str, Platform, LinkKind, Source]
@@ -213,8 +214,8 @@ def users_of(store: Store, accounts: Iterable[str]) -> dict[tuple[str, str], str
         return {(row.account, row.platform): row.user_id for row in connection.execute(query)}
 
 
-def decisions(store: Store, newest: int = 20) -> list[Decided]:
-    """What people have decided, newest first."""
+def decisions(store: Store) -> list[Decided]:
+    """What people have decided lately, newest first."""
     table = t.operation
     last = select(table).where(table.c.step == DECISION).order_by(table.c.id.desc()).limit(2000)
     found = last.subquery().c
@@ -228,7 +229,7 @@ def decisions(store: Store, newest: int = 20) -> list[Decided]:
         )
         .group_by(*same)
         .order_by(func.max(found.id).desc())
-        .limit(newest)
+        .limit(DECISIONS)
     )
     with store.database.read() as connection:
         return [

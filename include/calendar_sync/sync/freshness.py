@@ -14,7 +14,7 @@ UNHEARD = timedelta(minutes=4)
 
 
 @dataclass(frozen=True)
-class Limits:
+class Deadlines:
     """Instants of one platform, before which something is late.
 
     `marked` is for the oldest change that waits, `seen` for the last time that an account was in
@@ -46,22 +46,10 @@ def unheard(state: UserSync, interval: timedelta, now: datetime) -> bool:
     return bool(heard) and now - max(heard) >= interval + UNHEARD
 
 
-def limits(settings: Settings, platform: Platform, accounts: int, now: datetime) -> Limits:
-    """The limits of a platform that keeps so many accounts in step."""
+def deadlines(settings: Settings, platform: Platform, accounts: int, now: datetime) -> Deadlines:
+    """The deadlines of a platform that keeps so many accounts in step."""
     marked = now - settings.freshness.target
     # Out of hours the polls were further apart than they are now.
     moments = (now, marked - poll_interval(settings, platform, accounts, now))
     longest = max(poll_interval(settings, platform, accounts, moment) for moment in moments)
-    return Limits(marked, marked - longest)
-
-
-def late_since(state: UserSync, limits: Limits) -> datetime | None:
-    """Since when this user is behind, None for one who is in time.
-
-    Whoever never was in step is being filled for the first time: only what waits counts there.
-    """
-    if state.last_success_at is not None and state.last_success_at < limits.seen:
-        return state.last_success_at
-    if state.marked and state.marked_at is not None and state.marked_at < limits.marked:
-        return state.marked_at
-    return None
+    return Deadlines(marked, marked - longest)

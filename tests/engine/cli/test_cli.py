@@ -475,7 +475,12 @@ def test_what_waits_is_listed_and_approved_for_many_at_once(cli: Command) -> Non
     listed = cli("approve")
     assert all(entry["digest"] in listed for entry in waiting)
     assert "12 removals" in listed
-    assert "approved for 2 user(s)" in cli("approve", *[entry["digest"] for entry in waiting])
+    first, second = (entry["digest"] for entry in waiting)
+    told = cli("approve", first)
+    assert "approved for 1 user(s)" in told
+    assert "stays open" in told
+    assert "is ignored" in told
+    assert cli.json("approve", second) == {"approved": {second: 1}, "closed_in_airflow": False}
     assert cli.json("approve") == []
     database = Database()
     recorded = decisions(Store(database, ""))

@@ -4,6 +4,7 @@ What a connection holds is never shown: at most the name of the field that is mi
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,7 +26,7 @@ from calendar_sync.core.advice import NO_MAILBOX_TRIED
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError, SyncError
 from calendar_sync.core.model import Platform
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
 from calendar_sync.operations.connection_checks import (
     MAILBOXES,
     NAMES,
@@ -38,6 +39,8 @@ from calendar_sync.orchestration.airflow_api import CONNECTION as AIRFLOW
 from calendar_sync.orchestration.connection_tests import mail_fault, try_airflow
 from calendar_sync.state import Store
 from calendar_sync.sync.runtime import try_welkin
+
+logger = logging.getLogger(__name__)
 
 MAIL = "smtp_default"
 Status = Literal["configured", "incomplete", "missing"]
@@ -176,7 +179,7 @@ def test(store: Store, name: str) -> Tested:
     except Problem as problem:
         return Tested(name, False, [Finding("", "configuration", problem.detail)])
     except Exception as error:
-        install().error("admin: test of %s: %s", name, describe(error))
+        logger.error("admin: test of %s: %s", name, describe(error))
         return Tested(name, False, [Finding("", "unexpected", "the log knows more")])
 
 

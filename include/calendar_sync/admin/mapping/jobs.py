@@ -21,7 +21,7 @@ from calendar_sync.config.mapping import read_row
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.insight.health import accounts
-from calendar_sync.insight.health.verdicts import ADVICE, Verdict
+from calendar_sync.insight.health.verdicts import ADVICE, AccountVerdict
 from calendar_sync.operations.mapping.proposing import Proposals, find_proposals
 from calendar_sync.state import Store
 from calendar_sync.state.health import Checked
@@ -46,7 +46,7 @@ def begin_proposals(request: Request, store: Opened) -> Response:
 
     async def work(job: Job) -> Offered:
         told: list[str] = []
-        async with outside.services(store) as services:
+        async with outside.services(store, own_tokens=True) as services:
             return Offered(await find_proposals(services, None, told.append), told)
 
     job = JOBS.start("proposals", "proposals for the mapping", work, request.state.viewer.id)
@@ -137,13 +137,13 @@ def _validate(store: Store, wanted: list[MappedUser]) -> Callable[[Job], Awaitab
                     some = replace(group, users=tuple(users[first : first + BATCH]))
                     found += await accounts.validate(services, settings, some)
                     job.progress(len(found), len(pairs))
-        return sorted(found, key=lambda one: (one.verdict == Verdict.OK, one.account))
+        return sorted(found, key=lambda one: (one.verdict == AccountVerdict.OK, one.account))
 
     return work
 
 
 def _advice(one: Checked) -> str:
-    return ADVICE[Verdict(one.verdict)]
+    return ADVICE[AccountVerdict(one.verdict)]
 
 
 def _platform(value: str) -> Platform | None:

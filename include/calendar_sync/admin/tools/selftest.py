@@ -19,7 +19,14 @@ from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
-from calendar_sync.operations.selftest import Chosen, Options, Report, SelfTest, Step, choose
+from calendar_sync.operations.selftest import (
+    Chosen,
+    Options,
+    Report,
+    SelfTest,
+    SelfTestStep,
+    choose,
+)
 from calendar_sync.state import Store
 from calendar_sync.sync.runtime import Secrets, open_services
 
@@ -34,7 +41,7 @@ class Shown:
     """How far a test is; `report` once it has ended."""
 
     account: str
-    steps: list[Step]
+    steps: list[SelfTestStep]
     report: Report | None = None
 
 
@@ -95,7 +102,7 @@ async def _test(job: Job, store: Store, secrets: Secrets, chosen: Chosen) -> Sho
         shown = Shown(chosen.mapped.account, list(test.progress.steps.values()))
         job.result = shown
 
-        def tell(step: Step) -> None:
+        def tell(step: SelfTestStep) -> None:
             shown.steps = list(test.progress.steps.values())
 
         test.tell = tell

@@ -4,6 +4,7 @@ Endpoints that use it are plain functions, which the framework runs in threads; 
 connections are safe there. What is wrong with it is told as a problem with a remedy.
 """
 
+import logging
 import threading
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from starlette.requests import Request
 
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
 from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import current, require_current
+
+logger = logging.getLogger(__name__)
 
 NO_KEY = ""
 INIT = "Run `calendar-sync init` where Airflow runs, then load this page again."
@@ -55,7 +58,7 @@ class State:
         try:
             database = Database(self._url)
         except (ConfigurationError, SQLAlchemyError, OSError) as error:
-            install().error("admin: state database: %s", describe(error))
+            logger.error("admin: state database: %s", describe(error))
             raise Problem(
                 503, "The address of the state database cannot be used.", hints=(WHERE,)
             ) from None
@@ -87,7 +90,7 @@ def _check(database: Database) -> None:
             ),
         ) from None
     except (DBAPIError, CommandError) as error:
-        install().error("admin: state database: %s", describe(error))
+        logger.error("admin: state database: %s", describe(error))
         raise unreachable() from None
 
 

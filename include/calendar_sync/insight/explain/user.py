@@ -11,9 +11,10 @@ from calendar_sync.insight.explain import words
 from calendar_sync.insight.explain.answer import Answer, Fact, Part, when
 from calendar_sync.insight.explain.look import Look, by_address
 from calendar_sync.insight.explain.records import conflicts, last_run, operations, parked_items
+from calendar_sync.insight.user_state import UserState
+from calendar_sync.insight.users import listed_user
 from calendar_sync.state.marks import UserSync
 from calendar_sync.sync.cycle.scope import Scope, cursor_shape
-from calendar_sync.sync.freshness import late_since, limits
 from calendar_sync.sync.noticing.polls import Poller
 
 HOUR = timedelta(hours=1)
@@ -29,7 +30,7 @@ async def explain_user(look: Look, user_id: str, *, platform: Platform | None = 
     holds = [
         each
         for each in Platform
-        if platform in (None, each) and user_id in store.links.holders(each)
+        if platform in (None, each) and store.links.counts(each, [user_id])
     ]
     platforms = sorted({row.platform for row in mapped} | set(holds))
     welkin = store.config.welkin_user(user_id)
@@ -96,9 +97,9 @@ def _verdict(
     if fault is not None:
         return "platform_stopped", f"the platform is stopped: {fault.code} ({advice(fault.code)})"
     if state.failures:
-        word = "needs attention" if state.attention else "retrying"
+        found = UserState.NEEDS_ATTENTION if state.attention else UserState.RETRYING
         next_try = when(state.retry_at, look.now)
-        return "failing", f"{word}: {code} ({advice(code)}); next try {next_try}"
+        return "failing", f"{found.label}: {code} ({advice(code)}); next try {next_try}"
     if welkin is not None and not welkin.active:
         people = look.members(scope.platform)
         said = "inactive in Welkin, and kept in step until that is certain: a day"
@@ -106,17 +107,17 @@ def _verdict(
             said = f"inactive in Welkin with many others: waits for approval {people.digest}"
         return "welkin_inactive", said
     if state.last_success_at is None:
-        return "not_synced_yet", "not synced yet"
+        return UserState.NEW.value, UserState.NEW.label
     if state.waiting(look.now):
         return (
             "postponed",
             f"the calendar did not answer: asked again {when(state.retry_at, look.now)}",
         )
-    accounts = len(look.members(scope.platform).synced)
-    limit = limits(look.revision.settings, scope.platform, accounts, look.now)
-    behind = late_since(state, limit)
-    if behind is not None:
-        return "late", f"late: behind since {when(behind, look.now)}; do runs still take place?"
+    listed = listed_user(look.services.store, look.revision.settings, scope.user_id, look.now)
+    for one in listed:
+        if one.platform is scope.platform and one.late:
+            since = when(one.behind_since, look.now)
+            return "late", f"late: behind since {since}; do runs still take place?"
     if state.marked:
         return "marked", "in sync but for changes that the next run takes up"
     return "in_step", "in step"
