@@ -13,9 +13,8 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError, LeaseHeld, LeaseLost
 from calendar_sync.core.model import Platform, Source
-from calendar_sync.insight import attention
 from calendar_sync.insight.attention import Choice, OpenConflict
-from calendar_sync.operations import approvals
+from calendar_sync.operations import approvals, deciding
 from calendar_sync.orchestration.airflow_questions import close_questions
 from calendar_sync.orchestration.dag_ids import GRANT, LEAVE
 from calendar_sync.state import Store
@@ -33,7 +32,7 @@ def decide(request: Request, store: Store, number: int, choice: Choice) -> OpenC
     """
     now = SystemClock().now()
     try:
-        found = attention.decide(live.with_key(store), number, choice, author(request), now)
+        found = deciding.decide(live.with_key(store), number, choice, author(request), now)
     except ConfigurationError as error:
         raise Problem(409, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None
     except (LeaseHeld, LeaseLost):
@@ -52,7 +51,7 @@ def try_again(
     """
     now = SystemClock().now()
     try:
-        attention.try_again(
+        deciding.try_again(
             live.with_key(store), user_id, platform, step, source, author(request), now
         )
     except ConfigurationError as error:
