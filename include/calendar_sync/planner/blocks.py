@@ -20,6 +20,7 @@ from calendar_sync.core.model import (
     Removed,
     Row,
     Source,
+    Span,
     Step,
     Tombstone,
     UpdateBlock,
@@ -27,6 +28,7 @@ from calendar_sync.core.model import (
 from calendar_sync.planner.busy import why_not_busy
 from calendar_sync.planner.duplicates import Twins
 from calendar_sync.planner.guard import guarded
+from calendar_sync.planner.mirror_text import block_title
 from calendar_sync.planner.mirrors import Decision, left_behind, restored_too_often
 from calendar_sync.planner.snapshot import CalendarView, Doubt, View
 
@@ -284,17 +286,18 @@ class _CalendarBlocks:
         # What is over may be edited, unless the edit takes time that is still to come.
         over = view.past(event.span) and (lost or seen is None or view.past(seen.span))
         own = seen is not None and seen.span == event.span and not lost
-        if edited and own and view.block_hash(event) != link.wanted_hash:
+        content, uid = self._content(event), view.identity.event_uid(event)
+        if edited and own and content != link.wanted_hash:
             # Most likely our own write whose answer was lost: nobody is to blame.
             yield self._update(event, link, "changed")
         elif edited and not over:
             yield from self._damaged(event, link, lost=lost)
-        elif view.block_hash(event) != link.wanted_hash or event.span != link.span:
+        elif content != link.wanted_hash or event.span != link.span:
             yield self._update(event, link, "changed")
         elif link.state is LinkState.RETIRED:
             yield _change("back_in_the_window", link, LinkState.LIVE)
-        elif view.event_uid(event) not in ("", link.event_uid):
-            yield ChangeLink("identified", replace(link, event_uid=view.event_uid(event)))
+        elif uid not in ("", link.event_uid):
+            yield ChangeLink("identified", replace(link, event_uid=uid))
 
     def _damaged(self, event: CalendarEvent, link: Link, *, lost: bool) -> Iterator[Decision]:
         """Somebody edited or deleted the block in Welkin (rule 8b)."""
@@ -351,10 +354,18 @@ class _CalendarBlocks:
         yield from _remove(self.view, link, reason, absence=absence)
 
     def _create(self, event: CalendarEvent, link: Link | None) -> CreateBlock:
-        return CreateBlock("busy", event, self.view.block_hash(event), self.calendar.name, link)
+        return CreateBlock("busy", event, self._content(event), self.calendar.name, link)
 
     def _update(self, event: CalendarEvent, link: Link, reason: str) -> UpdateBlock:
-        return UpdateBlock(reason, event, self.view.block_hash(event), link)
+        return UpdateBlock(reason, event, self._content(event), link)
+
+    def _content(self, event: CalendarEvent) -> str:
+        """Names what the block of this event should be."""
+        span, write = event.span, ""
+        if span.all_day:
+            # Days are written as moments: where their zone changes, the block has to follow.
+            span, write = Span(*span.instants(self.view.zone)), self.rules.all_day_write
+        return self.view.identity.hash("block", str(span), block_title(event, self.rules), write)
 
 
 def _movable(link: Link, pair: tuple[CalendarEvent, Link | None], view: View) -> bool:

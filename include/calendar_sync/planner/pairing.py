@@ -46,7 +46,7 @@ def paired(view: View, actions: Iterable[Action]) -> list[Action]:
 
 def _moved(view: View, new: CreateBlock, removal: DeleteBlock) -> Action:
     """The block that was to go stands for the event that was to get one of its own."""
-    event, uid = new.event, view.event_uid(new.event)
+    event, uid = new.event, view.identity.event_uid(new.event)
     link = replace(removal.link, source=new.source, event_id=event.id, event_uid=uid)
     seen = view.blocks.get(link.remote_id)
     as_it_was = seen is not None and seen.hash == link.remote_hash
@@ -60,7 +60,10 @@ def _leaves(removal: DeleteBlock) -> bool:
 
 
 def _same_event(view: View, action: Block) -> Hashable:
-    uid = view.event_uid(action.event) if isinstance(action, CreateBlock) else action.link.event_uid
+    if isinstance(action, CreateBlock):
+        uid = view.identity.event_uid(action.event)
+    else:
+        uid = action.link.event_uid
     return (_calendar(action), uid, action.source.original_start) if uid else None
 
 

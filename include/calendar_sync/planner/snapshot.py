@@ -1,11 +1,12 @@
 """What the planner looks at: both sides of one (user, platform) as one cycle has read them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from calendar_sync.core.identity import GENERATIONS, Identity
 from calendar_sync.core.model import (
     SETTLING,
     Appointment,
@@ -110,15 +111,14 @@ class View:
 
     `appointments` holds every appointment of the complete window read, and those fetched by id.
     `absent` are Welkin ids that a GET has confirmed as missing. `drafts` are the mirrors' contents
-    by appointment id, `block_hash` tells what the block of an external event should be. `approved`
-    are digests of actions that a person has approved, `level` the detail level allowed now,
-    `unreadable` Welkin ids of which only the id could be read: nothing is decided about them.
+    by appointment id, `identity` is what makes our names and hashes. `approved` are digests of
+    actions that a person has approved, `level` the detail level allowed now, `unreadable` Welkin
+    ids of which only the id could be read: nothing is decided about them.
     `written_back` are appointments that edits of mirrors have changed within a day;
     `encounters_move` says that this Welkin has been shown to let encounters be rescheduled.
     `claimed_elsewhere` are blocks of the user's other platform and mirrors of other users; `alone`
-    says that all of those blocks are known. `marker` tells the mark of an appointment's mirror,
-    `external_ids` all ids that a block of an external event in a calendar may have been given,
-    `made` are events that the record names as mirrors of this user.
+    says that all of those blocks are known. `made` are events that the record names as mirrors of
+    this user.
     """
 
     user_id: str
@@ -136,10 +136,7 @@ class View:
     absent: frozenset[str]
     calendars: tuple[CalendarView, ...]
     links: tuple[Link, ...]
-    block_hash: Callable[[CalendarEvent], str]
-    marker: Callable[[str], str]
-    external_ids: Callable[[str, Source], frozenset[str]]
-    event_uid: Callable[[CalendarEvent], str]
+    identity: Identity
     level: str
     unreadable: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()
@@ -148,6 +145,16 @@ class View:
     claimed_elsewhere: frozenset[str] = frozenset()
     alone: bool = True
     made: frozenset[str] = frozenset()
+
+    def marker(self, appointment_id: str) -> str:
+        """The mark of an appointment's mirror."""
+        return self.identity.marker(self.user_id, appointment_id)
+
+    def external_ids(self, calendar: str, source: Source) -> frozenset[str]:
+        """All ids that a block of this event may have been given."""
+        place = (self.platform, self.user_id, self.account, calendar, source)
+        generations = range(1, GENERATIONS + 1)
+        return frozenset(self.identity.block_external_id(*place, each) for each in generations)
 
     @cached_property
     def mirror_links(self) -> dict[str, Link]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -108,12 +107,9 @@ def tombstone(found: Row) -> Tombstone:
     )  # fmt: skip
 
 
-def block_hash(found: CalendarEvent) -> str:
-    return f"want {found.span}"
-
-
 def external_id(calendar: str, source: Source, generation: int = 1) -> str:
-    return f"calsync-{calendar}-{source.id}-{source.original_start}-{generation}"
+    place = (Platform.GOOGLE, ME, ACCOUNT, calendar, source)
+    return IDENTITY.block_external_id(*place, generation)
 
 
 def seen_hash(when: Span) -> str:
@@ -197,12 +193,7 @@ class Little:
                 ),
             ),
             links=tuple(self.links.values()),
-            block_hash=block_hash,
-            marker=partial(IDENTITY.marker, ME),
-            event_uid=IDENTITY.event_uid,
-            external_ids=lambda calendar, source: frozenset(
-                external_id(calendar, source, generation) for generation in (1, 2)
-            ),
+            identity=IDENTITY,
             alone=self.alone,
             claimed_elsewhere=self.claimed_elsewhere,
             level=rules.details.level,
@@ -336,7 +327,7 @@ class Little:
             replace(link, source=action.source),
             event_id=action.event.id,
             event_uid=IDENTITY.event_uid(action.event),
-            wanted_hash=block_hash(action.event),
+            wanted_hash=action.content,
             remote_hash=content,
         )
 

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from calendar_sync.adapters.welkin import Encounters
@@ -15,11 +14,10 @@ from calendar_sync.core.errors import (
     TransientError,
     UserUnavailable,
 )
-from calendar_sync.core.identity import EXTERNAL_ID_PREFIX, GENERATIONS
+from calendar_sync.core.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.core.model import (
     MISSING,
     Appointment,
-    CalendarEvent,
     Draft,
     Encounter,
     Link,
@@ -29,7 +27,6 @@ from calendar_sync.core.model import (
     Refusal,
     Row,
     Source,
-    Span,
     Step,
     WelkinEvent,
     iso,
@@ -176,10 +173,7 @@ class Reader:
             absent=frozenset(),
             calendars=(),
             links=self.links,
-            block_hash=self._block_hash,
-            marker=partial(self.services.identity.marker, scope.user_id),
-            external_ids=self._external_ids,
-            event_uid=self.services.identity.event_uid,
+            identity=self.services.identity,
             level=scope.settings.details.level,
             approved=store.runs.approved(*scope.pair, scope.now),
             encounters_move=bool(store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
@@ -297,23 +291,6 @@ class Reader:
     def calendar(self, name: str, events: dict[str, Row], *, full: bool) -> CalendarView:
         """One calendar of the account, with these events in it."""
         return self._calendars.view(name, events, full=full)
-
-    def _block_hash(self, event: CalendarEvent) -> str:
-        rules, span, write = self.scope.settings.block_time, event.span, ""
-        if span.all_day:
-            # Days are written as moments: where their zone changes, the block has to follow.
-            span, write = Span(*span.instants(self.scope.zone)), rules.all_day_write
-        title = mirror_text.block_title(event, rules)
-        return self.services.identity.hash("block", str(span), title, write)
-
-    def _external_ids(self, calendar: str, source: Source) -> frozenset[str]:
-        scope, identity = self.scope, self.services.identity
-        return frozenset(
-            identity.block_external_id(
-                scope.platform, scope.user_id, scope.account, calendar, source, generation
-            )
-            for generation in range(1, GENERATIONS + 1)
-        )
 
     def _other_platforms(self) -> dict[str, Any]:
         """Which blocks belong to the user's other mailboxes, and whether all of them are known."""
