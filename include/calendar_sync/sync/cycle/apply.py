@@ -268,7 +268,7 @@ class Applier:
         now = self.services.clock.now()
         seconds = self.services.clock.monotonic() - started
         operation = Operation(
-            step=done or action.step,
+            step=(done or action.step).value,
             reason=action.reason,
             source_id=action.source.id,
             remote_id=link.remote_id if link is not None else "",
