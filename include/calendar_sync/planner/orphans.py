@@ -118,7 +118,7 @@ def _unclaimed(view: View) -> list[BlockSeen]:
     """Blocks that are ours by their id, and of no link of this user on any platform."""
     if not view.direction.writes_welkin:
         return []
-    known = {link.remote_id for link in view.links if link.kind is LinkKind.BLOCK}
+    known = {link.name for link in view.links if link.kind is LinkKind.BLOCK}
     known |= view.claimed_elsewhere
     return [
         block

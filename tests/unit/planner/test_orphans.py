@@ -138,7 +138,7 @@ def test_an_interrupted_creation_waits_for_its_own() -> None:
     little = with_blocks(Little().add(event()))
     do(little)
     [link] = little.links.values()
-    little.change(link, state=LinkState.INTENT, remote_id="calsync-intent")
+    little.change(link, state=LinkState.INTENT, remote_id="", creation_key="calsync-intent")
     little.blocks.clear()
     with_blocks(little, block("w1", span(24), "calsync-intent"))
     made = little.plan()

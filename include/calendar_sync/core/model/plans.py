@@ -164,7 +164,7 @@ class _OfLink:
 
     @property
     def content(self) -> str:
-        return self.link.remote_id[:60]
+        return self.link.name[:60]
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,7 +271,7 @@ class Applier:
             step=(done or action.step).value,
             reason=action.reason,
             source_id=action.source.id,
-            remote_id=link.remote_id if link is not None else "",
+            remote_id=link.name if link is not None else "",
             calendar=link.calendar if link is not None else "",
             level=_level(action, link),
             outcome=outcome,

@@ -301,7 +301,7 @@ class Reader:
             if other is self.scope.platform:
                 continue
             links = store.links.of(user_id, other)
-            claimed |= {link.remote_id for link in links if link.kind is LinkKind.BLOCK}
+            claimed |= {link.name for link in links if link.kind is LinkKind.BLOCK}
             row = store.config.mapped(user_id, other)
             waits = store.marks.of(user_id, other)
             if row is not None and row.enabled:

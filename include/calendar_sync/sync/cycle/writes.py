@@ -109,10 +109,12 @@ class Writer:
             event: Row
             try:
                 event = found or await platform.create_mirror(
-                    link.account, link.calendar, link.remote_id, marker, draft
+                    link.account, link.calendar, link.creation_key, marker, draft
                 )
             except Duplicate:
-                found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
+                found = await platform.mirror(
+                    link.account, link.calendar, link.creation_key, marker
+                )
                 if found is None and not self._used_up(link):
                     self._note_unseen(link)
                     raise NotShownYet from None
@@ -145,7 +147,7 @@ class Writer:
             return min(seen, key=lambda event: not self._is_written(event, action.draft))
         if platform.chooses_ids or link is None or link.state is not LinkState.INTENT:
             return None
-        found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
+        found = await platform.mirror(link.account, link.calendar, link.creation_key, marker)
         if found is None and self._recent(link):
             raise NotShownYet
         return found
@@ -191,11 +193,13 @@ class Writer:
     async def _delete_mirror(self, link: Link) -> Link:
         platform, event_id = self.services.platforms[link.platform], link.remote_id
         if link.state is LinkState.INTENT and not platform.chooses_ids:
-            # Whether it was created is not known; until then the row holds the key.
+            # Whether it was created is not known; the row holds the key that it was sent under.
             marker = self.services.identity.marker(link.user_id, link.source.id)
             found = None
             with contextlib.suppress(NotFound):  # the calendar itself is gone
-                found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
+                found = await platform.mirror(
+                    link.account, link.calendar, link.creation_key, marker
+                )
             if found is None and self._recent(link):
                 raise NotShownYet
             event_id = found.id if found is not None else ""
@@ -314,7 +318,7 @@ class Writer:
         welkin, zone = self.services.welkin, self.scope.zone
         event_id = link.remote_id
         if link.state is LinkState.INTENT:
-            # Whether it was created is not known; until then the row holds the externalId.
+            # Whether it was created is not known; the row holds the externalId it was sent with.
             title = self.scope.settings.block_time.title
             draft = BlockDraft(link.user_id, link.span, zone, title, all_day_flag=True)
             found = await self._block_ids.find(link, draft)
@@ -384,25 +388,14 @@ class Writer:
         return replace(link, version=version, written_at=self.services.clock.now())
 
     def _next_generation(self, link: Link) -> Link:
+        identity, owner = self.services.identity, (link.platform, link.user_id, link.account)
         link = self._written(replace(link, generation=link.generation + 1), "")
         if link.kind is LinkKind.BLOCK:
-            return replace(link, remote_id=self._external_id(link))
-        return replace(
-            link,
-            remote_id=self.services.identity.mirror_id(
-                link.platform, link.user_id, link.account, link.source.id, link.generation
-            ),
-        )
-
-    def _external_id(self, link: Link) -> str:
-        return self.services.identity.block_external_id(
-            link.platform,
-            link.user_id,
-            link.account,
-            link.calendar,
-            link.source,
-            link.generation,
-        )
+            place = (*owner, link.calendar, link.source, link.generation)
+            return replace(link, remote_id="", creation_key=identity.block_external_id(*place))
+        key = identity.mirror_id(*owner, link.source.id, link.generation)
+        named = self.services.platforms[link.platform].chooses_ids
+        return replace(link, remote_id=key if named else "", creation_key=key)
 
     def _counted(
         self, link: Link, action: CreateMirror | UpdateMirror | CreateBlock | UpdateBlock
