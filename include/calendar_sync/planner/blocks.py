@@ -16,7 +16,6 @@ from calendar_sync.core.model import (
     Link,
     LinkKind,
     LinkState,
-    LookUp,
     Removed,
     Row,
     Source,
@@ -133,7 +132,7 @@ class _CalendarBlocks:
         self._living = {event.series_id for event in calendar.living.values()}
 
     def plan(self) -> Iterator[Decision]:
-        for event_id in self.calendar.asked(LookUp.DENIED):
+        for event_id in self.calendar.denied:
             yield Doubt(Source(event_id))
         singles, series = self._groups()
         links = self._links_in_reach(singles, series)

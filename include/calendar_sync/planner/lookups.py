@@ -114,7 +114,7 @@ def _of_doubtful_series(view: View, calendar: CalendarView) -> Iterator[str]:
             continue
         listed = {event.id for event in found.instances}
         ids = [link.event_id for link in links if link.event_id not in listed]
-        asked = calendar.asked(LookUp.MISSING, LookUp.CONFIRMED).intersection(ids)
+        asked = (calendar.gone | calendar.asked(LookUp.CONFIRMED)).intersection(ids)
         untold = [event_id for event_id in ids if event_id not in calendar.events]
         rows = any(event.series_id == series for event in calendar.events.values())
         if found.missing:
@@ -185,7 +185,7 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
             missing.add(link.event_id)
     unsure.update(_unread(view, calendar))
     # Lists tell of what left their window as of what was deleted: tombstones are confirmed.
-    confirmed = calendar.asked(LookUp.MISSING, LookUp.CONFIRMED)
+    confirmed = calendar.gone | calendar.asked(LookUp.CONFIRMED)
     missing |= set(_of_doubtful_series(view, calendar))
     asked = (missing - calendar.events.keys() - calendar.gone) | (unsure - confirmed)
     return asked - calendar.undecided

@@ -84,7 +84,17 @@ class CalendarView:
     @cached_property
     def gone(self) -> frozenset[str]:
         """Not found by their ids."""
-        return self.asked(LookUp.MISSING)
+        return self.asked(LookUp.MISSING, LookUp.DOUBTED)
+
+    @cached_property
+    def denied(self) -> frozenset[str]:
+        """To be looked at again."""
+        return self.asked(LookUp.DENIED, LookUp.DOUBTED)
+
+    @cached_property
+    def closed(self) -> frozenset[str]:
+        """Not shown so often that they are left alone."""
+        return self.asked(LookUp.CLOSED)
 
     @cached_property
     def living(self) -> Mapping[str, CalendarEvent]:
@@ -96,13 +106,13 @@ class CalendarView:
         """Events and series of which nobody knows now what they are."""
         instances = (one for found in self.series.values() for one in found.instances)
         unread = {one.id for one in instances if isinstance(one, Unreadable)}
-        return self.asked(LookUp.DENIED, LookUp.CLOSED, LookUp.UNREADABLE) | unread
+        return self.denied | self.closed | self.asked(LookUp.UNREADABLE) | unread
 
     @cached_property
     def partial_series(self) -> frozenset[str]:
         """Series of which single instances may be known, and the whole set is not."""
         unknown = {key for key, found in self.series.items() if not found.known}
-        return self.asked(LookUp.DENIED, LookUp.CLOSED) | unknown
+        return self.denied | self.closed | unknown
 
 
 @dataclass(frozen=True)

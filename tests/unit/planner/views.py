@@ -182,6 +182,7 @@ class Little:
                     lookups={
                         **dict.fromkeys(self.gone, LookUp.MISSING),
                         **dict.fromkeys(self.denied, LookUp.DENIED),
+                        **dict.fromkeys(self.gone & self.denied, LookUp.DOUBTED),
                     },
                     hashes={
                         k: IDENTITY.event_hash(e)

@@ -107,12 +107,13 @@ class Tombstone(Removed):
 class LookUp(StrEnum):
     """What a look at an event by its id, or at a series as a whole, has come to.
 
-    What is DENIED is looked at again: the server would not show it, or a list has shown alive what
-    is not found. CLOSED has not been shown three times. UNREADABLE is there.
+    DOUBTED: not found, and a list has shown it alive. DENIED: the server would not show it. Both
+    are looked at again. CLOSED has not been shown three times, UNREADABLE is there.
     """
 
     CONFIRMED = "confirmed"
     MISSING = "missing"
+    DOUBTED = "doubted"
     DENIED = "denied"
     CLOSED = "closed"
     UNREADABLE = "unreadable"

@@ -246,8 +246,8 @@ class CalendarReader:
         shown = {e.id: e for e in found.values() if isinstance(e, Row)}
         self.tries.shown({*shown, *gone})
         # What a list has shown incompletely cannot be judged when it is not found.
-        denied = {key for key in gone & calendar.living.keys() if calendar.living[key].unread}
-        hidden = denied | closed | refused.keys() - sets.keys()
+        doubted = {key for key in gone & calendar.living.keys() if calendar.living[key].unread}
+        hidden = doubted | closed | refused.keys() - sets.keys()
         known = {
             key: event.not_found() if key in gone and isinstance(event, Removed) else event
             for key, event in calendar.events.items()
@@ -263,7 +263,8 @@ class CalendarReader:
                 **dict.fromkeys(gone, LookUp.MISSING),
                 **dict.fromkeys(shown, LookUp.CONFIRMED),
                 **fresh.lookups,
-                **dict.fromkeys(denied | refused.keys(), LookUp.DENIED),
+                **dict.fromkeys(doubted, LookUp.DOUBTED),
+                **dict.fromkeys(refused, LookUp.DENIED),
                 **dict.fromkeys(closed, LookUp.CLOSED),
             },
         )

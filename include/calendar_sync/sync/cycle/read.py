@@ -22,7 +22,6 @@ from calendar_sync.core.model import (
     Encounter,
     Link,
     LinkKind,
-    LookUp,
     Platform,
     Refusal,
     Row,
@@ -129,8 +128,7 @@ class Reader:
         """What is there, and cannot be read: it is shown, and nothing else is done about it."""
         steps = [(Step.CREATE_MIRROR, key, "welkin") for key in sorted(self._unreadable) if key]
         for calendar in view.calendars:
-            refused = calendar.asked(LookUp.DENIED, LookUp.CLOSED)
-            ids = sorted(calendar.undecided - refused)
+            ids = sorted(calendar.undecided - calendar.denied - calendar.closed)
             steps += [(Step.CREATE_BLOCK, key, self.scope.platform.value) for key in ids]
         return tuple(
             Refusal(step, Source(key), f"{system}_unreadable_event") for step, key, system in steps
