@@ -19,6 +19,8 @@ from calendar_sync.admin.mapping import jobs as mapping_jobs
 from calendar_sync.admin.mapping import page as mapping
 from calendar_sync.admin.overview import page as overview
 from calendar_sync.admin.settings import page as settings
+from calendar_sync.admin.setup import jobs as setup_jobs
+from calendar_sync.admin.setup import page as setup
 from calendar_sync.admin.tools import page as tools
 from calendar_sync.admin.tools import selftest
 from calendar_sync.admin.users import page as users
@@ -47,6 +49,8 @@ ROUTERS = (
     mapping_import.router,
     mapping_jobs.router,
     connections.router,
+    setup.router,
+    setup_jobs.router,
 )
 
 

@@ -23,6 +23,7 @@ from calendar_sync.operations.selftest import (
     StepState,
     choose,
 )
+from calendar_sync.operations.setup.record import note_selftest
 from calendar_sync.state import Store
 from calendar_sync.sync.runtime import Secrets, open_services
 
@@ -61,6 +62,7 @@ def selftest(
             if not json:
                 _head(store, chosen, watch=wait)
             report = asyncio.run(_run(store, secrets, chosen, timeout, watch=wait, quiet=json))
+            note_selftest(store, report, SystemClock().now())
         if json:
             as_json(report.document())
         else:

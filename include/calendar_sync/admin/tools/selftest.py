@@ -27,6 +27,7 @@ from calendar_sync.operations.selftest import (
     SelfTestStep,
     choose,
 )
+from calendar_sync.operations.setup.record import note_selftest
 from calendar_sync.state import Store
 from calendar_sync.sync.runtime import Secrets, open_services
 
@@ -60,7 +61,9 @@ def begin(
 ) -> Response:
     """Begin: part of a page."""
     where = Platform(platform) if platform in set(Platform) else None
-    job = JOBS.start("selftest", "a self-test", work(store, user.strip(), where))
+    job = JOBS.start(
+        "selftest", "a self-test", work(store, user.strip(), where), request.state.viewer.id
+    )
     return render(request, "selftest_steps.html", job=job, number=job.id)
 
 
@@ -108,4 +111,5 @@ async def _test(job: Job, store: Store, secrets: Secrets, chosen: Chosen) -> Sho
         test.tell = tell
         shown.report = await test.run()
         shown.steps = list(shown.report.steps)
+        note_selftest(store, shown.report, SystemClock().now())
         return shown
