@@ -158,6 +158,8 @@ _ADVICE = {
     NO_MAILBOX_TRIED: "no mailbox was tried, so access to calendars is not shown: map somebody, "
     "or name a mailbox: `calendar-sync check --account MAILBOX`",
     "no_connection_configured": "make the connection in Airflow that this platform needs",
+    "seal_refused": "the place that keeps seals does not take one: look at the server that "
+    "`CALENDAR_SYNC_SEAL_SINKS` names",
     "probe_not_undone": "the probe could not move the encounter back: do it in Welkin",
     "untrusted_certificate": "the server's certificate is not trusted: set `verify` of the "
     "connection to the CA bundle",
