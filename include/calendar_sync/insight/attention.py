@@ -14,8 +14,16 @@ from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.clock import SystemClock
-from calendar_sync.core.model import Link, LinkKind, LinkState, MappedUser, Platform, Source
-from calendar_sync.insight.conflict_words import DECIDED, HAPPENED, HINTS
+from calendar_sync.core.model import (
+    ConflictDecision,
+    ConflictKind,
+    Link,
+    LinkKind,
+    LinkState,
+    MappedUser,
+    Platform,
+    Source,
+)
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import DECISION
@@ -39,10 +47,17 @@ class Choice(StrEnum):
 
 
 # Where both sides still differ, whether a person or a setting left it so.
-_LEFT = frozenset({"reported", "parked", "accepted"})
+_LEFT = frozenset({ConflictDecision.REPORTED, ConflictDecision.PARKED, ConflictDecision.ACCEPTED})
 # Settled elsewhere: by an approval, a setting, or a look at the account.
 _WAITS = frozenset(UNDECIDED) - _LEFT
-_OF_MIRRORS = frozenset({"mirror_moved", "mirror_edited", "mirror_deleted", "both_changed"})
+_OF_MIRRORS = frozenset(
+    {
+        ConflictKind.MIRROR_MOVED,
+        ConflictKind.MIRROR_EDITED,
+        ConflictKind.MIRROR_DELETED,
+        ConflictKind.BOTH_CHANGED,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -53,30 +68,20 @@ class OpenConflict:
     user_id: str
     account: str
     platform: Platform
-    kind: str
+    kind: ConflictKind
     source: Source
-    decision: str
+    decision: ConflictDecision
     times: int
     first_at: datetime
     last_at: datetime
     choices: tuple[Choice, ...]
 
     @property
-    def happened(self) -> str:
-        """A sentence."""
-        return HAPPENED.get(self.kind, self.kind)
-
-    @property
     def decided(self) -> str:
-        """A sentence."""
-        if self.kind == "block_edited" and self.decision == "restored":
-            return "It was put back as the calendar has it."
-        return DECIDED.get(self.decision, self.decision)
-
-    @property
-    def hint(self) -> str:
-        """A sentence, where there is one."""
-        return HINTS.get(self.kind, "")
+        """What came of it: a sentence."""
+        if self.kind is ConflictKind.BLOCK_EDITED and self.decision is ConflictDecision.RESTORED:
+            return "The calendar's version was restored."
+        return self.decision.decided
 
 
 @dataclass(frozen=True)
@@ -276,9 +281,9 @@ def _described(store: Store, rows: Iterable[Row[Any]], now: datetime) -> list[Op
                 row.user_id,
                 its.account if its is not None else "",
                 platform,
-                row.kind,
+                ConflictKind(row.kind),
                 source,
-                row.decision,
+                ConflictDecision(row.decision),
                 row.times,
                 row.first_at,
                 row.last_at,
@@ -290,7 +295,7 @@ def _described(store: Store, rows: Iterable[Row[Any]], now: datetime) -> list[Op
 
 def item_of(kind: str, user_id: str, platform: Platform, source: Source) -> Item:
     """Whose item it is about."""
-    wanted = LinkKind.BLOCK if kind == "block_edited" else LinkKind.MIRROR
+    wanted = LinkKind.BLOCK if kind == ConflictKind.BLOCK_EDITED else LinkKind.MIRROR
     return user_id, platform, wanted, source
 
 
@@ -334,6 +339,6 @@ def _choices(
     found = [Choice.ACCEPT]
     if row.kind in _OF_MIRRORS and direction.writes_calendar and stands and ahead:
         found.append(Choice.REAPPLY_WELKIN)
-    if row.kind == "block_edited" and direction.writes_welkin and stands and ahead:
+    if row.kind == ConflictKind.BLOCK_EDITED and direction.writes_welkin and stands and ahead:
         found.append(Choice.REAPPLY_CALENDAR)
     return tuple(found)

@@ -10,6 +10,8 @@ from calendar_sync.core.model import (
     CalendarEvent,
     ChangeLink,
     Conflict,
+    ConflictDecision,
+    ConflictKind,
     CreateBlock,
     DeleteBlock,
     Direction,
@@ -56,7 +58,7 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
         if calendar.counts_as_busy:
             yield from _CalendarBlocks(view, settings, calendar, twins).plan()
     if twins.held:
-        yield Conflict("twins", Source(view.user_id), "held")
+        yield Conflict(ConflictKind.DUPLICATES, Source(view.user_id), ConflictDecision.HELD)
 
 
 def _live(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
@@ -157,7 +159,9 @@ class _CalendarBlocks:
         wanted = self._busy(events)
         if len(wanted) > self.rules.instances_per_series:
             wanted = nearest(self.view, self.rules, wanted)
-            yield Conflict("series_too_long", Source(source_id), "nearest_only")
+            yield Conflict(
+                ConflictKind.SERIES_TOO_LONG, Source(source_id), ConflictDecision.NEAREST_ONLY
+            )
         yield from self._match(wanted, links)
 
     def _groups(self) -> tuple[dict[str, Row], dict[str, Iterable[Row]]]:
@@ -302,12 +306,12 @@ class _CalendarBlocks:
         """Somebody edited or deleted the block in Welkin (rule 8b)."""
         view = self.view
         seen = view.blocks.get(link.remote_id)
-        decision = "restored"
+        decision = ConflictDecision.RESTORED
         if view.direction is Direction.BIDIRECTIONAL and self.rules.block_edited == "accept":
-            decision = "accepted"
+            decision = ConflictDecision.ACCEPTED
         elif restored_too_often(view, link):
-            decision = "parked"
-        if decision == "restored":
+            decision = ConflictDecision.PARKED
+        if decision is ConflictDecision.RESTORED:
             step = self._create(event, link) if lost else self._update(event, link, "")
             yield replace(step, reason="block_edited", restore=True)
         elif lost or seen is None:
@@ -315,8 +319,8 @@ class _CalendarBlocks:
         else:
             yield ChangeLink("block_edited", replace(link, remote_hash=seen.hash))
         # One way, what is put back is not worth a word; what is left as it is, is.
-        if view.direction is Direction.BIDIRECTIONAL or decision == "parked":
-            yield Conflict("block_edited", link.source, decision)
+        if view.direction is Direction.BIDIRECTIONAL or decision is ConflictDecision.PARKED:
+            yield Conflict(ConflictKind.BLOCK_EDITED, link.source, decision)
 
     def _hold(self, event: CalendarEvent, link: Link | None) -> Iterator[ChangeLink]:
         """Remember the twin, without a block."""

@@ -15,6 +15,8 @@ from calendar_sync.core.model import (
     Cancel,
     ChangeLink,
     Conflict,
+    ConflictDecision,
+    ConflictKind,
     CreateMirror,
     DeleteMirror,
     Direction,
@@ -40,6 +42,7 @@ from calendar_sync.planner.snapshot import CalendarView, Doubt, View
 PENDING = "pending"
 RESTORES_A_DAY = 3
 # What edits of a mirror may change: no session of a group, and encounters only as far as probed.
+_LEFT_ALONE = frozenset({ConflictDecision.REPORTED, ConflictDecision.PARKED})
 _PLAIN = frozenset({"APPOINTMENT"})
 _PROBED = frozenset({"ENCOUNTER"})
 
@@ -89,7 +92,7 @@ def left_behind(view: View, kind: LinkKind) -> Iterator[Conflict]:
     if all(calendar.full for calendar in view.calendars):
         for link in view.live(kind):
             if kind is LinkKind.MIRROR or link.remote_id not in view.absent:
-                yield Conflict("left_by_direction", link.source, "left")
+                yield Conflict(ConflictKind.LEFT_BY_DIRECTION, link.source, ConflictDecision.LEFT)
 
 
 def judge(view: View, settings: Settings, appointment: Appointment) -> str | None:
@@ -186,7 +189,7 @@ def _wanted(
         link = replace(link, remote_hash=seen)
         yield ChangeLink("guests", link)
         if event.has_attendees:
-            yield Conflict("guests_added", link.source, "left")
+            yield Conflict(ConflictKind.GUESTS_ADDED, link.source, ConflictDecision.LEFT)
     if event is not None and without_guests(calendar.hashes[event.id]) == draft.hash != (
         link.wanted_hash
     ):
@@ -221,10 +224,10 @@ def _wanted(
                 span=draft.span,
             )
             yield ChangeLink("both_changed", known)
-            yield Conflict("both_changed", link.source, "reported")
+            yield Conflict(ConflictKind.BOTH_CHANGED, link.source, ConflictDecision.REPORTED)
         else:
             yield update
-            yield Conflict("both_changed", link.source, "welkin_wins")
+            yield Conflict(ConflictKind.BOTH_CHANGED, link.source, ConflictDecision.WELKIN_WINS)
     elif by_hand and event is not None:
         yield from _edited_by_hand(view, settings, calendar, event, update)
     elif event is not None and shifted(link, event, calendar.hashes[event.id]):
@@ -283,20 +286,20 @@ def _deleted_by_hand(
         if appointment.source_hash != link.source_hash:
             # Whoever deleted it did not know what the appointment is now.
             yield restore
-            yield Conflict("both_changed", link.source, "welkin_wins")
+            yield Conflict(ConflictKind.BOTH_CHANGED, link.source, ConflictDecision.WELKIN_WINS)
             return
         yield cancel
-        yield Conflict("mirror_deleted", link.source, "cancelled")
+        yield Conflict(ConflictKind.MIRROR_DELETED, link.source, ConflictDecision.CANCELLED)
         return
-    decision = "restored"
+    decision = ConflictDecision.RESTORED
     if both_ways and settings.mirror_deleted == "report":
-        decision = "reported"
+        decision = ConflictDecision.REPORTED
     elif restored_too_often(view, link):
-        decision = "parked"
-    yield restore if decision == "restored" else dismiss
+        decision = ConflictDecision.PARKED
+    yield restore if decision is ConflictDecision.RESTORED else dismiss
     # One way, what is put back is not worth a word; what is left as it is, is.
-    if both_ways or decision == "parked":
-        yield Conflict("mirror_deleted", link.source, decision)
+    if both_ways or decision is ConflictDecision.PARKED:
+        yield Conflict(ConflictKind.MIRROR_DELETED, link.source, decision)
 
 
 def _edited_by_hand(
@@ -315,27 +318,29 @@ def _edited_by_hand(
         movable = appointment.event.kind in kinds and _hosts(view, appointment)
         if movable and _is_a_new_time(view, event.span, update.span):
             yield Reschedule(restore.reason, appointment, draft, link, event)
-            yield Conflict("mirror_moved", link.source, "rescheduled")
+            yield Conflict(ConflictKind.MIRROR_MOVED, link.source, ConflictDecision.RESCHEDULED)
             return
-    decision = "restored"
+    decision: ConflictDecision | None = ConflictDecision.RESTORED
     if view.past(update.span) and view.past(event.span):
-        decision = ""  # history: of no harm, and not worth a quarrel
+        decision = None  # history: of no harm, and not worth a quarrel
     elif both_ways and moved and settings.mirror_moved == "report":
-        decision = "reported"
+        decision = ConflictDecision.REPORTED
     elif event.has_attendees and view.platform is Platform.MICROSOFT:
-        decision = "reported"  # Exchange would mail its guests about whatever is written
+        # Exchange would mail its guests about whatever is written.
+        decision = ConflictDecision.REPORTED
     elif restored_too_often(view, link):
-        decision = "parked"
-    if decision == "restored":
+        decision = ConflictDecision.PARKED
+    if decision is ConflictDecision.RESTORED:
         yield restore
     elif draft.level != link.level:
         yield update
-        decision = decision and "restored"
+        decision = decision and ConflictDecision.RESTORED
     else:
         seen = replace(link, etag=event.etag, remote_hash=calendar.hashes[event.id])
         yield ChangeLink("edited_by_hand", replace(seen, wanted_hash=draft.hash))
-    if decision and (both_ways or decision in {"reported", "parked"}):
-        yield Conflict("mirror_moved" if moved else "mirror_edited", link.source, decision)
+    if decision and (both_ways or decision in _LEFT_ALONE):
+        kind = ConflictKind.MIRROR_MOVED if moved else ConflictKind.MIRROR_EDITED
+        yield Conflict(kind, link.source, decision)
 
 
 def _shifted(
@@ -345,7 +350,7 @@ def _shifted(
     link = update.link
     if restored_too_often(view, link):
         yield ChangeLink("shifted", replace(link, remote_hash=calendar.hashes[event.id]))
-        yield Conflict("mirror_moved", link.source, "parked")
+        yield Conflict(ConflictKind.MIRROR_MOVED, link.source, ConflictDecision.PARKED)
     else:
         yield replace(update, reason="shifted", restore=True)
 

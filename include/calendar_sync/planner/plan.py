@@ -12,6 +12,7 @@ from calendar_sync.core.model import (
     Appointment,
     ChangeLink,
     Conflict,
+    ConflictDecision,
     DeleteBlock,
     DeleteMirror,
     Hold,
@@ -142,11 +143,13 @@ def _unless_approved(view: View, reason: str, actions: Sequence[Action]) -> Iter
 def _as_held(conflict: Conflict, holds: Iterable[Hold], restored: Collection[Source]) -> Conflict:
     """A conflict says what was decided: about what is held, nothing yet."""
     waiting = {a.source for hold in holds if hold.reason == WRITE_BACK for a in hold.actions}
-    if conflict.decision not in {"cancelled", "rescheduled"}:
+    if conflict.decision not in {ConflictDecision.CANCELLED, ConflictDecision.RESCHEDULED}:
         return conflict
     if conflict.source in restored:
-        return replace(conflict, decision="restored")
-    return replace(conflict, decision="held") if conflict.source in waiting else conflict
+        return replace(conflict, decision=ConflictDecision.RESTORED)
+    if conflict.source in waiting:
+        return replace(conflict, decision=ConflictDecision.HELD)
+    return conflict
 
 
 def digest_of(actions: Iterable[tuple[Step, Source]]) -> str:

@@ -224,10 +224,10 @@ class LinkStore:
             statement = self._database.insert(t.conflict).values(
                 user_id=user_id,
                 platform=platform.value,
-                kind=conflict.kind,
+                kind=conflict.kind.value,
                 source_id=conflict.source.id,
                 original_start=conflict.source.original_start,
-                decision=conflict.decision,
+                decision=conflict.decision.value,
                 times=1,
                 first_at=now,
                 last_at=now,
@@ -238,7 +238,7 @@ class LinkStore:
                     set_={
                         "times": t.conflict.c.times + 1,
                         "last_at": now,
-                        "decision": conflict.decision,
+                        "decision": conflict.decision.value,
                         "dismissed_at": None,
                     },
                 )

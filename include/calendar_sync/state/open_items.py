@@ -11,13 +11,18 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, or_
 
+from calendar_sync.core.model import ConflictDecision
 from calendar_sync.state import tables as t
 from calendar_sync.state.links import TRIES_BEFORE_PARKING
 
 # Left as a hand has made it, until somebody closes it.
-_LEFT_ALONE = ("parked", "reported")
+_LEFT_ALONE = (ConflictDecision.PARKED.value, ConflictDecision.REPORTED.value)
 # Met again by every full comparison, or every try, for as long as it lasts.
-_LASTING = ("held", "left", "left_in_account")
+_LASTING = (
+    ConflictDecision.HELD.value,
+    ConflictDecision.LEFT.value,
+    ConflictDecision.LEFT_IN_ACCOUNT.value,
+)
 UNDECIDED = (*_LEFT_ALONE, *_LASTING)
 TOLD_FOR = timedelta(days=7)
 

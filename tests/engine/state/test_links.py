@@ -11,6 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from calendar_sync.config.settings import parse
 from calendar_sync.core.model import (
     Conflict,
+    ConflictDecision,
+    ConflictKind,
     Link,
     LinkKind,
     LinkState,
@@ -199,7 +201,10 @@ def test_a_conflict_seen_again_counts_up(store: Store) -> None:
     for _ in range(3):
         with store.database.write() as connection:
             store.links.record_conflicts(
-                connection, *PAIR, [Conflict("mirror_moved", Source("a1"), "restored")], NOW
+                connection,
+                *PAIR,
+                [Conflict(ConflictKind.MIRROR_MOVED, Source("a1"), ConflictDecision.RESTORED)],
+                NOW,
             )
     with store.database.read() as connection:
         [row] = connection.execute(t.conflict.select()).all()

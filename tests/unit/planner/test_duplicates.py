@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from calendar_sync.core.model import Conflict, LinkState, Source
+from calendar_sync.core.model import Conflict, ConflictDecision, ConflictKind, LinkState, Source
 from calendar_sync.planner import plan, questions
 from tests.unit.planner.views import (
     ME,
@@ -38,11 +38,13 @@ def held(little: Little, key: str) -> bool:
 def test_from_five_on_and_half_of_all_they_are_held_and_shown_once() -> None:
     little = copied(5, 10)
     made = little.run()
-    assert made.conflicts == (Conflict("twins", Source(ME), "held"),)
+    assert made.conflicts == (Conflict(ConflictKind.DUPLICATES, Source(ME), ConflictDecision.HELD),)
     assert len(twins(little)) == 5
     again = little.plan()
     assert again.actions == ()
-    assert again.conflicts == (Conflict("twins", Source(ME), "held"),)
+    assert again.conflicts == (
+        Conflict(ConflictKind.DUPLICATES, Source(ME), ConflictDecision.HELD),
+    )
 
 
 def test_four_are_not_many_and_five_of_eleven_are_less_than_half() -> None:

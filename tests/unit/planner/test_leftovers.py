@@ -6,7 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from calendar_sync.core.model import CalendarEvent, Conflict, LinkState, Platform, Source
+from calendar_sync.core.model import (
+    CalendarEvent,
+    Conflict,
+    ConflictDecision,
+    ConflictKind,
+    LinkState,
+    Platform,
+    Source,
+)
 from calendar_sync.planner import View, plan
 from tests.unit.planner.views import (
     IDENTITY,
@@ -201,7 +209,9 @@ def test_guests_are_told_of_once_and_never_undone() -> None:
     little.events[mirror.id] = replace(mirror, has_attendees=True)
     made = little.run()
     assert steps(made) == [("note", "guests")]
-    assert made.conflicts == (Conflict("guests_added", Source("a1"), "left"),)
+    assert made.conflicts == (
+        Conflict(ConflictKind.GUESTS_ADDED, Source("a1"), ConflictDecision.LEFT),
+    )
     little.change(little.link(), remote_hash=IDENTITY.event_hash(little.event(mirror.id)))
     assert little.plan().conflicts == ()
     little.events[mirror.id] = mirror
@@ -214,9 +224,10 @@ def test_exchange_would_mail_guests_about_a_put_back(platform: Platform) -> None
     little, mirror = mirrored(platform=platform)
     little.events[mirror.id] = replace(mirror, has_attendees=True, span=span(60))
     made = little.plan()
-    word = "reported" if platform is Platform.MICROSOFT else "restored"
-    assert Conflict("mirror_moved", Source("a1"), word) in made.conflicts
-    assert ("update_mirror", "edited_by_hand") in steps(made) or word == "reported"
+    mails = platform is Platform.MICROSOFT
+    decision = ConflictDecision.REPORTED if mails else ConflictDecision.RESTORED
+    assert Conflict(ConflictKind.MIRROR_MOVED, Source("a1"), decision) in made.conflicts
+    assert mails or ("update_mirror", "edited_by_hand") in steps(made)
 
 
 @pytest.mark.parametrize("cancelled", [True, False])

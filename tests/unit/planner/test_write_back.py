@@ -9,6 +9,8 @@ import pytest
 from calendar_sync.core.model import (
     SETTLING,
     Conflict,
+    ConflictDecision,
+    ConflictKind,
     Direction,
     LinkKind,
     LinkState,
@@ -59,7 +61,9 @@ def test_a_moved_mirror_moves_its_appointment() -> None:
     made = little.run()
     assert steps(made) == [("reschedule", "edited_by_hand")]
     assert made.actions[0].span == span(50)
-    assert made.conflicts == (Conflict("mirror_moved", Source("a0"), "rescheduled"),)
+    assert made.conflicts == (
+        Conflict(ConflictKind.MIRROR_MOVED, Source("a0"), ConflictDecision.RESCHEDULED),
+    )
     assert little.plan().actions == ()
 
 
@@ -142,7 +146,7 @@ def test_the_fourth_of_a_day_waits_for_a_person(act: Any) -> None:
     assert [action.source.id for action in made.actions] == ["a0", "a1", "a2"]
     assert [hold.reason for hold in made.holds] == ["write_back"] * 2
     assert [action.source.id for action in made.held] == ["a3", "a4"]
-    assert [c.decision for c in made.conflicts].count("held") == 2
+    assert [c.decision for c in made.conflicts].count(ConflictDecision.HELD) == 2
     little.approved = frozenset({made.holds[1].digest})
     assert [action.source.id for action in little.plan().held] == ["a3"], "each has its approval"
 
@@ -165,7 +169,9 @@ def test_both_changed_may_be_reported_only() -> None:
     little.add(appointment("a0", span(30)))
     made = little.run()
     assert steps(made) == [("note", "both_changed")]
-    assert made.conflicts == (Conflict("both_changed", Source("a0"), "reported"),)
+    assert made.conflicts == (
+        Conflict(ConflictKind.BOTH_CHANGED, Source("a0"), ConflictDecision.REPORTED),
+    )
     assert little.plan().actions == ()
 
 
@@ -187,7 +193,9 @@ def test_a_move_that_meets_a_changed_setting_still_moves_the_appointment(changed
     now_with(little, **RULES, **changed)
     made = little.run()
     assert steps(made) == [("reschedule", "edited_by_hand")]
-    assert made.conflicts == (Conflict("mirror_moved", Source("a0"), "rescheduled"),)
+    assert made.conflicts == (
+        Conflict(ConflictKind.MIRROR_MOVED, Source("a0"), ConflictDecision.RESCHEDULED),
+    )
 
 
 @pytest.mark.parametrize(
@@ -203,7 +211,8 @@ def test_an_edit_that_meets_a_changed_setting_is_no_change_in_welkin(
     now_with(little, **changed)
     made = little.run()
     assert steps(made) == [("update_mirror", "edited_by_hand")]
-    assert made.conflicts == (Conflict(kind, Source("a0"), "restored"),)
+    decided = Conflict(ConflictKind(kind), Source("a0"), ConflictDecision.RESTORED)
+    assert made.conflicts == (decided,)
     assert little.plan().actions == ()
 
 
@@ -215,7 +224,9 @@ def test_a_reported_move_stays_where_only_words_of_the_settings_changed() -> Non
     now_with(little, **report, **OTHER_WORDS)
     made = little.run()
     assert steps(made) == [("note", "edited_by_hand")]
-    assert made.conflicts == (Conflict("mirror_moved", Source("a0"), "reported"),)
+    assert made.conflicts == (
+        Conflict(ConflictKind.MIRROR_MOVED, Source("a0"), ConflictDecision.REPORTED),
+    )
     assert little.plan().actions == ()
 
 
@@ -227,7 +238,9 @@ def test_another_level_is_written_whatever_the_policy_for_edits() -> None:
     now_with(little, **report)
     made = little.run()
     assert steps(made) == [("update_mirror", "changed")]
-    assert made.conflicts == (Conflict("mirror_moved", Source("a0"), "restored"),)
+    assert made.conflicts == (
+        Conflict(ConflictKind.MIRROR_MOVED, Source("a0"), ConflictDecision.RESTORED),
+    )
     assert little.plan().actions == ()
 
 
@@ -262,7 +275,7 @@ def test_what_shows_too_much_does_not_wait_for_the_approval_of_its_move() -> Non
         *[("reschedule", "edited_by_hand")] * 3,
         *[("update_mirror", "edited_by_hand")] * 2,
     ]
-    assert [conflict.decision for conflict in made.conflicts].count("restored") == 2
+    assert [conflict.decision for conflict in made.conflicts].count(ConflictDecision.RESTORED) == 2
 
 
 # --- readings that are older than our own writes --------------------------------------------------

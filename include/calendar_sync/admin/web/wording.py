@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from calendar_sync.core.advice import advice
+from calendar_sync.core.model import ConflictKind
 from calendar_sync.operations.approvals import WORDS as APPROVALS
 
 PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365"}
@@ -23,18 +24,7 @@ STEPS: Mapping[str, str] = {
     "sync": "sync of the user",
 }
 DIRECTIONS: Mapping[str, str] = {"to_calendar": "to the calendar", "to_welkin": "to Welkin"}
-CONFLICTS: Mapping[str, str] = {
-    "mirror_moved": "somebody moved a mirror in the calendar",
-    "mirror_edited": "somebody edited a mirror in the calendar",
-    "mirror_deleted": "somebody deleted a mirror in the calendar",
-    "guests_added": "somebody added guests to a mirror",
-    "both_changed": "appointment and mirror were both changed",
-    "block_edited": "somebody edited or deleted a block in Welkin",
-    "twins": "visits stand in the calendar a second time",
-    "series_too_long": "a series has too many instances",
-    "left_in_account": "a former account cannot be reached",
-    "left_by_direction": "the direction no longer writes that side",
-}
+CONFLICTS: Mapping[str, str] = {kind.value: kind.label for kind in ConflictKind}
 
 
 def remedy(code: str) -> str:

@@ -18,6 +18,7 @@ from calendar_sync.core.model.calendar import (
     Tombstone,
     Unreadable,
 )
+from calendar_sync.core.model.conflicts import ConflictDecision, ConflictKind
 from calendar_sync.core.model.links import (
     GUESTS,
     STANDING,
@@ -94,6 +95,8 @@ __all__ = [
     "ChangeLink",
     "Changes",
     "Conflict",
+    "ConflictDecision",
+    "ConflictKind",
     "CreateBlock",
     "CreateMirror",
     "DeleteBlock",

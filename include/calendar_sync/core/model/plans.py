@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from calendar_sync.core.model.calendar import CalendarEvent, Draft, Source
+from calendar_sync.core.model.conflicts import ConflictDecision, ConflictKind
 from calendar_sync.core.model.links import Link
 from calendar_sync.core.model.times import Span
 from calendar_sync.core.model.welkin import Appointment
@@ -203,9 +204,9 @@ Action = Write | ChangeLink
 class Conflict:
     """Something that a person should see: what happened and what was decided."""
 
-    kind: str
+    kind: ConflictKind
     source: Source
-    decision: str
+    decision: ConflictDecision
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from calendar_sync.core.model import (
     CalendarWrite,
     ChangeLink,
     Conflict,
+    ConflictDecision,
+    ConflictKind,
     Link,
     LinkState,
     Step,
@@ -44,7 +46,10 @@ from calendar_sync.sync.services import Services
 
 logger = logging.getLogger(__name__)
 
-_CONFLICT = {Step.RESCHEDULE: "mirror_moved", Step.CANCEL: "mirror_deleted"}
+_CONFLICT = {
+    Step.RESCHEDULE: ConflictKind.MIRROR_MOVED,
+    Step.CANCEL: ConflictKind.MIRROR_DELETED,
+}
 
 
 @dataclass
@@ -174,8 +179,8 @@ class Applier:
             self._record(action, action.link, error.code, started)
             if isinstance(action, WriteBack):
                 # Welkin does not take the edit: the mirror goes back to what Welkin says.
-                decision = Conflict(_CONFLICT[action.step], action.source, "refused_and_restored")
-                self.outcome.conflicts.append(decision)
+                kind, decision = _CONFLICT[action.step], ConflictDecision.REFUSED_AND_RESTORED
+                self.outcome.conflicts.append(Conflict(kind, action.source, decision))
                 return await self._one(action.instead())
             # Refused, or changed while we were planning: the next cycle reads and decides again.
             self._refuse(Failed(action, error))

@@ -15,6 +15,8 @@ from calendar_sync.core.model import (
     Action,
     ChangeLink,
     Conflict,
+    ConflictDecision,
+    ConflictKind,
     CreateMirror,
     DeleteBlock,
     DeleteMirror,
@@ -294,7 +296,7 @@ class Cycle:
     def _still_there(self, links: list[Link]) -> list[Conflict]:
         known = {link.id: link for link in self._services.store.links.of(*self._scope.pair)}
         return [
-            Conflict(LEFT, link.source, LEFT)
+            Conflict(ConflictKind.LEFT_IN_ACCOUNT, link.source, ConflictDecision.LEFT_IN_ACCOUNT)
             for link in links
             if link.id is not None and _to_remove(known[link.id])
         ]
