@@ -1,5 +1,6 @@
 """`calendar-sync config …`; the mapping alone has commands of its own."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -143,7 +144,11 @@ def read_settings(file: Path) -> tuple[Settings, int | None]:
                 detail=f"{file.name}: {document.where((REVISION,))}: {REVISION} is a number"
             )
     try:
-        return parse(value, document.where), based_on
+        return parse(value, document.where, warn=partial(_warn, file)), based_on
     except ConfigurationError as error:
         mistakes = [f"{file}: {mistake}" for mistake in error.mistakes or [error.detail]]
         raise ConfigurationError(detail=error.detail, mistakes=mistakes) from None
+
+
+def _warn(file: Path, message: str) -> None:
+    typer.echo(f"warning: {file}: {message}", err=True)

@@ -313,13 +313,13 @@ def _print_leaving(store: Store, found: MappingDifference, verb: str) -> None:
     removed = [user for user in found.removed if user.enabled]
     if not removed and not disabled:
         return
-    unmapped = store.config.revision().settings.unmapped
+    unmapped = store.config.revision().settings.on_unmapped
     what = {
         "remove": f"their mirrors and blocks {verb} removed by the next runs",
         "keep": f"their mirrors and blocks {verb} left where they are",
     }[unmapped]
     console.print(
-        f"no longer synced, {len(removed) + len(disabled)}: {what} (setting unmapped: {unmapped})",
+        f"no longer synced, {len(removed) + len(disabled)}: {what} (setting on_unmapped: {unmapped})",
         highlight=False,
         soft_wrap=True,
     )

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from calendar_sync.config.notifiers import Notify as Notify
+from calendar_sync.config.renames import with_new_names
 from calendar_sync.config.sections import STORED, Section
 from calendar_sync.core.bounded import TooMuch, refuse_deep
 from calendar_sync.core.errors import ConfigurationError
@@ -117,7 +118,7 @@ class BlockTime(Section):
     """What a block is called in Welkin."""
     block_edited: Literal["restore", "accept"] = "restore"
     """A block edited or deleted in Welkin: `restore` puts it back, `accept` leaves it."""
-    twins: Literal["warn", "block"] = "warn"
+    duplicates: Literal["warn", "block"] = "warn"
     """Unmarked events at the times of many visits: `warn` holds them back, `block` does not."""
     ignore_external: IgnoreExternal = IgnoreExternal()
     """Events that never block."""
@@ -193,7 +194,7 @@ class BaaConfirmed(Section):
         return value
 
 
-class Details(Section):
+class MirrorContent(Section):
     """What a mirror says."""
 
     title: Text = Text()
@@ -219,17 +220,17 @@ class Details(Section):
         return f"{self.title.level.value}/{self.description.level.value}"
 
 
-class Brake(Section):
-    """How many removals that rest on absence alone one cycle may do without approval."""
+class DeletionGuard(Section):
+    """How many events one sync of a user may delete because the other side was not found."""
 
-    at_least: int = Field(default=10, ge=0)
-    """So many removals never need approval."""
-    share: float = Field(default=0.2, ge=0, le=1)
-    """Above that, this share of a user's mirrors and blocks (0.2 is a fifth)."""
+    max_deletions: int = Field(default=10, ge=0)
+    """Up to this many deletions for one user need no approval."""
+    max_share: float = Field(default=0.2, ge=0, le=1)
+    """The same as a share of the user's mirrors and blocks (0.2 is a fifth): the larger counts."""
 
     def allows(self, removals: int, live: int) -> bool:
-        """`removals` of `live` links need nobody's approval."""
-        return removals <= max(self.at_least, int(self.share * live))
+        """`removals` of `live` links need no approval."""
+        return removals <= max(self.max_deletions, int(self.max_share * live))
 
 
 class Limits(Section):
@@ -239,23 +240,23 @@ class Limits(Section):
     """Requests to Welkin, all processes together."""
     calendar_requests_per_minute: int = Field(default=10_000, ge=1)
     """Requests to a calendar system, in one process."""
-    daily_calendar_requests: int = Field(default=1_000_000, ge=1000)
+    google_requests_per_day: int = Field(default=1_000_000, ge=1000)
     """Google's quota of the project: polls stay below 60 % of it."""
-    microsoft_requests_at_once: int = Field(default=64, ge=1, le=256)
+    microsoft_concurrency: int = Field(default=64, ge=1, le=256)
     """Requests to Microsoft under way in one process, at most."""
-    microsoft_batch: int = Field(default=20, ge=1, le=20)
+    microsoft_batch_size: int = Field(default=20, ge=1, le=20)
     """Requests that Microsoft gets in one batch."""
     max_user_tasks: int = Field(default=200, ge=1, le=1000)
     """Mapped tasks of one run; beyond that, users share tasks."""
-    users_at_once: int = Field(default=4, ge=1, le=32)
+    user_concurrency: int = Field(default=4, ge=1, le=32)
     """Users whom one task syncs at the same time."""
-    polls_at_once: int = Field(default=16, ge=1, le=64)
+    poll_concurrency: int = Field(default=16, ge=1, le=64)
     """Accounts that are polled at the same time."""
-    cycle_seconds: float = Field(default=60.0, gt=0)
+    max_cycle_seconds: float = Field(default=60.0, gt=0)
     """A user's cycle that takes longer goes on in the next run."""
-    cycle_writes: int = Field(default=100, ge=1)
+    max_cycle_writes: int = Field(default=100, ge=1)
     """A user's cycle with more writes goes on in the next run."""
-    cycle_waits_seconds: float = Field(default=20.0, ge=0)
+    max_wait_seconds: float = Field(default=20.0, ge=0)
     """A cycle that would have to wait longer tries again later."""
 
 
@@ -301,20 +302,20 @@ class WorkingHours(Section):
         return _WEEK[day % 7] in self.days
 
 
-class Poll(Section):
+class Polling(Section):
     """How often an account is asked for changes: always alike, or less often out of hours."""
 
     interval_seconds: int = Field(default=60, ge=5, le=86_400)
     """Seconds between two polls of an account."""
     working_hours: WorkingHours | None = None
     """Outside of these hours accounts are polled less often."""
-    outside_interval_seconds: int = Field(default=240, ge=5, le=86_400)
+    off_hours_interval_seconds: int = Field(default=240, ge=5, le=86_400)
     """Seconds between two polls outside of working hours."""
 
     def interval_at(self, moment: datetime) -> int:
         """Seconds between two polls at a local time."""
         outside = self.working_hours is not None and not self.working_hours.hold(moment)
-        return self.outside_interval_seconds if outside else self.interval_seconds
+        return self.off_hours_interval_seconds if outside else self.interval_seconds
 
 
 class Freshness(Section):
@@ -344,7 +345,7 @@ class Settings(Section):
     """Busy time in Welkin."""
     calendars: dict[Platform, Calendars] = Field(default={})
     """Calendars of an account, by calendar system."""
-    details: Details = Details()
+    mirror_content: MirrorContent = MirrorContent()
     """What a mirror says."""
     mirror_moved: Literal["restore", "reschedule", "report"] = "restore"
     """A mirror moved by hand: put back, followed in Welkin, or only reported."""
@@ -352,11 +353,11 @@ class Settings(Section):
     """A mirror deleted by hand: put back, cancelled in Welkin, or only reported."""
     both_changed: Literal["welkin_wins", "report"] = "welkin_wins"
     """A mirror edited by hand whose appointment changed, too."""
-    unmapped: Literal["remove", "keep"] = "remove"
+    on_unmapped: Literal["remove", "keep"] = "remove"
     """Mirrors and blocks of users who are disabled or no longer mapped."""
-    brake: Brake = Brake()
-    """When removals wait for approval."""
-    poll: Poll = Poll()
+    deletion_guard: DeletionGuard = DeletionGuard()
+    """When deletions wait for approval."""
+    polling: Polling = Polling()
     """How often accounts are asked."""
     freshness: Freshness = Freshness()
     """When a change is late."""
@@ -411,6 +412,7 @@ def parse(
     where: Callable[[tuple[str | int, ...]], str] = lambda path: "",
     *,
     stored: bool = False,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Settings:
     """Settings from a mapping.
 
@@ -419,9 +421,11 @@ def parse(
         where: the place of a value in the file, by its path; for messages.
         stored: it was accepted before. A way of telling people that is no longer allowed is kept,
             for `Notify.refusal` to say so: it must not stop the sync.
+        warn: told each setting that is given by an old name.
 
     Raises:
-        ConfigurationError: names each wrong key and, for an unknown one, the nearest known name.
+        ConfigurationError: names each wrong key and, for an unknown one, the nearest known name;
+            or a setting is given by its old and its new name.
     """
     if document is None:
         document = {}
@@ -429,7 +433,8 @@ def parse(
         raise ConfigurationError(detail="settings: a mapping is expected")
     try:
         refuse_deep(document, most=MOST_VALUES)
-        return Settings.model_validate(document, context=STORED if stored else None)
+        current = with_new_names(document)
+        found = Settings.model_validate(current.document, context=STORED if stored else None)
     except TooMuch as error:
         raise ConfigurationError(detail=f"settings: {error}") from None
     except ValidationError as error:
@@ -441,12 +446,15 @@ def parse(
             message = problem["msg"]
             if problem["type"] == "extra_forbidden":
                 message = "unknown setting" + _nearest(str(path[-1]), _known_names())
-            place = where(path)
+            place = where(current.path_of(path))
             lines.append(f"{place + ', ' if place else ''}{name}: {message}")
         if more := len(problems) - len(lines):
             lines.append(f"and {more} more")
         detail = "settings: " + "; ".join(lines)
         raise ConfigurationError(detail=detail, mistakes=lines) from None
+    for message in current.warnings:
+        warn(message)
+    return found
 
 
 def _known_names() -> set[str]:

@@ -33,7 +33,7 @@ HINTS: Mapping[str, str] = {
     "mirror_moved": "To move the appointment, move it in Welkin: the mirror follows.",
     "mirror_deleted": "To cancel the appointment, cancel it in Welkin: the mirror goes.",
     "guests_added": "They stay. Where nobody is to be invited, take them out in the calendar.",
-    "twins": "Name the other integration in `block_time.ignore_external`, or set `twins` to block.",
+    "twins": "Name the other integration in `block_time.ignore_external`, or set `block_time.duplicates` to `block`.",
     "series_too_long": "`block_time.instances_per_series` is the limit.",
     "left_in_account": "Restore access to the former account, or delete the events there.",
     "left_by_direction": "Delete them there, or open the direction again.",

@@ -209,7 +209,7 @@ def _requests(store: Store, settings: Settings, platform: Platform, now: datetim
     if platform is Platform.GOOGLE:
         local = now.astimezone(_QUOTA_ZONE)
         since = local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(now.tzinfo)
-        quota: int | None = settings.limits.daily_calendar_requests
+        quota: int | None = settings.limits.google_requests_per_day
     else:
         since, quota = now.replace(hour=0, minute=0, second=0, microsecond=0), None
     made = requests_since(store, platform, since)

@@ -207,7 +207,7 @@ def needing_attention(
     )
     with store.database.read() as connection:
         rows = [*connection.execute(synced)]
-        if settings.unmapped == "remove":
+        if settings.on_unmapped == "remove":
             rows += connection.execute(left)
         rows = [row for row in rows if platform is None or row.platform == platform.value]
         counts = _links(connection, [row.user_id for row in rows])

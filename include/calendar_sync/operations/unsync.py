@@ -144,7 +144,7 @@ async def unsync(
     async def one(mine: list[Standing]) -> list[Unsynced]:
         return [await _unsync(services, revision, row, run_id, owner) for row in mine]
 
-    at_once = revision.settings.limits.users_at_once
+    at_once = revision.settings.limits.user_concurrency
     found = await together((one(mine) for mine in by_user.values()), at_once)
     return [result for results in found for result in results]
 

@@ -1,7 +1,7 @@
 """Rule 5's warning: somebody else copies Welkin's visits into the calendar, without our marker.
 
 Another integration may have been at work before us. Blocks made of its copies would take every
-visit's time twice, so they are held, and a person decides: `ignore_external`, or `twins: block`.
+visit's time twice, so they are held, and a person decides: `ignore_external`, or `duplicates: block`.
 The appointment itself takes the time meanwhile, so that nobody can be booked twice.
 """
 
@@ -24,7 +24,7 @@ class Twins:
         self._rules = settings.block_time
         self._times = view.twin_times
         self.held = 0
-        self._suspicious = self._rules.twins == "warn" and self._many()
+        self._suspicious = self._rules.duplicates == "warn" and self._many()
 
     def _many(self) -> bool:
         copied = {span for span in self._seen() if span in self._times}

@@ -113,7 +113,7 @@ def _brake(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
     live = {
         (link.kind, counted(link.source)) for link in view.links if link.state is LinkState.LIVE
     }
-    if not settings.brake.allows(len(gone), len(live)):
+    if not settings.deletion_guard.allows(len(gone), len(live)):
         yield from _unless_approved(view, BRAKE, doubtful)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, case, func, insert, or_, select, update
 
+from calendar_sync.config.renames import with_old_names
 from calendar_sync.config.settings import Settings, parse
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import INACTIVE, NO_ACCESS, NOT_LISTED, Platform, WelkinUser
@@ -226,11 +227,14 @@ def _meanwhile(newest: Revision, seen: int) -> str:
 
 
 # Settings that change nothing of what a full read would plan.
-_RUNNING = {"limits", "poll", "brake", "freshness", "notify", "unmapped"}
+_RUNNING = {"limits", "polling", "deletion_guard", "freshness", "notify", "on_unmapped"}
 
 
 def blocks_hash(settings: Settings) -> str:
-    """Names the settings that decide what a full read would plan: a cursor carries it."""
-    document = settings.model_dump(mode="json", exclude=_RUNNING)
+    """Names the settings that decide what a full read would plan: a cursor carries it.
+
+    A new name for a setting changes no hash, or every calendar would be read in full once.
+    """
+    document = with_old_names(settings.model_dump(mode="json", exclude=_RUNNING))
     text = json.dumps(document, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

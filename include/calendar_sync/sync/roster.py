@@ -53,7 +53,7 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
         for user_id, user in mapped.items()
         if user_id not in inactive or user_id in held
     }
-    leaving = frozenset(holders - synced.keys() if settings.unmapped == "remove" else ())
+    leaving = frozenset(holders - synced.keys() if settings.on_unmapped == "remove" else ())
     return Members(platform, synced, leaving, held)
 
 
@@ -87,7 +87,7 @@ def user_named(store: Store, name: str, platform: Platform | None = None) -> str
 
 def too_many(leaving: int, holders: int, settings: Settings) -> bool:
     """So many of the mapped who have something of ours leave at once: a person must say so."""
-    return leaving > max(LEAVERS, int(settings.brake.share * holders))
+    return leaving > max(LEAVERS, int(settings.deletion_guard.max_share * holders))
 
 
 def former_account(store: Store, user_id: str, platform: Platform) -> str:

@@ -120,7 +120,7 @@ async def sync_users(
             services, revision, people, user_id, run_id, owner, full=full, dry_run=dry_run
         )
 
-    at_once = revision.settings.limits.users_at_once
+    at_once = revision.settings.limits.user_concurrency
     return await together((one(user_id) for user_id in user_ids), at_once)
 
 
@@ -312,7 +312,7 @@ async def run_pass(
         if not wanted:
             return ended(number)
         finished, known = 0, outcomes.keys() - ()
-        for batch in _batches(wanted, revision.settings.limits.users_at_once * 4):
+        for batch in _batches(wanted, revision.settings.limits.user_concurrency * 4):
             for outcome in await sync_users(
                 services, revision, platform, batch, run_id=run_id, owner=owner, dry_run=dry_run
             ):

@@ -179,7 +179,7 @@ def test_a_setting_changed_in_the_browser_is_obeyed(stage: Stage, admin: httpx.C
     found = admin.get("/calendar-sync/api/v1/settings").json()
     token = token_of(page)
     form = {**fill(parse(found["settings"])), "based_on": str(found["revision"])}
-    form |= {"csrf_token": token, "details.title.template": "Visit"}
+    form |= {"csrf_token": token, "mirror_content.title.template": "Visit"}
     review = admin.post("/calendar-sync/settings/review", data=form).text
     document = re.search(r'name="document" value="([^"]+)"', review)
     assert document is not None, review

@@ -40,7 +40,7 @@ def test_a_setting_is_changed_and_the_next_run_obeys_it(page: Page, stage: Stage
     before = one.sandbox.google.mirrors_of(user.account)
     assert {mirror["summary"] for mirror in before} == {"Busy"}
     opened(page, "/settings")
-    page.locator("[name='details.busy_title']").fill("Occupied <b>")
+    page.locator("[name='mirror_content.busy_title']").fill("Occupied <b>")
     page.get_by_role("button", name="Review the change").click()
     page.wait_for_url("**/settings/review")
     assert "Event details: Fixed title" in page.inner_text("main")

@@ -288,7 +288,7 @@ def test_config_is_validated_applied_and_shown(cli: Command) -> None:
     shown = cli.json("config", "show")
     assert shown["revision"] == 1
     assert shown["settings"]["time_zone"] == "US/Eastern"
-    assert shown["settings"]["poll"]["interval_seconds"] == 60
+    assert shown["settings"]["polling"]["interval_seconds"] == 60
     text = cli("config", "show").partition("\n")[2]
     assert "- Locked :lock:" in text.replace("'", "")
     (folder / "settings.yaml").write_text(text)
@@ -320,7 +320,7 @@ def test_the_worked_examples_of_the_repository_are_valid(cli: Command, name: str
         ("time_zone: [", ["settings.yaml", "line", "column"]),
         ("timezone: UTC", ["timezone", "time_zone"]),
         ("- a\n- b", ["mapping"]),
-        ("poll: {interval_seconds: 1}", ["poll.interval_seconds"]),
+        ("polling: {interval_seconds: 1}", ["polling.interval_seconds"]),
     ],
 )
 def test_wrong_settings_are_named_and_change_nothing(
@@ -336,22 +336,35 @@ def test_wrong_settings_are_named_and_change_nothing(
     assert cli.json("config", "show")["revision"] == 0
 
 
+def test_old_names_of_settings_are_taken_with_a_warning(cli: Command) -> None:
+    cli.write("settings.yaml", "poll: {interval_seconds: 90}\n")
+    for command in ("validate", "apply"):
+        output = cli("config", command, cli.folder)
+        assert "warning: " in output
+        assert "settings.yaml: poll is now called polling" in output
+    assert cli.json("config", "show")["settings"]["polling"]["interval_seconds"] == 90
+    cli.write("settings.yaml", "poll: {interval_seconds: 90}\npolling: {interval_seconds: 90}\n")
+    assert "give only polling, not both" in cli("config", "apply", cli.folder, code=1)
+
+
 def test_settings_have_a_history_that_can_be_compared_and_gone_back_to(cli: Command) -> None:
     assert "no settings were applied" in cli("config", "history")
-    for text in ("block_time: {tentative: true}", "brake: {at_least: 20}"):
+    for text in ("block_time: {tentative: true}", "deletion_guard: {max_deletions: 20}"):
         cli.write("settings.yaml", text)
         cli("config", "apply", cli.folder)
     newest, first = cli.json("config", "history")
     assert first["changed"] == ["block_time.tentative"]
-    assert newest["changed"] == ["block_time.tentative", "brake.at_least"]
+    assert newest["changed"] == ["block_time.tentative", "deletion_guard.max_deletions"]
     assert newest["author"].startswith("cli")
     assert [
         row["revision"] for row in cli.json("config", "history", "--newest", "1", "--json")
     ] == [newest["revision"]]
     shown = cli("config", "diff", first["revision"])
     assert "block_time.tentative: true -> false" in shown
-    assert "brake.at_least: 10 -> 20" in shown
-    assert "brake.at_least: 10 -> 20" in cli("config", "diff", "0", newest["revision"])
+    assert "deletion_guard.max_deletions: 10 -> 20" in shown
+    assert "deletion_guard.max_deletions: 10 -> 20" in cli(
+        "config", "diff", "0", newest["revision"]
+    )
     cli("config", "rollback", first["revision"])
     assert cli.json("config", "show")["settings"]["block_time"]["tentative"] is True
     assert len(cli.json("config", "history")) == 3

@@ -100,7 +100,8 @@ def test_a_dry_run_shows_the_rows_and_stores_nothing(cli: Command) -> None:
     output = cli("mapping", "import", file, "--replace", "--dry-run")
     assert "1 added, 1 changed, 1 removed; nothing was stored" in output
     assert (
-        "mirrors and blocks would be removed by the next runs (setting unmapped: remove)" in output
+        "mirrors and blocks would be removed by the next runs (setting on_unmapped: remove)"
+        in output
     )
     for word in ("dana.new@example.org", "dana@example.org", "u9", "ruben@example.org"):
         assert word in output
@@ -121,9 +122,9 @@ def test_a_dry_run_shows_the_rows_and_stores_nothing(cli: Command) -> None:
 def test_an_import_says_what_becomes_of_who_is_removed(cli: Command) -> None:
     cli.map_everybody()
     nobody = cli.write("nobody.csv", HEADER)
-    cli.write("settings.yaml", "unmapped: keep\n")
+    cli.write("settings.yaml", "on_unmapped: keep\n")
     cli("config", "apply", cli.folder)
-    kept = "left where they are (setting unmapped: keep)"
+    kept = "left where they are (setting on_unmapped: keep)"
     user = ids(cli)
     assert f"no longer synced, 1: their mirrors and blocks are {kept}" in cli(
         "mapping", "disable", "--user", user["dana"]
@@ -192,7 +193,7 @@ def test_a_folder_removes_nobody_unasked_and_cannot_lift_its_own_limit(cli: Comm
     many(cli)
     folder = cli.folder / "config"
     folder.mkdir()
-    (folder / "settings.yaml").write_text("brake: {share: 1}\n")
+    (folder / "settings.yaml").write_text("deletion_guard: {max_share: 1}\n")
     (folder / "user_mapping.csv").write_text(HEADER)
     assert "24 of 24 rows" in cli("config", "apply", folder, "--replace", code=1)
     assert cli.json("config", "show")["revision"] == 0, "the settings were not stored either"

@@ -85,7 +85,7 @@ def test_all_mistakes_of_a_file_stand_one_a_line_with_its_path(here: Path) -> No
     assert (code, len(lines)) == (1, 60)
     folder = here / "settings"
     folder.mkdir()
-    text = "limits: {users_at_once: many, oddity: 1}\nblock_time: {all_day: 7}\n"
+    text = "limits: {user_concurrency: many, oddity: 1}\nblock_time: {all_day: 7}\n"
     (folder / "settings.yaml").write_text(text)
     for words in (("config", "apply"), ("config", "validate")):
         code, output = invoke(*words, str(folder))

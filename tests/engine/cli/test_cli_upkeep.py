@@ -180,9 +180,12 @@ def test_the_second_of_two_who_save_is_told(cli: Command) -> None:
         ("block_time:\n  tentatve: true\n", ["line 2, column 3", "did you mean tentative"]),
         ("windows:\n  mirrors_past_days: soon\n", ["line 2, column 3", "mirrors_past_days"]),
         ("time_zone: UTC\ntime_zone: UTC\n", ["line 2, column 1", "given twice"]),
-        ("details: {title: {level: full\n", ["settings.yaml", "line 2"]),
+        ("mirror_content: {title: {level: full\n", ["settings.yaml", "line 2"]),
         ("revision: soon\n", ["line 1, column 1", "revision is a number"]),
-        ("poll:\n  working_hours: {days: [monday]}\n", ["line 2, column", "poll.working_hours"]),
+        (
+            "polling:\n  working_hours: {days: [monday]}\n",
+            ["line 2, column", "polling.working_hours"],
+        ),
     ],
 )
 def test_a_mistake_in_the_settings_has_line_and_column(

@@ -186,7 +186,7 @@ def test_an_appointment_that_welkin_no_longer_has(stage: Stage) -> None:
 
 
 def test_removals_that_wait_for_approval_are_named(stage: Stage) -> None:
-    stage.document["brake"] = {"at_least": 0, "share": 0}
+    stage.document["deletion_guard"] = {"max_deletions": 0, "max_share": 0}
     meeting = stage.meeting()
     stage.run()
     stage.welkin.delete_event(meeting.id)

@@ -399,7 +399,7 @@ def test_a_users_own_things_are_never_taken_for_leftovers(stage: Stage) -> None:
 
 
 def test_the_brake_is_not_touched_however_tight_it_is(stage: Stage) -> None:
-    stage.document["brake"] = {"at_least": 0, "share": 0}
+    stage.document["deletion_guard"] = {"max_deletions": 0, "max_share": 0}
     stage.run()
     assert attempt(stage).passed
     nothing_remains(stage)

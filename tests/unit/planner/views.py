@@ -179,7 +179,7 @@ class Little:
             ),
             alone=self.alone,
             claimed_elsewhere=self.claimed_elsewhere,
-            level=rules.details.level,
+            level=rules.mirror_content.level,
             approved=self.approved,
             written_back=frozenset(self.written_back),
             mirror_keys=lambda key: frozenset(self.keys.get(key, ())),

@@ -137,7 +137,7 @@ def _difference(
         going=going,
         must_type=needs_confirmation(going, len(before), settings),
         staying=sum((row.user_id, row.platform) not in named for row in before),
-        unmapped=settings.unmapped,
+        unmapped=settings.on_unmapped,
         mode=mode.value,
         content=content,
         restores=restores,

@@ -55,7 +55,7 @@ def mapping(
         only=only,
         done=done,
         directions_of=list(Direction),
-        unmapped=store.config.revision().settings.unmapped,
+        unmapped=store.config.revision().settings.on_unmapped,
         address=f"{request.scope['root_path']}/mapping?{request.url.query}",
     )
 
@@ -128,7 +128,7 @@ def ask(
         email=staff.email if staff else "",
         mirrors=sum(one.mirrors for one in listed),
         blocks=sum(one.blocks for one in listed),
-        unmapped=settings.unmapped,
+        unmapped=settings.on_unmapped,
     )
 
 

@@ -1,7 +1,7 @@
 """A change of the settings on its way from the form to the state database."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,14 +67,18 @@ def from_text(document: str) -> Settings:
     return checked(read)
 
 
-def checked(document: Any) -> Settings:
+def checked(document: Any, warn: Callable[[str], None] = lambda message: None) -> Settings:
     """A document as settings, if it can be stored and shown as well.
+
+    Args:
+        document: what a form or a request says.
+        warn: told each setting that is given by an old name.
 
     Raises:
         Problem: 422, names what is wrong.
     """
     try:
-        settings = parse(document)
+        settings = parse(document, warn=warn)
         text = json.dumps(settings.model_dump(mode="json"), ensure_ascii=False, allow_nan=False)
         if "\\u0000" in text:
             raise ValueError("NUL")

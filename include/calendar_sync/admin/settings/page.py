@@ -20,7 +20,7 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import environment, render
 from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.config.differences import differences
-from calendar_sync.config.settings import Details, Settings
+from calendar_sync.config.settings import MirrorContent, Settings
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.state import Store
@@ -60,21 +60,21 @@ def settings(request: Request, store: Opened, saved: Number | None = None) -> Re
 def sample(request: Request) -> Response:
     """What would appear in the calendar, as the inputs stand: part of a page."""
     filled: dict[str, list[str]] = fill(Settings())
-    for name, value in _details(request).items():
+    for name, value in _content(request).items():
         filled[name] = value
     filling = read(filled)
-    details = filling.settings.details if filling.settings else None
-    return render(request, "settings_sample.html", samples=_samples(details))
+    content = filling.settings.mirror_content if filling.settings else None
+    return render(request, "settings_sample.html", samples=_samples(content))
 
 
-def _details(request: Request) -> dict[str, list[str]]:
+def _content(request: Request) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {
-        "details.baa_confirmed#set": [],
-        "details.type_titles#key": [],
-        "details.type_titles#value": [],
+        "mirror_content.baa_confirmed#set": [],
+        "mirror_content.type_titles#key": [],
+        "mirror_content.type_titles#value": [],
     }
     for name, value in request.query_params.multi_items():
-        if name.startswith("details."):
+        if name.startswith("mirror_content."):
             found.setdefault(name, []).append(value)
     return found
 
@@ -202,10 +202,10 @@ def _based_on(form: dict[str, list[str]]) -> int:
     return int(given)
 
 
-def _samples(details: Details | None) -> list[object]:
-    if details is None:
+def _samples(content: MirrorContent | None) -> list[object]:
+    if content is None:
         return []
-    return [*samples(details, details.type_titles, SystemClock().now())]
+    return [*samples(content, content.type_titles, SystemClock().now())]
 
 
 def _form(
@@ -231,7 +231,7 @@ def _form(
         mapped=len({user.user_id for user in mapping if user.enabled}),
         current=current,
         based_on=current.id if based_on is None else based_on,
-        samples=_samples(current.settings.details),
+        samples=_samples(current.settings.mirror_content),
         saved=saved,
     )
 
@@ -260,7 +260,7 @@ def _review(
         restores=restores,
         document=settings_change.to_text(wanted),
         harmless=settings_change.harmless(changed),
-        samples=_samples(wanted.details),
+        samples=_samples(wanted.mirror_content),
         users=users,
         choices=effects.choices(users, rate),
     )

@@ -71,7 +71,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "A busy block edited or deleted in Welkin",
         "By a person; it is shown as a conflict.",
     ),
-    "block_time.twins": (
+    "block_time.duplicates": (
         "Duplicates made by another integration",
         "Events at the very times of many visits, without our mark, that would block them twice.",
     ),
@@ -96,31 +96,40 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Calendar for synced events",
         "Its id; `primary` is the mailbox's own.",
     ),
-    "details": ("Event details", "How much of an appointment shows in the calendar."),
-    "details.title": ("Title", "The title of a synced event."),
-    "details.description": ("Description", "The text below the title."),
-    "details.title.level": ("The title shows", "Fields need the business associate agreement."),
-    "details.description.level": (
+    "mirror_content": ("Event details", "How much of an appointment shows in the calendar."),
+    "mirror_content.title": ("Title", "The title of a synced event."),
+    "mirror_content.description": ("Description", "The text below the title."),
+    "mirror_content.title.level": (
+        "The title shows",
+        "Fields need the business associate agreement.",
+    ),
+    "mirror_content.description.level": (
         "The description shows",
         "Fields need the business associate agreement.",
     ),
-    "details.title.template": ("Title with fields", "Used only where the title shows fields."),
-    "details.description.template": (
+    "mirror_content.title.template": (
+        "Title with fields",
+        "Used only where the title shows fields.",
+    ),
+    "mirror_content.description.template": (
         "Description with fields",
         "Used only where the description shows fields.",
     ),
-    "details.busy_title": ("Fixed title", "The title where nothing of the appointment shows."),
-    "details.type_titles": (
+    "mirror_content.busy_title": (
+        "Fixed title",
+        "The title where nothing of the appointment shows.",
+    ),
+    "mirror_content.type_titles": (
         "Words for types of visit",
         "Where the type of visit shows. Other types are called “Appointment”.",
     ),
-    "details.baa_confirmed": (
+    "mirror_content.baa_confirmed": (
         "Business associate agreement",
         "Fields put patient data into calendars: an agreement with the calendar's provider must "
         "be recorded first.",
     ),
-    "details.baa_confirmed.by": ("Confirmed by", ""),
-    "details.baa_confirmed.on": ("Confirmed on (year-month-day)", ""),
+    "mirror_content.baa_confirmed.by": ("Confirmed by", ""),
+    "mirror_content.baa_confirmed.on": ("Confirmed on (year-month-day)", ""),
     "mirror_moved": ("A synced event moved in the calendar", "Encounters are always put back."),
     "mirror_deleted": (
         "A synced event deleted in the calendar",
@@ -130,36 +139,36 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Changed on both sides",
         "A synced event edited in the calendar while its appointment changed in Welkin.",
     ),
-    "unmapped": (
+    "on_unmapped": (
         "Users who left the mapping",
         "What becomes of the synced events and busy blocks of users who are disabled or removed.",
     ),
-    "brake": (
+    "deletion_guard": (
         "Deletion limit",
         "For events to delete because their appointment was not found: more of them wait for "
         "approval.",
     ),
-    "brake.at_least": (
+    "deletion_guard.max_deletions": (
         "Deletions without approval",
         "Up to this many deletions for one user need no approval.",
     ),
-    "brake.share": (
+    "deletion_guard.max_share": (
         "Or this share of a user's events",
         "Above that number: 0.2 lets a fifth be deleted without approval.",
     ),
-    "poll": ("How often calendars are read", "To find what people have changed there."),
-    "poll.interval_seconds": (
+    "polling": ("How often calendars are read", "To find what people have changed there."),
+    "polling.interval_seconds": (
         "Read each calendar every (seconds)",
         "Shorter finds changes sooner and costs more requests.",
     ),
-    "poll.working_hours": (
+    "polling.working_hours": (
         "Read less often outside of working hours",
         "Hours are in the time zone of the organisation.",
     ),
-    "poll.working_hours.days": ("Working days", ""),
-    "poll.working_hours.start": ("Begin", ""),
-    "poll.working_hours.end": ("End", ""),
-    "poll.outside_interval_seconds": (
+    "polling.working_hours.days": ("Working days", ""),
+    "polling.working_hours.start": ("Begin", ""),
+    "polling.working_hours.end": ("End", ""),
+    "polling.off_hours_interval_seconds": (
         "Outside of working hours every (seconds)",
         "Used only where working hours are set.",
     ),
@@ -184,24 +193,24 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "limits": ("Rates and sizes", "How fast the sync may be."),
     "limits.welkin_requests_per_second": ("Welkin: requests a second", ""),
     "limits.calendar_requests_per_minute": ("Calendars: requests a minute", ""),
-    "limits.daily_calendar_requests": (
+    "limits.google_requests_per_day": (
         "Google: requests a day",
         "The quota of the project. Reading for changes stays below 60 % of it.",
     ),
-    "limits.microsoft_requests_at_once": ("Microsoft: requests at once", ""),
-    "limits.microsoft_batch": ("Microsoft: requests in a batch", ""),
+    "limits.microsoft_concurrency": ("Microsoft: requests at once", ""),
+    "limits.microsoft_batch_size": ("Microsoft: requests in a batch", ""),
     "limits.max_user_tasks": ("Tasks in one run", "With more users than that, users share tasks."),
-    "limits.users_at_once": ("Users at once in a task", ""),
-    "limits.polls_at_once": ("Mailboxes read at once", ""),
-    "limits.cycle_seconds": (
+    "limits.user_concurrency": ("Users at once in a task", ""),
+    "limits.poll_concurrency": ("Mailboxes read at once", ""),
+    "limits.max_cycle_seconds": (
         "Longest sync of a user (seconds)",
         "What is left is done in the next run.",
     ),
-    "limits.cycle_writes": (
+    "limits.max_cycle_writes": (
         "Most writes for a user in a run",
         "What is left is done in the next run.",
     ),
-    "limits.cycle_waits_seconds": (
+    "limits.max_wait_seconds": (
         "Longest wait for a server (seconds)",
         "A user who would have to wait longer is tried again later.",
     ),
@@ -226,13 +235,13 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "event_title": "The event's own title",
     },
     "block_time.block_edited": {"restore": "Put it back", "accept": "Leave it as it is"},
-    "block_time.twins": {"warn": "Warn me, block nothing", "block": "Block the time anyway"},
-    "details.title.level": {
+    "block_time.duplicates": {"warn": "Warn me, block nothing", "block": "Block the time anyway"},
+    "mirror_content.title.level": {
         "busy": "Nothing: the fixed title",
         "type": "The type of visit",
         "full": "Fields (patient data)",
     },
-    "details.description.level": {
+    "mirror_content.description.level": {
         "busy": "Nothing: it stays empty",
         "type": "The type of visit",
         "full": "Fields (patient data)",
@@ -248,8 +257,8 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "report": _REPORT,
     },
     "both_changed": {"welkin_wins": _RESTORE, "report": _REPORT},
-    "unmapped": {"remove": "Remove them", "keep": "Keep them"},
-    "poll.working_hours.days": {
+    "on_unmapped": {"remove": "Remove them", "keep": "Keep them"},
+    "polling.working_hours.days": {
         "mon": "Monday",
         "tue": "Tuesday",
         "wed": "Wednesday",
@@ -297,7 +306,7 @@ def has_choices(path: str) -> bool:
 def full_name(path: str) -> str:
     """A setting where it stands alone: `Block time: Fixed title`."""
     # The names of what an organisation itself names (templates, arguments) may hold anything.
-    for free in ("details.type_titles", "notify.arguments"):
+    for free in ("mirror_content.type_titles", "notify.arguments"):
         if path.startswith(f"{free}."):
             return f"{full_name(free)}: {path.removeprefix(f'{free}.')}"
     parts = path.split(".")

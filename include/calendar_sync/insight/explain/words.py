@@ -73,7 +73,7 @@ BLOCK: Mapping[str, str] = {
     "outside_window": "it lies outside the blocks' window",
     "over_limit": "its series has more instances than `instances_per_series`; others are nearer",
     "twin_held": "it looks like a copy of an appointment: held until `ignore_external` names it, "
-    "or `block_time.twins` is block",
+    "or `block_time.duplicates` is `block`",
     "not_mapped": "the user is not mapped on this platform (any more)",
     "disabled": "the user is disabled in the mapping",
     "inactive": "the user is inactive in Welkin",

@@ -122,7 +122,7 @@ async def validate(services: Services, settings: Settings, group: Group) -> list
                 verdict, code = of_error(error), error.code
         return Checked(row.user_id, platform, row.account, verdict.value, code, now, now)
 
-    found = await together((one(row) for row in rows), settings.limits.polls_at_once)
+    found = await together((one(row) for row in rows), settings.limits.poll_concurrency)
     found = _scoped(found)
     store.health.save_verdicts(found)
     return found

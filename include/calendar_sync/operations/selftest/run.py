@@ -182,7 +182,7 @@ class SelfTest:
             wrong = differences(self.services, scope, appointment, seen[0])
             if wrong:
                 raise Differs(detail=", ".join(wrong))
-            self._change("shown", detail=f"level {scope.settings.details.level}")
+            self._change("shown", detail=f"level {scope.settings.mirror_content.level}")
         return appointment
 
     async def _book(self, at: Span) -> WelkinEvent:

@@ -146,7 +146,7 @@ class Applier:
         """A long fill goes on in the next run, so that nobody waits for it."""
         limits = self.scope.settings.limits
         elapsed = self.services.clock.monotonic() - self._begun
-        return self._writes >= limits.cycle_writes or elapsed >= limits.cycle_seconds
+        return self._writes >= limits.max_cycle_writes or elapsed >= limits.max_cycle_seconds
 
     async def _one(self, action: Action) -> Failed | None:
         """Carry out one action; returns what may have been the server's failure, not the item's."""

@@ -179,7 +179,7 @@ class Reader:
             external_ids=self._external_ids,
             event_uid=self.services.identity.event_uid,
             mirror_keys=self._mirror_keys,
-            level=scope.settings.details.level,
+            level=scope.settings.mirror_content.level,
             approved=store.runs.approved(*scope.pair, scope.now),
             encounters_move=bool(store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
             written_back=store.links.written_back(*scope.pair, scope.now - DAY),

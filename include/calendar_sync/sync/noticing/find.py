@@ -194,7 +194,7 @@ def _next_rereads(
     """
     if not outdated:
         return []
-    talkative = services.store.links.talkative(platform, revision.settings.details.level)
+    talkative = services.store.links.talkative(platform, revision.settings.mirror_content.level)
     at_once = [pair for pair in outdated if pair[0] in talkative]
     others = [pair for pair in outdated if pair[0] not in talkative]
     return at_once + others[: rereads_at_once(revision)]

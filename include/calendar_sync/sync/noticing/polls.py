@@ -169,7 +169,7 @@ class Poller:
         unanswered: set[Pair] = set()
         answered: set[Pair] = set()
         carried = min(self.services.platforms[self.platform].asks_together, POLLS_CARRIED)
-        await together((one(user) for user in users), settings.limits.polls_at_once * carried)
+        await together((one(user) for user in users), settings.limits.poll_concurrency * carried)
         result.answered = len(answered)
         result.well = answered - result.failed.keys()
         self._record(result.well, result)
