@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 REFUSED = (
-    "Calendar Sync: this DAG removes what was synced. Starting and answering it needs the right to "
+    "Calendar Sync: this DAG deletes synced events. Starting and answering it needs the right to "
     "edit Airflow's connections or its configuration."
 )
-SIGN_IN = "Calendar Sync: sign in (again)."
+SIGN_IN = "Calendar Sync: please sign in."
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

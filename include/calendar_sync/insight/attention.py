@@ -74,7 +74,7 @@ class OpenConflict:
     def decided(self) -> str:
         """A sentence."""
         if self.kind == "block_edited" and self.decision == "restored":
-            return "It was put back as the calendar has it."
+            return "The calendar's version was restored."
         return DECIDED.get(self.decision, self.decision)
 
     @property
@@ -356,10 +356,10 @@ def decide(store: Store, number: int, choice: Choice, author: str, now: datetime
     """
     found = open_conflict(store, number, now)
     if found is None:
-        raise ConfigurationError("conflict_closed", detail="the conflict is not open (any more)")
+        raise ConfigurationError("conflict_closed", detail="the conflict is no longer open")
     if choice not in found.choices:
         raise ConfigurationError(
-            "not_possible", detail=f"{choice.value} is not possible for this conflict (any more)"
+            "not_possible", detail=f"{choice.value} is not possible for this conflict"
         )
     if choice in {Choice.ACCEPT, Choice.DISMISS}:
         with store.database.write() as connection:
@@ -408,7 +408,7 @@ def _close(
         t.conflict.c.id == found.id, t.conflict.c.dismissed_at.is_(None)
     )
     if connection.execute(statement.values(dismissed_at=now)).rowcount != 1:
-        raise ConfigurationError("conflict_closed", detail="the conflict is not open (any more)")
+        raise ConfigurationError("conflict_closed", detail="the conflict is no longer open")
     _record(store, connection, found, choice.value, author, now)
 
 
@@ -435,7 +435,7 @@ def try_again(
     )
     item = next(iter(parked_items(store, platform, *this)), None)
     if item is None:
-        raise ConfigurationError("not_parked", detail="the item is not parked (any more)")
+        raise ConfigurationError("not_parked", detail="the item was retried already")
     with store.database.write() as connection:
         connection.execute(delete(table).where(table.c.platform == platform.value, *this))
         _look_again(store, connection, user_id, platform, now)

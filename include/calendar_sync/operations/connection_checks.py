@@ -109,7 +109,9 @@ async def check_welkin(
         async with open_welkin(credentials, clock) as welkin:
             known = {user.id for user in await welkin.users()}
     except SyncError as error:
-        said = "the list of users cannot be read: the API client needs the right to read users; "
+        said = (
+            "Welkin's list of users cannot be read: the API client needs the right to read users; "
+        )
         return [Finding("", error.code, said + "see docs/setup-welkin.md")]
     unknown = sorted(set(user_ids) - known)
     return [Finding(user_id, UNKNOWN, advice(UNKNOWN)) for user_id in unknown]

@@ -81,7 +81,7 @@ class Unsynced:
     def label(self) -> str:
         """One line for the run history."""
         gone = sum(self.removed.values())
-        words = f"{self.account or self.user_id} ({self.platform.value}): {gone} removed"
+        words = f"{self.account or self.user_id} ({self.platform.value}): {gone} deleted"
         if self.left:
             words += ", left: " + ", ".join(f"{n} {kind}" for kind, n in sorted(self.left.items()))
         where = f" ({self.detail})" if self.detail else ""

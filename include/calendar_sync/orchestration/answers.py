@@ -57,7 +57,7 @@ def answered(context: Mapping[str, Any], event: Mapping[str, Any], yes: str, no:
     )
     name = person.get("name") or person.get("id") if isinstance(person, Mapping) else None
     if not (chosen == [no] or (name and chosen == [yes])):
-        raise ConfigurationError(detail="Airflow has no record of a person's answer")
+        raise ConfigurationError(detail="Airflow has no record of an answer")
     if not isinstance(at, datetime):
         raise ConfigurationError(detail="Airflow's record does not say when it was answered")
     _refuse_old(at)
@@ -82,9 +82,7 @@ def take(context: Mapping[str, Any]) -> Answer:
     """
     found = with_store(lambda store: store.runs.take_fact(ANSWERS, _key(context)))
     if found is None or "choice" not in found:
-        raise ConfigurationError(
-            detail="there is no answer to carry out: each counts once; start the DAG anew"
-        )
+        raise ConfigurationError(detail="this answer was used already: start the DAG again")
     at = datetime.fromisoformat(found["at"])
     _refuse_old(at)
     return Answer(found["choice"], found["author"], at, found["about"])
@@ -104,7 +102,7 @@ def require_permitted(run_id: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """
     found = with_store(lambda store: store.runs.facts(PERMITS)).get(run_id) or {"accounts": []}
     if any(_account(row) not in found["accounts"] for row in rows):
-        raise ConfigurationError(detail="nobody has approved this: start the DAG anew")
+        raise ConfigurationError(detail="this was not approved: start the DAG again")
 
 
 def _note(store: Store, place: str, key: str, value: dict[str, Any]) -> None:
@@ -118,7 +116,7 @@ def _note(store: Store, place: str, key: str, value: dict[str, Any]) -> None:
 def _refuse_old(at: datetime) -> None:
     if SystemClock().now() - at > SOON:
         raise ConfigurationError(
-            detail=f"the answer is {SOON.seconds // 60} minutes old or more: start the DAG anew"
+            detail=f"the answer is older than {SOON.seconds // 60} minutes: start the DAG again"
         )
 
 

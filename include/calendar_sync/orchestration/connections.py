@@ -177,7 +177,7 @@ def ensure_hmac_key() -> bool:
                 Connection(
                     conn_id=HMAC_KEY,
                     conn_type="generic",
-                    description="Key of Welkin Calendar Sync: never change it",
+                    description="Signing key of Welkin Calendar Sync. Do not change it.",
                     password=random_bytes.token_urlsafe(48),
                 )
             )

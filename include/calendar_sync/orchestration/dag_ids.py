@@ -7,7 +7,7 @@ APPROVALS = "calendar_sync_approvals"
 UNSYNC = "calendar_unsync"
 MAINTENANCE = "calendar_sync_maintenance"
 DAGS = (GOOGLE, MICROSOFT, HEALTH, APPROVALS, UNSYNC, MAINTENANCE)
-# Their questions take things away from many: see admin/dag_guard.py.
+# They can delete many events: see admin/dag_guard.py.
 DECIDING = frozenset({APPROVALS, UNSYNC})
 # Answers to what waits for approval, and to an un-sync.
-GRANT, REMOVE, LEAVE = "Approve", "Remove it", "Keep for now"
+GRANT, REMOVE, LEAVE = "Approve", "Delete", "Keep for now"

@@ -59,7 +59,7 @@ def remove_old_runs(dag_id: str, *, log_folder: str) -> Removed:
         try:
             fields = connection_fields(CONNECTION)
         except Missing:
-            raise NoConnection(detail=f"no connection {CONNECTION}: old runs stay") from None
+            raise NoConnection(detail=f"no connection {CONNECTION}: old runs are kept") from None
     done = with_store(lambda store: _remove(AirflowApi(fields), store, dag_id, Path(log_folder)))
     install().info("%s", done.label)
     return done

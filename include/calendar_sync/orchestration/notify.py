@@ -11,7 +11,7 @@ from calendar_sync.core.errors import ConfigurationError, SyncError
 from calendar_sync.core.redaction import install
 from calendar_sync.insight.health.render import Message
 
-NOBODY = "nobody is named in the settings (notify)"
+NOBODY = "no recipients in the settings (notify)"
 
 
 def send(notify: Notify, message: Message) -> str:

@@ -1,8 +1,7 @@
-"""Rule 5's warning: somebody else copies Welkin's visits into the calendar, without our marker.
+"""Rule 5's warning: another integration copies visits into the calendar, without our marker.
 
-Another integration may have been at work before us. Blocks made of its copies would take every
-visit's time twice, so they are held, and a person decides: `ignore_external`, or `duplicates: block`.
-The appointment itself takes the time meanwhile, so that nobody can be booked twice.
+Blocks for its copies would take every visit's time twice, so none are made until a person decides:
+`ignore_external`, or `duplicates: block`. Meanwhile the appointments themselves keep the time.
 """
 
 from collections.abc import Iterator

@@ -322,7 +322,7 @@ def test_what_nobody_could_seal_is_not_approved(
     monkeypatch.delenv("AIRFLOW_CONN_CALENDAR_SYNC_HMAC_KEY")
     assert send(operator, "/attention/approvals", digest="d1").status_code == 503
     monkeypatch.setenv(URL_VARIABLE, store.database.url.render_as_string(False))
-    assert CliRunner().invoke(app, ["approve", "d1"]).exit_code != 0
+    assert CliRunner().invoke(app, ["approvals", "grant", "d1"]).exit_code != 0
     assert [one.digest for one in store.runs.pending()] == ["d1"]
 
 

@@ -270,7 +270,7 @@ def test_who_reads_the_text_of_mirrors_is_on_record(cli: Command) -> None:
     database.close()
     assert (look.step, look.source_id, look.level) == ("show_text", visit.event_id, "busy/busy")
     assert look.reason.startswith("cli:")
-    assert "audit: whole" in cli("status", "--verify-audit")
+    assert "audit: OK" in cli("audit", "verify")
     assert cli.sandbox.requests.writes() == []
 
 
@@ -437,41 +437,41 @@ def test_a_damaged_record_is_found(cli: Command) -> None:
     cli.map_everybody()
     cli.visit()
     cli("sync")
-    assert "audit: whole" in cli("status", "--verify-audit")
+    assert "audit: OK" in cli("audit", "verify")
     database = Database()
     with database.write() as connection:
         connection.execute(update(t.operation).values(outcome="other"))
     database.close()
-    assert "does not fit" in cli("status", "--verify-audit", code=1)
-    assert cli.json("status", "--verify-audit", code=1)["audit"]
+    assert "does not fit" in cli("audit", "verify", code=1)
+    assert cli.json("audit", "verify", code=1)["audit"]
 
 
 def test_a_seal_that_was_noted_is_looked_for(cli: Command) -> None:
     cli.map_everybody()
     cli.visit()
     cli("sync")
-    seal = cli.json("status", "--verify-audit")["seal"]
-    assert f"newest seal {seal}" in cli("status", "--verify-audit", "--seal", seal)
-    assert "audit: whole" in cli("status", "--verify-audit", seal)
+    seal = cli.json("audit", "verify")["seal"]
+    assert f"newest seal {seal}" in cli("audit", "verify", "--seal", seal)
+    assert "audit: OK" in cli("audit", "verify", seal)
     database = Database()
     with database.write() as connection:
         for table in (t.operation, t.audit_seal, t.sync_run):
             connection.execute(table.delete())
-    assert "the record is empty" in cli("status", "--verify-audit", code=1)
-    told = cli("status", "--verify-audit", "--seal", seal, code=1)
+    assert "the record is empty" in cli("audit", "verify", code=1)
+    told = cli("audit", "verify", "--seal", seal, code=1)
     assert "the expected seal is not part of the chain" in told
-    assert "40 hexadecimal digits" in cli("status", "--verify-audit", "--seal", "x", code=1)
+    assert "40 hexadecimal digits" in cli("audit", "verify", "--seal", "x", code=1)
     assert "--verify-audit" in cli("status", "--seal", seal, code=1)
     with database.write() as connection:
         connection.exec_driver_sql("DROP TABLE audit_seal")
     database.close()
-    assert "table audit_seal is missing" in cli("status", "--verify-audit", code=1)
+    assert "table audit_seal is missing" in cli("audit", "verify", code=1)
 
 
 def test_approving_what_nobody_asked_for_fails(cli: Command) -> None:
-    assert "nothing waits under 0123" in cli("approve", "0123456789abcdef", code=1)
-    assert cli.json("approve") == []
-    cli("approve", "--all", code=1)
+    assert "no approval is needed for 0123" in cli("approvals", "grant", "0123456789abcdef", code=1)
+    assert cli.json("approvals", "list") == []
+    cli("approvals", "grant", "--all", code=1)
 
 
 def test_what_waits_is_listed_and_approved_for_many_at_once(cli: Command) -> None:
@@ -483,19 +483,21 @@ def test_what_waits_is_listed_and_approved_for_many_at_once(cli: Command) -> Non
     for event in list(cli.sandbox.welkin.events):
         cli.sandbox.welkin.delete_event(event)
     cli("sync", "--full")
-    waiting = cli.json("approve")
+    waiting = cli.json("approvals", "list")
     assert [(entry["reason"], entry["count"]) for entry in waiting] == [("brake", 12)] * 2
-    listed = cli("approve")
+    listed = cli("approvals", "list")
     assert all(entry["digest"] in listed for entry in waiting)
     assert "12 removals" in listed
-    assert "approved for 2 user(s)" in cli("approve", *[entry["digest"] for entry in waiting])
-    assert cli.json("approve") == []
+    assert "approved for 2 users" in cli(
+        "approvals", "grant", *[entry["digest"] for entry in waiting]
+    )
+    assert cli.json("approvals", "list") == []
     database = Database()
     recorded = decisions(Store(database, ""))
     database.close()
     assert {one.source_id for one in recorded} == {entry["digest"] for entry in waiting}
     assert {one.author.partition(":")[0] for one in recorded} == {"cli"}
-    cli("status", "--verify-audit")
+    cli("audit", "verify")
     cli("sync")
     assert cli.sandbox.google.mirrors_of("dana@example.org") == []
 
@@ -519,7 +521,7 @@ def test_exposure_tells_what_a_mailbox_showed_and_when(cli: Command) -> None:
     removed = gone.event_id
     cli.sandbox.welkin.delete_event(removed)
     cli("sync", "--full")
-    found = cli.json("mapping", "exposure", "--account", "Dana@Example.org")
+    found = cli.json("audit", "exposure", "--account", "Dana@Example.org")
     assert {(e["appointment_id"], e["state"], e["until"] is None) for e in found} == {
         (kept.event_id, "live", True),
         (removed, "deleted", False),
@@ -528,28 +530,28 @@ def test_exposure_tells_what_a_mailbox_showed_and_when(cli: Command) -> None:
     nobody = cli.write("nobody.csv", "welkin_user_id,platform,account\n")
     cli("mapping", "import", nobody, "--remove", "2")
     cli("sync")
-    found = cli.json("mapping", "exposure", "--account", "dana@example.org")
+    found = cli.json("audit", "exposure", "--account", "dana@example.org")
     assert all(entry["until"] >= entry["since"] for entry in found)
-    output = cli("mapping", "exposure", "--account", "dana@example.org")
+    output = cli("audit", "exposure", "--account", "dana@example.org")
     assert "2 appointments" in output
-    assert cli.json("mapping", "exposure", "--account", "nobody@example.org") == []
+    assert cli.json("audit", "exposure", "--account", "nobody@example.org") == []
 
 
 def test_the_whole_way_is_tested_and_nothing_stays(cli: Command) -> None:
     cli.map_everybody()
     cli.visit()
     cli("sync")
-    output = cli("test")
+    output = cli("selftest")
     assert "PASS in" in output
     assert "first enabled one that is in step" in output
     assert output.count("\nok ") == 12
     [dana] = [u.id for u in cli.sandbox.welkin.users.values() if u.email.startswith("dana")]
-    document = cli.json("test", "--user", dana, "--platform", "google")
+    document = cli.json("selftest", "--user", dana, "--platform", "google")
     assert (document["result"], document["user_id"]) == ("pass", dana)
     assert [step["state"] for step in document["steps"]] == ["ok"] * 12
     assert all(step["seconds"] is not None for step in document["steps"])
     assert not any(canary in output + str(document) for canary in cli.sandbox.canaries)
-    assert "audit: whole" in cli("status", "--verify-audit")
+    assert "audit: OK" in cli("audit", "verify")
     assert len(cli.sandbox.welkin.events) == 1
     assert len(cli.sandbox.google.own("dana@example.org")) == 0
 
@@ -559,12 +561,12 @@ def test_a_test_that_fails_names_step_code_and_advice(cli: Command) -> None:
     cli("sync")
     [dana] = [u.id for u in cli.sandbox.welkin.users.values() if u.email.startswith("dana")]
     cli.sandbox.google.revoke("dana@example.org")
-    output = cli("test", "--user", dana, code=1)
+    output = cli("selftest", "--user", dana, code=1)
     assert 'FAIL at "nothing is left of an earlier test": google_account_refused' in output
     assert "is the address right" in output
-    document = cli.json("test", "--user", dana, code=1)
+    document = cli.json("selftest", "--user", dana, code=1)
     assert (document["result"], document["failed_step"]) == ("fail", "leftovers")
-    assert "not mapped" in cli("test", "--user", "nobody", code=1)
+    assert "not mapped" in cli("selftest", "--user", "nobody", code=1)
 
 
 def test_ctrl_c_cleans_up(cli: Command) -> None:
@@ -573,7 +575,7 @@ def test_ctrl_c_cleans_up(cli: Command) -> None:
     program = Path(sys.executable).with_name("calendar-sync")
     environment = dict(os.environ) | {"AIRFLOW_HOME": str(cli.folder / "home")}
     # A shell's background jobs, of which the tests may be one, ignore Ctrl-C.
-    words = ["env", "--default-signal=INT", str(program), "test", "--wait"]
+    words = ["env", "--default-signal=INT", str(program), "selftest", "--wait"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as run:
         assert run.stdout is not None
         for line in run.stdout:

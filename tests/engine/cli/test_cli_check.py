@@ -139,7 +139,7 @@ def test_a_wrong_key_is_red_though_good_tokens_are_cached(
     another_key(monkeypatch, private_key="this is no key")
     assert faults(cli.json("check", code=1)) == {"google": ["configuration"]}
     # The self-test does not pass on a token of before either.
-    output = cli("test", "--platform", "google", code=1)
+    output = cli("selftest", "--platform", "google", code=1)
     assert "private_key" in output
 
 

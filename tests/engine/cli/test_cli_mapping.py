@@ -126,7 +126,7 @@ def test_an_import_says_what_becomes_of_who_is_removed(cli: Command) -> None:
     cli("config", "apply", cli.folder)
     kept = "left where they are (setting on_unmapped: keep)"
     user = ids(cli)
-    assert f"no longer synced, 1: their mirrors and blocks are {kept}" in cli(
+    assert f"1 user no longer synced: their mirrors and blocks are {kept}" in cli(
         "mapping", "disable", "--user", user["dana"]
     )
     assert kept not in cli("mapping", "remove", "--user", user["dana"]), "told already"
@@ -180,7 +180,7 @@ def test_many_who_are_disabled_by_a_file_need_their_number_too(cli: Command) -> 
     )
     assert "24 of 24 rows" in cli("mapping", "import", off, code=1)
     assert "--remove 24" in cli("mapping", "import", off, "--dry-run")
-    assert "no longer synced, 24" in cli("mapping", "import", off, "--remove", "24")
+    assert "24 users no longer synced" in cli("mapping", "import", off, "--remove", "24")
 
 
 def test_few_removals_go_without_a_number(cli: Command) -> None:

@@ -119,7 +119,7 @@ def test_an_unsync_of_one_leaves_the_others(cli: Command) -> None:
     cli("sync")
     assert mirrors(cli, DANA) == 0
     assert "1 disabled" in cli("status")
-    assert "audit: whole" in cli("status", "--verify-audit")
+    assert "audit: OK" in cli("audit", "verify")
     assert cli.json("mapping", "history", "--user", user)[0]["after"]["enabled"] is False
 
 
@@ -207,9 +207,9 @@ def test_one_approval_for_many_who_left(cli: Command) -> None:
         users = [row.user_id for row in store.config.mapping()]
         now = datetime.now(UTC)
         store.runs.ask_for("leaving", "d1", dict.fromkeys(users, 1), Platform.GOOGLE, now)
-    assert {entry["reason"] for entry in cli.json("approve")} == {"leaving"}
-    assert "approved for 2 user(s)" in cli("approve", "d1")
-    assert json.loads(cli("approve", "--json")) == []
+    assert {entry["reason"] for entry in cli.json("approvals", "list")} == {"leaving"}
+    assert "approved for 2 users" in cli("approvals", "grant", "d1")
+    assert json.loads(cli("approvals", "list", "--json")) == []
 
 
 def test_an_unsync_leaves_no_token_of_the_mailbox(cli: Command) -> None:

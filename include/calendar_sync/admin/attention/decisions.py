@@ -20,7 +20,7 @@ from calendar_sync.orchestration.airflow_questions import close_questions
 from calendar_sync.orchestration.dag_ids import GRANT, LEAVE
 from calendar_sync.state import Store
 
-BUSY = "The user is being synced just now: try again in a moment."
+BUSY = "This user is being synced. Try again in a moment."
 
 
 def decide(request: Request, store: Store, number: int, choice: Choice) -> OpenConflict:

@@ -25,6 +25,7 @@ from calendar_sync.core.advice import NO_MAILBOX_TRIED
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError, SyncError
 from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
 from calendar_sync.core.redaction import describe, install
 from calendar_sync.operations.connection_checks import (
     MAILBOXES,
@@ -92,7 +93,7 @@ CONNECTIONS: Mapping[str, Known] = {
         Known(
             WELKIN,
             "Welkin",
-            "The API client that reads schedules and writes blocks.",
+            "API client that reads schedules and writes busy blocks.",
             "welkin",
             True,
             "docs/setup-welkin.md",
@@ -101,7 +102,7 @@ CONNECTIONS: Mapping[str, Known] = {
         Known(
             GOOGLE,
             "Google Calendar",
-            "The service account with domain-wide delegation.",
+            "Service account with domain-wide delegation.",
             "google_cloud_platform",
             False,
             "docs/setup-google.md",
@@ -110,7 +111,7 @@ CONNECTIONS: Mapping[str, Known] = {
         Known(
             MICROSOFT,
             "Microsoft 365",
-            "The app registration with access to calendars.",
+            "App registration with access to calendars.",
             "msgraph",
             False,
             "docs/setup-microsoft.md",
@@ -118,8 +119,10 @@ CONNECTIONS: Mapping[str, Known] = {
         ),
         Known(
             HMAC_KEY,
-            "The organisation's key",
-            "Names what we make, seals the record. `calendar-sync init` makes it: never change it.",
+            "Signing key",
+            "Identifies the events that the sync creates, and protects the audit log. Created "
+            "by set-up "
+            "(`calendar-sync init`). Do not change it.",
             "generic",
             True,
             "docs/security.md",
@@ -129,7 +132,7 @@ CONNECTIONS: Mapping[str, Known] = {
         Known(
             AIRFLOW,
             "Airflow's API",
-            "An account that may delete old runs.",
+            "Account that deletes old runs.",
             "generic",
             False,
             "docs/operations.md",
@@ -164,7 +167,7 @@ def test(store: Store, name: str) -> Tested:
     """
     known = CONNECTIONS.get(name)
     if known is None:
-        raise Problem(404, "The sync uses no connection of this name.")
+        raise Problem(404, "The sync does not use a connection with this name.")
     now = _connection(known)
     if now.status != "configured":
         said = now.detail or f"connection {name} is missing"
@@ -177,7 +180,7 @@ def test(store: Store, name: str) -> Tested:
         return Tested(name, False, [Finding("", "configuration", problem.detail)])
     except Exception as error:
         install().error("admin: test of %s: %s", name, describe(error))
-        return Tested(name, False, [Finding("", "unexpected", "the log knows more")])
+        return Tested(name, False, [Finding("", "unexpected", "see the log of the API server")])
 
 
 def _welkin(store: Store) -> Tested:
@@ -194,18 +197,23 @@ def _calendar(platform: Platform) -> Callable[[Store], Tested]:
         faults = asyncio.run(
             check_platform(outside.fields(name), platform, some, limits, SystemClock())
         )
-        note = f"{len(some)} mapped mailboxes were looked at."
+        note = f"Opened {plural(len(some), 'mailbox', 'mailboxes')}."
         if not some:
-            note = "Nobody is mapped yet."
+            note = "No users are mapped yet."
             if [fault.code for fault in faults] == [NO_MAILBOX_TRIED]:
-                note = "The credentials are accepted. Nobody is mapped yet."
+                note = "The credentials are accepted. No users are mapped yet."
         return Tested(name, not faults, faults, note)
 
     return tested
 
 
 def _present(store: Store) -> Tested:
-    return Tested(HMAC_KEY, True, note="It is there. Whether it is the right one, Activity checks.")
+    return Tested(
+        HMAC_KEY,
+        True,
+        note="The key exists. To check if it is the right one, verify the audit log on the page "
+        "Activity.",
+    )
 
 
 def _mail(store: Store) -> Tested:

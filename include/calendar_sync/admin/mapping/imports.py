@@ -44,7 +44,7 @@ def preview(
     if len(content) > LARGEST:
         raise Problem(413, f"The file is larger than {LARGEST // 1024 // 1024} MB.")
     if not content.strip():
-        raise Problem(422, "There is no file, or it is empty.", hints=("Go back and choose one.",))
+        raise Problem(422, "The file is missing or empty.", hints=("Go back and choose a file.",))
     try:
         return _file(request, store, decode(content, name), name, mode, None)
     except ConfigurationError as error:

@@ -63,7 +63,7 @@ def from_text(document: str) -> Settings:
     try:
         read = json.loads(document)
     except (ValueError, RecursionError):
-        raise Problem(422, "The settings cannot be read: begin with the form again.") from None
+        raise Problem(422, "The settings cannot be read. Start with the form again.") from None
     return checked(read)
 
 
@@ -86,7 +86,7 @@ def checked(document: Any, warn: Callable[[str], None] = lambda message: None) -
     except ConfigurationError as error:
         raise Problem(422, error.detail) from None
     except (ValueError, RecursionError):
-        raise Problem(422, "settings: a number or a character that cannot be stored.") from None
+        raise Problem(422, "settings: a number or a character cannot be stored.") from None
     return settings
 
 
@@ -114,7 +114,7 @@ def rebased(store: Store, wanted: Settings, based_on: int) -> tuple[Rebased, int
         base = store.config.revision_of(based_on)
         return rebase(base.settings, wanted, newest.settings), newest.id
     except ConfigurationError as error:
-        raise Problem(422, f"Both changes together are not possible: {error.detail}.") from None
+        raise Problem(422, f"The two changes cannot be combined: {error.detail}.") from None
 
 
 def _means(name: str, value: Any) -> str:

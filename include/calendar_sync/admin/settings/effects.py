@@ -15,14 +15,14 @@ SAMPLES = (200, 20)
 #: Of the time of a job, what may be planned for.
 SHARE = 0.8
 _WORDS = {
-    "create_mirror": ("mirror created", "mirrors created"),
-    "adopt_mirror": ("mirror found again", "mirrors found again"),
-    "update_mirror": ("mirror updated", "mirrors updated"),
-    "delete_mirror": ("mirror removed", "mirrors removed"),
-    "create_block": ("block created", "blocks created"),
-    "adopt_block": ("block found again", "blocks found again"),
-    "update_block": ("block changed", "blocks changed"),
-    "delete_block": ("block removed", "blocks removed"),
+    "create_mirror": ("synced event created", "synced events created"),
+    "adopt_mirror": ("synced event recovered", "synced events recovered"),
+    "update_mirror": ("synced event updated", "synced events updated"),
+    "delete_mirror": ("synced event deleted", "synced events deleted"),
+    "create_block": ("busy block created", "busy blocks created"),
+    "adopt_block": ("busy block recovered", "busy blocks recovered"),
+    "update_block": ("busy block updated", "busy blocks updated"),
+    "delete_block": ("busy block deleted", "busy blocks deleted"),
     "reschedule": ("appointment rescheduled", "appointments rescheduled"),
     "cancel": ("appointment cancelled", "appointments cancelled"),
 }
@@ -38,13 +38,13 @@ class Found:
 
     @property
     def sentence(self) -> str:
-        """Such as: This change affects 312 users: 40 mirrors removed, 12 blocks created."""
+        """Such as: This change affects 3 users: 40 synced events deleted, 1 busy block created."""
         affected = sum(effect.affected for effect in self.effects)
         steps: Counter[str] = Counter()
         for effect in self.effects:
             steps.update(effect.steps)
         if not affected:
-            return "Nothing would change for anybody."
+            return "This change affects no users."
         done = [
             f"{number(steps[step])} {words[steps[step] != 1]}"
             for step, words in _WORDS.items()

@@ -46,15 +46,15 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Event details", "", ("mirror_content",)),
     (
         "Changes made by hand",
-        "What becomes of a synced event that somebody changed in the calendar.",
+        "What happens when a synced event is changed in the calendar.",
         ("mirror_moved", "mirror_deleted", "both_changed"),
     ),
     ("Calendars", "", ("calendars",)),
     ("How far ahead and back", "", ("windows",)),
-    ("Leavers and deletions", "", ("on_unmapped", "deletion_guard")),
+    ("Users who leave, and deletions", "", ("on_unmapped", "deletion_guard")),
     ("How often, and when it is late", "", ("polling", "freshness", "time_zone")),
     ("Notifications", "", ("notify",)),
-    ("Rates and sizes", "Rarely worth a change.", ("limits",)),
+    ("Rates and sizes", "Rarely need a change.", ("limits",)),
 )
 #: What an organisation decides first: these sections are open, the others folded.
 EVERYDAY = frozenset({"direction", "encounter_types", "block_time", "mirror_content"})

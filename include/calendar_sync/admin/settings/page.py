@@ -112,7 +112,7 @@ def begin_effect(
     wanted = settings_change.from_text(document)
     job = JOBS.start(
         "effect",
-        "what a change of the settings would do",
+        "a preview of changed settings",
         effects.work(store, wanted, most),
         request.state.viewer.id,
     )
@@ -184,7 +184,7 @@ def restore(
     """Look at an older revision's settings as a change, to be stored as a new revision."""
     wanted = _revision(store, number).settings
     if wanted.notify.refusal:
-        raise Problem(422, f"Revision {number} cannot be restored: {wanted.notify.refusal}.")
+        raise Problem(422, f"Version {number} cannot be restored: {wanted.notify.refusal}.")
     return _review(request, store, wanted, store.config.revision().id, restores=number)
 
 
@@ -192,13 +192,13 @@ def _revision(store: Store, number: int) -> Revision:
     try:
         return store.config.revision_of(number)
     except ConfigurationError:
-        raise Problem(404, f"There is no revision {number} of the settings.") from None
+        raise Problem(404, f"Version {number} of the settings does not exist.") from None
 
 
 def _based_on(form: dict[str, list[str]]) -> int:
     given = form.get("based_on", [""])[0]
     if not (given.isascii() and given.isdigit() and len(given) < 10):
-        raise Problem(422, "The form does not say which revision it was made from: load it again.")
+        raise Problem(422, "The form does not say which version it is based on. Reload it.")
     return int(given)
 
 

@@ -56,7 +56,7 @@ def asking() -> Iterator[None]:
         Problem: somebody else is asking.
     """
     if not _ASKING.acquire(blocking=False):
-        raise Problem(503, "Somebody else is asking Welkin for its types just now: try again.")
+        raise Problem(503, "Another user is reading the types from Welkin. Try again.")
     try:
         yield
     finally:
@@ -75,10 +75,10 @@ def ask(store: Store) -> list[Type]:
         try:
             titles = asyncio.run(asyncio.wait_for(_titles(store), SECONDS))
         except TimeoutError:
-            raise Problem(503, "Welkin has not answered in time: try again later.") from None
+            raise Problem(503, "Welkin did not answer in time. Try again later.") from None
         except SyncError as error:
             install().warning("admin: encounter templates: %s", describe(error))
-            raise Problem(503, f"Welkin did not tell its types ({error.code}).") from None
+            raise Problem(503, f"Welkin's types cannot be read ({error.code}).") from None
     named = sorted(titles.items(), key=lambda one: one[1].casefold())[:MOST]
     found = [EVERYTHING, *(Type(*one) for one in (*named, *PLAIN.items()))]
     _kept[_key(store)] = time.monotonic(), found

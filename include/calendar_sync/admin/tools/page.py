@@ -47,7 +47,7 @@ def report(
     """One report: what needed a person, and the numbers of the day before."""
     found = store.health.report(number)
     if found is None:
-        raise Problem(404, "There is no such report (any more).")
+        raise Problem(404, "This report does not exist.")
     return render(request, "report.html", found=found, document=found.document, kinds=KINDS)
 
 

@@ -67,7 +67,7 @@ class Lane:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.shield(waited)
         except TimeoutError:
-            said = f"There was no answer from outside within {self._seconds:.0f} seconds."
+            said = f"The other service did not answer within {self._seconds:.0f} seconds."
             raise busy(503, said) from None
 
     async def _enter(self, person: str) -> None:
@@ -75,12 +75,12 @@ class Lane:
         while True:
             with self._lock:
                 if self._one_each and person in self._people:
-                    raise busy(429, "You have asked this already, and the answer is not there yet.")
+                    raise busy(429, "Your previous request is still running.")
                 if len(self._people) < self._places:
                     self._people.append(person)
                     return
             if time.monotonic() >= end:
-                raise busy(503, "Others are looking just now, and there is no place left.")
+                raise busy(503, "Too many requests are running.")
             await asyncio.sleep(_STEP)
 
     def _work(self, person: str, work: Callable[[], Result], done: "Future[Result]") -> None:

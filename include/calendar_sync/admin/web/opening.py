@@ -18,7 +18,7 @@ from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import current, require_current
 
 NO_KEY = ""
-INIT = "Run `calendar-sync init` where Airflow runs, then load this page again."
+INIT = "Run `calendar-sync init` where Airflow runs, then reload this page."
 WHERE = (
     "The API server looks where CALENDAR_SYNC_DATABASE_URL says, which must be the same for "
     "scheduler, workers and API server."
@@ -57,7 +57,7 @@ class State:
         except (ConfigurationError, SQLAlchemyError, OSError) as error:
             install().error("admin: state database: %s", describe(error))
             raise Problem(
-                503, "The address of the state database cannot be used.", hints=(WHERE,)
+                503, "The URL of the state database is not valid.", hints=(WHERE,)
             ) from None
         try:
             _check(database)
@@ -72,7 +72,7 @@ def _check(database: Database) -> None:
         file = database.url.database or ""
         if file != ":memory:" and not Path(file).exists():
             # Looking would make an empty one.
-            raise Problem(503, "There is no state database yet.", hints=(INIT, WHERE))
+            raise Problem(503, "The state database does not exist yet.", hints=(INIT, WHERE))
     try:
         if current(database) is None:
             raise Problem(503, "The state database is empty.", hints=(INIT, WHERE))
@@ -96,7 +96,7 @@ def unreachable() -> Problem:
     return Problem(
         503,
         "The state database does not answer.",
-        hints=("Try again in a minute; if it stays so: " + WHERE,),
+        hints=("Try again in a minute. If this continues: " + WHERE,),
     )
 
 

@@ -26,7 +26,7 @@ def as_server() -> Iterator[None]:
         Problem: somebody else's reading hangs, in a secrets backend that does not answer, say.
     """
     if not _LOCK.acquire(timeout=LONGEST):
-        raise busy(503, "Airflow's connections cannot be read just now.")
+        raise busy(503, "Airflow's connections cannot be read.")
     try:
         with server_context():
             yield

@@ -1,8 +1,9 @@
-"""Words of the pages for what the state database holds as codes."""
+"""Texts of the pages for codes of the state database."""
 
 from collections.abc import Mapping
 
 from calendar_sync.core.advice import advice
+from calendar_sync.core.plurals import plural
 from calendar_sync.insight.status import (
     ATTENTION,
     AWAY,
@@ -40,33 +41,33 @@ TONES: Mapping[str, str] = {
 }
 PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365"}
 STEPS: Mapping[str, str] = {
-    "create_mirror": "mirror created",
-    "adopt_mirror": "mirror found again",
-    "update_mirror": "mirror changed",
-    "delete_mirror": "mirror removed",
-    "create_block": "block created",
-    "adopt_block": "block found again",
-    "update_block": "block changed",
-    "delete_block": "block removed",
+    "create_mirror": "synced event created",
+    "adopt_mirror": "synced event recovered",
+    "update_mirror": "synced event updated",
+    "delete_mirror": "synced event deleted",
+    "create_block": "busy block created",
+    "adopt_block": "busy block recovered",
+    "update_block": "busy block updated",
+    "delete_block": "busy block deleted",
     "reschedule": "appointment rescheduled",
     "cancel": "appointment cancelled",
-    "decision": "decision of a person",
-    "read": "reading it from the calendar",
-    "follow": "reading the list of changes",
+    "decision": "decision",
+    "read": "read from the calendar",
+    "follow": "check for changes",
     "sync": "sync of the user",
 }
 DIRECTIONS: Mapping[str, str] = {"to_calendar": "to the calendar", "to_welkin": "to Welkin"}
 CONFLICTS: Mapping[str, str] = {
-    "mirror_moved": "somebody moved a mirror in the calendar",
-    "mirror_edited": "somebody edited a mirror in the calendar",
-    "mirror_deleted": "somebody deleted a mirror in the calendar",
-    "guests_added": "somebody added guests to a mirror",
-    "both_changed": "appointment and mirror were both changed",
-    "block_edited": "somebody edited or deleted a block in Welkin",
-    "twins": "visits stand in the calendar a second time",
-    "series_too_long": "a series has too many instances",
-    "left_in_account": "a former account cannot be reached",
-    "left_by_direction": "the direction no longer writes that side",
+    "mirror_moved": "a synced event was moved in the calendar",
+    "mirror_edited": "a synced event was edited in the calendar",
+    "mirror_deleted": "a synced event was deleted in the calendar",
+    "guests_added": "guests were added to a synced event",
+    "both_changed": "appointment and synced event were both changed",
+    "block_edited": "a busy block was edited or deleted in Welkin",
+    "twins": "another integration seems to copy visits into the calendar",
+    "series_too_long": "a series has too many events",
+    "left_in_account": "the previous mailbox cannot be reached",
+    "left_by_direction": "events are left after a change of direction",
 }
 
 
@@ -77,13 +78,13 @@ def remedy(code: str) -> str:
 
 
 def done(step: str, count: int) -> str:
-    """How often it was done: `1 mirror created`, `6 mirrors created`."""
-    noun, space, verb = STEPS.get(step, step).partition(" ")
-    return f"{count} {noun}{'s' if space and count != 1 else ''}{space}{verb}"
+    """How often it was done: `1 busy block created`, `6 busy blocks created`."""
+    noun, _, verb = STEPS.get(step, step).rpartition(" ")
+    return f"{plural(count, noun)} {verb}" if noun else f"{count} {verb}"
 
 
 def sentence(text: str) -> str:
-    """The same words, beginning large."""
+    """The text with a capital first letter."""
     return f"{text[:1].upper()}{text[1:]}"
 
 

@@ -69,14 +69,14 @@ async def explain_appointment(
             found = await explain_appointment(
                 look, other[0].event_id, user_id=user_id, platform=platform
             )
-            said = f"this is an encounter; its calendar event is {found.id}, {found.text}"
+            said = f"an encounter; its calendar event is {found.id}, {found.text}"
             return replace(found, id=event_id, text=said)
         return _unknown(event_id)
     encounter = None
     if isinstance(event, WelkinEvent):
         if event.kind == "LEAVE" or (event.external_id or "").startswith(EXTERNAL_ID_PREFIX):
             return Answer(
-                "appointment", event_id, True, "leave, not an appointment: never mirrored"
+                "appointment", event_id, True, "a leave, not an appointment; it gets no mirror"
             )
         encounter = await look.encounter(event)
     people = event.user_ids if isinstance(event, WelkinEvent) else frozenset[str]()
@@ -88,7 +88,9 @@ async def explain_appointment(
     facts = [*_facts(event, encounter)]
     if unmapped:
         facts.append(Fact("not mapped", ", ".join(unmapped)))
-    hints = () if parts else ("none of its participants is mapped: `calendar-sync mapping export`",)
+    hints = (
+        () if parts else ("none of its participants is mapped, see calendar-sync mapping export",)
+    )
     return Answer(
         "appointment",
         event_id,
@@ -103,11 +105,11 @@ async def explain_appointment(
 
 def _what(event: WelkinEvent | Unread | None, encounter: Encounter | None) -> str:
     if event is None:
-        return "Welkin has no such event any more (404)"
+        return "it no longer exists in Welkin (404)"
     if isinstance(event, Unread):
-        return f"Welkin could not be asked ({event.code}): this is what the state database knows"
+        return f"Welkin could not be read ({event.code}); this is from the state database"
     if (event.external_id or "").startswith(TEST_PREFIX):
-        return "an appointment made by `calendar-sync test`"
+        return "a test appointment of `calendar-sync selftest`"
     if event.kind == "ENCOUNTER":
         template = encounter.template if encounter is not None else None
         return f"an encounter of type {template or 'unknown'}"
@@ -195,7 +197,7 @@ def _with_remains(look: Look, scope: Scope, verdict: Verdict, link: Link | None)
     if link is None or link.state not in STANDING:
         return verdict
     leaving = scope.user_id in look.members(scope.platform).leaving
-    remains = "is removed by the next cycle" if leaving else "is left there"
+    remains = "is deleted by the next sync" if leaving else "stays there"
     return replace(verdict, text=f"{verdict.said}; its mirror {remains}")
 
 
@@ -203,11 +205,11 @@ def _without_event(look: Look, scope: Scope, event: Unread | None, link: Link | 
     if link is None or link.state not in STANDING:
         return Verdict("removed")
     if isinstance(event, Unread):
-        text = f"link {link.state.value}; Welkin could not be asked ({event.code})"
+        text = f"link {link.state.value}; Welkin could not be read ({event.code})"
         return Verdict("welkin_unread", text)
     held = brake_of(look, scope)
     if held is not None:
-        said = f"held: Welkin no longer has it, and removals by absence wait for approval {held}"
+        said = f"it was not found in Welkin; deleting its mirror needs approval {held}"
         return Verdict("held", said)
     return Verdict("retired" if link.state is LinkState.RETIRED else "gone")
 
@@ -221,7 +223,7 @@ def _objection(scope: Scope, appointment: Appointment, rule: str, link: Link | N
     if link is not None and link.state is LinkState.RETIRED:
         text += f"; {words.MIRROR['retired']}"
     elif link is not None and link.state in STANDING and rule != "pending":
-        text += "; its mirror is still there: the next cycle decides about it"
+        text += "; the next sync handles its mirror"
     return Verdict(rule, text, rule, judged=True)
 
 
@@ -239,7 +241,7 @@ def _held(look: Look, scope: Scope, event_id: str) -> Verdict | None:
     }
     for entry in look.services.store.runs.pending():
         if (entry.user_id, entry.platform) == scope.pair and entry.digest in digests:
-            said = f"held: an edit of its mirror waits for approval {entry.digest}"
+            said = f"an edit of its mirror needs approval {entry.digest}"
             return Verdict("held", said)
     return None
 
@@ -251,7 +253,9 @@ async def _state(
     if link is None or link.state is LinkState.DELETED:
         return Verdict("to_create")
     if link.account.lower() != scope.account.lower():
-        said = f"its mirror is still in the former account {link.account}: that is cleared first"
+        said = (
+            f"its mirror is still in the previous mailbox {link.account}, which is cleaned up first"
+        )
         return Verdict("left_in_account", said)
     if link.state is LinkState.INTENT:
         return Verdict("interrupted")
@@ -273,7 +277,7 @@ async def _state(
     if wanted_hash != link.wanted_hash or shifted(link, event, content):
         return Verdict("mirror_behind")
     written = when(link.written_at, look.now)
-    return Verdict("mirror_ok", f"mirror ok, last written {written}, level {link.level}")
+    return Verdict("mirror_ok", f"mirror OK, last written {written}, level {link.level}")
 
 
 def _block(look: Look, event_id: str, links: list[Link]) -> Answer:
@@ -284,7 +288,7 @@ def _block(look: Look, event_id: str, links: list[Link]) -> Answer:
             link.account,
             link.platform.value,
             "block",
-            f"stands for event {link.event_id} of {link.account}: calendar-sync explain --event",
+            f"for event {link.event_id} of {link.account}: calendar-sync explain --event",
             facts=(
                 Fact("link", f"{link.state.value}, last written {when(link.written_at, look.now)}"),
             ),
@@ -292,7 +296,12 @@ def _block(look: Look, event_id: str, links: list[Link]) -> Answer:
         for link in links
     )
     return Answer(
-        "appointment", event_id, True, "a block that we made, not an appointment", (), parts
+        "appointment",
+        event_id,
+        True,
+        "a busy block that the sync created, not an appointment",
+        (),
+        parts,
     )
 
 
@@ -301,15 +310,15 @@ def _unknown(event_id: str) -> Answer:
         "appointment",
         event_id,
         False,
-        "nothing is known of this id",
+        "this id is unknown",
         looked_at=(
-            "Welkin's calendar events, by id: 404",
-            "links to mirrors and blocks, deleted ones too: none",
-            "the encounter index, by the encounter's id: none",
+            "Welkin's calendar events: 404",
+            "mirrors and blocks, including deleted ones: none",
+            "the index of encounters: none",
         ),
         hints=(
-            "an appointment's id is that of Welkin's calendar event, not of the patient",
-            "an id of the calendar: calendar-sync explain --event ID",
-            "an encounter of today may not be in the index yet: calendar-sync sync --user HOST",
+            "use the id of the calendar event in Welkin, not that of the patient",
+            "for the id of an event in Google or Outlook: calendar-sync explain --event ID",
+            "a new encounter may not be in the index yet: calendar-sync sync --user HOST",
         ),
     )

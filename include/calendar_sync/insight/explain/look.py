@@ -153,10 +153,10 @@ def history(
             )
         )
     elif state.marked:
-        facts.append(Fact("user is marked", f"since {when(state.marked_at, now)}"))
+        facts.append(Fact("user has changes to sync", f"since {when(state.marked_at, now)}"))
     fault = store.runs.fault(scope.platform)
     if fault is not None:
-        facts.append(Fact("platform stopped", f"{fault.code} since {when(fault.since, now)}"))
+        facts.append(Fact("sync paused", f"{fault.code} since {when(fault.since, now)}"))
     return tuple(facts)
 
 
@@ -173,7 +173,7 @@ def parked(
     for item in parked_items(look.services.store, *scope.pair, source_id, original_start):
         if item.parked:
             next_try = when(item.next_at, look.now)
-            return f"parked after {item.tries} tries: {item.code}, next try {next_try}"
+            return f"failed {item.tries} times: {item.code}, next try {next_try}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""The report for people: a page that mail programs show, and a few lines of plain text."""
+"""The report as an HTML page for e-mail, and as plain text."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,27 +6,29 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from calendar_sync.core.plurals import plural
+
 KINDS = {
     "account": "accounts that cannot be synced",
     "failing": "users whose sync fails",
-    "late": "users over the freshness target",
-    "approval": "waiting for approval",
-    "parked": "refused items",
-    "conflict": "conflicts left to a person",
-    "platform_fault": "platform stopped",
-    "silent": "not asked for changes",
+    "late": "users whose changes are late",
+    "approval": "changes that need your approval",
+    "parked": "failed items",
+    "conflict": "conflicts that need your decision",
+    "platform_fault": "sync paused",
+    "silent": "sync not running",
     "check_failed": "accounts not checked",
-    "audit": "record of operations damaged",
+    "audit": "audit log changed",
 }
 STEPS = {
-    "create_mirror": "mirrors created",
-    "adopt_mirror": "mirrors found again",
-    "update_mirror": "mirrors changed",
-    "delete_mirror": "mirrors removed",
-    "create_block": "blocks created",
-    "adopt_block": "blocks found again",
-    "update_block": "blocks changed",
-    "delete_block": "blocks removed",
+    "create_mirror": "synced events created",
+    "adopt_mirror": "synced events recovered",
+    "update_mirror": "synced events updated",
+    "delete_mirror": "synced events deleted",
+    "create_block": "busy blocks created",
+    "adopt_block": "busy blocks recovered",
+    "update_block": "busy blocks updated",
+    "delete_block": "busy blocks deleted",
     "reschedule": "appointments rescheduled",
     "cancel": "appointments cancelled",
 }
@@ -34,7 +36,7 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Message:
-    """What a notifier sends."""
+    """An e-mail, or what another notifier sends."""
 
     subject: str
     html: str
@@ -42,7 +44,7 @@ class Message:
 
 
 def _when(value: str | None) -> str:
-    """ISO text as a person reads it."""
+    """An ISO time without seconds."""
     return f"{datetime.fromisoformat(value):%Y-%m-%d %H:%M}" if value else ""
 
 
@@ -55,6 +57,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["when"] = _when
+    found.filters["plural"] = plural
     return found
 
 
@@ -65,9 +68,9 @@ def page(document: dict[str, Any]) -> str:
 
 
 def message(document: dict[str, Any], html: str) -> Message:
-    """The report as a message; the subject alone says whether somebody is needed."""
+    """The report as a message. Its subject says if something needs attention."""
     attention = document["attention"]
-    what = f"{attention} to look at" if attention else "all in step"
+    what = f"{plural(attention, 'item')} to look at" if attention else "all up to date"
     subject = f"Calendar sync: {what} ({_when(document['at'])} UTC)"
     lines = [subject, ""]
     for item in document["items"]:
@@ -76,5 +79,5 @@ def message(document: dict[str, Any], html: str) -> Message:
         lines.append(f"  {item['advice']}")
     for entry in document["platforms"]:
         done = sum(entry["synced"].values())
-        lines.append(f"{entry['platform']}: {done} events synced in 24 hours")
+        lines.append(f"{entry['platform']}: {plural(done, 'change')} synced in 24 hours")
     return Message(subject, html, "\n".join(lines))
