@@ -221,8 +221,8 @@ def _revision(row: Row[Any]) -> Revision:
 def _meanwhile(newest: Revision, seen: int) -> str:
     return (
         f"the settings were changed after revision {seen}: revision {newest.id} is by "
-        f"{newest.author}, {newest.created_at:%Y-%m-%d %H:%M} UTC; see what differs with "
-        f"`calendar-sync config diff {seen} {newest.id}`, then save again on top of it"
+        f"{newest.author}, {newest.created_at:%Y-%m-%d %H:%M} UTC; see the changes with "
+        f"`calendar-sync config diff {seen} {newest.id}`, then make your change again"
     )
 
 

@@ -46,7 +46,7 @@ def seal(store: Store, run_id: str, now: datetime) -> str:
             try:
                 _sender(place)(note)
             except Exception as error:
-                install().warning("audit seal not kept at %s: %s", _name(place), describe(error))
+                install().warning("audit seal not stored at %s: %s", _name(place), describe(error))
     return made
 
 
@@ -60,7 +60,9 @@ def verify(store: Store, given: Iterable[str] = ()) -> list[str]:
     for text in given:
         one = text.strip().lower()
         if len(one) != LENGTH or not set(one) <= set("0123456789abcdef"):
-            raise ConfigurationError(detail=f"a seal is {LENGTH} hexadecimal digits: see a log")
+            raise ConfigurationError(
+                detail=f"a seal has {LENGTH} hexadecimal digits, see the log of a run"
+            )
         wanted.append(one)
     for place in _places():
         if place.startswith("file:"):
@@ -88,7 +90,7 @@ def _last_of(file: Path) -> list[str]:
     try:
         return [str(json.loads(lines[-1])["seal"])] if lines else []
     except (ValueError, KeyError, TypeError):
-        raise ConfigurationError(detail=f"{file}: its last line holds no seal") from None
+        raise ConfigurationError(detail=f"{file}: its last line has no seal") from None
 
 
 def _places() -> list[str]:

@@ -80,7 +80,7 @@ def user_named(store: Store, name: str, platform: Platform | None = None) -> str
     if len(found) > 1:
         ids = ", ".join(sorted(found))
         raise ConfigurationError(
-            detail=f"{name} is an address of several users ({ids}): give the id"
+            detail=f"{name} is the address of several users ({ids}): use the id"
         )
     return found.pop() if found else name
 

@@ -42,7 +42,7 @@ def refuse_samples(rows: Iterable[MappedUser], welkin_host: Callable[[], str]) -
     if more := len(found) - len(names):
         names.append(f"{more} more")
     raise ConfigurationError(
-        detail=f"these rows are samples, nobody has such a mailbox: {', '.join(names)}; write your "
+        detail=f"these rows are samples without real mailboxes: {', '.join(names)}; write your "
         "own people instead (`calendar-sync mapping propose` finds them)"
     )
 

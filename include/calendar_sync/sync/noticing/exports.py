@@ -87,7 +87,7 @@ class Exports:
             facts = {runs.SKIPPED: {**skipped, feed: met}, runs.SKIPPED_AT: iso(now)}
             store.runs.set_facts(WELKIN, **facts)
             install().warning(
-                "%s: more rows at %s than a page can hold: everybody is compared", feed, start
+                "%s: more rows at %s than fit a page: all users are compared", feed, start
             )
         return welkin_time(value + timedelta(milliseconds=1))
 
