@@ -179,7 +179,7 @@ def show_status(
 
 
 def _print_platform(entry: PlatformStatus) -> None:
-    users = ", ".join(f"{count} {state}" for state, count in sorted(entry.users.items()))
+    users = ", ".join(f"{count} {state.label}" for state, count in entry.users.items())
     shown = f"{entry.platform}: {users or 'no mapped users'}"
     console.print(shown, markup=False, highlight=False)
     console.print(

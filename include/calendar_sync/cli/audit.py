@@ -9,7 +9,7 @@ from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import load_key, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported, table
 from calendar_sync.core.plurals import plural
-from calendar_sync.insight.status import exposure
+from calendar_sync.insight.exposure import exposure
 from calendar_sync.state import seals
 
 audit = typer.Typer(help="The audit log: one line for each write.", no_args_is_help=True)

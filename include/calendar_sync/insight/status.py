@@ -1,4 +1,4 @@
-"""Read models for the CLI (and later the dashboard and the report)."""
+"""How each platform is doing, in numbers: for `calendar-sync status`, the report and metrics."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -8,10 +8,18 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from calendar_sync.core.model import LinkKind, LinkState, MappedUser, Platform, Step
+from calendar_sync.core.model import LinkState, Platform
+from calendar_sync.insight.user_state import UserState
+from calendar_sync.insight.users import (
+    NOBODY,
+    Standing,
+    UserStatus,
+    in_trouble,
+    left_behind,
+    standing,
+)
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.marks import Pair, UserSync
 from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
 from calendar_sync.state.runs import (
     AUDIT_MATCHED_AT,
@@ -21,22 +29,7 @@ from calendar_sync.state.runs import (
     SWEEP,
     WELKIN,
 )
-from calendar_sync.sync.freshness import late_since, limits
-from calendar_sync.sync.roster import Members, former_account, members
-
-_MIRROR_STEPS = (
-    Step.CREATE_MIRROR,
-    Step.ADOPT_MIRROR,
-    Step.UPDATE_MIRROR,
-    Step.DELETE_MIRROR,
-)
-
-
-# Every state that a mapped user can be in.
-OK, LATE, NEW, RETRYING = "ok", "late", "not synced yet", "retrying"
-ATTENTION, WAITING = "needs attention", "waiting for approval"
-DISABLED, AWAY = "disabled", "inactive in Welkin"
-STATES = (OK, LATE, NEW, RETRYING, ATTENTION, WAITING, DISABLED, AWAY)
+from calendar_sync.sync.roster import members
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ class PlatformStatus:
     """
 
     platform: str
-    users: dict[str, int]
+    users: dict[UserState, int]
     mirrors: int
     blocks: int
     freshness_seconds: float
@@ -69,90 +62,45 @@ def status(store: Store, now: datetime) -> list[PlatformStatus]:
     """One entry a platform that has mapped users, or something of ours, or for a person to see."""
     known = {user.platform for user in store.config.mapping()}
     known |= {one.platform for one in store.runs.pending()}
+    everybody = standing(store, store.config.revision().settings, now)
     found = []
     for platform in Platform:
-        entry = _status(store, platform, now)
+        entry = _status(store, platform, everybody, now)
         if platform in known or entry.conflicts or store.links.holders(platform):
             found.append(entry)
     return found
 
 
-def _status(store: Store, platform: Platform, now: datetime) -> PlatformStatus:
-    mapped = {user.user_id: user for user in store.config.mapping(platform)}
+def _status(
+    store: Store, platform: Platform, everybody: Mapping[Platform, Standing], now: datetime
+) -> PlatformStatus:
     settings = store.config.revision().settings
-    people = members(store, settings, platform, now)
-    enabled = people.synced.keys()
-    limit = limits(settings, platform, len(enabled), now)
-    states = store.marks.all(platform)
-    waiting = {
-        one.user_id for one in store.runs.pending() if one.platform is platform and not one.declined
-    }
-    users: Counter[str] = Counter()
-    failing, behind, successes = [], [], []
-    for user_id in mapped:
-        state = states.get((user_id, platform))
-        if not mapped[user_id].enabled:
-            users[DISABLED] += 1
-        elif user_id not in enabled:
-            users[AWAY] += 1
-        elif state is not None and state.attention:
-            users[ATTENTION] += 1
-        elif state is not None and state.failures:
-            users[RETRYING] += 1
-        elif state is None or state.last_success_at is None:
-            users[NEW] += 1
-        elif user_id in waiting:
-            users[WAITING] += 1
-        elif late_since(state, limit) is not None:
-            users[LATE] += 1
-        else:
-            users[OK] += 1
-        if state is None or user_id not in enabled:
-            continue
-        since = late_since(state, limit) or (state.marked_at if state.marked else None)
-        if since is not None:
-            behind.append(since)
-        if state.last_success_at is not None:
-            successes.append(state.last_success_at)
-        if state.failures:
-            failing.append(_failing(mapped[user_id], state))
-    failing += [_failing(row, state) for row, state in stuck(store, people, states)]
+    found = everybody.get(platform, NOBODY)
+    failing = [one for one in in_trouble(store, settings, now, platform) if one.failures]
+    failing += left_behind(store, settings, now, platform)
+    behind = found.oldest_change
     fault = store.runs.fault(platform)
-    counts = _counts(store, platform, enabled, now)
+    synced = members(store, settings, platform, now).synced.keys()
     return PlatformStatus(
         platform=platform.value,
-        users=dict(users),
-        freshness_seconds=(now - min(behind)).total_seconds() if behind else 0.0,
-        oldest_success=min(successes) if successes else None,
+        users={state: count for state, count in found.states.items() if count},
+        freshness_seconds=(now - behind).total_seconds() if behind else 0.0,
+        oldest_success=found.oldest_success,
         fault=fault.code if fault is not None else None,
-        failing=failing,
+        failing=[_failing(one) for one in failing],
         looked_at=looked_at(store, platform),
-        **counts,
+        **_counts(store, platform, synced, now),
     )
 
 
-def _failing(row: MappedUser, state: UserSync) -> dict[str, Any]:
+def _failing(one: UserStatus) -> dict[str, Any]:
     return {
-        "user_id": row.user_id,
-        "account": row.account,
-        "code": state.error_code,
-        "since": state.failing_since,
-        "retry_at": state.retry_at,
+        "user_id": one.user_id,
+        "account": one.account,
+        "code": one.error,
+        "since": one.failing_since,
+        "retry_at": one.retry_at,
     }
-
-
-def stuck(
-    store: Store, people: Members, states: Mapping[Pair, UserSync]
-) -> list[tuple[MappedUser, UserSync]]:
-    """Who leaves, and whose mirrors and blocks could not be removed; with the former account."""
-    found = []
-    for user_id in sorted(people.leaving):
-        state = states.get((user_id, people.platform))
-        if state is not None and state.attention:
-            account = former_account(store, user_id, people.platform)
-            row = MappedUser(user_id, people.platform, account, enabled=False)
-            found.append((row, state))
-    return found
 
 
 def looked_at(store: Store, platform: Platform) -> datetime | None:
@@ -233,69 +181,3 @@ def requests_since(store: Store, platform: Platform, since: datetime) -> dict[st
         for summary in connection.scalars(query):
             found.update(summary.get("requests", {}))
     return dict(found)
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """One appointment that a mailbox showed: to what detail, from when until when.
-
-    `until` is None while the mirror is there (`state` live or retired), may be there (intent: its
-    creation was interrupted), or was taken away by its owner (dismissed).
-    """
-
-    platform: str
-    user_id: str
-    appointment_id: str
-    calendar: str
-    levels: tuple[str, ...]
-    since: datetime
-    until: datetime | None
-    state: str
-
-
-def exposure(store: Store, account: str) -> list[Exposure]:
-    """What one mailbox has shown, or may have, former owners' mirrors included, oldest first.
-
-    A write that failed counts as shown: its answer may be all that was lost.
-    """
-    link, operation = t.link, t.operation
-    links = select(link).where(
-        func.lower(link.c.account) == account.lower(), link.c.kind == LinkKind.MIRROR.value
-    )
-    writes = (
-        select(operation)
-        .where(
-            func.lower(operation.c.account) == account.lower(),
-            operation.c.step.in_(_MIRROR_STEPS),
-        )
-        .order_by(operation.c.id)
-    )
-    done: dict[tuple[str, ...], list[Any]] = {}
-    with store.database.read() as connection:
-        for row in connection.execute(writes):
-            key = (row.platform, row.user_id, row.source_id)
-            done.setdefault(key, []).append(row)
-        rows = connection.execute(links).all()
-    found = []
-    for row in rows:
-        written = done.get((row.platform, row.user_id, row.source_id), [])
-        shown = [op for op in written if op.step != Step.DELETE_MIRROR]
-        if not shown and row.state == LinkState.DELETED.value:
-            continue  # its creation was given up before anything was written
-        gone = row.state == LinkState.DELETED.value
-        last = written[-1] if written else None
-        ended = last is not None and last.step == Step.DELETE_MIRROR and last.outcome == "ok"
-        removed = last.at if last is not None and ended else None
-        found.append(
-            Exposure(
-                platform=row.platform,
-                user_id=row.user_id,
-                appointment_id=row.source_id,
-                calendar=row.calendar,
-                levels=tuple(dict.fromkeys([*(op.level for op in shown), row.level])),
-                since=shown[0].at if shown else row.created_at,
-                until=(removed or row.updated_at) if gone else None,
-                state=row.state,
-            )
-        )
-    return sorted(found, key=lambda entry: (entry.since, entry.user_id, entry.appointment_id))

@@ -1,6 +1,6 @@
 """Every connected user with how their sync is doing: searched, filtered, sorted and paged in SQL.
 
-The states are those of `reporting.STATES`; here the database decides them, so that a page of 10,000
+The one place that decides how a user is doing. The database does it, so that a page of 10,000
 users costs what a page costs.
 """
 
@@ -14,17 +14,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal,
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import STANDING, LinkKind, LinkState, Platform
-from calendar_sync.insight.status import (
-    ATTENTION,
-    AWAY,
-    DISABLED,
-    LATE,
-    NEW,
-    OK,
-    RETRYING,
-    STATES,
-    WAITING,
-)
+from calendar_sync.insight.user_state import NOT_SYNCED, UserState
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.open_items import unanswered
@@ -33,8 +23,6 @@ from calendar_sync.sync.roster import LEAVING, too_many
 
 Sort = Literal["state", "account", "last_success", "freshness", "retry"]
 PAGE = 50
-# The gravest first.
-_ORDER = (ATTENTION, RETRYING, LATE, WAITING, NEW, OK, AWAY, DISABLED)
 
 
 @dataclass(frozen=True)
@@ -46,7 +34,7 @@ class Wanted:
 
     search: str = ""
     platform: Platform | None = None
-    state: str | None = None
+    state: UserState | None = None
     sort: Sort = "state"
     descending: bool = False
     page: int = 1
@@ -54,24 +42,33 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class ListedUser:
-    """One (user, platform).
+class UserStatus:
+    """How one (user, platform) is doing.
 
-    `behind_since` is since when a change waits, or since when nobody has seen into the account
-    where that is too long; None when all is known and synced. `error` is the code of the
-    last cycle or poll where that failed, `failing_since` since when.
+    `behind_since` is since when a change waits (`marked`), or since when nobody has seen into the
+    account where that is too long; None when all is known and synced. `late`: that is longer than
+    the target. `error` is the code of the last cycle or poll where that failed, `failing_since`
+    since when.
     """
 
     user_id: str
-    platform: str
+    platform: Platform
     account: str
-    state: str
+    state: UserState
     last_success_at: datetime | None
+    late: bool
+    marked: bool
     behind_since: datetime | None
     error: str | None
     failing_since: datetime | None
     failures: int
     retry_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ListedUser(UserStatus):
+    """The same, with how many live mirrors and blocks there are."""
+
     mirrors: int
     blocks: int
 
@@ -82,7 +79,7 @@ class UserList:
 
     users: tuple[ListedUser, ...]
     total: int
-    states: Mapping[str, int]
+    states: Mapping[UserState, int]
     page: int
     pages: int
 
@@ -92,16 +89,21 @@ class Standing:
     """How all users of one platform are doing.
 
     `late` are those who are behind for longer than the target; `oldest_change` is the earliest
-    `behind_since`.
+    `behind_since`, `oldest_success` the earliest last success, of those who are synced.
     """
 
-    states: Mapping[str, int]
-    synced: int
-    late: int
-    oldest_change: datetime | None
+    states: Mapping[UserState, int]
+    late: int = 0
+    oldest_change: datetime | None = None
+    oldest_success: datetime | None = None
+
+    @property
+    def synced(self) -> int:
+        """Accounts that are kept in step."""
+        return sum(count for state, count in self.states.items() if state.synced)
 
 
-NOBODY = Standing(dict.fromkeys(STATES, 0), 0, 0, None)
+NOBODY = Standing(dict.fromkeys(UserState, 0))
 
 
 def list_users(store: Store, settings: Settings, wanted: Wanted, now: datetime) -> UserList:
@@ -110,9 +112,11 @@ def list_users(store: Store, settings: Settings, wanted: Wanted, now: datetime) 
     found = source.subquery()
     by_state = select(found.c.state, func.count()).where(*_filters(found, wanted, state=False))
     with store.database.read() as connection:
-        counted = connection.execute(by_state.group_by(found.c.state))
-        states: dict[str, int] = {row[0]: row[1] for row in counted}
-        total = sum(states.values()) if wanted.state is None else states.get(wanted.state, 0)
+        counted: dict[str, int] = {
+            row[0]: row[1] for row in connection.execute(by_state.group_by(found.c.state))
+        }
+        states = {state: counted.get(state, 0) for state in UserState}
+        total = sum(states.values()) if wanted.state is None else states[wanted.state]
         pages = max(1, -(-total // wanted.size))
         page = min(max(1, wanted.page), pages)
         query = (
@@ -125,38 +129,37 @@ def list_users(store: Store, settings: Settings, wanted: Wanted, now: datetime) 
         rows = connection.execute(query).all()
         counts = _links(connection, [row.user_id for row in rows])
     users = tuple(_listed(row, counts) for row in rows)
-    return UserList(users, total, {name: states.get(name, 0) for name in STATES}, page, pages)
+    return UserList(users, total, states, page, pages)
 
 
 def standing(store: Store, settings: Settings, now: datetime) -> dict[Platform, Standing]:
     """All users counted, by platform; only platforms that have any."""
     found = _source(store, settings, now).subquery()
-    synced = found.c.state.not_in([DISABLED, AWAY])
+    synced = found.c.state.not_in(NOT_SYNCED)
     query = select(
         found.c.platform,
         found.c.state,
         func.count(),
         func.sum(case((and_(synced, found.c.late), 1), else_=0)),
         func.min(case((synced, found.c.behind_since))),
+        func.min(case((synced, found.c.last_success_at))),
     ).group_by(found.c.platform, found.c.state)
-    counts: dict[str, Counter[str]] = {}
-    late: Counter[str] = Counter()
-    oldest: dict[str, datetime] = {}
+    rows: dict[str, list[Any]] = {}
     with store.database.read() as connection:
-        for platform, state, count, late_ones, moment in connection.execute(query):
-            counts.setdefault(platform, Counter())[state] = count
-            late[platform] += late_ones
-            if moment is not None:
-                oldest[platform] = min(moment, oldest.get(platform, moment))
-    return {
-        Platform(platform): Standing(
-            {name: states[name] for name in STATES},
-            sum(n for name, n in states.items() if name not in {DISABLED, AWAY}),
-            late[platform],
-            oldest.get(platform),
-        )
-        for platform, states in sorted(counts.items())
-    }
+        for row in connection.execute(query):
+            rows.setdefault(row.platform, []).append(row)
+    return {Platform(platform): _counted(rows[platform]) for platform in sorted(rows)}
+
+
+def _counted(rows: list[Any]) -> Standing:
+    """One platform's rows: state, count, late, oldest change, oldest success."""
+    counts = {row.state: row[2] for row in rows}
+    return Standing(
+        {state: counts.get(state, 0) for state in UserState},
+        sum(row[3] for row in rows),
+        min((row[4] for row in rows if row[4] is not None), default=None),
+        min((row[5] for row in rows if row[5] is not None), default=None),
+    )
 
 
 def listed_user(
@@ -174,20 +177,53 @@ def listed_user(
 def needing_attention(
     store: Store, settings: Settings, now: datetime, platform: Platform | None = None
 ) -> tuple[ListedUser, ...]:
-    """Whoever failed three times in a row, until they are well; those who leave, too.
+    """Whoever failed three times in a row, until they are well; and those `left_behind`."""
+    found = _source(store, settings, now).subquery()
+    query = select(found).where(found.c.state == UserState.NEEDS_ATTENTION)
+    with store.database.read() as connection:
+        rows = [*connection.execute(query), *_left_behind(connection, settings, found, now)]
+        rows = [row for row in rows if platform is None or row.platform == platform.value]
+        counts = _links(connection, [row.user_id for row in rows])
+    users = (_listed(row, counts) for row in rows)
+    return tuple(sorted(users, key=lambda one: (one.account, one.platform)))
 
-    Who leaves has the state "needs attention" and the former account: what they still have there
-    cannot be removed.
-    """
-    found, sync, link = _source(store, settings, now).subquery(), t.user_sync, t.link
-    synced = select(found).where(found.c.state == ATTENTION)
-    left = (
+
+def in_trouble(
+    store: Store, settings: Settings, now: datetime, platform: Platform
+) -> tuple[UserStatus, ...]:
+    """Whoever should be in step and fails, or is late; by account."""
+    found = _source(store, settings, now).subquery()
+    failing = found.c.state.in_([UserState.NEEDS_ATTENTION, UserState.RETRYING])
+    late = and_(found.c.state.not_in(NOT_SYNCED), found.c.late)
+    query = select(found).where(found.c.platform == platform.value, or_(failing, late))
+    with store.database.read() as connection:
+        rows = connection.execute(query.order_by(found.c.account)).all()
+    return tuple(UserStatus(**_status(row)) for row in rows)
+
+
+def left_behind(
+    store: Store, settings: Settings, now: datetime, platform: Platform
+) -> tuple[UserStatus, ...]:
+    """Who leaves, and what they still have cannot be removed; with the former account."""
+    found = _source(store, settings, now).subquery()
+    with store.database.read() as connection:
+        rows = _left_behind(connection, settings, found, now)
+    return tuple(UserStatus(**_status(row)) for row in rows if row.platform == platform.value)
+
+
+def _left_behind(connection: Any, settings: Settings, found: Any, now: datetime) -> list[Any]:
+    if settings.on_unmapped != "remove":
+        return []
+    sync, link = t.user_sync, t.link
+    query = (
         select(
             sync.c.user_id,
             sync.c.platform,
             func.min(link.c.account).label("account"),
-            literal(ATTENTION).label("state"),
+            literal(UserState.NEEDS_ATTENTION.value).label("state"),
             *(sync.c[name] for name in ("last_success_at", "failing_since", "failures")),
+            literal(False).label("late"),
+            (sync.c.mark_seq > sync.c.done_seq).label("marked"),
             sync.c.error_code.label("error"),
             case((sync.c.retry_at > now, sync.c.retry_at)).label("retry_at"),
         )
@@ -201,18 +237,11 @@ def needing_attention(
         .where(
             sync.c.attention.is_(True),
             link.c.state.in_(STANDING),
-            or_(found.c.state.is_(None), found.c.state.in_([DISABLED, AWAY])),
+            or_(found.c.state.is_(None), found.c.state.in_(NOT_SYNCED)),
         )
         .group_by(sync.c.user_id, sync.c.platform)
     )
-    with store.database.read() as connection:
-        rows = [*connection.execute(synced)]
-        if settings.on_unmapped == "remove":
-            rows += connection.execute(left)
-        rows = [row for row in rows if platform is None or row.platform == platform.value]
-        counts = _links(connection, [row.user_id for row in rows])
-    users = (_listed(row, counts) for row in rows)
-    return tuple(sorted(users, key=lambda one: (one.account, one.platform)))
+    return [*connection.execute(query)]
 
 
 def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
@@ -227,14 +256,14 @@ def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
     unseen, overdue = _late(store, settings, now)
     late = func.coalesce(or_(unseen, and_(marked, overdue)), False)
     state = case(
-        (mapping.c.enabled.is_(False), DISABLED),
-        (_away(store, settings, now), AWAY),
-        (sync.c.attention.is_(True), ATTENTION),
-        (sync.c.failures > 0, RETRYING),
-        (sync.c.last_success_at.is_(None), NEW),
-        (waits, WAITING),
-        (late, LATE),
-        else_=OK,
+        (mapping.c.enabled.is_(False), UserState.DISABLED.value),
+        (_away(store, settings, now), UserState.AWAY.value),
+        (sync.c.attention.is_(True), UserState.NEEDS_ATTENTION.value),
+        (sync.c.failures > 0, UserState.RETRYING.value),
+        (sync.c.last_success_at.is_(None), UserState.NEW.value),
+        (waits, UserState.WAITING.value),
+        (late, UserState.LATE.value),
+        else_=UserState.OK.value,
     )
     return (
         select(
@@ -245,6 +274,7 @@ def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
             state.label("state"),
             sync.c.last_success_at,
             late.label("late"),
+            func.coalesce(marked, False).label("marked"),
             case((unseen, sync.c.last_success_at), (marked, sync.c.marked_at)).label(
                 "behind_since"
             ),
@@ -266,7 +296,7 @@ def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
 def _late(
     store: Store, settings: Settings, now: datetime
 ) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """`freshness.late_since`: last in step too long ago, and what waits waits too long."""
+    """Last in step too long ago, and what waits waits too long (`freshness.limits`)."""
     mapping, sync = t.user_mapping, t.user_sync
     count = select(mapping.c.platform, func.count()).where(mapping.c.enabled.is_(True))
     with store.database.read() as connection:
@@ -329,7 +359,8 @@ def _filters(found: Any, wanted: Wanted, *, state: bool) -> Iterable[ColumnEleme
 def _order(found: Any, wanted: Wanted) -> Iterable[Any]:
     """What is empty comes last, whatever the direction; equals by account."""
     if wanted.sort == "state":
-        key: Any = case({name: index for index, name in enumerate(_ORDER)}, value=found.c.state)
+        grave = {state.value: index for index, state in enumerate(UserState)}
+        key: Any = case(grave, value=found.c.state)
     elif wanted.sort == "account":
         key = func.lower(found.c.account)
     else:
@@ -362,11 +393,22 @@ def _links(connection: Any, user_ids: list[str]) -> Counter[tuple[str, str, str]
 
 
 def _listed(row: Any, counts: Counter[tuple[str, str, str]]) -> ListedUser:
-    values = {"behind_since": None, **row._mapping}
-    values = {key: value for key, value in values.items() if key not in {"email", "late"}}
     pair = (row.user_id, row.platform)
     return ListedUser(
-        **values,
+        **_status(row),
         mirrors=counts[(*pair, LinkKind.MIRROR.value)],
         blocks=counts[(*pair, LinkKind.BLOCK.value)],
     )
+
+
+def _status(row: Any) -> dict[str, Any]:
+    """The fields of a `UserStatus`."""
+    values = {"behind_since": None, **row._mapping}
+    values.pop("email", None)
+    return {
+        **values,
+        "platform": Platform(row.platform),
+        "state": UserState(row.state),
+        "late": bool(row.late),
+        "marked": bool(row.marked),
+    }

@@ -10,11 +10,10 @@ from calendar_sync.core.redaction import install
 from calendar_sync.insight.health.render import Message
 from calendar_sync.insight.health.verdicts import advice
 from calendar_sync.insight.status import looked_at
+from calendar_sync.insight.users import in_trouble
 from calendar_sync.orchestration.notify import send
 from calendar_sync.state import Store
 from calendar_sync.state.runs import ALERTED
-from calendar_sync.sync.freshness import late_since, limits
-from calendar_sync.sync.roster import members
 
 SHOWN = 20
 EVERYBODY = "everybody"
@@ -69,20 +68,16 @@ def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
     if seen is not None and now - seen > target:
         text = f"the sync is not running, or the calendars do not answer, since {seen:%H:%M} UTC"
         return [Alarm(EVERYBODY, ALL_USERS, text)]
-    synced = members(store, settings, platform, now).synced
-    limit = limits(settings, platform, len(synced), now)
     found = []
-    for (user_id, _), state in sorted(store.marks.all(platform).items()):
+    for one in in_trouble(store, settings, now, platform):
         # A user who was never up to date is in the first sync.
-        if user_id not in synced or state.last_success_at is None:
+        if not one.late or one.behind_since is None or one.last_success_at is None:
             continue
-        since = late_since(state, limit)
-        if since is not None:
-            why = "late" if state.marked else "its calendar does not answer"
-            if state.error_code:
-                why = f"{state.error_code}: {advice(state.error_code)}"
-            what = f"{why} (since {since:%H:%M} UTC)"
-            found.append(Alarm(user_id, synced[user_id].account, what))
+        why = "late" if one.marked else "its calendar does not answer"
+        if one.error:
+            why = f"{one.error}: {advice(one.error)}"
+        what = f"{why} (since {one.behind_since:%H:%M} UTC)"
+        found.append(Alarm(one.user_id, one.account, what))
     return found
 
 

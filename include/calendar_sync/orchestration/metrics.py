@@ -13,7 +13,8 @@ from typing import Any
 
 from calendar_sync.adapters.http import THROTTLED
 from calendar_sync.core.model import Platform
-from calendar_sync.insight.status import STATES, status
+from calendar_sync.insight.status import status
+from calendar_sync.insight.user_state import UserState
 from calendar_sync.state import Store
 
 _ODD = re.compile(r"[^a-z0-9_.]+")
@@ -39,7 +40,7 @@ def emit_run(
             Stats.gauge(f"{base}.conflicts", entry.conflicts)
             Stats.gauge(f"{base}.parked", entry.parked)
             Stats.gauge(f"{base}.approvals", entry.approvals)
-            for state in STATES:
+            for state in UserState:
                 Stats.gauge(f"{base}.users.{_name(state)}", entry.users.get(state, 0))
     done: Counter[str] = Counter()
     for row in rows:

@@ -53,15 +53,3 @@ def limits(settings: Settings, platform: Platform, accounts: int, now: datetime)
     moments = (now, marked - poll_interval(settings, platform, accounts, now))
     longest = max(poll_interval(settings, platform, accounts, moment) for moment in moments)
     return Limits(marked, marked - longest)
-
-
-def late_since(state: UserSync, limits: Limits) -> datetime | None:
-    """Since when this user is behind, None for one who is in time.
-
-    Whoever never was in step is being filled for the first time: only what waits counts there.
-    """
-    if state.last_success_at is not None and state.last_success_at < limits.seen:
-        return state.last_success_at
-    if state.marked and state.marked_at is not None and state.marked_at < limits.marked:
-        return state.marked_at
-    return None

@@ -206,7 +206,7 @@ def test_no_header(operator: TestClient, headers: dict[str, str]) -> None:
 def test_infinity_is_not_stored_as_nothing(script: TestClient, store: Store) -> None:
     before = store.config.revision()
     for number in ("Infinity", "-Infinity", "NaN", "1e999"):
-        body = f'{{"revision": 0, "settings": {{"brake": {{"share": {number}}}}}}}'
+        body = f'{{"revision": 0, "settings": {{"deletion_guard": {{"max_share": {number}}}}}}}'
         answer = script.put("/api/v1/settings", content=body)
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/problem+json"

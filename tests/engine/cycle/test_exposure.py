@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from calendar_sync.insight.status import exposure
+from calendar_sync.insight.exposure import exposure
 from tests.engine.cycle.stage import Stage, mail
 
 Make = Callable[..., Stage]

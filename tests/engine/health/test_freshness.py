@@ -10,9 +10,9 @@ from calendar_sync.core.model import Platform
 from calendar_sync.insight.health import build
 from calendar_sync.insight.overview import overview
 from calendar_sync.insight.status import status
+from calendar_sync.insight.user_state import UserState
 from calendar_sync.orchestration.alarms import EVERYBODY, raise_alarms
-from calendar_sync.state.marks import UserSync
-from calendar_sync.sync.freshness import Limits, late_since, limits
+from calendar_sync.sync.freshness import Limits, limits
 from tests.engine.cycle.stage import Stage, mail
 from tests.engine.health.test_notify import HERE
 
@@ -41,7 +41,7 @@ def told(s: Stage) -> list[str]:
     return [alarm.who for alarm in raise_alarms(s.store, s.platform, s.clock.now())]
 
 
-def states(s: Stage) -> tuple[dict[str, int], dict[str, int]]:
+def states(s: Stage) -> tuple[dict[UserState, int], dict[UserState, int]]:
     """As the command and as the pages count them."""
     [entry] = status(s.store, s.clock.now())
     [page] = overview(s.store, s.store.config.revision().settings, s.clock.now()).platforms
@@ -135,27 +135,3 @@ def test_limits_follow_target_interval_and_quota() -> None:
     wait = 86_400 * 10_000 / (0.6 * quota)
     found = limits(settings, Platform.GOOGLE, 10_000, NOW)
     assert found == Limits(ago(minutes=5), ago(seconds=300 + wait))
-
-
-@pytest.mark.parametrize(
-    ("state", "since"),
-    [
-        ({"last_success_at": ago(minutes=6)}, None),
-        ({"last_success_at": ago(minutes=7)}, ago(minutes=7)),
-        ({"last_success_at": ago(minutes=1), "mark_seq": 1, "marked_at": ago(minutes=5)}, None),
-        (
-            {"last_success_at": ago(minutes=1), "mark_seq": 1, "marked_at": ago(minutes=9)},
-            ago(minutes=9),
-        ),
-        ({"last_success_at": ago(minutes=1), "marked_at": ago(minutes=9)}, None),
-        ({}, None),
-        ({"mark_seq": 1, "marked_at": ago(minutes=9)}, ago(minutes=9)),
-        (
-            {"last_success_at": ago(minutes=10), "mark_seq": 1, "marked_at": ago(minutes=9)},
-            ago(minutes=10),
-        ),
-    ],
-)
-def test_who_is_late_and_since_when(state: dict[str, Any], since: datetime | None) -> None:
-    found = UserSync("dana", Platform.GOOGLE, **state)
-    assert late_since(found, Limits(ago(minutes=5), ago(minutes=6))) == since

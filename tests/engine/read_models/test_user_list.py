@@ -1,7 +1,7 @@
 """The list of users: found, sorted and paged by the database, in the states of the report."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,21 +19,12 @@ from calendar_sync.core.model import (
     WelkinUser,
 )
 from calendar_sync.insight.overview import overview
-from calendar_sync.insight.status import (
-    ATTENTION,
-    AWAY,
-    DISABLED,
-    LATE,
-    NEW,
-    OK,
-    RETRYING,
-    STATES,
-    WAITING,
-    status,
-)
+from calendar_sync.insight.status import status
+from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import (
     UserList,
     Wanted,
+    in_trouble,
     list_users,
     listed_user,
     needing_attention,
@@ -45,6 +36,12 @@ from tests.engine.admin.population import populate
 from tests.engine.state.conftest import NOW
 
 SETTINGS = parse({})
+
+
+def ago(**span: int) -> datetime:
+    return NOW - timedelta(**span)
+
+
 GOOGLE, MICROSOFT = Platform.GOOGLE, Platform.MICROSOFT
 
 
@@ -133,16 +130,46 @@ def test_each_state_is_told(store: Store) -> None:
     leave(store, "away")
     found = {user.user_id: user.state for user in ask(store).users}
     assert found == {
-        "ok": OK,
-        "late": LATE,
-        "new": NEW,
-        "retrying": RETRYING,
-        "attention": ATTENTION,
-        "waiting": WAITING,
-        "disabled": DISABLED,
-        "away": AWAY,
-        "both": ATTENTION,
+        "ok": UserState.OK,
+        "late": UserState.LATE,
+        "new": UserState.NEW,
+        "retrying": UserState.RETRYING,
+        "attention": UserState.NEEDS_ATTENTION,
+        "waiting": UserState.WAITING,
+        "disabled": UserState.DISABLED,
+        "away": UserState.AWAY,
+        "both": UserState.NEEDS_ATTENTION,
     }
+
+
+@pytest.mark.parametrize(
+    ("state", "since"),
+    [
+        ({"last_success_at": ago(minutes=6)}, None),
+        ({"last_success_at": ago(minutes=7)}, ago(minutes=7)),
+        ({"last_success_at": ago(minutes=1), "mark_seq": 1, "marked_at": ago(minutes=5)}, None),
+        (
+            {"last_success_at": ago(minutes=1), "mark_seq": 1, "marked_at": ago(minutes=9)},
+            ago(minutes=9),
+        ),
+        ({"last_success_at": ago(minutes=1), "marked_at": ago(minutes=9)}, None),
+        ({}, None),
+        ({"mark_seq": 1, "marked_at": ago(minutes=9)}, ago(minutes=9)),
+        (
+            {"last_success_at": ago(minutes=10), "mark_seq": 1, "marked_at": ago(minutes=9)},
+            ago(minutes=10),
+        ),
+    ],
+)
+def test_who_is_late_and_since_when(
+    store: Store, state: dict[str, Any], since: datetime | None
+) -> None:
+    connect(store, "dana@example.org", at_rest=False)
+    put(store, "dana", **{"mark_seq": 0, "done_seq": 0, "marked_at": None, **state})
+    found = in_trouble(store, SETTINGS, NOW, GOOGLE)
+    assert [(one.late, one.behind_since) for one in found] == [(True, since)] * (since is not None)
+    [listed] = ask(store).users
+    assert listed.late == (since is not None)
 
 
 @pytest.mark.parametrize("leaving", [0, 3, 40])
@@ -158,7 +185,7 @@ def test_it_counts_as_the_report_does(store: Store, leaving: int) -> None:
         age = (NOW - (one.oldest_change or NOW)).total_seconds()
         assert age == reported[platform].freshness_seconds
     assert found[GOOGLE].oldest_change is not None
-    away = sum(one.states[AWAY] for one in found.values())
+    away = sum(one.states[UserState.AWAY] for one in found.values())
     # Forty of a hundred leavers with Google are too many to be believed at once.
     assert away == (leaving if leaving <= 3 else 0)
 
@@ -194,11 +221,11 @@ def test_filters_and_their_counts(store: Store) -> None:
     connect(store, "cyd@example.org", platform=MICROSOFT)
     put(store, "ada", failures=1)
     assert accounts(ask(store, platform=MICROSOFT)) == ["cyd@example.org"]
-    found = ask(store, state=RETRYING)
+    found = ask(store, state=UserState.RETRYING)
     assert accounts(found) == ["ada@example.org"]
     # The counts are of every state, so that one can go on to another.
-    assert (found.total, found.states[RETRYING], found.states[OK]) == (1, 1, 2)
-    assert set(found.states) == set(STATES)
+    assert (found.total, found.states[UserState.RETRYING], found.states[UserState.OK]) == (1, 1, 2)
+    assert set(found.states) == set(UserState)
 
 
 @pytest.mark.parametrize(
@@ -300,8 +327,8 @@ def test_who_needs_attention_is_named_until_well_and_leavers_are_too(store: Stor
     put(store, "eve", **failed)  # nothing of hers is left: she needs nothing
     found = needing_attention(store, SETTINGS, NOW)
     assert [(one.account, one.state, one.failures) for one in found] == [
-        ("bob@example.org", ATTENTION, 3),
-        ("dee@example.org", ATTENTION, 3),
+        ("bob@example.org", UserState.NEEDS_ATTENTION, 3),
+        ("dee@example.org", UserState.NEEDS_ATTENTION, 3),
     ]
     assert found[0].error == "google_account_refused"
     assert needing_attention(store, SETTINGS, NOW, MICROSOFT) == ()

@@ -16,8 +16,8 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import render
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform, iso
+from calendar_sync.insight.exposure import Exposure, exposure
 from calendar_sync.insight.health.render import KINDS
-from calendar_sync.insight.status import Exposure, exposure
 from calendar_sync.operations.unsync import standing
 from calendar_sync.orchestration.dag_ids import UNSYNC
 from calendar_sync.state import Store

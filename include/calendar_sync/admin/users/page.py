@@ -1,6 +1,6 @@
 """Users: everybody who is connected, those in trouble first."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BeforeValidator
@@ -11,25 +11,19 @@ from calendar_sync.admin.web.inputs import AnyPlatform, PageNumber, Text
 from calendar_sync.admin.web.opening import store_of
 from calendar_sync.admin.web.rendering import render
 from calendar_sync.core.clock import SystemClock
-from calendar_sync.insight.status import STATES
+from calendar_sync.insight.user_state import UserState, state_of
 from calendar_sync.insight.users import Sort, Wanted, list_users
 from calendar_sync.state import Store
 
 router = APIRouter()
 
-State = Literal[
-    "ok",
-    "late",
-    "not synced yet",
-    "retrying",
-    "needs attention",
-    "waiting for approval",
-    "disabled",
-    "inactive in Welkin",
-]
-AnyState = Annotated[
-    State | None, BeforeValidator(lambda value: None if value == "" else value), Query()
-]
+
+def _state(value: object) -> object:
+    """Nothing asked for is None; a label is taken for its code."""
+    return (state_of(value) or value or None) if isinstance(value, str) else value
+
+
+AnyState = Annotated[UserState | None, BeforeValidator(_state), Query()]
 
 
 def wanted(
@@ -59,6 +53,6 @@ def users(
         "users.html",
         found=found,
         wanted=wanted,
-        state_choices=[(name, name) for name in STATES],
+        state_choices=[(state.value, state.label) for state in UserState],
         address=address,
     )

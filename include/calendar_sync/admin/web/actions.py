@@ -6,7 +6,7 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.model import Platform
 from calendar_sync.core.redaction import install
-from calendar_sync.insight.status import AWAY, DISABLED
+from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import listed_user
 from calendar_sync.state import Store
 
@@ -24,10 +24,10 @@ def sync_now(request: Request, store: Store, user_id: str, platform: Platform) -
     """
     now = SystemClock().now()
     rows = listed_user(store, store.config.revision().settings, user_id, now)
-    state = next((row.state for row in rows if row.platform == platform), DISABLED)
-    if state == DISABLED:
+    state = next((row.state for row in rows if row.platform == platform), UserState.DISABLED)
+    if state is UserState.DISABLED:
         raise Problem(404, f"The user is not mapped on {platform.value}, or is disabled.")
-    if state == AWAY:
+    if state is UserState.AWAY:
         raise Problem(409, "The user is inactive in Welkin, so nothing is synced.")
     with store.database.write() as connection:
         store.marks.hurry(connection, [(user_id, platform)], now)

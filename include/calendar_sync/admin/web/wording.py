@@ -4,41 +4,8 @@ from collections.abc import Mapping
 
 from calendar_sync.core.advice import advice
 from calendar_sync.core.plurals import plural
-from calendar_sync.insight.status import (
-    ATTENTION,
-    AWAY,
-    DISABLED,
-    LATE,
-    NEW,
-    OK,
-    RETRYING,
-    STATES,
-    WAITING,
-)
 from calendar_sync.operations.approvals import WORDS as APPROVALS
 
-#: A sign beside each state, so that nobody needs to tell colours apart.
-SIGNS: Mapping[str, str] = {
-    OK: "✓",
-    LATE: "!",
-    NEW: "…",
-    RETRYING: "↻",
-    ATTENTION: "!",
-    WAITING: "?",
-    DISABLED: "·",
-    AWAY: "·",
-}
-#: Names of style classes.
-TONES: Mapping[str, str] = {
-    OK: "good",
-    LATE: "bad",
-    NEW: "calm",
-    RETRYING: "warn",
-    ATTENTION: "bad",
-    WAITING: "warn",
-    DISABLED: "calm",
-    AWAY: "calm",
-}
 PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365"}
 STEPS: Mapping[str, str] = {
     "create_mirror": "synced event created",
@@ -89,9 +56,6 @@ def sentence(text: str) -> str:
 
 
 GLOBALS: Mapping[str, object] = {
-    "states": STATES,
-    "signs": SIGNS,
-    "tones": TONES,
     "platforms": PLATFORMS,
     "steps": STEPS,
     "directions": DIRECTIONS,

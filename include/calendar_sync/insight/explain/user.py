@@ -11,9 +11,10 @@ from calendar_sync.insight.explain import words
 from calendar_sync.insight.explain.answer import Answer, Fact, Part, when
 from calendar_sync.insight.explain.look import Look, by_address
 from calendar_sync.insight.explain.records import conflicts, last_run, operations, parked_items
+from calendar_sync.insight.user_state import UserState
+from calendar_sync.insight.users import listed_user
 from calendar_sync.state.marks import UserSync
 from calendar_sync.sync.cycle.scope import Scope, cursor_shape
-from calendar_sync.sync.freshness import late_since, limits
 from calendar_sync.sync.noticing.polls import Poller
 
 HOUR = timedelta(hours=1)
@@ -98,9 +99,9 @@ def _verdict(
     if fault is not None:
         return "platform_stopped", f"the sync is paused: {fault.code} ({advice(fault.code)})"
     if state.failures:
-        word = "needs attention" if state.attention else "retrying"
+        found = UserState.NEEDS_ATTENTION if state.attention else UserState.RETRYING
         next_try = when(state.retry_at, look.now)
-        return "failing", f"{word}: {code} ({advice(code)}); next try {next_try}"
+        return "failing", f"{found.label}: {code} ({advice(code)}); next try {next_try}"
     if welkin is not None and not welkin.active:
         people = look.members(scope.platform)
         said = "inactive in Welkin; synced for another day, until that is certain"
@@ -108,17 +109,17 @@ def _verdict(
             said = f"inactive in Welkin with many others; needs approval {people.digest}"
         return "welkin_inactive", said
     if state.last_success_at is None:
-        return "not_synced_yet", "not synced yet"
+        return UserState.NEW.value, UserState.NEW.label
     if state.waiting(look.now):
         return (
             "postponed",
             f"the calendar did not answer; next try {when(state.retry_at, look.now)}",
         )
-    accounts = len(look.members(scope.platform).synced)
-    limit = limits(look.revision.settings, scope.platform, accounts, look.now)
-    behind = late_since(state, limit)
-    if behind is not None:
-        return "late", f"late since {when(behind, look.now)}; is the sync running?"
+    listed = listed_user(look.services.store, look.revision.settings, scope.user_id, look.now)
+    for one in listed:
+        if one.platform is scope.platform and one.late:
+            since = when(one.behind_since, look.now)
+            return "late", f"late since {since}; is the sync running?"
     if state.marked:
         return "marked", "has changes that the next run syncs"
     return "in_step", "up to date"

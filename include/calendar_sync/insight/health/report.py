@@ -11,26 +11,19 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.conflict_words import DECIDED
 from calendar_sync.insight.health.verdicts import ADVICE, Verdict, advice
-from calendar_sync.insight.status import (
-    AWAY,
-    DISABLED,
-    PlatformStatus,
-    requests_since,
-    status,
-    stuck,
-)
+from calendar_sync.insight.status import PlatformStatus, requests_since, status
+from calendar_sync.insight.user_state import UserState
+from calendar_sync.insight.users import UserStatus, in_trouble, left_behind
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import Revision
 from calendar_sync.state.health import Checked
-from calendar_sync.state.marks import UserSync
 from calendar_sync.state.open_items import parked, undecided
-from calendar_sync.sync.freshness import late_since, limits
-from calendar_sync.sync.roster import former_account, members
+from calendar_sync.sync.roster import former_account
 
 DAY = timedelta(days=1)
 SHOWN = 200
@@ -126,7 +119,7 @@ def _of_platform(
         text = "The sync is paused until this is fixed: run `calendar-sync check`."
         return [Item("platform_fault", each.platform, "", "", fault.code, fault.since, text)]
     target = revision.settings.freshness.target
-    concerned = each.users.keys() - {DISABLED, AWAY} or each.mirrors or each.blocks
+    concerned = any(state.synced for state in each.users) or each.mirrors or each.blocks
     if concerned and each.looked_at is not None and now - each.looked_at > target:
         return [Item("silent", each.platform, "", "", "not_looked_at", each.looked_at, _LOOK)]
     return []
@@ -139,9 +132,6 @@ def _of_users(
 
     Late users are left out while the whole platform is `stopped`.
     """
-    people = members(store, revision.settings, platform, now)
-    synced = people.synced
-    limit = limits(revision.settings, platform, len(synced), now)
     mapped = {row.user_id: row for row in store.config.mapping(platform) if row.enabled}
     bad = {
         one.user_id: one
@@ -149,17 +139,16 @@ def _of_users(
         if one.verdict != Verdict.OK and one.user_id in mapped
     }
     items = [_verdict(one) for one in bad.values()]
-    states = store.marks.all(platform)
-    for (user_id, _), state in states.items():
-        row = synced.get(user_id)
-        if row is None or user_id in bad:
+    for one in in_trouble(store, revision.settings, now, platform):
+        if one.user_id in bad:
             continue
-        if state.attention:
-            items.append(_failing(row, state))
-        elif not stopped and (since := late_since(state, limit)) is not None:
-            code, text = ("over_target", _LATE) if state.marked else ("not_seen", _UNSEEN)
-            items.append(Item("late", platform.value, row.account, user_id, code, since, text))
-    return items + [_failing(row, state) for row, state in stuck(store, people, states)]
+        if one.state is UserState.NEEDS_ATTENTION:
+            items.append(_failing(one))
+        elif one.late and not stopped:
+            code, text = ("over_target", _LATE) if one.marked else ("not_seen", _UNSEEN)
+            found = (one.account, one.user_id, code, one.behind_since, text)
+            items.append(Item("late", platform.value, *found))
+    return items + [_failing(one) for one in left_behind(store, revision.settings, now, platform)]
 
 
 def _verdict(one: Checked) -> Item:
@@ -168,10 +157,10 @@ def _verdict(one: Checked) -> Item:
     return Item("account", one.platform.value, *found)
 
 
-def _failing(row: MappedUser, state: UserSync) -> Item:
-    code = state.error_code or ""
-    found = (row.account, row.user_id, code, state.failing_since, advice(code))
-    return Item("failing", row.platform.value, *found)
+def _failing(one: UserStatus) -> Item:
+    code = one.error or ""
+    found = (one.account, one.user_id, code, one.failing_since, advice(code))
+    return Item("failing", one.platform.value, *found)
 
 
 def _left_to_people(store: Store, platform: Platform, now: datetime) -> list[Item]:
