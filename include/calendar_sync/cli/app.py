@@ -163,7 +163,7 @@ def show_status(
                 problems = seals.verify(store, given)
                 newest, run_id = store.audit.newest()
                 if not json:
-                    # First: where somebody wrote in the database, the rest may be unreadable.
+                    # First: if the database was manipulated, the rest may be unreadable.
                     print_audit(problems, newest, run_id)
             found = status(store, SystemClock().now())
         if json:

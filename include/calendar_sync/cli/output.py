@@ -127,7 +127,7 @@ def _of_database(error: DBAPIError) -> str:
     """Which database, and why; what a statement was about is not told."""
     name = type(error.orig).__name__
     if error.statement is None:
-        # Nobody was asked anything yet: the text is about address, name and password at most.
+        # There was no statement yet: the message is only about address, name and password.
         name = f"{name}: {' '.join(redact(str(error.orig)).split())}"
     return (
         f"the state database does not answer ({name}): is its server up, and is "

@@ -65,7 +65,7 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, y
 
 
 def read_file(file: pathlib.Path) -> bytes:
-    """The content of a file that somebody names, if it is not too large.
+    """The content of a file, if it is not too large.
 
     Raises:
         ConfigurationError: it is.
@@ -182,7 +182,7 @@ def _parse(text: str, name: str, kind: Any) -> Document:
 
 
 def _refuse_large(text: str, kind: Any) -> None:
-    """The text is nested as deeply, and says as much, as somebody may mean.
+    """Refuse a text that is nested too deeply or too large.
 
     By events, one after the other: to put a deep tree together ends the process.
     """

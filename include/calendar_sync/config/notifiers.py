@@ -120,7 +120,7 @@ def _one(each: Any) -> Allowed:
 
 
 class Notify(Section):
-    """Who is told, and how. Without `to` nobody is told by mail; reports are kept anyway.
+    """Recipients and notifier. Without `to` no e-mail is sent; reports are stored anyway.
 
     `notifier` is mail, or one that the deployment names in its environment, and `arguments` are
     those that it leaves to the settings; in texts `{subject}`, `{html}` and `{text}` stand for the
@@ -174,7 +174,7 @@ class Notify(Section):
 
     @property
     def configured(self) -> bool:
-        """Somebody is to be told."""
+        """Messages are sent."""
         return bool(self.to or self.arguments) or self.notifier != SMTP
 
     @property

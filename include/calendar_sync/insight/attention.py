@@ -51,7 +51,7 @@ _OF_MIRRORS = frozenset({"mirror_moved", "mirror_edited", "mirror_deleted", "bot
 
 @dataclass(frozen=True)
 class OpenConflict:
-    """One conflict that nobody has closed; `choices` are what is possible now."""
+    """One open conflict; `choices` are what is possible now."""
 
     id: int
     user_id: str
@@ -421,7 +421,7 @@ def try_again(
     author: str,
     now: datetime,
 ) -> None:
-    """Have the next run try a parked item at once, its tries counted anew.
+    """Have the next run retry a parked item, with its tries counted from zero.
 
     Raises:
         ConfigurationError: it is not parked (any more).

@@ -213,7 +213,7 @@ def grant(store: Store, digest: str, author: str, now: datetime) -> int:
 
 
 def decline(store: Store, digest: str, author: str, now: datetime) -> int:
-    """Keep things as they are: nobody is asked again for a day. Recorded as an approval is.
+    """Keep for now: the question is not asked again for a day. Recorded like an approval.
 
     Returns how many users it concerns; 0 when nothing is asked under this digest.
     """

@@ -73,7 +73,7 @@ class Checked:
 
     @property
     def works(self) -> bool | None:
-        """None: accepted, but not shown to work, and nobody needs it yet."""
+        """None: accepted, but not fully tested, and not needed yet."""
         if not self.needed and [fault.code for fault in self.faults] == [NO_MAILBOX_TRIED]:
             return None
         return not self.faults

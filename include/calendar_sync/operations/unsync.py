@@ -116,7 +116,7 @@ def standing(
 
 
 def disable(services: Services, rows: Sequence[Standing], author: str) -> int:
-    """Switch off the mapping of these users, so that no run makes anything anew."""
+    """Disable the mapping of these users, so that no run creates anything again."""
     pairs = {(row.user_id, row.platform) for row in rows}
 
     def switched_off(mapping: list[MappedUser]) -> list[MappedUser]:

@@ -18,7 +18,7 @@ from calendar_sync.orchestration.running import with_store
 from calendar_sync.state import Store
 
 SOON = timedelta(minutes=30)
-#: What nobody takes is forgotten after as long as runs are kept.
+#: Unused answers are deleted after as long as runs are kept.
 KEPT = timedelta(days=90)
 ANSWERS, PERMITS = "answers", "permits"
 
@@ -27,7 +27,7 @@ ANSWERS, PERMITS = "answers", "permits"
 class Answer:
     """One answer; `about` is what the question was about when it was shown.
 
-    `author` is empty where nobody answered in time, which is never a yes.
+    `author` is empty if there was no answer in time, which never counts as a yes.
     """
 
     choice: str
@@ -75,14 +75,16 @@ def answered(context: Mapping[str, Any], event: Mapping[str, Any], yes: str, no:
 
 
 def take(context: Mapping[str, Any]) -> Answer:
-    """The answer to the question of this run, of this map index; nobody can take it again.
+    """The answer to the question of this run, of this map index; it can be used only once.
 
     Raises:
         ConfigurationError: there is none (any more), or it was given too long ago.
     """
     found = with_store(lambda store: store.runs.take_fact(ANSWERS, _key(context)))
     if found is None or "choice" not in found:
-        raise ConfigurationError(detail="this answer was used already: start the DAG again")
+        raise ConfigurationError(
+            detail="no answer was found, or it was used already: start the DAG again"
+        )
     at = datetime.fromisoformat(found["at"])
     _refuse_old(at)
     return Answer(found["choice"], found["author"], at, found["about"])

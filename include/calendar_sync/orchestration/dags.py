@@ -121,7 +121,7 @@ def sync_user(platform: str, group: list[str]) -> None:
     context["label"] = tasks.group_label(done.outcomes)
     instance.xcom_push(key="outcomes", value=[outcome.row for outcome in done.outcomes])
     instance.xcom_push(key="requests", value=done.requests)
-    # However often somebody has failed: a run that left somebody unsynced is not green.
+    # A run with a failed user is not green, even if the user failed before.
     tasks.raise_failures(done.outcomes)
 
 

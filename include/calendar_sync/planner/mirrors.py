@@ -316,7 +316,7 @@ def _edited_by_hand(
             return
     decision = "restored"
     if view.past(update.span) and event.span is not None and view.past(event.span):
-        decision = ""  # history: of no harm, and not worth a quarrel
+        decision = ""  # in the past: harmless
     elif both_ways and moved and settings.mirror_moved == "report":
         decision = "reported"
     elif event.has_attendees and view.platform is Platform.MICROSOFT:
@@ -338,7 +338,7 @@ def _edited_by_hand(
 def _shifted(
     view: View, calendar: CalendarView, event: CalendarEvent, update: Action
 ) -> Iterator[Decision]:
-    """Nobody's edit: it is put right without a word, and never becomes an edit of Welkin's."""
+    """Not an edit by a user: it is corrected silently and never changes Welkin."""
     link = update.link
     if link is None:  # pragma: no cover - an update always has its link
         return
@@ -350,7 +350,7 @@ def _shifted(
 
 
 def _hosts(view: View, appointment: Appointment) -> bool:
-    """It is this user's own: who only takes part changes nobody's visit from a calendar."""
+    """The user is the host: other participants cannot change the visit from a calendar."""
     return appointment.event.host_id == view.user_id
 
 

@@ -1,4 +1,4 @@
-"""Put both sides' actions together, hold what the brake must hold, and order the rest."""
+"""Combine the actions of both sides, hold what needs approval, and order the rest."""
 
 import hashlib
 from collections import Counter

@@ -128,7 +128,7 @@ class AuditStore:
             if since is not None:
                 query = query.where(t.audit_seal.c.at > since - SEAL_OVERLAP)
             for row in connection.execute(query):
-                # What somebody has spoilt is found by the check, and stops no run.
+                # Manipulated rows are found by the verification and do not stop a run.
                 for cycle_id, seq, _ in _heads_of(row.heads) or ():
                     known[cycle_id] = max(seq, known.get(cycle_id, 0))
             new = [
@@ -352,7 +352,7 @@ def _before(first: Any, second: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value from a row on one line, whatever somebody has written there."""
+    """A value from a row on one line, whatever was written there."""
     text = value if isinstance(value, str) else repr(value)
     text = "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text

@@ -74,10 +74,10 @@ class ConfigStore(MappingStore):
             settings: what shall hold from now on.
             author: who wants it.
             now: the time of the revision.
-            based_on: the revision that the author has seen; None where nobody looked before.
+            based_on: the revision that the author has seen; None if none was seen.
 
         Raises:
-            ConfigurationError: somebody else has changed the settings since `based_on`; or they
+            ConfigurationError: the settings were changed since `based_on`; or they
                 hold what is no longer allowed.
         """
         if settings.notify.refusal:

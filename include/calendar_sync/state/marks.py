@@ -19,7 +19,7 @@ FIRST_RETRY = timedelta(minutes=1)
 LAST_RETRY = timedelta(hours=6)
 ATTENTION_AFTER = 3
 BATCH = 500
-# Why a user is compared fully: somebody or something wants it now, or it is the day's own.
+# Why a user is compared fully: it was requested, or it is the daily comparison.
 ASKED, DAILY = "asked", "daily"
 
 Pair = tuple[str, Platform]

@@ -1,4 +1,4 @@
-"""What counts as late: a change that waits, and a calendar that nobody has seen into."""
+"""What counts as late: a change that waits, and a calendar that was not read."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

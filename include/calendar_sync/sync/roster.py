@@ -60,7 +60,7 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
 def user_named(store: Store, name: str, platform: Platform | None = None) -> str:
     """The id of the user whose id, mailbox or address in Welkin this is.
 
-    An address that nobody has is given back as it is: whoever looks it up says that it is unknown.
+    An unknown address is returned unchanged: the caller reports it.
 
     Raises:
         ConfigurationError: it is several users'.

@@ -240,7 +240,7 @@ async def hold(services: Services, lease: Lease) -> AsyncIterator[None]:
 
 
 async def _keep(services: Services, lease: Lease) -> None:
-    """Renew until somebody else has it. A database that fails now may answer in a moment."""
+    """Renew until another worker has it. Failures of the database are retried."""
     pause: float = RENEW_SECONDS
     with contextlib.suppress(LeaseLost):
         while True:

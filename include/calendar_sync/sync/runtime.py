@@ -150,7 +150,7 @@ async def open_calendar(
 
 
 async def try_welkin(credentials: WelkinCredentials, clock: Clock) -> None:
-    """Authenticate and read an hour of the calendar for nobody: proves secret and rights.
+    """Authenticate and read an hour of an empty calendar: proves secret and rights.
 
     Raises:
         SyncError: the code says what is wrong.

@@ -87,9 +87,9 @@ _ADVICE = {
 
 
 async def _anybody(calendar: MicrosoftCalendar, listed: Sequence[str]) -> dict[str, str]:
-    """Where nobody is mapped yet, anybody's mailbox can tell of the permission.
+    """Without mapped users, any mailbox shows if the permission works.
 
-    Those without a mailbox tell nothing; nobody has said that they should have one.
+    Users without a mailbox are skipped.
     """
     for account in filter(None, listed):
         code = await account_fault(calendar, account)

@@ -109,7 +109,7 @@ def take(
     based_on: int,
     remove: int | None,
 ) -> MappingDifference:
-    """Store a whole mapping; `remove` is how many rows somebody has confirmed to lose.
+    """Store a whole mapping; `remove` is the confirmed number of rows to remove or disable.
 
     Raises:
         ConfigurationError: as `confirmed` and `edit_mapping` do.

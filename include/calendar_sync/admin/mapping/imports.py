@@ -27,7 +27,7 @@ LARGEST = 2 * 1024 * 1024
 SHOWN = 500
 BasedOn = Annotated[int, Form(ge=0, le=2**31)]
 Number = Annotated[int, Form(ge=0, le=2**31)]
-#: What somebody typed: how many rows go. Nothing where nothing was asked.
+#: The number of removed rows that was typed as confirmation, if it was required.
 Typed = Annotated[
     Annotated[int, Field(ge=0, le=2**31)] | None,
     BeforeValidator(lambda value: None if str(value).strip() == "" else value),

@@ -67,7 +67,7 @@ def apply_proposals(
     based_on: Annotated[int, Form(ge=0, le=2**31)],
     row: Annotated[list[str] | None, Form(max_length=MOST)] = None,
 ) -> Response:
-    """Add the rows that somebody has ticked, and no others."""
+    """Add the selected rows."""
     if not row:
         raise Problem(422, "Nothing is selected.", hints=("Go back and select the rows to add.",))
     try:

@@ -94,7 +94,7 @@ def save(request: Request, store: Store, wanted: Settings, based_on: int) -> tup
     """Store them; returns the number of the revision, and whether it is new.
 
     Raises:
-        ConfigurationError: somebody else has changed the settings since `based_on`.
+        ConfigurationError: the settings were changed since `based_on`.
     """
     now = SystemClock().now()
     number, new = store.config.save_settings(wanted, author(request), now, based_on=based_on)

@@ -148,7 +148,7 @@ def save(request: Request, store: Opened, document: Document, based_on: BasedOn)
 
 @router.post("/settings/rebase")
 def rebase(request: Request, store: Opened, document: Document, based_on: BasedOn) -> Response:
-    """Put a change on top of what somebody else has stored meanwhile, and look at it again."""
+    """Apply a change to settings that were stored in the meantime, and review it again."""
     wanted = settings_change.from_text(document)
     merged, newest = settings_change.rebased(store, wanted, based_on)
     return _review(request, store, merged.settings, newest, overruled=merged.overruled)
@@ -267,7 +267,7 @@ def _review(
 
 
 def _overtaken(request: Request, store: Store, wanted: Settings, based_on: int) -> Response:
-    """Somebody else was faster: what they have changed, and what was to be changed here."""
+    """The settings were changed in the meantime: their change and this one."""
     base, newest = _revision(store, based_on), store.config.revision()
     response = render(
         request,

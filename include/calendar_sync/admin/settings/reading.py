@@ -1,4 +1,4 @@
-"""What somebody has filled in, as settings; what is wrong is said beside its input."""
+"""A filled form as settings; mistakes are shown beside their inputs."""
 
 from collections import defaultdict
 from collections.abc import Mapping

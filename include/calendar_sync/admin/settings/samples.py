@@ -9,7 +9,7 @@ from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Appointment, Encounter, Patient, Span, WelkinEvent
 from calendar_sync.planner import mirror_text
 
-# Nobody's name: the pages show no patient, not even as an example.
+# Not a name: the pages show no patients, not even as an example.
 PATIENT = Patient("Firstname", "Lastname")
 
 

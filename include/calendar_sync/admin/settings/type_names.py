@@ -1,6 +1,6 @@
 """What may be picked as a type of appointment: Welkin's encounter templates and its plain events.
 
-Welkin is asked when somebody wants to see the names, for a few seconds at most and by one person at
+Welkin is asked when a user wants to see the names, for a few seconds at most and by one person at
 a time; what it said is kept for some minutes.
 """
 
@@ -38,13 +38,13 @@ _kept: dict[str, tuple[float, list[Type]]] = {}
 
 
 def kept(store: Store) -> list[Type]:
-    """The names that Welkin gave a while ago; empty when nobody has asked."""
+    """The names that Welkin returned recently, or an empty list."""
     at, found = _kept.get(_key(store), (0.0, []))
     return found if time.monotonic() - at < KEPT_SECONDS else []
 
 
 def forget() -> None:
-    """Ask anew the next time."""
+    """Ask again the next time."""
     _kept.clear()
 
 
@@ -53,7 +53,7 @@ def asking() -> Iterator[None]:
     """One at a time: whoever comes meanwhile is not kept waiting.
 
     Raises:
-        Problem: somebody else is asking.
+        Problem: another user is asking.
     """
     if not _ASKING.acquire(blocking=False):
         raise Problem(503, "Another user is reading the types from Welkin. Try again.")

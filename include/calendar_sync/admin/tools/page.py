@@ -111,7 +111,7 @@ def unsync(
 
 
 def _ids(store: Store, user: str) -> list[str]:
-    """The Welkin user of an id, of an account, or of an address in Welkin; nobody for nothing."""
+    """The Welkin user of an id, an account, or an address in Welkin; empty for an empty text."""
     if "@" not in user:
         return [user] if user else []
     name = user.lower()

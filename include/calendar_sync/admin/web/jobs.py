@@ -1,7 +1,7 @@
 """Work that takes longer than an answer may: in a thread of this process, watched by its page.
 
 The server's own event loop is never kept waiting. A job ends with its result, with what went wrong
-in words, or, when somebody cancels it or its time is over, with what it has found so far; it is
+in words, or, if it is cancelled or its time is over, with what it has found so far; it is
 forgotten after an hour. Another process of the API server does not know it: `HERE` in its number
 tells them apart.
 """

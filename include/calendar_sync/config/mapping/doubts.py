@@ -27,7 +27,7 @@ def doubts(
 ) -> list[Doubt]:
     """Every row of this platform that the directory speaks against.
 
-    A disabled row can only be `SHARED`: the account of somebody who is away may well be suspended.
+    A disabled row can only be `SHARED`: the account of an absent user may be suspended.
     """
     found: list[Doubt] = []
     holders: dict[str, MappedUser] = {}

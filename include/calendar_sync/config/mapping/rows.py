@@ -152,7 +152,7 @@ def read_row(values: Mapping[str, str], staff: Mapping[str, str]) -> MappedUser:
 
 
 def staff_by_email(users: Iterable[WelkinUser]) -> dict[str, str]:
-    """Ids of Welkin users by lower-case address; somebody active comes before who has left."""
+    """Ids of Welkin users by lower-case address; active users take precedence."""
     found: dict[str, WelkinUser] = {}
     several: set[str] = set()
     for user in users:

@@ -80,7 +80,7 @@ class Remains(SyncError):
 
 
 class Interrupted(SyncError):
-    """Somebody stopped the test."""
+    """The user stopped the test."""
 
     code = "interrupted"
 

@@ -143,7 +143,7 @@ class Applier:
                 raise failed.error
 
     def _spent(self) -> bool:
-        """A long fill goes on in the next run, so that nobody waits for it."""
+        """A long first sync continues in the next run, so that others do not wait."""
         limits = self.scope.settings.limits
         elapsed = self.services.clock.monotonic() - self._begun
         return self._writes >= limits.max_cycle_writes or elapsed >= limits.max_cycle_seconds
@@ -165,7 +165,7 @@ class Applier:
             # Refused, or changed while we were planning: the next cycle reads and decides again.
             self._refuse(Failed(action, error))
         except NotShownYet:
-            # Nobody's failure, and no try: the user stays marked and is looked at again.
+            # Not a failure and not a try: the user stays marked and is read again.
             self.outcome.complete = False
         except SyncError as error:
             self._record(action, action.link, error.code, started)
@@ -224,7 +224,7 @@ class Applier:
         self.outcome.refused += 1
         self.outcome.complete = False
         if failed.action.writes_back:
-            return  # never left alone while nobody knows: it is tried until Welkin answers
+            return  # unknown: retried until Welkin answers
         action, error = failed.action, failed.error
         if isinstance(error, BadItem):
             self.outcome.bad_items[error.code] += 1

@@ -140,7 +140,7 @@ class Reader:
     def _with_unlinked(self, view: View) -> View:
         """Whose the events are that have our mark, and that no link of this user knows.
 
-        Somebody else who has, or had, this mailbox clears their own. What the record names was
+        Another user who has, or had, this mailbox clears their own. What the record names was
         made for this user, also where the mailbox had another name then.
         """
         store, scope = self.services.store, self.scope

@@ -67,7 +67,7 @@ class Exports:
     def _beyond(self, feed: str, start: str) -> str:
         """Go on after an instant that has more rows than the largest page can show.
 
-        Nobody knows what the others say: everybody is compared, with their encounters.
+        The others are unknown: all users are compared, with their encounters.
 
         Raises:
             TransientError: the position is no instant.

@@ -31,7 +31,7 @@ from calendar_sync.sync.services import Services
 # Where one request asks for many accounts, so many times more are asked at once.
 POLLS_CARRIED = 4
 POLL_WAITS = 5.0
-# An account that does not answer is left alone for a while; when nobody answers, the round ends.
+# An account that does not answer is skipped for a while; if none answers, the round ends.
 POLL_SECONDS = 20.0
 UNANSWERED_PAUSE = 120.0
 UNANSWERED_OF_ALL = 16
