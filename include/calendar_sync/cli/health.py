@@ -15,7 +15,8 @@ from calendar_sync.core.plurals import plural
 from calendar_sync.core.redaction import install
 from calendar_sync.insight.health import accounts
 from calendar_sync.insight.health.keeping import keep
-from calendar_sync.insight.health.render import KINDS, STEPS
+from calendar_sync.insight.health.render import KINDS
+from calendar_sync.insight.step_words import done
 from calendar_sync.state import Store
 from calendar_sync.state.health import StoredReport
 from calendar_sync.sync.runtime import Secrets, open_services
@@ -103,7 +104,7 @@ def _show(found: StoredReport | None, *, json: bool) -> None:
         synced = sum(entry["synced"].values())
         drift = sum(entry["drift"]["writes"].values())
         console.print(
-            f"{entry['platform']}: {users}; {synced} events synced in 24 hours, "
+            f"{entry['platform']}: {users}; {plural(synced, 'event')} synced in 24 hours, "
             f"oldest change not yet synced {entry['freshness_seconds']:.0f} s, "
             f"{plural(drift, 'correction')} by the daily comparison",
             **PLAIN,
@@ -144,10 +145,10 @@ def runs(
             as_json(rows)
             return
         for run in found:
-            done = [f"{n} {STEPS.get(k, k)}" for k, n in sorted(run.done.items()) if k != "noted"]
+            steps = [done(step, n) for step, n in sorted(run.done.items()) if step != "noted"]
             console.print(
                 f"{run.started_at:%Y-%m-%d %H:%M:%S} {run.platform.value}: "
-                f"{', '.join(done) or 'nothing to do'}; {plural(run.users, 'user')}, "
+                f"{', '.join(steps) or 'nothing to do'}; {plural(run.users, 'user')}, "
                 f"{run.failed} failed, {plural(run.requests, 'request')}; {run.run_id}",
                 **PLAIN,
             )

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -368,7 +369,7 @@ def test_settings_have_a_history_that_can_be_compared_and_gone_back_to(cli: Comm
     cli("config", "rollback", first["revision"])
     assert cli.json("config", "show")["settings"]["block_time"]["tentative"] is True
     assert len(cli.json("config", "history")) == 3
-    assert "the same already" in cli("config", "rollback", first["revision"])
+    assert "unchanged" in cli("config", "rollback", first["revision"])
     assert "are the same" in cli("config", "diff", first["revision"])
     assert "no revision 99" in cli("config", "rollback", "99", code=1)
 
@@ -457,15 +458,39 @@ def test_a_seal_that_was_noted_is_looked_for(cli: Command) -> None:
     with database.write() as connection:
         for table in (t.operation, t.audit_seal, t.sync_run):
             connection.execute(table.delete())
-    assert "the record is empty" in cli("audit", "verify", code=1)
+    assert "the audit log is empty" in cli("audit", "verify", code=1)
     told = cli("audit", "verify", "--seal", seal, code=1)
     assert "the expected seal is not part of the chain" in told
     assert "40 hexadecimal digits" in cli("audit", "verify", "--seal", "x", code=1)
-    assert "--verify-audit" in cli("status", "--seal", seal, code=1)
+    assert "audit verify" in cli("status", "--seal", seal, code=1)
     with database.write() as connection:
         connection.exec_driver_sql("DROP TABLE audit_seal")
     database.close()
     assert "table audit_seal is missing" in cli("audit", "verify", code=1)
+
+
+def test_the_first_names_of_commands_work_and_tell_the_new_ones(cli: Command) -> None:
+    cli.map_everybody()
+    cli.visit()
+    cli("sync")
+
+    def both(old: tuple[str, ...], new: tuple[str, ...], code: int = 0) -> None:
+        """The same answer; the new name on standard error alone."""
+        results = [cli.runner.invoke(app, [*words, "--json"]) for words in (old, new)]
+        assert [result.exit_code for result in results] == [code, code]
+        before, after = (json.loads(result.stdout) for result in results)
+        assert before.items() >= after.items() if isinstance(before, dict) else before == after
+        assert "is now called" in results[0].stderr
+        assert "is now called" not in results[1].stderr
+
+    both(("approve",), ("approvals", "list"))
+    both(("approve", "d1"), ("approvals", "grant", "d1"), code=1)
+    both(("status", "--verify-audit"), ("audit", "verify"))
+    account = ("--account", "dana@example.org")
+    both(("mapping", "exposure", *account), ("audit", "exposure", *account))
+    assert "`calendar-sync selftest`" in cli("test", "--user", "nobody", code=1)
+    helped = cli("--help") + cli("mapping", "--help") + cli("status", "--help")
+    assert not re.search(r"^\W*(approve|test|exposure|--verify-audit)\s", helped, re.M)
 
 
 def test_approving_what_nobody_asked_for_fails(cli: Command) -> None:
@@ -487,7 +512,7 @@ def test_what_waits_is_listed_and_approved_for_many_at_once(cli: Command) -> Non
     assert [(entry["reason"], entry["count"]) for entry in waiting] == [("brake", 12)] * 2
     listed = cli("approvals", "list")
     assert all(entry["digest"] in listed for entry in waiting)
-    assert "12 removals" in listed
+    assert "12 deletions" in listed
     assert "approved for 2 users" in cli(
         "approvals", "grant", *[entry["digest"] for entry in waiting]
     )
@@ -543,7 +568,7 @@ def test_the_whole_way_is_tested_and_nothing_stays(cli: Command) -> None:
     cli("sync")
     output = cli("selftest")
     assert "PASS in" in output
-    assert "first enabled one that is in step" in output
+    assert "first enabled user who is up to date" in output
     assert output.count("\nok ") == 12
     [dana] = [u.id for u in cli.sandbox.welkin.users.values() if u.email.startswith("dana")]
     document = cli.json("selftest", "--user", dana, "--platform", "google")
@@ -562,7 +587,7 @@ def test_a_test_that_fails_names_step_code_and_advice(cli: Command) -> None:
     [dana] = [u.id for u in cli.sandbox.welkin.users.values() if u.email.startswith("dana")]
     cli.sandbox.google.revoke("dana@example.org")
     output = cli("selftest", "--user", dana, code=1)
-    assert 'FAIL at "nothing is left of an earlier test": google_account_refused' in output
+    assert 'FAIL at "remains of an earlier test are removed": google_account_refused' in output
     assert "is the address right" in output
     document = cli.json("selftest", "--user", dana, code=1)
     assert (document["result"], document["failed_step"]) == ("fail", "leftovers")
@@ -579,13 +604,13 @@ def test_ctrl_c_cleans_up(cli: Command) -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as run:
         assert run.stdout is not None
         for line in run.stdout:
-            if "an appointment is made" in line:
+            if "a test appointment was created" in line:
                 run.send_signal(signal.SIGINT)
                 break
         rest = run.stdout.read()
     assert run.returncode == 1
     assert "interrupted" in rest
-    assert "nothing of the test is left" in rest
+    assert "the test left nothing behind" in rest
     assert cli.sandbox.welkin.events == {}
 
 
@@ -595,16 +620,16 @@ def test_explain_says_why_and_writes_nothing(cli: Command) -> None:
     cli("sync")
     before = len(cli.sandbox.requests)
     output = cli("explain", "--appointment", visit.event_id)
-    assert "dana@example.org on google: mirror ok" in output
-    assert "passes     the type filter lets it through" in output
+    assert "dana@example.org on google: mirror OK" in output
+    assert "passes     its type is synced" in output
     [mirror] = cli.sandbox.google.mirrors("dana@example.org")
     assert visit.event_id in cli("explain", "--event", mirror.id)
-    assert "in step" in cli("explain", "--user", "dana@example.org")
+    assert "up to date" in cli("explain", "--user", "dana@example.org")
     document = cli.json("explain", "--appointment", visit.event_id)
     assert document["parts"][0]["verdict"] == "mirror_ok"
-    assert "looked at:" in cli("explain", "--appointment", "nonsense", code=1)
-    assert "name one" in cli("explain", code=1)
-    assert "name one" in cli("explain", "--appointment", "a", "--event", "b", code=1)
+    assert "searched:" in cli("explain", "--appointment", "nonsense", code=1)
+    assert "give one of" in cli("explain", code=1)
+    assert "give one of" in cli("explain", "--appointment", "a", "--event", "b", code=1)
     assert cli.sandbox.requests.writes(since=before) == []
     assert not any(canary in output + str(document) for canary in cli.sandbox.canaries)
 

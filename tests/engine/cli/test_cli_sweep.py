@@ -114,7 +114,7 @@ def test_an_unreachable_database_is_named_and_told_from_airflows(tmp_path: Path)
     assert "hidden-word" not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     done = program("status", CALENDAR_SYNC_DATABASE_URL="nonsense")
-    assert "no address of a database" in done.stderr
+    assert "no database URL" in done.stderr
     sqlite = {"CALENDAR_SYNC_DATABASE_URL": f"sqlite:///{tmp_path}/s.db"}
     empty = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__UNIT_TEST_MODE": "False"}
     metadata = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db"}
@@ -130,7 +130,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         code, output = invoke("sandbox", "--port", port, "--directory", str(tmp_path))
     assert code == 1
-    assert f"port {port} is taken" in output
+    assert f"port {port} is in use" in output
 
 
 def test_the_sandbox_says_where_it_is(tmp_path: Path) -> None:

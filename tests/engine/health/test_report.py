@@ -61,8 +61,8 @@ def test_an_organisation_in_step_needs_nobody(platform: Platform) -> None:
     assert entry["verdicts"] == {"ok": 2}
     assert entry["freshness_seconds"] == 0
     text = message(found, page(found))
-    assert "all in step" in text.subject
-    assert "nothing needs a person" in text.html
+    assert "all up to date" in text.subject
+    assert "Nothing needs your attention" in text.html
     # What is older than a day is no longer news.
     s.clock.advance(days=1, minutes=1)
     assert report(s)["platforms"][0]["synced"] == {}

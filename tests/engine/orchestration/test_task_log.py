@@ -75,7 +75,7 @@ def test_our_own_errors_are_one_line_without_frames_and_others_stay_as_they_are(
         ("google_account_refused", "is the address right", "Google Workspace administrator"),
         ("microsoft_no_mailbox", "a licence is missing", "Microsoft 365 administrator"),
         ("welkin_access_restricted", "widen its access in Welkin", "Welkin administrator"),
-        ("google_unavailable", "tries again by itself", "the service itself"),
+        ("google_unavailable", "retries automatically", "the service itself"),
         ("timeout", "did not answer in time", "the network or the server"),
         ("unexpected", "report it", "whoever runs the sync"),
         ("welkin_user_unknown", "correct the mapping", "whoever runs the sync"),

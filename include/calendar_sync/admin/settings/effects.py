@@ -6,26 +6,15 @@ from dataclasses import dataclass, replace
 
 from calendar_sync.admin.web import outside
 from calendar_sync.admin.web.jobs import MINUTES, Job
-from calendar_sync.admin.web.rendering import number, plural
+from calendar_sync.admin.web.rendering import done, plural
 from calendar_sync.config.settings import Settings
+from calendar_sync.insight.step_words import STEPS
 from calendar_sync.operations.preview import Effect, expected_seconds, preview
 from calendar_sync.state import Store
 
 SAMPLES = (200, 20)
 #: Of the time of a job, what may be planned for.
 SHARE = 0.8
-_WORDS = {
-    "create_mirror": ("synced event created", "synced events created"),
-    "adopt_mirror": ("synced event recovered", "synced events recovered"),
-    "update_mirror": ("synced event updated", "synced events updated"),
-    "delete_mirror": ("synced event deleted", "synced events deleted"),
-    "create_block": ("busy block created", "busy blocks created"),
-    "adopt_block": ("busy block recovered", "busy blocks recovered"),
-    "update_block": ("busy block updated", "busy blocks updated"),
-    "delete_block": ("busy block deleted", "busy blocks deleted"),
-    "reschedule": ("appointment rescheduled", "appointments rescheduled"),
-    "cancel": ("appointment cancelled", "appointments cancelled"),
-}
 
 
 @dataclass(frozen=True)
@@ -45,12 +34,8 @@ class Found:
             steps.update(effect.steps)
         if not affected:
             return "This change affects no users."
-        done = [
-            f"{number(steps[step])} {words[steps[step] != 1]}"
-            for step, words in _WORDS.items()
-            if steps[step]
-        ]
-        return f"This change affects {plural(affected, 'user')}: {', '.join(done)}."
+        made = ", ".join(done(step, steps[step]) for step in STEPS if steps[step])
+        return f"This change affects {plural(affected, 'user')}: {made}."
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,12 @@
 from collections.abc import Mapping
 
 from calendar_sync.core.advice import advice
-from calendar_sync.core.plurals import plural
+from calendar_sync.insight import step_words
 from calendar_sync.operations.approvals import WORDS as APPROVALS
 
 PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365"}
 STEPS: Mapping[str, str] = {
-    "create_mirror": "synced event created",
-    "adopt_mirror": "synced event recovered",
-    "update_mirror": "synced event updated",
-    "delete_mirror": "synced event deleted",
-    "create_block": "busy block created",
-    "adopt_block": "busy block recovered",
-    "update_block": "busy block updated",
-    "delete_block": "busy block deleted",
-    "reschedule": "appointment rescheduled",
-    "cancel": "appointment cancelled",
+    **step_words.STEPS,
     "decision": "decision",
     "read": "read from the calendar",
     "follow": "check for changes",
@@ -42,12 +33,6 @@ def remedy(code: str) -> str:
     """What to do about an error, as a sentence."""
     said = advice(code)
     return sentence(said) + ("" if said.endswith(("?", ".")) else ".") if said else ""
-
-
-def done(step: str, count: int) -> str:
-    """How often it was done: `1 busy block created`, `6 busy blocks created`."""
-    noun, _, verb = STEPS.get(step, step).rpartition(" ")
-    return f"{plural(count, noun)} {verb}" if noun else f"{count} {verb}"
 
 
 def sentence(text: str) -> str:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from calendar_sync.core.advice import advice
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import LinkState, Platform, WelkinUser, Window
+from calendar_sync.core.plurals import plural
 from calendar_sync.insight.explain import words
 from calendar_sync.insight.explain.answer import Answer, Fact, Part, when
 from calendar_sync.insight.explain.look import Look, by_address
@@ -191,12 +192,16 @@ def _items(look: Look, scope: Scope) -> Iterator[Fact]:
         yield Fact("left in the previous mailbox", f"{account}: {count}")
     for row in conflicts(store, *pair)[:SHOWN]:
         said = (
-            f"{row.kind}: {row.decision}, {row.times} times, the last at {when(row.last_at, now)}"
+            f"{row.kind}: {row.decision}, {plural(row.times, 'time')}, the last at "
+            f"{when(row.last_at, now)}"
         )
         yield Fact("conflict", f"{row.source_id} {said}")
     for item in parked_items(store, *pair)[:SHOWN]:
         word = "failed" if item.parked else "rejected"
-        said = f"{item.step} {item.code}, {item.tries} tries, next {when(item.next_at, now)}"
+        said = (
+            f"{item.step} {item.code}, {plural(item.tries, 'try', 'tries')}, next "
+            f"{when(item.next_at, now)}"
+        )
         yield Fact(word, f"{item.source_id} {said} ({advice(item.code)})")
     for entry in store.runs.pending():
         if (entry.user_id, entry.platform) == pair:

@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calendar_sync.core.plurals import plural
+from calendar_sync.insight.step_words import done
 
 KINDS = {
     "account": "accounts that cannot be synced",
@@ -19,18 +20,6 @@ KINDS = {
     "silent": "sync not running",
     "check_failed": "accounts not checked",
     "audit": "audit log changed",
-}
-STEPS = {
-    "create_mirror": "synced events created",
-    "adopt_mirror": "synced events recovered",
-    "update_mirror": "synced events updated",
-    "delete_mirror": "synced events deleted",
-    "create_block": "busy blocks created",
-    "adopt_block": "busy blocks recovered",
-    "update_block": "busy blocks updated",
-    "delete_block": "busy blocks deleted",
-    "reschedule": "appointments rescheduled",
-    "cancel": "appointments cancelled",
 }
 
 
@@ -57,14 +46,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["when"] = _when
-    found.filters["plural"] = plural
+    found.filters.update(plural=plural, done=done)
     return found
 
 
 def page(document: dict[str, Any]) -> str:
     """The report as one HTML page without scripts; everything in it is escaped."""
     template = _environment().get_template("report.html.j2")
-    return template.render(report=document, kinds=KINDS, steps=STEPS)
+    return template.render(report=document, kinds=KINDS)
 
 
 def message(document: dict[str, Any], html: str) -> Message:
@@ -78,6 +67,6 @@ def message(document: dict[str, Any], html: str) -> Message:
         lines.append(f"- {KINDS.get(item['kind'], item['kind'])}: {who}: {item['code']}")
         lines.append(f"  {item['advice']}")
     for entry in document["platforms"]:
-        done = sum(entry["synced"].values())
-        lines.append(f"{entry['platform']}: {plural(done, 'change')} synced in 24 hours")
+        count = sum(entry["synced"].values())
+        lines.append(f"{entry['platform']}: {plural(count, 'change')} synced in 24 hours")
     return Message(subject, html, "\n".join(lines))
