@@ -119,7 +119,7 @@ def test_a_network_that_is_down_is_called_so(code: str) -> None:
     said = advice(code)
     assert "automatically" in said
     assert "report it" not in said
-    assert "make the connection" not in said
+    assert "create the connection" not in said
 
 
 @pytest.mark.parametrize("detail", ["welkin.token", "NOT_AUTHORIZED", "503", "google.events.list"])

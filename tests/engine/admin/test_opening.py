@@ -52,7 +52,7 @@ def test_it_is_no_database(pages: Pages, tmp_path: Path) -> None:
 
 
 def test_its_address_is_of_another_kind(pages: Pages) -> None:
-    assert "cannot be used" in said(with_state(pages, "mysql://root@localhost/x"))
+    assert "is not valid" in said(with_state(pages, "mysql://root@localhost/x"))
 
 
 def test_it_stops_answering(pages: Pages, store: Store) -> None:

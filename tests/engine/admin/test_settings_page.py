@@ -172,7 +172,7 @@ def test_a_change_is_reviewed_then_stored_with_its_author(
     stored = store.config.revision()
     assert (stored.id, stored.author) == (1, f"airflow:{OPERATOR}")
     assert stored.settings == parse({"mirror_moved": "report"})
-    assert "revision 1" in operator.get("/settings?saved=1").text
+    assert "version 1" in operator.get("/settings?saved=1").text
 
 
 def test_what_is_wrong_is_said_beside_its_input_and_nothing_is_lost(
@@ -230,7 +230,7 @@ def test_the_sample_shows_what_the_inputs_say_and_nobodys_name(viewer: TestClien
     form["mirror_content.title.level"] = ["busy"]
     assert "<strong>Busy</strong>" in viewer.get("/settings/sample", params=form).text
     form["mirror_content.title.template"] = ["{patient_secret}"]
-    assert "Cannot be shown" in viewer.get("/settings/sample", params=form).text
+    assert "Not available until the mistakes" in viewer.get("/settings/sample", params=form).text
 
 
 def test_the_second_of_two_people_is_told_and_can_go_on(operator: TestClient, store: Store) -> None:
@@ -302,13 +302,13 @@ def test_the_effect_of_a_change_is_planned_and_nothing_is_written(
         world.sandbox.welkin.book_encounter(world.ids["dana"], start, start + timedelta(hours=1))
         wanted = json.dumps(parse({"mirror_moved": "report"}).model_dump(mode="json"))
         text = finished(operator, "/settings/effect", {"document": wanted}, csrf(operator))
-        assert "This change affects 1 user: 1 mirror created." in text
+        assert "This change affects 1 user: 1 synced event created." in text
         assert "1 account cannot be read" in text
         assert "ruben@example.org" in text
         assert world.sandbox.requests.writes() == []
         narrow = json.dumps(parse({"encounter_types": {"include": []}}).model_dump(mode="json"))
         text = finished(operator, "/settings/effect", {"document": narrow}, csrf(operator))
-        assert "Nothing would change for anybody." in text
+        assert "This change affects no users." in text
         assert store.config.revision().id == 1
 
 
@@ -350,7 +350,7 @@ def test_what_was_found_until_the_end_is_shown_with_how_many_were_looked_at(
             job.cancel()
         time.sleep(0.01)
     text = operator.get(f"/settings/effect/{job.id}").text
-    assert "This change affects 1 user: 40 mirrors created." in text
+    assert "This change affects 1 user: 40 synced events created." in text
     assert f"Only 837 of {plural(10_000, 'user')} were looked at" in text
     assert ("It took longer than" if ends == "time" else "Cancelled") in text
 
@@ -377,7 +377,7 @@ def test_the_review_says_how_long_it_would_take(operator: TestClient, store: Sto
     mapped = [MappedUser(f"u{n}", Platform.GOOGLE, f"u{n}@example.org") for n in range(900)]
     store.config.replace_mapping(mapped, "tests", NOW)
     text = posted(operator, Settings(), 0, mirror_moved=["report"]).text
-    assert "everybody" not in text
+    assert "all users (" not in text
     assert "700 of 900: about 11 min 40 s" in text
     assert '<option value="20" selected>20 of 900: about 20 s' in text
 

@@ -60,7 +60,7 @@ def test_names_that_nobody_wrote_words_for_are_readable() -> None:
     assert name_of("limits.some_new_limit") == "Some new limit"
     assert full_name("notify.some_new.deep_name") == "Notifications: Some new: Deep name"
     assert full_name("mirror_content.type_titles.etmp-a.b_c") == (
-        "Event details: Words for types of visit: etmp-a.b_c"
+        "Event details: Titles for types of visit: etmp-a.b_c"
     )
 
 
@@ -149,7 +149,7 @@ def test_a_mistake_is_never_folded_away(operator: TestClient) -> None:
     assert '<details class="card part" id="part-rates-and-sizes" open>' in text
     assert "1 to correct" in plain(part(text, "part-rates-and-sizes"))
     assert '<details class="more" open>' in part(text, "part-block-time")
-    assert ">Rates and sizes: Users at once in a task</a>" in text
+    assert ">Rates and sizes: Concurrent users in a task</a>" in text
 
 
 def test_the_review_and_the_history_speak_of_settings_by_their_names(
@@ -168,7 +168,7 @@ def test_the_review_and_the_history_speak_of_settings_by_their_names(
     assert "Direction: Google direction.google" in text
     assert "not set Welkin to calendar only welkin_to_calendar" in text
     store.config.save_settings(parse({"deletion_guard": {"max_share": 0.5}}), "tests", NOW)
-    assert "Deletion limit: Or this share" in plain(operator.get("/settings/history").text)
+    assert "Deletion guard: Or this share" in plain(operator.get("/settings/history").text)
 
 
 def test_fields_of_a_template_are_buttons_and_named_where_scripts_are_off(
@@ -248,7 +248,7 @@ def test_a_welkin_that_does_not_tell_its_types_costs_nothing(
 
 
 def test_only_one_asks_welkin_at_a_time(store: Store) -> None:
-    with type_names.asking(), pytest.raises(Exception, match="Somebody else"):
+    with type_names.asking(), pytest.raises(Exception, match="Another user"):
         type_names.ask(store)
 
 
