@@ -10,6 +10,7 @@ RUN pip install --no-cache-dir -r requirements.txt
 COPY --chown=airflow:root pyproject.toml requirements.in README.md LICENSE ./
 # Without the sandbox: made-up servers have no place beside real ones.
 COPY --chown=airflow:root include/calendar_sync ./include/calendar_sync
+COPY --chown=airflow:root docs ./docs
 RUN pip install --no-cache-dir --no-deps .
 
 COPY --chown=airflow:root config ./config

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from calendar_sync.core.model import Platform
 from calendar_sync.orchestration.connections import load_secrets
 from calendar_sync.state import Database, Store
-from calendar_sync.sync.noticing import find_changed_users
-from calendar_sync.sync.runner import record_run, run_pass
+from calendar_sync.sync.noticing import find_work
+from calendar_sync.sync.runner import run_pass, store_run
 from calendar_sync.sync.runtime import open_services
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 async def _poll(services: Services, revision: Revision, platform: Platform) -> dict[str, Any]:
-    found = await find_changed_users(services, revision, platform)
+    found = await find_work(services, revision, platform)
     return {"polled": found.polled, "marked": found.marked, "fault": found.fault}
 
 
@@ -68,7 +68,7 @@ async def _pass(services: Services, revision: Revision, platform: Platform) -> d
         services, revision, platform, run_id=run_id, owner=f"{run_id}/{os.getpid()}"
     )
     rows = [outcome.row for outcome in result.outcomes.values()]
-    record_run(services.store, platform, run_id, started_at, rows, datetime.now(UTC))
+    store_run(services.store, platform, run_id, started_at, rows, datetime.now(UTC))
     return {
         "users": len(result.outcomes),
         "rounds": result.rounds,

@@ -2,8 +2,9 @@
 
 from airflow.plugins_manager import AirflowPlugin
 
-from calendar_sync.admin import PREFIX, app
+from calendar_sync.admin import app
 from calendar_sync.admin.dag_guard import DagGuard
+from calendar_sync.admin.web import PREFIX
 
 
 class CalendarSyncAdmin(AirflowPlugin):

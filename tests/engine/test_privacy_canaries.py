@@ -13,7 +13,7 @@ import pytest
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import Platform
 from calendar_sync.insight.status import status
-from calendar_sync.sync.runner import record_run
+from calendar_sync.sync.runner import store_run
 from tests.engine.cycle.stage import Stage, mail
 
 BAA = {"by": "Dana", "on": "2026-01-01"}
@@ -58,7 +58,7 @@ def live_through(stage: Stage) -> list[str]:
         rows = [outcome.row for outcome in result.outcomes.values()]
         now = stage.clock.now()
         raised.append(json.dumps(rows))
-        raised.append(record_run(stage.store, Platform.GOOGLE, f"r{len(raised)}", now, rows, now))
+        raised.append(store_run(stage.store, Platform.GOOGLE, f"r{len(raised)}", now, rows, now))
 
     visits = [stage.visit("dana", days=n, hour=9) for n in range(1, 5)]
     stage.meeting("dana", hour=12, patient_ids=[visits[0].patient_id])

@@ -147,7 +147,7 @@ def test_an_address_gets_it_and_nobody_that_it_names(
     write(store, "r3", minutes=300)
     assert run(store, "r3", minutes=301)
     assert len(Collector.taken) == 2
-    assert "audit seal not stored at https://localhost: HTTPError" in caplog.text
+    assert "audit seal not stored at https://localhost: seal_refused: 302" in caplog.text
     assert "made-up-token" not in caplog.text
 
 

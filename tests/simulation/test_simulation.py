@@ -111,6 +111,13 @@ def test_what_once_failed_after_a_loss_does_not_fail_again(
     asyncio.run(Simulation(seed, platforms=platforms, losing=True, trips=False).run(steps))
 
 
+def test_what_once_failed_when_a_loss_and_another_name_met_does_not_fail_again() -> None:
+    # Deleted, the state lost, the mailbox renamed, the deletion undone: two mirrors of one visit.
+    made = Simulation(1795945809, platforms=MIXED, losing=True, seldom=True)
+    made.stubborn = True
+    asyncio.run(made.run(60))
+
+
 @pytest.mark.parametrize(("seed", "direction", "steps"), FOUND)
 def test_what_once_failed_does_not_fail_again(seed: int, direction: Direction, steps: int) -> None:
     asyncio.run(Simulation(seed, direction, trips=False).run(steps))

@@ -34,6 +34,10 @@ def test_only_http_makes_requests() -> None:
         if {"httpx", "requests", "aiohttp", "urllib3"} & imported(file)
     }
     assert found == {"adapters/http.py"}
+    # The standard library's clients are modules below a package that has other uses, too.
+    used = re.compile(r"\burllib\.request\b|\bhttp\.client\b")
+    product = PACKAGE.rglob("*.py")
+    assert [file.name for file in product if used.search(file.read_text())] == []
 
 
 def test_the_planner_looks_at_no_clock() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync.core.identity import EXTERNAL_ID_PREFIX, Identity
+from calendar_sync.core.identity import EXTERNAL_ID_PREFIX, Identity, made_as_mirror
 from calendar_sync.core.model import (
     Availability,
     CalendarEvent,
@@ -31,6 +31,31 @@ def test_a_mirror_id_is_legal_for_google(user: str, account: str, event: str, nu
     made = ONE.mirror_id(G, user, account, event, number)
     assert re.fullmatch(r"[a-v0-9]{32}", made)
     assert made == Identity("key", "demo/live").mirror_id(G, user, account, event, number)
+
+
+@given(st.text(), st.text(), st.text(), st.integers(0, 10**9))
+def test_a_mirror_is_known_by_the_form_of_its_key(
+    user: str, account: str, visit: str, number: int
+) -> None:
+    key = ONE.mirror_id(G, user, account, visit, number)
+    assert made_as_mirror(CalendarEvent(id=key, etag=None, span=WHEN))
+    assert made_as_mirror(CalendarEvent(id="AAMk=", etag=None, span=WHEN, key=key))
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "",
+        "tc2ubsuedlrsqdvashacbvon1a",  # Google's own
+        "_60q30c1g60o30e1i60o4ac1g60rj8gpl88rj2c1h",  # what Google makes of an imported event
+        "1f0c7a526a0b4c7e9a545a0c1f0d7b21",
+        "1f0c7a52-6a0b-4c7e-9a54-5a0c1f0d7b21",
+        "0123456789abcdefghijklmnopqrstuv_20260302T140000Z",
+        "0123456789abcdefghijklmnopqrstuvw",
+    ],
+)
+def test_what_others_make_has_no_key_of_ours(foreign: str) -> None:
+    assert not made_as_mirror(CalendarEvent(id=foreign, etag=None, span=WHEN, key=foreign))
 
 
 def test_every_part_changes_an_id() -> None:

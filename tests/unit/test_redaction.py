@@ -1,6 +1,8 @@
 """The net under the logs."""
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -60,13 +62,38 @@ def test_every_logger_of_the_package_is_filtered(
     assert "ValueError" in caplog.text
 
 
-def test_a_logging_configuration_of_the_host_does_not_silence_us(
+def test_a_logging_configuration_of_the_host_neither_silences_us_nor_sees_more(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    logging.getLogger("calendar_sync").disabled = True
-    with caplog.at_level(logging.INFO, logger="calendar_sync"):
-        install().info("still here")
-    assert "still here" in caplog.text
+    before = logging.getLogRecordFactory()
+    ours, others = (
+        logging.getLogger("calendar_sync.sync.runner"),
+        logging.getLogger("elsewhere.made"),
+    )
+    ours.disabled = others.disabled = True
+    logging.setLogRecordFactory(logging.LogRecord)
+    try:
+        install()
+        with caplog.at_level(logging.INFO, logger="calendar_sync"):
+            ours.info("still here, Bearer %s", "ya29.abc")
+            others.warning("not ours to wake")
+    finally:
+        others.disabled = False
+        logging.setLogRecordFactory(before)
+    assert "still here, Bearer …" in caplog.text
+    assert "ours to wake" not in caplog.text
+
+
+def test_whoever_imports_a_module_has_the_net_under_it() -> None:
+    """Nobody has to call anything first: not a page, not a notebook, not a script."""
+    script = (
+        "import logging, calendar_sync.core.concurrency\n"
+        "logging.getLogger('calendar_sync.core.concurrency').warning('Bearer ya29.abc')"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert said.stderr == "Bearer …\n"
 
 
 def test_records_made_from_others_and_records_of_others_stay_as_they_are() -> None:

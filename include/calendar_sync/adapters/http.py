@@ -130,6 +130,41 @@ Limiter = Callable[[], Awaitable[None]]
 Slot = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
 
+def send_once(
+    method: str,
+    url: str,
+    body: bytes | None = None,
+    *,
+    bearer: str = "",
+    seconds: float,
+    direct: bool = False,
+) -> tuple[int, bytes]:
+    """One request with JSON to an address that the deployment names; no redirection is followed.
+
+    Returns status and body. `direct`: no proxy lies between.
+
+    Raises:
+        TransientError: nothing, or too much, is answered; the detail says what failed.
+    """
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    headers |= {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
+    if bearer:
+        headers["Authorization"] = Hidden(f"Bearer {bearer}")
+    # Reading all certificates takes longer than a neighbour's answer.
+    trusted = ssl.create_default_context() if url.startswith("https://") else False
+    try:
+        with (
+            httpx.Client(verify=trusted, timeout=seconds, trust_env=not direct) as client,
+            client.stream(method, url, content=body, headers=headers) as response,
+        ):
+            unpacker = Unpacker(response.headers.get("Content-Encoding", "").strip().lower())
+            for chunk in response.iter_raw():
+                unpacker.take(chunk)
+            return response.status_code, unpacker.content
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise TransientError(detail=type(error).__name__) from None
+
+
 class HttpClient:
     """Requests to one host. Share one instance per event loop, close it with `aclose`."""
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from calendar_sync.orchestration.dag_ids import DECIDING
+from calendar_sync.orchestration.dag_ids import AIRFLOW_HERE, DECIDING
 
 if TYPE_CHECKING:
     from calendar_sync.admin.web.access import Access
@@ -38,7 +38,12 @@ class DagGuard:
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request: any other than those that change such a DAG passes at once."""
+        """One request: any other than those that change such a DAG passes at once.
+
+        Our own pages find the rest of Airflow in it, to ask Airflow in the person's name.
+        """
+        if scope["type"] == "http":
+            scope[AIRFLOW_HERE] = (self._app, scope.get("app"))
         if scope["type"] != "http" or not concerns(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return

@@ -1,5 +1,7 @@
 """Puts the app together. Pages are added to `ROUTERS`; the guard is around all of them."""
 
+import logging
+
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
@@ -17,6 +19,8 @@ from calendar_sync.admin.mapping import jobs as mapping_jobs
 from calendar_sync.admin.mapping import page as mapping
 from calendar_sync.admin.overview import page as overview
 from calendar_sync.admin.settings import page as settings
+from calendar_sync.admin.setup import jobs as setup_jobs
+from calendar_sync.admin.setup import page as setup
 from calendar_sync.admin.tools import page as tools
 from calendar_sync.admin.tools import selftest
 from calendar_sync.admin.users import page as users
@@ -28,6 +32,8 @@ from calendar_sync.admin.web.problems import Problem, answer
 from calendar_sync.admin.web.static_files import router as static_files
 from calendar_sync.admin.web.wide_forms import Unreadable
 from calendar_sync.core.redaction import describe, install
+
+logger = logging.getLogger(__name__)
 
 #: One router a page.
 ROUTERS = (
@@ -43,6 +49,8 @@ ROUTERS = (
     mapping_import.router,
     mapping_jobs.router,
     connections.router,
+    setup.router,
+    setup_jobs.router,
 )
 
 
@@ -52,6 +60,7 @@ SHOWN = 20
 
 def create_app(access: Access, state: State) -> FastAPI:
     """The application; `access` says who asks, `state` has the database."""
+    install()
     # The framework's own pages load scripts from elsewhere; the description of the API is ours.
     app = FastAPI(title="Welkin Calendar Sync", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.access = access
@@ -96,5 +105,5 @@ def _place(location: tuple[str | int, ...]) -> str:
 
 
 def _database(request: Request, error: Exception) -> Response:
-    install().error("admin: state database: %s", describe(error))
+    logger.error("admin: state database: %s", describe(error))
     return answer(request, unreachable())

@@ -33,15 +33,18 @@ from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
 from calendar_sync.cli.sandbox import sandbox
 from calendar_sync.cli.selftest import selftest
+from calendar_sync.cli.setup import setup
 from calendar_sync.cli.sync import sync
 from calendar_sync.cli.unsync import take_back
 from calendar_sync.config.credentials import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.plurals import plural
+from calendar_sync.core.redaction import install
 from calendar_sync.insight.status import PlatformStatus, status
 from calendar_sync.state import Database, seals
 from calendar_sync.state.migrate import upgrade
+from calendar_sync.state.place import has_links
 from calendar_sync.state.rights import grant
 
 app = typer.Typer(
@@ -58,6 +61,7 @@ config.command()(history)
 config.command()(diff)
 config.command()(rollback)
 config.command("preview")(show_preview)
+app.command()(setup)
 app.command()(sync)
 app.add_typer(approvals, name="approvals")
 app.add_typer(audit, name="audit")
@@ -91,6 +95,7 @@ def options(
     ] = False,
 ) -> None:
     """Sync Welkin schedules with staff calendars, both ways."""
+    install()
 
 
 @app.command()
@@ -99,13 +104,14 @@ def init(json: Json = False) -> None:
     with reported():
         database = Database()
         schema = upgrade(database)
+        links_stand = has_links(database)
         database.close()
         if not json:
             console.print("state database: up to date")
         from calendar_sync.orchestration.connections import ensure_hmac_key, missing_connections
 
         with contextlib.redirect_stdout(sys.stderr):
-            made = ensure_hmac_key()
+            made = ensure_hmac_key(links_stand=links_stand)
         if not json:
             console.print(f"connection {HMAC_KEY}: {'created' if made else 'already exists'}")
         missing = missing_connections((WELKIN, GOOGLE, MICROSOFT))
@@ -117,6 +123,8 @@ def init(json: Json = False) -> None:
             return
         for name in missing:
             console.print(f"connection {name}: missing, see docs/", style="yellow")
+        if missing:
+            console.print("what to do next: calendar-sync setup, or the admin pages")
 
 
 @db.command("upgrade")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from calendar_sync.cli.config import Json
-from calendar_sync.cli.environment import NO_KEY, author, load_key, open_store
+from calendar_sync.cli.environment import NO_KEY, author, close_in_airflow, load_key, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, errors, reported, table
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
@@ -16,6 +16,10 @@ from calendar_sync.operations.approvals import WORDS, grant
 approvals = typer.Typer(help="Changes that need your approval.", no_args_is_help=True)
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="As the list shows them.")]
 Everything = Annotated[bool, typer.Option("--all", help="Approve everything in the list.")]
+STAYS_OPEN = (
+    "Airflow's own database cannot be reached from here, so Airflow's question under Required "
+    "Actions stays open. An answer there is ignored."
+)
 
 
 @approvals.command("list")
@@ -55,13 +59,17 @@ def give(ids: Ids = None, everything: Everything = False, json: Json = False) ->
         wanted = list(dict.fromkeys(ids or [entry.digest for entry in store.runs.pending()]))
         now = SystemClock().now()
         users = {key: grant(store, key, author(), now) for key in wanted}
+        granted = [key for key, count in users.items() if count]
+        closed = close_in_airflow(granted, author()) if granted else True
         if json:
-            as_json({"approved": users})
+            as_json({"approved": users, "closed_in_airflow": closed})
         unknown = [key for key, count in users.items() if not count]
         for key in unknown:
             errors.print(f"no approval is needed for {key}", style="red", markup=False)
         if not wanted:
             errors.print("nothing needs your approval", style="red")
+        if not closed and not json:
+            console.print(STAYS_OPEN, highlight=False, soft_wrap=True)
         if unknown or not wanted:
             raise typer.Exit(FAILED)
         if not json:

@@ -5,7 +5,7 @@ import os
 import pwd
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from calendar_sync.config.credentials import Fields
 from calendar_sync.core.clock import SystemClock
@@ -66,6 +66,27 @@ def who_may_decide() -> list[str]:
         from calendar_sync.orchestration.rights import who_may_decide as found
 
         return found()
+
+
+def close_in_airflow(digests: Iterable[str], who: str) -> bool:
+    """Answer what Airflow asks about these approvals, as `who` has approved them here.
+
+    False where Airflow's own database does not answer from here: its questions stay open.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from calendar_sync.orchestration.airflow_questions import close_questions
+        from calendar_sync.orchestration.connections import server_context
+        from calendar_sync.orchestration.dag_ids import GRANT
+
+        try:
+            with server_context():
+                for digest in digests:
+                    close_questions(digest, GRANT, who, who)
+        except SQLAlchemyError:
+            return False
+    return True
 
 
 def new_run_id(prefix: str = "cli") -> str:

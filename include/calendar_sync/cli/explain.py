@@ -9,7 +9,6 @@ from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
-from calendar_sync.core.redaction import install
 from calendar_sync.insight.explain import (
     Answer,
     Fact,
@@ -45,7 +44,6 @@ def explain(
 
     Exit 1: the id is unknown.
     """
-    install()
     with reported():
         if (appointment is not None and event is not None) or not (appointment or event or user):
             raise ConfigurationError(

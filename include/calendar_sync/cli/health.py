@@ -12,7 +12,6 @@ from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
-from calendar_sync.core.redaction import install
 from calendar_sync.insight.health import accounts
 from calendar_sync.insight.health.keeping import keep
 from calendar_sync.insight.health.render import KINDS
@@ -33,7 +32,6 @@ def health(
     json: Json = False,
 ) -> None:
     """Check every mapped account and print a report. Exit 1: something needs attention."""
-    install()
     with reported():
         secrets = load_secrets()
         with open_store(secrets.hmac_key) as store:
@@ -55,7 +53,8 @@ def health(
 
 async def _check(store: Store, secrets: Secrets, *, quiet: bool) -> None:
     revision = store.config.revision()
-    async with open_services(secrets, store.database, revision.settings.limits) as services:
+    limits = revision.settings.limits
+    async with open_services(secrets, store.database, limits, own_tokens=True) as services:
         groups = await accounts.groups(services)
         total = sum(len(group.users) for group in groups)
         with progress_bar("accounts", quiet=quiet) as bar:

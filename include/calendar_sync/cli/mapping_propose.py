@@ -69,7 +69,7 @@ def _print(found: Proposals) -> None:
 
 async def _find(store: Store, only: Platform | None) -> Proposals:
     limits = store.config.revision().settings.limits
-    async with open_services(load_secrets(), store.database, limits) as services:
+    async with open_services(load_secrets(), store.database, limits, own_tokens=True) as services:
         return await find_proposals(services, only, _tell)
 
 

@@ -14,16 +14,16 @@ from calendar_sync.cli.environment import load_secrets, new_run_id, open_store
 from calendar_sync.cli.output import FAILED, as_json, console, reported
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.model import Platform
-from calendar_sync.core.redaction import install
 from calendar_sync.operations.selftest import (
     Chosen,
     Options,
     Report,
     SelfTest,
-    Step,
+    SelfTestStep,
     StepState,
     choose,
 )
+from calendar_sync.operations.setup.record import note_selftest
 from calendar_sync.state import Store
 from calendar_sync.sync.runtime import Secrets, open_services
 
@@ -52,7 +52,6 @@ def selftest(
 
     Both are private, have no patient and no guests, and are deleted at the end.
     """
-    install()
     with reported():
         secrets = load_secrets()
         connected = {
@@ -65,6 +64,7 @@ def selftest(
             if not json:
                 _head(store, chosen, watch=wait)
             report = asyncio.run(_run(store, secrets, chosen, timeout, watch=wait, quiet=json))
+            note_selftest(store, report, SystemClock().now())
         if json:
             as_json(report.document())
         else:
@@ -106,7 +106,7 @@ def _head(store: Store, chosen: Chosen, *, watch: bool) -> None:
 
 
 @contextlib.contextmanager
-def _shown(test: SelfTest, *, quiet: bool) -> Iterator[Callable[[Step], None]]:
+def _shown(test: SelfTest, *, quiet: bool) -> Iterator[Callable[[SelfTestStep], None]]:
     """A live table on a terminal; elsewhere one line for each step that has ended."""
     if quiet:
         yield lambda step: None
@@ -117,7 +117,7 @@ def _shown(test: SelfTest, *, quiet: bool) -> Iterator[Callable[[Step], None]]:
     else:
         told: set[str] = set()
 
-        def tell(step: Step) -> None:
+        def tell(step: SelfTestStep) -> None:
             if step.state in ENDED and step.name not in told:
                 told.add(step.name)
                 _print_line(step)
@@ -141,7 +141,7 @@ def _table(test: SelfTest) -> Table:
     return made
 
 
-def _print_line(step: Step) -> None:
+def _print_line(step: SelfTestStep) -> None:
     seconds = "      " if step.seconds is None else f"{step.seconds:5.1f}s"
     line = f"{step.state.value:11} {seconds}  {step.text}"
     said = _said(step)
@@ -150,7 +150,7 @@ def _print_line(step: Step) -> None:
     )
 
 
-def _said(step: Step) -> str:
+def _said(step: SelfTestStep) -> str:
     return ": ".join(part for part in (step.code, step.detail) if part)
 
 

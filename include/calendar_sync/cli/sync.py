@@ -15,12 +15,11 @@ from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Action, Platform
 from calendar_sync.core.plurals import plural
-from calendar_sync.core.redaction import install
 from calendar_sync.state import Store
 from calendar_sync.state.audit import CycleLog, Operation
 from calendar_sync.state.seals import seal
 from calendar_sync.sync.roster import members, user_named
-from calendar_sync.sync.runner import PassResult, record_run, run_pass
+from calendar_sync.sync.runner import PassResult, run_pass, store_run
 from calendar_sync.sync.runtime import Secrets, open_services
 
 
@@ -42,7 +41,6 @@ def sync(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Sync all users once. Exit 0: all synced; 3: some users failed; 1: nothing could be synced."""
-    install()
     with reported():
         if show_text and (json or not dry_run or not sys.stdout.isatty()):
             raise ConfigurationError(
@@ -139,7 +137,7 @@ def _run(
         _record_look(store, platform, run_id, result)
     if not dry_run:
         rows = [outcome.row for outcome in result.outcomes.values()]
-        record_run(store, platform, run_id, started_at, rows, clock.now(), requests)
+        store_run(store, platform, run_id, started_at, rows, clock.now(), requests)
     return result
 
 

@@ -13,7 +13,6 @@ from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
-from calendar_sync.core.redaction import install
 from calendar_sync.operations.unsync import Standing, Unsynced, disable, standing, unsync
 from calendar_sync.state import Store
 from calendar_sync.state.seals import seal
@@ -30,7 +29,6 @@ def take_back(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Disable users, delete the events that the sync created for them, and verify it."""
-    install()
     with reported():
         if bool(user) == everybody:
             raise ConfigurationError(detail="give either --user or --all")

@@ -127,7 +127,7 @@ def welkin_credentials(fields: Fields, name: str = WELKIN) -> WelkinCredentials:
     )
 
 
-def google_credentials(fields: Fields, name: str = GOOGLE) -> GoogleCredentials:
+def google_credentials(fields: Fields) -> GoogleCredentials:
     """Read a connection of type `google_cloud_platform` (extra `keyfile_dict`).
 
     Raises:
@@ -138,12 +138,14 @@ def google_credentials(fields: Fields, name: str = GOOGLE) -> GoogleCredentials:
         try:
             keyfile = read_json(keyfile)
         except ValueError:
-            raise ConfigurationError(detail=f"{name}: extra.keyfile_dict is not JSON") from None
+            raise ConfigurationError(detail=f"{GOOGLE}: extra.keyfile_dict is not JSON") from None
     if not isinstance(keyfile, Mapping):
-        raise ConfigurationError(detail=f"{name}: extra.keyfile_dict is missing")
+        raise ConfigurationError(detail=f"{GOOGLE}: extra.keyfile_dict is missing")
     return GoogleCredentials(
-        client_email=_required(keyfile.get("client_email"), name, "keyfile_dict.client_email"),
-        private_key=Hidden(_required(keyfile.get("private_key"), name, "keyfile_dict.private_key")),
+        client_email=_required(keyfile.get("client_email"), GOOGLE, "keyfile_dict.client_email"),
+        private_key=Hidden(
+            _required(keyfile.get("private_key"), GOOGLE, "keyfile_dict.private_key")
+        ),
         private_key_id=str(keyfile.get("private_key_id") or ""),
         token_uri=str(keyfile.get("token_uri") or GOOGLE_TOKEN_URI),
         api_root=str(fields.extra.get("api_root") or GOOGLE_ROOT).rstrip("/"),
@@ -153,7 +155,7 @@ def google_credentials(fields: Fields, name: str = GOOGLE) -> GoogleCredentials:
     )
 
 
-def microsoft_credentials(fields: Fields, name: str = MICROSOFT) -> MicrosoftCredentials:
+def microsoft_credentials(fields: Fields) -> MicrosoftCredentials:
     """Read a connection of type `msgraph`.
 
     Beside the secret (password) a certificate is possible: extra `certificate_data`, or a file
@@ -162,21 +164,21 @@ def microsoft_credentials(fields: Fields, name: str = MICROSOFT) -> MicrosoftCre
     Raises:
         ConfigurationError: a field is missing, or the certificate cannot be read.
     """
-    certificate, private_key = _certificate(fields.extra, name)
+    certificate, private_key = _certificate(fields.extra, MICROSOFT)
     secret = fields.password.strip()
     if not certificate and not secret:
         raise ConfigurationError(
-            detail=f"connection {name}: password (client secret) or a certificate is missing"
+            detail=f"connection {MICROSOFT}: password (client secret) or a certificate is missing"
         )
     authority = str(fields.extra.get("authority") or MICROSOFT_AUTHORITY)
     return MicrosoftCredentials(
-        tenant=_required(fields.extra.get("tenant_id"), name, "extra.tenant_id"),
-        client=_required(fields.login, name, "login"),
+        tenant=_required(fields.extra.get("tenant_id"), MICROSOFT, "extra.tenant_id"),
+        client=_required(fields.login, MICROSOFT, "login"),
         secret=Hidden("" if certificate else secret),
         certificate=certificate,
         private_key=Hidden(private_key),
-        root=_address(fields.host or GRAPH_ROOT, name, "host").removesuffix("/v1.0"),
-        authority=_address(authority, name, "extra.authority"),
+        root=_address(fields.host or GRAPH_ROOT, MICROSOFT, "host").removesuffix("/v1.0"),
+        authority=_address(authority, MICROSOFT, "extra.authority"),
         verify=_verify(fields.extra),
     )
 

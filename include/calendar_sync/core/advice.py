@@ -121,6 +121,22 @@ _ADVICE = {
     "microsoft_refused": "Exchange rejects this event; its own error code says why",
     "microsoft_list_refused": "Exchange does not list this calendar: open it in Outlook",
     "microsoft_foreign_authority": f"the authority is not one of Microsoft's; {_MICROSOFT}",
+    # --- the first set-up ---------------------------------------------------------------------
+    "state_missing": "there is a signing key, but no state database. If CALENDAR_SYNC_DATABASE_URL "
+    "names another place here than for scheduler and workers, correct it; if the database is lost, "
+    "make a new one: what was synced is found again by its marks",
+    "state_other_version": "the database belongs to another version of Calendar Sync: run "
+    "`calendar-sync db upgrade`, then restart what runs older code",
+    "state_unreachable": "the state database does not answer: is its server up, and is "
+    "CALENDAR_SYNC_DATABASE_URL right?",
+    "state_refused": "the database does not let the API server make tables: whoever runs Airflow "
+    "runs `calendar-sync init` as the database's owner",
+    "key_lost": "events that were made with the signing key still stand, so no new one is made: "
+    "restore the connection `calendar_sync_hmac_key` from a backup of Airflow's database",
+    "dag_unknown": "is our `dags` folder where Airflow's is, and does its DAG processor run?",
+    "hidden_connection": "Airflow reads another connection than the one just stored: an "
+    "environment variable or a secrets backend of that name goes first. Remove it there, or "
+    "change it there",
     # --- Airflow's API ------------------------------------------------------------------------
     "airflow_unavailable": "Airflow's API server does not answer: is it running, and is the "
     "host of "

@@ -9,6 +9,7 @@ a changed key would make every existing mirror foreign, hence it is made once by
 import base64
 import hashlib
 import hmac
+import re
 
 from calendar_sync.core.model import (
     GUESTS,
@@ -30,6 +31,16 @@ EXTERNAL_ID_PREFIX = "calsync-"
 TEST_PROPERTY = "calendarSyncTest"
 TEST_PREFIX = "synctest-"
 TEST_TITLE = "Calendar sync test"
+_MIRROR_KEY = re.compile(r"(?=.*[g-v])[0-9a-v]{32}")
+
+
+def made_as_mirror(event: CalendarEvent) -> bool:
+    """We made the event as a mirror, under whatever name its mailbox had: its key has our form.
+
+    Beside our mark that is proof. Whoever copies an event copies its mark, but cannot copy its key;
+    ids of Google's and Exchange's have another length or signs, and a UUID has no letter after f.
+    """
+    return any(_MIRROR_KEY.fullmatch(key) for key in (event.id, event.key or ""))
 
 
 class Identity:

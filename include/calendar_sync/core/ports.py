@@ -1,5 +1,6 @@
 """The interfaces of Google and Microsoft: what a cycle asks of a calendar, and who has one."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from calendar_sync.core.model import (
@@ -7,6 +8,7 @@ from calendar_sync.core.model import (
     Changes,
     DirectoryAccounts,
     Draft,
+    Finding,
     Platform,
     SeriesSet,
     Span,
@@ -68,6 +70,20 @@ class CalendarPlatform(Protocol):
         Raises:
             UserUnavailable: it cannot.
             NotFound: likewise.
+        """
+        ...
+
+    async def account_fault(self, account: str) -> str:
+        """The code of what keeps us from reading and writing this mailbox, empty for nothing.
+
+        Nothing is written.
+        """
+        ...
+
+    async def check_access(self, accounts: Sequence[str]) -> list[Finding]:
+        """Every fault of the connection that these mailboxes show; an empty list: all is well.
+
+        Without any, the credentials are tried; that no mailbox was is a fault, too.
         """
         ...
 

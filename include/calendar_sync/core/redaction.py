@@ -56,19 +56,20 @@ def as_ours(error: Exception) -> SyncError:
     return error if isinstance(error, SyncError) else UnexpectedError(detail=describe(error))
 
 
-def install() -> logging.Logger:
-    """Redact every record of this package from now on; returns the package's logger.
+def install() -> None:
+    """Redact every record of this package from now on, and let its loggers speak.
 
+    Importing the package does it; commands, tasks and pages do it again, since a host that
+    configures its logging may replace the factory, and silences loggers that were made before.
     A filter on a logger does not see what its children log, so records are made by a factory that
     passes ours through it; those of other packages stay as they are.
     """
     make = logging.getLogRecordFactory()
     if not isinstance(make, _Factory):
         logging.setLogRecordFactory(_Factory(make))
-    logger = logging.getLogger(PACKAGE)
-    # Airflow configures logging when it is imported, and that silences loggers made before.
-    logger.disabled = False
-    return logger
+    for name, logger in [*logging.root.manager.loggerDict.items()]:
+        if isinstance(logger, logging.Logger) and _is_ours(name):
+            logger.disabled = False
 
 
 class _Factory:
@@ -79,7 +80,10 @@ class _Factory:
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self._make(*args, **kwargs)
         # `logging.makeLogRecord` asks for a record without a name and fills it afterwards.
-        name = str(record.name)
-        if name == PACKAGE or name.startswith(PACKAGE + "."):
+        if _is_ours(str(record.name)):
             self._filter.filter(record)
         return record
+
+
+def _is_ours(name: str) -> bool:
+    return name == PACKAGE or name.startswith(PACKAGE + ".")

@@ -1,10 +1,13 @@
 """A row that cannot be read affects only itself: only its id is kept."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from calendar_sync.core.model import CalendarEvent
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
+
+logger = logging.getLogger(__name__)
 
 
 def id_of(row: Any) -> str:
@@ -16,7 +19,7 @@ def id_of(row: Any) -> str:
 def note(error: Exception, what: str, row: Any) -> str:
     """Log a bug's place and the row's id, never its content; returns the id."""
     row_id = id_of(row)
-    install().warning("%s %s cannot be read: %s", what, row_id or "without id", describe(error))
+    logger.warning("%s %s cannot be read: %s", what, row_id or "without id", describe(error))
     return row_id
 
 

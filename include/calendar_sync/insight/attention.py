@@ -1,34 +1,30 @@
-"""Conflicts and parked items: what happened in words, what a person may decide, and deciding.
+"""Conflicts and parked items: what happened, in words, and what a person may decide about it.
 
-A decision changes what the planner finds: a mirror whose wanted content is forgotten is written
-again, a dismissed one whose appointment is forgotten is made again. The next run acts on it.
 Moving an appointment to where its mirror was moved is not among the choices: whether that is
 possible depends on the appointment, which only a cycle knows (`mirror_moved: reschedule`).
 """
 
-import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.clock import SystemClock
-from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Link, LinkKind, LinkState, MappedUser, Platform, Source
 from calendar_sync.insight.conflict_words import DECIDED, HAPPENED, HINTS
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
+from calendar_sync.state.audit import DECISION
 from calendar_sync.state.links import REFUSED_PAUSE, TRANSIENT_PAUSE
 from calendar_sync.state.open_items import UNDECIDED, parked
 from calendar_sync.state.open_items import open_conflicts as shown
 
 PAGE = 50
-TRY_AGAIN = "try_again"
+DECISIONS = 20
 # Whose item of which kind a conflict is about.
 Item = tuple[str, Platform, LinkKind, Source]
 
@@ -101,7 +97,7 @@ class Parked:
 
 @dataclass(frozen=True)
 class Decided:
-    """One decision of a person, as the record of operations has it.
+    """One decision of a person, as the audit log has it.
 
     An approval may be for many: `account` is one of them, `more` says how many others.
     """
@@ -113,9 +109,6 @@ class Decided:
     platform: str
     source_id: str
     more: int = 0
-
-
-# --- reading ----------------------------------------------------------------------------------
 
 
 def count_conflicts(
@@ -213,8 +206,8 @@ def users_of(store: Store, accounts: Iterable[str]) -> dict[tuple[str, str], str
         return {(row.account, row.platform): row.user_id for row in connection.execute(query)}
 
 
-def decisions(store: Store, newest: int = 20) -> list[Decided]:
-    """What people have decided, newest first."""
+def decisions(store: Store) -> list[Decided]:
+    """What people have decided lately, newest first."""
     table = t.operation
     last = select(table).where(table.c.step == DECISION).order_by(table.c.id.desc()).limit(2000)
     found = last.subquery().c
@@ -228,7 +221,7 @@ def decisions(store: Store, newest: int = 20) -> list[Decided]:
         )
         .group_by(*same)
         .order_by(func.max(found.id).desc())
-        .limit(newest)
+        .limit(DECISIONS)
     )
     with store.database.read() as connection:
         return [
@@ -276,7 +269,7 @@ def _described(store: Store, rows: Iterable[Row[Any]], now: datetime) -> list[Op
         platform = Platform(row.platform)
         source = Source(row.source_id, row.original_start)
         its = mapped.get((row.user_id, platform))
-        link = _of_account(links.get(_item(row.kind, row.user_id, platform, source), ()), its)
+        link = of_account(links.get(item_of(row.kind, row.user_id, platform, source), ()), its)
         found.append(
             OpenConflict(
                 row.id,
@@ -295,7 +288,8 @@ def _described(store: Store, rows: Iterable[Row[Any]], now: datetime) -> list[Op
     return found
 
 
-def _item(kind: str, user_id: str, platform: Platform, source: Source) -> Item:
+def item_of(kind: str, user_id: str, platform: Platform, source: Source) -> Item:
+    """Whose item it is about."""
     wanted = LinkKind.BLOCK if kind == "block_edited" else LinkKind.MIRROR
     return user_id, platform, wanted, source
 
@@ -304,15 +298,16 @@ def _links(store: Store, rows: Iterable[Row[Any]]) -> dict[Item, list[Link]]:
     """The links of all these conflicts' items, in one query."""
     found: dict[Item, list[Link]] = {}
     for link in store.links.of_sources({row.source_id for row in rows}):
-        found.setdefault(_key(link), []).append(link)
+        found.setdefault(item_of_link(link), []).append(link)
     return found
 
 
-def _key(link: Link) -> Item:
+def item_of_link(link: Link) -> Item:
+    """Whose item it belongs to."""
     return link.user_id, link.platform, link.kind, link.source
 
 
-def _of_account(links: Iterable[Link], mapped: MappedUser | None) -> Link | None:
+def of_account(links: Iterable[Link], mapped: MappedUser | None) -> Link | None:
     """The present account's."""
     return next(
         (
@@ -342,124 +337,3 @@ def _choices(
     if row.kind == "block_edited" and direction.writes_welkin and stands and ahead:
         found.append(Choice.REAPPLY_CALENDAR)
     return tuple(found)
-
-
-# --- deciding ---------------------------------------------------------------------------------
-
-
-def decide(store: Store, number: int, choice: Choice, author: str, now: datetime) -> OpenConflict:
-    """Close a conflict with a decision, which the next run carries out; recorded with its author.
-
-    Raises:
-        ConfigurationError: it is not open, or the choice is not possible (any more).
-        LeaseHeld: the user is being synced just now, and the choice would change what is read.
-    """
-    found = open_conflict(store, number, now)
-    if found is None:
-        raise ConfigurationError("conflict_closed", detail="the conflict is no longer open")
-    if choice not in found.choices:
-        raise ConfigurationError(
-            "not_possible", detail=f"{choice.value} is not possible for this conflict"
-        )
-    if choice in {Choice.ACCEPT, Choice.DISMISS}:
-        with store.database.write() as connection:
-            _close(store, connection, found, choice, author, now)
-        return found
-    lease = store.leases.take(found.user_id, f"decision/{uuid.uuid4().hex}", now)
-    try:
-        # Read again now that no cycle can change it.
-        mapped = store.config.mapped(found.user_id, found.platform)
-        item = _item(found.kind, found.user_id, found.platform, found.source)
-        mine = (one for one in store.links.of_sources([found.source.id]) if _key(one) == item)
-        link = _of_account(mine, mapped)
-        with store.database.write() as connection:
-            store.leases.check(connection, lease)
-            if link is not None and mapped is not None:
-                store.links.save(connection, _forgotten(link), now, mapped.revision)
-            _look_again(store, connection, found.user_id, found.platform, now)
-            _close(store, connection, found, choice, author, now)
-    finally:
-        store.leases.release(lease, now)
-    return found
-
-
-def _forgotten(link: Link) -> Link:
-    """The link as the planner must find it to write our side of it once more.
-
-    What was read back stays: a difference from it would look like another edit by hand.
-    """
-    link = replace(link, restores=0, restored_at=None)
-    if link.state is LinkState.LIVE:
-        return replace(link, wanted_hash="")
-    if link.kind is LinkKind.MIRROR:
-        return replace(link, source_hash="")
-    return replace(link, state=LinkState.DELETED)
-
-
-def _close(
-    store: Store,
-    connection: Connection,
-    found: OpenConflict,
-    choice: Choice,
-    author: str,
-    now: datetime,
-) -> None:
-    statement = update(t.conflict).where(
-        t.conflict.c.id == found.id, t.conflict.c.dismissed_at.is_(None)
-    )
-    if connection.execute(statement.values(dismissed_at=now)).rowcount != 1:
-        raise ConfigurationError("conflict_closed", detail="the conflict is no longer open")
-    _record(store, connection, found, choice.value, author, now)
-
-
-def try_again(
-    store: Store,
-    user_id: str,
-    platform: Platform,
-    step: str,
-    source: Source,
-    author: str,
-    now: datetime,
-) -> None:
-    """Have the next run retry a parked item, with its tries counted from zero.
-
-    Raises:
-        ConfigurationError: it is not parked (any more).
-    """
-    table = t.parked_item
-    this = (
-        table.c.user_id == user_id,
-        table.c.step == step,
-        table.c.source_id == source.id,
-        table.c.original_start == source.original_start,
-    )
-    item = next(iter(parked_items(store, platform, *this)), None)
-    if item is None:
-        raise ConfigurationError("not_parked", detail="the item was retried already")
-    with store.database.write() as connection:
-        connection.execute(delete(table).where(table.c.platform == platform.value, *this))
-        _look_again(store, connection, user_id, platform, now)
-        _record(store, connection, item, TRY_AGAIN, author, now)
-
-
-def _look_again(
-    store: Store, connection: Connection, user_id: str, platform: Platform, now: datetime
-) -> None:
-    pair = (user_id, platform)
-    store.marks.hurry(connection, [pair], now)
-    store.marks.compare_fully(connection, [pair], now)
-
-
-def _record(
-    store: Store,
-    connection: Connection,
-    item: OpenConflict | Parked,
-    choice: str,
-    author: str,
-    now: datetime,
-) -> None:
-    log = CycleLog(
-        uuid.uuid4().hex, author[:255], item.user_id, item.platform.value, item.account, 0
-    )
-    operation = Operation(DECISION, choice, item.source.id, "", "", "", RECORDED, 0)
-    store.audit.append(connection, log, operation, now)

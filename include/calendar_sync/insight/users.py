@@ -18,7 +18,7 @@ from calendar_sync.insight.user_state import NOT_SYNCED, UserState
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.open_items import unanswered
-from calendar_sync.sync.freshness import limits
+from calendar_sync.sync.freshness import deadlines
 from calendar_sync.sync.roster import LEAVING, too_many
 
 Sort = Literal["state", "account", "last_success", "freshness", "retry"]
@@ -296,13 +296,13 @@ def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
 def _late(
     store: Store, settings: Settings, now: datetime
 ) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Last in step too long ago, and what waits waits too long (`freshness.limits`)."""
+    """Last in step too long ago, and what waits waits too long (`freshness.deadlines`)."""
     mapping, sync = t.user_mapping, t.user_sync
     count = select(mapping.c.platform, func.count()).where(mapping.c.enabled.is_(True))
     with store.database.read() as connection:
         rows = connection.execute(count.group_by(mapping.c.platform))
         accounts: dict[str, int] = {row[0]: row[1] for row in rows}
-    found = {one: limits(settings, one, accounts.get(one.value, 0), now) for one in Platform}
+    found = {one: deadlines(settings, one, accounts.get(one.value, 0), now) for one in Platform}
     unseen = or_(
         *(
             and_(mapping.c.platform == platform.value, sync.c.last_success_at < limit.seen)

@@ -6,11 +6,7 @@ fetched with yesterday's secret hides what is stored now.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
-from calendar_sync.adapters.google import GoogleCalendar
-from calendar_sync.adapters.microsoft import MicrosoftCalendar
-from calendar_sync.adapters.microsoft.access import Finding, check_access
 from calendar_sync.config.credentials import (
     GOOGLE,
     MICROSOFT,
@@ -24,20 +20,13 @@ from calendar_sync.config.credentials import (
 from calendar_sync.config.settings import Limits
 from calendar_sync.core.advice import NO_MAILBOX_TRIED, advice, remedy
 from calendar_sync.core.clock import Clock
-from calendar_sync.core.errors import (
-    ConfigurationError,
-    RateLimited,
-    SyncError,
-    TenantMisconfigured,
-    TransientError,
-)
-from calendar_sync.core.model import Platform, Window
+from calendar_sync.core.errors import SyncError
+from calendar_sync.core.model import Finding, Platform
 from calendar_sync.state import Store
 from calendar_sync.sync.runtime import open_calendar, open_welkin, try_welkin
 
 # Enough to tell one mailbox's fault from everybody's.
 MAILBOXES = 5
-HOUR = timedelta(hours=1)
 UNKNOWN = "welkin_user_unknown"
 NAMES = {Platform.GOOGLE: GOOGLE, Platform.MICROSOFT: MICROSOFT}
 CREDENTIALS: dict[Platform, Callable[[Fields], GoogleCredentials | MicrosoftCredentials]] = {
@@ -127,33 +116,6 @@ async def check_platform(
     try:
         credentials = CREDENTIALS[platform](fields)
         async with open_calendar(credentials, limits, clock) as calendar:
-            if isinstance(calendar, MicrosoftCalendar):
-                return await check_access(calendar, accounts)
-            return await _check_google(calendar, accounts, clock)
+            return await calendar.check_access(accounts)
     except SyncError as error:
         return [found(error)]
-
-
-async def _check_google(
-    calendar: GoogleCalendar, accounts: Sequence[str], clock: Clock
-) -> list[Finding]:
-    if not accounts:
-        await calendar.authenticate()
-        return [Finding("", NO_MAILBOX_TRIED, advice(NO_MAILBOX_TRIED))]
-    now = clock.now()
-    faults: list[Finding] = []
-    for account in accounts:
-        try:
-            await calendar.changes(account, "primary", None, Window(now, now + HOUR))
-        except SyncError as error:
-            if _of_everybody(error):
-                return [*faults, found(error)]
-            faults.append(found(error, account))
-    return faults
-
-
-def _of_everybody(error: SyncError) -> bool:
-    """Another mailbox would say the same."""
-    if isinstance(error, RateLimited):
-        return error.tenant_wide
-    return isinstance(error, TenantMisconfigured | TransientError | ConfigurationError)

@@ -103,7 +103,7 @@ def standing(
     known: set[str] = set()
     for platform in platforms:
         mapped = {row.user_id: row for row in store.config.mapping(platform)}
-        held = store.links.held(platform, users if len(users) < FEW else ())
+        held = store.links.counts(platform, users if len(users) < FEW else ())
         everybody = held.keys() | mapped.keys()
         known |= everybody
         for user_id in sorted(everybody & set(users) if users else everybody):

@@ -5,25 +5,21 @@ password) names an account that may delete runs.
 https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
 """
 
-import http.client
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from calendar_sync.adapters.http import send_once
 from calendar_sync.config.credentials import Fields
-from calendar_sync.core.bounded import LARGEST_ANSWER, read_json
+from calendar_sync.core.bounded import read_json
 from calendar_sync.core.errors import ConfigurationError, NotFound, TransientError
 
 CONNECTION = "calendar_sync_airflow"
 PAGE = 100
 TIMEOUT = 30.0
-# The API server is a neighbour: no proxy lies between.
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -94,28 +90,19 @@ class AirflowApi:
             return
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        request = urllib.request.Request(  # noqa: S310 - http and https only, see __init__
-            self._root + path,
-            method=method,
-            data=json.dumps(body).encode() if body is not None else None,
-            headers={"Content-Type": "application/json", "Accept": "application/json"},
-        )
-        if self._token:
-            request.add_header("Authorization", f"Bearer {self._token}")
+        sent = json.dumps(body).encode() if body is not None else None
         try:
-            with _DIRECT.open(request, timeout=TIMEOUT) as answer:
-                text = answer.read(LARGEST_ANSWER + 1)
-        except urllib.error.HTTPError as error:
-            status = error.code
-            error.close()
-            if status in {401, 403}:
-                detail = f"connection {CONNECTION}: refused ({status})"
-                raise ConfigurationError(detail=detail) from None
-            if status == 404:
-                raise NotFound("airflow_not_found") from None
-            raise TransientError("airflow_unavailable", detail=str(status)) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise TransientError("airflow_unavailable", detail=type(error).__name__) from None
+            status, text = send_once(
+                method, self._root + path, sent, bearer=self._token, seconds=TIMEOUT, direct=True
+            )
+        except TransientError as error:
+            raise TransientError("airflow_unavailable", detail=error.detail) from None
+        if status in {401, 403}:
+            raise ConfigurationError(detail=f"connection {CONNECTION}: refused ({status})")
+        if status == 404:
+            raise NotFound("airflow_not_found")
+        if not 200 <= status < 300:
+            raise TransientError("airflow_unavailable", detail=str(status))
         try:
             found = read_json(text) if text else {}
         except ValueError:

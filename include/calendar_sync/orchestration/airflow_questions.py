@@ -1,4 +1,7 @@
-"""Questions that Airflow has open for us, and where our pages are. Answers: API server only."""
+"""Questions that Airflow has open for us, and where our pages are.
+
+Answers need Airflow's own database: the API server has it, the CLI may have it, tasks have not.
+"""
 
 from datetime import UTC, datetime
 
@@ -16,7 +19,7 @@ def pages_address() -> str:
 
 
 def close_questions(digest: str, option: str, user_id: str, name: str) -> int:
-    """Answer Airflow's question about this approval as it was answered on our page.
+    """Answer what Airflow asks about this approval, as somebody has answered it elsewhere.
 
     Done as Airflow's own API does it, by the same person: the waiting task goes on with the answer.
     Returns how many questions were open.

@@ -1,12 +1,12 @@
 """Alerts when a user or a platform is late, repeated after `notify.alert_again_hours`."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
-from calendar_sync.core.redaction import install
 from calendar_sync.insight.health.render import Message
 from calendar_sync.insight.health.verdicts import advice
 from calendar_sync.insight.status import looked_at
@@ -14,6 +14,8 @@ from calendar_sync.insight.users import in_trouble
 from calendar_sync.orchestration.notify import send
 from calendar_sync.state import Store
 from calendar_sync.state.runs import ALERTED
+
+logger = logging.getLogger(__name__)
 
 SHOWN = 20
 EVERYBODY = "everybody"
@@ -44,7 +46,7 @@ def raise_alarms(store: Store, platform: Platform, now: datetime) -> list[Alarm]
         if reason:
             new = []  # not sent: the next run tries again
         else:
-            install().info("%s: told of %d late", platform.value, len(new))
+            logger.info("%s: told of %d late", platform.value, len(new))
     standing |= {one.key: now for one in new}
     if standing != told:
         written = {key: at.isoformat() for key, at in standing.items()}

@@ -69,7 +69,7 @@ def connection_fields(name: str) -> Fields:
     from airflow.sdk.exceptions import AirflowException
 
     try:
-        with _airflow_database():
+        with airflow_database():
             connection = BaseHook.get_connection(name)
     except AirflowException:
         raise Missing(
@@ -88,7 +88,7 @@ def connection_fields(name: str) -> Fields:
 
 
 @contextlib.contextmanager
-def _airflow_database() -> Iterator[None]:
+def airflow_database() -> Iterator[None]:
     """Two databases are in play: a failure of Airflow's is not one of ours.
 
     Raises:
@@ -162,23 +162,46 @@ def missing_connections(names: tuple[str, ...]) -> list[str]:
     return missing
 
 
-def ensure_hmac_key() -> bool:
-    """Make the connection with the organisation's key if there is none; True when made."""
+def ensure_hmac_key(*, links_stand: bool = False) -> bool:
+    """Make the connection with the organisation's key if there is none; True when made.
+
+    Two processes may do so at once: one of them makes it.
+
+    Args:
+        links_stand: the state database knows of events that were made with a key.
+
+    Raises:
+        ConfigurationError: the connection is empty; or the key is gone while such events stand: a
+            new one would make them foreign.
+    """
     with server_context():
         try:
-            return not connection_fields(HMAC_KEY).password
+            organisation_key()
         except Missing:
             pass
+        else:
+            return False
+        if links_stand:
+            raise ConfigurationError(
+                "key_lost",
+                detail=f"connection {HMAC_KEY} is gone, and events that were made with its key "
+                "still stand: restore it from a backup of Airflow's database",
+            )
         from airflow.models.connection import Connection
         from airflow.utils.session import create_session
+        from sqlalchemy.exc import IntegrityError
 
-        with _airflow_database(), create_session() as session:
-            session.add(
-                Connection(
-                    conn_id=HMAC_KEY,
-                    conn_type="generic",
-                    description="Signing key of Welkin Calendar Sync. Do not change it.",
-                    password=random_bytes.token_urlsafe(48),
-                )
-            )
+        key = Connection(
+            conn_id=HMAC_KEY,
+            conn_type="generic",
+            description="Signing key of Welkin Calendar Sync. Do not change it.",
+            password=random_bytes.token_urlsafe(48),
+        )
+        with airflow_database():
+            try:
+                with create_session() as session:
+                    session.add(key)
+            except IntegrityError:
+                # Somebody else was faster.
+                return False
         return True

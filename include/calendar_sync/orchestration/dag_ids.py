@@ -6,6 +6,8 @@ HEALTH = "sync_health"
 APPROVALS = "calendar_sync_approvals"
 UNSYNC = "calendar_unsync"
 MAINTENANCE = "calendar_sync_maintenance"
+#: Where admin/dag_guard.py leaves the rest of Airflow's API server in the scope of each request.
+AIRFLOW_HERE = "calendar_sync.airflow"
 DAGS = (GOOGLE, MICROSOFT, HEALTH, APPROVALS, UNSYNC, MAINTENANCE)
 # They can delete many events: see admin/dag_guard.py.
 DECIDING = frozenset({APPROVALS, UNSYNC})

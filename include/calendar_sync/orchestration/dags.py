@@ -94,7 +94,7 @@ def find_changed_users(platform: str) -> list[list[str]]:
 
     context: Any = get_current_context()
     params = context["params"]
-    work = tasks.find_changed_users(
+    work = tasks.find_groups(
         platform, users=params["users"] or (), full_comparison=params["full_comparison"]
     )
     context["ti"].xcom_push(key="requests", value=work.requests)
@@ -138,4 +138,4 @@ def record_run(platform: str) -> str:
         pull(task_ids=task_id, key="requests") for task_id in ("find_changed_users", "sync_user")
     ]
     started_at = context["dag_run"].start_date
-    return tasks.record_run(platform, context["run_id"], started_at, rows, tasks.rows_of(asked))
+    return tasks.close_run(platform, context["run_id"], started_at, rows, tasks.rows_of(asked))

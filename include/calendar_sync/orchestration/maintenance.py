@@ -4,6 +4,7 @@ The record of what was done is the operation table, which stays.
 """
 
 import contextlib
+import logging
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,12 +14,13 @@ from calendar_sync.config.credentials import Missing
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
-from calendar_sync.core.redaction import install
 from calendar_sync.orchestration.airflow_api import CONNECTION, AirflowApi, Run
 from calendar_sync.orchestration.connections import connection_fields
 from calendar_sync.orchestration.dag_ids import GOOGLE, MICROSOFT
 from calendar_sync.orchestration.running import guarded, with_store
 from calendar_sync.state import Store
+
+logger = logging.getLogger(__name__)
 
 EMPTY_AFTER = timedelta(days=7)
 WORKING_AFTER = timedelta(days=90)
@@ -61,7 +63,7 @@ def remove_old_runs(dag_id: str, *, log_folder: str) -> Removed:
         except Missing:
             raise NoConnection(detail=f"no connection {CONNECTION}: old runs are kept") from None
     done = with_store(lambda store: _remove(AirflowApi(fields), store, dag_id, Path(log_folder)))
-    install().info("%s", done.label)
+    logger.info("%s", done.label)
     return done
 
 
@@ -122,7 +124,7 @@ def tidy_state() -> dict[str, int]:
 
     done = with_store(work)
     words = ", ".join(f"{count} {what} removed" for what, count in done.items())
-    install().info("state: %s", words)
+    logger.info("state: %s", words)
     return done
 
 

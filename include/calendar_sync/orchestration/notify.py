@@ -4,12 +4,14 @@ https://airflow.apache.org/docs/apache-airflow/stable/howto/notifications.html
 """
 
 import importlib
+import logging
 from typing import Any
 
 from calendar_sync.config.settings import Notify
 from calendar_sync.core.errors import ConfigurationError, SyncError
-from calendar_sync.core.redaction import install
 from calendar_sync.insight.health.render import Message
+
+logger = logging.getLogger(__name__)
 
 NOBODY = "no recipients in the settings (notify)"
 
@@ -33,7 +35,7 @@ def send(notify: Notify, message: Message) -> str:
         reason = type(error).__name__
     else:
         return ""
-    install().warning("the message could not be sent: %s", reason)
+    logger.warning("the message could not be sent: %s", reason)
     return reason
 
 

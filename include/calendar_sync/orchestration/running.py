@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from calendar_sync.core.boundary import Boundary
 from calendar_sync.core.errors import SyncError, UnexpectedError
-from calendar_sync.core.redaction import describe
+from calendar_sync.core.redaction import describe, install
 from calendar_sync.orchestration.connections import load_secrets
 from calendar_sync.orchestration.task_log import StateUnavailable, shorten_failures
 from calendar_sync.state import Database, Store
@@ -22,8 +22,12 @@ Value = TypeVar("Value")
 __all__ = ["StateUnavailable", "guarded", "opened", "run", "with_store"]
 
 
-def run(work: Callable[[Services, Revision], Awaitable[Value]]) -> Value:
+def run(
+    work: Callable[[Services, Revision], Awaitable[Value]], *, own_tokens: bool = False
+) -> Value:
     """Open everything, do the work in an event loop of its own, close everything.
+
+    `own_tokens`: a good answer to a token of before would not show what is stored now.
 
     Raises:
         SyncError: what the work raised.
@@ -33,7 +37,10 @@ def run(work: Callable[[Services, Revision], Awaitable[Value]]) -> Value:
     async def main() -> Value:
         with opened() as (store, secrets):
             revision = store.config.revision()
-            async with open_services(secrets, store.database, revision.settings.limits) as services:
+            limits = revision.settings.limits
+            async with open_services(
+                secrets, store.database, limits, own_tokens=own_tokens
+            ) as services:
                 return await work(services, revision)
 
     with guarded():
@@ -63,6 +70,7 @@ def guarded() -> Boundary:
 
     Not even a time limit that Airflow sets: it ends the task wherever it is.
     """
+    install()
     shorten_failures()
     return Boundary(_told)
 

@@ -4,6 +4,7 @@ Everything that is returned, raised or logged here is free of patient data: opaq
 accounts, counts and codes.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,18 +15,17 @@ from calendar_sync.core.advice import advice, whose
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError, PlatformStopped, UsersFailed
 from calendar_sync.core.model import Platform
-from calendar_sync.core.redaction import install
 from calendar_sync.orchestration.alarms import raise_alarms
 from calendar_sync.orchestration.metrics import emit_run
 from calendar_sync.orchestration.running import run, with_store
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
-from calendar_sync.sync.noticing import Found
-from calendar_sync.sync.noticing import find_changed_users as find
+from calendar_sync.sync.noticing import WorkFound, find_work
 from calendar_sync.sync.roster import members, user_named
-from calendar_sync.sync.runner import UserOutcome, judged, sync_users
-from calendar_sync.sync.runner import record_run as record
+from calendar_sync.sync.runner import UserOutcome, judged, store_run, sync_users
 from calendar_sync.sync.services import Services
+
+logger = logging.getLogger(__name__)
 
 LONGEST_LABEL = 240
 NOT_MAPPED = "not_mapped"
@@ -47,9 +47,7 @@ class Done:
     requests: dict[str, int]
 
 
-def find_changed_users(
-    platform: str, *, users: Sequence[str] = (), full_comparison: bool = False
-) -> Work:
+def find_groups(platform: str, *, users: Sequence[str] = (), full_comparison: bool = False) -> Work:
     """Who has work.
 
     Of several users who are named by id or address, one who is not mapped gets a group of its own,
@@ -61,9 +59,9 @@ def find_changed_users(
 
     async def work(
         services: Services, revision: Revision
-    ) -> tuple[Found, list[str], dict[str, int]]:
+    ) -> tuple[WorkFound, list[str], dict[str, int]]:
         known, strangers = _known(services, revision, Platform(platform), users)
-        found = await find(
+        found = await find_work(
             services,
             revision,
             Platform(platform),
@@ -74,7 +72,7 @@ def find_changed_users(
         return found, strangers, services.meter.row
 
     found, strangers, requests = run(work)
-    install().info(
+    logger.info(
         "%s: %d calendars checked, %d users with changes, %d waiting after a failure",
         platform,
         found.polled,
@@ -141,21 +139,17 @@ def sync_group(
     done = run(work)
     for outcome in done.outcomes:
         level = "warning" if outcome.status == "failed" else "info"
-        getattr(install(), level)("%s", outcome.label)
+        getattr(logger, level)("%s", outcome.label)
     return done
 
 
-def raise_failures(outcomes: Sequence[UserOutcome], *, insist: bool = True) -> None:
-    """Fail the task for users that failed; without `insist` only for those who did not before.
+def raise_failures(outcomes: Sequence[UserOutcome]) -> None:
+    """Fail the task for users that failed, however often they did before.
 
     Raises:
         UsersFailed: names opaque ids, accounts and codes.
     """
-    failed = [
-        outcome
-        for outcome in outcomes
-        if outcome.status == "failed" and (insist or not outcome.attention)
-    ]
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
         raise UsersFailed(
             detail="; ".join(f"{_who(o)}: {_what(o)}" for o in failed),
@@ -194,7 +188,7 @@ def rows_of(pushed: Any) -> list[dict[str, Any]]:
     return [row for part in pushed for row in rows_of(part)]
 
 
-def record_run(
+def close_run(
     platform: str,
     run_id: str,
     started_at: datetime,
@@ -208,11 +202,11 @@ def record_run(
 
     def work(store: Store) -> str:
         now = SystemClock().now()
-        seal = record(store, Platform(platform), run_id, started_at, rows, now, total)
+        seal = store_run(store, Platform(platform), run_id, started_at, rows, now, total)
         emit_run(store, Platform(platform), rows, total, now)
         raise_alarms(store, Platform(platform), now)
         return seal
 
     seal = with_store(work)
-    install().info("audit seal %s", seal or "(nothing to seal)")
+    logger.info("audit seal %s", seal or "(nothing to seal)")
     return seal

@@ -3,6 +3,7 @@
 Everything that is returned, raised or logged here is free of patient data.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import tzinfo
@@ -13,7 +14,6 @@ from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError, UsersFailed
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
-from calendar_sync.core.redaction import install
 from calendar_sync.insight.health import accounts
 from calendar_sync.insight.health.keeping import keep
 from calendar_sync.operations.approvals import Waiting, decline, grant, grouped, waiting
@@ -27,6 +27,8 @@ from calendar_sync.state.config import Revision
 from calendar_sync.state.seals import seal
 from calendar_sync.sync.services import Services
 
+logger = logging.getLogger(__name__)
+
 GROUP = 20
 # Airflow refuses to map a task over more than 1,024 values (`max_map_length`).
 QUESTIONS = 100
@@ -37,12 +39,12 @@ BOTH = "both"
 
 
 def list_accounts() -> list[dict[str, Any]]:
-    """Everybody who is mapped, in groups for mapped tasks."""
+    """Everybody who is mapped, in groups for mapped tasks. Welkin is asked here, and only here."""
 
     async def work(services: Services, revision: Revision) -> list[accounts.Group]:
         return await accounts.groups(services)
 
-    return [asdict(one) for one in run(work)]
+    return [asdict(one) for one in run(work, own_tokens=True)]
 
 
 def validate_accounts(group: dict[str, Any]) -> str:
@@ -54,10 +56,10 @@ def validate_accounts(group: dict[str, Any]) -> str:
         found = await accounts.validate(services, revision.settings, made)
         for one in found:
             if one.verdict != "ok":
-                install().warning("%s: %s %s", one.account, one.verdict, one.code)
+                logger.warning("%s: %s %s", one.account, one.verdict, one.code)
         return accounts.label(platform, found)
 
-    return run(work)
+    return run(work, own_tokens=True)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def report(run_id: str, *, checked: bool = True) -> Reported:
 
     done = with_store(work)
     how = done.not_sent_because or "sent"
-    install().info("report %d: %d to look at; %s", done.id, done.attention, how)
+    logger.info("report %d: %d to look at; %s", done.id, done.attention, how)
     return done
 
 
@@ -131,7 +133,7 @@ def approve(digest: str, author: str) -> int:
     count = 0
     for one in digest.split(","):
         users = with_store(partial(grant, digest=one, author=author, now=SystemClock().now()))
-        install().info("approval %s by %s: %d users", one, author, users)
+        logger.info("approval %s by %s: %d users", one, author, users)
         count += users
     return count
 
@@ -141,7 +143,7 @@ def leave(digest: str, author: str) -> int:
     count = 0
     for one in digest.split(","):
         users = with_store(partial(decline, digest=one, author=author, now=SystemClock().now()))
-        install().info("approval %s declined by %s: %d users", one, author, users)
+        logger.info("approval %s declined by %s: %d users", one, author, users)
         count += users
     return count
 
@@ -181,7 +183,7 @@ def switch_off(users: Sequence[str], *, platform: str, author: str) -> list[list
     async def work(services: Services, revision: Revision) -> list[Standing]:
         rows = standing(services.store, _platforms(platform), users)
         count = disable(services, rows, f"{AUTHOR}:{author}")
-        install().info("%d rows of the mapping disabled", count)
+        logger.info("%d rows of the mapping disabled", count)
         return rows
 
     rows = [asdict(row) for row in run(work)]
@@ -200,7 +202,7 @@ def unsync_group(
 
     results = run(work)
     for result in results:
-        getattr(install(), "info" if result.clean else "warning")("%s", result.label)
+        getattr(logger, "info" if result.clean else "warning")("%s", result.label)
     clean = sum(result.clean for result in results)
     label = (
         results[0].label
@@ -218,7 +220,7 @@ def prove_unsync(run_id: str, rows: Sequence[dict[str, Any]], *, expected: int) 
         UsersFailed: something is left, names accounts; or some of those expected are missing.
     """
     made = with_store(lambda store: seal(store, run_id, SystemClock().now()))
-    install().info("audit seal %s", made or "(nothing to seal)")
+    logger.info("audit seal %s", made or "(nothing to seal)")
     counts = {
         "accounts": len(rows),
         "removed": sum(sum(row["removed"].values()) for row in rows),
@@ -226,7 +228,7 @@ def prove_unsync(run_id: str, rows: Sequence[dict[str, Any]], *, expected: int) 
         "past_blocks_kept": sum(row["history"] for row in rows),
         "failed": sum(not row["clean"] for row in rows),
     }
-    install().info("un-sync: %s", ", ".join(f"{count} {what}" for what, count in counts.items()))
+    logger.info("un-sync: %s", ", ".join(f"{count} {what}" for what, count in counts.items()))
     raise_left(rows)
     if len(rows) != expected:
         raise UsersFailed(

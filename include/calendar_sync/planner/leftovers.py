@@ -1,13 +1,14 @@
 """What is provably ours, and is to be there no more: it goes without a person's word.
 
 A link that was closed says so of its own item: the removal was believed too soon, or a person has
-taken it back. And of several mirrors of one appointment, those that we made before the present one
-are known by the keys that they were given.
+taken it back. And of several mirrors of one appointment, those that we made besides the present one
+are known by the record, or by the keys that they were given.
 """
 
 from collections.abc import Iterator
 
 from calendar_sync.config.settings import Settings
+from calendar_sync.core.identity import made_as_mirror
 from calendar_sync.core.model import (
     Action,
     CalendarEvent,
@@ -61,8 +62,7 @@ def _mirror(
         return
     if _may_be_taken_over(view, settings, calendar, link):
         return
-    known = view.made | view.mirror_keys(link.source.id)
-    if not {event.id, event.key} & known:
+    if event.id not in view.made and not made_as_mirror(event):
         return  # a copy of somebody's: theirs
     if view.settling(link):
         yield Doubt(link.source)  # read before it was deleted, and the present one made

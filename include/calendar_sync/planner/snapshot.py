@@ -117,8 +117,7 @@ class View:
     `claimed_elsewhere` are blocks of the user's other platform and mirrors of other users; `alone`
     says that all of those blocks are known. `marker` tells the mark of an appointment's mirror,
     `external_ids` all ids that a block of an external event in a calendar may have been given,
-    `mirror_keys` all keys that a mirror of an appointment may have been made under, `made` are
-    events that the record names as mirrors of this user.
+    `made` are events that the record names as mirrors of this user.
     """
 
     user_id: str
@@ -147,7 +146,6 @@ class View:
     encounters_move: bool = False
     claimed_elsewhere: frozenset[str] = frozenset()
     alone: bool = True
-    mirror_keys: Callable[[str], frozenset[str]] = lambda _: frozenset()
     made: frozenset[str] = frozenset()
 
     @cached_property

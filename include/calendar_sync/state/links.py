@@ -104,17 +104,18 @@ class LinkStore:
                     return True
         return False
 
-    def held(
+    def counts(
         self, platform: Platform, users: Collection[str] = ()
     ) -> dict[str, tuple[str, int, int]]:
-        """By user (of `users`) who has something of ours: an account of theirs, mirrors, blocks."""
+        """By user (of `users`) who has something of ours: an account of theirs, mirrors, blocks.
+
+        It reads every link: who they are is told by `holders` twenty times as fast.
+        """
         link = t.link.c
         of_kind = (func.sum(case((link.kind == kind.value, 1), else_=0)) for kind in LinkKind)
         query = (
             select(link.user_id, func.min(link.account), *of_kind)
-            .where(
-                link.platform == platform.value, link.state.in_([state.value for state in STANDING])
-            )
+            .where(_standing_on(platform))
             .group_by(link.user_id)
         )
         if users:
@@ -131,11 +132,7 @@ class LinkStore:
         Asked user by user, as an index answers: links are a hundred times as many.
         """
         user = t.user_sync.c
-        one = select(t.link.c.id).where(
-            t.link.c.user_id == user.user_id,
-            t.link.c.platform == platform.value,
-            t.link.c.state.in_(STANDING),
-        )
+        one = select(t.link.c.id).where(t.link.c.user_id == user.user_id, _standing_on(platform))
         query = select(user.user_id).where(user.platform == platform.value, one.exists())
         with self._database.read() as connection:
             return set(connection.scalars(query))
@@ -143,9 +140,8 @@ class LinkStore:
     def talkative(self, platform: Platform, allowed: str) -> set[str]:
         """Users with mirrors that show more than this level."""
         query = select(t.link.c.user_id, t.link.c.level).where(
-            t.link.c.platform == platform.value,
+            _standing_on(platform),
             t.link.c.kind == LinkKind.MIRROR.value,
-            t.link.c.state.in_(STANDING),
             t.link.c.level != allowed,
         )
         with self._database.read() as connection:
@@ -424,6 +420,11 @@ class LinkStore:
         user_id, platform = pair
         item = {"source": source.id, "start": source.original_start}
         connection.execute(_UNPARK, {"user": user_id, "of": platform.value, **item})
+
+
+def _standing_on(platform: Platform) -> ColumnElement[bool]:
+    """Links that have something of ours on this platform, or may have."""
+    return and_(t.link.c.platform == platform.value, t.link.c.state.in_(STANDING))
 
 
 def _pausing(now: datetime) -> ColumnElement[bool]:

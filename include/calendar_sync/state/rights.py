@@ -1,7 +1,7 @@
 """What database roles other than the owner's may do in the state database (PostgreSQL).
 
 The owner makes and changes tables. Those who run the sync and show the pages read and write rows;
-the record of operations they may only add to.
+the audit log they may only add to.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, delete, exists, insert, or_, select, update
 
 from calendar_sync.core.model import Hold, Platform
 from calendar_sync.state import tables as t
@@ -81,6 +81,10 @@ class RecordedRun:
     requests: int
 
 
+#: How the names of runs begin that Airflow has not made.
+BY_HAND = ("cli-", "test-", "page-")
+
+
 def _worked(row: Row[Any]) -> bool:
     writes = {step for step in row.summary.get("done", {}) if step != "noted"}
     return bool(writes or row.failed)
@@ -145,6 +149,13 @@ class RunStore:
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["run_id", "platform"], set_=values)
             )
+
+    def any_by_airflow(self) -> bool:
+        """Some run was not made by hand: by a command or a test (`cli-…`, `test-…`, `page-…`)."""
+        name = t.sync_run.c.run_id
+        by_hand = or_(*(name.startswith(each) for each in BY_HAND))
+        with self._database.read() as connection:
+            return bool(connection.scalar(select(exists().where(~by_hand))))
 
     def empty(self, platform: Platform, run_ids: Collection[str]) -> set[str]:
         """Which of these runs wrote nothing and had no failed users."""

@@ -1,4 +1,4 @@
-"""Seals of the record of operations, kept where whoever writes in the state database cannot.
+"""Seals of the audit log, kept where whoever writes in the state database cannot.
 
 A chain whose end was cut, rows, runs and all, fits as well as before: only a seal that was noted
 elsewhere tells. Each run's log has its own, and the deployment may name further places in
@@ -12,8 +12,6 @@ elsewhere tells. Each run's log has its own, and the deployment may name further
 import json
 import logging
 import os
-import ssl
-import urllib.request
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from logging.handlers import SysLogHandler
@@ -21,10 +19,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.adapters.http import send_once
+from calendar_sync.core.errors import ConfigurationError, TransientError
 from calendar_sync.core.model import iso
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
 from calendar_sync.state import Store
+
+logger = logging.getLogger(__name__)
 
 VARIABLE = "CALENDAR_SYNC_SEAL_SINKS"
 SECONDS = 10.0
@@ -46,7 +47,7 @@ def seal(store: Store, run_id: str, now: datetime) -> str:
             try:
                 _sender(place)(note)
             except Exception as error:
-                install().warning("audit seal not stored at %s: %s", _name(place), describe(error))
+                logger.warning("audit seal not stored at %s: %s", _name(place), describe(error))
     return made
 
 
@@ -138,22 +139,10 @@ def _to_syslog(place: str, note: str) -> None:
         handler.close()
 
 
-class _Straight(urllib.request.HTTPRedirectHandler):
-    """A seal goes where the deployment says, and nowhere else."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Whatever the answer says: it is an error then."""
-
-
 def _to_https(place: str, note: str) -> None:
-    opener = urllib.request.build_opener(
-        _Straight(), urllib.request.HTTPSHandler(context=ssl.create_default_context())
-    )
-    request = urllib.request.Request(  # noqa: S310 - https only, by its sender's name
-        place, note.encode(), {"Content-Type": "application/json"}, method="POST"
-    )
-    with opener.open(request, timeout=SECONDS):
-        """Any success will do."""
+    status, _ = send_once("POST", place, note.encode(), seconds=SECONDS)
+    if not 200 <= status < 300:
+        raise TransientError("seal_refused", detail=str(status))
 
 
 _SENDERS: dict[str, Callable[[str, str], None]] = {

@@ -242,6 +242,7 @@ link = Table(
     ),
     Index(None, "user_id", "platform", "state"),
     Index(None, "source_id"),
+    Index(None, "event_id"),
     Index(None, "remote_id"),
 )
 

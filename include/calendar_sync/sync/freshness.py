@@ -14,7 +14,7 @@ UNHEARD = timedelta(minutes=4)
 
 
 @dataclass(frozen=True)
-class Limits:
+class Deadlines:
     """Instants of one platform, before which something is late.
 
     `marked` is for the oldest change that waits, `seen` for the last time that an account was in
@@ -46,10 +46,10 @@ def unheard(state: UserSync, interval: timedelta, now: datetime) -> bool:
     return bool(heard) and now - max(heard) >= interval + UNHEARD
 
 
-def limits(settings: Settings, platform: Platform, accounts: int, now: datetime) -> Limits:
-    """The limits of a platform that keeps so many accounts in step."""
+def deadlines(settings: Settings, platform: Platform, accounts: int, now: datetime) -> Deadlines:
+    """The deadlines of a platform that keeps so many accounts in step."""
     marked = now - settings.freshness.target
     # Out of hours the polls were further apart than they are now.
     moments = (now, marked - poll_interval(settings, platform, accounts, now))
     longest = max(poll_interval(settings, platform, accounts, moment) for moment in moments)
-    return Limits(marked, marked - longest)
+    return Deadlines(marked, marked - longest)

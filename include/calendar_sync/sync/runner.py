@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
@@ -22,15 +23,17 @@ from calendar_sync.core.errors import (
 )
 from calendar_sync.core.model import LinkState, MappedUser, Platform
 from calendar_sync.core.plurals import plural
-from calendar_sync.core.redaction import as_ours, describe, install
+from calendar_sync.core.redaction import as_ours, describe
 from calendar_sync.state import Store, seals
 from calendar_sync.state.audit import TRY, CycleLog, Operation
 from calendar_sync.state.config import Revision
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
 from calendar_sync.sync.cycle import Cycle, CycleResult
-from calendar_sync.sync.noticing import find_changed_users
+from calendar_sync.sync.noticing import find_work
 from calendar_sync.sync.roster import Members, members
 from calendar_sync.sync.services import Services
+
+logger = logging.getLogger(__name__)
 
 ROUNDS = 200
 GROUP_SECONDS = 120.0
@@ -249,7 +252,7 @@ async def _keep(services: Services, lease: Lease) -> None:
                 services.store.leases.renew(lease, services.clock.now())
                 pause = RENEW_SECONDS
             except SQLAlchemyError as error:
-                install().warning("lease of %s not renewed: %s", lease.user_id, describe(error))
+                logger.warning("lease of %s not renewed: %s", lease.user_id, describe(error))
                 pause = RENEW_AGAIN_SECONDS
 
 
@@ -290,7 +293,7 @@ async def run_pass(
 ) -> PassResult:
     """Feeds, polls, then cycles until nothing is marked or everything left is waiting.
 
-    A pass is one run: `record_run` is the caller's. One round is what a run of the DAG does.
+    A pass is one run: `store_run` is the caller's. One round is what a run of the DAG does.
     """
     outcomes: dict[str, UserOutcome] = {}
     refused: dict[str, UserOutcome] = {}
@@ -305,7 +308,7 @@ async def run_pass(
 
     for number in range(1, rounds + 1):
         first = number == 1
-        found = await find_changed_users(
+        found = await find_work(
             services,
             revision,
             platform,
@@ -347,7 +350,7 @@ def _batches(users: list[str], size: int) -> list[list[str]]:
     return [users[first : first + size] for first in range(0, len(users), size)]
 
 
-def record_run(
+def store_run(
     store: Store,
     platform: Platform,
     run_id: str,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from calendar_sync_sandbox.demo.acts import PRIVATE_TITLE, Step
+from calendar_sync_sandbox.demo.acts import PRIVATE_TITLE, DemoStep
 from calendar_sync_sandbox.demo.checks import contents, leaks, totals
 from calendar_sync_sandbox.demo.display import Display
 from calendar_sync_sandbox.demo.runs import StepError, breathe
@@ -108,7 +108,7 @@ class Demo:
         self._doing = "looking for failed users, duplicates and patient data"
         return self.verdict(stage, story)
 
-    def report(self, step: Step) -> None:
+    def report(self, step: DemoStep) -> None:
         """Print a finished step."""
         verdict = f"FAILED: {step.error}" if step.error else step.seen
         self.say(f"{step.platform}: {step.edit} -> {verdict} ({step.seconds:.1f} s)")
@@ -149,7 +149,7 @@ class Demo:
             self.tick()
             yield place
 
-    def _table(self, steps: list[Step]) -> Table:
+    def _table(self, steps: list[DemoStep]) -> Table:
         table = Table(box=box.ROUNDED if self.display.live else box.ASCII)
         table.add_column("platform")
         table.add_column("edit")

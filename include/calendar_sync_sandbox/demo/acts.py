@@ -26,7 +26,7 @@ IDLE_RUNS = 12
 
 
 @dataclass(frozen=True)
-class Step:
+class DemoStep:
     """What happened, how long it took, and what was wrong, if anything."""
 
     platform: str
@@ -50,7 +50,7 @@ class Act:
     LENGTH: int
 
     def __init__(
-        self, platform: str, world: World, runs: Runs, keep: Callable[[Step], None]
+        self, platform: str, world: World, runs: Runs, keep: Callable[[DemoStep], None]
     ) -> None:
         self.platform = platform
         self.world = world
@@ -87,7 +87,7 @@ class Act:
         except (StepError, WorldError, AirflowError, LookupError, ValueError) as caught:
             seconds, error = self.runs.seconds, str(caught) or repr(caught)
         self.current = ""
-        self._keep(Step(self.platform, edit, seen, seconds, error))
+        self._keep(DemoStep(self.platform, edit, seen, seconds, error))
         return not error
 
 
@@ -105,7 +105,7 @@ class OnePlatform(Act):
         platform: str,
         world: World,
         runs: Runs,
-        keep: Callable[[Step], None],
+        keep: Callable[[DemoStep], None],
         users: Sequence[User],
     ) -> None:
         super().__init__(PLATFORMS[platform], world, runs, keep)
@@ -270,7 +270,7 @@ class BothPlatforms(Act):
     LENGTH = 2
 
     def __init__(
-        self, world: World, runs: Runs, keep: Callable[[Step], None], mailboxes: Sequence[User]
+        self, world: World, runs: Runs, keep: Callable[[DemoStep], None], mailboxes: Sequence[User]
     ) -> None:
         super().__init__("both", world, runs, keep)
         self._mailboxes = mailboxes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calendar_sync_sandbox.demo.acts import BothPlatforms, OnePlatform, Step
+from calendar_sync_sandbox.demo.acts import BothPlatforms, DemoStep, OnePlatform
 from calendar_sync_sandbox.demo.runs import Runs, breathe, together
 from calendar_sync_sandbox.demo.stage import DAG_IDS
 
@@ -31,14 +31,14 @@ class Story:
         self,
         world: World,
         airflow: StandaloneAirflow,
-        report: Callable[[Step], None],
+        report: Callable[[DemoStep], None],
         *,
         clock: Clock | None = None,
         pause: Callable[[], None] = breathe,
     ) -> None:
         self.world = world
         self.airflow = airflow
-        self.steps: list[Step] = []
+        self.steps: list[DemoStep] = []
         self._report = report
         self._pause = pause
         mailboxes = {platform: world.users(platform) for platform in DAG_IDS}
@@ -66,7 +66,7 @@ class Story:
             ],
         )
 
-    def _keep(self, step: Step) -> None:
+    def _keep(self, step: DemoStep) -> None:
         self.steps.append(step)
         self._report(step)
 

@@ -9,11 +9,14 @@ import json
 import re
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -341,6 +344,24 @@ def test_what_is_answered_on_the_page_is_closed_in_the_airflow_ui(filled: Stage)
     state = filled.airflow.wait_run(APPROVALS, run_id)
     assert state == "success", told(filled, APPROVALS, run_id)
     assert waiting(filled.store) == []
+    assert runs.approved_users(LEAVING, Platform.GOOGLE, datetime.now(UTC)) == {one}
+    with filled.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM approval")
+
+
+def test_what_is_approved_by_command_is_closed_in_the_airflow_ui(filled: Stage) -> None:
+    runs, now = filled.store.runs, datetime.now(UTC)
+    one = filled.on("google").users[0].welkin_id
+    runs.ask_for(LEAVING, "d5", {one: 12}, Platform.GOOGLE, now)
+    run_id = filled.airflow.trigger(APPROVALS, {})
+    questions(filled, APPROVALS, run_id, 1)
+    time.sleep(4)  # as `answer` does
+    tool = str(Path(sys.executable).parent / "calendar-sync")
+    command = [tool, "approve", "d5", "--json"]
+    made = subprocess.run(command, env=filled.airflow.env, capture_output=True, check=True)
+    assert json.loads(made.stdout) == {"approved": {"d5": 1}, "closed_in_airflow": True}
+    state = filled.airflow.wait_run(APPROVALS, run_id)
+    assert state == "success", told(filled, APPROVALS, run_id)
     assert runs.approved_users(LEAVING, Platform.GOOGLE, datetime.now(UTC)) == {one}
     with filled.database.write() as connection:
         connection.exec_driver_sql("DELETE FROM approval")

@@ -18,8 +18,8 @@ import pytest
 
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.orchestration.tasks import group_label
-from calendar_sync.sync.noticing import find_changed_users
-from calendar_sync.sync.runner import record_run, sync_users
+from calendar_sync.sync.noticing import find_work
+from calendar_sync.sync.runner import store_run, sync_users
 from calendar_sync_sandbox.demo import world as sides
 from calendar_sync_sandbox.demo.runs import ENOUGH_RUNS, LOOKS, Runs, StepError, together
 from calendar_sync_sandbox.demo.stage import DAG_IDS
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from calendar_sync.state.config import Revision
     from calendar_sync.sync.services import Services
-    from calendar_sync_sandbox.demo.acts import Step
+    from calendar_sync_sandbox.demo.acts import DemoStep
     from calendar_sync_sandbox.demo.runs import Waiting
 
 SETTINGS = {"polling": {"interval_seconds": 5}, "limits": {"welkin_requests_per_second": 50}}
@@ -150,7 +150,7 @@ class Syncing(SlowAirflow):
 
         async def work(services: Services) -> list[TaskInstance]:
             revision = services.store.config.revision()
-            found = await find_changed_users(services, revision, platform, users=users)
+            found = await find_work(services, revision, platform, users=users)
             tasks, rows = [], []
             for index, group in enumerate(found.groups):
                 done = await self._sync(services, revision, platform, group, f"{run_id}/{index}")
@@ -158,7 +158,7 @@ class Syncing(SlowAirflow):
                 bad = any(o.status == "failed" and (users or not o.attention) for o in done)
                 state = "failed" if bad else "success"
                 tasks.append(TaskInstance("sync_user", index, state, group_label(done), 1))
-            record_run(services.store, platform, run_id, began, rows, services.clock.now())
+            store_run(services.store, platform, run_id, began, rows, services.clock.now())
             return tasks
 
         tasks = asyncio.run(self._world.with_services(work))
@@ -195,8 +195,8 @@ def world() -> Iterator[World]:
     made.database.close()
 
 
-def played(world: World, airflow: Any) -> tuple[Story, list[Step]]:
-    steps: list[Step] = []
+def played(world: World, airflow: Any) -> tuple[Story, list[DemoStep]]:
+    steps: list[DemoStep] = []
     story = Story(Sides(world), airflow, steps.append, clock=world.clock, pause=lambda: None)
     story.play()
     return story, steps
@@ -236,9 +236,9 @@ def test_a_scheduler_that_does_nothing_ends_the_story(world: World) -> None:
 
 def test_a_scheduler_that_stops_halfway_is_waited_for_once(world: World) -> None:
     airflow = Syncing(world, late=0, minutes=0.1, dice=random.Random(7))  # noqa: S311
-    steps: list[Step] = []
+    steps: list[DemoStep] = []
 
-    def keep(step: Step) -> None:
+    def keep(step: DemoStep) -> None:
         steps.append(step)
         airflow.stalled = step.edit != "first fill"
 

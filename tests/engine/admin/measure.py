@@ -17,9 +17,9 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from calendar_sync.admin.factory import create_app
+from calendar_sync.admin.web import PREFIX
 from calendar_sync.admin.web.access import Right, Viewer
 from calendar_sync.admin.web.opening import State
-from calendar_sync.admin.web.rendering import PREFIX
 from calendar_sync.state import Database, Store
 from calendar_sync.state.migrate import upgrade
 from tests.engine.admin.population import populate

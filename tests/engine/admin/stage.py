@@ -16,8 +16,8 @@ from starlette.testclient import TestClient
 
 from calendar_sync.admin.factory import create_app
 from calendar_sync.admin.security import AirflowAccess
+from calendar_sync.admin.web import PREFIX
 from calendar_sync.admin.web.opening import State
-from calendar_sync.admin.web.rendering import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

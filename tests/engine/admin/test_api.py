@@ -18,8 +18,7 @@ from schemathesis.specs.openapi.checks import (
 from sqlalchemy import insert
 from starlette.testclient import TestClient
 
-from calendar_sync.admin.web import forgery
-from calendar_sync.admin.web.rendering import PREFIX
+from calendar_sync.admin.web import PREFIX, forgery
 from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t

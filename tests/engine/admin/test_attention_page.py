@@ -365,6 +365,7 @@ def test_users_who_keep_failing_stand_first_and_by_name_on_the_overview(
     operator: TestClient, viewer: TestClient, store: Store
 ) -> None:
     conflict(store, "mirror_moved", "reported")
+    store.runs.record("scheduled__1", Platform.GOOGLE, NOW, NOW, 1, 0, {})
     assert "No user needs attention" in operator.get("/attention").text
     pair = ("ada", Platform.GOOGLE)
     for number in range(1, 5):

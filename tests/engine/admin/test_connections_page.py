@@ -28,8 +28,10 @@ def test_what_is_missing_says_what_to_do(viewer: TestClient) -> None:
     text = viewer.get("/connections").text
     assert text.count("not configured") == len(CONNECTIONS)
     assert "Required for the sync" in text
-    assert "calendar-sync init" in text
-    assert "/connections?search=welkin_default" in text
+    assert "Set it up" in text
+    for word in ("Microsoft Graph API", "Google Cloud", "SMTP", "Generic"):
+        assert word in text
+    assert "msgraph" not in text
 
 
 def test_what_is_incomplete_is_named_and_no_secret_is_shown(

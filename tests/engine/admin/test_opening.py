@@ -19,23 +19,45 @@ def with_state(pages: Pages, url: str) -> Pages:
 
 def said(pages: Pages) -> str:
     with pages.browser(VIEWER) as client:
-        answer = client.get("/")
+        answer = client.get("/users")
         assert answer.status_code == 503
         assert "text/html" in answer.headers["content-type"]
+        assert "`" not in answer.text
         return answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/users", "/attention", "/settings", "/mapping", "/activity", "/tools"]
+)
+def test_without_one_each_page_leads_to_the_set_up(pages: Pages, tmp_path: Path, path: str) -> None:
+    with_state(pages, f"sqlite:///{tmp_path}/none.db")
+    with pages.browser(VIEWER) as client:
+        answer = client.get(path)
+        assert answer.status_code == 503
+        assert 'href="/calendar-sync/setup"' in answer.text
+        assert "calendar-sync init" not in answer.text
+        assert "`" not in answer.text
+
+
+def test_without_one_the_overview_is_the_set_up(pages: Pages, tmp_path: Path) -> None:
+    with_state(pages, f"sqlite:///{tmp_path}/none.db")
+    with pages.browser(VIEWER) as client:
+        for path in ("/", "/setup", "/connections", "/guides/google"):
+            assert client.get(path).status_code == 200
+        assert "There is no state database yet" in client.get("/").text
 
 
 def test_there_is_none_yet(pages: Pages, tmp_path: Path) -> None:
     file = tmp_path / "none.db"
-    assert "calendar-sync init" in said(with_state(pages, f"sqlite:///{file}"))
-    # Looking has made no empty one, so that `init` finds what it expects.
+    assert "no state database yet" in said(with_state(pages, f"sqlite:///{file}"))
+    # Looking has made no empty one: the first start finds what it expects.
     assert not file.exists()
 
 
 def test_it_is_empty(pages: Pages, tmp_path: Path) -> None:
     file = tmp_path / "empty.db"
     file.touch()
-    assert "is empty" in said(with_state(pages, f"sqlite:///{file}"))
+    assert "no state database yet" in said(with_state(pages, f"sqlite:///{file}"))
 
 
 @pytest.mark.parametrize("revision", ["0001", "9999"])
@@ -57,10 +79,10 @@ def test_its_address_is_of_another_kind(pages: Pages) -> None:
 
 def test_it_stops_answering(pages: Pages, store: Store) -> None:
     with pages.browser(VIEWER) as client:
-        assert client.get("/").status_code == 200
+        assert client.get("/users").status_code == 200
         with store.database.write() as connection:
             connection.execute(text("DROP TABLE user_mapping"))
-        answer = client.get("/")
+        answer = client.get("/users")
         assert answer.status_code == 503
         assert "user_mapping" not in answer.text
 

@@ -33,8 +33,10 @@ def full(store: Store) -> Store:
 
 
 def user(store: Store, user_id: str = "ada", account: str = "ada@example.org") -> None:
+    """Mapped, and Airflow has begun to sync."""
     mapped = [MappedUser(user_id, Platform.GOOGLE, account)]
     store.config.replace_mapping(mapped, "tests", NOW)
+    store.runs.record("scheduled__1", Platform.GOOGLE, NOW, NOW, 0, 0, {})
 
 
 def write(store: Store, **values: str) -> None:
@@ -146,7 +148,7 @@ def test_what_is_asked_for_is_text_too(viewer: TestClient) -> None:
 
 
 def test_an_empty_database_says_what_to_do_next(viewer: TestClient) -> None:
-    assert "calendar-sync mapping propose" in viewer.get("/").text
+    assert "Set up Calendar Sync" in viewer.get("/").text
     assert '/mapping">Mapping</a>' in viewer.get("/users").text
     assert "Nothing was synced yet" in viewer.get("/activity").text
     assert "No users match these filters" in viewer.get("/users?q=x").text
@@ -155,9 +157,12 @@ def test_an_empty_database_says_what_to_do_next(viewer: TestClient) -> None:
 
 def test_mapped_but_never_run(store: Store, viewer: TestClient) -> None:
     user(store)
+    assert "Nothing had to be written" in viewer.get("/").text
+    store.runs.drop(Platform.GOOGLE, ["scheduled__1"])
+    store.runs.record("page-test-1", Platform.GOOGLE, NOW, NOW, 1, 0, {})
     text = viewer.get("/").text
-    assert "No runs yet" in text
-    assert "Nothing was synced in the last 24 hours" in text
+    assert "Set up Calendar Sync" in text
+    assert "Mapped: 1 on Google Calendar." in text
     assert "Nothing was synced for this user yet" in viewer.get("/users/ada").text
 
 

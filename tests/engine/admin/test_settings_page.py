@@ -335,10 +335,10 @@ def test_the_line_breaks_of_a_template_survive_the_form(operator: TestClient, st
 def test_what_was_found_until_the_end_is_shown_with_how_many_were_looked_at(
     operator: TestClient, monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
-    async def slow(job: jobs.Job) -> effects.Found:
+    async def slow(job: jobs.Job) -> effects.Effects:
         effect = Effect(Platform.GOOGLE, users=837, affected=1)
         effect.planned["create_mirror", "new"] = 40
-        job.result = effects.Found([effect], 837, 10_000)
+        job.result = effects.Effects([effect], 837, 10_000)
         await asyncio.sleep(600)
         raise AssertionError
 
@@ -370,7 +370,7 @@ def test_what_was_found_until_the_end_is_shown_with_how_many_were_looked_at(
 def test_no_more_are_offered_than_fit_into_the_time(
     users: int, rate: float, offered: list[tuple[int, int]]
 ) -> None:
-    assert [(one.most, one.users) for one in effects.choices(users, rate)] == offered
+    assert [(one.most, one.users) for one in effects.sample_sizes(users, rate)] == offered
 
 
 def test_the_review_says_how_long_it_would_take(operator: TestClient, store: Store) -> None:

@@ -513,9 +513,13 @@ def test_what_waits_is_listed_and_approved_for_many_at_once(cli: Command) -> Non
     listed = cli("approvals", "list")
     assert all(entry["digest"] in listed for entry in waiting)
     assert "12 deletions" in listed
-    assert "approved for 2 users" in cli(
-        "approvals", "grant", *[entry["digest"] for entry in waiting]
-    )
+    first, second = (entry["digest"] for entry in waiting)
+    told = cli("approvals", "grant", first)
+    assert "approved for 1 user, for 24 hours" in told
+    assert "stays open" in told
+    assert "is ignored" in told
+    answer = cli.json("approvals", "grant", second)
+    assert answer == {"approved": {second: 1}, "closed_in_airflow": False}
     assert cli.json("approvals", "list") == []
     database = Database()
     recorded = decisions(Store(database, ""))

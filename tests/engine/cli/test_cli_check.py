@@ -143,6 +143,23 @@ def test_a_wrong_key_is_red_though_good_tokens_are_cached(
     assert "private_key" in output
 
 
+def welkin_tokens(cli: Command) -> int:
+    return sum(entry.kind == "welkin.token" for entry in cli.sandbox.requests)
+
+
+@pytest.mark.parametrize("words", [("mapping", "propose"), ("health",)], ids=" ".join)
+def test_what_looks_anew_asks_for_one_token_and_passes_on_none_of_before(
+    cli: Command, monkeypatch: Environment, words: tuple[str, ...]
+) -> None:
+    both(cli)
+    cli("sync")
+    before = welkin_tokens(cli)
+    cli(*words)
+    assert welkin_tokens(cli) == before + 1
+    change(monkeypatch, WELKIN, password="rotated")
+    assert "welkin_unauthorized" in cli(*words, code=1)
+
+
 def test_a_broken_connection_hides_no_other_and_all_are_told(
     cli: Command, monkeypatch: Environment
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from calendar_sync.orchestration.tasks import find_changed_users, sync_group
+from calendar_sync.orchestration.tasks import find_groups, sync_group
 from tests.engine.cli import test_cli
 from tests.engine.cli.test_cli import HOUR, Command
 
@@ -130,6 +130,6 @@ def test_a_user_none_of_whose_writes_was_taken_has_failed(cli: Command) -> None:
     assert len(cli.sandbox.google.mirrors_of("dana@example.org")) == 1
     output = cli("sync", "--full", code=3)
     assert "1 failed" in output
-    find_changed_users("google", users=[STRANGER], full_comparison=True)
+    find_groups("google", users=[STRANGER], full_comparison=True)
     done = sync_group("google", [STRANGER], run_id="r", owner="o")
     assert [outcome.status for outcome in done.outcomes] == ["failed"]

@@ -11,12 +11,11 @@ from calendar_sync.core.model import Direction, LinkState, Platform
 from calendar_sync.insight.attention import (
     Choice,
     count_conflicts,
-    decide,
     decisions,
     open_conflicts,
     parked_items,
-    try_again,
 )
+from calendar_sync.operations.deciding import decide, try_again
 from calendar_sync.state import tables as t
 from tests.engine.cycle.stage import Stage, mail
 

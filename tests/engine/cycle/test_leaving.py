@@ -70,7 +70,7 @@ def test_who_comes_back_is_synced_again(platform: Platform) -> None:
 
 
 def test_keep_leaves_what_is_there(platform: Platform) -> None:
-    s = stage(platform, on_on_unmapped="keep")
+    s = stage(platform, on_unmapped="keep")
     s.welkin.users[s.ids["dana"]].state = "INACTIVE"
     s.remap("ruben")
     position = s.position

@@ -8,6 +8,7 @@ import pytest
 from calendar_sync.core.model import LinkState, Platform
 from tests.engine.cycle.stage import Stage, mail
 from tests.engine.cycle.test_removals import take_back
+from tests.engine.cycle.test_restore import lose_state
 
 Make = Callable[..., Stage]
 SELF, NEW = mail("dana"), "dana.moss@new.example.org"
@@ -27,6 +28,16 @@ def filled(s: Stage) -> None:
 
 def spans(s: Stage, account: str) -> list[Any]:
     return sorted(seen.start for seen in s.calendar.mirrors(account))
+
+
+def marked(s: Stage, marker: str | None) -> str:
+    """A private event of Dana's with this mark of ours, as a copy has it; returns its id."""
+    if s.platform is Platform.GOOGLE:
+        private = {"private": {"calendarSync": marker}}
+        return s.busy(days=2, visibility="private", extendedProperties=private)
+    name = "String {3F1C0A5E-6D0B-4C7E-9A54-5A0C1F0D7B21} Name calendarSync"
+    properties = [{"id": name, "value": marker}]
+    return s.busy(days=2, sensitivity="private", singleValueExtendedProperties=properties)
 
 
 def mornings(s: Stage) -> list[Any]:
@@ -317,6 +328,94 @@ def test_a_deletion_of_before_the_mailbox_was_renamed_is_known_when_it_is_undone
     s.later(again=2)
     assert len(s.calendar.mirrors(NEW)) == 1
     s.in_step()
+
+
+@BOTH
+@pytest.mark.parametrize("order", ["lost, renamed", "renamed, lost", "renamed twice, lost between"])
+def test_a_deletion_of_before_the_state_was_lost_is_known_when_it_is_undone_under_another_name(
+    stage: Make, platform: Platform, order: str
+) -> None:
+    """Neither a link nor the record names the mirror, and its key was made under an older name."""
+    s = stage(platform=platform)
+    s.visit()
+    s.run()
+    [mirror] = s.calendar.mirrors(SELF)
+    s.calendar.delete_event(SELF, mirror.id)
+
+    def rename(old: str, new: str) -> None:
+        s.calendar.rename_account(old, new)
+        s.remap(dana={"account": new})
+        s.later()
+
+    if order == "lost, renamed":
+        lose_state(s)
+        s.later()
+        rename(SELF, NEW)
+    elif order == "renamed, lost":
+        s.later()
+        rename(SELF, NEW)
+        lose_state(s)
+        s.later()
+    else:
+        names = [SELF, "middle@example.org", NEW]
+        s.later()
+        rename(*names[:2])
+        lose_state(s)
+        s.later()
+        rename(*names[1:])
+    assert len(s.calendar.mirrors(NEW)) == 1
+    s.clock.advance(minutes=5)
+    s.calendar.undelete_event(NEW, mirror.id)
+    assert len(s.calendar.mirrors(NEW)) == 2
+    s.later(again=2)
+    assert spans(s, NEW) == [s.at(1, 9)]
+    assert s.store.runs.pending() == []
+    s.in_step()
+
+
+@BOTH
+@pytest.mark.parametrize("how", ["remapped", "unmapped"])
+def test_a_mailbox_that_is_left_loses_what_was_made_before_the_state_was_lost_and_it_renamed(
+    stage: Make, platform: Platform, how: str
+) -> None:
+    s = stage(platform=platform)
+    s.visit()
+    s.run()
+    [mirror] = s.calendar.mirrors(SELF)
+    s.calendar.delete_event(SELF, mirror.id)
+    lose_state(s)
+    s.later()
+    s.calendar.rename_account(SELF, NEW)
+    s.remap(dana={"account": NEW})
+    s.later()
+    s.clock.advance(minutes=5)
+    s.calendar.undelete_event(NEW, mirror.id)
+    if how == "remapped":
+        s.calendar.add_account("third@example.org")
+        s.remap(dana={"account": "third@example.org"})
+    else:
+        s.remap("dana")
+    s.later()
+    assert s.calendar.mirrors(NEW) == []
+
+
+@BOTH
+def test_what_is_not_made_by_us_for_this_user_stays_beside_the_mirror(
+    stage: Make, platform: Platform
+) -> None:
+    """A copy by hand, with our mark and no key of ours; and a mirror of another user's visit."""
+    s = stage("dana", "ruben", platform=platform)
+    visit = s.visit()
+    s.welkin.add_participant(visit.event_id, s.ids["ruben"])
+    s.run()
+    [mine], [other] = s.calendar.mirrors(SELF), s.calendar.mirrors(mail("ruben"))
+    copies = {marked(s, mark) for mark in (mine.marker, other.marker)}
+    s.later(again=2)
+    s.later(hours=29)
+    there = {seen.id for seen in s.calendar.mirrors(SELF)}
+    assert there == {mine.id, *copies}
+    pair = (s.ids["dana"], platform)
+    assert s.store.links.parked(*pair, s.clock.now()) == {}
 
 
 @BOTH

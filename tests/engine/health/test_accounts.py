@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from calendar_sync.core.model import MappedUser, Platform
-from calendar_sync.insight.health import ADVICE, Verdict, accounts
+from calendar_sync.insight.health import ADVICE, AccountVerdict, accounts
 from calendar_sync.state.health import Checked
 from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import DAY, Stage, mail
@@ -31,8 +31,10 @@ def verdicts(s: Stage) -> dict[str, str]:
 
 
 def test_every_verdict_says_what_to_do() -> None:
-    assert ADVICE.keys() == set(Verdict)
-    assert all(text.endswith(".") for verdict, text in ADVICE.items() if verdict != Verdict.OK)
+    assert ADVICE.keys() == set(AccountVerdict)
+    assert all(
+        text.endswith(".") for verdict, text in ADVICE.items() if verdict != AccountVerdict.OK
+    )
 
 
 @on_both

@@ -12,7 +12,7 @@ from calendar_sync.insight.overview import overview
 from calendar_sync.insight.status import status
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.orchestration.alarms import EVERYBODY, raise_alarms
-from calendar_sync.sync.freshness import Limits, limits
+from calendar_sync.sync.freshness import Deadlines, deadlines
 from tests.engine.cycle.stage import Stage, mail
 from tests.engine.health.test_notify import HERE
 
@@ -128,10 +128,10 @@ def ago(**step: float) -> datetime:
 
 def test_limits_follow_target_interval_and_quota() -> None:
     settings = parse({"polling": {"interval_seconds": 60}, "freshness": {"target_seconds": 300}})
-    found = limits(settings, Platform.MICROSOFT, 50_000, NOW)
-    assert found == Limits(ago(minutes=5), ago(minutes=6))
+    found = deadlines(settings, Platform.MICROSOFT, 50_000, NOW)
+    assert found == Deadlines(ago(minutes=5), ago(minutes=6))
     # Google's quota allows 10,000 accounts a poll every 24 minutes.
     quota = settings.limits.google_requests_per_day
     wait = 86_400 * 10_000 / (0.6 * quota)
-    found = limits(settings, Platform.GOOGLE, 10_000, NOW)
-    assert found == Limits(ago(minutes=5), ago(seconds=300 + wait))
+    found = deadlines(settings, Platform.GOOGLE, 10_000, NOW)
+    assert found == Deadlines(ago(minutes=5), ago(seconds=300 + wait))

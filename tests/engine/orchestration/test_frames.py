@@ -107,11 +107,11 @@ def test_a_fault_in_a_request_leaves_a_task_alone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, error: BaseException, leaves: type[BaseException]
 ) -> None:
     bench.visit("dana")
-    found = tasks.find_changed_users(GOOGLE)
+    found = tasks.find_groups(GOOGLE)
     assert found.groups
     monkeypatch.setattr(HttpClient, "_once", fails_with(error))
     with pytest.raises(leaves) as caught:
-        tasks.find_changed_users(GOOGLE)
+        tasks.find_groups(GOOGLE)
     assert_clean(bench, caught.value)
 
 
@@ -127,7 +127,7 @@ def test_a_refusal_leaves_a_task_alone(bench: Bench, code: int) -> None:
 def test_a_lost_database_leaves_a_task_alone(bench: Bench) -> None:
     bench.execute("DROP TABLE platform_state")
     with pytest.raises(StateUnavailable) as caught:
-        tasks.find_changed_users(GOOGLE)
+        tasks.find_groups(GOOGLE)
     assert_clean(bench, caught.value)
 
 
@@ -153,7 +153,7 @@ def test_a_connection_that_cannot_be_read_leaves_a_task_alone(
         broken = {"conn_type": "welkin", "host": "x", "password": KEY, "extra": "[1]"}
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(broken))
     for fails in (
-        lambda: tasks.find_changed_users(GOOGLE),
+        lambda: tasks.find_groups(GOOGLE),
         lambda: remove_old_runs("google_calendar_sync", log_folder="/nowhere"),
         lambda: WelkinHook().get_conn(),
     ):

@@ -86,7 +86,7 @@ def test_a_failed_users_line_says_who_what_whose_and_what_to_do(
 ) -> None:
     outcome = UserOutcome("u-1", "dana@example.org", "failed", code, detail="welkin.token")
     with pytest.raises(UsersFailed) as raised:
-        tasks.raise_failures([outcome, outcome], insist=True)
+        tasks.raise_failures([outcome, outcome])
     said = line(raised.value)
     assert "\n" not in said
     assert said.count("dana@example.org (u-1)") == 2

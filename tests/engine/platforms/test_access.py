@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from calendar_sync.adapters.microsoft import MicrosoftCalendar
-from calendar_sync.adapters.microsoft.access import Finding, check_access
 from calendar_sync.config.credentials import MicrosoftCredentials
-from calendar_sync.core.model import Platform
+from calendar_sync.core.model import Finding, Platform
 from calendar_sync.sync.runtime import Secrets
 from tests.harness import World
 
@@ -39,7 +38,7 @@ class Tenant(World):
         async def look(services: Any) -> list[Finding]:
             calendar = services.platforms[Platform.MICROSOFT]
             assert isinstance(calendar, MicrosoftCalendar)
-            return await check_access(calendar, accounts or (DANA, RUBEN))
+            return await calendar.check_access(accounts or (DANA, RUBEN))
 
         found: list[Finding] = asyncio.run(self.with_services(look))
         return found

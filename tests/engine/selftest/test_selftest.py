@@ -8,7 +8,14 @@ import pytest
 
 from calendar_sync.core.errors import ConfigurationError, LeaseHeld
 from calendar_sync.core.model import Direction, MappedUser, Platform, Span
-from calendar_sync.operations.selftest import Options, Report, SelfTest, Step, StepState, choose
+from calendar_sync.operations.selftest import (
+    Options,
+    Report,
+    SelfTest,
+    SelfTestStep,
+    StepState,
+    choose,
+)
 from calendar_sync.operations.selftest.report import STEPS
 from calendar_sync.state import tables as t
 from calendar_sync.sync.services import Services
@@ -314,7 +321,7 @@ def test_when_one_side_stops_answering_the_other_is_cleaned_all_the_same(stage: 
         options = Options(60, False, "test-run", "tester")
         made = SelfTest(services, services.store.config.revision(), chosen, options)
 
-        def tell(step: Step) -> None:
+        def tell(step: SelfTestStep) -> None:
             if step.name == "shown" and step.state is StepState.OK:
                 stage.calendar.revoke(mail("dana"))
 

@@ -12,7 +12,7 @@ from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import AuditStore, CycleLog, Operation
-from calendar_sync.sync.runner import record_run
+from calendar_sync.sync.runner import store_run
 from tests.engine.state.conftest import NOW
 
 
@@ -29,7 +29,7 @@ def write(store: Store, cycle: str, count: int = 3, *, minutes: int = 0) -> None
 
 def run(store: Store, name: str, *, minutes: int = 0) -> str:
     now = NOW + timedelta(minutes=minutes)
-    return record_run(store, Platform.GOOGLE, name, now, [], now)
+    return store_run(store, Platform.GOOGLE, name, now, [], now)
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_what_is_wrong_is_said(full: Store) -> None:
 
 def test_an_emptied_record_is_found_while_the_runs_are_there(full: Store) -> None:
     row = {"user_id": "u", "status": "ok", "done": {"create_mirror": 3, "noted": 1}}
-    record_run(full, Platform.GOOGLE, "busy", NOW, [row], NOW)
+    store_run(full, Platform.GOOGLE, "busy", NOW, [row], NOW)
     sql(full, "DELETE FROM operation", "DELETE FROM audit_seal")
     assert "the seal of run r1 is missing" in full.audit.verify()
     sql(full, """UPDATE sync_run SET summary = '{"seal": "", "done": {"create_mirror": 3}}'""")

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from calendar_sync.config.settings import parse
@@ -61,6 +62,36 @@ def test_a_link_reads_back_as_it_was_saved(store: Store) -> None:
     save(store, changed)
     assert changed in store.links.of(*PAIR)
     assert len(store.links.of(*PAIR)) == 2
+
+
+def test_what_an_id_is_about_is_told_by_indexes(store: Store) -> None:
+    block = {"kind": LinkKind.BLOCK, "event_id": "x_1"}
+    made = save(store, link("a1"), link("x", **block), link("a2", remote_id="x_1"), link("a3"))
+    asked: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _u: Any, statement: str, values: Any, *_: Any) -> None:
+        asked.append((statement, values))
+
+    event.listen(store.database.engine, "before_cursor_execute", note)
+    assert store.links.about("x_1") == [made[1], made[2]]
+    assert store.links.about("a3") == [made[3]]
+    event.remove(store.database.engine, "before_cursor_execute", note)
+    sqlite = store.database.is_sqlite
+    steps = []
+    with store.database.read() as connection:
+        if not sqlite:
+            # A table of four rows is read as a whole, whatever indexes it has.
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        for statement, values in asked:
+            if "FROM link" in statement:
+                explain = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
+                rows = connection.exec_driver_sql(f"{explain} {statement}", values)
+                steps += [str(row[-1]) for row in rows]
+    said = "\n".join(steps)
+    for name in ("source_id", "event_id", "remote_id"):
+        assert f"ix_link_{name}" in said, said
+    assert "SCAN link" not in said, said
+    assert "Seq Scan" not in said, said
 
 
 def test_there_is_one_link_for_an_item_and_calendar(store: Store) -> None:

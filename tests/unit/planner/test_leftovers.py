@@ -1,5 +1,6 @@
 """What is provably ours goes without a question, what came back is known again."""
 
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 
@@ -19,6 +20,10 @@ from tests.unit.planner.views import (
     span,
     steps,
 )
+
+#: Made by us, when the mailbox had a name that nobody remembers; and what another system makes.
+KEY = IDENTITY.mirror_id(Platform.GOOGLE, "nobody", "lost@example.org", "a1", 3)
+UUID = uuid.UUID("1f0c7a52-6a0b-4c7e-9a54-5a0c1f0d7b21")
 
 
 def mirrored(**more: object) -> tuple[Little, CalendarEvent]:
@@ -82,19 +87,18 @@ def test_a_block_that_is_none_of_a_closed_link_stays(why: str) -> None:
 
 def test_an_earlier_mirror_that_is_there_again_goes() -> None:
     little, mirror = mirrored()
-    little.keys["a1"] = {"earlier", "key-of-another"}
-    little.add(other(mirror, "earlier"), other(mirror, "named-by-exchange", key="key-of-another"))
-    little.add(other(mirror, "copy"))
+    little.add(other(mirror, KEY), other(mirror, "named-by-exchange", key=KEY))
+    little.add(other(mirror, "copy"), other(mirror, UUID.hex), other(mirror, "x", key=str(UUID)))
     made = little.plan()
     assert steps(made) == [("delete_mirror", "made_before")] * 2
     gone = {action.link.remote_id for action in made.actions if action.link}
-    assert gone == {"earlier", "named-by-exchange"}, "a copy of somebody's is theirs"
+    assert gone == {KEY, "named-by-exchange"}, "a copy of somebody's is theirs"
+    assert made.refused == ()
 
 
 def test_an_earlier_mirror_is_doubted_while_the_present_one_is_new() -> None:
     little, mirror = mirrored()
-    little.keys["a1"] = {"earlier"}
-    little.add(other(mirror, "earlier"))
+    little.add(other(mirror, KEY))
     little.change(little.link(), written_at=NOW - timedelta(seconds=5))
     made = little.plan()
     assert (made.actions, made.doubted) == ((), 1)

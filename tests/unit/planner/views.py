@@ -120,7 +120,6 @@ class Little:
     alone: bool = True
     claimed_elsewhere: frozenset[str] = frozenset()
     platform: Platform = Platform.GOOGLE
-    keys: dict[str, set[str]] = field(default_factory=dict)
     counter: int = 0
 
     def add(self, *items: Appointment | CalendarEvent) -> "Little":
@@ -182,7 +181,6 @@ class Little:
             level=rules.mirror_content.level,
             approved=self.approved,
             written_back=frozenset(self.written_back),
-            mirror_keys=lambda key: frozenset(self.keys.get(key, ())),
         )
 
     def plan(self) -> Plan:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -52,6 +53,12 @@ def draft(stage: Stage, days: int = 2, **more: Any) -> BlockDraft:
         stage.ids["dana"],
         **{"span": span, "zone": ZONE, "title": "Busy", "all_day_flag": True, **more},
     )
+
+
+async def create(welkin: Welkin, wanted: BlockDraft) -> Any:
+    """A block; one whose answer was lost is looked for by its `externalId`."""
+    find = partial(welkin.event_by_external_id, "calsync-1", wanted.zone)
+    return await welkin.create_block(wanted, "calsync-1", find)
 
 
 def events(stage: Stage, days: int = 365) -> Any:
@@ -123,7 +130,7 @@ def test_nothing_but_404_means_none(stage: Stage, code: int) -> None:
 
 
 def test_a_block_is_made_found_moved_and_removed(stage: Stage) -> None:
-    made = ask(stage, lambda w: w.create_block(draft(stage), "calsync-1"))
+    made = ask(stage, lambda w: create(w, draft(stage)))
     [block] = stage.blocks()
     assert (block.type, block.color, block.time_zone) == ("LEAVE", "grey", ZONE.key)
     assert made.external_id == "calsync-1"
@@ -138,7 +145,7 @@ def test_a_block_is_made_found_moved_and_removed(stage: Stage) -> None:
 
 
 def test_a_running_block_is_cancelled(stage: Stage) -> None:
-    made = ask(stage, lambda w: w.create_block(draft(stage, 0), "calsync-1"))
+    made = ask(stage, lambda w: create(w, draft(stage, 0)))
     ask(stage, lambda w: w.remove_block(made.id, future=False))
     assert stage.welkin.events[made.id].status == "CANCELLED"
     with pytest.raises(NotFound):
@@ -148,7 +155,7 @@ def test_a_running_block_is_cancelled(stage: Stage) -> None:
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "truncated_json", "empty_200"])
 def test_a_creation_whose_answer_is_lost_is_looked_up(stage: Stage, kind: str) -> None:
     stage.fault("welkin", kind, "POST", "/calendar/events", times=1)
-    made = ask(stage, lambda w: w.create_block(draft(stage), "calsync-1"))
+    made = ask(stage, lambda w: create(w, draft(stage)))
     assert [block.id for block in stage.blocks()] == [made.id]
     assert stage.asked("welkin.events.create") == 1
 
@@ -157,14 +164,14 @@ def test_a_creation_whose_answer_is_lost_is_looked_up(stage: Stage, kind: str) -
 def test_a_creation_that_does_not_show_is_not_sent_again_at_once(stage: Stage, kind: str) -> None:
     stage.fault("welkin", kind, "POST", "/calendar/events", times=1)
     with pytest.raises(OutcomeUnknown):
-        ask(stage, lambda w: w.create_block(draft(stage), "calsync-1"))
+        ask(stage, lambda w: create(w, draft(stage)))
     assert stage.asked("welkin.events.create") == 1
     assert stage.asked("welkin.events.get") == 1
 
 
 @pytest.mark.parametrize("title", ["Nul\x00byte", "\ud83d", "a\r\nb"])
 def test_titles_are_made_fit(stage: Stage, title: str) -> None:
-    ask(stage, lambda w: w.create_block(draft(stage, title="x" + title), "calsync-1"))
+    ask(stage, lambda w: create(w, draft(stage, title="x" + title)))
     [block] = stage.blocks()
     assert block.title.isprintable()
 

@@ -4,11 +4,12 @@ https://developers.google.com/workspace/calendar/api/v3/reference/events and gui
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from calendar_sync.adapters.google import access
 from calendar_sync.adapters.google.parse import (
     FIELDS,
     LIST_FIELDS,
@@ -34,6 +35,7 @@ from calendar_sync.core.model import (
     CalendarEvent,
     Changes,
     Draft,
+    Finding,
     Platform,
     SeriesSet,
     Span,
@@ -355,6 +357,18 @@ class GoogleCalendar:
             await self._list(account, "primary", "", params, with_cursor=False)
         except NotFound:
             raise UserUnavailable("google_no_calendar", detail=account) from None
+
+    async def account_fault(self, account: str) -> str:
+        """Reading is tried: delegation grants one scope for both."""
+        try:
+            await self.look(account)
+        except (UserUnavailable, BadItem) as error:
+            return error.code
+        return ""
+
+    async def check_access(self, accounts: Sequence[str]) -> list[Finding]:
+        """Mailbox by mailbox."""
+        return await access.check_access(self, accounts)
 
 
 def _events(body: Mapping[str, Any]) -> dict[str, CalendarEvent]:

@@ -4,10 +4,10 @@ https://learn.microsoft.com/exchange/permissions-exo/application-rbac: mailboxes
 to a scope, and a mailbox outside of it is answered like a missing permission.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from __future__ import annotations
 
-from calendar_sync.adapters.microsoft.client import MicrosoftCalendar
+from typing import TYPE_CHECKING
+
 from calendar_sync.core.advice import NO_MAILBOX_TRIED, advice, remedy
 from calendar_sync.core.errors import (
     BadItem,
@@ -17,19 +17,16 @@ from calendar_sync.core.errors import (
     TransientError,
     UserUnavailable,
 )
+from calendar_sync.core.model import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from calendar_sync.adapters.microsoft.client import MicrosoftCalendar
 
 DENIED, READ_ONLY = "microsoft_access_denied", "microsoft_read_only"
 # So many mailboxes are asked to tell a missing permission from a scope.
 SAMPLE = 5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One fault: whom it concerns (empty: everybody), its code, and what to do."""
-
-    account: str
-    code: str
-    advice: str
 
 
 async def check_access(calendar: MicrosoftCalendar, accounts: Sequence[str]) -> list[Finding]:

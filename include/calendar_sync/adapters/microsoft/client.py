@@ -5,18 +5,18 @@ delta knows no markers, says "removed" of what has merely left its window, and i
 deleted occurrence. So a full read lists the window itself, and takes from a delta the cursor only.
 """
 
-import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from calendar_sync.adapters.http import Answer, HttpClient, TokenSource
-from calendar_sync.adapters.microsoft import addresses
+from calendar_sync.adapters.microsoft import access, addresses
 from calendar_sync.adapters.microsoft.addresses import VERSION
 from calendar_sync.adapters.microsoft.batches import LARGEST, Batches
+from calendar_sync.adapters.microsoft.errors import concerning, listing
 from calendar_sync.adapters.microsoft.parse import (
     EXPAND,
     PROPERTY,
@@ -37,15 +37,13 @@ from calendar_sync.core.errors import (
     NotFound,
     OutcomeUnknown,
     PreconditionFailed,
-    TenantMisconfigured,
-    TokenRejected,
     TransientError,
-    UserUnavailable,
 )
 from calendar_sync.core.model import (
     CalendarEvent,
     Changes,
     Draft,
+    Finding,
     Platform,
     SeriesSet,
     Span,
@@ -114,7 +112,7 @@ class MicrosoftCalendar:
         repeatable: bool = True,
     ) -> Answer:
         headers = {"Prefer": PREFER} | ({"If-Match": etag} if etag else {})
-        with _concerning(account):
+        with concerning(account):
             try:
                 return await self._http.request(
                     f"microsoft.{kind}",
@@ -135,7 +133,7 @@ class MicrosoftCalendar:
 
     async def _poll(self, account: str, path: str) -> Answer:
         """One page of a delta, asked for together with those of others where there are any."""
-        with _concerning(account):
+        with concerning(account):
             answer = await self._batches.get("microsoft.events.delta", account, path)
         return answer or await self._call("events.delta", "GET", account, path)
 
@@ -152,7 +150,7 @@ class MicrosoftCalendar:
             return Changes(tuple(rows.values()), following, full=False)
         # The cursor comes first: what changes while the window is read, is told again.
         view, bounds = addresses.view(account, calendar, window)
-        with _listing(account, calendar):
+        with listing(account, calendar):
             rows, following = await self._delta(account, f"{view}/delta", bounds, first=True)
             events = await self._window(account, view, bounds)
         # What only one of both lists shows has to be looked at: they may come from two servers.
@@ -165,7 +163,7 @@ class MicrosoftCalendar:
     async def listed(self, account: str, calendar: str, window: Window) -> Changes:
         """See `CalendarPlatform.listed`."""
         view, bounds = addresses.view(account, calendar, window)
-        with _listing(account, calendar):
+        with listing(account, calendar):
             events = await self._window(account, view, bounds)
         return Changes(tuple(events.values()), "", full=True)
 
@@ -440,30 +438,13 @@ class MicrosoftCalendar:
         """
         await self.delete_mirror(account, "primary", "nobody-has-this")
 
+    async def account_fault(self, account: str) -> str:
+        """The mailbox is looked at, and a removal of nothing is tried."""
+        return await access.account_fault(self, account)
 
-@contextlib.contextmanager
-def _concerning(account: str) -> Iterator[None]:
-    """Failures name the account; the token is everybody's, and a fresh one is refused, too."""
-    try:
-        yield
-    except TokenRejected:
-        raise TenantMisconfigured("microsoft_unauthorized", detail=account) from None
-    except UserUnavailable as error:
-        error.detail = account
-        raise
-
-
-@contextlib.contextmanager
-def _listing(account: str, calendar: str) -> Iterator[None]:
-    """What is wrong with a list without a cursor is wrong with the calendar."""
-    try:
-        yield
-    except BadItem as error:
-        raise UserUnavailable("microsoft_list_refused", detail=error.detail) from None
-    except NotFound:
-        if calendar == "primary":
-            raise UserUnavailable("microsoft_no_calendar", detail=account) from None
-        raise
+    async def check_access(self, accounts: Sequence[str]) -> list[Finding]:
+        """Consent, scope and rights, told apart."""
+        return await access.check_access(self, accounts)
 
 
 def _zone(draft: Draft) -> str:

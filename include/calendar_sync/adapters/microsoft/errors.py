@@ -4,8 +4,9 @@ Graph: https://learn.microsoft.com/graph/errors
 Tokens: https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 """
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from calendar_sync.adapters.http import Failure
@@ -134,3 +135,28 @@ def code_of(body: Any) -> str:
     error = body.get("error") if isinstance(body, Mapping) else None
     code = error.get("code") if isinstance(error, Mapping) else None
     return code if isinstance(code, str) and code in _CODES else ""
+
+
+@contextlib.contextmanager
+def concerning(account: str) -> Iterator[None]:
+    """Failures name the account; the token is everybody's, and a fresh one is refused, too."""
+    try:
+        yield
+    except TokenRejected:
+        raise TenantMisconfigured("microsoft_unauthorized", detail=account) from None
+    except UserUnavailable as error:
+        error.detail = account
+        raise
+
+
+@contextlib.contextmanager
+def listing(account: str, calendar: str) -> Iterator[None]:
+    """What is wrong with a list without a cursor is wrong with the calendar."""
+    try:
+        yield
+    except BadItem as error:
+        raise UserUnavailable("microsoft_list_refused", detail=error.detail) from None
+    except NotFound:
+        if calendar == "primary":
+            raise UserUnavailable("microsoft_no_calendar", detail=account) from None
+        raise

@@ -227,13 +227,13 @@ class Welkin:
         return _read(answer, zone)
 
     async def create_block(
-        self, draft: BlockDraft, external_id: str | None, find: Find | None = None
+        self, draft: BlockDraft, external_id: str | None, find: Find
     ) -> WelkinEvent:
         """Create the block.
 
         POST is not idempotent: after a lost answer it is looked up, never sent again at once.
         `external_id` is None for tenants that do not take it; `find` looks for what a lost answer
-        may have made (without it: by `externalId`).
+        may have made.
 
         Raises:
             OutcomeUnknown: whether it was created will be seen later.
@@ -242,10 +242,7 @@ class Welkin:
         try:
             answer = await self._create(draft, external_id, eventType="LEAVE", eventColor="grey")
         except OutcomeUnknown:
-            if find is not None:
-                found = await find()
-            else:
-                found = await self.event_by_external_id(external_id or "", draft.zone)
+            found = await find()
             if found is None:
                 raise
             return found

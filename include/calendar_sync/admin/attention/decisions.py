@@ -1,5 +1,6 @@
 """Decisions about conflicts, parked items and approvals, as pages and API make them alike."""
 
+import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
@@ -12,13 +13,13 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError, LeaseHeld, LeaseLost
 from calendar_sync.core.model import Platform, Source
-from calendar_sync.core.redaction import install
-from calendar_sync.insight import attention
 from calendar_sync.insight.attention import Choice, OpenConflict
-from calendar_sync.operations import approvals
+from calendar_sync.operations import approvals, deciding
 from calendar_sync.orchestration.airflow_questions import close_questions
 from calendar_sync.orchestration.dag_ids import GRANT, LEAVE
 from calendar_sync.state import Store
+
+logger = logging.getLogger(__name__)
 
 BUSY = "This user is being synced. Try again in a moment."
 
@@ -31,12 +32,12 @@ def decide(request: Request, store: Store, number: int, choice: Choice) -> OpenC
     """
     now = SystemClock().now()
     try:
-        found = attention.decide(live.with_key(store), number, choice, author(request), now)
+        found = deciding.decide(live.with_key(store), number, choice, author(request), now)
     except ConfigurationError as error:
         raise Problem(409, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None
     except (LeaseHeld, LeaseLost):
         raise Problem(409, BUSY) from None
-    install().info("admin: %s decided %s on conflict %s", author(request), choice.value, number)
+    logger.info("admin: %s decided %s on conflict %s", author(request), choice.value, number)
     return found
 
 
@@ -50,7 +51,7 @@ def try_again(
     """
     now = SystemClock().now()
     try:
-        attention.try_again(
+        deciding.try_again(
             live.with_key(store), user_id, platform, step, source, author(request), now
         )
     except ConfigurationError as error:
@@ -77,7 +78,7 @@ def _answer(
     now, counts, store = SystemClock().now(), {}, live.with_key(store)
     for digest in dict.fromkeys(digests):
         counts[digest] = answer(store, digest, author(request), now)
-        install().info("admin: %s answered %s: %s", author(request), digest, option)
+        logger.info("admin: %s answered %s: %s", author(request), digest, option)
         if counts[digest]:
             _close_in_airflow(request, digest, option)
     return counts
@@ -90,4 +91,4 @@ def _close_in_airflow(request: Request, digest: str, option: str) -> None:
         close_questions(digest, option, viewer.id, viewer.name)
     except SQLAlchemyError as error:
         # The answer is stored; what is left open in Airflow finds nothing to do.
-        install().warning("admin: a question in Airflow stays open: %s", type(error).__name__)
+        logger.warning("admin: a question in Airflow stays open: %s", type(error).__name__)

@@ -4,6 +4,8 @@ What a connection holds is never shown: at most the name of the field that is mi
 """
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -26,7 +28,7 @@ from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError, SyncError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
 from calendar_sync.operations.connection_checks import (
     MAILBOXES,
     NAMES,
@@ -35,10 +37,14 @@ from calendar_sync.operations.connection_checks import (
     found,
     mailboxes,
 )
+from calendar_sync.operations.setup.record import fingerprint, note_test
+from calendar_sync.operations.setup.typed import FORMS
 from calendar_sync.orchestration.airflow_api import CONNECTION as AIRFLOW
 from calendar_sync.orchestration.connection_tests import mail_fault, try_airflow
 from calendar_sync.state import Store
 from calendar_sync.sync.runtime import try_welkin
+
+logger = logging.getLogger(__name__)
 
 MAIL = "smtp_default"
 Status = Literal["configured", "incomplete", "missing"]
@@ -46,14 +52,14 @@ Status = Literal["configured", "incomplete", "missing"]
 
 @dataclass(frozen=True)
 class Known:
-    """One connection by its name: what it is for, its type in Airflow, and when it is needed."""
+    """One connection by its name: what it is for, its type as Airflow shows it, whether needed."""
 
     name: str
     title: str
     about: str
     kind: str
     needed: bool
-    setup: str
+    guide: str
     credentials: Callable[[Fields], object] = lambda fields: fields
 
 
@@ -66,7 +72,7 @@ class Connection:
     about: str
     kind: str
     needed: bool
-    setup: str
+    guide: str
     status: Status
     detail: str = ""
 
@@ -94,48 +100,47 @@ CONNECTIONS: Mapping[str, Known] = {
             WELKIN,
             "Welkin",
             "API client that reads schedules and writes busy blocks.",
-            "welkin",
+            "Welkin",
             True,
-            "docs/setup-welkin.md",
+            "welkin",
             welkin_credentials,
         ),
         Known(
             GOOGLE,
             "Google Calendar",
             "Service account with domain-wide delegation.",
-            "google_cloud_platform",
+            "Google Cloud",
             False,
-            "docs/setup-google.md",
+            "google",
             google_credentials,
         ),
         Known(
             MICROSOFT,
             "Microsoft 365",
             "App registration with access to calendars.",
-            "msgraph",
+            "Microsoft Graph API",
             False,
-            "docs/setup-microsoft.md",
+            "microsoft",
             microsoft_credentials,
         ),
         Known(
             HMAC_KEY,
             "Signing key",
-            "Identifies the events that the sync creates, and protects the audit log. Created "
-            "by set-up "
-            "(`calendar-sync init`). Do not change it.",
-            "generic",
+            "Identifies the events that we create and protects the audit log. Made by the set-up: "
+            "never change it.",
+            "Generic",
             True,
-            "docs/security.md",
+            "",
             _key,
         ),
-        Known(MAIL, "Mail", "Sends reports and alerts.", "smtp", False, "docs/operations.md"),
+        Known(MAIL, "Mail", "Sends reports and alerts.", "SMTP", False, ""),
         Known(
             AIRFLOW,
             "Airflow's API",
             "Account that deletes old runs.",
-            "generic",
+            "Generic",
             False,
-            "docs/operations.md",
+            "",
         ),
     )
 }
@@ -160,7 +165,7 @@ def _connection(known: Known) -> Connection:
 
 
 def test(store: Store, name: str) -> Tested:
-    """Try one, without writing anything.
+    """Try one, without writing anything outside; the set-up remembers the result.
 
     Raises:
         Problem: 404, it is none of ours.
@@ -168,7 +173,15 @@ def test(store: Store, name: str) -> Tested:
     known = CONNECTIONS.get(name)
     if known is None:
         raise Problem(404, "The sync does not use a connection with this name.")
-    now = _connection(known)
+    tested = _test(store, name, _connection(known))
+    if name in FORMS:
+        with contextlib.suppress(ConfigurationError):
+            mark = fingerprint(outside.fields(name), str(outside.fields(HMAC_KEY).password))
+            note_test(store, name, mark, tested.faults, SystemClock().now())
+    return tested
+
+
+def _test(store: Store, name: str, now: Connection) -> Tested:
     if now.status != "configured":
         said = now.detail or f"connection {name} is missing"
         return Tested(name, False, [Finding("", "configuration", said)])
@@ -179,7 +192,7 @@ def test(store: Store, name: str) -> Tested:
     except Problem as problem:
         return Tested(name, False, [Finding("", "configuration", problem.detail)])
     except Exception as error:
-        install().error("admin: test of %s: %s", name, describe(error))
+        logger.error("admin: test of %s: %s", name, describe(error))
         return Tested(name, False, [Finding("", "unexpected", "see the log of the API server")])
 
 

@@ -1,5 +1,6 @@
 """Changes of the user mapping, as pages and API make them alike."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,10 +17,11 @@ from calendar_sync.config.mapping.rows import staff_by_email
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser, Platform
-from calendar_sync.core.redaction import install
 from calendar_sync.operations.mapping.taking import Mode, confirmed, taken
 from calendar_sync.state import Store
 from calendar_sync.state.mapping import CHANGED_MEANWHILE, Edit, MappingDifference
+
+logger = logging.getLogger(__name__)
 
 EMPTY: Mapping[str, Any] = {
     "user": "",
@@ -141,9 +143,7 @@ def apply(
 
     found = store.config.edit_mapping(checked, author(request), now, based_on=based_on)
     if found:
-        install().info(
-            "admin: %s stored revision %s of the mapping", author(request), found.revision
-        )
+        logger.info("admin: %s stored revision %s of the mapping", author(request), found.revision)
     return found
 
 

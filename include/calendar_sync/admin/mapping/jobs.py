@@ -21,7 +21,7 @@ from calendar_sync.config.mapping import read_row
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.insight.health import accounts
-from calendar_sync.insight.health.verdicts import ADVICE, Verdict
+from calendar_sync.insight.health.verdicts import ADVICE, AccountVerdict
 from calendar_sync.operations.mapping.proposing import Proposals, find_proposals
 from calendar_sync.state import Store
 from calendar_sync.state.health import Checked
@@ -43,14 +43,21 @@ class Offered:
 @router.post("/mapping/proposals")
 def begin_proposals(request: Request, store: Opened) -> Response:
     """Begin to match users who are not mapped with accounts: part of a page."""
+    job = JOBS.start(
+        "proposals", "proposals for the mapping", proposals_work(store), request.state.viewer.id
+    )
+    return render(request, "mapping_proposals.html", job=job, number=job.id)
+
+
+def proposals_work(store: Store) -> Callable[[Job], Awaitable[Offered]]:
+    """Match users who are not mapped with accounts."""
 
     async def work(job: Job) -> Offered:
         told: list[str] = []
-        async with outside.services(store) as services:
+        async with outside.services(store, own_tokens=True) as services:
             return Offered(await find_proposals(services, None, told.append), told)
 
-    job = JOBS.start("proposals", "proposals for the mapping", work, request.state.viewer.id)
-    return render(request, "mapping_proposals.html", job=job, number=job.id)
+    return work
 
 
 @router.get("/mapping/proposals/{number}")
@@ -66,8 +73,9 @@ def apply_proposals(
     store: Opened,
     based_on: Annotated[int, Form(ge=0, le=2**31)],
     row: Annotated[list[str] | None, Form(max_length=MOST)] = None,
+    back: Annotated[str, Form(max_length=16)] = "",
 ) -> Response:
-    """Add the selected rows."""
+    """Add the rows that somebody has ticked, and no others; `back` is setup where it began."""
     if not row:
         raise Problem(422, "Nothing is selected.", hints=("Go back and select the rows to add.",))
     try:
@@ -75,7 +83,8 @@ def apply_proposals(
         change.apply(request, store, lambda rows: [*rows, *new], based_on)
     except ConfigurationError as error:
         raise Problem(409, f"Nothing was added. {error.detail}.") from None
-    return RedirectResponse(f"{request.scope['root_path']}/mapping?done=proposed", 303)
+    path = "/setup#dry_run" if back == "setup" else "/mapping?done=proposed"
+    return RedirectResponse(f"{request.scope['root_path']}{path}", 303)
 
 
 def _row(text: str) -> MappedUser:
@@ -137,13 +146,13 @@ def _validate(store: Store, wanted: list[MappedUser]) -> Callable[[Job], Awaitab
                     some = replace(group, users=tuple(users[first : first + BATCH]))
                     found += await accounts.validate(services, settings, some)
                     job.progress(len(found), len(pairs))
-        return sorted(found, key=lambda one: (one.verdict == Verdict.OK, one.account))
+        return sorted(found, key=lambda one: (one.verdict == AccountVerdict.OK, one.account))
 
     return work
 
 
 def _advice(one: Checked) -> str:
-    return ADVICE[Verdict(one.verdict)]
+    return ADVICE[AccountVerdict(one.verdict)]
 
 
 def _platform(value: str) -> Platform | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from calendar_sync.core.model import MappedUser, Platform
-from calendar_sync.insight.health.verdicts import ADVICE, Verdict
+from calendar_sync.insight.health.verdicts import ADVICE, AccountVerdict
 from calendar_sync.state import Store
 from calendar_sync.state.health import Checked
 from calendar_sync.state.mapping import MappingDifference
@@ -24,7 +24,7 @@ class Row:
     @property
     def advice(self) -> str:
         """What to do about the verdict."""
-        return ADVICE[Verdict(self.checked.verdict)] if self.checked is not None else ""
+        return ADVICE[AccountVerdict(self.checked.verdict)] if self.checked is not None else ""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _fits(row: Row, word: str, only: str) -> bool:
     named = (
         word in row.user.account or word in row.email.lower() or word == row.user.user_id.lower()
     )
-    wrong = row.checked is not None and row.checked.verdict != Verdict.OK
+    wrong = row.checked is not None and row.checked.verdict != AccountVerdict.OK
     return named and {
         "enabled": row.user.enabled,
         "disabled": not row.user.enabled,

@@ -2,35 +2,56 @@
 
 import json
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from calendar_sync.admin.web.opening import store_of
+from calendar_sync.admin.setup import page as setup
+from calendar_sync.admin.setup.state import set_up
+from calendar_sync.admin.web.opening import NOT_SET_UP, store_of
+from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import render
 from calendar_sync.admin.web.wording import DIRECTIONS, PLATFORMS
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.insight.overview import DAY, Overview
 from calendar_sync.insight.overview import overview as read
-from calendar_sync.state import Store
 
 router = APIRouter()
 
 
 @router.get("/")
-def overview(
-    request: Request,
-    store: Annotated[Store, Depends(store_of)],
-    runs: Literal["", "all", "working"] = "",
-) -> Response:
-    """The first page; `runs` is which of the last ones are listed."""
+async def overview(request: Request, runs: Literal["", "all", "working"] = "") -> Response:
+    """The first page; `runs` is which of the last ones are listed.
+
+    Before there are any it is the set-up.
+    """
+    try:
+        found, begun = await run_in_threadpool(_read, request, working=runs == "working")
+    except Problem as problem:
+        if problem.kind != NOT_SET_UP:
+            raise
+        return await setup.page(request)
+    if not found.platforms or not (begun or (await set_up(request)).done):
+        return await setup.page(request)
     now = SystemClock().now()
-    settings = store.config.revision().settings
-    working = runs == "working"
-    found = read(store, settings, now, working=working)
-    return render(request, "overview.html", found=found, chart=chart(found, now), working=working)
+    return render(
+        request,
+        "overview.html",
+        found=found,
+        chart=chart(found, now),
+        working=runs == "working",
+    )
+
+
+def _read(request: Request, *, working: bool) -> tuple[Overview, bool]:
+    """The overview, and whether Airflow has begun to sync: a run has ended, or was stopped."""
+    store = store_of(request)
+    found = read(store, store.config.revision().settings, SystemClock().now(), working=working)
+    stopped = any(one.fault for one in found.platforms)
+    return found, stopped or store.runs.any_by_airflow()
 
 
 def chart(found: Overview, now: Any) -> dict[str, Any]:

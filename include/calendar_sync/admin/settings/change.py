@@ -1,6 +1,7 @@
 """A change of the settings on its way from the form to the state database."""
 
 import json
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +11,14 @@ from starlette.requests import Request
 from calendar_sync.admin.settings.words import choice, full_name, has_choices
 from calendar_sync.admin.web.actions import author
 from calendar_sync.admin.web.problems import Problem
-from calendar_sync.config.differences import RUNNING, Rebased, differences, rebase
+from calendar_sync.config.differences import WITHOUT_EFFECT, Rebased, differences, rebase
 from calendar_sync.config.documents import write_yaml
 from calendar_sync.config.settings import Settings, parse
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.redaction import install
 from calendar_sync.state import Store
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def shown(one: Settings, other: Settings) -> list[Changed]:
 
 def harmless(changed: Iterable[Changed]) -> bool:
     """Nothing of what is planned for anybody depends on what changes."""
-    return all(each.name.partition(".")[0] in RUNNING for each in changed)
+    return all(each.name.partition(".")[0] in WITHOUT_EFFECT for each in changed)
 
 
 def to_text(settings: Settings) -> str:
@@ -99,7 +101,7 @@ def save(request: Request, store: Store, wanted: Settings, based_on: int) -> tup
     now = SystemClock().now()
     number, new = store.config.save_settings(wanted, author(request), now, based_on=based_on)
     if new:
-        install().info("admin: %s stored revision %s of the settings", author(request), number)
+        logger.info("admin: %s stored revision %s of the settings", author(request), number)
     return number, new
 
 

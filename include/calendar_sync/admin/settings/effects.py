@@ -18,7 +18,7 @@ SHARE = 0.8
 
 
 @dataclass(frozen=True)
-class Found:
+class Effects:
     """The effects on all platforms, of the users looked at; `everybody` may be more."""
 
     effects: list[Effect]
@@ -39,7 +39,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Choice:
+class SampleSize:
     """So many may be looked at, all of them for 0; `seconds` is how long that takes, about."""
 
     most: int
@@ -47,24 +47,24 @@ class Choice:
     seconds: float
 
 
-def choices(users: int, rate: float) -> list[Choice]:
+def sample_sizes(users: int, rate: float) -> list[SampleSize]:
     """What fits into the time of a job, with so many requests a second to Welkin."""
     fits = int(MINUTES * 60 * SHARE / expected_seconds(1, rate))
     some = [most for most in SAMPLES if most < users and most <= fits]
     if users <= fits:
-        return [_choice(0, users, rate), *(_choice(most, most, rate) for most in some)]
+        return [_size(0, users, rate), *(_size(most, most, rate) for most in some)]
     largest = fits - fits % 100 or fits
-    return [_choice(most, most, rate) for most in sorted({largest, *some}, reverse=True)]
+    return [_size(most, most, rate) for most in sorted({largest, *some}, reverse=True)]
 
 
-def _choice(most: int, users: int, rate: float) -> Choice:
-    return Choice(most, users, expected_seconds(users, rate))
+def _size(most: int, users: int, rate: float) -> SampleSize:
+    return SampleSize(most, users, expected_seconds(users, rate))
 
 
-def work(store: Store, wanted: Settings, most: int) -> Callable[[Job], Awaitable[Found]]:
+def work(store: Store, wanted: Settings, most: int) -> Callable[[Job], Awaitable[Effects]]:
     """Plan the cycles of everybody, or of the first `most` users."""
 
-    async def plan(job: Job) -> Found:
+    async def plan(job: Job) -> Effects:
         rows = [row.user_id for row in store.config.mapping() if row.enabled]
         users = sorted(set(rows))
         some = users[:: max(1, -(-len(users) // most))] if most else users
@@ -73,12 +73,12 @@ def work(store: Store, wanted: Settings, most: int) -> Callable[[Job], Awaitable
 
         def told(done: int, total: int, so_far: list[Effect]) -> None:
             job.progress(done, total)
-            job.result = Found(so_far, done, len(rows) if sampled else total)
+            job.result = Effects(so_far, done, len(rows) if sampled else total)
 
         async with outside.services(store) as services:
             owner = f"preview/{job.id}"
             chosen = some if sampled else ()
             found = await preview(services, wanted, owner, users=chosen, progress=told)
-        return replace(job.result, effects=found) if job.result else Found(found, 0, 0)
+        return replace(job.result, effects=found) if job.result else Effects(found, 0, 0)
 
     return plan

@@ -20,7 +20,6 @@ from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import Platform
 
 SET, KEY, VALUE = "#set", "#key", "#value"
-SPARE_ROWS = 2
 Kind = Literal[
     "check",
     "select",

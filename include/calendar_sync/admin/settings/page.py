@@ -262,7 +262,7 @@ def _review(
         harmless=settings_change.harmless(changed),
         samples=_samples(wanted.mirror_content),
         users=users,
-        choices=effects.choices(users, rate),
+        choices=effects.sample_sizes(users, rate),
     )
 
 

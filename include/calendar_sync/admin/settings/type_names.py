@@ -5,6 +5,7 @@ a time; what it said is kept for some minutes.
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ from dataclasses import dataclass
 from calendar_sync.admin.web import outside
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.errors import SyncError
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
 from calendar_sync.state import Store
+
+logger = logging.getLogger(__name__)
 
 SECONDS = 10.0
 KEPT_SECONDS = 600.0
@@ -77,7 +80,7 @@ def ask(store: Store) -> list[Type]:
         except TimeoutError:
             raise Problem(503, "Welkin did not answer in time. Try again later.") from None
         except SyncError as error:
-            install().warning("admin: encounter templates: %s", describe(error))
+            logger.warning("admin: encounter templates: %s", describe(error))
             raise Problem(503, f"Welkin's types cannot be read ({error.code}).") from None
     named = sorted(titles.items(), key=lambda one: one[1].casefold())[:MOST]
     found = [EVERYTHING, *(Type(*one) for one in (*named, *PLAIN.items()))]

@@ -19,7 +19,15 @@ from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
-from calendar_sync.operations.selftest import Chosen, Options, Report, SelfTest, Step, choose
+from calendar_sync.operations.selftest import (
+    Chosen,
+    Options,
+    Report,
+    SelfTest,
+    SelfTestStep,
+    choose,
+)
+from calendar_sync.operations.setup.record import note_selftest
 from calendar_sync.state import Store
 from calendar_sync.sync.runtime import Secrets, open_services
 
@@ -34,7 +42,7 @@ class Shown:
     """How far a test is; `report` once it has ended."""
 
     account: str
-    steps: list[Step]
+    steps: list[SelfTestStep]
     report: Report | None = None
 
 
@@ -53,7 +61,9 @@ def begin(
 ) -> Response:
     """Begin: part of a page."""
     where = Platform(platform) if platform in set(Platform) else None
-    job = JOBS.start("selftest", "a self-test", work(store, user.strip(), where))
+    job = JOBS.start(
+        "selftest", "a self-test", work(store, user.strip(), where), request.state.viewer.id
+    )
     return render(request, "selftest_steps.html", job=job, number=job.id)
 
 
@@ -95,10 +105,11 @@ async def _test(job: Job, store: Store, secrets: Secrets, chosen: Chosen) -> Sho
         shown = Shown(chosen.mapped.account, list(test.progress.steps.values()))
         job.result = shown
 
-        def tell(step: Step) -> None:
+        def tell(step: SelfTestStep) -> None:
             shown.steps = list(test.progress.steps.values())
 
         test.tell = tell
         shown.report = await test.run()
         shown.steps = list(shown.report.steps)
+        note_selftest(store, shown.report, SystemClock().now())
         return shown

@@ -1,14 +1,17 @@
 """Changes that pages and API make alike; each is written to the log with who asked for it."""
 
+import logging
+
 from starlette.requests import Request
 
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.model import Platform
-from calendar_sync.core.redaction import install
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import listed_user
 from calendar_sync.state import Store
+
+logger = logging.getLogger(__name__)
 
 
 def author(request: Request) -> str:
@@ -31,4 +34,4 @@ def sync_now(request: Request, store: Store, user_id: str, platform: Platform) -
         raise Problem(409, "The user is inactive in Welkin, so nothing is synced.")
     with store.database.write() as connection:
         store.marks.hurry(connection, [(user_id, platform)], now)
-    install().info("admin: %s asked to sync %s on %s", author(request), user_id, platform.value)
+    logger.info("admin: %s asked to sync %s on %s", author(request), user_id, platform.value)

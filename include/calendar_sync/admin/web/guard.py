@@ -4,6 +4,8 @@ A middleware and not a dependency of routes, so that nothing that is ever mounte
 by the framework itself can be reached around it: pages, API, static files, even "not found".
 """
 
+import logging
+
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
@@ -16,7 +18,9 @@ from calendar_sync.admin.web.problems import Problem, answer
 from calendar_sync.admin.web.wide_forms import LARGEST_BODY, WideRequest
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import UnexpectedError
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
+
+logger = logging.getLogger(__name__)
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -77,7 +81,7 @@ class Guard:
         except Problem as problem:
             await answer(request, problem)(scope, receive, hardened)
         except Exception as error:
-            install().error("admin: %s %s: %s", request.method, scope["path"], describe(error))
+            logger.error("admin: %s %s: %s", request.method, scope["path"], describe(error))
             if not begun:
                 await answer(request, Problem(500))(scope, receive, hardened)
                 return

@@ -7,6 +7,7 @@ tells them apart.
 """
 
 import asyncio
+import logging
 import secrets
 import threading
 import time
@@ -17,7 +18,9 @@ from typing import Any, Literal
 from calendar_sync.admin.web.lanes import busy
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.errors import SyncError
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
+
+logger = logging.getLogger(__name__)
 
 HERE = secrets.token_hex(4)
 AT_ONCE = 2
@@ -68,10 +71,10 @@ class Job:
         except Problem as problem:
             self.state, self.problem = "failed", problem.detail
         except SyncError as error:
-            install().warning("admin: %s: %s", self.kind, describe(error))
+            logger.warning("admin: %s: %s", self.kind, describe(error))
             self.state, self.problem = "failed", f"{error.code}: {error.detail}".rstrip(": ")
         except Exception as error:
-            install().error("admin: %s: %s", self.kind, describe(error))
+            logger.error("admin: %s: %s", self.kind, describe(error))
             self.state, self.problem = (
                 "failed",
                 "Something went wrong. See the log of the API server.",

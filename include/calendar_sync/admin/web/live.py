@@ -4,6 +4,7 @@ The connections are read as Airflow's server processes read them.
 """
 
 import asyncio
+import logging
 import threading
 
 from calendar_sync.admin.web import outside
@@ -12,10 +13,12 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.config.credentials import HMAC_KEY
 from calendar_sync.core.errors import ConfigurationError, SyncError
 from calendar_sync.core.model import Platform
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
 from calendar_sync.insight.explain import Answer, Look, explain_user
 from calendar_sync.state import Store, seals
 from calendar_sync.sync.runtime import Secrets, open_services
+
+logger = logging.getLogger(__name__)
 
 #: A little less than its lane waits.
 SECONDS = 28.0
@@ -38,7 +41,7 @@ def with_key(store: Store) -> Store:
 
 
 def check_record(store: Store) -> list[str]:
-    """What is wrong with the record of operations. It reads all of it: one check at a time.
+    """What is wrong with the audit log. It reads all of it: one check at a time.
 
     Raises:
         Problem: it is being checked already, or there is no key.
@@ -67,7 +70,7 @@ def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:
             503, f"Welkin and the calendar did not answer within {SECONDS:.0f} seconds."
         ) from None
     except SyncError as error:
-        install().warning("admin: explain %s: %s", user_id, describe(error))
+        logger.warning("admin: explain %s: %s", user_id, describe(error))
         raise Problem(503, f"Welkin and the calendar cannot be read: {error.code}.") from None
 
 

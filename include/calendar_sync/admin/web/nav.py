@@ -13,7 +13,9 @@ class Entry:
 
 
 NAV = (
-    Entry("Overview", "/", frozenset({"overview.html"})),
+    Entry(
+        "Overview", "/", frozenset({"overview.html", "setup.html", "setup_job.html", "guide.html"})
+    ),
     Entry("Users", "/users", frozenset({"users.html", "user.html"})),
     Entry("Attention", "/attention", frozenset({"attention.html"})),
     Entry(

@@ -4,21 +4,25 @@ Endpoints that use it are plain functions, which the framework runs in threads; 
 connections are safe there. What is wrong with it is told as a problem with a remedy.
 """
 
+import logging
 import threading
-from pathlib import Path
 
-from alembic.util import CommandError
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.redaction import describe, install
+from calendar_sync.core.redaction import describe
 from calendar_sync.state import Database, Store
-from calendar_sync.state.migrate import current, require_current
+from calendar_sync.state.place import Place, place_of
+
+logger = logging.getLogger(__name__)
 
 NO_KEY = ""
-INIT = "Run `calendar-sync init` where Airflow runs, then reload this page."
+INIT = "The set-up makes it: it is the first step there."
+#: Where people make one.
+SETUP = ("Set up Calendar Sync", "/setup")
+NOT_SET_UP = "not_set_up"
 WHERE = (
     "The API server looks where CALENDAR_SYNC_DATABASE_URL says, which must be the same for "
     "scheduler, workers and API server."
@@ -44,6 +48,11 @@ class State:
                 self._database = self._open()
             return Store(self._database, NO_KEY)
 
+    @property
+    def url(self) -> str | None:
+        """Where it is, if not where the environment says."""
+        return self._url
+
     def close(self) -> None:
         """Close it; the next use opens it again."""
         with self._lock:
@@ -55,7 +64,7 @@ class State:
         try:
             database = Database(self._url)
         except (ConfigurationError, SQLAlchemyError, OSError) as error:
-            install().error("admin: state database: %s", describe(error))
+            logger.error("admin: state database: %s", describe(error))
             raise Problem(
                 503, "The URL of the state database is not valid.", hints=(WHERE,)
             ) from None
@@ -68,16 +77,11 @@ class State:
 
 
 def _check(database: Database) -> None:
-    if database.is_sqlite:
-        file = database.url.database or ""
-        if file != ":memory:" and not Path(file).exists():
-            # Looking would make an empty one.
-            raise Problem(503, "The state database does not exist yet.", hints=(INIT, WHERE))
-    try:
-        if current(database) is None:
-            raise Problem(503, "The state database is empty.", hints=(INIT, WHERE))
-        require_current(database)
-    except ConfigurationError:
+    place = place_of(database)
+    if place.is_free:
+        said = "The state database does not exist yet."
+        raise Problem(503, said, hints=(INIT, WHERE), link=SETUP, kind=NOT_SET_UP)
+    if place is Place.OTHER_VERSION:
         raise Problem(
             503,
             "The schema of the state database belongs to another version of Calendar Sync.",
@@ -85,10 +89,9 @@ def _check(database: Database) -> None:
                 "Run `calendar-sync db upgrade`. If that changes nothing, the API server runs "
                 "older code than the one that upgraded it: restart it.",
             ),
-        ) from None
-    except (DBAPIError, CommandError) as error:
-        install().error("admin: state database: %s", describe(error))
-        raise unreachable() from None
+        )
+    if place is Place.UNREACHABLE:
+        raise unreachable()
 
 
 def unreachable() -> Problem:

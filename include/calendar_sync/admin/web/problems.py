@@ -30,7 +30,11 @@ DETAILS = {
 
 
 class Problem(Exception):
-    """An answer other than the one asked for. `hints` say what to do, one sentence each."""
+    """An answer other than the one asked for.
+
+    `hints` say what to do, one sentence each; `link` is words and the path of a page that helps;
+    `kind` tells problems apart that a page treats as its own.
+    """
 
     def __init__(
         self,
@@ -39,6 +43,8 @@ class Problem(Exception):
         *,
         hints: tuple[str, ...] = (),
         headers: Mapping[str, str] | None = None,
+        link: tuple[str, str] | None = None,
+        kind: str = "",
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -46,6 +52,8 @@ class Problem(Exception):
         self.detail = detail or DETAILS.get(status, "")
         self.hints = hints
         self.headers = headers
+        self.link = link
+        self.kind = kind
 
 
 def answer(request: Request, problem: Problem) -> Response:

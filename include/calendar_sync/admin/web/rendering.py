@@ -13,15 +13,13 @@ from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from calendar_sync.admin.web import forgery
+from calendar_sync.admin.web import PREFIX, forgery
 from calendar_sync.admin.web.access import Right, Viewer
 from calendar_sync.admin.web.nav import NAV
 from calendar_sync.admin.web.wording import GLOBALS, remedy, sentence
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.insight.step_words import done as steps_done
 
-#: Where Airflow mounts the pages.
-PREFIX = "/calendar-sync"
 STATIC = Path(__file__).parent / "static"
 #: Each page keeps its templates beside its code; their names are unique.
 TEMPLATES = sorted(Path(__file__).parents[1].glob("*/templates"))

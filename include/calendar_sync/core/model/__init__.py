@@ -4,7 +4,7 @@ Patient data appears only in `Appointment` and `Draft`, which live in memory dur
 never stored or printed.
 """
 
-from calendar_sync.core.model.accounts import DirectoryAccount, DirectoryAccounts
+from calendar_sync.core.model.accounts import DirectoryAccount, DirectoryAccounts, Finding
 from calendar_sync.core.model.calendar import (
     Availability,
     CalendarEvent,
@@ -69,6 +69,7 @@ __all__ = [
     "DirectoryAccounts",
     "Draft",
     "Encounter",
+    "Finding",
     "Hold",
     "Link",
     "LinkKind",

@@ -45,3 +45,12 @@ class DirectoryAccounts:
             if name.lower() in (account.address, account.object_id):
                 return account
         return found[0] if len(found) == 1 else None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault of a connection: whom it concerns (empty: everybody), its code, what to do."""
+
+    account: str
+    code: str
+    advice: str

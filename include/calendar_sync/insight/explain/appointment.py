@@ -36,7 +36,7 @@ from calendar_sync.sync.cycle.scope import Scope
 
 
 @dataclass(frozen=True)
-class Verdict:
+class MirrorVerdict:
     """A word, a sentence, and the rule of the planner that decided, if one did."""
 
     word: str
@@ -158,7 +158,7 @@ async def _verdict(
     event: WelkinEvent | Unread | None,
     encounter: Encounter | None,
     link: Link | None,
-) -> Verdict:
+) -> MirrorVerdict:
     """The first thing that decides, in the order in which a cycle meets them."""
     early = _before_the_rules(look, scope)
     if early is not None:
@@ -183,17 +183,19 @@ async def _verdict(
     return replace(found, judged=True)
 
 
-def _before_the_rules(look: Look, scope: Scope) -> Verdict | None:
+def _before_the_rules(look: Look, scope: Scope) -> MirrorVerdict | None:
     word = look.not_synced(scope)
     if word is not None:
-        return Verdict(word)
+        return MirrorVerdict(word)
     if not scope.direction.writes_calendar:
         text = f"{words.MIRROR['not_in_direction']} ({scope.direction.value})"
-        return Verdict("not_in_direction", text)
+        return MirrorVerdict("not_in_direction", text)
     return None
 
 
-def _with_remains(look: Look, scope: Scope, verdict: Verdict, link: Link | None) -> Verdict:
+def _with_remains(
+    look: Look, scope: Scope, verdict: MirrorVerdict, link: Link | None
+) -> MirrorVerdict:
     if link is None or link.state not in STANDING:
         return verdict
     leaving = scope.user_id in look.members(scope.platform).leaving
@@ -201,20 +203,24 @@ def _with_remains(look: Look, scope: Scope, verdict: Verdict, link: Link | None)
     return replace(verdict, text=f"{verdict.said}; its mirror {remains}")
 
 
-def _without_event(look: Look, scope: Scope, event: Unread | None, link: Link | None) -> Verdict:
+def _without_event(
+    look: Look, scope: Scope, event: Unread | None, link: Link | None
+) -> MirrorVerdict:
     if link is None or link.state not in STANDING:
-        return Verdict("removed")
+        return MirrorVerdict("removed")
     if isinstance(event, Unread):
         text = f"link {link.state.value}; Welkin could not be read ({event.code})"
-        return Verdict("welkin_unread", text)
+        return MirrorVerdict("welkin_unread", text)
     held = brake_of(look, scope)
     if held is not None:
         said = f"it was not found in Welkin; deleting its mirror needs approval {held}"
-        return Verdict("held", said)
-    return Verdict("retired" if link.state is LinkState.RETIRED else "gone")
+        return MirrorVerdict("held", said)
+    return MirrorVerdict("retired" if link.state is LinkState.RETIRED else "gone")
 
 
-def _objection(scope: Scope, appointment: Appointment, rule: str, link: Link | None) -> Verdict:
+def _objection(
+    scope: Scope, appointment: Appointment, rule: str, link: Link | None
+) -> MirrorVerdict:
     said = {
         "filtered": lambda: words.filtered(scope.settings.encounter_types, appointment.type_name),
         "cancelled": lambda: words.cancelled(appointment),
@@ -224,15 +230,15 @@ def _objection(scope: Scope, appointment: Appointment, rule: str, link: Link | N
         text += f"; {words.MIRROR['retired']}"
     elif link is not None and link.state in STANDING and rule != "pending":
         text += "; the next sync handles its mirror"
-    return Verdict(rule, text, rule, judged=True)
+    return MirrorVerdict(rule, text, rule, judged=True)
 
 
-def _parked(look: Look, scope: Scope, event_id: str) -> Verdict | None:
+def _parked(look: Look, scope: Scope, event_id: str) -> MirrorVerdict | None:
     said = parked(look, scope, event_id)
-    return Verdict("parked", said) if said is not None else None
+    return MirrorVerdict("parked", said) if said is not None else None
 
 
-def _held(look: Look, scope: Scope, event_id: str) -> Verdict | None:
+def _held(look: Look, scope: Scope, event_id: str) -> MirrorVerdict | None:
     """An edit of the mirror that waits before it reaches Welkin: each has its own approval."""
     span = Span(scope.now, scope.now)
     digests = {
@@ -242,42 +248,42 @@ def _held(look: Look, scope: Scope, event_id: str) -> Verdict | None:
     for entry in look.services.store.runs.pending():
         if (entry.user_id, entry.platform) == scope.pair and entry.digest in digests:
             said = f"an edit of its mirror needs approval {entry.digest}"
-            return Verdict("held", said)
+            return MirrorVerdict("held", said)
     return None
 
 
 async def _state(
     look: Look, scope: Scope, appointment: Appointment, link: Link | None, wanted_hash: str
-) -> Verdict:
+) -> MirrorVerdict:
     """What became of the mirror that it should have."""
     if link is None or link.state is LinkState.DELETED:
-        return Verdict("to_create")
+        return MirrorVerdict("to_create")
     if link.account.lower() != scope.account.lower():
         said = (
             f"its mirror is still in the previous mailbox {link.account}, which is cleaned up first"
         )
-        return Verdict("left_in_account", said)
+        return MirrorVerdict("left_in_account", said)
     if link.state is LinkState.INTENT:
-        return Verdict("interrupted")
+        return MirrorVerdict("interrupted")
     if link.state is LinkState.DISMISSED:
         changed = link.source_hash != appointment.source_hash
-        return Verdict("to_create") if changed else Verdict("dismissed")
+        return MirrorVerdict("to_create") if changed else MirrorVerdict("dismissed")
     event = await look.event(scope, link.account, link.calendar, link.remote_id)
     if isinstance(event, Unread):
-        return Verdict("mirror_unread", f"{words.MIRROR['mirror_unread']} ({event.code})")
+        return MirrorVerdict("mirror_unread", f"{words.MIRROR['mirror_unread']} ({event.code})")
     if event is None or event.deleted:
         said = (
             f"{words.MIRROR['mirror_missing']} (`mirror_deleted: {scope.settings.mirror_deleted}`)"
         )
-        return Verdict("mirror_missing", said)
+        return MirrorVerdict("mirror_missing", said)
     content = look.services.identity.event_hash(event)
     if edited(link, event, content):
         said = f"{words.MIRROR['mirror_edited']} (`mirror_moved: {scope.settings.mirror_moved}`)"
-        return Verdict("mirror_edited", said)
+        return MirrorVerdict("mirror_edited", said)
     if wanted_hash != link.wanted_hash or shifted(link, event, content):
-        return Verdict("mirror_behind")
+        return MirrorVerdict("mirror_behind")
     written = when(link.written_at, look.now)
-    return Verdict("mirror_ok", f"mirror OK, last written {written}, level {link.level}")
+    return MirrorVerdict("mirror_ok", f"mirror OK, last written {written}, level {link.level}")
 
 
 def _block(look: Look, event_id: str, links: list[Link]) -> Answer:

@@ -39,7 +39,7 @@ MOST_ASKED = 25
 
 
 @dataclass(frozen=True)
-class Verdict:
+class BlockVerdict:
     """A word, a sentence, and the rule that decided, if one did."""
 
     word: str
@@ -149,18 +149,18 @@ def _link_of(
     return next((x for x in links if x.event_id == event_id and x.calendar == calendar), None)
 
 
-def _before_the_rules(look: Look, scope: Scope, calendar: str) -> Verdict | None:
+def _before_the_rules(look: Look, scope: Scope, calendar: str) -> BlockVerdict | None:
     """What keeps every event of this calendar from blocking."""
     word = look.not_synced(scope)
     if word is not None:
-        return Verdict(word, judged=False)
+        return BlockVerdict(word, judged=False)
     if not scope.direction.writes_welkin:
         text = f"{words.BLOCK['not_in_direction']} ({scope.direction.value})"
-        return Verdict("not_in_direction", text, judged=False)
+        return BlockVerdict("not_in_direction", text, judged=False)
     if not scope.settings.block_time.enabled:
-        return Verdict("block_time_off", judged=False)
+        return BlockVerdict("block_time_off", judged=False)
     if calendar not in scope.calendars.busy:
-        return Verdict("not_a_busy_calendar", judged=False)
+        return BlockVerdict("not_a_busy_calendar", judged=False)
     return None
 
 
@@ -171,20 +171,22 @@ async def _verdict(
     calendar: str,
     event: CalendarEvent | Unread | None,
     link: Link | None,
-) -> Verdict:
+) -> BlockVerdict:
     stands = link is not None and link.state in STANDING
     if isinstance(event, Unread):
-        return Verdict("unread", f"the calendar could not be read ({event.code})", judged=False)
+        return BlockVerdict(
+            "unread", f"the calendar could not be read ({event.code})", judged=False
+        )
     if event is None:
         if not stands:
-            return Verdict("removed" if link is not None else "not_there", judged=False)
+            return BlockVerdict("removed" if link is not None else "not_there", judged=False)
         held = brake_of(look, scope)
         if held is not None:
             said = f"it was not found in the calendar; deleting its block needs approval {held}"
-            return Verdict("held", said, judged=False)
-        return Verdict("gone", judged=False)
+            return BlockVerdict("held", said, judged=False)
+        return BlockVerdict("gone", judged=False)
     if not view.is_external(event, view.calendars[0]):
-        return Verdict("stray_mirror", judged=False)
+        return BlockVerdict("stray_mirror", judged=False)
     if event.is_master and not event.deleted:
         return await _series(look, scope, view, calendar, event)
     rule = why_no_block(view, scope.settings.block_time, event)
@@ -194,16 +196,16 @@ async def _verdict(
             # Nothing is decided about what cannot be read.
             stays = rule == "no_time"
             text += "; its block stays" if stays else f"; {words.GOES}"
-        return Verdict(rule, text, rule)
+        return BlockVerdict(rule, text, rule)
     if await _over_limit(look, scope, view, calendar, event):
-        return Verdict("over_limit", rule="over_limit")
+        return BlockVerdict("over_limit", rule="over_limit")
     waits = parked(look, scope, event.source.id, event.source.original_start)
     if waits is not None:
-        return Verdict("parked", waits)
+        return BlockVerdict("parked", waits)
     return await _state(look, scope, link)
 
 
-async def _state(look: Look, scope: Scope, link: Link | None) -> Verdict:
+async def _state(look: Look, scope: Scope, link: Link | None) -> BlockVerdict:
     """What became of the block that it should have."""
     states = {
         LinkState.DELETED: "to_create",
@@ -212,18 +214,20 @@ async def _state(look: Look, scope: Scope, link: Link | None) -> Verdict:
         LinkState.RETIRED: "retired",
     }
     if link is None:
-        return Verdict("to_create")
+        return BlockVerdict("to_create")
     if link.state is LinkState.TWIN:
-        return Verdict("twin_held", rule="twin_held")
+        return BlockVerdict("twin_held", rule="twin_held")
     if link.state in states:
-        return Verdict(states[link.state])
+        return BlockVerdict(states[link.state])
     block = await look.appointment(link.remote_id, scope)
     if isinstance(block, Unread):
-        return Verdict("block_unread", f"{words.BLOCK['block_unread']} ({block.code})")
+        return BlockVerdict("block_unread", f"{words.BLOCK['block_unread']} ({block.code})")
     if not _as_written(look, block, link):
         rule = scope.settings.block_time.block_edited
-        return Verdict("block_edited", f"{words.BLOCK['block_edited']} (`block_edited: {rule}`)")
-    return Verdict("block_ok", f"block OK, last written {when(link.written_at, look.now)}")
+        return BlockVerdict(
+            "block_edited", f"{words.BLOCK['block_edited']} (`block_edited: {rule}`)"
+        )
+    return BlockVerdict("block_ok", f"block OK, last written {when(link.written_at, look.now)}")
 
 
 def _as_written(look: Look, block: WelkinEvent | None, link: Link) -> bool:
@@ -256,7 +260,7 @@ async def _over_limit(
 
 async def _series(
     look: Look, scope: Scope, view: View, calendar: str, event: CalendarEvent
-) -> Verdict:
+) -> BlockVerdict:
     """A series as a whole: how many of its instances block, and why the others do not."""
     block_time = scope.settings.block_time
     instances = await _instances(look, scope, calendar, event.id)
@@ -269,7 +273,7 @@ async def _series(
     text = f"{words.BLOCK['series']}; events: {told}; blocks: {linked}"
     if why["busy"] > limit:
         text += f"; only the nearest {limit} get a block"
-    return Verdict("series", text, judged=False)
+    return BlockVerdict("series", text, judged=False)
 
 
 def _unknown(event_id: str, asked: Sequence[Part], too_many: int = 0) -> Answer:

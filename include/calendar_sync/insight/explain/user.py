@@ -31,7 +31,7 @@ async def explain_user(look: Look, user_id: str, *, platform: Platform | None = 
     holds = [
         each
         for each in Platform
-        if platform in (None, each) and user_id in store.links.holders(each)
+        if platform in (None, each) and store.links.counts(each, [user_id])
     ]
     platforms = sorted({row.platform for row in mapped} | set(holds))
     welkin = store.config.welkin_user(user_id)

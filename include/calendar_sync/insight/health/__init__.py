@@ -2,6 +2,6 @@
 
 from calendar_sync.insight.health.accounts import groups, validate
 from calendar_sync.insight.health.report import build
-from calendar_sync.insight.health.verdicts import ADVICE, Verdict
+from calendar_sync.insight.health.verdicts import ADVICE, AccountVerdict
 
-__all__ = ["ADVICE", "Verdict", "build", "groups", "validate"]
+__all__ = ["ADVICE", "AccountVerdict", "build", "groups", "validate"]

@@ -1,22 +1,22 @@
 """Look at every mapped account, without changing anything anywhere."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from calendar_sync.adapters.http import waiting_at_most
-from calendar_sync.adapters.microsoft import MicrosoftCalendar
-from calendar_sync.adapters.microsoft.access import account_fault
 from calendar_sync.config.mapping.doubts import SHARED, doubts
 from calendar_sync.config.settings import PRIMARY, Settings
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import NotFound, SyncError, UserUnavailable
 from calendar_sync.core.model import DirectoryAccounts, MappedUser, Platform, Window
-from calendar_sync.core.redaction import install
-from calendar_sync.insight.health.verdicts import Verdict, of_error, of_welkin
+from calendar_sync.insight.health.verdicts import AccountVerdict, of_error, of_welkin
 from calendar_sync.state.health import Checked
 from calendar_sync.sync.services import Services
+
+logger = logging.getLogger(__name__)
 
 GROUP = 50
 MOST_GROUPS = 200
@@ -25,12 +25,12 @@ WAITS = 10.0
 
 
 _BY_DIRECTORY = {
-    SHARED: Verdict.MAPPED_TWICE,
-    "suspended": Verdict.ACCOUNT_SUSPENDED,
-    "archived": Verdict.ACCOUNT_SUSPENDED,
-    "disabled": Verdict.ACCOUNT_SUSPENDED,
-    "guest": Verdict.ACCOUNT_UNKNOWN,
-    "no mailbox": Verdict.NO_CALENDAR_LICENCE,
+    SHARED: AccountVerdict.MAPPED_TWICE,
+    "suspended": AccountVerdict.ACCOUNT_SUSPENDED,
+    "archived": AccountVerdict.ACCOUNT_SUSPENDED,
+    "disabled": AccountVerdict.ACCOUNT_SUSPENDED,
+    "guest": AccountVerdict.ACCOUNT_UNKNOWN,
+    "no mailbox": AccountVerdict.NO_CALENDAR_LICENCE,
 }
 
 
@@ -80,7 +80,7 @@ async def _by_directory(
         with waiting_at_most(WAITS):
             accounts = await directory.accounts() if directory is not None else None
     except SyncError as error:
-        install().warning("%s: the directory cannot be read: %s", platform.value, error.code)
+        logger.warning("%s: the directory cannot be read: %s", platform.value, error.code)
         return {}
     if accounts is None:
         return {}
@@ -90,7 +90,7 @@ async def _by_directory(
     twice = {row.user_id for row in rows if _named(accounts, row.account) in shared}
     return {
         **{user: verdict.value for user, verdict in verdicts.items()},
-        **dict.fromkeys(twice, Verdict.MAPPED_TWICE.value),
+        **dict.fromkeys(twice, AccountVerdict.MAPPED_TWICE.value),
     }
 
 
@@ -112,9 +112,9 @@ async def validate(services: Services, settings: Settings, group: Group) -> list
     async def one(row: MappedUser) -> Checked:
         verdict = of_welkin(store.config.welkin_user(row.user_id))
         code = ""
-        if verdict is Verdict.OK and row.user_id in group.known:
-            verdict = Verdict(group.known[row.user_id])
-        if verdict is Verdict.OK:
+        if verdict is AccountVerdict.OK and row.user_id in group.known:
+            verdict = AccountVerdict(group.known[row.user_id])
+        if verdict is AccountVerdict.OK:
             try:
                 with waiting_at_most(WAITS):
                     await _open(services, settings, row)
@@ -138,12 +138,10 @@ async def _open(services: Services, settings: Settings, row: MappedUser) -> None
         raise UserUnavailable("no_connection_configured", detail=row.platform.value)
     platform, now = services.platforms[row.platform], services.clock.now()
     calendars = settings.calendars_of(row.platform)
-    if isinstance(platform, MicrosoftCalendar):
-        fault = await account_fault(platform, row.account)
-        if fault:
-            raise UserUnavailable(fault, detail=row.account)
+    if fault := await platform.account_fault(row.account):
+        raise UserUnavailable(fault, detail=row.account)
     for name in calendars.all:
-        if name == PRIMARY and isinstance(platform, MicrosoftCalendar):
+        if name == PRIMARY:
             continue  # looked at already
         try:
             await platform.changes(row.account, name, None, Window(now, now + HOUR))
@@ -154,9 +152,9 @@ async def _open(services: Services, settings: Settings, row: MappedUser) -> None
 
 def _scoped(found: list[Checked]) -> list[Checked]:
     """Where others can be opened, a denial concerns the mailbox: it is outside the app's scope."""
-    others = any(one.verdict in {Verdict.OK, Verdict.READ_ONLY} for one in found)
+    others = any(one.verdict in {AccountVerdict.OK, AccountVerdict.READ_ONLY} for one in found)
     return [
-        replace(one, verdict=Verdict.OUTSIDE_SCOPE.value)
+        replace(one, verdict=AccountVerdict.OUTSIDE_SCOPE.value)
         if others and one.code == "microsoft_access_denied"
         else one
         for one in found

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.conflict_words import DECIDED
-from calendar_sync.insight.health.verdicts import ADVICE, Verdict, advice
+from calendar_sync.insight.health.verdicts import ADVICE, AccountVerdict, advice
 from calendar_sync.insight.status import PlatformStatus, requests_since, status
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import UserStatus, in_trouble, left_behind
@@ -136,7 +136,7 @@ def _of_users(
     bad = {
         one.user_id: one
         for one in store.health.verdicts(platform)
-        if one.verdict != Verdict.OK and one.user_id in mapped
+        if one.verdict != AccountVerdict.OK and one.user_id in mapped
     }
     items = [_verdict(one) for one in bad.values()]
     for one in in_trouble(store, revision.settings, now, platform):
@@ -152,7 +152,7 @@ def _of_users(
 
 
 def _verdict(one: Checked) -> Item:
-    text = ADVICE[Verdict(one.verdict)]
+    text = ADVICE[AccountVerdict(one.verdict)]
     found = (one.account, one.user_id, one.verdict, one.since, text)
     return Item("account", one.platform.value, *found)
 

@@ -14,7 +14,7 @@ from calendar_sync.core.errors import (
 from calendar_sync.core.model import INACTIVE, NO_ACCESS, WelkinUser
 
 
-class Verdict(StrEnum):
+class AccountVerdict(StrEnum):
     """The result for one mapped user: the first that applies."""
 
     OK = "ok"
@@ -34,58 +34,63 @@ class Verdict(StrEnum):
 
 
 ADVICE = {
-    Verdict.OK: "",
-    Verdict.WELKIN_USER_UNKNOWN: (
+    AccountVerdict.OK: "",
+    AccountVerdict.WELKIN_USER_UNKNOWN: (
         "Welkin has no user with this id: correct the mapping, or remove the row."
     ),
-    Verdict.WELKIN_USER_INACTIVE: (
+    AccountVerdict.WELKIN_USER_INACTIVE: (
         "The user is inactive in Welkin: activate the user there, or remove the row of the mapping."
     ),
-    Verdict.NO_INSTANCE_ACCESS: (
+    AccountVerdict.NO_INSTANCE_ACCESS: (
         "The user has no access to this Welkin environment: grant it there, or remove the row."
     ),
-    Verdict.MAPPED_TWICE: ("Two Welkin users are mapped to this mailbox: correct one of the rows."),
-    Verdict.ACCOUNT_UNKNOWN: (
+    AccountVerdict.MAPPED_TWICE: (
+        "Two Welkin users are mapped to this mailbox: correct one of the rows."
+    ),
+    AccountVerdict.ACCOUNT_UNKNOWN: (
         "The account does not exist in the organisation's directory, or is suspended: correct "
         "the address, or have the account restored."
     ),
-    Verdict.ACCOUNT_SUSPENDED: (
+    AccountVerdict.ACCOUNT_SUSPENDED: (
         "The account is suspended or disabled: have it enabled, or disable the row of the mapping."
     ),
-    Verdict.NO_CALENDAR_LICENCE: (
+    AccountVerdict.NO_CALENDAR_LICENCE: (
         "The account has no mailbox or calendar: assign a licence, or turn the service on."
     ),
-    Verdict.CALENDAR_NOT_FOUND: (
+    AccountVerdict.CALENDAR_NOT_FOUND: (
         "A calendar in the settings was not found: correct `calendars`, or share the calendar."
     ),
-    Verdict.OUTSIDE_SCOPE: (
+    AccountVerdict.OUTSIDE_SCOPE: (
         "The mailbox is outside the scope that the app may reach (RBAC for Applications or an "
         "access policy): have it added."
     ),
-    Verdict.ACCESS_DENIED: (
+    AccountVerdict.ACCESS_DENIED: (
         "The app has no access to this calendar: check the delegation or the consent, see the "
         "set-up instructions of the platform."
     ),
-    Verdict.READ_ONLY: (
+    AccountVerdict.READ_ONLY: (
         "The calendar can be read but not written: grant the permission to write events."
     ),
-    Verdict.CONNECTION_FAULTY: (
+    AccountVerdict.CONNECTION_FAULTY: (
         "The connection does not work for any user: run `calendar-sync check`."
     ),
-    Verdict.NOT_ANSWERING: ("The service did not answer. The account is checked again next time."),
+    AccountVerdict.NOT_ANSWERING: (
+        "The service did not answer. The account is checked again next time."
+    ),
 }
 
 _BY_CODE = {
-    "google_account_refused": Verdict.ACCOUNT_UNKNOWN,
-    "google_account_malformed": Verdict.ACCOUNT_UNKNOWN,
-    "google_account_restricted": Verdict.ACCESS_DENIED,
-    "google_not_acalendar_user": Verdict.NO_CALENDAR_LICENCE,
-    "microsoft_account_unknown": Verdict.ACCOUNT_UNKNOWN,
-    "microsoft_no_mailbox": Verdict.NO_CALENDAR_LICENCE,
-    "microsoft_no_calendar": Verdict.NO_CALENDAR_LICENCE,
-    "microsoft_outside_scope": Verdict.OUTSIDE_SCOPE,
-    "microsoft_read_only": Verdict.READ_ONLY,
-    "calendar_not_found": Verdict.CALENDAR_NOT_FOUND,
+    "google_account_refused": AccountVerdict.ACCOUNT_UNKNOWN,
+    "google_account_malformed": AccountVerdict.ACCOUNT_UNKNOWN,
+    "google_account_restricted": AccountVerdict.ACCESS_DENIED,
+    "google_no_calendar": AccountVerdict.NO_CALENDAR_LICENCE,
+    "google_not_acalendar_user": AccountVerdict.NO_CALENDAR_LICENCE,
+    "microsoft_account_unknown": AccountVerdict.ACCOUNT_UNKNOWN,
+    "microsoft_no_mailbox": AccountVerdict.NO_CALENDAR_LICENCE,
+    "microsoft_no_calendar": AccountVerdict.NO_CALENDAR_LICENCE,
+    "microsoft_outside_scope": AccountVerdict.OUTSIDE_SCOPE,
+    "microsoft_read_only": AccountVerdict.READ_ONLY,
+    "calendar_not_found": AccountVerdict.CALENDAR_NOT_FOUND,
 }
 
 
@@ -97,26 +102,29 @@ def advice(code: str) -> str:
     return f"{said[:1].upper()}{said[1:]}."
 
 
-def of_welkin(user: WelkinUser | None) -> Verdict:
+def of_welkin(user: WelkinUser | None) -> AccountVerdict:
     """The verdict from Welkin's list of users."""
     if user is None:
-        return Verdict.WELKIN_USER_UNKNOWN
+        return AccountVerdict.WELKIN_USER_UNKNOWN
     if user.active:
-        return Verdict.OK
-    found = {INACTIVE: Verdict.WELKIN_USER_INACTIVE, NO_ACCESS: Verdict.NO_INSTANCE_ACCESS}
-    return found.get(user.inactive_because, Verdict.WELKIN_USER_UNKNOWN)
+        return AccountVerdict.OK
+    found = {
+        INACTIVE: AccountVerdict.WELKIN_USER_INACTIVE,
+        NO_ACCESS: AccountVerdict.NO_INSTANCE_ACCESS,
+    }
+    return found.get(user.inactive_because, AccountVerdict.WELKIN_USER_UNKNOWN)
 
 
-def of_error(error: SyncError) -> Verdict:
+def of_error(error: SyncError) -> AccountVerdict:
     """The verdict from the error of a request."""
     if error.code in _BY_CODE:
         return _BY_CODE[error.code]
     if isinstance(error, TransientError):
-        return Verdict.NOT_ANSWERING
+        return AccountVerdict.NOT_ANSWERING
     if isinstance(error, TenantMisconfigured):
-        return Verdict.CONNECTION_FAULTY
+        return AccountVerdict.CONNECTION_FAULTY
     if isinstance(error, NotFound):
-        return Verdict.CALENDAR_NOT_FOUND
+        return AccountVerdict.CALENDAR_NOT_FOUND
     if isinstance(error, UserUnavailable | BadItem):
-        return Verdict.ACCESS_DENIED
-    return Verdict.NOT_ANSWERING
+        return AccountVerdict.ACCESS_DENIED
+    return AccountVerdict.NOT_ANSWERING

@@ -6,8 +6,8 @@ later test finds and removes what a lost process has left.
 """
 
 from calendar_sync.operations.selftest.choose import Chosen, choose
-from calendar_sync.operations.selftest.report import Report, Step, StepState
+from calendar_sync.operations.selftest.report import Report, SelfTestStep, StepState
 from calendar_sync.operations.selftest.run import SelfTest
 from calendar_sync.operations.selftest.syncing import Options
 
-__all__ = ["Chosen", "Options", "Report", "SelfTest", "Step", "StepState", "choose"]
+__all__ = ["Chosen", "Options", "Report", "SelfTest", "SelfTestStep", "StepState", "choose"]

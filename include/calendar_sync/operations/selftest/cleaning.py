@@ -12,7 +12,7 @@ from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import LinkKind, MappedUser, Source
 from calendar_sync.operations.selftest.report import Remains
 from calendar_sync.operations.selftest.syncing import PAUSE, Syncing
-from calendar_sync.operations.selftest.traces import Found, Traces, noted
+from calendar_sync.operations.selftest.traces import FoundTraces, Traces, noted
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
 
@@ -66,9 +66,9 @@ class Cleaning:
             raise Remains(detail=str(left))
         traces.forget()
 
-    async def _find(self, traces: Traces) -> Found:
+    async def _find(self, traces: Traces) -> FoundTraces:
         """What each side shows, nothing where it does not answer."""
-        found = Found()
+        found = FoundTraces()
         with self._noting():
             found = replace(found, appointments=await traces.appointments())
         with self._noting():
@@ -76,7 +76,7 @@ class Cleaning:
         return found
 
     async def _remove(
-        self, traces: Traces, found: Found, timeout: float, made: Iterable[str] = ()
+        self, traces: Traces, found: FoundTraces, timeout: float, made: Iterable[str] = ()
     ) -> None:
         """Events at once; appointments cancelled, and deleted when their mirrors are gone."""
         with self._noting():

@@ -38,7 +38,7 @@ STEPS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Step:
+class SelfTestStep:
     """One step; `code` and `advice` say what went wrong."""
 
     name: str
@@ -49,7 +49,7 @@ class Step:
     code: str = ""
     advice: str = ""
 
-    def failed(self, error: SyncError, seconds: float) -> "Step":
+    def failed(self, error: SyncError, seconds: float) -> "SelfTestStep":
         """The step after this error."""
         return replace(
             self,
@@ -105,8 +105,8 @@ WORDS: Mapping[str, str] = {
 class Progress:
     """The steps of one running test; `tell` hears of every change."""
 
-    steps: dict[str, Step] = field(
-        default_factory=lambda: {name: Step(name, text) for name, text in STEPS.items()}
+    steps: dict[str, SelfTestStep] = field(
+        default_factory=lambda: {name: SelfTestStep(name, text) for name, text in STEPS.items()}
     )
 
     def leave_out(self, reason: str, *names: str) -> None:
@@ -129,10 +129,10 @@ class Report:
     how: str
     chosen: str
     seconds: float
-    steps: tuple[Step, ...]
+    steps: tuple[SelfTestStep, ...]
 
     @property
-    def failed(self) -> Step | None:
+    def failed(self) -> SelfTestStep | None:
         """The first step that failed."""
         return next((step for step in self.steps if step.state is StepState.FAILED), None)
 

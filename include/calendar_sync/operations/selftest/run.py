@@ -18,7 +18,7 @@ from calendar_sync.operations.selftest.report import (
     Interrupted,
     Progress,
     Report,
-    Step,
+    SelfTestStep,
     StepState,
 )
 from calendar_sync.operations.selftest.syncing import Options, Syncing
@@ -43,7 +43,7 @@ class SelfTest:
     revision: Revision
     chosen: Chosen
     options: Options
-    tell: Callable[[Step], None] = lambda step: None
+    tell: Callable[[SelfTestStep], None] = lambda step: None
     progress: Progress = field(default_factory=Progress)
     _made: list[str] = field(default_factory=list)
     _good: bool = False
@@ -295,7 +295,7 @@ class SelfTest:
     def _change(self, name: str, **changes: Any) -> None:
         self._put(replace(self.progress.steps[name], **changes))
 
-    def _put(self, step: Step) -> None:
+    def _put(self, step: SelfTestStep) -> None:
         self.progress.steps[step.name] = step
         self.tell(step)
 

@@ -13,7 +13,7 @@ from calendar_sync.operations.selftest.report import NotInTime
 from calendar_sync.state.config import Revision
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.noticing.feeds import EVENTS
-from calendar_sync.sync.runner import record_run, run_pass
+from calendar_sync.sync.runner import run_pass, store_run
 from calendar_sync.sync.services import Services
 
 PAUSE = 2.0
@@ -136,7 +136,7 @@ class Syncing:
             done.update(row["done"])
         row = {**self._rows[-1], "done": dict(done)}
         services = self.services
-        record_run(
+        store_run(
             services.store,
             self.scope.platform,
             self.options.run_id,

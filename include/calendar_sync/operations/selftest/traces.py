@@ -23,7 +23,7 @@ REACH = timedelta(days=40)
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundTraces:
     """Everything of tests that is there now."""
 
     appointments: tuple[WelkinEvent, ...] = ()
@@ -46,9 +46,9 @@ class Traces:
     services: Services
     scope: Scope
 
-    async def find(self) -> Found:
+    async def find(self) -> FoundTraces:
         """By their marks, on both sides."""
-        return Found(await self.appointments(), await self.events())
+        return FoundTraces(await self.appointments(), await self.events())
 
     async def appointments(self) -> tuple[WelkinEvent, ...]:
         """Welkin's side. What it keeps of the past, as cancelled, is no trace."""
@@ -71,7 +71,7 @@ class Traces:
             found += [(calendar, event_id) for event_id in ids]
         return tuple(found)
 
-    async def remove_events(self, found: Found) -> None:
+    async def remove_events(self, found: FoundTraces) -> None:
         """The calendar's side: deleted at once."""
         for calendar, event_id in found.events:
             await self.remove_event(calendar, event_id)
@@ -84,13 +84,13 @@ class Traces:
             partial(platform.delete_test_event, *place), partial(is_there, platform, *place)
         )
 
-    async def cancel(self, found: Found) -> None:
+    async def cancel(self, found: FoundTraces) -> None:
         """Welkin's side: cancelled first, so that no mirror's removal rests on absence."""
         for event in found.appointments:
             if not event.cancelled:
                 await self.services.welkin.cancel_event(event.id, self.scope.zone)
 
-    async def delete_cancelled(self, found: Found) -> None:
+    async def delete_cancelled(self, found: FoundTraces) -> None:
         """Then deleted, once no mirror of them is left on any platform."""
         for event in found.appointments:
             if not self.mirrored(event.id):

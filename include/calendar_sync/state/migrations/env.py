@@ -4,6 +4,9 @@ from alembic import context
 
 from calendar_sync.state.tables import metadata
 
+# Two processes that start at once make one schema: the second waits, and finds it made.
+LOCK = 7731_2026
+
 engine = context.config.attributes["engine"]
 with engine.connect() as connection:
     context.configure(
@@ -12,6 +15,8 @@ with engine.connect() as connection:
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
     )
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
     with context.begin_transaction():
         context.run_migrations()
     connection.commit()

@@ -1,6 +1,7 @@
 """Carry out a plan: one item after the other on each side, each write recorded as it happens."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -22,13 +23,15 @@ from calendar_sync.core.errors import (
     UserUnavailable,
 )
 from calendar_sync.core.model import Action, Conflict, Link, LinkKind, LinkState, Step
-from calendar_sync.core.redaction import as_ours, install
+from calendar_sync.core.redaction import as_ours
 from calendar_sync.planner import View
 from calendar_sync.state.audit import CycleLog, Operation
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.cycle.writes import Writer, present
 from calendar_sync.sync.services import Services
+
+logger = logging.getLogger(__name__)
 
 _CONFLICT = {Step.RESCHEDULE: "mirror_moved", Step.CANCEL: "mirror_deleted"}
 
@@ -180,7 +183,7 @@ class Applier:
         except Exception as bug:
             # Whatever it is about this item, no other may wait for it.
             ours = as_ours(bug)
-            install().warning("%s %s: %s", action.step, action.source.id, ours.detail)
+            logger.warning("%s %s: %s", action.step, action.source.id, ours.detail)
             self._record(action, action.link, ours.code, started)
             self._refuse(Failed(action, ours))
             self.outcome.bugs.append(ours)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from calendar_sync.core.errors import SyncError
-from calendar_sync.core.identity import GENERATIONS
+from calendar_sync.core.identity import made_as_mirror
 from calendar_sync.core.model import (
     STANDING,
     Action,
@@ -50,7 +50,7 @@ async def unlinked(
         found_again: set[str | None] = set()
         for event in unknown.values():
             link = marked[event.marker or ""]
-            ours = bool({event.id, event.key} & (made | _keys(services, link)))
+            ours = event.id in made or made_as_mirror(event)
             lost = link.state in STANDING and link.remote_id not in living
             if lost and event.marker not in found_again:
                 found_again.add(event.marker)
@@ -69,11 +69,3 @@ async def _listed(services: Services, scope: Scope, calendar: str) -> tuple[Cale
         return (await platform.listed(scope.account, calendar, scope.list_window)).events
     except SyncError:
         return ()
-
-
-def _keys(services: Services, link: Link) -> frozenset[str]:
-    made = services.identity.mirror_id
-    return frozenset(
-        made(link.platform, link.user_id, link.account, link.source.id, generation)
-        for generation in range(1, GENERATIONS + 1)
-    )

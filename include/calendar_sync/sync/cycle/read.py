@@ -70,7 +70,6 @@ class Reader:
     scope: Scope
     links: tuple[Link, ...]
     full: bool
-    former: tuple[Link, ...] = ()
     _block_ids: frozenset[str] = field(init=False)
     _unreadable: set[str] = field(default_factory=set)
     _calendars: CalendarReader = field(init=False)
@@ -178,7 +177,6 @@ class Reader:
             marker=partial(self.services.identity.marker, scope.user_id),
             external_ids=self._external_ids,
             event_uid=self.services.identity.event_uid,
-            mirror_keys=self._mirror_keys,
             level=scope.settings.mirror_content.level,
             approved=store.runs.approved(*scope.pair, scope.now),
             encounters_move=bool(store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
@@ -311,16 +309,6 @@ class Reader:
             identity.block_external_id(
                 scope.platform, scope.user_id, scope.account, calendar, source, generation
             )
-            for generation in range(1, GENERATIONS + 1)
-        )
-
-    def _mirror_keys(self, appointment_id: str) -> frozenset[str]:
-        """In every mailbox that this user has been known to have."""
-        scope, identity = self.scope, self.services.identity
-        accounts = {scope.account} | {link.account for link in self.former}
-        return frozenset(
-            identity.mirror_id(scope.platform, scope.user_id, account, appointment_id, generation)
-            for account in accounts
             for generation in range(1, GENERATIONS + 1)
         )
 

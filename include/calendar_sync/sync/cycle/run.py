@@ -1,5 +1,6 @@
 """The flow of a cycle: lease in hand, read, plan, apply, record; the cursor is stored last."""
 
+import logging
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,7 +21,6 @@ from calendar_sync.core.model import (
     Plan,
     Step,
 )
-from calendar_sync.core.redaction import install
 from calendar_sync.planner import View, plan
 from calendar_sync.planner.mirrors import note
 from calendar_sync.state.audit import CycleLog
@@ -34,6 +34,8 @@ from calendar_sync.sync.cycle.read import Reader, Reading
 from calendar_sync.sync.cycle.renamed import Renamed
 from calendar_sync.sync.cycle.scope import Scope, is_of, next_full, scope_of
 from calendar_sync.sync.services import Services
+
+logger = logging.getLogger(__name__)
 
 LEFT = "left_in_account"
 ACCOUNT_LEFT = "account_left"
@@ -133,7 +135,7 @@ class Cycle:
             left = await self._leave(elsewhere)
             if not left.complete:
                 return left.result(scope)
-        reading = await Reader(services, scope, here, full or due, tuple(elsewhere)).read()
+        reading = await Reader(services, scope, here, full or due).read()
         made = plan(reading.view, scope.settings)
         if dry_run:
             whole = replace(made, actions=(*_removals(scope, elsewhere), *made.actions))
@@ -201,7 +203,7 @@ class Cycle:
         """Everything that may be believed from now on, in one transaction."""
         store, scope, now = self._services.store, self._scope, self._services.clock.now()
         for one in made.refused:
-            install().warning("%s %s: %s %s", one.step, one.source.id, one.code, one.detail)
+            logger.warning("%s %s: %s %s", one.step, one.source.id, one.code, one.detail)
         for hold in made.holds:
             store.runs.request_approval(hold, scope.user_id, scope.platform, now)
         if reading.full and state.daily and "appointment_gone" in outcome.reasons:

@@ -1,5 +1,6 @@
 """The pages of an export of Welkin's, from a stored position on, whatever their time stamps are."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,12 +10,13 @@ from calendar_sync.adapters.welkin import EncounterRow, EventRow, FeedPage
 from calendar_sync.adapters.welkin.parse import welkin_time
 from calendar_sync.core.errors import TransientError
 from calendar_sync.core.model import iso, parse_iso
-from calendar_sync.core.redaction import install
 from calendar_sync.state import runs
 from calendar_sync.state.feeds import Cursor
 from calendar_sync.state.marks import Pair
 from calendar_sync.state.runs import WELKIN
 from calendar_sync.sync.services import Services
+
+logger = logging.getLogger(__name__)
 
 OLDEST = "2000-01-01T00:00:00.000Z"
 OVERLAP = timedelta(minutes=5)
@@ -86,7 +88,7 @@ class Exports:
             met = [*skipped.get(feed, []), start][-MOST_SKIPS:]
             facts = {runs.SKIPPED: {**skipped, feed: met}, runs.SKIPPED_AT: iso(now)}
             store.runs.set_facts(WELKIN, **facts)
-            install().warning(
+            logger.warning(
                 "%s: more rows at %s than fit a page: all users are compared", feed, start
             )
         return welkin_time(value + timedelta(milliseconds=1))

@@ -1,7 +1,7 @@
-"""`find_changed_users`: who has work on one platform, packed into groups for the mapped tasks."""
+"""`find_work`: who has work on one platform, packed into groups for the mapped tasks."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from calendar_sync.adapters.http import waiting_at_most
@@ -21,26 +21,24 @@ REREADS_AT_LEAST = 10
 
 
 @dataclass(frozen=True)
-class Found:
+class WorkFound:
     """Groups of Welkin user ids that have work, and how they were found."""
 
     groups: tuple[tuple[str, ...], ...] = ()
     polled: int = 0
     marked: int = 0
     waiting: int = 0
-    named: bool = False
     fault: str | None = None
-    notes: tuple[str, ...] = field(default=())
 
 
-async def find_changed_users(
+async def find_work(
     services: Services,
     revision: Revision,
     platform: Platform,
     *,
     users: Collection[str] = (),
     full_comparison: bool = False,
-) -> Found:
+) -> WorkFound:
     """Read the feeds, poll the accounts, add who is due, and return those with work.
 
     Raises:
@@ -54,7 +52,7 @@ async def find_changed_users(
     mapped, departed = people.synced, people.leaving
     if platform not in services.platforms:
         if not (mapped or departed or users):
-            return Found()  # an organisation that does not use it
+            return WorkFound()  # an organisation that does not use it
         raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
     if users:
         unknown = set(users) - mapped.keys() - departed
@@ -65,20 +63,20 @@ async def find_changed_users(
         _mark(services, pairs, full=full_comparison)
         if store.config.welkin_users_seen_at() is None:
             await _read_feeds(services, revision)
-        return Found(_pack(sorted(users), revision), marked=len(pairs), named=True)
+        return WorkFound(_pack(sorted(users), revision), marked=len(pairs))
     await _read_feeds(services, revision)
     people = members(store, revision.settings, platform, now)
     mapped, departed = people.synced, people.leaving
     _ask_about_leavers(services, people)
     poller = Poller(services, revision, platform)
     if fault := await _still_faulty(poller, people):
-        return Found(fault=fault)
+        return WorkFound(fault=fault)
     polls = await poller.poll(mapped.values(), store.marks.all(platform))
     poller.tenant_fault(polls)
     states = [s for s in store.marks.all(platform).values() if s.user_id in mapped]
     if fault := platform_fault(states, now):
         store.runs.set_fault(platform, fault, now)
-        return Found(fault=fault, polled=polls.polled)
+        return WorkFound(fault=fault, polled=polls.polled)
     _mark_due(services, platform, mapped, departed, full=full_comparison)
     _mark(services, _next_rereads(services, revision, platform, polls.outdated), full=False)
     if _looked_around(polls, states, now):
@@ -215,7 +213,7 @@ def _collect(
     polls: PollResult,
     mapped: Collection[str],
     departed: Collection[str],
-) -> Found:
+) -> WorkFound:
     now = services.clock.now()
     states = [
         state
@@ -224,7 +222,7 @@ def _collect(
     ]
     ready = [state for state in states if not state.waiting(now)]
     ready.sort(key=lambda state: _age_order(state, now))
-    return Found(
+    return WorkFound(
         _pack([state.user_id for state in ready], revision),
         polled=polls.polled,
         marked=len(ready),

@@ -1,6 +1,7 @@
 """Ask every account that is due for changes: one request each while nothing is new."""
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,13 +21,15 @@ from calendar_sync.core.errors import (
     UserUnavailable,
 )
 from calendar_sync.core.model import CalendarEvent, Link, LinkKind, LinkState, MappedUser, Platform
-from calendar_sync.core.redaction import as_ours, install
+from calendar_sync.core.redaction import as_ours
 from calendar_sync.state.config import Revision
 from calendar_sync.state.feeds import Cursor
 from calendar_sync.state.marks import Pair, UserSync
 from calendar_sync.sync.cycle.scope import NO_CALENDAR, NO_CHANGES, cursor_shape, same_request
 from calendar_sync.sync.freshness import poll_interval, unheard
 from calendar_sync.sync.services import Services
+
+logger = logging.getLogger(__name__)
 
 # Where one request asks for many accounts, so many times more are asked at once.
 POLLS_CARRIED = 4
@@ -162,7 +165,7 @@ class Poller:
             except Exception as caught:
                 ours = as_ours(caught)
                 if isinstance(ours, UnexpectedError):
-                    install().warning("poll of %s: %s", user.account, ours.detail)
+                    logger.warning("poll of %s: %s", user.account, ours.detail)
                 result.failed[pair] = ours.code
             answered.add(pair)
 

@@ -1,0 +1,83 @@
+"""Airflow's own API, asked within this process in the name of whoever is looking.
+
+The request goes on with the person's own cookie or token, so that Airflow decides whether they may
+and writes its own record of it. No address is needed, and nobody has more rights than elsewhere.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from starlette.requests import Request
+
+from calendar_sync.admin.web.rendering import airflow_root
+from calendar_sync.core.redaction import describe
+from calendar_sync.orchestration.dag_ids import AIRFLOW_HERE
+
+logger = logging.getLogger(__name__)
+
+_PASSED_ON = frozenset({b"authorization", b"cookie", b"host", b"user-agent", b"x-forwarded-for"})
+NOT_HERE = 501
+
+
+async def ask(
+    request: Request, method: str, path: str, body: Mapping[str, Any], query: str = ""
+) -> int:
+    """The status of Airflow's answer; what it says besides is passed on to nobody.
+
+    Args:
+        request: whose name it is asked in.
+        method: of the request.
+        path: below `/api/v2`.
+        body: sent as JSON.
+        query: the query, encoded.
+    """
+    # `DagGuard` leaves the rest of Airflow's API server in each request.
+    if AIRFLOW_HERE not in request.scope:
+        return NOT_HERE
+    rest, app = request.scope[AIRFLOW_HERE]
+    content = json.dumps(body).encode()
+    status = 500
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+
+    try:
+        await rest(_scope(request, method, path, query, len(content), app), receive, send)
+    except Exception as error:
+        # Its text may hold what was sent.
+        logger.error("admin: Airflow, %s %s: %s", method, path, describe(error))
+        return 500
+    return status
+
+
+def _scope(
+    request: Request, method: str, path: str, query: str, length: int, app: Any
+) -> dict[str, Any]:
+    outer, root = request.scope, airflow_root(request)
+    whole = f"{root}/api/v2{path}"
+    headers = [(name, value) for name, value in outer["headers"] if name in _PASSED_ON]
+    headers += [
+        (b"content-type", b"application/json"),
+        (b"accept", b"application/json"),
+        (b"content-length", str(length).encode()),
+    ]
+    kept = ("type", "asgi", "http_version", "scheme", "server", "client", "extensions")
+    return {
+        **{name: outer[name] for name in kept if name in outer},
+        "method": method,
+        "path": whole,
+        "raw_path": whole.encode(),
+        "root_path": root,
+        "query_string": query.encode(),
+        "headers": headers,
+        # Whom Airflow has recognised, too.
+        "state": dict(outer.get("state") or {}),
+        "app": app,
+    }

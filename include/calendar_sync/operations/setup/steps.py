@@ -1,0 +1,411 @@
+"""The steps and how each stands: computed from what is there, by pure functions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from calendar_sync.core.advice import NO_MAILBOX_TRIED, advice, whose
+from calendar_sync.core.model import Platform
+from calendar_sync.state.place import Place
+
+HEALTH, MAINTENANCE = "sync_health", "calendar_sync_maintenance"
+#: So many accounts that cannot be read are named.
+NAMED = 5
+#: The sync works all the same, as far as is known.
+SPARED = frozenset({NO_MAILBOX_TRIED, "microsoft_directory_denied"})
+NAMES = {Platform.GOOGLE: "Google Calendar", Platform.MICROSOFT: "Microsoft 365"}
+
+
+class Standing(StrEnum):
+    """How a step stands. `LATER`: it cannot be known before an earlier step is done."""
+
+    DONE = "done"
+    TODO = "to do"
+    FAULT = "fault"
+    LATER = "not known yet"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong, what to do about it, and who can; `account` is empty where it is everybody."""
+
+    code: str
+    advice: str
+    whose: str
+    account: str = ""
+
+
+_NO_FAULT: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The last test of a connection as it is stored now."""
+
+    at: datetime
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def works(self) -> bool:
+        """Accepted, for everybody: what is wrong with single mailboxes stops nobody else."""
+        return all(fault.account or fault.code in SPARED for fault in self.faults)
+
+    @property
+    def shown(self) -> tuple[Fault, ...]:
+        """What somebody should know of: not that nobody is mapped yet."""
+        return tuple(fault for fault in self.faults if fault.code != NO_MAILBOX_TRIED)
+
+
+@dataclass(frozen=True)
+class Connected:
+    """A connection in Airflow; `detail` names the field that is wrong."""
+
+    status: Literal["configured", "incomplete", "missing"] = "missing"
+    detail: str = ""
+    tested: Tested | None = None
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The last dry run: what the first sync would do. `failed` are codes by account."""
+
+    at: datetime
+    settings: int
+    mapping: int
+    users: int
+    planned: Mapping[str, int]
+    failed: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Walked:
+    """The last self-test: whose, and where it failed."""
+
+    at: datetime
+    account: str
+    platform: str
+    passed: bool
+    step: str = ""
+    code: str = ""
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class There:
+    """What is there.
+
+    `settings` and `mapping` are the newest revisions, 0 for none; `mapped` counts enabled rows;
+    `paused` has each DAG, None for one that Airflow does not know, and is empty where nobody could
+    look.
+    """
+
+    place: Place
+    key: Connected = field(default_factory=Connected)
+    welkin: Connected = field(default_factory=Connected)
+    calendars: Mapping[Platform, Connected] = field(default_factory=dict)
+    settings: int = 0
+    level: str = ""
+    mapping: int = 0
+    mapped: Mapping[Platform, int] = field(default_factory=dict)
+    dry_run: Counted | None = None
+    walked: Walked | None = None
+    paused: Mapping[str, bool | None] = field(default_factory=dict)
+
+    @property
+    def prepared(self) -> bool:
+        """State database and key."""
+        return self.place is Place.READY and self.key.status == "configured"
+
+    @property
+    def in_use(self) -> list[Platform]:
+        """Platforms with somebody mapped; before that those with a connection."""
+        mapped = [platform for platform in Platform if self.mapped.get(platform)]
+        return mapped or [
+            platform for platform, one in self.calendars.items() if one.status == "configured"
+        ]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step; `said` is how it stands in a sentence, `needs` and `who` what it takes."""
+
+    key: str
+    title: str
+    needs: str
+    who: str
+    standing: Standing
+    said: str = ""
+    faults: tuple[Fault, ...] = ()
+
+
+def steps(there: There) -> list[Step]:
+    """All of them, in order."""
+    made = [_prepare(there), _welkin(there), _calendars(there), _privacy(there), _people(there)]
+    ready = all(step.standing is Standing.DONE for step in made if step.key != "privacy")
+    return [*made, _dry_run(there, ready), _selftest(there, ready), _switch_on(there, ready)]
+
+
+def next_step(found: Iterable[Step]) -> Step | None:
+    """The first that somebody can do something about; None when all is done."""
+    for step in found:
+        if step.standing in {Standing.TODO, Standing.FAULT}:
+            return step
+    return None
+
+
+def dags_of(platforms: Iterable[Platform]) -> list[str]:
+    """The DAGs to switch on."""
+    return [*(f"{platform.value}_calendar_sync" for platform in platforms), HEALTH, MAINTENANCE]
+
+
+def fault_of(code: str, said: str = "", account: str = "") -> Fault:
+    """A code with its remedy, unless there are better words, and who can mend it."""
+    return Fault(code, said or advice(code), whose(code), account)
+
+
+# --- the steps ----------------------------------------------------------------------------------
+
+
+def _prepare(there: There) -> Step:
+    standing, said, faults = Standing.DONE, "State database and signing key are there.", _NO_FAULT
+    if there.place.is_free and there.key.status != "missing":
+        standing, faults = Standing.FAULT, _one("state_missing")
+    elif there.place.is_free:
+        standing, said = Standing.TODO, "There is no state database yet."
+    elif there.place is not Place.READY:
+        standing, faults = Standing.FAULT, _one(f"state_{there.place.value}")
+    elif there.key.status == "missing":
+        standing, said = Standing.TODO, "The signing key is missing."
+    elif there.key.status != "configured":
+        standing, faults = Standing.FAULT, _one("configuration", there.key.detail)
+    return Step(
+        "prepare",
+        "Prepare the database",
+        "A place for the state database: a file beside Airflow, or a PostgreSQL that "
+        "CALENDAR_SYNC_DATABASE_URL names. And a signing key, kept as an Airflow connection.",
+        "Made by itself at the first start. Where that is refused: whoever runs Airflow.",
+        standing,
+        said if standing is not Standing.FAULT else "It cannot be used as it is.",
+        faults,
+    )
+
+
+def _welkin(there: There) -> Step:
+    standing, said, faults = _of_connection(there.welkin, "Welkin")
+    return _after(
+        there.prepared,
+        Step(
+            "welkin",
+            "Connect Welkin",
+            "Base URL, organization, environment, and an API client with its secret.",
+            "The Welkin administrator makes the API client; its secret is shown once.",
+            standing,
+            said,
+            faults,
+        ),
+    )
+
+
+def _calendars(there: There) -> Step:
+    found = {name: _of_connection(one, NAMES[name]) for name, one in there.calendars.items()}
+    there_are = {
+        name: one for name, one in found.items() if there.calendars[name].status != "missing"
+    }
+    faults = tuple(fault for _, _, own in there_are.values() for fault in own)
+    standings = {one[0] for one in there_are.values()}
+    unconnected = [name for name, count in there.mapped.items() if count and name not in there_are]
+    if unconnected:
+        names = " and ".join(NAMES[name] for name in unconnected)
+        standing, said = Standing.TODO, f"Users are mapped to {names}, which is not connected."
+    elif not there_are:
+        standing, said = Standing.TODO, "No calendar system is connected yet. One is enough."
+    else:
+        order = (Standing.FAULT, Standing.TODO, Standing.DONE)
+        standing = next(one for one in order if one in standings)
+        said = " ".join(one[1] for one in there_are.values())
+    return _after(
+        there.prepared,
+        Step(
+            "calendars",
+            "Connect the calendars",
+            "For Google: a service account's key (JSON), with domain-wide delegation. "
+            "For Microsoft 365: tenant ID, client ID and a client secret.",
+            "The Google Workspace super administrator. The Microsoft 365 administrator (Entra).",
+            standing,
+            said,
+            faults,
+        ),
+    )
+
+
+def _privacy(there: There) -> Step:
+    chosen = there.settings > 0
+    return _after(
+        there.place is Place.READY,
+        Step(
+            "privacy",
+            "Choose what calendar entries show",
+            "A decision: “Busy” only, the type of visit, or more.",
+            "Whoever is responsible for privacy in your organisation.",
+            Standing.DONE if chosen else Standing.TODO,
+            _level(there.level) if chosen else "Nobody has decided yet.",
+        ),
+    )
+
+
+_SHOWN = {
+    "busy": "one fixed text",
+    "type": "the type of visit",
+    "full": "a template with patient data",
+}
+
+
+def _level(level: str) -> str:
+    title, _, text = level.partition("/")
+    described = "nothing" if text == "busy" else _SHOWN.get(text, text)
+    return f"Titles show {_SHOWN.get(title, title)}, descriptions {described}."
+
+
+def _people(there: There) -> Step:
+    counts = [f"{count} on {NAMES[platform]}" for platform, count in there.mapped.items() if count]
+    return _after(
+        there.place is Place.READY,
+        Step(
+            "people",
+            "Say who has which mailbox",
+            "The staff to be synced. They are proposed by e-mail address, or come from a file.",
+            "Whoever knows the staff and their mailboxes.",
+            Standing.DONE if counts else Standing.TODO,
+            f"Mapped: {', '.join(counts)}." if counts else "No user is mapped yet.",
+        ),
+    )
+
+
+def _dry_run(there: There, ready: bool) -> Step:
+    run, standing, said, faults = there.dry_run, Standing.TODO, "Not previewed yet.", _NO_FAULT
+    if run is not None and (run.settings, run.mapping) != (there.settings, there.mapping):
+        said = "Settings or mapping have changed since the last preview."
+    elif run is not None and run.failed:
+        some = list(run.failed.items())[:NAMED]
+        faults = tuple(fault_of(code, account=account) for account, code in some)
+        standing = Standing.FAULT
+        said = f"{len(run.failed)} of {run.users} accounts cannot be read."
+    elif run is not None:
+        standing, said = Standing.DONE, _would(run)
+    return _after(
+        ready,
+        Step(
+            "dry_run",
+            "Preview the first sync",
+            "Nothing: both sides are read, and nothing is written.",
+            "You.",
+            standing,
+            said,
+            faults,
+        ),
+    )
+
+
+def _would(run: Counted) -> str:
+    total = sum(run.planned.values())
+    made = run.planned.get("create_mirror", 0) + run.planned.get("adopt_mirror", 0)
+    blocks = run.planned.get("create_block", 0) + run.planned.get("adopt_block", 0)
+    rest = total - made - blocks
+    more = f", and {rest} other changes" if rest else ""
+    return (
+        f"{run.users} accounts: {made} events for calendars, {blocks} busy blocks for Welkin{more}."
+    )
+
+
+def _selftest(there: There, ready: bool) -> Step:
+    walked, standing, said, faults = there.walked, Standing.TODO, "Not tested yet.", _NO_FAULT
+    if walked is not None and walked.passed:
+        standing, said = Standing.DONE, f"Passed for {walked.account}."
+    elif walked is not None:
+        standing = Standing.FAULT
+        said = f"Failed for {walked.account}: {walked.step or 'it was not finished'}."
+        faults = (fault_of(walked.code, walked.advice, walked.account),) if walked.code else ()
+    return _after(
+        ready,
+        Step(
+            "selftest",
+            "Test with one person",
+            "One mapped person whose calendar may be written to. A visit is booked: it appears in "
+            "the calendar. A personal event is added: Welkin shows the time as unavailable. Both "
+            "are cancelled: they are gone. All of it is marked, private, and removed.",
+            "You, and the person whose calendar it is.",
+            standing,
+            said,
+            faults,
+        ),
+    )
+
+
+def _switch_on(there: There, ready: bool) -> Step:
+    wanted = dags_of(there.in_use)
+    off = [name for name in wanted if there.paused.get(name) is True]
+    unknown = [name for name in wanted if there.paused.get(name) is None]
+    standing, said, faults = Standing.TODO, f"Switched off: {', '.join(off)}.", _NO_FAULT
+    if not there.paused:
+        standing, said = Standing.LATER, "Airflow could not be asked about its DAGs."
+    elif unknown:
+        standing, said = Standing.FAULT, f"Airflow does not know {', '.join(unknown)}."
+        faults = _one("dag_unknown")
+    elif not off:
+        standing, said = Standing.DONE, "The sync is on."
+    return _after(
+        ready,
+        Step(
+            "switch_on",
+            "Switch on the sync",
+            f"These DAGs run by their schedules: {', '.join(wanted)}.",
+            "Whoever may edit these DAGs in Airflow.",
+            standing,
+            said,
+            faults,
+        ),
+    )
+
+
+# --- pieces -------------------------------------------------------------------------------------
+
+
+def _of_connection(one: Connected, name: str) -> tuple[Standing, str, tuple[Fault, ...]]:
+    if one.status == "missing":
+        return Standing.TODO, f"{name} is not connected yet.", ()
+    if one.status == "incomplete":
+        return Standing.FAULT, f"{name}: incomplete.", _one("configuration", one.detail)
+    if one.tested is None:
+        return Standing.TODO, f"{name}: stored, not tested yet.", ()
+    if not one.tested.works:
+        return Standing.FAULT, f"{name} does not work.", one.tested.faults
+    said = f"{name} works."
+    if any(fault.code == NO_MAILBOX_TRIED for fault in one.tested.faults):
+        said = f"{name} accepts the credentials. The preview tries the mailboxes."
+    return Standing.DONE, said, one.tested.shown
+
+
+def _after(before: bool, step: Step) -> Step:
+    """The step, or that nothing is known of it yet."""
+    if before or step.standing is Standing.DONE:
+        return step
+    said = "Do the steps above first."
+    return Step(step.key, step.title, step.needs, step.who, Standing.LATER, said)
+
+
+def _one(code: str, said: str = "") -> tuple[Fault, ...]:
+    return (fault_of(code, said),)
+
+
+def document(found: Sequence[Step]) -> list[dict[str, object]]:
+    """For JSON."""
+    return [
+        {
+            **vars(step),
+            "standing": step.standing.value,
+            "faults": [vars(one) for one in step.faults],
+        }
+        for step in found
+    ]
