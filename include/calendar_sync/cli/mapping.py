@@ -62,7 +62,7 @@ def import_mapping(
     replace: Replace = False,
     remove: Remove = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change; store nothing.")
+        bool, typer.Option("--dry-run", help="Show what would change. Stores nothing.")
     ] = False,
     check_directory: Annotated[
         bool,

@@ -149,7 +149,7 @@ def _print(made: list[Step]) -> None:
 def _print_fault(fault: Fault) -> None:
     whom = f"{fault.account}: " if fault.account else ""
     console.print(
-        f"   {whom}{fault.advice} [{fault.code}] (who can mend it: {fault.whose})",
+        f"   {whom}{fault.advice} [{fault.code}] (who can fix it: {fault.whose})",
         style="red",
         markup=False,
         highlight=False,

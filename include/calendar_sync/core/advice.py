@@ -108,7 +108,7 @@ _ADVICE = {
     f"the scope of RBAC for Applications is missing; {_MICROSOFT}",
     "microsoft_outside_scope": "the mailbox is outside the scope of RBAC for Applications (or an "
     f"access policy): have it added; {_MICROSOFT}",
-    "microsoft_read_only": f"events can be read, not written: Calendars.ReadWrite is missing; "
+    "microsoft_read_only": f"events can be read, but not written: Calendars.ReadWrite is missing; "
     f"{_MICROSOFT}",
     "microsoft_unauthorized_client": f"the tenant does not know the client id; {_MICROSOFT}",
     "microsoft_invalid_request": f"tenant id or authority is wrong; {_MICROSOFT}",

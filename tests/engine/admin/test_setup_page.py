@@ -155,7 +155,7 @@ def test_a_fault_is_told_precisely_and_nothing_is_stored(
         answer = posted(operator, f"connections/{WELKIN}", values)
         assert answer.status_code == 422
         assert "welkin_unauthorized" in step(answer.text, "welkin")
-        assert "Who can mend it" in step(answer.text, "welkin")
+        assert "Who can fix it" in step(answer.text, "welkin")
         assert stored(WELKIN) is None
         # What takes effect only after hours is stored all the same, and its fault is shown.
         answer = posted(operator, f"connections/{WELKIN}", {**values, "anyway": "yes"})

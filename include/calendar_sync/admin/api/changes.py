@@ -172,7 +172,7 @@ def read_mapping(
 
     `revision` is the newest in either case.
     """
-    # The number first: rows that are newer than it are refused, the reverse would not be.
+    # Revision first: if rows change in between, an import of them is refused.
     revision = store.config.mapping_revision()
     try:
         rows_then = store.config.mapping() if at is None else store.config.mapping_of(at)

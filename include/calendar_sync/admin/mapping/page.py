@@ -172,7 +172,7 @@ def export_yaml(store: Opened) -> Response:
 
 
 def _export(store: Store, form: Format, kind: str) -> Response:
-    # The number first: rows that are newer than it are refused, the reverse would not be.
+    # Revision first: if rows change in between, an import of them is refused.
     revision = store.config.mapping_revision()
     emails = {user.id: user.email for user in store.config.welkin_users()}
     text = write_mapping(store.config.mapping(), form, emails=emails, revision=revision)
