@@ -150,6 +150,8 @@ _ADVICE = {
     "run, or the mapping",
     "not_parked": "it was retried in the meantime: reload the page",
     "not_possible": "this is no longer possible: reload the page",
+    "seal_refused": "a place for seals of the audit log rejects them: check "
+    "CALENDAR_SYNC_SEAL_SINKS",
     "tenant_misconfigured": "credentials or rights are wrong: run `calendar-sync check`",
     "user_unavailable": "this mailbox cannot be used: run `calendar-sync check --account MAILBOX`",
     "no_free_generation": "this event was created and deleted too often: change the appointment "

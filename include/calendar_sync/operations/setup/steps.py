@@ -8,6 +8,7 @@ from typing import Literal
 
 from calendar_sync.core.advice import NO_MAILBOX_TRIED, advice, whose
 from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
 from calendar_sync.state.place import Place
 
 HEALTH, MAINTENANCE = "sync_health", "calendar_sync_maintenance"
@@ -313,9 +314,10 @@ def _would(run: Counted) -> str:
     made = run.planned.get("create_mirror", 0) + run.planned.get("adopt_mirror", 0)
     blocks = run.planned.get("create_block", 0) + run.planned.get("adopt_block", 0)
     rest = total - made - blocks
-    more = f", and {rest} other changes" if rest else ""
+    more = f", and {plural(rest, 'other change')}" if rest else ""
     return (
-        f"{run.users} accounts: {made} events for calendars, {blocks} busy blocks for Welkin{more}."
+        f"{plural(run.users, 'account')}: {plural(made, 'event')} for calendars, "
+        f"{plural(blocks, 'busy block')} for Welkin{more}."
     )
 
 
