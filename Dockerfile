@@ -6,6 +6,9 @@ WORKDIR /opt/calendar-sync
 # Dependencies first, so that a change of the code does not install everything again.
 COPY --chown=airflow:root requirements.txt ./
 RUN pip install --no-cache-dir -r requirements.txt
+# The image comes without bytecode: every process of every new container would compile Airflow anew.
+RUN python -m compileall -q -j 0 "$(python -c \
+    'import importlib.util as u, pathlib; print(pathlib.Path(u.find_spec("airflow").origin).parents[1])')"
 
 COPY --chown=airflow:root pyproject.toml requirements.in README.md LICENSE ./
 # Without the sandbox: made-up servers have no place beside real ones.

@@ -40,13 +40,24 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	fi
 	@touch $@
 
+# By path, since collecting everything takes longer than these.
+FAST := tests/unit tests/contract tests/engine/platforms tests/engine/cycle/test_rules.py
+
+.PHONY: test-fast
+test-fast: install ## Run the cheap tests: rules, parsers, servers, a story for each rule
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(FAST)
+
 .PHONY: test
 test: install ## Run all tests (PYTEST_ARGS="-k words" for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: test-full
+test-full: install ## Run all tests with every seed of the simulation: before a release
+	$(BIN)/python -m pytest $(PYTEST_ARGS) --every-seed
+
 .PHONY: coverage
 coverage: install ## Test planner and privacy alone: every branch must be reached
-	$(BIN)/python -m pytest tests/unit/planner tests/unit/test_privacy.py --cov=calendar_sync.planner \
+	$(BIN)/python -m pytest tests/unit/planner --cov=calendar_sync.planner \
 		--cov-branch --cov-fail-under=100 --cov-report=term-missing
 
 .PHONY: soak

@@ -6,6 +6,7 @@ import atexit
 import os
 import re
 import shutil
+import sys
 import tempfile
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ _HOME = tempfile.mkdtemp(prefix="calendar-sync-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "CALENDAR_SYNC_"))]:
     del os.environ[_name]
+# The programs that tests start would compile what they import anew, each of them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["AIRFLOW_HOME"] = _HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(REPOSITORY / "dags")
@@ -36,11 +39,36 @@ os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] = "made-up-secret-of-the-tests-" * 3
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+#: What one worker does alone begins first, the longest first, and the stories of the simulation
+#: next: the many short tests fill up whoever is done.
+LONGEST_FIRST = ("airflow", "sigkill", "bench", "cli")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-seed", action="store_true", help="simulate with the seeds of a release, too"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Starting a whole Airflow takes its time where the machine is busy."""
     for item in items:
         if item.get_closest_marker("airflow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(1200))
+    if not config.getoption("--every-seed"):
+        further = [item for item in items if item.get_closest_marker("every_seed")]
+        if further:
+            config.hook.pytest_deselected(items=further)
+            items[:] = [item for item in items if not item.get_closest_marker("every_seed")]
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    group = item.get_closest_marker("xdist_group")
+    if group is not None and group.args[0] in LONGEST_FIRST:
+        return LONGEST_FIRST.index(group.args[0])
+    return len(LONGEST_FIRST) + (item.get_closest_marker("simulation") is None)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -62,6 +90,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return group_of(nodeid.partition("::")[0]) or nodeid
 
     return ByGroup(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.fixture(autouse=True)
+def _nothing_masked() -> Iterator[None]:
+    """Airflow looks for every secret it has met in one pattern, made anew with each further one.
+
+    A process meets a few, the tests many: in time, reading a connection took longer than the test.
+    """
+    yield
+    if masker := sys.modules.get("airflow.sdk._shared.secrets_masker.secrets_masker"):
+        masker.reset_secrets_masker()
 
 
 @pytest.fixture(scope="session")

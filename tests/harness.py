@@ -1,6 +1,7 @@
 """The whole engine against the sandbox, in one process, under a virtual clock."""
 
 import random
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any
 
 import httpx
 from cryptography.fernet import Fernet
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from calendar_sync.config.credentials import (
     Fields,
@@ -135,14 +136,36 @@ def sandbox_secrets(sandbox: Sandbox, hmac_key: str, fernet_key: str) -> Secrets
 
 
 def fresh(url: str) -> Database:
-    """An empty state database; migrations run once, hundreds of worlds copy what they made."""
+    """An empty state database; migrations run once, hundreds of SQLite's are copies of that."""
     database = Database(url)
     if url == IN_MEMORY:
+        _share_compiled(database)
         with database.engine.connect() as connection:
             _raw(connection).deserialize(_migrated())
+    elif database.is_sqlite:
+        copy = sqlite3.connect(":memory:")
+        copy.deserialize(_migrated())
+        with database.engine.connect() as connection:
+            copy.backup(_raw(connection))
+        copy.close()
     else:
         upgrade(database)
     return database
+
+
+@cache
+def _first() -> Engine:
+    """The engine whose compiled statements all databases in memory use."""
+    engine = Database(IN_MEMORY).engine
+    engine.connect().close()
+    return engine
+
+
+def _share_compiled(database: Database) -> None:
+    """Statements are compiled once: an engine keeps its own, and each world has one."""
+    for engine in (database.engine, database._reader):
+        engine.dialect = _first().dialect
+        engine._compiled_cache = _first()._compiled_cache
 
 
 @cache

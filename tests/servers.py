@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Self
 
 import psycopg
 
+from calendar_sync_sandbox.processes import dismiss, guard
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -86,6 +88,7 @@ class PostgresServer:
     port: int = field(default_factory=free_port)
     _folder: Path | None = None
     _process: subprocess.Popen[bytes] | None = None
+    _guard: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -154,6 +157,7 @@ class PostgresServer:
                 start_new_session=True,
                 **common,
             )
+        self._guard = guard(self._process.pid, self._folder)
         self._wait(patience)
 
     def _wait(self, patience: float) -> None:
@@ -185,3 +189,6 @@ class PostgresServer:
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+        watcher, self._guard = self._guard, None
+        if watcher is not None:
+            dismiss(watcher)

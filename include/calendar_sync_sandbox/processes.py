@@ -2,6 +2,9 @@
 
 A process group would not do: Airflow gives every running task a group of its own, and `airflow
 standalone` leaves its components behind when it ends. All of them stay in the session, though.
+
+A process that is killed ends nothing. So each session has a guard: this file, run as a program in
+a session of its own, which ends the other once its starter is gone.
 """
 
 from __future__ import annotations
@@ -9,8 +12,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -51,6 +56,7 @@ class Program:
                 start_new_session=True,
             )
         self.session = self._leader.pid
+        self._guard = guard(self.session)
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +104,7 @@ class Program:
         # Ctrl-C a second time must not leave half of it running.
         end_session(self.session, patience)
         self._leader.wait()
+        dismiss(self._guard)
 
     def tail(self, lines: int = 20) -> str:
         """The last lines of what it printed."""
@@ -131,6 +138,32 @@ def end_session(session: int, patience: float = 10) -> None:
         if time.monotonic() > deadline:
             _signal_all(members, signal.SIGKILL)
         time.sleep(0.05)
+
+
+def guard(session: int, *folders: Path) -> subprocess.Popen[bytes]:
+    """Have a session ended, and folders removed, when this process has ended, however it did."""
+    # Nobody else has the other end of its standard input: it closes with us.
+    return subprocess.Popen(
+        [sys.executable, "-P", __file__, str(session), *map(str, folders)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def dismiss(guard: subprocess.Popen[bytes]) -> None:
+    """End a guard: what it stood for is over. A second time does nothing."""
+    if guard.stdin is not None and not guard.stdin.closed:
+        guard.communicate(b"over")
+
+
+def _stand_guard(session: int, folders: Sequence[str]) -> None:
+    if sys.stdin.buffer.read():
+        return
+    end_session(session)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _signal_all(pids: Sequence[int], number: signal.Signals) -> None:
@@ -178,3 +211,7 @@ class Register:
             return self._folder.as_posix() in psutil.Process(pid).cwd()
         except psutil.Error:
             return False
+
+
+if __name__ == "__main__":
+    _stand_guard(int(sys.argv[1]), sys.argv[2:])

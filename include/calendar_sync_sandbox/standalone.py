@@ -419,6 +419,8 @@ def airflow_environment(home: Path, dags: Path, plugins: Path | None, port: int)
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("AIRFLOW_", "_AIRFLOW_", "CALENDAR_SYNC_"))
+        # Every task would compile what it imports anew.
+        and name != "PYTHONDONTWRITEBYTECODE"
     }
     return inherited | {
         # `airflow standalone` finds its components by name.

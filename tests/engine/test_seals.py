@@ -12,17 +12,16 @@ import pytest
 from sqlalchemy import delete, func, select
 
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.state import Database, Store, seals
+from calendar_sync.state import Store, seals
 from calendar_sync.state import tables as t
-from calendar_sync.state.migrate import upgrade
 from calendar_sync_sandbox.tls import make_certificate
 from tests.engine.state.test_audit import run, sql, write
+from tests.harness import fresh
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    database = Database(f"sqlite:///{tmp_path}/state.db")
-    upgrade(database)
+    database = fresh(f"sqlite:///{tmp_path}/state.db")
     yield Store(database, "audit key")
     database.close()
 

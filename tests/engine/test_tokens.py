@@ -10,10 +10,9 @@ from cryptography.fernet import Fernet
 
 from calendar_sync.core.errors import TransientError
 from calendar_sync.state import Database
-from calendar_sync.state.migrate import upgrade
 from calendar_sync.state.shared import TokenStore
 from calendar_sync.sync.tokens import TokenCache
-from tests.harness import VirtualClock
+from tests.harness import VirtualClock, fresh
 
 KEY = Fernet.generate_key().decode()
 
@@ -37,8 +36,7 @@ class Office:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    made = Database(f"sqlite:///{tmp_path}/state.db")
-    upgrade(made)
+    made = fresh(f"sqlite:///{tmp_path}/state.db")
     return made
 
 

@@ -1,6 +1,7 @@
 """The whole engine against all servers, thousands of seeded steps, with crashes and faults."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,19 @@ STEPS = 120
 SEEDS = range(1, 5)
 # With administrators: settings, mapping, lagging reads, closed accounts, old cursors.
 ADMINISTERED_STEPS = 250
-ADMINISTERED_SEEDS = range(1, 21)
+ADMINISTERED_SEEDS = range(1, 15)
 LOSING_SEEDS = (1, 2, 3, 4)
-STUBBORN_SEEDS = range(1, 9)
+STUBBORN_SEEDS = range(1, 5)
 # An encounter deleted after the index had been filled by a pass that was killed.
 LOSING_FOUND = ((102, GOOGLE, 150),)
 PLATFORMS = (GOOGLE, MICROSOFT, MIXED)
+
+
+def further(*seeds: int) -> list[Any]:
+    """Seeds for a release: `make test-full`."""
+    return [pytest.param(seed, marks=pytest.mark.every_seed) for seed in seeds]
+
+
 NAMES = ("google", "microsoft", "mixed")
 BOTH_WAYS = Direction.BIDIRECTIONAL
 # Seeds that once found a bug stay here for ever.
@@ -72,7 +80,7 @@ def test_what_once_failed_before_an_account_was_left_does_not_fail_again(
     asyncio.run(made.run(steps))
 
 
-@pytest.mark.parametrize("seed", ADMINISTERED_SEEDS)
+@pytest.mark.parametrize("seed", [*ADMINISTERED_SEEDS, *further(*range(15, 21))])
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 def test_whatever_is_configured_both_sides_come_together(
     seed: int, platforms: tuple[Platform, ...]
@@ -80,7 +88,7 @@ def test_whatever_is_configured_both_sides_come_together(
     asyncio.run(Simulation(seed, platforms=platforms, administered=True).run(ADMINISTERED_STEPS))
 
 
-@pytest.mark.parametrize("seed", STUBBORN_SEEDS)
+@pytest.mark.parametrize("seed", [*STUBBORN_SEEDS, *further(*range(5, 9))])
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 def test_what_a_server_refuses_for_a_while_keeps_nothing_else_from_coming_together(
     seed: int, platforms: tuple[Platform, ...]

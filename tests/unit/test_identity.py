@@ -118,7 +118,6 @@ def test_a_mirror_read_back_has_the_hash_that_was_wanted() -> None:
         {"title": "Other"},
         {"description": ""},
         {"span": Span(START, START + timedelta(hours=2))},
-        {"span": None},
         {"private": False},
         {"availability": Availability.FREE},
         {"availability": Availability.TENTATIVE},

@@ -14,6 +14,7 @@ from calendar_sync.core.model import (
     Draft,
     Encounter,
     Patient,
+    Row,
     Source,
     Span,
     WelkinEvent,
@@ -120,7 +121,7 @@ def test_nothing_with_patient_data_says_it_when_printed() -> None:
         "w1", when, "h", frozenset({"h"}), title="Zyxwanda visit", patients=(patient,),
         location="Zyxwanda's home",
     )  # fmt: skip
-    found = CalendarEvent("g1", title="Zyxwanda", description="Qanaryson")
+    found = CalendarEvent("g1", span=when, title="Zyxwanda", description="Qanaryson")
     draft = Draft("Zyxwanda", "Qanaryson", when, "UTC", "full/full", "hash")
     appointment = Appointment(event, Encounter("w1", "e1", "etmp", "DRAFT"), "hash")
     for value in (patient, event, found, draft, appointment, [appointment], {"a": draft}):
@@ -129,8 +130,8 @@ def test_nothing_with_patient_data_says_it_when_printed() -> None:
 
 
 def test_the_source_of_an_instance_is_its_series_and_original_start() -> None:
-    assert CalendarEvent("x").source == Source("x")
-    found = CalendarEvent("s_2", series_id="s", original_start="2026-03-02T14:00:00Z")
+    assert Row("x").source == Source("x")
+    found = Row("s_2", series_id="s", original_start="2026-03-02T14:00:00Z")
     assert found.source == Source("s", "2026-03-02T14:00:00Z")
 
 

@@ -188,6 +188,8 @@ def test_airflow_takes_the_file_for_a_dag_before_it_imports_it(path: Path) -> No
         "help",
         "install",
         "test",
+        "test-fast",
+        "test-full",
         "lint",
         "format",
         "types",

@@ -1,13 +1,15 @@
 """Puts the app together. Pages are added to `ROUTERS`; the guard is around all of them."""
 
 import logging
+from functools import cache
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from calendar_sync.admin.activity import page as activity
 from calendar_sync.admin.api import changes as api_changes
@@ -65,17 +67,25 @@ def create_app(access: Access, state: State) -> FastAPI:
     app = FastAPI(title="Welkin Calendar Sync", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.access = access
     app.state.calendar_sync = state
-    app.include_router(static_files)
-    for router in ROUTERS:
-        app.include_router(router, include_in_schema=False)
-    app.include_router(api.router, prefix="/api/v1")
-    app.include_router(api_changes.router, prefix="/api/v1")
+    app.router.routes.extend(_routes())
     app.add_middleware(Guard, access=access)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(DBAPIError, _database)
     return app
+
+
+@cache
+def _routes() -> list[BaseRoute]:
+    """All pages and the API. They know nothing of the app, so they are made once a process."""
+    made = APIRouter()
+    made.include_router(static_files)
+    for router in ROUTERS:
+        made.include_router(router, include_in_schema=False)
+    made.include_router(api.router, prefix="/api/v1")
+    made.include_router(api_changes.router, prefix="/api/v1")
+    return made.routes
 
 
 def _problem(request: Request, error: Exception) -> Response:

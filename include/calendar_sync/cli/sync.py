@@ -13,7 +13,7 @@ from calendar_sync.cli.environment import author, load_secrets, new_run_id, open
 from calendar_sync.cli.output import USERS_FAILED, as_json, console, progress_bar, reported, table
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.model import Action, Platform
+from calendar_sync.core.model import Action, Platform, WithDraft
 from calendar_sync.core.plurals import plural
 from calendar_sync.state import Store
 from calendar_sync.state.audit import CycleLog, Operation
@@ -146,11 +146,11 @@ def _record_look(store: Store, platform: Platform, run_id: str, result: PassResu
     now = SystemClock().now()
     for outcome in result.outcomes.values():
         made = outcome.result.plan
-        shown = [action for action in made.actions if action.draft is not None] if made else []
+        shown = [action for action in made.actions if isinstance(action, WithDraft)] if made else []
         log = CycleLog(uuid.uuid4().hex, run_id, outcome.user_id, platform, outcome.account, 0)
         with store.database.write() as connection:
             for action in shown:
-                level = action.draft.level if action.draft is not None else ""
+                level = action.draft.level
                 look = Operation("show_text", author(), action.source.id, "", "", level, "shown", 0)
                 log.seq, log.head = store.audit.append(connection, log, look, now)
     seal(store, run_id, now)
@@ -219,7 +219,7 @@ def _print_plan(platform: Platform, result: PassResult, *, show_text: bool) -> N
             rows.append((outcome.account, f"failed: {outcome.code}", ""))
         if made and show_text:
             for action in made.actions:
-                if action.draft is not None:
+                if isinstance(action, WithDraft):
                     text = f"{action.draft.title} | {action.draft.description}"
                     rows.append((outcome.account, f"{action.step.value} {action.span}", text))
     table(f"Planned on {platform.value}", ("account", "what", ""), rows)

@@ -18,6 +18,7 @@ from calendar_sync.core.model import (
     CalendarEvent,
     Encounter,
     Platform,
+    Row,
     Source,
     Span,
     WelkinEvent,
@@ -34,7 +35,7 @@ TEST_TITLE = "Calendar sync test"
 _MIRROR_KEY = re.compile(r"(?=.*[g-v])[0-9a-v]{32}")
 
 
-def made_as_mirror(event: CalendarEvent) -> bool:
+def made_as_mirror(event: Row) -> bool:
     """We made the event as a mirror, under whatever name its mailbox had: its key has our form.
 
     Beside our mark that is proof. Whoever copies an event copies its mark, but cannot copy its key;
@@ -132,13 +133,10 @@ class Identity:
             extra.append(event.availability)
         if event.is_master:
             extra.append("series")
-        if event.span is None:
-            extra.append("no time")
-        span = event.span if event.span is not None else ""
-        content = self._mirror_hash(event.title, event.description, span, *extra)
+        content = self._mirror_hash(event.title, event.description, event.span, *extra)
         return content + GUESTS if event.has_attendees else content
 
-    def _mirror_hash(self, title: str, description: str, span: Span | str, *extra: str) -> str:
+    def _mirror_hash(self, title: str, description: str, span: Span, *extra: str) -> str:
         # Calendars keep texts, but not every space and line end as it was sent.
         words = (" ".join(text.split()) for text in (title, description))
         return self.hash("mirror", *words, str(span), *extra)

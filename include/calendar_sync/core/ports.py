@@ -10,6 +10,7 @@ from calendar_sync.core.model import (
     Draft,
     Finding,
     Platform,
+    Row,
     SeriesSet,
     Span,
     Window,
@@ -54,7 +55,7 @@ class CalendarPlatform(Protocol):
         """
         ...
 
-    async def event(self, account: str, calendar: str, event_id: str) -> CalendarEvent | None:
+    async def event(self, account: str, calendar: str, event_id: str) -> Row | None:
         """One event or its tombstone; None only where the server answers "not found"."""
         ...
 
@@ -87,9 +88,7 @@ class CalendarPlatform(Protocol):
         """
         ...
 
-    async def mirror(
-        self, account: str, calendar: str, key: str, marker: str
-    ) -> CalendarEvent | None:
+    async def mirror(self, account: str, calendar: str, key: str, marker: str) -> Row | None:
         """The mirror that was created under this key, or its tombstone; None for "not found"."""
         ...
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from calendar_sync.core.model import CalendarEvent
+from calendar_sync.core.model import Row, Unreadable
 from calendar_sync.core.redaction import describe
 
 logger = logging.getLogger(__name__)
@@ -23,12 +23,10 @@ def note(error: Exception, what: str, row: Any) -> str:
     return row_id
 
 
-def read_event(
-    read: Callable[[Any], CalendarEvent | None], row: Any, what: str
-) -> CalendarEvent | None:
+def read_event(read: Callable[[Any], Row | None], row: Any, what: str) -> Row | None:
     """An event of a calendar. One that trips us up is there, and nothing is known of it."""
     try:
         return read(row)
     except Exception as error:
         row_id = note(error, what, row)
-        return CalendarEvent(id=row_id) if row_id else None
+        return Unreadable(row_id) if row_id else None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from calendar_sync.config.settings import Settings
-from calendar_sync.core.model import Platform, Step
+from calendar_sync.core.model import ChangeLink, Platform
 from calendar_sync.state.config import Revision, blocks_hash
 from calendar_sync.sync.roster import members
 from calendar_sync.sync.runner import UserOutcome, sync_users
@@ -49,7 +49,7 @@ class Effect:
         made = outcome.result.plan
         if made is None:
             return
-        actions = [action for action in made.actions if action.step is not Step.NOTE]
+        actions = [action for action in made.actions if not isinstance(action, ChangeLink)]
         self.planned.update((action.step.value, action.reason) for action in actions)
         self.affected += bool(actions)
         self.skipped.update(outcome.result.skipped)

@@ -24,6 +24,7 @@ from calendar_sync.core.model import (
     LinkState,
     MappedUser,
     Platform,
+    Removed,
     Window,
 )
 from calendar_sync.core.redaction import as_ours
@@ -280,7 +281,7 @@ async def _marked(
     return {
         event.id
         for event in found.events
-        if not event.deleted and services.identity.is_ours(event.marker)
+        if not isinstance(event, Removed) and services.identity.is_ours(event.marker)
     }
 
 
@@ -289,7 +290,7 @@ async def _exists(services: Services, link: Link) -> bool:
         return False
     platform = services.platforms[link.platform]
     event = await platform.event(link.account, link.calendar, link.remote_id)
-    return event is not None and not event.deleted
+    return event is not None and not isinstance(event, Removed)
 
 
 async def _blocks(

@@ -7,20 +7,28 @@ from datetime import datetime
 
 from calendar_sync.config.settings import BlockTime, Settings
 from calendar_sync.core.model import (
-    Action,
     CalendarEvent,
+    ChangeLink,
     Conflict,
+    CreateBlock,
+    DeleteBlock,
     Direction,
     Link,
     LinkKind,
     LinkState,
+    Removed,
+    Row,
     Source,
+    Span,
     Step,
+    Tombstone,
+    UpdateBlock,
 )
 from calendar_sync.planner.busy import why_not_busy
 from calendar_sync.planner.duplicates import Twins
 from calendar_sync.planner.guard import guarded
-from calendar_sync.planner.mirrors import Decision, left_behind, note, restored_too_often
+from calendar_sync.planner.mirror_text import block_title
+from calendar_sync.planner.mirrors import Decision, left_behind, restored_too_often
 from calendar_sync.planner.snapshot import CalendarView, Doubt, View
 
 _NO_BLOCK = frozenset({LinkState.INTENT, LinkState.DELETED, LinkState.TWIN})
@@ -31,7 +39,7 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
     if not view.direction.writes_welkin:
         for link in view.live(LinkKind.BLOCK):
             if link.remote_id in view.absent:
-                yield note(link, "block_gone", state=LinkState.DELETED)
+                yield _change("block_gone", link, LinkState.DELETED)
         yield from left_behind(view, LinkKind.BLOCK)
         return
     busy = {calendar.name for calendar in view.calendars if calendar.counts_as_busy}
@@ -54,7 +62,7 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
 def _live(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
     if view.past(link.span) and not link.span.overlaps(view.block_window, view.zone):
         if not _wandered(view, link):
-            yield note(link, "left_the_window", state=LinkState.RETIRED)
+            yield _change("left_the_window", link, LinkState.RETIRED)
     elif not wanted:
         yield from _remove(view, link, "not_wanted_by_settings")
 
@@ -65,8 +73,7 @@ def _known(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
     ended = link.state in {LinkState.LIVE, LinkState.RETIRED} and view.past(link.span)
     outside = ended and not link.span.overlaps(view.block_window, view.zone)
     if outside and _wandered(view, link):
-        seen = view.blocks[link.remote_id]
-        yield Action(Step.DELETE_BLOCK, "block_edited", link.source, seen.span, link)
+        yield DeleteBlock("block_edited", link)
 
 
 def _forget(view: View, link: Link) -> Iterator[Decision]:
@@ -74,7 +81,7 @@ def _forget(view: View, link: Link) -> Iterator[Decision]:
     if link.state is LinkState.INTENT:
         yield from _remove(view, link, "not_wanted_by_settings")
     elif link.state is LinkState.TWIN:
-        yield note(link, "not_wanted_by_settings", state=LinkState.DELETED, remote_id="")
+        yield _change("not_wanted_by_settings", replace(link, remote_id=""), LinkState.DELETED)
 
 
 def _wandered(view: View, link: Link) -> bool:
@@ -93,9 +100,8 @@ def why_no_block(view: View, rules: BlockTime, event: CalendarEvent) -> str | No
     Of a series that is too long only the instances that `nearest` names get theirs.
     """
     objection = why_not_busy(event, rules, view.zone)
-    if objection is None and event.span is not None:
-        inside = event.span.overlaps(view.block_window, view.zone)
-        objection = None if inside else "outside_window"
+    if objection is None and not event.span.overlaps(view.block_window, view.zone):
+        return "outside_window"
     return objection
 
 
@@ -122,8 +128,8 @@ class _CalendarBlocks:
         self.rules = settings.block_time
         self.calendar = calendar
         self._partial = calendar.partial_series
-        self._rows: dict[str, list[CalendarEvent]] = {}
-        self._living = {event.series_id for event in calendar.events.values() if not event.deleted}
+        self._rows: dict[str, list[Row]] = {}
+        self._living = {event.series_id for event in calendar.living.values()}
 
     def plan(self) -> Iterator[Decision]:
         for event_id in self.calendar.denied:
@@ -145,7 +151,7 @@ class _CalendarBlocks:
             yield from guarded(Step.DELETE_BLOCK, Source(source_id), self._match({}, left))
 
     def _group(
-        self, source_id: str, events: Iterable[CalendarEvent], links: list[Link]
+        self, source_id: str, events: Iterable[Row], links: list[Link]
     ) -> Iterator[Decision]:
         """One event, or the instances of one series."""
         wanted = self._busy(events)
@@ -154,11 +160,11 @@ class _CalendarBlocks:
             yield Conflict("series_too_long", Source(source_id), "nearest_only")
         yield from self._match(wanted, links)
 
-    def _groups(self) -> tuple[dict[str, CalendarEvent], dict[str, Iterable[CalendarEvent]]]:
+    def _groups(self) -> tuple[dict[str, Row], dict[str, Iterable[Row]]]:
         """Events of this read that stand alone, and complete sets of series, by id."""
-        singles: dict[str, CalendarEvent] = {}
-        series: dict[str, list[CalendarEvent]] = defaultdict(list)
-        complete: dict[str, Iterable[CalendarEvent]] = {
+        singles: dict[str, Row] = {}
+        series: dict[str, list[Row]] = defaultdict(list)
+        complete: dict[str, Iterable[Row]] = {
             series_id: found.instances
             for series_id, found in self.calendar.series.items()
             if found.known
@@ -176,7 +182,7 @@ class _CalendarBlocks:
         return singles, complete
 
     def _links_in_reach(
-        self, singles: Mapping[str, CalendarEvent], series: Mapping[str, object]
+        self, singles: Mapping[str, object], series: Mapping[str, object]
     ) -> dict[str, list[Link]]:
         """Links about which this read has the last word, by series or event id.
 
@@ -209,9 +215,9 @@ class _CalendarBlocks:
             return True
         master, found = calendar.events.get(series), calendar.series.get(series)
         missing = found is not None and found.missing
-        if master is not None and master.deleted:
-            return missing or not master.unread
-        if not missing or any(not row.deleted for row in rows):
+        if isinstance(master, Removed):
+            return missing or isinstance(master, Tombstone)
+        if not missing or any(isinstance(row, CalendarEvent) for row in rows):
             return False
         # There is no such series; the instance that was asked for by name speaks for the others.
         return not any(
@@ -224,11 +230,12 @@ class _CalendarBlocks:
             self.view.block_window, self.view.zone
         )
 
-    def _busy(self, events: Iterable[CalendarEvent]) -> dict[Source, CalendarEvent]:
+    def _busy(self, events: Iterable[Row]) -> dict[Source, CalendarEvent]:
         return {
             event.source: event
             for event in events
-            if why_no_block(self.view, self.rules, event) is None
+            if isinstance(event, CalendarEvent)
+            and why_no_block(self.view, self.rules, event) is None
         }
 
     def _match(self, wanted: dict[Source, CalendarEvent], links: list[Link]) -> Iterator[Decision]:
@@ -250,7 +257,7 @@ class _CalendarBlocks:
                 yield from self._keep(event, link)
         for link in by_source.values():
             if link.state is LinkState.TWIN:
-                yield note(link, "twin_gone", state=LinkState.DELETED)
+                yield _change("twin_gone", link, LinkState.DELETED)
         left = [
             link
             for link in by_source.values()
@@ -276,20 +283,20 @@ class _CalendarBlocks:
         lost = link.remote_id in view.absent or (seen is not None and seen.cancelled)
         edited = lost or (seen is not None and seen.hash != link.remote_hash)
         # What is over may be edited, unless the edit takes time that is still to come.
-        over = event.span is not None and view.past(event.span)
-        over = over and (lost or seen is None or view.past(seen.span))
+        over = view.past(event.span) and (lost or seen is None or view.past(seen.span))
         own = seen is not None and seen.span == event.span and not lost
-        if edited and own and view.block_hash(event) != link.wanted_hash:
+        content, uid = self._content(event), view.identity.event_uid(event)
+        if edited and own and content != link.wanted_hash:
             # Most likely our own write whose answer was lost: nobody is to blame.
             yield self._update(event, link, "changed")
         elif edited and not over:
             yield from self._damaged(event, link, lost=lost)
-        elif view.block_hash(event) != link.wanted_hash or event.span != link.span:
+        elif content != link.wanted_hash or event.span != link.span:
             yield self._update(event, link, "changed")
         elif link.state is LinkState.RETIRED:
-            yield note(link, "back_in_the_window", state=LinkState.LIVE)
-        elif view.event_uid(event) not in ("", link.event_uid):
-            yield note(link, "identified", event_uid=view.event_uid(event))
+            yield _change("back_in_the_window", link, LinkState.LIVE)
+        elif uid not in ("", link.event_uid):
+            yield ChangeLink("identified", replace(link, event_uid=uid))
 
     def _damaged(self, event: CalendarEvent, link: Link, *, lost: bool) -> Iterator[Decision]:
         """Somebody edited or deleted the block in Welkin (rule 8b)."""
@@ -304,35 +311,28 @@ class _CalendarBlocks:
             step = self._create(event, link) if lost else self._update(event, link, "")
             yield replace(step, reason="block_edited", restore=True)
         elif lost or seen is None:
-            yield note(link, "block_edited", state=LinkState.DISMISSED)
+            yield _change("block_edited", link, LinkState.DISMISSED)
         else:
-            yield note(link, "block_edited", remote_hash=seen.hash)
+            yield ChangeLink("block_edited", replace(link, remote_hash=seen.hash))
         # One way, what is put back is not worth a word; what is left as it is, is.
         if view.direction is Direction.BIDIRECTIONAL or decision == "parked":
             yield Conflict("block_edited", link.source, decision)
 
-    def _hold(self, event: CalendarEvent, link: Link | None) -> Iterator[Action]:
+    def _hold(self, event: CalendarEvent, link: Link | None) -> Iterator[ChangeLink]:
         """Remember the twin, without a block."""
-        if event.span is None:  # pragma: no cover - busy events have a time
-            return
         if link is None or link.state is not LinkState.TWIN or link.span != event.span:
-            becomes = {"state": LinkState.TWIN, "span": event.span, "event_id": event.id}
-            yield Action(
-                Step.NOTE,
-                "twin",
-                event.source,
-                event.span,
-                link,
-                calendar=self.calendar.name,
-                becomes=becomes,
-            )
+            view, name = self.view, self.calendar.name
+            owner = (view.user_id, view.platform, view.account)
+            link = link or Link(LinkKind.BLOCK, *owner, name, event.source, event.span)
+            twin = replace(link, span=event.span, event_id=event.id)
+            yield _change("twin", twin, LinkState.TWIN)
 
     def _take_away(self, link: Link) -> Iterator[Decision]:
         """The instance is no longer there, or no longer busy."""
         events = self.calendar.events
         event, master = events.get(link.event_id), events.get(link.source.id)
         found = self.calendar.series.get(link.source.id)
-        if any(told is not None and told.deleted for told in (event, master)):
+        if any(isinstance(told, Removed) for told in (event, master)):
             reason, absence = "event_deleted", False
         elif found is not None and found.known:
             listed = any(instance.id == link.event_id for instance in found.instances)
@@ -352,23 +352,19 @@ class _CalendarBlocks:
             reason, absence = "instance_gone" if alive else "event_gone", not alive
         yield from _remove(self.view, link, reason, absence=absence)
 
-    def _create(self, event: CalendarEvent, link: Link | None) -> Action:
-        if event.span is None:  # pragma: no cover - busy events have a time
-            raise ValueError(event.id)
-        return Action(
-            Step.CREATE_BLOCK,
-            "busy",
-            event.source,
-            event.span,
-            link,
-            event=event,
-            calendar=self.calendar.name,
-        )
+    def _create(self, event: CalendarEvent, link: Link | None) -> CreateBlock:
+        return CreateBlock("busy", event, self._content(event), self.calendar.name, link)
 
-    def _update(self, event: CalendarEvent, link: Link, reason: str) -> Action:
-        if event.span is None:  # pragma: no cover - busy events have a time
-            raise ValueError(event.id)
-        return Action(Step.UPDATE_BLOCK, reason, event.source, event.span, link, event=event)
+    def _update(self, event: CalendarEvent, link: Link, reason: str) -> UpdateBlock:
+        return UpdateBlock(reason, event, self._content(event), link)
+
+    def _content(self, event: CalendarEvent) -> str:
+        """Names what the block of this event should be."""
+        span, write = event.span, ""
+        if span.all_day:
+            # Days are written as moments: where their zone changes, the block has to follow.
+            span, write = Span(*span.instants(self.view.zone)), self.rules.all_day_write
+        return self.view.identity.hash("block", str(span), block_title(event, self.rules), write)
 
 
 def _movable(link: Link, pair: tuple[CalendarEvent, Link | None], view: View) -> bool:
@@ -383,12 +379,14 @@ def _remove(view: View, link: Link, reason: str, *, absence: bool = False) -> It
     if link.remote_id in view.absent and view.settling(link):
         yield Doubt(link.source)  # made a moment ago, it may be there all the same
     elif link.remote_id in view.absent or (seen is not None and seen.cancelled):
-        yield note(link, reason, state=LinkState.DELETED)
+        yield _change(reason, link, LinkState.DELETED)
     else:
-        yield Action(Step.DELETE_BLOCK, reason, link.source, link.span, link, absence=absence)
+        yield DeleteBlock(reason, link, absence)
+
+
+def _change(reason: str, link: Link, state: LinkState) -> ChangeLink:
+    return ChangeLink(reason, replace(link, state=state))
 
 
 def _start(view: View, event: CalendarEvent) -> datetime:
-    if event.span is None:  # pragma: no cover - busy events have a time
-        raise ValueError(event.id)
     return event.span.instants(view.zone)[0]

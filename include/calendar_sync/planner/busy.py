@@ -8,19 +8,15 @@ from calendar_sync.core.model import Availability, CalendarEvent
 
 #: Why an event does not make its owner busy, in the order of asking: the first one decides.
 NOT_BUSY: Mapping[str, Callable[[CalendarEvent, BlockTime, ZoneInfo], bool]] = {
-    "deleted": lambda event, rules, zone: event.deleted,
-    "no_time": lambda event, rules, zone: event.span is None,
     "series": lambda event, rules, zone: event.is_master,
-    "empty_time": lambda event, rules, zone: event.span is not None and event.span.empty(zone),
+    "empty_time": lambda event, rules, zone: event.span.empty(zone),
     "declined": lambda event, rules, zone: event.declined,
     "informational": lambda event, rules, zone: event.informational,
     "free": lambda event, rules, zone: event.availability is Availability.FREE,
     "tentative": lambda event, rules, zone: (
         event.availability is Availability.TENTATIVE and not rules.tentative
     ),
-    "all_day_ignored": lambda event, rules, zone: (
-        event.span is not None and event.span.all_day and rules.all_day == "ignore"
-    ),
+    "all_day_ignored": lambda event, rules, zone: event.span.all_day and rules.all_day == "ignore",
     "ignored": lambda event, rules, zone: rules.ignore_external.ignores(
         event.creator, event.organizer, event.ical_uid, event.source_url
     ),

@@ -35,9 +35,8 @@ class Twins:
         for calendar in view.calendars:
             if not calendar.counts_as_busy:
                 continue
-            for event in calendar.events.values():
-                external = view.is_external(event, calendar)
-                if external and event.span and self._takes_time(event):
+            for event in calendar.living.values():
+                if view.is_external(event, calendar) and self._takes_time(event):
                     yield event.span
         for link in view.block_links.values():
             if link.state in {LinkState.LIVE, LinkState.TWIN}:

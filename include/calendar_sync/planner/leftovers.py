@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.identity import made_as_mirror
 from calendar_sync.core.model import (
-    Action,
     CalendarEvent,
+    DeleteBlock,
+    DeleteMirror,
     Link,
     LinkKind,
     LinkState,
     Refusal,
+    Removal,
     Source,
     Step,
 )
@@ -27,12 +29,12 @@ LEFT_OVER = "left_over"
 EARLIER = "made_before"
 
 
-def leftovers(view: View, settings: Settings) -> Iterator[Action | Doubt | Refusal]:
+def leftovers(view: View, settings: Settings) -> Iterator[Removal | Doubt | Refusal]:
     """Removals of mirrors and blocks whose links are closed, and of mirrors made anew since."""
     if view.direction.writes_calendar:
         for calendar in view.calendars:
-            for event in calendar.events.values() if calendar.holds_mirrors else ():
-                if event.span is not None and not event.deleted and event.series_id is None:
+            for event in calendar.living.values() if calendar.holds_mirrors else ():
+                if event.series_id is None:
                     found = _mirror(view, settings, calendar, event)
                     yield from guarded(Step.DELETE_MIRROR, Source(event.id), found)
     if view.direction.writes_welkin and all(calendar.full for calendar in view.calendars):
@@ -44,21 +46,21 @@ def leftovers(view: View, settings: Settings) -> Iterator[Action | Doubt | Refus
 
 def _mirror(
     view: View, settings: Settings, calendar: CalendarView, event: CalendarEvent
-) -> Iterator[Action | Doubt]:
+) -> Iterator[DeleteMirror | Doubt]:
     closed = view.closed_mirrors.get(event.id)
     if closed is not None:
         # A list of changes may repeat our own last write; what came after it is a person's.
         if calendar.full or event.version > closed.version:
-            yield Action(Step.DELETE_MIRROR, LEFT_OVER, closed.source, closed.span, closed)
+            yield DeleteMirror(LEFT_OVER, closed)
         return
-    if event.id in view.mirror_ids or event.id not in calendar.ours or event.span is None:
+    if event.id in view.mirror_ids or event.id not in calendar.ours:
         return
+    row = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
     link = view.mirror_by_mark.get(event.marker or "")
     if link is None:
         # Made for this user, by the record, and closed when the mailbox had another name.
         if event.id in view.made and not _wanted(view, settings, event.marker):
-            row = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
-            yield Action(Step.DELETE_MIRROR, EARLIER, Source(event.id), event.span, row)
+            yield DeleteMirror(EARLIER, row)
         return
     if _may_be_taken_over(view, settings, calendar, link):
         return
@@ -67,8 +69,7 @@ def _mirror(
     if view.settling(link):
         yield Doubt(link.source)  # read before it was deleted, and the present one made
     else:
-        row = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
-        yield Action(Step.DELETE_MIRROR, EARLIER, Source(event.id), event.span, row)
+        yield DeleteMirror(EARLIER, row)
 
 
 def _may_be_taken_over(view: View, settings: Settings, calendar: CalendarView, link: Link) -> bool:
@@ -84,9 +85,9 @@ def _wanted(view: View, settings: Settings, marker: str | None) -> bool:
     return appointment is not None and judge(view, settings, appointment) in {None, PENDING}
 
 
-def _block(view: View, link: Link, live: set[str]) -> Iterator[Action]:
+def _block(view: View, link: Link, live: set[str]) -> Iterator[DeleteBlock]:
     seen = view.blocks.get(link.remote_id)
     if seen is None or seen.cancelled or view.past(seen.span):
         return
     if seen.event_id not in live and seen.event_id not in view.claimed_elsewhere:
-        yield Action(Step.DELETE_BLOCK, LEFT_OVER, link.source, seen.span, link)
+        yield DeleteBlock(LEFT_OVER, link)

@@ -7,7 +7,14 @@ set of the series is read again, because calendars lose, thin and merge tombston
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
-from calendar_sync.core.model import LinkKind, LinkState
+from calendar_sync.core.model import (
+    CalendarEvent,
+    LinkKind,
+    LinkState,
+    LookUp,
+    Removed,
+    Tombstone,
+)
 from calendar_sync.planner.snapshot import CalendarView, View
 
 # Retired mirrors that show too much are asked for one by one; so many in one cycle.
@@ -103,11 +110,11 @@ def _of_doubtful_series(view: View, calendar: CalendarView) -> Iterator[str]:
         ]
         links.sort(key=lambda link: (view.past(link.span), *link.span.instants(view.zone)))
         master = calendar.events.get(series)
-        if master is not None and master.deleted and (found.missing or not master.unread):
+        if isinstance(master, Tombstone) or (isinstance(master, Removed) and found.missing):
             continue
         listed = {event.id for event in found.instances}
         ids = [link.event_id for link in links if link.event_id not in listed]
-        asked = calendar.gone.union(calendar.fetched).intersection(ids)
+        asked = (calendar.gone | calendar.asked(LookUp.CONFIRMED)).intersection(ids)
         untold = [event_id for event_id in ids if event_id not in calendar.events]
         rows = any(event.series_id == series for event in calendar.events.values())
         if found.missing:
@@ -123,7 +130,7 @@ def _who_tells(view: View, calendar: CalendarView) -> set[str]:
     Of a series without any instance left the master is asked first: its tombstone answers for all.
     Where it is not found, the next instance is asked, too, and speaks for the others.
     """
-    living = {event.series_id for event in calendar.events.values() if not event.deleted}
+    living = {event.series_id for event in calendar.living.values()}
     asked: set[str] = set()
     spoken_for: set[str] = set()
     links = [
@@ -134,7 +141,7 @@ def _who_tells(view: View, calendar: CalendarView) -> set[str]:
     for link in sorted(links, key=lambda link: link.span.instants(view.zone)):
         series = link.source.id
         master = calendar.events.get(series)
-        lives = series in living or (master is not None and not master.deleted)
+        lives = series in living or series in calendar.living
         if lives or not link.source.original_start:
             asked.add(link.event_id)
         elif master is None and series not in calendar.gone:
@@ -151,7 +158,7 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
     unsure = {
         link.remote_id
         for link in view.live(LinkKind.MIRROR, calendar.name)
-        if (told := calendar.events.get(link.remote_id)) is not None and told.deleted
+        if isinstance(calendar.events.get(link.remote_id), Removed)
     }
     # A mirror that somebody made a series is listed by its instances only.
     repeated = {event.series_id or "" for event in calendar.events.values()}
@@ -178,7 +185,7 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
             missing.add(link.event_id)
     unsure.update(_unread(view, calendar))
     # Lists tell of what left their window as of what was deleted: tombstones are confirmed.
-    confirmed = calendar.gone | calendar.fetched
+    confirmed = calendar.gone | calendar.asked(LookUp.CONFIRMED)
     missing |= set(_of_doubtful_series(view, calendar))
     asked = (missing - calendar.events.keys() - calendar.gone) | (unsure - confirmed)
     return asked - calendar.undecided
@@ -194,10 +201,13 @@ def _unread(view: View, calendar: CalendarView) -> Iterator[str]:
     }
     for event in calendar.events.values():
         alone = event.series_id in partial
-        # A bare occurrence tells its time only: all else stands in its series.
-        bare = alone and not event.deleted and not event.version
-        if not (event.unread or bare) or (event.series_id and not alone) or event.is_master:
+        if (event.series_id and not alone) or event.is_master:
             continue
-        concerns_us = event.id in linked if event.deleted else view.is_external(event, calendar)
-        if concerns_us:
+        if isinstance(event, CalendarEvent):
+            # A bare occurrence tells its time only: all else stands in its series.
+            bare = alone and not event.version
+            unsure = (event.unread or bare) and view.is_external(event, calendar)
+        else:
+            unsure = event.id in linked and not isinstance(event, Tombstone)
+        if unsure:
             yield event.id

@@ -12,7 +12,11 @@ from calendar_sync.core.model import (
     Action,
     Appointment,
     CalendarEvent,
+    Cancel,
+    ChangeLink,
     Conflict,
+    CreateMirror,
+    DeleteMirror,
     Direction,
     Draft,
     Link,
@@ -20,9 +24,13 @@ from calendar_sync.core.model import (
     LinkState,
     Platform,
     Refusal,
+    Removed,
+    Reschedule,
     Source,
     Span,
     Step,
+    Tombstone,
+    UpdateMirror,
     exceeds,
     without_guests,
 )
@@ -46,7 +54,7 @@ def plan_mirrors(view: View, settings: Settings) -> Iterator[Decision]:
     calendar = next(calendar for calendar in view.calendars if calendar.holds_mirrors)
     for appointment in view.appointments.values():
         decisions = _appointment(view, settings, calendar, appointment)
-        yield from guarded(Step.CREATE_MIRROR, _source(appointment), decisions)
+        yield from guarded(Step.CREATE_MIRROR, Source(appointment.id), decisions)
     for link in (*view.standing_mirrors, *view.talkative_mirrors):
         yield from guarded(Step.UPDATE_MIRROR, link.source, _standing(view, calendar, link))
 
@@ -68,7 +76,7 @@ def _appointment(
 def _standing(view: View, calendar: CalendarView, link: Link) -> Iterator[Decision]:
     """A mirror whose appointment was not read."""
     if link.source.id in view.absent:
-        yield _delete(_present(view, calendar, link), "appointment_gone", absence=True)
+        yield DeleteMirror("appointment_gone", _present(view, calendar, link), absence=True)
     elif link.source.id not in view.unreadable and link.source.id not in view.appointments:
         if link.state is LinkState.RETIRED:
             yield Doubt(link.source)  # more than a cycle asks for: the next one goes on
@@ -145,7 +153,7 @@ def _wanted(
     draft: Draft,
     link: Link | None,
 ) -> Iterator[Decision]:
-    create = Action(Step.CREATE_MIRROR, "wanted", _source(appointment), draft.span, link, draft)
+    create = CreateMirror("wanted", appointment, draft, link)
     if link is None or link.state in {LinkState.DELETED, LinkState.INTENT}:
         same = link is not None and link.source_hash == appointment.source_hash
         if link is not None and same and link.state is LinkState.DELETED and view.settling(link):
@@ -156,19 +164,19 @@ def _wanted(
     here = _present(view, calendar, link)
     if here is not link:
         link = here
-        yield note(link, "found_again")
+        yield ChangeLink("found_again", link)
     if link.state is LinkState.DISMISSED:
         if link.source_hash != appointment.source_hash:
-            yield replace(create, reason="changed_after_dismissal")
+            yield CreateMirror("changed_after_dismissal", appointment, draft, link)
         return
-    event = calendar.events.get(link.remote_id)
     if is_gone(calendar, link):
-        told = calendar.tombstone(link.remote_id)
-        if told is None and view.settling(link):
+        proven = isinstance(calendar.events.get(link.remote_id), Tombstone)
+        if not proven and view.settling(link):
             yield Doubt(link.source)
         else:
-            yield from _deleted_by_hand(view, settings, appointment, create, told)
+            yield from _deleted_by_hand(view, settings, appointment, draft, link, proven=proven)
         return
+    event = calendar.living.get(link.remote_id)
     if event is not None and view.outdated(link, event.version):
         event = None
         yield Doubt(link.source)
@@ -176,16 +184,15 @@ def _wanted(
         # Invited, or taken away: the owner's business, never undone, and told once.
         seen = without_guests(link.remote_hash) + GUESTS * event.has_attendees
         link = replace(link, remote_hash=seen)
-        yield note(link, "guests")
+        yield ChangeLink("guests", link)
         if event.has_attendees:
             yield Conflict("guests_added", link.source, "left")
     if event is not None and without_guests(calendar.hashes[event.id]) == draft.hash != (
         link.wanted_hash
     ):
         # Our own write whose answer was lost.
-        yield note(
+        written = replace(
             link,
-            "written_before",
             state=LinkState.LIVE,
             span=draft.span,
             etag=event.etag,
@@ -194,9 +201,10 @@ def _wanted(
             source_hash=appointment.source_hash,
             level=draft.level,
         )
+        yield ChangeLink("written_before", written)
         return
     by_hand = event is not None and edited(link, event, calendar.hashes[event.id])
-    update = Action(Step.UPDATE_MIRROR, "changed", link.source, draft.span, link, draft, event)
+    update = UpdateMirror("changed", appointment, draft, link, event)
     if draft.hash != link.wanted_hash or draft.level != link.level:
         if not (by_hand and view.direction is Direction.BIDIRECTIONAL) or event is None:
             yield update
@@ -205,14 +213,14 @@ def _wanted(
             yield from _edited_by_hand(view, settings, calendar, event, update)
         # A level that was lowered is written whatever the policy: privacy comes first.
         elif settings.both_changed == "report" and draft.level == link.level:
-            yield note(
+            known = replace(
                 link,
-                "both_changed",
                 wanted_hash=draft.hash,
                 remote_hash=calendar.hashes[link.remote_id],
                 source_hash=appointment.source_hash,
                 span=draft.span,
             )
+            yield ChangeLink("both_changed", known)
             yield Conflict("both_changed", link.source, "reported")
         else:
             yield update
@@ -222,14 +230,14 @@ def _wanted(
     elif event is not None and shifted(link, event, calendar.hashes[event.id]):
         yield from _shifted(view, calendar, event, update)
     elif link.source_hash != appointment.source_hash or link.state is LinkState.RETIRED:
-        becomes = {"source_hash": appointment.source_hash, "state": LinkState.LIVE}
-        yield note(link, "unchanged_for_the_calendar", **becomes)
+        known = replace(link, source_hash=appointment.source_hash, state=LinkState.LIVE)
+        yield ChangeLink("unchanged_for_the_calendar", known)
 
 
 def is_gone(calendar: CalendarView, link: Link) -> bool:
     """The mirror was deleted, or is not found by its id."""
-    event = calendar.events.get(link.remote_id)
-    return link.remote_id in calendar.gone or (event is not None and event.deleted)
+    told = calendar.events.get(link.remote_id)
+    return link.remote_id in calendar.gone or isinstance(told, Removed)
 
 
 def _present(view: View, calendar: CalendarView, link: Link) -> Link:
@@ -238,9 +246,9 @@ def _present(view: View, calendar: CalendarView, link: Link) -> Link:
     A mirror that was deleted by hand, and not to be restored, may have been taken out of the bin;
     and in a mailbox that was restored, or imported anew, it has another id.
     """
-    event = calendar.events.get(link.remote_id)
+    event = calendar.living.get(link.remote_id)
     if link.state is LinkState.DISMISSED:
-        undone = event is not None and not event.deleted and event.version > link.version
+        undone = event is not None and event.version > link.version
         return replace(link, state=LinkState.LIVE) if undone else link
     if link.state not in STANDING or not is_gone(calendar, link):
         return link
@@ -256,19 +264,20 @@ def _deleted_by_hand(
     view: View,
     settings: Settings,
     appointment: Appointment,
-    create: Action,
-    event: CalendarEvent | None,
+    draft: Draft,
+    link: Link,
+    *,
+    proven: bool,
 ) -> Iterator[Decision]:
-    link = create.link
-    if link is None:  # pragma: no cover - what was deleted had a link
-        return
     both_ways = view.direction is Direction.BIDIRECTIONAL
-    restore = replace(create, reason="deleted_by_hand", restore=True)
-    if view.past(create.span):
-        yield note(link, "deleted_by_hand", state=LinkState.DISMISSED)
+    cancel = Cancel("deleted_by_hand", appointment, draft, link)
+    restore = cancel.instead()
+    dismiss = ChangeLink("deleted_by_hand", replace(link, state=LinkState.DISMISSED))
+    if view.past(draft.span):
+        yield dismiss
         return
     # A tombstone says that it was deleted; a mere "not found" cancels nothing.
-    deleted = both_ways and event is not None
+    deleted = both_ways and proven
     follow = settings.mirror_deleted == "cancel" and appointment.event.kind in _PLAIN
     if deleted and follow and _hosts(view, appointment):
         if appointment.source_hash != link.source_hash:
@@ -276,7 +285,7 @@ def _deleted_by_hand(
             yield restore
             yield Conflict("both_changed", link.source, "welkin_wins")
             return
-        yield replace(restore, step=Step.CANCEL)
+        yield cancel
         yield Conflict("mirror_deleted", link.source, "cancelled")
         return
     decision = "restored"
@@ -284,10 +293,7 @@ def _deleted_by_hand(
         decision = "reported"
     elif restored_too_often(view, link):
         decision = "parked"
-    if decision == "restored":
-        yield restore
-    else:
-        yield note(link, "deleted_by_hand", state=LinkState.DISMISSED)
+    yield restore if decision == "restored" else dismiss
     # One way, what is put back is not worth a word; what is left as it is, is.
     if both_ways or decision == "parked":
         yield Conflict("mirror_deleted", link.source, decision)
@@ -298,24 +304,21 @@ def _edited_by_hand(
     settings: Settings,
     calendar: CalendarView,
     event: CalendarEvent,
-    update: Action,
+    update: UpdateMirror,
 ) -> Iterator[Decision]:
-    link, draft = update.link, update.draft
-    if link is None or draft is None:  # pragma: no cover - an update always has both
-        return
+    link, draft, appointment = update.link, update.draft, update.appointment
     both_ways = view.direction is Direction.BIDIRECTIONAL
     moved = event.span != update.span
     restore = replace(update, reason="edited_by_hand", restore=True)
-    if both_ways and settings.mirror_moved == "reschedule" and event.span is not None:
-        appointment = view.appointments[link.source.id]
+    if both_ways and settings.mirror_moved == "reschedule":
         kinds = _PLAIN | _PROBED if view.encounters_move else _PLAIN
         movable = appointment.event.kind in kinds and _hosts(view, appointment)
         if movable and _is_a_new_time(view, event.span, update.span):
-            yield replace(restore, step=Step.RESCHEDULE, span=event.span)
+            yield Reschedule(restore.reason, appointment, draft, link, event)
             yield Conflict("mirror_moved", link.source, "rescheduled")
             return
     decision = "restored"
-    if view.past(update.span) and event.span is not None and view.past(event.span):
+    if view.past(update.span) and view.past(event.span):
         decision = ""  # in the past: harmless
     elif both_ways and moved and settings.mirror_moved == "report":
         decision = "reported"
@@ -329,21 +332,19 @@ def _edited_by_hand(
         yield update
         decision = decision and "restored"
     else:
-        known = {"remote_hash": calendar.hashes[event.id], "wanted_hash": draft.hash}
-        yield note(link, "edited_by_hand", etag=event.etag, **known)
+        seen = replace(link, etag=event.etag, remote_hash=calendar.hashes[event.id])
+        yield ChangeLink("edited_by_hand", replace(seen, wanted_hash=draft.hash))
     if decision and (both_ways or decision in {"reported", "parked"}):
         yield Conflict("mirror_moved" if moved else "mirror_edited", link.source, decision)
 
 
 def _shifted(
-    view: View, calendar: CalendarView, event: CalendarEvent, update: Action
+    view: View, calendar: CalendarView, event: CalendarEvent, update: UpdateMirror
 ) -> Iterator[Decision]:
     """Not an edit by a user: it is corrected silently and never changes Welkin."""
     link = update.link
-    if link is None:  # pragma: no cover - an update always has its link
-        return
     if restored_too_often(view, link):
-        yield note(link, "shifted", remote_hash=calendar.hashes[event.id])
+        yield ChangeLink("shifted", replace(link, remote_hash=calendar.hashes[event.id]))
         yield Conflict("mirror_moved", link.source, "parked")
     else:
         yield replace(update, reason="shifted", restore=True)
@@ -373,35 +374,26 @@ def _unwanted(view: View, link: Link, objection: str, appointment: Appointment) 
     if objection == "outside_window" and _before_window(view, link):
         draft = view.drafts.get(appointment.id)
         if exceeds(link.level, view.level) and draft is not None:
-            yield Action(Step.UPDATE_MIRROR, "lower_level", link.source, draft.span, link, draft)
+            yield UpdateMirror("lower_level", appointment, draft, link)
         elif link.state is LinkState.LIVE:
-            yield note(link, "left_the_window", state=LinkState.RETIRED)
+            yield _retire(link)
         return
     status = appointment.encounter.status if appointment.encounter is not None else ""
     absence = objection == "cancelled" and not appointment.event.cancelled and status == MISSING
-    yield _delete(link, objection, absence=absence)
+    yield DeleteMirror(objection, link, absence)
 
 
 def _unseen(view: View, link: Link) -> Iterator[Action]:
     """The link lies outside the window that was read."""
     if _before_window(view, link):
-        yield note(link, "left_the_window", state=LinkState.RETIRED)
+        yield _retire(link)
     elif not link.span.overlaps(view.mirror_window, view.zone):
-        yield _delete(link, "outside_window")
+        yield DeleteMirror("outside_window", link)
 
 
 def _before_window(view: View, link: Link) -> bool:
     return link.span.instants(view.zone)[1] <= view.mirror_window.start
 
 
-def _source(appointment: Appointment) -> Source:
-    return Source(appointment.id)
-
-
-def _delete(link: Link, reason: str, *, absence: bool = False) -> Action:
-    return Action(Step.DELETE_MIRROR, reason, link.source, link.span, link, absence=absence)
-
-
-def note(link: Link, reason: str, **becomes: object) -> Action:
-    """Change the link's row only; `becomes` are its new values."""
-    return Action(Step.NOTE, reason, link.source, link.span, link, becomes=becomes)
+def _retire(link: Link) -> ChangeLink:
+    return ChangeLink("left_the_window", replace(link, state=LinkState.RETIRED))

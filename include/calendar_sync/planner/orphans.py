@@ -11,10 +11,14 @@ from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import (
     Action,
     Appointment,
+    CreateBlock,
+    DeleteBlock,
+    DeleteMirror,
     Link,
     LinkKind,
     LinkState,
     Refusal,
+    Removal,
     Source,
     Step,
 )
@@ -32,10 +36,11 @@ def adopt(view: View, actions: Iterable[Action]) -> list[Action]:
     if not free:
         return actions
     taken: dict[int, BlockSeen] = {}
-    creations = [action for action in actions if _creates(action)]
+    creations = [action for action in actions if isinstance(action, CreateBlock)]
     for by_id in (True, False):
         for action in creations:
-            if id(action) in taken:
+            interrupted = action.link is not None and action.link.state is LinkState.INTENT
+            if interrupted or id(action) in taken:
                 continue
             ids = view.external_ids(action.calendar, action.source) if by_id else frozenset[str]()
             for block in free.values():
@@ -43,12 +48,16 @@ def adopt(view: View, actions: Iterable[Action]) -> list[Action]:
                     taken[id(action)] = free.pop(block.event_id)
                     break
     return [
-        replace(action, adopts=taken[id(action)].event_id) if id(action) in taken else action
+        replace(action, adopts=taken[id(action)].event_id)
+        if isinstance(action, CreateBlock) and id(action) in taken
+        else action
         for action in actions
     ]
 
 
-def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterator[Action | Refusal]:
+def strays(
+    view: View, settings: Settings, actions: Iterable[Action]
+) -> Iterator[Removal | Refusal]:
     """The removal of what nobody claims, seen by a full read when all other links are known.
 
     What `leftovers` takes care of has a link, or the mark of one that stands.
@@ -59,18 +68,17 @@ def strays(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
     if not view.alone or not all(calendar.full for calendar in view.calendars):
         return
     actions = list(actions)
-    adopted = {action.adopts for action in actions}
+    adopted = {action.adopts for action in actions if isinstance(action, CreateBlock)}
     for block in _unclaimed(view):
         ahead = block.span.overlaps(view.block_window, view.zone) and not view.past(block.span)
         if ahead and block.event_id not in adopted:
-            link = row_of(view, LinkKind.BLOCK, block.event_id, "", block.span)
-            yield Action(Step.DELETE_BLOCK, STRAY, link.source, link.span, link)
+            yield DeleteBlock(STRAY, row_of(view, LinkKind.BLOCK, block.event_id, "", block.span))
     if view.direction.writes_calendar:
-        going = {a.link.remote_id for a in actions if a.step is Step.DELETE_MIRROR and a.link}
+        going = {a.link.remote_id for a in actions if isinstance(a, DeleteMirror)}
         yield from _mirrors(view, settings, going)
 
 
-def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[Action | Refusal]:
+def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[DeleteMirror | Refusal]:
     """Events with our mark of appointments that have no mirror here, and get none now.
 
     One whose encounter is not known may be wanted again: nothing is certain about it.
@@ -79,10 +87,10 @@ def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[Action
     standing |= {view.marker(appointment_id) for appointment_id in view.unreadable}
     told: set[str | None] = set()
     for calendar in view.calendars:
-        for event in calendar.events.values() if calendar.holds_mirrors else ():
+        for event in calendar.living.values() if calendar.holds_mirrors else ():
             known = event.id in view.mirror_ids or event.marker in standing
             known = known or event.id in view.claimed_elsewhere or event.id in going
-            if event.deleted or known or event.id not in calendar.ours or event.span is None:
+            if known or event.id not in calendar.ours:
                 continue
             link = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
             appointment = view.appointment_by_mark.get(event.marker or "")
@@ -93,7 +101,7 @@ def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[Action
 
 def _mirror(
     view: View, settings: Settings, link: Link, appointment: Appointment | None, *, first: bool
-) -> Iterator[Action]:
+) -> Iterator[DeleteMirror]:
     """`first`: of several of one appointment only one can be the row that stands for it."""
     objection = judge(view, settings, appointment) if appointment is not None else STRAY
     if objection is None:
@@ -103,19 +111,14 @@ def _mirror(
         link = replace(link, source=Source(appointment.id)) if first else link
     else:
         objection = STRAY
-    yield Action(Step.DELETE_MIRROR, objection, link.source, link.span, link)
-
-
-def _creates(action: Action) -> bool:
-    known = action.link is not None and action.link.state is LinkState.INTENT
-    return action.step is Step.CREATE_BLOCK and not known
+    yield DeleteMirror(objection, link)
 
 
 def _unclaimed(view: View) -> list[BlockSeen]:
     """Blocks that are ours by their id, and of no link of this user on any platform."""
     if not view.direction.writes_welkin:
         return []
-    known = {link.remote_id for link in view.links if link.kind is LinkKind.BLOCK}
+    known = {link.name for link in view.links if link.kind is LinkKind.BLOCK}
     known |= view.claimed_elsewhere
     return [
         block

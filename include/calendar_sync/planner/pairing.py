@@ -4,11 +4,18 @@ from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from functools import partial
 
-from calendar_sync.core.model import Action, LinkState, Step
-from calendar_sync.planner.mirrors import note
+from calendar_sync.core.model import (
+    Action,
+    ChangeLink,
+    CreateBlock,
+    DeleteBlock,
+    LinkState,
+    UpdateBlock,
+)
 from calendar_sync.planner.snapshot import View
 
 FOUND_AGAIN = "found_again"
+Block = CreateBlock | DeleteBlock
 _GONE = frozenset({"event_deleted", "event_gone", "instance_gone"})
 
 
@@ -19,59 +26,54 @@ def paired(view: View, actions: Iterable[Action]) -> list[Action]:
     replaces), else by its time.
     """
     actions = list(actions)
-    left = [action for action in actions if _leaves(action)]
-    new = [action for action in actions if action.step is Step.CREATE_BLOCK and not action.link]
+    left = [action for action in actions if isinstance(action, DeleteBlock) and _leaves(action)]
+    new = [action for action in actions if isinstance(action, CreateBlock) and not action.link]
     instead: dict[int, Action | None] = {}
     for key in (partial(_same_event, view), _same_instance, _same_time):
-        free: dict[Hashable, list[Action]] = {}
-        for action in left:
-            named = key(action)
-            if named is not None and id(action) not in instead:
-                free.setdefault(named, []).append(action)
-        for action in new:
-            partners = free.get(key(action))
-            if id(action) not in instead and partners:
+        free: dict[Hashable, list[DeleteBlock]] = {}
+        for removal in left:
+            named = key(removal)
+            if named is not None and id(removal) not in instead:
+                free.setdefault(named, []).append(removal)
+        for creation in new:
+            partners = free.get(key(creation))
+            if id(creation) not in instead and partners:
                 partner = partners.pop(0)
-                instead[id(partner)], instead[id(action)] = None, _moved(view, action, partner)
+                instead[id(partner)], instead[id(creation)] = None, _moved(view, creation, partner)
     kept = (instead.get(id(action), action) for action in actions)
     return [action for action in kept if action is not None]
 
 
-def _moved(view: View, action: Action, removal: Action) -> Action:
+def _moved(view: View, new: CreateBlock, removal: DeleteBlock) -> Action:
     """The block that was to go stands for the event that was to get one of its own."""
-    link, event = removal.link, action.event
-    if link is None or event is None:  # pragma: no cover - both have what they are about
-        return action
-    uid = view.event_uid(event)
-    link = replace(link, source=action.source, event_id=event.id, event_uid=uid)
+    event, uid = new.event, view.identity.event_uid(new.event)
+    link = replace(removal.link, source=new.source, event_id=event.id, event_uid=uid)
     seen = view.blocks.get(link.remote_id)
     as_it_was = seen is not None and seen.hash == link.remote_hash
-    if as_it_was and view.block_hash(event) == link.wanted_hash:
-        return note(link, FOUND_AGAIN)
-    return replace(action, step=Step.UPDATE_BLOCK, reason=FOUND_AGAIN, link=link)
+    if as_it_was and new.content == link.wanted_hash:
+        return ChangeLink(FOUND_AGAIN, link)
+    return UpdateBlock(FOUND_AGAIN, event, new.content, link)
 
 
-def _leaves(action: Action) -> bool:
-    link = action.link
-    removal = action.step is Step.DELETE_BLOCK and action.reason in _GONE
-    return removal and link is not None and link.state is LinkState.LIVE
+def _leaves(removal: DeleteBlock) -> bool:
+    return removal.reason in _GONE and removal.link.state is LinkState.LIVE
 
 
-def _same_event(view: View, action: Action) -> Hashable:
-    if action.event is not None:
-        uid = view.event_uid(action.event)
+def _same_event(view: View, action: Block) -> Hashable:
+    if isinstance(action, CreateBlock):
+        uid = view.identity.event_uid(action.event)
     else:
-        uid = action.link.event_uid if action.link is not None else ""
+        uid = action.link.event_uid
     return (_calendar(action), uid, action.source.original_start) if uid else None
 
 
-def _same_instance(action: Action) -> Hashable:
+def _same_instance(action: Block) -> Hashable:
     return _calendar(action), action.source.original_start, action.span
 
 
-def _same_time(action: Action) -> Hashable:
+def _same_time(action: Block) -> Hashable:
     return _calendar(action), action.span
 
 
-def _calendar(action: Action) -> str:
-    return action.link.calendar if action.link is not None else action.calendar
+def _calendar(action: Block) -> str:
+    return action.calendar if isinstance(action, CreateBlock) else action.link.calendar

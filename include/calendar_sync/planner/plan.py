@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,13 +10,18 @@ from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import (
     Action,
     Appointment,
+    ChangeLink,
     Conflict,
+    DeleteBlock,
+    DeleteMirror,
     Hold,
     LinkState,
     Plan,
     Refusal,
+    Removal,
     Source,
     Step,
+    WriteBack,
     exceeds,
 )
 from calendar_sync.planner.blocks import plan_blocks
@@ -29,7 +34,6 @@ from calendar_sync.planner.snapshot import Doubt, View
 BRAKE = "brake"
 WRITE_BACK = "write_back"
 WRITE_BACKS_A_DAY = 3
-_REMOVALS = (Step.DELETE_MIRROR, Step.DELETE_BLOCK)
 
 
 def plan(view: View, settings: Settings) -> Plan:
@@ -61,18 +65,17 @@ def plan(view: View, settings: Settings) -> Plan:
     holds = [*_brake(view, settings, actions), *_write_backs(view, actions)]
     # What shows more than a lowered level allows cannot wait for a person: it is put back.
     back = {
-        id(action): replace(action, step=Step.UPDATE_MIRROR, span=action.draft.span)
+        id(action): action.instead()
         for hold in holds
         for action in hold.actions
-        if hold.reason == WRITE_BACK and action.link is not None and action.draft is not None
-        if exceeds(action.link.level, action.draft.level)
+        if isinstance(action, WriteBack) and exceeds(action.link.level, action.draft.level)
     }
     holds = [hold for hold in holds if id(hold.actions[0]) not in back]
     actions = [back.get(id(action), action) for action in actions]
     restored = {action.source for action in back.values()}
     # Apart, as a stray block is seen from either platform, and gone once one has removed it.
-    for step in _REMOVALS:
-        if mine := [action for action in unclaimed if action.step is step]:
+    for kind in (DeleteMirror, DeleteBlock):
+        if mine := [action for action in unclaimed if isinstance(action, kind)]:
             holds += _unless_approved(view, STRAY, mine)
     held = {id(action) for hold in holds for action in hold.actions}
     skipped = Counter(
@@ -103,7 +106,7 @@ def _brake(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
 
     A series that has been asked for by its own name counts once: it goes as a whole.
     """
-    doubtful = [action for action in actions if action.absence]
+    doubtful = [action for action in actions if isinstance(action, Removal) and action.absence]
     asked = {event_id for calendar in view.calendars for event_id in calendar.gone}
 
     def counted(source: Source) -> Source:
@@ -121,7 +124,7 @@ def _write_backs(view: View, actions: Iterable[Action]) -> Iterator[Hold]:
     """Rules 9 and 10: edits of mirrors change so many appointments a day, no more."""
     left = WRITE_BACKS_A_DAY - len(view.written_back)
     for action in actions:
-        if not action.writes_back or action.source.id in view.written_back:
+        if not isinstance(action, WriteBack) or action.source.id in view.written_back:
             continue
         if left > 0:
             left -= 1
@@ -130,8 +133,8 @@ def _write_backs(view: View, actions: Iterable[Action]) -> Iterator[Hold]:
             yield from _unless_approved(view, WRITE_BACK, [action])
 
 
-def _unless_approved(view: View, reason: str, actions: list[Action]) -> Iterator[Hold]:
-    digest = digest_of(actions)
+def _unless_approved(view: View, reason: str, actions: Sequence[Action]) -> Iterator[Hold]:
+    digest = digest_of((action.step, action.source) for action in actions)
     if digest not in view.approved:
         yield Hold(reason, digest, tuple(actions))
 
@@ -146,16 +149,16 @@ def _as_held(conflict: Conflict, holds: Iterable[Hold], restored: Collection[Sou
     return replace(conflict, decision="held") if conflict.source in waiting else conflict
 
 
-def digest_of(actions: Iterable[Action]) -> str:
+def digest_of(actions: Iterable[tuple[Step, Source]]) -> str:
     """Names a set of removals by their opaque ids, so that an approval covers these and no more."""
-    lines = sorted(
-        f"{action.step}|{action.source.id}|{action.source.original_start}" for action in actions
-    )
+    lines = sorted(f"{step}|{source.id}|{source.original_start}" for step, source in actions)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _order(view: View, action: Action) -> tuple[int, timedelta, str]:
     """Rows first (free), then removals (privacy), then the dates nearest to now."""
-    rank = 0 if action.step is Step.NOTE else 1 if action.step in _REMOVALS else 2
+    if isinstance(action, ChangeLink):
+        return 0, timedelta(), ""
+    rank = 1 if isinstance(action, Removal) else 2
     distance = abs(action.span.instants(view.zone)[0] - view.now)
     return rank, distance, action.source.id

@@ -1,11 +1,12 @@
 """What the planner looks at: both sides of one (user, platform) as one cycle has read them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from calendar_sync.core.identity import GENERATIONS, Identity
 from calendar_sync.core.model import (
     SETTLING,
     Appointment,
@@ -15,10 +16,14 @@ from calendar_sync.core.model import (
     Link,
     LinkKind,
     LinkState,
+    LookUp,
     Platform,
+    Removed,
+    Row,
     SeriesSet,
     Source,
     Span,
+    Unreadable,
     Window,
     exceeds,
 )
@@ -55,12 +60,9 @@ class CalendarView:
     """One calendar of the account.
 
     `events` are all events of the listed window (`full`) or those that changed since the cursor.
-    `series` are complete instance sets of touched series, `gone` are event ids that a GET has
-    confirmed as missing, `fetched` those that a GET has returned. `denied` are those that a list
-    has shown alive and a GET has not found, and events and series that the server would not show:
-    they are looked at again. `closed` are those that it has not shown three times, `unreadable`
-    those that are there and of which nothing else is known. `events` lacks all three, and nothing
-    is decided about them.
+    `series` are complete instance sets of touched series, `lookups` say what events and series were
+    asked for by their ids, and what came of it. `events` lacks what that does not show, and nothing
+    is decided about it.
     `hashes` are of mirrors, and of whatever has our marker, by event id. `ours` are ids of events
     with our marker.
     """
@@ -69,38 +71,48 @@ class CalendarView:
     holds_mirrors: bool
     counts_as_busy: bool
     full: bool
-    events: Mapping[str, CalendarEvent]
+    events: Mapping[str, CalendarEvent | Removed]
     series: Mapping[str, SeriesSet] = field(default_factory=dict)
-    gone: frozenset[str] = frozenset()
-    fetched: frozenset[str] = frozenset()
-    denied: frozenset[str] = frozenset()
-    closed: frozenset[str] = frozenset()
+    lookups: Mapping[str, LookUp] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     ours: frozenset[str] = frozenset()
-    unreadable: frozenset[str] = frozenset()
+
+    def asked(self, *outcomes: LookUp) -> frozenset[str]:
+        """Events and series of which a look by id has come to one of these."""
+        return frozenset(key for key, outcome in self.lookups.items() if outcome in outcomes)
+
+    @cached_property
+    def gone(self) -> frozenset[str]:
+        """Not found by their ids."""
+        return self.asked(LookUp.MISSING, LookUp.DOUBTED)
+
+    @cached_property
+    def denied(self) -> frozenset[str]:
+        """To be looked at again."""
+        return self.asked(LookUp.DENIED, LookUp.DOUBTED)
+
+    @cached_property
+    def closed(self) -> frozenset[str]:
+        """Not shown so often that they are left alone."""
+        return self.asked(LookUp.CLOSED)
+
+    @cached_property
+    def living(self) -> Mapping[str, CalendarEvent]:
+        """Of the events those that are there."""
+        return {key: one for key, one in self.events.items() if isinstance(one, CalendarEvent)}
 
     @cached_property
     def undecided(self) -> frozenset[str]:
         """Events and series of which nobody knows now what they are."""
         instances = (one for found in self.series.values() for one in found.instances)
-        unread = {one.id for one in instances if one.unreadable}
-        return self.denied | self.closed | self.unreadable | unread
+        unread = {one.id for one in instances if isinstance(one, Unreadable)}
+        return self.denied | self.closed | self.asked(LookUp.UNREADABLE) | unread
 
     @cached_property
     def partial_series(self) -> frozenset[str]:
         """Series of which single instances may be known, and the whole set is not."""
         unknown = {key for key, found in self.series.items() if not found.known}
         return self.denied | self.closed | unknown
-
-    def tombstone(self, event_id: str) -> CalendarEvent | None:
-        """What says that the event was deleted; None where it is merely not found.
-
-        Where lists also say so of what has left their window, only both together are proof.
-        """
-        event = self.events.get(event_id)
-        if event is None or not event.deleted or event.unread != (event_id in self.gone):
-            return None
-        return event
 
 
 @dataclass(frozen=True)
@@ -109,15 +121,14 @@ class View:
 
     `appointments` holds every appointment of the complete window read, and those fetched by id.
     `absent` are Welkin ids that a GET has confirmed as missing. `drafts` are the mirrors' contents
-    by appointment id, `block_hash` tells what the block of an external event should be. `approved`
-    are digests of actions that a person has approved, `level` the detail level allowed now,
-    `unreadable` Welkin ids of which only the id could be read: nothing is decided about them.
+    by appointment id, `identity` is what makes our names and hashes. `approved` are digests of
+    actions that a person has approved, `level` the detail level allowed now, `unreadable` Welkin
+    ids of which only the id could be read: nothing is decided about them.
     `written_back` are appointments that edits of mirrors have changed within a day;
     `encounters_move` says that this Welkin has been shown to let encounters be rescheduled.
     `claimed_elsewhere` are blocks of the user's other platform and mirrors of other users; `alone`
-    says that all of those blocks are known. `marker` tells the mark of an appointment's mirror,
-    `external_ids` all ids that a block of an external event in a calendar may have been given,
-    `made` are events that the record names as mirrors of this user.
+    says that all of those blocks are known. `made` are events that the record names as mirrors of
+    this user.
     """
 
     user_id: str
@@ -135,10 +146,7 @@ class View:
     absent: frozenset[str]
     calendars: tuple[CalendarView, ...]
     links: tuple[Link, ...]
-    block_hash: Callable[[CalendarEvent], str]
-    marker: Callable[[str], str]
-    external_ids: Callable[[str, Source], frozenset[str]]
-    event_uid: Callable[[CalendarEvent], str]
+    identity: Identity
     level: str
     unreadable: frozenset[str] = frozenset()
     approved: frozenset[str] = frozenset()
@@ -147,6 +155,16 @@ class View:
     claimed_elsewhere: frozenset[str] = frozenset()
     alone: bool = True
     made: frozenset[str] = frozenset()
+
+    def marker(self, appointment_id: str) -> str:
+        """The mark of an appointment's mirror."""
+        return self.identity.marker(self.user_id, appointment_id)
+
+    def external_ids(self, calendar: str, source: Source) -> frozenset[str]:
+        """All ids that a block of this event may have been given."""
+        place = (self.platform, self.user_id, self.account, calendar, source)
+        generations = range(1, GENERATIONS + 1)
+        return frozenset(self.identity.block_external_id(*place, each) for each in generations)
 
     @cached_property
     def mirror_links(self) -> dict[str, Link]:
@@ -214,14 +232,13 @@ class View:
         """Events with our marker where mirrors go, alive and of no link, by that marker."""
         found: dict[str, list[CalendarEvent]] = {}
         for calendar in self.calendars:
-            for event_id in calendar.ours if calendar.holds_mirrors else ():
-                event = calendar.events[event_id]
-                single = event.series_id is None and not event.deleted and event.span is not None
-                if single and event.marker and event_id not in self.mirror_ids:
+            for event in calendar.living.values() if calendar.holds_mirrors else ():
+                unknown = event.id in calendar.ours and event.id not in self.mirror_ids
+                if unknown and event.marker and event.series_id is None:
                     found.setdefault(event.marker, []).append(event)
         return found
 
-    def is_external(self, event: CalendarEvent, calendar: CalendarView) -> bool:
+    def is_external(self, event: Row, calendar: CalendarView) -> bool:
         """Neither our marker nor a mirror link, nor an instance of a mirror that was repeated."""
         own = event.id in self.mirror_ids or event.series_id in self.mirror_ids
         return not own and event.id not in calendar.ours
@@ -261,15 +278,5 @@ class View:
 
 def row_of(view: View, kind: LinkKind, remote_id: str, calendar: str, span: Span) -> Link:
     """A row for something that had none; it is stored once the removal has been done."""
-    return Link(
-        kind=kind,
-        user_id=view.user_id,
-        platform=view.platform,
-        account=view.account,
-        calendar=calendar,
-        source=Source(remote_id),
-        generation=1,
-        state=LinkState.LIVE,
-        remote_id=remote_id,
-        span=span,
-    )
+    place = (view.user_id, view.platform, view.account, calendar)
+    return Link(kind, *place, Source(remote_id), span, 1, LinkState.LIVE, remote_id)

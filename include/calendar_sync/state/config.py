@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from calendar_sync.config.renames import with_old_names
 from calendar_sync.config.settings import Settings, parse
@@ -18,6 +31,19 @@ from calendar_sync.state.mapping import CHANGED_MEANWHILE, MappingStore
 from calendar_sync.state.marks import MarkStore
 
 UNLISTED_FOR = timedelta(days=1)
+
+
+def _inactive(since: ColumnElement[datetime]) -> Select[tuple[str]]:
+    staff = t.welkin_user.c
+    certain = staff.inactive_because.in_([INACTIVE, NO_ACCESS])
+    return select(staff.user_id).where(
+        staff.active.is_(False), or_(certain, staff.inactive_since <= since)
+    )
+
+
+# Made once: see links.py. Every pass asks several times.
+_INACTIVE = _inactive(bindparam("since", type_=t.welkin_user.c.inactive_since.type))
+_NEWEST = select(t.settings_revision).order_by(t.settings_revision.c.id.desc()).limit(1)
 
 
 @dataclass(frozen=True)
@@ -38,9 +64,8 @@ class ConfigStore(MappingStore):
 
     def revision(self) -> Revision:
         """The newest settings; the defaults as revision 0 before any was applied."""
-        query = select(t.settings_revision).order_by(t.settings_revision.c.id.desc()).limit(1)
         with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_NEWEST).one_or_none()
         return self.revision_of(0) if row is None else _revision(row)
 
     def revisions(self, newest: int = 50) -> list[Revision]:
@@ -177,16 +202,12 @@ class ConfigStore(MappingStore):
     def inactive(self, now: datetime) -> set[str]:
         """Who is not at work in Welkin; whom its list merely lacks, after a day."""
         with self._database.read() as connection:
-            return set(connection.scalars(self.inactive_query(now)))
+            return set(connection.scalars(_INACTIVE, {"since": now - UNLISTED_FOR}))
 
     @staticmethod
     def inactive_query(now: datetime) -> Select[tuple[str]]:
         """The same, for a larger query."""
-        table = t.welkin_user
-        certain = table.c.inactive_because.in_([INACTIVE, NO_ACCESS])
-        return select(table.c.user_id).where(
-            table.c.active.is_(False), or_(certain, table.c.inactive_since <= now - UNLISTED_FOR)
-        )
+        return _inactive(literal(now - UNLISTED_FOR, t.welkin_user.c.inactive_since.type))
 
     def welkin_users_seen_at(self) -> datetime | None:
         """When the list of staff was last read."""

@@ -7,6 +7,7 @@ request to a remote service.
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from calendar_sync.core.errors import ConfigurationError
@@ -164,4 +166,12 @@ def _prepare(connection: Any, _record: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     read = connection.get_execution_options().get(_READ)
-    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
+    word = "BEGIN" if read else "BEGIN IMMEDIATE"
+    driver: Any = connection.connection.driver_connection
+    try:
+        # Past SQLAlchemy, for which this word would be as much work as a whole statement.
+        driver.execute(word)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(
+            word, None, error, sqlite3.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error

@@ -5,13 +5,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from calendar_sync.core.model import Encounter
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
 _BATCH = 500
+
+# Made once: see links.py. A pass without any news asks for all of them.
+_CURSOR = select(t.cursor).where(
+    t.cursor.c.scope == bindparam("of"),
+    t.cursor.c.owner == bindparam("whose"),
+    t.cursor.c.calendar == bindparam("in"),
+)
+_HELD_CURSOR = (
+    select(t.cursor.c.position)
+    .where(t.cursor.c.scope == bindparam("of"), t.cursor.c.owner == bindparam("whose"))
+    .with_for_update()
+)
+_SEEN = select(t.feed_seen).where(
+    t.feed_seen.c.feed == bindparam("feed"),
+    t.feed_seen.c.item_id.in_(bindparam("ids", expanding=True)),
+)
 
 
 @dataclass(frozen=True)
@@ -49,12 +65,9 @@ class FeedStore:
 
     def cursor(self, scope: str, owner: str, calendar: str = "") -> Cursor | None:
         """One cursor."""
-        table = t.cursor
-        query = select(table).where(
-            table.c.scope == scope, table.c.owner == owner, table.c.calendar == calendar
-        )
+        named = {"of": scope, "whose": owner, "in": calendar}
         with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_CURSOR, named).one_or_none()
         return _cursor(row) if row is not None else None
 
     def cursors(self, scope: str) -> dict[tuple[str, str], Cursor]:
@@ -90,22 +103,18 @@ class FeedStore:
 
     def lock_cursor(self, connection: Connection, scope: str, owner: str) -> str | None:
         """Hold this position until the transaction ends; returns it."""
-        table = t.cursor
-        query = select(table.c.position).where(table.c.scope == scope, table.c.owner == owner)
-        position: str | None = connection.scalar(query.with_for_update())
+        position: str | None = connection.scalar(_HELD_CURSOR, {"of": scope, "whose": owner})
         return position
 
     # --- seen rows ----------------------------------------------------------------------------
 
     def seen(self, feed: str, ids: Iterable[str]) -> dict[str, Seen]:
         """Which of these items were shown before."""
-        table, wanted, found = t.feed_seen, sorted(set(ids)), {}
+        wanted, found = sorted(set(ids)), {}
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):
-                query = select(table).where(
-                    table.c.feed == feed, table.c.item_id.in_(wanted[first : first + _BATCH])
-                )
-                for row in connection.execute(query):
+                named = {"feed": feed, "ids": wanted[first : first + _BATCH]}
+                for row in connection.execute(_SEEN, named):
                     found[row.item_id] = Seen(row.updated_at, row.seen_at, row.settled)
         return found
 

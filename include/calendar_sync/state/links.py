@@ -52,6 +52,15 @@ _UNPARK = delete(t.parked_item).where(
     t.parked_item.c.source_id == bindparam("source"),
     t.parked_item.c.original_start == bindparam("start"),
 )
+_OF_PLATFORM = select(t.link).where(t.link.c.platform == bindparam("of"))
+_OF = _OF_PLATFORM.where(t.link.c.user_id == bindparam("user"))
+# Asked user by user, as an index answers: links are a hundred times as many.
+_STANDING = _OF_PLATFORM.where(
+    t.link.c.user_id == t.user_sync.c.user_id, t.link.c.state.in_(STANDING)
+)
+_HOLDERS = select(t.user_sync.c.user_id).where(
+    t.user_sync.c.platform == bindparam("of"), _STANDING.exists()
+)
 
 
 @dataclass(frozen=True)
@@ -78,11 +87,9 @@ class LinkStore:
 
     def of(self, user_id: str, platform: Platform) -> list[Link]:
         """All links of one (user, platform), deleted ones too: their generations count."""
-        query = select(t.link).where(
-            t.link.c.user_id == user_id, t.link.c.platform == platform.value
-        )
+        named = {"user": user_id, "of": platform.value}
         with self._database.read() as connection:
-            return [_link(row) for row in connection.execute(query)]
+            return [_link(row) for row in connection.execute(_OF, named)]
 
     def standing(self, user_id: str, platform: Platform) -> list[Link]:
         """Links of one (user, platform) that have something remote now."""
@@ -127,15 +134,9 @@ class LinkStore:
             }
 
     def holders(self, platform: Platform) -> set[str]:
-        """Users with mirrors or blocks of ours.
-
-        Asked user by user, as an index answers: links are a hundred times as many.
-        """
-        user = t.user_sync.c
-        one = select(t.link.c.id).where(t.link.c.user_id == user.user_id, _standing_on(platform))
-        query = select(user.user_id).where(user.platform == platform.value, one.exists())
+        """Users with mirrors or blocks of ours."""
         with self._database.read() as connection:
-            return set(connection.scalars(query))
+            return set(connection.scalars(_HOLDERS, {"of": platform.value}))
 
     def talkative(self, platform: Platform, allowed: str) -> set[str]:
         """Users with mirrors that show more than this level."""
@@ -454,6 +455,7 @@ def _values(link: Link) -> dict[str, Any]:
         "generation": link.generation,
         "state": link.state.value,
         "remote_id": link.remote_id,
+        "creation_key": link.creation_key,
         "etag": link.etag,
         "span": str(link.span),
         "wanted_hash": link.wanted_hash,
@@ -481,6 +483,7 @@ def _link(row: Row[Any]) -> Link:
         generation=row.generation,
         state=LinkState(row.state),
         remote_id=row.remote_id,
+        creation_key=row.creation_key,
         etag=row.etag,
         span=Span.parse(row.span),
         wanted_hash=row.wanted_hash,

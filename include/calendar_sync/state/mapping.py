@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, tuple_
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, tuple_
 
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Direction, MappedUser, Platform
@@ -18,6 +18,11 @@ from calendar_sync.state.database import Database
 from calendar_sync.state.marks import MarkStore, Pair
 
 CHANGED_MEANWHILE = "changed_meanwhile"
+
+# Made once: see links.py. Every pass asks several times.
+_ALL = select(t.user_mapping).order_by(t.user_mapping.c.user_id, t.user_mapping.c.platform)
+_OF_PLATFORM = _ALL.where(t.user_mapping.c.platform == bindparam("of"))
+_MAPPED = _OF_PLATFORM.where(t.user_mapping.c.user_id == bindparam("user"))
 Edit = Callable[[list[MappedUser]], Iterable[MappedUser]]
 
 
@@ -62,21 +67,17 @@ class MappingStore:
         self, platform: Platform | None = None, users: Collection[str] | None = None
     ) -> list[MappedUser]:
         """All rows, or those of some (not many) users, disabled ones too, by their ids."""
-        query = select(t.user_mapping).order_by(t.user_mapping.c.user_id, t.user_mapping.c.platform)
-        if platform is not None:
-            query = query.where(t.user_mapping.c.platform == platform.value)
+        query, named = (_ALL, {}) if platform is None else (_OF_PLATFORM, {"of": platform.value})
         if users is not None:
             query = query.where(t.user_mapping.c.user_id.in_(sorted(users)))
         with self._database.read() as connection:
-            return [_mapped(row) for row in connection.execute(query)]
+            return [_mapped(row) for row in connection.execute(query, named)]
 
     def mapped(self, user_id: str, platform: Platform) -> MappedUser | None:
         """One row, None for a user who is not mapped."""
-        query = select(t.user_mapping).where(
-            t.user_mapping.c.user_id == user_id, t.user_mapping.c.platform == platform.value
-        )
+        named = {"user": user_id, "of": platform.value}
         with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_MAPPED, named).one_or_none()
         return _mapped(row) if row is not None else None
 
     def mapping_revision(self) -> int:

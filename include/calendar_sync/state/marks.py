@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, literal, select, update
+from sqlalchemy import Connection, Row, bindparam, case, literal, select, update
 
 from calendar_sync.core.model import Platform
 from calendar_sync.state import tables as t
@@ -19,6 +19,11 @@ FIRST_RETRY = timedelta(minutes=1)
 LAST_RETRY = timedelta(hours=6)
 ATTENTION_AFTER = 3
 BATCH = 500
+
+# Made once: see links.py. Every pass asks several times.
+_ALL = select(t.user_sync)
+_OF_PLATFORM = _ALL.where(t.user_sync.c.platform == bindparam("of"))
+_OF = _OF_PLATFORM.where(t.user_sync.c.user_id == bindparam("user"))
 # Why a user is compared fully: it was requested, or it is the daily comparison.
 ASKED, DAILY = "asked", "daily"
 
@@ -174,20 +179,15 @@ class MarkStore:
 
     def of(self, user_id: str, platform: Platform) -> UserSync:
         """One user's state; a fresh one for a user without a row."""
-        query = select(t.user_sync).where(
-            t.user_sync.c.user_id == user_id, t.user_sync.c.platform == platform.value
-        )
         with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_OF, {"user": user_id, "of": platform.value}).one_or_none()
         return _state(row) if row is not None else UserSync(user_id, platform)
 
     def all(self, platform: Platform | None = None) -> dict[Pair, UserSync]:
         """Everybody's state."""
-        query = select(t.user_sync)
-        if platform is not None:
-            query = query.where(t.user_sync.c.platform == platform.value)
+        query, named = (_ALL, {}) if platform is None else (_OF_PLATFORM, {"of": platform.value})
         with self._database.read() as connection:
-            states = [_state(row) for row in connection.execute(query)]
+            states = [_state(row) for row in connection.execute(query, named)]
         return {(state.user_id, state.platform): state for state in states}
 
     def done(

@@ -37,6 +37,20 @@ CYCLE_REASONS = ("brake", "write_back", "stray")
 BATCH = 500
 APPROVAL_LASTS = timedelta(hours=24)
 
+# Made once: see links.py. Every pass and every cycle asks.
+_STATE = select(t.platform_state).where(t.platform_state.c.platform == bindparam("of"))
+_FACTS = select(t.platform_state.c.facts).where(t.platform_state.c.platform == bindparam("of"))
+_HELD_FACTS = _FACTS.with_for_update()
+_SET_FACTS = update(t.platform_state).where(t.platform_state.c.platform == bindparam("of"))
+_IN_FORCE = (
+    t.approval.c.platform == bindparam("of"),
+    t.approval.c.expires_at > bindparam("now"),
+)
+_APPROVED = select(t.approval.c.digest).where(t.approval.c.user_id == bindparam("user"), *_IN_FORCE)
+_APPROVED_USERS = select(t.approval.c.user_id).where(
+    t.approval.c.reason == bindparam("why"), *_IN_FORCE
+)
+
 
 @dataclass(frozen=True)
 class PlatformFault:
@@ -226,10 +240,8 @@ class RunStore:
 
     def fault(self, platform: Platform) -> PlatformFault | None:
         """The fault that keeps cycles from starting, if any."""
-        table = t.platform_state
-        query = select(table).where(table.c.platform == platform.value)
         with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_STATE, {"of": platform.value}).one_or_none()
         if row is None or row.fault_code is None:
             return None
         return PlatformFault(row.fault_code, row.fault_since)
@@ -249,21 +261,20 @@ class RunStore:
 
     def facts(self, platform: str) -> dict[str, Any]:
         """Small facts about a platform (or about Welkin) that health shows."""
-        table = t.platform_state
         with self._database.read() as connection:
-            facts = connection.scalar(select(table.c.facts).where(table.c.platform == platform))
+            facts = connection.scalar(_FACTS, {"of": platform})
         return dict(facts or {})
 
     def set_facts(self, platform: str, **facts: Any) -> None:
         """Add or change facts; those that another process learns meanwhile stay."""
-        table = t.platform_state
-        mine = table.c.platform == platform
-        row = self._database.insert(table).values(platform=platform, facts={})
         with self._database.write() as connection:
-            # There must be a row to lock.
-            connection.execute(row.on_conflict_do_nothing())
-            known = connection.scalar(select(table.c.facts).where(mine).with_for_update()) or {}
-            connection.execute(update(table).where(mine).values(facts={**known, **facts}))
+            known = connection.scalar(_HELD_FACTS, {"of": platform})
+            if known is None:
+                # There must be a row to lock.
+                row = self._database.insert(t.platform_state).on_conflict_do_nothing()
+                connection.execute(row, {"platform": platform, "facts": {}})
+                known = connection.scalar(_HELD_FACTS, {"of": platform}) or {}
+            connection.execute(_SET_FACTS, {"of": platform, "facts": {**known, **facts}})
 
     def take_fact(self, platform: str, name: str) -> Any:
         """A fact that is there no longer afterwards, None where there was none: for one taker."""
@@ -355,14 +366,9 @@ class RunStore:
 
     def approved_users(self, reason: str, platform: Platform, now: datetime) -> set[str]:
         """Users for whom something of this kind may be done now."""
-        table = t.approval
-        query = select(table.c.user_id).where(
-            table.c.reason == reason,
-            table.c.platform == platform.value,
-            table.c.expires_at > now,
-        )
+        named = {"why": reason, "of": platform.value, "now": now}
         with self._database.read() as connection:
-            return set(connection.scalars(query))
+            return set(connection.scalars(_APPROVED_USERS, named))
 
     def pending(self) -> list[PendingApproval]:
         """What waits for a person, newest first."""
@@ -401,14 +407,9 @@ class RunStore:
 
     def approved(self, user_id: str, platform: Platform, now: datetime) -> frozenset[str]:
         """Digests that may be carried out now."""
-        table = t.approval
-        query = select(table.c.digest).where(
-            table.c.user_id == user_id,
-            table.c.platform == platform.value,
-            table.c.expires_at > now,
-        )
+        named = {"user": user_id, "of": platform.value, "now": now}
         with self._database.read() as connection:
-            return frozenset(connection.scalars(query))
+            return frozenset(connection.scalars(_APPROVED, named))
 
     def grant(
         self, connection: Connection, digest: str, author: str, now: datetime

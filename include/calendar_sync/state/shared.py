@@ -20,6 +20,7 @@ OF_ACCOUNT = "google:"
 _FENCE = select(t.lease.c.fence).where(t.lease.c.user_id == bindparam("user"))
 _HELD_FENCE = _FENCE.with_for_update(read=True)
 _FREE_AT = select(t.rate.c.free_at).where(t.rate.c.name == bindparam("of")).with_for_update()
+_TOKEN = select(t.access_token).where(t.access_token.c.name == bindparam("of"))
 _RESERVE = update(t.rate).where(t.rate.c.name == bindparam("of"))
 
 
@@ -122,10 +123,8 @@ class TokenStore:
 
     def get(self, name: str) -> StoredToken | None:
         """The stored token, expired or not."""
-        table = t.access_token
-        query = select(table).where(table.c.name == name)
         with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_TOKEN, {"of": name}).one_or_none()
         if row is None or row.ciphertext is None or row.expires_at is None:
             return None
         return StoredToken(row.ciphertext, row.expires_at)
@@ -211,11 +210,14 @@ class RateStore:
         `now` is seconds since the epoch. A queue of a quarter of an hour comes from a wrong
         clock somewhere: it starts again.
         """
-        # A row that is not there yet cannot be locked: whoever comes first makes it.
-        row = self._database.insert(t.rate).on_conflict_do_nothing()
         with self._database.write() as connection:
-            connection.execute(row, {"name": name, "free_at": now})
-            moment: float = max(now, connection.execute(_FREE_AT, {"of": name}).scalar_one())
+            free_at = connection.scalar(_FREE_AT, {"of": name})
+            if free_at is None:
+                # A row that is not there yet cannot be locked: whoever comes first makes it.
+                row = self._database.insert(t.rate).on_conflict_do_nothing()
+                connection.execute(row, {"name": name, "free_at": now})
+                free_at = connection.execute(_FREE_AT, {"of": name}).scalar_one()
+            moment: float = max(now, free_at)
             if moment - now > LONGEST_QUEUE:
                 moment = now
             connection.execute(_RESERVE, {"of": name, "free_at": moment + 1.0 / per_second})

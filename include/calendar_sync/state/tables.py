@@ -224,6 +224,7 @@ link = Table(
     Column("generation", Integer, nullable=False),
     Column("state", _short(12), nullable=False),
     Column("remote_id", _short(1100), nullable=False),
+    Column("creation_key", _short(), nullable=False, default="", server_default=""),
     Column("etag", _short(255)),
     Column("span", _short(64), nullable=False),
     Column("wanted_hash", _short(), nullable=False, default=""),

@@ -86,6 +86,7 @@ def test_a_killed_demo_s_programs_are_ended_by_the_next_one(tmp_path: Path) -> N
 
     assert program.members == []
     assert Register(tmp_path).end_leftovers() == 0
+    program.stop()
 
 
 def test_a_session_number_given_out_again_is_left_alone(tmp_path: Path) -> None:

@@ -6,15 +6,14 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from calendar_sync.state import Database, Store
-from calendar_sync.state.migrate import upgrade
+from calendar_sync.state import Store
 from tests.engine.admin.stage import OPERATOR, VIEWER, Pages, build
+from tests.harness import fresh
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    database = Database(f"sqlite:///{tmp_path}/state.db")
-    upgrade(database)
+    database = fresh(f"sqlite:///{tmp_path}/state.db")
     yield Store(database, "audit key")
     database.close()
 

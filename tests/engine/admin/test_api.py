@@ -20,11 +20,11 @@ from starlette.testclient import TestClient
 
 from calendar_sync.admin.web import PREFIX, forgery
 from calendar_sync.core.model import Platform
-from calendar_sync.state import Database, Store
+from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.migrate import upgrade
 from tests.engine.admin.population import populate
 from tests.engine.admin.stage import OPERATOR, VIEWER, Pages, build, csrf, token
+from tests.harness import fresh
 
 NOW = datetime.now(UTC)
 EXAMPLES = 40
@@ -43,8 +43,7 @@ def filled(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Pages]:
     url = f"sqlite:///{tmp_path}/api.db"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
-    database = Database(url)
-    upgrade(database)
+    database = fresh(url)
     store = Store(database, "audit key")
     populate(store, NOW, 60)
     made = build(store)

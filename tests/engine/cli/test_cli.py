@@ -25,6 +25,7 @@ from calendar_sync.insight.attention import decisions
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
 from calendar_sync_sandbox import Sandbox, running
+from tests.harness import fresh
 
 HOUR = timedelta(hours=1)
 pytestmark = pytest.mark.xdist_group("cli")
@@ -89,9 +90,8 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
         monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
         # Airflow takes hold of the standard streams when it is first used: not of a runner's.
         load_secrets()
-        made = Command(sandbox, tmp_path)
-        made("db", "upgrade")
-        yield made
+        fresh(f"sqlite:///{tmp_path}/state.db").close()
+        yield Command(sandbox, tmp_path)
     assert sandbox.requests.mail_risk == []
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from calendar_sync.cli.app import app
 from calendar_sync.cli.output import as_json, console, table
+from tests.harness import fresh
 
 RUN = CliRunner()
 pytestmark = pytest.mark.xdist_group("cli")
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("cli")
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty installation, and wrong things to name."""
     monkeypatch.setenv("CALENDAR_SYNC_DATABASE_URL", f"sqlite:///{tmp_path}/state.db")
-    assert RUN.invoke(app, ["db", "upgrade"]).exit_code == 0
+    fresh(f"sqlite:///{tmp_path}/state.db").close()
     (tmp_path / "empty").touch()
     (tmp_path / "empty.yaml").touch()
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)))

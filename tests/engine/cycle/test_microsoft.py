@@ -534,7 +534,7 @@ def test_a_link_holds_the_key_until_the_calendar_has_named_the_event(office: Mak
     graph(s, "status", method="POST", path="/events", code=503, times=None)
     s.run()
     (intent,) = s.links("dana", LinkState.INTENT)
-    assert len(intent.remote_id) == 32
+    assert (intent.remote_id, len(intent.creation_key)) == ("", 32)
     s.sandbox.faults.clear()
     s.later(again=2)
     (link,) = s.links("dana", LinkState.LIVE)

@@ -11,8 +11,8 @@ import pytest
 
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.orchestration import answers, running
-from calendar_sync.state import Database, Store
-from calendar_sync.state.migrate import upgrade
+from calendar_sync.state import Store
+from tests.harness import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,7 @@ UMA = {"id": "7", "name": "uma"}
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    database = Database(f"sqlite:///{tmp_path}/state.db")
-    upgrade(database)
+    database = fresh(f"sqlite:///{tmp_path}/state.db")
     made = Store(database, "key")
 
     @contextmanager

@@ -16,7 +16,7 @@ from calendar_sync.orchestration.airflow_api import AirflowApi
 from calendar_sync.orchestration.dag_ids import GOOGLE
 from calendar_sync.state import Database
 from calendar_sync.state import tables as t
-from calendar_sync.state.migrate import upgrade
+from tests.harness import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,8 +98,7 @@ class Organisation:
 @pytest.fixture
 def organisation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Organisation]:
     url = f"sqlite:///{tmp_path}/state.db"
-    database = Database(url)
-    upgrade(database)
+    database = fresh(url)
     made = Organisation(database)
     connections = {
         CONNECTION: {"conn_type": "generic", "host": "http://airflow", "login": "maintenance"},

@@ -26,12 +26,12 @@ from calendar_sync.core.errors import (
 from calendar_sync.core.model import MappedUser, Platform, Step
 from calendar_sync.orchestration import tasks, upkeep
 from calendar_sync.orchestration.running import StateUnavailable
-from calendar_sync.state import Database, Store
+from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.migrate import upgrade
 from calendar_sync.sync.cycle import CycleResult
 from calendar_sync.sync.runner import UserOutcome
 from calendar_sync_sandbox import Fault, Sandbox, running
+from tests.harness import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +50,7 @@ class Bench:
     def __init__(self, sandbox: Sandbox, path: Path) -> None:
         self.sandbox = sandbox
         self.path = path
-        self.database = Database(f"sqlite:///{path}")
-        upgrade(self.database)
+        self.database = fresh(f"sqlite:///{path}")
         self.store = Store(self.database, KEY)
         self.settings()
         self.ids = {}

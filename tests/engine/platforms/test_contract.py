@@ -1,7 +1,7 @@
 """What `CalendarPlatform` promises, asserted once and kept by every adapter."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,11 @@ from calendar_sync.core.model import (
     Changes,
     Draft,
     Platform,
+    Removed,
+    Row,
     SeriesSet,
     Span,
+    Tombstone,
     Window,
 )
 from calendar_sync.core.ports import CalendarPlatform
@@ -61,13 +64,16 @@ class Desk:
     def ask(self, work: Callable[[CalendarPlatform], Awaitable[Any]]) -> Any:
         return asyncio.run(self.world.with_services(lambda s: work(s.platforms[self.platform])))
 
+    def living(self, cursor: str | None = None) -> list[CalendarEvent]:
+        return live(self.changes(cursor).events)
+
     def changes(self, cursor: str | None = None, calendar: str = WHERE) -> Changes:
         found = self.ask(lambda p: p.changes(ME, calendar, cursor, self.window))
         assert isinstance(found, Changes)
         return found
 
-    def event(self, event_id: str) -> CalendarEvent | None:
-        found: CalendarEvent | None = self.ask(lambda p: p.event(ME, WHERE, event_id))
+    def event(self, event_id: str) -> CalendarEvent | Tombstone | None:
+        found: CalendarEvent | Tombstone | None = self.ask(lambda p: p.event(ME, WHERE, event_id))
         return found
 
     def series(self, series_id: str) -> SeriesSet:
@@ -105,6 +111,10 @@ class Desk:
         return self.world.sandbox.faults.add(Fault(self.platform.value, kind, method, path, **more))
 
 
+def live(rows: Iterable[Row]) -> list[CalendarEvent]:
+    return [row for row in rows if isinstance(row, CalendarEvent)]
+
+
 def draft(span: Span, title: str = "Busy", description: str = "") -> Draft:
     content = IDENTITY.mirror_hash(title, description, span)
     return Draft(title, description, span, "US/Eastern", "busy/busy", content)
@@ -135,13 +145,13 @@ def test_everything_at_first_then_only_what_changed(desk: Desk) -> None:
     desk.people.rename(ME, kept, "other")
     second = desk.changes(first.cursor)
     assert not second.full
-    assert {event.id: event.deleted for event in second.events} == {kept: False, gone: True}
+    assert {row.id: isinstance(row, Removed) for row in second.events} == {kept: False, gone: True}
     assert desk.changes(second.cursor).events == ()
 
 
 def test_a_full_list_holds_every_instance_with_the_start_that_the_rule_gives(desk: Desk) -> None:
     series = desk.people.plan_series(ME, "FREQ=DAILY;COUNT=4", desk.at(1), desk.at(1) + HOUR, "x")
-    found = [event for event in desk.changes().events if not event.is_master]
+    found = [event for event in desk.living() if not event.is_master]
     assert {event.series_id for event in found} == {series}
     assert {event.span for event in found} == {
         Span(desk.at(1 + days), desk.at(1 + days) + HOUR) for days in range(4)
@@ -172,8 +182,7 @@ def test_what_moves_out_of_the_window_is_reported(desk: Desk) -> None:
     (told,) = desk.changes(first.cursor).events
     assert told.id == moved
     now = desk.event(moved)
-    assert now is not None
-    assert not now.deleted
+    assert isinstance(now, CalendarEvent)
     assert now.span == Span(desk.at(300), desk.at(300) + HOUR)
 
 
@@ -228,7 +237,7 @@ def test_busy_tentative_free_private_and_declined(desk: Desk) -> None:
     private, declined, perhaps = desk.plan(3, private=True), desk.plan(4), desk.plan(5)
     desk.people.respond(ME, declined, "declined")
     desk.people.respond(ME, perhaps, "tentative")
-    events = {event.id: event for event in desk.changes().events}
+    events = {event.id: event for event in desk.living()}
     assert events[plain].availability is Availability.BUSY
     assert events[free].availability is Availability.FREE
     assert events[perhaps].availability is Availability.TENTATIVE
@@ -240,7 +249,7 @@ def test_busy_tentative_free_private_and_declined(desk: Desk) -> None:
 def test_days_are_days(desk: Desk) -> None:
     one = desk.people.plan(ME, desk.day(3), desk.day(4), "Day off")
     many = desk.people.plan(ME, desk.day(5), desk.day(19), "Holiday")
-    events = {event.id: event for event in desk.changes().events}
+    events = {event.id: event for event in desk.living()}
     assert events[one].span == Span(desk.day(3), desk.day(4))
     assert events[many].span == Span(desk.day(5), desk.day(19))
 
@@ -248,7 +257,7 @@ def test_days_are_days(desk: Desk) -> None:
 @pytest.mark.parametrize("title", ["Zahnarzt 🦷 & co", "<b>x</b>", "x" * 200, "Two\r\nlines", ""])
 def test_titles_of_any_kind_are_read(desk: Desk, title: str) -> None:
     made = desk.plan(1, title)
-    (event,) = desk.changes().events
+    (event,) = desk.living()
     assert event.id == made
     assert event.title.split() == title.split()
 
@@ -256,11 +265,11 @@ def test_titles_of_any_kind_are_read(desk: Desk, title: str) -> None:
 def test_one_event_and_none(desk: Desk) -> None:
     made = desk.plan()
     found = desk.event(made)
-    assert found is not None
-    assert (found.id, found.deleted, found.unread) == (made, False, False)
+    assert isinstance(found, CalendarEvent)
+    assert (found.id, found.unread) == (made, False)
     desk.people.delete_event(ME, made)
     gone = desk.event(made)
-    assert gone is None or gone.deleted
+    assert gone is None or isinstance(gone, Tombstone)
     assert desk.event("nothing1") is None
     assert desk.event("a?b=c#d/e") is None, "an id is one segment of the path, whatever it holds"
 
@@ -288,7 +297,7 @@ def test_the_set_of_a_series_is_what_takes_place(desk: Desk) -> None:
     made.move_instance(ME, series, desk.at(3), desk.at(3, 17), desk.at(3, 18))
     found = desk.series(series)
     assert found.known
-    assert {event.span.start for event in found.instances if event.span} == {
+    assert {event.span.start for event in live(found.instances)} == {
         desk.at(1), desk.at(3, 17), desk.at(4), desk.at(5),
     }  # fmt: skip
     assert {event.source for event in found.instances} < before, "moved, an instance stays the same"
@@ -296,7 +305,7 @@ def test_the_set_of_a_series_is_what_takes_place(desk: Desk) -> None:
 
 def test_days_of_a_series_are_days_and_keep_their_names(desk: Desk) -> None:
     series = desk.people.plan_series(ME, "FREQ=WEEKLY;COUNT=3", desk.day(2), desk.day(3), "On call")
-    found = desk.series(series).instances
+    found = live(desk.series(series).instances)
     assert {event.span for event in found} == {
         Span(desk.day(2 + 7 * n), desk.day(3 + 7 * n)) for n in range(3)
     }
@@ -356,9 +365,9 @@ def test_a_mirror_is_private_busy_without_guests_and_read_back_as_it_was_meant(d
     assert not made.has_attendees
     assert IDENTITY.event_hash(made) == wanted.hash
     read = desk.event(made.id)
-    assert read is not None
+    assert isinstance(read, CalendarEvent)
     assert (IDENTITY.event_hash(read), read.marker) == (wanted.hash, MARKER)
-    (listed,) = desk.changes().events
+    (listed,) = desk.living()
     assert (IDENTITY.event_hash(listed), listed.marker) == (wanted.hash, MARKER)
     (seen,) = desk.people.mirrors(ME)
     assert (seen.guests, seen.private, seen.shown) == (0, True, "busy")
@@ -368,7 +377,7 @@ def test_a_mirror_told_of_by_a_cursor_has_the_same_content(desk: Desk) -> None:
     first = desk.changes()
     wanted = draft(hour(desk), "Visit", "Line one\nLine two")
     made = desk.create(wanted)
-    (told,) = desk.changes(first.cursor).events
+    (told,) = desk.living(first.cursor)
     assert told.id == made.id
     assert IDENTITY.event_hash(told) == wanted.hash
     assert told.marker == MARKER or told.unread, "or it says that the marker was not shown"
@@ -392,7 +401,7 @@ def test_an_update_replaces_what_a_person_changed(desk: Desk) -> None:
     assert IDENTITY.event_hash(desk.update(made.id, wanted)) == wanted.hash
     desk.people.change_rule(ME, made.id, "FREQ=WEEKLY;COUNT=3")
     found = desk.event(made.id)
-    assert found is not None
+    assert isinstance(found, CalendarEvent)
     assert IDENTITY.event_hash(found) != wanted.hash, "repeated, it is not what was wanted"
     assert IDENTITY.event_hash(desk.update(made.id, wanted)) == wanted.hash
     (only,) = desk.people.mirrors(ME)
@@ -529,7 +538,7 @@ def test_a_tests_event_is_busy_private_and_no_mirror(desk: Desk) -> None:
     assert (seen.title, seen.start, seen.end) == ("Calendar sync test", span.start, span.end)
     assert (seen.shown, seen.private, seen.guests) == ("busy", True, 0)
     assert desk.people.mirrors(ME) == []
-    [listed] = desk.changes().events
+    [listed] = desk.living()
     assert (listed.id, listed.marker, listed.availability) == (made.id, None, Availability.BUSY)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from calendar_sync.state import Database, Store
 from calendar_sync.state.marks import Pair
-from calendar_sync.state.migrate import upgrade
+from tests.harness import fresh
 
 NOW = datetime(2026, 3, 2, 15, 0, 0, 123456, tzinfo=UTC)
 
@@ -27,8 +27,7 @@ def fixture_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def database(url: str) -> Iterator[Database]:
     """A database at the newest schema."""
-    made = Database(url)
-    upgrade(made)
+    made = fresh(url)
     yield made
     made.close()
 

@@ -9,13 +9,14 @@ from calendar_sync.config.differences import differences
 from calendar_sync.config.renames import with_old_names
 from calendar_sync.config.settings import parse
 from calendar_sync.core.model import (
-    Action,
+    DeleteBlock,
     Encounter,
     Hold,
+    Link,
+    LinkKind,
     Platform,
     Source,
     Span,
-    Step,
     WelkinUser,
 )
 from calendar_sync.state import Store
@@ -113,7 +114,11 @@ def test_facts_are_merged(store: Store) -> None:
     assert store.runs.facts("welkin") == {"a": 1, "b": 3}
 
 
-REMOVAL = Action(Step.DELETE_BLOCK, "event_gone", Source("x"), Span(NOW, NOW + HOUR))
+BLOCK = Link(
+    LinkKind.BLOCK, "u1", Platform.GOOGLE, "dana@example.org", "primary", Source("x"),
+    Span(NOW, NOW + HOUR),
+)  # fmt: skip
+REMOVAL = DeleteBlock("event_gone", BLOCK)
 HOLD = Hold("brake", "d", (REMOVAL,) * 12)
 
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
@@ -161,3 +162,16 @@ def test_a_folder_that_is_there_stays_and_an_open_file_is_closed_to_others(tmp_p
 def test_looking_for_a_database_makes_none(tmp_path: Path) -> None:
     Database(f"sqlite:///{tmp_path}/state.db").close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_another_holds_is_an_error_that_callers_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calendar_sync.state.database.BUSY_SECONDS", 0)
+    one, other = Database(f"sqlite:///{tmp_path}/s.db"), Database(f"sqlite:///{tmp_path}/s.db")
+    with one.write(), pytest.raises(OperationalError, match="locked"), other.write():
+        pass
+    with other.write() as connection:
+        assert connection.execute(text("select 1")).scalar() == 1
+    one.close()
+    other.close()

@@ -4,12 +4,14 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import Integer, inspect, select, text
 
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.state import Database
 from calendar_sync.state.migrate import _config, current, require_current, upgrade
-from calendar_sync.state.tables import metadata
+from calendar_sync.state.tables import link, metadata
+
+NAMES = ("kind", "platform", "state", "remote_id", "creation_key")
 
 
 def test_the_migrations_are_up_to_date_with_the_tables(database: Database) -> None:
@@ -35,3 +37,32 @@ def test_a_downgrade_leaves_nothing(database: Database) -> None:
     assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
     upgrade(database)
     require_current(database)
+
+
+def test_the_keys_of_interrupted_creations_move_to_a_column_of_their_own(url: str) -> None:
+    """Google's ids are such keys; blocks and Exchange's events are named by the other side."""
+    database = Database(url)
+    command.upgrade(_config(database), "0007")
+    rows = [
+        ("mirror", "google", "intent", "key"), ("mirror", "microsoft", "intent", "key"),
+        ("block", "google", "intent", "key"), ("block", "google", "live", "w1"),
+    ]  # fmt: skip
+    other = [c.name for c in link.columns if not c.nullable and c.name not in {"id", *NAMES}]
+    values = {name: 0 if isinstance(link.c[name].type, Integer) else "" for name in other}
+    values |= {"created_at": "2026-03-02 15:00:00", "updated_at": "2026-03-02 15:00:00"}
+    names = ", ".join([*NAMES[:-1], *values])
+    marks = ", ".join(f":{name}" for name in [*NAMES[:-1], *values])
+    with database.engine.begin() as connection:
+        for number, row in enumerate(rows):
+            known = dict(zip(NAMES, row, strict=False)) | values | {"source_id": str(number)}
+            connection.execute(text(f"INSERT INTO link ({names}) VALUES ({marks})"), known)  # noqa: S608
+    upgrade(database)
+    query = select(link.c.remote_id, link.c.creation_key).order_by(link.c.source_id)
+    with database.engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(query)]
+    assert found == [("key", "key"), ("", "key"), ("", "key"), ("w1", "")]
+    command.downgrade(_config(database), "0007")
+    with database.engine.connect() as connection:
+        old = connection.scalars(text("SELECT remote_id FROM link ORDER BY source_id")).all()
+    assert old == [remote_id for *_, remote_id in rows]
+    database.close()

@@ -11,7 +11,7 @@ from calendar_sync.core.errors import (
     NotFound,
     PreconditionFailed,
 )
-from calendar_sync.core.model import Draft, Platform, Span, Window
+from calendar_sync.core.model import CalendarEvent, Draft, Platform, Span, Tombstone, Window
 from tests.engine.cycle.stage import DAY, HOUR, Stage, mail
 
 ME, WHERE = mail("dana"), "primary"
@@ -62,9 +62,9 @@ def test_empty_pages_are_followed(stage: Stage) -> None:
 
 def test_one_event_its_tombstone_and_none(stage: Stage) -> None:
     event = stage.busy()
-    assert not ask(stage, lambda g: g.event(ME, WHERE, event)).deleted
+    assert isinstance(ask(stage, lambda g: g.event(ME, WHERE, event)), CalendarEvent)
     stage.google.delete_event(ME, event)
-    assert ask(stage, lambda g: g.event(ME, WHERE, event)).deleted
+    assert isinstance(ask(stage, lambda g: g.event(ME, WHERE, event)), Tombstone)
     assert ask(stage, lambda g: g.event(ME, WHERE, "nothing1")) is None
 
 

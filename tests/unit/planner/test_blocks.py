@@ -12,6 +12,7 @@ from calendar_sync.core.model import (
     SeriesSet,
     Source,
     Step,
+    WelkinWrite,
 )
 from calendar_sync.planner import blocks_time
 from tests.unit.planner.views import (
@@ -20,6 +21,7 @@ from tests.unit.planner.views import (
     NOW,
     ZONE,
     Little,
+    absences,
     days,
     event,
     instance,
@@ -27,6 +29,7 @@ from tests.unit.planner.views import (
     settings,
     span,
     steps,
+    tombstone,
 )
 
 NOBODY = settings().block_time
@@ -36,7 +39,6 @@ NOBODY = settings().block_time
     ("fields", "blocking"),
     [
         ({}, True),
-        ({"deleted": True}, False),
         ({"declined": True}, False),
         ({"informational": True}, False),
         ({"is_master": True}, False),
@@ -64,10 +66,6 @@ def test_what_is_listed_and_not_found_is_not_decided_about() -> None:
     little.gone, little.denied = {"x1", "x2"}, {"x1", "x2"}
     made = little.plan()
     assert (made.actions, made.doubted) == ((), 2)
-
-
-def test_an_event_without_times_does_not_block() -> None:
-    assert not blocks_time(replace(event(), span=None), NOBODY, ZONE)
 
 
 def test_settings_decide_about_tentative_and_whole_days() -> None:
@@ -101,7 +99,7 @@ def test_a_block_is_made_moved_and_removed() -> None:
     little.add(event(when=span(50)))
     assert steps(little.run()) == [("update_block", "changed")]
     assert little.plan().actions == ()
-    little.add(event(deleted=True))
+    little.add(tombstone(event()))
     assert steps(little.run()) == [("delete_block", "event_deleted")]
     assert little.plan().actions == ()
 
@@ -128,7 +126,7 @@ def test_our_own_mirrors_never_block(how: str) -> None:
         mirror = little.events[little.link().remote_id]
         little.events[mirror.id] = replace(mirror, marker=None)
         little.appointments.clear()
-    assert [a for a in little.plan().actions if a.writes_welkin] == []
+    assert [a for a in little.plan().actions if isinstance(a, WelkinWrite)] == []
 
 
 def test_only_the_window_counts() -> None:
@@ -148,7 +146,7 @@ def test_yesterdays_blocks_retire_and_are_left_alone() -> None:
     little.now = NOW + 3 * DAY
     assert steps(little.run()) == [("note", "left_the_window")]
     assert little.plan().actions == ()
-    little.add(event(deleted=True))
+    little.add(tombstone(event()))
     assert little.plan().actions == ()
 
 
@@ -178,7 +176,7 @@ def test_vanished_from_a_full_read_and_from_its_own_get_rests_on_absence() -> No
     del little.events["x1"]
     little.gone.add("x1")
     [action] = little.plan().actions
-    assert (action.step, action.absence) == (Step.DELETE_BLOCK, True)
+    assert (action.step, absences([action])) == (Step.DELETE_BLOCK, [True])
 
 
 def test_a_delta_says_nothing_about_events_that_it_does_not_mention() -> None:
@@ -232,7 +230,7 @@ def test_more_and_fewer_instances() -> None:
     little.full = False
     made = little.run()
     assert [action.step for action in made.actions] == [Step.DELETE_BLOCK] * 3
-    assert not any(action.absence for action in made.actions)
+    assert not any(absences(made.actions))
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -242,7 +240,7 @@ def test_an_empty_set_rests_on_absence_only_where_the_series_is_unknown(known: b
     little.events.clear()
     little.full = False
     little.series["s1"] = SeriesSet((), known=known)
-    assert {action.absence for action in little.plan().actions} == {not known}
+    assert set(absences(little.plan().actions)) == {not known}
 
 
 def test_the_nearest_instances_of_a_long_series() -> None:
@@ -312,7 +310,7 @@ def test_a_block_that_is_gone_already_needs_no_request(how: str) -> None:
     little = Little().add(event())
     little.run()
     damage(little, how)
-    little.add(event(deleted=True))
+    little.add(tombstone(event()))
     assert [action.step for action in little.run().actions] == [Step.NOTE]
     assert little.link().state is LinkState.DELETED
 

@@ -18,8 +18,6 @@ UTC = ZoneInfo("UTC")
 
 CASES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({}, {}, None),
-    ({"deleted": True, "span": None}, {}, "deleted"),
-    ({"span": None}, {}, "no_time"),
     ({"is_master": True}, {}, "series"),
     ({"span": span(24, 0)}, {}, "empty_time"),
     ({"declined": True, "availability": Availability.FREE}, {}, "declined"),

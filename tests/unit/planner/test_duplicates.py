@@ -4,7 +4,16 @@ from dataclasses import replace
 
 from calendar_sync.core.model import Conflict, LinkState, Source
 from calendar_sync.planner import plan, questions
-from tests.unit.planner.views import ME, Little, appointment, event, settings, span, steps
+from tests.unit.planner.views import (
+    ME,
+    Little,
+    appointment,
+    event,
+    settings,
+    span,
+    steps,
+    tombstone,
+)
 
 
 def copied(count: int, visits: int = 0, **rules: object) -> Little:
@@ -87,7 +96,7 @@ def test_a_moved_copy_of_many_is_remembered_at_its_new_time() -> None:
 def test_a_copy_that_was_freed_or_deleted_is_forgotten() -> None:
     little = copied(5)
     little.settle()
-    little.events["x0"] = replace(little.events["x0"], deleted=True, span=None)
+    little.events["x0"] = tombstone(little.events["x0"])
     assert steps(little.run()) == [("note", "twin_gone")]
 
 

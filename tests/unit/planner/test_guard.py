@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.core.model import CalendarEvent, SeriesSet
+from calendar_sync.core.model import CalendarEvent, LookUp, SeriesSet, Unreadable
 from calendar_sync.planner import blocks, mirrors, plan, questions
 from calendar_sync.planner import duplicates as twins
 from calendar_sync.planner import orphans as stray_rules
@@ -95,7 +95,7 @@ def test_a_block_stays_while_its_event_cannot_be_read(*, full: bool) -> None:
     view = little.view()
     [calendar] = view.calendars
     left = {key: seen for key, seen in calendar.events.items() if key != "x1"}
-    odd = replace(calendar, events=left, unreadable=frozenset({"x1"}), full=full)
+    odd = replace(calendar, events=left, lookups={"x1": LookUp.UNREADABLE}, full=full)
     view = replace(view, calendars=(odd,))
     assert questions(view).count == 0
     assert steps(plan(view, little.rules)) == []
@@ -106,7 +106,8 @@ def test_the_block_of_an_instance_stays_while_that_cannot_be_read() -> None:
     little = Little().add(instance("s1", first), instance("s1", second))
     little.settle()
     little.full = False
-    odd = replace(instance("s1", first), span=None)
+    found = instance("s1", first)
+    odd = Unreadable(found.id, series_id="s1", original_start=found.original_start)
     little.series["s1"] = SeriesSet((odd, instance("s1", second)))
     little.events = {"x": event("x", span(80), series_id="s1", original_start="x")}
     made = little.plan()

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from calendar_sync.core.model import CalendarEvent, LinkState, SeriesSet
+from calendar_sync.core.model import LinkState, Removed, SeriesSet, Tombstone
 from calendar_sync.planner import questions
-from tests.unit.planner.views import Little, appointment, event, instance, span
+from tests.unit.planner.views import Little, appointment, event, instance, reasons, span
 
 
 def small() -> Little:
@@ -72,9 +72,9 @@ def test_the_master_of_a_series_answers_for_its_instances() -> None:
     little = small()
     little.events = {key: found for key, found in little.events.items() if not found.series_id}
     assert questions(little.view()).calendar_events == {"primary": ("s1",)}
-    little.events["s1"] = event("s1", deleted=True)
+    little.events["s1"] = Tombstone("s1")
     assert questions(little.view()).count == 0
-    assert {(a.reason, a.absence) for a in little.plan().actions} == {("event_deleted", False)}
+    assert reasons(little.plan()) == {("event_deleted", False)}
 
 
 def test_where_the_master_lives_on_each_instance_is_asked_for() -> None:
@@ -85,7 +85,7 @@ def test_where_the_master_lives_on_each_instance_is_asked_for() -> None:
     assert len(asked) == 3
     little.gone.update(asked)
     assert questions(little.view()).count == 0
-    assert {(a.reason, a.absence) for a in little.plan().actions} == {("event_gone", True)}
+    assert reasons(little.plan()) == {("event_gone", True)}
 
 
 def test_where_the_master_is_not_found_one_instance_speaks_for_all() -> None:
@@ -97,7 +97,7 @@ def test_where_the_master_is_not_found_one_instance_speaks_for_all() -> None:
     little.gone.add(asked)
     assert questions(little.view()).count == 0
     made = little.plan()
-    assert {(a.reason, a.absence) for a in made.actions} == {("event_gone", True)}
+    assert reasons(made) == {("event_gone", True)}
     assert len(made.actions) == 3
 
 
@@ -130,14 +130,13 @@ def test_removed_is_believed_only_together_with_not_found() -> None:
     little = small()
     little.full = False
     mirror = little.link("a1").remote_id
-    removed = {key: event(key, None, deleted=True, unread=True) for key in ("x1", mirror, "never")}
-    little.events = dict(removed)
+    little.events = {key: Removed(key) for key in ("x1", mirror, "never")}
     assert questions(little.view()).calendar_events == {"primary": tuple(sorted(("x1", mirror)))}
-    assert little.view().calendars[0].tombstone(mirror) is None
+    assert not isinstance(little.view().calendars[0].events[mirror], Tombstone)
     little.gone.update({"x1", mirror})
     assert questions(little.view()).count == 0
-    assert little.view().calendars[0].tombstone(mirror) == removed[mirror]
-    assert {(a.reason, a.absence) for a in little.plan().actions} == {
+    assert little.view().calendars[0].events[mirror] == Tombstone(mirror)
+    assert reasons(little.plan()) == {
         ("deleted_by_hand", False),
         ("event_deleted", False),
     }
@@ -157,7 +156,7 @@ def test_so_does_a_tombstone_that_names_only_the_instance_or_the_series() -> Non
     little.full = False
     first = min(link.event_id for link in little.links.values() if link.source.id == "s1")
     for key in (first, "s1"):
-        little.events = {key: CalendarEvent(key, deleted=True)}
+        little.events = {key: Tombstone(key)}
         assert questions(little.view()).series == {"primary": ("s1",)}
 
 

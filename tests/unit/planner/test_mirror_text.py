@@ -181,4 +181,4 @@ def test_the_hash_tells_texts_and_times_apart() -> None:
 )
 def test_the_title_of_a_block(rule: str, event: dict[str, Any], title: str) -> None:
     rules = parse({"block_time": {"block_title": rule}}).block_time
-    assert privacy.block_title(CalendarEvent("x", **event), rules) == title
+    assert privacy.block_title(CalendarEvent("x", span=visit().event.span, **event), rules) == title

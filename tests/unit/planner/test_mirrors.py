@@ -12,11 +12,13 @@ from tests.unit.planner.views import (
     ME,
     NOW,
     Little,
+    absences,
     appointment,
     days,
     settings,
     span,
     steps,
+    tombstone,
 )
 
 
@@ -122,7 +124,7 @@ def test_no_longer_wanted_the_mirror_goes(now: object, state: LinkState) -> None
     little.add(now)  # type: ignore[arg-type]
     made = little.run()
     assert [action.step for action in made.actions] == [Step.DELETE_MIRROR]
-    assert not made.actions[0].absence
+    assert absences(made.actions) == [False]
     assert little.plan().actions == ()
 
 
@@ -146,7 +148,7 @@ def test_gone_from_welkin_rests_on_absence() -> None:
     del little.appointments["a1"]
     little.absent.add("a1")
     [action] = little.plan().actions
-    assert (action.step, action.absence) == (Step.DELETE_MIRROR, True)
+    assert (action.step, absences([action])) == (Step.DELETE_MIRROR, [True])
 
 
 def test_not_seen_and_not_asked_for_means_nothing() -> None:
@@ -186,11 +188,10 @@ def test_moved_beyond_the_window_the_old_time_does_not_stay() -> None:
 
 def by_hand(little: Little, *, moved: float | None = None) -> None:
     """Somebody deletes the mirror, or moves it by so many hours."""
-    event = little.events[little.link().remote_id]
+    event = little.event(little.link().remote_id)
     if moved is None:
-        little.events[event.id] = replace(event, deleted=True, span=None)
+        little.events[event.id] = tombstone(event)
     else:
-        assert event.span is not None
         start, end = event.span.instants(little.view().zone)
         little.events[event.id] = replace(
             event, span=type(event.span)(start + moved * HOUR, end + moved * HOUR)
@@ -306,7 +307,7 @@ def test_a_text_told_differently_by_the_server_is_no_edit_while_nobody_has_touch
     little = Little().add(appointment())
     little.settle()
     link = little.link()
-    mirror = little.events[link.remote_id]
+    mirror = little.event(link.remote_id)
     little.change(link, etag="1")
     little.events[mirror.id] = replace(mirror, title="told otherwise", etag="1")
     assert little.plan().actions == ()
@@ -320,7 +321,7 @@ def test_a_time_told_differently_is_put_right_without_a_word_until_that_helps_no
     little.settle()
     for restores in range(4):
         link = little.link()
-        mirror = little.events[link.remote_id]
+        mirror = little.event(link.remote_id)
         little.change(link, etag="1")
         little.events[mirror.id] = replace(mirror, span=span(25), etag="1")
         made = little.run()

@@ -1,16 +1,25 @@
 """What carries our mark without a link: taken over where it fits, else held for a person."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from calendar_sync.core.model import CalendarEvent, Direction, LinkState, Source, Span, Step
+from calendar_sync.core.model import (
+    CalendarEvent,
+    Direction,
+    LinkState,
+    Source,
+    Span,
+    Step,
+)
 from calendar_sync.planner.orphans import STRAY
 from calendar_sync.planner.snapshot import BlockSeen
 from tests.unit.planner.views import (
     IDENTITY,
     ME,
     Little,
+    adopted,
     appointment,
     days,
     event,
@@ -20,6 +29,7 @@ from tests.unit.planner.views import (
     settings,
     span,
     steps,
+    tombstone,
 )
 
 ONE_WAY = Direction.WELKIN_TO_CALENDAR
@@ -53,7 +63,7 @@ def test_a_block_is_known_by_the_id_that_we_gave(generation: int) -> None:
     little = with_blocks(Little().add(event()), block("w1", span(50), given), block("w2", span(9)))
     made = little.plan()
     [action] = made.actions
-    assert (action.step, action.adopts) == (Step.CREATE_BLOCK, "w1")
+    assert (action.step, adopted(made)) == (Step.CREATE_BLOCK, ["w1"])
     [hold] = made.holds
     assert [held.link.remote_id for held in hold.actions if held.link] == ["w2"]
 
@@ -63,7 +73,7 @@ def test_else_by_its_time_and_each_once() -> None:
     blocks = [block("w1", span(24)), block("w2", span(30)), block("w3", span(24))]
     little = with_blocks(Little().add(*events), *blocks)
     made = little.plan()
-    assert sorted(action.adopts for action in made.actions) == ["w1", "w2", "w3"]
+    assert sorted(adopted(made)) == ["w1", "w2", "w3"]
     assert made.holds == ()
 
 
@@ -71,8 +81,9 @@ def test_the_id_comes_before_the_time() -> None:
     events = [event("x1", span(24)), event("x2", span(24))]
     given = external_id("primary", Source("x2"))
     little = with_blocks(Little().add(*events), block("w1", span(24), given))
-    adopted = {action.source.id: action.adopts for action in little.plan().actions}
-    assert adopted == {"x1": "", "x2": "w1"}
+    made = little.plan()
+    taken = dict(zip((action.source.id for action in made.actions), adopted(made), strict=True))
+    assert taken == {"x1": "", "x2": "w1"}
 
 
 def test_instances_of_a_series_find_theirs() -> None:
@@ -82,8 +93,8 @@ def test_instances_of_a_series_find_theirs() -> None:
     little = with_blocks(
         Little().add(*members), block("w1", first, given), block("w2", span(50), "calsync-other")
     )
-    adopted = [action.adopts for action in little.plan().actions]
-    assert sorted(adopted) == ["w1", "w2"]
+    taken = adopted(little.plan())
+    assert sorted(taken) == ["w1", "w2"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +116,7 @@ def test_a_block_of_the_other_platform_is_not_ours_to_take() -> None:
     little = with_blocks(Little().add(event()), block("w1", span(24)))
     little.claimed_elsewhere = frozenset({"w1"})
     made = little.plan()
-    assert [action.adopts for action in made.actions] == [""]
+    assert adopted(made) == [""]
     assert made.holds == ()
 
 
@@ -127,11 +138,11 @@ def test_an_interrupted_creation_waits_for_its_own() -> None:
     little = with_blocks(Little().add(event()))
     do(little)
     [link] = little.links.values()
-    little.change(link, state=LinkState.INTENT, remote_id="calsync-intent")
+    little.change(link, state=LinkState.INTENT, remote_id="", creation_key="calsync-intent")
     little.blocks.clear()
     with_blocks(little, block("w1", span(24), "calsync-intent"))
     made = little.plan()
-    assert [action.adopts for action in made.actions] == [""]
+    assert adopted(made) == [""]
     assert made.holds == ()
 
 
@@ -218,9 +229,9 @@ def test_a_copy_that_outlives_its_appointment_waits_for_a_person() -> None:
     assert [held.link.remote_id for held in hold.actions if held.link] == ["copy"]
 
 
-@pytest.mark.parametrize("change", [{"deleted": True}, {"span": None}, {"marker": "other.mark"}])
-def test_what_is_no_stray_mirror(change: dict[str, object]) -> None:
-    little = Little().add(replace(mirror("m1", "gone"), **change))  # type: ignore[arg-type]
+@pytest.mark.parametrize("change", [tombstone, lambda row: replace(row, marker="other.mark")])
+def test_what_is_no_stray_mirror(change: Callable[[CalendarEvent], CalendarEvent]) -> None:
+    little = Little().add(change(mirror("m1", "gone")))
     assert all(hold.reason != STRAY for hold in little.plan().holds)
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from calendar_sync.core.model import CalendarEvent, SeriesSet, Source, Step
+from calendar_sync.core.model import CalendarEvent, Removed, SeriesSet, Source, Step, Tombstone
 from calendar_sync.planner import questions
-from tests.unit.planner.views import Little, event, instance, span
+from tests.unit.planner.views import Little, absences, event, instance, span, tombstone
 
 HOURS = (24, 48, 72)
 REFUSED = "refused"
@@ -19,7 +19,7 @@ def rows(version: str = "v1") -> list[CalendarEvent]:
     return [instance("s1", span(hour), version=version) for hour in HOURS]
 
 
-def touched(state: SeriesSet | None, shown: Iterable[CalendarEvent] = ()) -> Little:
+def touched(state: SeriesSet | None, shown: Iterable[CalendarEvent | Removed] = ()) -> Little:
     """Three instances have blocks; a delta then shows these rows of a series in this state."""
     little = Little().add(*rows())
     little.run()
@@ -62,7 +62,7 @@ def test_an_instance_that_is_shown_is_followed_and_the_others_stay(
 
 @states
 def test_an_instance_that_was_deleted_loses_its_block_alone(state: SeriesSet | None) -> None:
-    little = touched(state, [replace(rows()[1], deleted=True, span=None)])
+    little = touched(state, [tombstone(rows()[1])])
     if state is NOWHERE:
         little.gone.add(rows()[2].id)
         little.add(rows()[0])
@@ -81,7 +81,7 @@ def test_a_series_that_is_not_there_goes_as_a_whole_where_its_next_instance_does
     little.gone.add(rows()[0].id)
     assert asked(little) == tuple(sorted(row.id for row in rows()[1:]))
     made = little.plan()
-    assert [action.absence for action in made.actions] == [True] * 3
+    assert absences(made.actions) == [True] * 3
 
 
 def test_a_series_that_is_not_there_stays_where_its_next_instance_is_not_shown() -> None:
@@ -100,8 +100,7 @@ def test_who_was_invited_to_some_is_asked_about_each() -> None:
 def test_the_masters_tombstone_answers_for_a_series_unless_it_only_left_the_window(
     unread: bool,
 ) -> None:
-    tombstone = CalendarEvent("s1", deleted=True, unread=unread)
-    little = touched(EMPTY, [tombstone])
+    little = touched(EMPTY, [Removed("s1") if unread else Tombstone("s1")])
     assert steps(little) == [] if unread else [Step.DELETE_BLOCK] * 3
     assert bool(asked(little)) is unread
     little.series["s1"] = NOWHERE

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from calendar_sync.core.model import DetailLevel, Direction, LinkState, Step
+from calendar_sync.core.model import ChangeLink, DetailLevel, Direction, LinkState
 from calendar_sync.planner import plan, questions
 from calendar_sync.planner.snapshot import BlockSeen
 from tests.unit.planner.views import (
@@ -16,6 +16,7 @@ from tests.unit.planner.views import (
     settings,
     span,
     steps,
+    tombstone,
 )
 
 
@@ -95,9 +96,9 @@ def test_what_is_left_to_a_person_is_told_also_where_only_one_side_is_written() 
     mirrored.settle()
     link = mirrored.link()
     mirrored.change(link, restores=3, restored_at=NOW - timedelta(hours=2))
-    mirrored.events[link.remote_id] = replace(mirrored.events[link.remote_id], title="mine")
+    mirrored.events[link.remote_id] = replace(mirrored.event(link.remote_id), title="mine")
     assert [conflict.decision for conflict in mirrored.plan().conflicts] == ["parked"]
-    mirrored.events[link.remote_id] = replace(mirrored.events[link.remote_id], deleted=True)
+    mirrored.events[link.remote_id] = tombstone(mirrored.events[link.remote_id])
     assert [conflict.decision for conflict in mirrored.plan().conflicts] == ["parked"]
 
 
@@ -187,6 +188,5 @@ def test_a_block_made_a_moment_ago_is_not_forgotten_because_welkin_does_not_show
     made = little.plan()
     assert (made.actions, made.doubted) == ((), 1)
     little.change(link, written_at=NOW - timedelta(seconds=90))
-    assert [(action.step, action.becomes) for action in little.plan().actions] == [
-        (Step.NOTE, {"state": LinkState.DELETED})
-    ]
+    [action] = little.plan().actions
+    assert action == ChangeLink("event_gone", replace(little.link(), state=LinkState.DELETED))

@@ -14,6 +14,8 @@ from calendar_sync.core.model import (
     LinkState,
     Source,
     Span,
+    UpdateMirror,
+    WriteBack,
 )
 from tests.unit.planner.views import (
     DAY,
@@ -26,6 +28,7 @@ from tests.unit.planner.views import (
     settings,
     span,
     steps,
+    tombstone,
 )
 
 RULES = {"mirror_moved": "reschedule", "mirror_deleted": "cancel"}
@@ -42,12 +45,12 @@ def plain(*hours: float, **more: Any) -> Little:
 
 def move(little: Little, key: str = "a0", to: Span | None = None, **more: Any) -> None:
     mirror = little.link(key).remote_id
-    little.events[mirror] = replace(little.events[mirror], span=to or span(50), **more)
+    little.events[mirror] = replace(little.event(mirror), span=to or span(50), **more)
 
 
 def delete(little: Little, key: str = "a0") -> None:
     mirror = little.link(key).remote_id
-    little.events[mirror] = replace(little.events[mirror], deleted=True, span=None)
+    little.events[mirror] = tombstone(little.events[mirror])
 
 
 def test_a_moved_mirror_moves_its_appointment() -> None:
@@ -97,7 +100,7 @@ def test_not_every_appointment_follows(act: Any, changes: dict[str, Any]) -> Non
     little.add(found)
     little.settle()
     act(little)
-    assert [action.writes_back for action in little.plan().actions] == [False]
+    assert [isinstance(action, WriteBack) for action in little.plan().actions] == [False]
 
 
 def test_deleting_a_mirror_cancels_nothing_that_its_owner_did_not_know() -> None:
@@ -287,8 +290,9 @@ def test_an_older_mirror_is_written_all_the_same_when_the_appointment_changed() 
     move(little, version="1")
     little.add(appointment("a0", span(30), kind="APPOINTMENT"))
     made = little.plan()
-    assert steps(made) == [("update_mirror", "changed")]
-    assert made.actions[0].event is None
+    [action] = made.actions
+    assert isinstance(action, UpdateMirror)
+    assert (action.reason, action.event) == ("changed", None)
     assert made.conflicts == ()
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,18 +12,32 @@ from calendar_sync.core.model import (
     Action,
     Appointment,
     CalendarEvent,
+    Cancel,
+    ChangeLink,
+    CreateBlock,
+    CreateMirror,
+    DeleteBlock,
+    DeleteMirror,
     Direction,
     Encounter,
     Link,
     LinkKind,
     LinkState,
+    LookUp,
     Plan,
     Platform,
+    Removal,
+    Removed,
+    Reschedule,
+    Row,
     SeriesSet,
     Source,
     Span,
-    Step,
+    Tombstone,
+    UpdateBlock,
+    UpdateMirror,
     WelkinEvent,
+    WriteBack,
 )
 from calendar_sync.planner import CalendarView, View, plan
 from calendar_sync.planner import mirror_text as privacy
@@ -87,12 +100,16 @@ def instance(series: str, original: Span, when: Span | None = None, **more: Any)
     )
 
 
-def block_hash(found: CalendarEvent) -> str:
-    return f"want {found.span}"
+def tombstone(found: Row) -> Tombstone:
+    return Tombstone(
+        found.id, found.etag, found.series_id, found.original_start, found.is_master,
+        found.marker, found.version, found.key,
+    )  # fmt: skip
 
 
 def external_id(calendar: str, source: Source, generation: int = 1) -> str:
-    return f"calsync-{calendar}-{source.id}-{source.original_start}-{generation}"
+    place = (Platform.GOOGLE, ME, ACCOUNT, calendar, source)
+    return IDENTITY.block_external_id(*place, generation)
 
 
 def seen_hash(when: Span) -> str:
@@ -107,7 +124,7 @@ class Little:
     direction: Direction = Direction.BIDIRECTIONAL
     now: datetime = NOW
     appointments: dict[str, Appointment] = field(default_factory=dict)
-    events: dict[str, CalendarEvent] = field(default_factory=dict)
+    events: dict[str, CalendarEvent | Removed] = field(default_factory=dict)
     blocks: dict[str, BlockSeen] = field(default_factory=dict)
     links: dict[int, Link] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
@@ -122,7 +139,7 @@ class Little:
     platform: Platform = Platform.GOOGLE
     counter: int = 0
 
-    def add(self, *items: Appointment | CalendarEvent) -> "Little":
+    def add(self, *items: Appointment | CalendarEvent | Removed) -> "Little":
         for item in items:
             if isinstance(item, Appointment):
                 self.appointments[item.id] = item
@@ -157,25 +174,27 @@ class Little:
                     holds_mirrors=True,
                     counts_as_busy=True,
                     full=self.full,
-                    events=dict(self.events),
+                    events={
+                        k: e.not_found() if k in self.gone and isinstance(e, Removed) else e
+                        for k, e in self.events.items()
+                    },
                     series=dict(self.series),
-                    gone=frozenset(self.gone),
-                    denied=frozenset(self.denied),
+                    lookups={
+                        **dict.fromkeys(self.gone, LookUp.MISSING),
+                        **dict.fromkeys(self.denied, LookUp.DENIED),
+                        **dict.fromkeys(self.gone & self.denied, LookUp.DOUBTED),
+                    },
                     hashes={
                         k: IDENTITY.event_hash(e)
                         for k, e in self.events.items()
-                        if k in mirrors or IDENTITY.is_ours(e.marker)
+                        if isinstance(e, CalendarEvent)
+                        and (k in mirrors or IDENTITY.is_ours(e.marker))
                     },
                     ours=frozenset(k for k, e in self.events.items() if IDENTITY.is_ours(e.marker)),
                 ),
             ),
             links=tuple(self.links.values()),
-            block_hash=block_hash,
-            marker=partial(IDENTITY.marker, ME),
-            event_uid=IDENTITY.event_uid,
-            external_ids=lambda calendar, source: frozenset(
-                external_id(calendar, source, generation) for generation in (1, 2)
-            ),
+            identity=IDENTITY,
             alone=self.alone,
             claimed_elsewhere=self.claimed_elsewhere,
             level=rules.mirror_content.level,
@@ -203,45 +222,46 @@ class Little:
         [found] = [link for link in self.links.values() if key in ("", link.source.id)]
         return found
 
+    def event(self, key: str) -> CalendarEvent:
+        found = self.events[key]
+        assert isinstance(found, CalendarEvent)
+        return found
+
     def change(self, link: Link, **values: Any) -> None:
         assert link.id is not None
         self.links[link.id] = replace(link, **values)
 
     def carry_out(self, action: Action) -> None:
-        match action.step:
-            case Step.NOTE:
-                self.change(action.link or self._unwritten(action), **action.becomes)
-            case Step.RESCHEDULE | Step.CANCEL:
+        match action:
+            case ChangeLink():
+                self.change(self._stored(action.link))
+            case Reschedule() | Cancel():
                 self._write_back(action)
-            case Step.CREATE_MIRROR | Step.UPDATE_MIRROR:
+            case CreateMirror() | UpdateMirror():
                 self._write_mirror(action)
-            case Step.DELETE_MIRROR:
-                assert action.link is not None
+            case DeleteMirror():
                 old = self.events.get(action.link.remote_id)
                 if old is not None:
-                    self.events[old.id] = replace(old, deleted=True, span=None)
+                    self.events[old.id] = tombstone(old)
                 self.change(action.link, state=LinkState.DELETED)
-            case Step.CREATE_BLOCK | Step.UPDATE_BLOCK:
+            case CreateBlock() | UpdateBlock():
                 self._write_block(action)
-            case Step.DELETE_BLOCK:
-                assert action.link is not None
+            case DeleteBlock():
                 self.blocks.pop(action.link.remote_id, None)
                 self.change(action.link, state=LinkState.DELETED)
 
-    def _unwritten(self, action: Action, kind: LinkKind = LinkKind.BLOCK) -> Link:
+    def _stored(self, link: Link) -> Link:
+        if link.id is not None:
+            return link
         self.counter += 1
-        return Link(
-            kind, ME, Platform.GOOGLE, ACCOUNT, "primary", action.source, 0,
-            LinkState.INTENT, "", action.span, id=self.counter,
-        )  # fmt: skip
+        return replace(link, id=self.counter)
 
-    def _write_back(self, action: Action) -> None:
+    def _write_back(self, action: WriteBack) -> None:
         """The appointment follows what was done to its mirror."""
         link, key = action.link, action.source.id
-        assert link is not None
         before = self.appointments[key]
         self.written_back.add(key)
-        cancel = action.step is Step.CANCEL
+        cancel = isinstance(action, Cancel)
         after = replace(before.event, cancelled=cancel, span=action.span)
         content = IDENTITY.appointment_hash(after, None, "")
         self.appointments[key] = Appointment(after, None, content)
@@ -253,13 +273,16 @@ class Little:
             link,
             span=draft.span,
             wanted_hash=draft.hash,
-            remote_hash=IDENTITY.event_hash(self.events[link.remote_id]),
+            remote_hash=IDENTITY.event_hash(self.event(link.remote_id)),
             source_hash=content,
         )
 
-    def _next(self, action: Action, kind: LinkKind) -> Link:
-        link = action.link or self._unwritten(action, kind)
-        made = action.step in {Step.CREATE_MIRROR, Step.CREATE_BLOCK}
+    def _next(
+        self, action: CreateMirror | UpdateMirror | CreateBlock | UpdateBlock, kind: LinkKind
+    ) -> Link:
+        place = (Platform.GOOGLE, ACCOUNT, "primary", action.source, action.span)
+        link = self._stored(action.link or Link(kind, ME, *place))
+        made = isinstance(action, CreateMirror | CreateBlock)
         generation = link.generation + 1 if made else link.generation
         restores = link.restores + 1 if action.restore else link.restores
         return replace(
@@ -272,9 +295,8 @@ class Little:
             restored_at=self.now if action.restore else link.restored_at,
         )
 
-    def _write_mirror(self, action: Action) -> None:
+    def _write_mirror(self, action: CreateMirror | UpdateMirror) -> None:
         draft = action.draft
-        assert draft is not None
         link = self._next(action, LinkKind.MIRROR)
         written = CalendarEvent(
             link.remote_id,
@@ -295,8 +317,7 @@ class Little:
             level=draft.level,
         )
 
-    def _write_block(self, action: Action) -> None:
-        assert action.event is not None
+    def _write_block(self, action: CreateBlock | UpdateBlock) -> None:
         link = self._next(action, LinkKind.BLOCK)
         content = seen_hash(action.span)
         self.blocks[link.remote_id] = BlockSeen(
@@ -307,13 +328,25 @@ class Little:
             replace(link, source=action.source),
             event_id=action.event.id,
             event_uid=IDENTITY.event_uid(action.event),
-            wanted_hash=block_hash(action.event),
+            wanted_hash=action.content,
             remote_hash=content,
         )
 
 
 def steps(made: Plan) -> list[tuple[str, str]]:
     return [(action.step.value, action.reason) for action in made.actions]
+
+
+def absences(actions: Iterable[Action]) -> list[bool]:
+    return [isinstance(action, Removal) and action.absence for action in actions]
+
+
+def reasons(made: Plan) -> set[tuple[str, bool]]:
+    return {(a.reason, isinstance(a, Removal) and a.absence) for a in made.actions}
+
+
+def adopted(made: Plan) -> list[str]:
+    return [action.adopts for action in made.actions if isinstance(action, CreateBlock)]
 
 
 __all__ = ["SeriesSet", "Source"]

@@ -37,8 +37,11 @@ from calendar_sync.core.model import (
     Draft,
     Finding,
     Platform,
+    Removed,
+    Row,
     SeriesSet,
     Span,
+    Unreadable,
     Window,
     iso,
 )
@@ -118,7 +121,7 @@ class GoogleCalendar:
             params |= {"timeMin": iso(window.start), "timeMax": iso(window.end)}
         else:
             params["syncToken"] = cursor
-        found: dict[str, CalendarEvent] = {}
+        found: dict[str, Row] = {}
         for _ in range(LONGEST_LIST):
             body = await self._list(account, calendar, "", params, with_cursor=cursor is not None)
             # The last state of an item wins when pages repeat it.
@@ -164,7 +167,7 @@ class GoogleCalendar:
             raise TransientError("google_unreadable_page", detail=account)
         return answer.json
 
-    async def event(self, account: str, calendar: str, event_id: str) -> CalendarEvent | None:
+    async def event(self, account: str, calendar: str, event_id: str) -> Row | None:
         """See `CalendarPlatform.event`."""
         row = await self._row(account, calendar, event_id)
         if row is None:
@@ -200,7 +203,7 @@ class GoogleCalendar:
             "fields": f"items({FIELDS}),nextPageToken",
         }
         path = f"/{quote(series_id, safe='')}/instances"
-        found: dict[str, CalendarEvent] = {}
+        found: dict[str, Row] = {}
         for _ in range(LONGEST_LIST):
             try:
                 body = await self._list(account, calendar, path, params, with_cursor=False)
@@ -211,7 +214,7 @@ class GoogleCalendar:
             if not isinstance(page, str) or not page:
                 break
             params["pageToken"] = page
-        live = tuple(event for event in found.values() if not event.deleted)
+        live = tuple(e for e in found.values() if isinstance(e, CalendarEvent | Unreadable))
         if live:
             return SeriesSet(live)
         # Nothing left: is that what the rule says, or has something been lost on the way?
@@ -224,15 +227,13 @@ class GoogleCalendar:
     async def _no_series(self, account: str, calendar: str, series_id: str) -> SeriesSet:
         """Instances were refused: the series is deleted, or is a single event by now."""
         master = await self.event(account, calendar, series_id)
-        if master is None or master.deleted:
+        if master is None or isinstance(master, Removed):
             return SeriesSet((), known=master is not None)
-        if master.is_master or master.unreadable:
+        if not isinstance(master, CalendarEvent) or master.is_master:
             raise TransientError("google_series_unreadable", detail=account)
         return SeriesSet((master,))
 
-    async def mirror(
-        self, account: str, calendar: str, key: str, marker: str
-    ) -> CalendarEvent | None:
+    async def mirror(self, account: str, calendar: str, key: str, marker: str) -> Row | None:
         """See `CalendarPlatform.mirror`. The key is the id."""
         return await self.event(account, calendar, key)
 
@@ -322,13 +323,13 @@ class GoogleCalendar:
             "maxResults": str(PAGE),
             "fields": LIST_FIELDS,
         }
-        found: dict[str, CalendarEvent] = {}
+        found: dict[str, Row] = {}
         for _ in range(LONGEST_LIST):
             body = await self._list(account, calendar, "", params, with_cursor=False)
             found.update(_events(body))
             page = body.get("nextPageToken")
             if not isinstance(page, str) or not page:
-                return [event.id for event in found.values() if not event.deleted]
+                return [event.id for event in found.values() if not isinstance(event, Removed)]
             params["pageToken"] = page
         raise TransientError("google_endless_list", detail=account)
 
@@ -371,7 +372,7 @@ class GoogleCalendar:
         return await access.check_access(self, accounts)
 
 
-def _events(body: Mapping[str, Any]) -> dict[str, CalendarEvent]:
+def _events(body: Mapping[str, Any]) -> dict[str, Row]:
     items = body.get("items")
     events = map(_event, items if isinstance(items, list) else [])
     return {event.id: event for event in events if event is not None}
@@ -382,12 +383,12 @@ def _zone(draft: Draft) -> str:
     return UTC if draft.span.all_day else draft.time_zone
 
 
-def _event(row: Any) -> CalendarEvent | None:
+def _event(row: Any) -> Row | None:
     return read_event(parse_event, row, "google event")
 
 
 def _read(answer: Answer) -> CalendarEvent:
     event = _event(answer.json)
-    if event is None:
+    if not isinstance(event, CalendarEvent):
         raise TransientError("google_unreadable_event")
     return event

@@ -12,7 +12,10 @@ from calendar_sync.core.model import (
     Availability,
     CalendarEvent,
     Draft,
+    Row,
     Span,
+    Tombstone,
+    Unreadable,
     iso,
     local,
     parse_iso,
@@ -31,24 +34,31 @@ _NO_TIME: dict[str, str | None] = {"date": None, "dateTime": None, "timeZone": N
 INFORMATIONAL = frozenset({"workingLocation", "birthday"})
 
 
-def parse_event(row: Any) -> CalendarEvent | None:
+def parse_event(row: Any) -> Row | None:
     """An event or a tombstone, of which only `id` is certain; None without an id."""
     if not isinstance(row, Mapping) or not isinstance(row.get("id"), str):
         return None
+    properties = _part(_part(row, "extendedProperties"), "private")
+    known: dict[str, Any] = {
+        "id": row["id"],
+        "etag": _text(row, "etag"),
+        "series_id": _text(row, "recurringEventId"),
+        "original_start": _moment_text(row.get("originalStartTime")),
+        "is_master": bool(row.get("recurrence")),
+        "marker": _text(properties, MARKER),
+        "version": _text(row, "updated") or "",
+    }
+    if row.get("status") == "cancelled":
+        return Tombstone(**known)
     span = _span(row)
-    deleted = row.get("status") == "cancelled"
+    if span is None:
+        return Unreadable(**known)
     guests = row.get("attendees")
     attendees = [a for a in guests if isinstance(a, Mapping)] if isinstance(guests, list) else []
     own = next((a.get("responseStatus") for a in attendees if a.get("self") is True), None)
-    properties = _part(_part(row, "extendedProperties"), "private")
     return CalendarEvent(
-        id=row["id"],
-        etag=_text(row, "etag"),
-        deleted=deleted,
-        span=None if deleted else span,
-        series_id=_text(row, "recurringEventId"),
-        original_start=_moment_text(row.get("originalStartTime")),
-        is_master=bool(row.get("recurrence")),
+        **known,
+        span=span,
         availability=_availability(row, own),
         declined=own == "declined",
         informational=_text(row, "eventType") in INFORMATIONAL,
@@ -56,12 +66,10 @@ def parse_event(row: Any) -> CalendarEvent | None:
         has_attendees=bool(attendees),
         title=str(row.get("summary") or ""),
         description=str(row.get("description") or ""),
-        marker=_text(properties, MARKER),
         ical_uid=_text(row, "iCalUID"),
         organizer=_text(_part(row, "organizer"), "email"),
         creator=_text(_part(row, "creator"), "email"),
         source_url=_text(_part(row, "source"), "url"),
-        version=_text(row, "updated") or "",
     )
 
 

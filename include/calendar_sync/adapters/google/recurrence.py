@@ -6,16 +6,16 @@ from typing import Any
 
 from calendar_sync.adapters.google.parse import parse_event
 from calendar_sync.adapters.recurrence import promises
-from calendar_sync.core.model import Window, zone_or_none
+from calendar_sync.core.model import CalendarEvent, Removed, Window, zone_or_none
 
 
 def may_have_instances(row: Any, window: Window) -> bool:
     """False only when the series is deleted, or its rule gives nothing in the window."""
     event = parse_event(row)
-    if event is None or event.deleted:
+    if event is None or isinstance(event, Removed):
         return False
     lines = row.get("recurrence") if isinstance(row, Mapping) else None
-    if event.span is None or not isinstance(lines, list):
+    if not isinstance(event, CalendarEvent) or not isinstance(lines, list):
         return True
     start = row.get("start")
     name = start.get("timeZone") if isinstance(start, Mapping) else None

@@ -45,8 +45,11 @@ from calendar_sync.core.model import (
     Draft,
     Finding,
     Platform,
+    Removed,
+    Row,
     SeriesSet,
     Span,
+    Unreadable,
     Window,
     iso,
 )
@@ -155,9 +158,11 @@ class MicrosoftCalendar:
             events = await self._window(account, view, bounds)
         # What only one of both lists shows has to be looked at: they may come from two servers.
         for event_id, event in rows.items():
-            single = not (event.deleted or event.is_master or event.series_id)
+            single = not (isinstance(event, Removed) or event.is_master or event.series_id)
             if single and event_id not in events:
-                events[event_id] = replace(event, unread=True)
+                events[event_id] = (
+                    replace(event, unread=True) if isinstance(event, CalendarEvent) else event
+                )
         return Changes(tuple(events.values()), following, full=True)
 
     async def listed(self, account: str, calendar: str, window: Window) -> Changes:
@@ -167,17 +172,15 @@ class MicrosoftCalendar:
             events = await self._window(account, view, bounds)
         return Changes(tuple(events.values()), "", full=True)
 
-    async def _window(
-        self, account: str, view: str, bounds: Mapping[str, str]
-    ) -> dict[str, CalendarEvent]:
+    async def _window(self, account: str, view: str, bounds: Mapping[str, str]) -> dict[str, Row]:
         params = {**bounds, "$select": SELECT, "$expand": EXPAND, "$top": str(PAGE)}
         return await self._all("events.view", account, view, params)
 
     async def _delta(
         self, account: str, path: str, params: Mapping[str, str], *, first: bool = False
-    ) -> tuple[dict[str, CalendarEvent], str]:
+    ) -> tuple[dict[str, Row], str]:
         """All rows of a delta, the last one of each item, and the cursor that follows them."""
-        found: dict[str, CalendarEvent] = {}
+        found: dict[str, Row] = {}
         for _ in range(LONGEST_LIST):
             try:
                 if first:
@@ -206,9 +209,9 @@ class MicrosoftCalendar:
 
     async def _all(
         self, kind: str, account: str, path: str, params: Mapping[str, str]
-    ) -> dict[str, CalendarEvent]:
+    ) -> dict[str, Row]:
         """A whole list. The last state of an item wins when pages repeat it."""
-        found: dict[str, CalendarEvent] = {}
+        found: dict[str, Row] = {}
         for _ in range(LONGEST_LIST):
             body = await self._page(kind, account, path, params)
             found.update(_events(body))
@@ -254,14 +257,15 @@ class MicrosoftCalendar:
             found = await self._all("events.instances", account, path, params)
         except (NotFound, BadItem):
             found, refused = {}, True
-        if found:
-            return SeriesSet(tuple(found.values()))
+        live = tuple(e for e in found.values() if isinstance(e, CalendarEvent | Unreadable))
+        if live:
+            return SeriesSet(live)
         # Nothing left: is that what the rule says, or has something been lost on the way?
         row = await self._row(account, series_id)
         master = _seen(row)
-        if master is not None and not (master.is_master or master.unreadable):
+        if isinstance(master, CalendarEvent) and not master.is_master:
             return SeriesSet((master,))
-        if master is not None and (refused or master.unreadable):
+        if master is not None and (refused or isinstance(master, Unreadable)):
             raise TransientError("microsoft_series_unreadable", detail=account)
         if row is None:
             return SeriesSet((), known=False)
@@ -270,7 +274,7 @@ class MicrosoftCalendar:
 
     # --- single events --------------------------------------------------------------------------
 
-    async def event(self, account: str, calendar: str, event_id: str) -> CalendarEvent | None:
+    async def event(self, account: str, calendar: str, event_id: str) -> Row | None:
         """See `CalendarPlatform.event`."""
         row = await self._row(account, event_id)
         return None if row is None else _read(row)
@@ -286,9 +290,7 @@ class MicrosoftCalendar:
             return None
         return answer.json
 
-    async def mirror(
-        self, account: str, calendar: str, key: str, marker: str
-    ) -> CalendarEvent | None:
+    async def mirror(self, account: str, calendar: str, key: str, marker: str) -> Row | None:
         """See `CalendarPlatform.mirror`. Of several, which copies are, the one that was created."""
         params = {
             "$filter": addresses.with_property(PROPERTY, marker),
@@ -329,7 +331,7 @@ class MicrosoftCalendar:
             answer = await self._zones.write(_zone(draft), send)
         except OutcomeUnknown:
             found = await self.mirror(account, calendar, key, marker)
-            if found is None:
+            if not isinstance(found, CalendarEvent):
                 raise
             return found
         return _written(answer.json, marker)
@@ -394,7 +396,7 @@ class MicrosoftCalendar:
         answer = await self._call(
             "events.create", "POST", account, path, json=body, repeatable=False
         )
-        return _read(answer.json)
+        return _live(answer.json)
 
     async def test_events(self, account: str, calendar: str, mark: str) -> list[str]:
         """See `CalendarPlatform.test_events`. The mark is looked for by the server."""
@@ -459,22 +461,29 @@ def _page(answer: Answer, account: str) -> Mapping[str, Any]:
     return body
 
 
-def _events(body: Mapping[str, Any], *, listed: bool = False) -> dict[str, CalendarEvent]:
+def _events(body: Mapping[str, Any], *, listed: bool = False) -> dict[str, Row]:
     events = (_seen(row, listed=listed) for row in body["value"])
     return {event.id: event for event in events if event is not None}
 
 
-def _seen(row: Any, *, listed: bool = False) -> CalendarEvent | None:
+def _seen(row: Any, *, listed: bool = False) -> Row | None:
     return read_event(partial(parse_event, listed=listed), row, "microsoft event")
 
 
-def _read(row: Any) -> CalendarEvent:
+def _read(row: Any) -> Row:
     event = _seen(row)
     if event is None:
         raise TransientError("microsoft_unreadable_event")
     return event
 
 
+def _live(row: Any) -> CalendarEvent:
+    event = _read(row)
+    if not isinstance(event, CalendarEvent):
+        raise TransientError("microsoft_unreadable_event")
+    return event
+
+
 def _written(row: Any, marker: str) -> CalendarEvent:
     """Answers to writes leave out the marker that was written."""
-    return replace(_read(row), marker=marker)
+    return replace(_live(row), marker=marker)

@@ -14,7 +14,10 @@ from calendar_sync.core.model import (
     Availability,
     CalendarEvent,
     Draft,
+    Removed,
+    Row,
     Span,
+    Unreadable,
     iso,
     parse_iso,
     to_second,
@@ -39,7 +42,7 @@ LONGEST_SUBJECT = 255
 NOON = timedelta(hours=12)
 
 
-def parse_event(row: Any, *, listed: bool = False) -> CalendarEvent | None:
+def parse_event(row: Any, *, listed: bool = False) -> Row | None:
     """An event; None without an id. `listed`: a row of a delta, which shows no markers.
 
     Deltas also say "removed" of what has left their window, and tell of an occurrence its time
@@ -48,17 +51,25 @@ def parse_event(row: Any, *, listed: bool = False) -> CalendarEvent | None:
     if not isinstance(row, Mapping) or not _text(row, "id"):
         return None
     if "@removed" in row:
-        return CalendarEvent(id=row["id"], deleted=True, unread=True)
+        return Removed(row["id"])
     kind, response = _text(row, "type"), _text(_part(row, "responseStatus"), "response")
     span, private = _span(row), _text(row, "sensitivity") in _PRIVATE
     in_series = kind in _IN_SERIES
+    known: dict[str, Any] = {
+        "id": row["id"],
+        "etag": _text(row, "@odata.etag"),
+        "series_id": _text(row, "seriesMasterId") if in_series else None,
+        "original_start": _original_start(row, span) if in_series else None,
+        "is_master": kind == "seriesMaster",
+        "marker": _marker(row),
+        "version": _version(_text(row, "lastModifiedDateTime") or ""),
+        "key": _text(row, "transactionId"),
+    }
+    if span is None:
+        return Unreadable(**known)
     return CalendarEvent(
-        id=row["id"],
-        etag=_text(row, "@odata.etag"),
+        **known,
         span=span,
-        series_id=_text(row, "seriesMasterId") if in_series else None,
-        original_start=_original_start(row, span) if in_series else None,
-        is_master=kind == "seriesMaster",
         availability=_availability(row, response),
         declined=response == "declined",
         private=private,
@@ -66,12 +77,9 @@ def parse_event(row: Any, *, listed: bool = False) -> CalendarEvent | None:
         has_attendees=bool(row.get("attendees")),
         title=_text(row, "subject") or "",
         description=_description(row.get("body")),
-        marker=_marker(row),
         ical_uid=_text(row, "iCalUId"),
         organizer=_text(_part(_part(row, "organizer"), "emailAddress"), "address"),
-        version=_version(_text(row, "lastModifiedDateTime") or ""),
         unread=listed and private,
-        key=_text(row, "transactionId"),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from calendar_sync.adapters.microsoft.parse import parse_event
 from calendar_sync.adapters.microsoft.zones import zone_of
 from calendar_sync.adapters.recurrence import promises
-from calendar_sync.core.model import Window
+from calendar_sync.core.model import CalendarEvent, Window
 
 _FREQUENCIES = {
     "daily": "DAILY",
@@ -28,7 +28,7 @@ def may_have_instances(row: Any, window: Window) -> bool:
     if event is None:
         return False
     recurrence = row.get("recurrence")
-    if event.span is None or not isinstance(recurrence, Mapping):
+    if not isinstance(event, CalendarEvent) or not isinstance(recurrence, Mapping):
         return True
     try:
         line = _rule(recurrence["pattern"], recurrence["range"])

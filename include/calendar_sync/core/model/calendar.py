@@ -1,6 +1,6 @@
 """What an external calendar has, and what a mirror shall say."""
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 
 from calendar_sync.core.model.times import Span
@@ -12,60 +12,6 @@ class Availability(StrEnum):
     BUSY = "busy"
     TENTATIVE = "tentative"
     FREE = "free"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class CalendarEvent:
-    """One event instance of an external calendar, or the tombstone of one.
-
-    `original_start` is the canonical text of the start that a series' rule gives this instance;
-    None for single events. `span` is None on tombstones. `marker` is our private property.
-    `version` is when the calendar last changed it: texts that sort by time. `unread` is a row of a
-    list that does not show everything: of a live event the marker is not known, and a tombstone may
-    merely mean that the event has left the window. A GET by id tells. `source_url` is where the
-    event says that it comes from (Google only). `key` is what its creation was sent under, where
-    ids are not ours (Microsoft only).
-    """
-
-    id: str
-    etag: str | None = None
-    deleted: bool = False
-    span: Span | None = None
-    series_id: str | None = None
-    original_start: str | None = None
-    is_master: bool = False
-    availability: Availability = Availability.BUSY
-    declined: bool = False
-    informational: bool = False
-    private: bool = False
-    personal: bool = False
-    has_attendees: bool = False
-    title: str = ""
-    description: str = ""
-    marker: str | None = None
-    ical_uid: str | None = None
-    organizer: str | None = None
-    creator: str | None = None
-    source_url: str | None = None
-    version: str = ""
-    unread: bool = False
-    key: str | None = None
-
-    def __repr__(self) -> str:
-        """Only what may stand in a log."""
-        return f"CalendarEvent(id={self.id!r}, deleted={self.deleted})"
-
-    @property
-    def unreadable(self) -> bool:
-        """It is there, and when is not known: nothing can be decided about it."""
-        return self.span is None and not self.deleted
-
-    @property
-    def source(self) -> "Source":
-        """The key by which a block refers to this instance."""
-        if self.series_id:
-            return Source(self.series_id, self.original_start or "")
-        return Source(self.id, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +26,104 @@ class Source:
     original_start: str = ""
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Row:
+    """One item of an external calendar, as a list or a look by its id shows it.
+
+    `original_start` is the canonical text of the start that a series' rule gives this instance;
+    None for single events. `marker` is our private property. `version` is when the calendar last
+    changed the item: texts that sort by time. `key` is what its creation was sent under, where ids
+    are not ours (Microsoft only).
+    """
+
+    id: str
+    etag: str | None = None
+    series_id: str | None = None
+    original_start: str | None = None
+    is_master: bool = False
+    marker: str | None = None
+    version: str = ""
+    key: str | None = None
+
+    def __repr__(self) -> str:
+        """Only what may stand in a log."""
+        return f"{type(self).__name__}(id={self.id!r})"
+
+    @property
+    def source(self) -> Source:
+        """The key by which a block refers to this instance."""
+        if self.series_id:
+            return Source(self.series_id, self.original_start or "")
+        return Source(self.id)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CalendarEvent(Row):
+    """An event, or one instance of a series, that is there.
+
+    `unread` is a row of a list that does not show everything: the marker is not known, a GET by id
+    tells. `source_url` is where the event says that it comes from (Google only).
+    """
+
+    span: Span = field(kw_only=True)
+    availability: Availability = Availability.BUSY
+    declined: bool = False
+    informational: bool = False
+    private: bool = False
+    personal: bool = False
+    has_attendees: bool = False
+    title: str = ""
+    description: str = ""
+    ical_uid: str | None = None
+    organizer: str | None = None
+    creator: str | None = None
+    source_url: str | None = None
+    unread: bool = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Unreadable(Row):
+    """An event that is there, and when is not known: nothing can be decided about it."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Removed(Row):
+    """A list says that the event is there no more: deleted, or merely out of its window."""
+
+    def not_found(self) -> "Removed":
+        """What it says once its id is not found, either: proof that it was deleted."""
+        return Tombstone(*astuple(self))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Tombstone(Removed):
+    """Proof that the event was deleted."""
+
+    def not_found(self) -> Removed:
+        """What it says once its id is not found: the server contradicts itself."""
+        return Removed(*astuple(self))
+
+
+class LookUp(StrEnum):
+    """What a look at an event by its id, or at a series as a whole, has come to.
+
+    DOUBTED: not found, and a list has shown it alive. DENIED: the server would not show it. Both
+    are looked at again. CLOSED has not been shown three times, UNREADABLE is there.
+    """
+
+    CONFIRMED = "confirmed"
+    MISSING = "missing"
+    DOUBTED = "doubted"
+    DENIED = "denied"
+    CLOSED = "closed"
+    UNREADABLE = "unreadable"
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What a calendar reported: since a cursor, or everything in a window (`full`)."""
 
-    events: tuple[CalendarEvent, ...]
+    events: tuple[Row, ...]
     cursor: str
     full: bool
 
@@ -99,7 +138,7 @@ class SeriesSet:
     something, or something else shows an instance that the set lacks.
     """
 
-    instances: tuple[CalendarEvent, ...]
+    instances: tuple[CalendarEvent | Unreadable, ...]
     known: bool = True
     doubted: bool = field(default=False, compare=False)
 

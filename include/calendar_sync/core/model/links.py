@@ -44,7 +44,8 @@ STANDING = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
 class Link:
     """The stored tie between an item and what we made of it on the other side.
 
-    `remote_id` is the mirror's id in the calendar, or the block's id in Welkin. `wanted_hash` is
+    `remote_id` is the mirror's id in the calendar, or the block's id in Welkin, empty while it is
+    not known; `creation_key` is what the latest creation was sent under. `wanted_hash` is
     of the content that we meant to write, `remote_hash` of the content read back after the write,
     `source_hash` of the appointment. `event_uid` names the external event in any mailbox.
     `version` is the other side's of our last write, `written_at` our own clock's time of it.
@@ -56,10 +57,11 @@ class Link:
     account: str
     calendar: str
     source: Source
-    generation: int
-    state: LinkState
-    remote_id: str
     span: Span
+    generation: int = 0
+    state: LinkState = LinkState.INTENT
+    remote_id: str = ""
+    creation_key: str = ""
     id: int | None = None
     event_id: str = ""
     event_uid: str = ""
@@ -72,6 +74,11 @@ class Link:
     restored_at: datetime | None = None
     version: str = ""
     written_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """The id on the other side, or what is known of it after an interrupted creation."""
+        return self.remote_id or self.creation_key
 
     def untouched(self, etag: str | None) -> bool:
         """An item with this etag is as our last write has left it."""

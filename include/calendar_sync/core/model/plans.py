@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from calendar_sync.core.model.calendar import CalendarEvent, Draft, Source
 from calendar_sync.core.model.links import Link
 from calendar_sync.core.model.times import Span
+from calendar_sync.core.model.welkin import Appointment
 
 
 class Step(StrEnum):
@@ -30,44 +32,171 @@ class Step(StrEnum):
 #: No operation of the record has one of these.
 UNRECORDED = frozenset({Step.NOTE, Step.READ, Step.FOLLOW})
 
+# Actions. Each has a `reason` (the rule that asked for it), its `step` and `source`, the time that
+# it is about (`span`), the stored `link`, and `content`, which names what it would write: a refused
+# item is tried again with other content. `restore` puts back what a person has changed; `absence`
+# marks removals that rest on absence alone.
+
 
 @dataclass(frozen=True, slots=True)
-class Action:
-    """One step for one item, with the rule that asked for it.
+class _OfAppointment:
+    """What an appointment asks for, and what its mirror should say."""
 
-    `link` is the stored link, None for a first creation; `calendar` is where `event` was read.
-    `adopts` is the id of a block that stands already. `becomes` are the link's new values where
-    only the row changes (`Step.NOTE`). `absence` marks removals that rest on absence alone.
-    """
-
-    step: Step
     reason: str
-    source: Source
-    span: Span
-    link: Link | None = None
-    draft: Draft | None = None
+    appointment: Appointment
+    draft: Draft
+
+    @property
+    def source(self) -> Source:
+        return Source(self.appointment.id)
+
+    @property
+    def span(self) -> Span:
+        return self.draft.span
+
+    @property
+    def content(self) -> str:
+        return self.draft.hash
+
+
+@dataclass(frozen=True, slots=True)
+class CreateMirror(_OfAppointment):
+    """`link` is that of an earlier mirror."""
+
+    step: ClassVar = Step.CREATE_MIRROR
+    link: Link | None
+    restore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMirror(_OfAppointment):
+    """`event` is the mirror, where it was read."""
+
+    step: ClassVar = Step.UPDATE_MIRROR
+    link: Link
     event: CalendarEvent | None = None
-    calendar: str = ""
-    becomes: Mapping[str, object] = field(default_factory=dict)
-    absence: bool = False
+    restore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reschedule(_OfAppointment):
+    """The appointment follows its mirror, `event`, that was moved by hand."""
+
+    step: ClassVar = Step.RESCHEDULE
+    link: Link
+    event: CalendarEvent
+
+    @property
+    def span(self) -> Span:
+        """Where it goes."""
+        return self.event.span
+
+    def instead(self) -> UpdateMirror:
+        """The mirror is put back, where the edit is not to reach Welkin."""
+        return UpdateMirror(
+            self.reason, self.appointment, self.draft, self.link, self.event, restore=True
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel(_OfAppointment):
+    """The appointment follows its mirror, that was deleted by hand."""
+
+    step: ClassVar = Step.CANCEL
+    link: Link
+
+    def instead(self) -> CreateMirror:
+        """The mirror is made again, where the edit is not to reach Welkin."""
+        return CreateMirror(self.reason, self.appointment, self.draft, self.link, restore=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _OfEvent:
+    """What an event asks for."""
+
+    reason: str
+    event: CalendarEvent
+    content: str
+
+    @property
+    def source(self) -> Source:
+        return self.event.source
+
+    @property
+    def span(self) -> Span:
+        return self.event.span
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBlock(_OfEvent):
+    """`calendar` is where the event was read, `adopts` the id of a block that stands already."""
+
+    step: ClassVar = Step.CREATE_BLOCK
+    calendar: str
+    link: Link | None
     restore: bool = False
     adopts: str = ""
 
-    @property
-    def writes_calendar(self) -> bool:
-        """The request goes to the external calendar."""
-        return self.step in {Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR}
+
+@dataclass(frozen=True, slots=True)
+class UpdateBlock(_OfEvent):
+    """The block of `link` becomes that of the event."""
+
+    step: ClassVar = Step.UPDATE_BLOCK
+    link: Link
+    restore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _OfLink:
+    """What becomes of what we have made."""
+
+    reason: str
+    link: Link
 
     @property
-    def writes_welkin(self) -> bool:
-        """The request goes to Welkin."""
-        blocks = {Step.CREATE_BLOCK, Step.UPDATE_BLOCK, Step.DELETE_BLOCK}
-        return self.step in blocks or self.writes_back
+    def source(self) -> Source:
+        return self.link.source
 
     @property
-    def writes_back(self) -> bool:
-        """An edit of a mirror becomes an edit of its appointment."""
-        return self.step in {Step.RESCHEDULE, Step.CANCEL}
+    def span(self) -> Span:
+        return self.link.span
+
+    @property
+    def content(self) -> str:
+        return self.link.name[:60]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMirror(_OfLink):
+    """The mirror goes."""
+
+    step: ClassVar = Step.DELETE_MIRROR
+    absence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteBlock(_OfLink):
+    """The block goes."""
+
+    step: ClassVar = Step.DELETE_BLOCK
+    absence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeLink(_OfLink):
+    """The row is to say what `link` says, and no request is made."""
+
+    step: ClassVar = Step.NOTE
+
+
+WriteBack = Reschedule | Cancel
+Removal = DeleteMirror | DeleteBlock
+WithDraft = CreateMirror | UpdateMirror | WriteBack
+CalendarWrite = CreateMirror | UpdateMirror | DeleteMirror
+WelkinWrite = CreateBlock | UpdateBlock | DeleteBlock | WriteBack
+Write = CalendarWrite | WelkinWrite
+Action = Write | ChangeLink
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from calendar_sync.core.identity import EXTERNAL_ID_PREFIX, TEST_PREFIX
 from calendar_sync.core.model import (
     STANDING,
-    Action,
     Appointment,
+    CalendarEvent,
     Encounter,
     Link,
     LinkKind,
     LinkState,
     Platform,
+    Removed,
     Source,
-    Span,
     Step,
     WelkinEvent,
 )
@@ -240,11 +240,7 @@ def _parked(look: Look, scope: Scope, event_id: str) -> MirrorVerdict | None:
 
 def _held(look: Look, scope: Scope, event_id: str) -> MirrorVerdict | None:
     """An edit of the mirror that waits before it reaches Welkin: each has its own approval."""
-    span = Span(scope.now, scope.now)
-    digests = {
-        digest_of([Action(step, "", Source(event_id), span)])
-        for step in (Step.RESCHEDULE, Step.CANCEL)
-    }
+    digests = {digest_of([(step, Source(event_id))]) for step in (Step.RESCHEDULE, Step.CANCEL)}
     for entry in look.services.store.runs.pending():
         if (entry.user_id, entry.platform) == scope.pair and entry.digest in digests:
             said = f"an edit of its mirror needs approval {entry.digest}"
@@ -271,11 +267,13 @@ async def _state(
     event = await look.event(scope, link.account, link.calendar, link.remote_id)
     if isinstance(event, Unread):
         return MirrorVerdict("mirror_unread", f"{words.MIRROR['mirror_unread']} ({event.code})")
-    if event is None or event.deleted:
+    if event is None or isinstance(event, Removed):
         said = (
             f"{words.MIRROR['mirror_missing']} (`mirror_deleted: {scope.settings.mirror_deleted}`)"
         )
         return MirrorVerdict("mirror_missing", said)
+    if not isinstance(event, CalendarEvent):
+        return MirrorVerdict("mirror_unread")
     content = look.services.identity.event_hash(event)
     if edited(link, event, content):
         said = f"{words.MIRROR['mirror_edited']} (`mirror_moved: {scope.settings.mirror_moved}`)"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from calendar_sync.config.settings import BlockTime
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import (
     STANDING,
@@ -12,6 +13,8 @@ from calendar_sync.core.model import (
     LinkKind,
     LinkState,
     Platform,
+    Removed,
+    Row,
     WelkinEvent,
 )
 from calendar_sync.insight.explain import words
@@ -33,7 +36,7 @@ from calendar_sync.planner.busy import NOT_BUSY
 from calendar_sync.state.marks import Pair
 from calendar_sync.sync.cycle.scope import Scope
 
-RULES = (*NOT_BUSY, "outside_window", "over_limit", "twin_held")
+RULES = ("deleted", "no_time", *NOT_BUSY, "outside_window", "over_limit", "twin_held")
 # Of an id that no link names, so many accounts are asked.
 MOST_ASKED = 25
 
@@ -111,7 +114,7 @@ async def _mirror(look: Look, scope: Scope, link: Link) -> Part:
 
 async def _part(look: Look, scope: Scope, account: str, calendar: str, event_id: str) -> Part:
     event = await look.event(scope, account, calendar, event_id)
-    seen = [event] if isinstance(event, CalendarEvent) else []
+    seen = [event] if isinstance(event, Row) else []
     view = look.view(scope, calendar, seen)
     link = _link_of(view, calendar, event_id, event)
     verdict = _before_the_rules(look, scope, calendar)
@@ -138,10 +141,8 @@ def _history(look: Look, scope: Scope, link: Link | None, event_id: str) -> tupl
     return history(look, scope, link.source.id, link.source.original_start, link.remote_id)
 
 
-def _link_of(
-    view: View, calendar: str, event_id: str, event: CalendarEvent | Unread | None
-) -> Link | None:
-    if isinstance(event, CalendarEvent):
+def _link_of(view: View, calendar: str, event_id: str, event: Row | Unread | None) -> Link | None:
+    if isinstance(event, Row):
         found = view.block_links.get((calendar, event.source))
         if found is not None:
             return found
@@ -169,7 +170,7 @@ async def _verdict(
     scope: Scope,
     view: View,
     calendar: str,
-    event: CalendarEvent | Unread | None,
+    event: Row | Unread | None,
     link: Link | None,
 ) -> BlockVerdict:
     stands = link is not None and link.state in STANDING
@@ -187,9 +188,9 @@ async def _verdict(
         return BlockVerdict("gone", judged=False)
     if not view.is_external(event, view.calendars[0]):
         return BlockVerdict("stray_mirror", judged=False)
-    if event.is_master and not event.deleted:
+    if event.is_master and isinstance(event, CalendarEvent):
         return await _series(look, scope, view, calendar, event)
-    rule = why_no_block(view, scope.settings.block_time, event)
+    rule = _no_block(view, scope.settings.block_time, event)
     if rule is not None:
         text = words.BLOCK[rule]
         if stands and link is not None and link.state is not LinkState.RETIRED:
@@ -235,9 +236,7 @@ def _as_written(look: Look, block: WelkinEvent | None, link: Link) -> bool:
     return same and block is not None and not block.cancelled
 
 
-async def _instances(
-    look: Look, scope: Scope, calendar: str, series_id: str
-) -> Iterable[CalendarEvent]:
+async def _instances(look: Look, scope: Scope, calendar: str, series_id: str) -> Iterable[Row]:
     try:
         platform = look.services.platforms[scope.platform]
         found = await platform.series(scope.account, calendar, series_id, scope.list_window)
@@ -246,15 +245,23 @@ async def _instances(
     return found.instances
 
 
-async def _over_limit(
-    look: Look, scope: Scope, view: View, calendar: str, event: CalendarEvent
-) -> bool:
+def _no_block(view: View, rules: BlockTime, event: Row) -> str | None:
+    if not isinstance(event, CalendarEvent):
+        return "deleted" if isinstance(event, Removed) else "no_time"
+    return why_no_block(view, rules, event)
+
+
+async def _over_limit(look: Look, scope: Scope, view: View, calendar: str, event: Row) -> bool:
     """Of an endless series only the nearest instances block."""
     if not event.series_id:
         return False
     block_time = scope.settings.block_time
     instances = await _instances(look, scope, calendar, event.series_id)
-    busy = {x.source: x for x in instances if why_no_block(view, block_time, x) is None}
+    busy = {
+        x.source: x
+        for x in instances
+        if isinstance(x, CalendarEvent) and why_no_block(view, block_time, x) is None
+    }
     return event.source in busy and event.source not in nearest(view, block_time, busy)
 
 
@@ -264,7 +271,7 @@ async def _series(
     """A series as a whole: how many of its instances block, and why the others do not."""
     block_time = scope.settings.block_time
     instances = await _instances(look, scope, calendar, event.id)
-    why = Counter(why_no_block(view, block_time, each) or "busy" for each in instances)
+    why = Counter(_no_block(view, block_time, each) or "busy" for each in instances)
     links = [x for (_, source), x in view.block_links.items() if source.id == event.id]
     states = Counter(link.state.value for link in links)
     told = ", ".join(f"{count} {word}" for word, count in sorted(why.items())) or "none"

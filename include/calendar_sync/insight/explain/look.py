@@ -7,12 +7,12 @@ from datetime import datetime
 from calendar_sync.core.advice import advice
 from calendar_sync.core.errors import BadItem, NotFound, SyncError, UserUnavailable
 from calendar_sync.core.model import (
-    CalendarEvent,
     Encounter,
     Link,
     LinkKind,
     MappedUser,
     Platform,
+    Row,
     WelkinEvent,
 )
 from calendar_sync.core.plurals import plural
@@ -76,7 +76,7 @@ class Look:
         """What joins events to what the planner looks at; it is not told to read."""
         return Reader(self.services, scope, self.links(scope), full=False)
 
-    def view(self, scope: Scope, calendar: str, events: Iterable[CalendarEvent] = ()) -> View:
+    def view(self, scope: Scope, calendar: str, events: Iterable[Row] = ()) -> View:
         """The planner's view with nothing in it but these events of one calendar."""
         reader = self.reader(scope)
         found = reader.calendar(calendar, {event.id: event for event in events}, full=False)
@@ -103,7 +103,7 @@ class Look:
 
     async def event(
         self, scope: Scope, account: str, calendar: str, event_id: str
-    ) -> CalendarEvent | Unread | None:
+    ) -> Row | Unread | None:
         """One event of a calendar; None for a 404."""
         platform = self.services.platforms.get(scope.platform)
         if platform is None:

@@ -10,6 +10,7 @@ from calendar_sync.core.model import (
     Direction,
     MappedUser,
     Platform,
+    Row,
     Span,
     WelkinEvent,
 )
@@ -87,7 +88,7 @@ def _worse(store: Store, row: MappedUser) -> tuple[bool, bool, bool, bool]:
 
 
 def free_times(
-    scope: Scope, visits: Iterable[WelkinEvent], events: Iterable[CalendarEvent]
+    scope: Scope, visits: Iterable[WelkinEvent], events: Iterable[Row]
 ) -> tuple[Span, Span]:
     """A quarter of an hour for the appointment, and a later one for the busy event.
 
@@ -96,7 +97,9 @@ def free_times(
     """
     taken = [visit.span.instants(scope.zone) for visit in visits if not visit.cancelled]
     for event in events:
-        if event.span is not None and blocks_time(event, scope.settings.block_time, scope.zone):
+        if isinstance(event, CalendarEvent) and blocks_time(
+            event, scope.settings.block_time, scope.zone
+        ):
             taken.append(event.span.instants(scope.zone))
     free = (span for span in _candidates(scope) if not _overlaps(span, taken))
     first = next(free, None)

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from calendar_sync.core.errors import BadItem, LeaseHeld, SyncError, UnexpectedError
-from calendar_sync.core.model import CalendarEvent, LinkKind, Span, WelkinEvent, Window
+from calendar_sync.core.model import (
+    CalendarEvent,
+    LinkKind,
+    Removed,
+    Row,
+    Span,
+    WelkinEvent,
+    Window,
+)
 from calendar_sync.core.redaction import describe
 from calendar_sync.operations.selftest.choose import Chosen, free_times, horizon
 from calendar_sync.operations.selftest.cleaning import CLEANING, Cleaning, lease_name
@@ -156,7 +164,7 @@ class SelfTest:
         services, scope = self.services, self.scope
         window = Window(scope.now, horizon(scope))
         visits, _ = await services.welkin.events([scope.user_id], window, scope.zone)
-        events: list[CalendarEvent] = []
+        events: list[Row] = []
         for calendar in scope.calendars.all:
             found = await self.platform.changes(scope.account, calendar, None, window)
             events += found.events
@@ -251,7 +259,7 @@ class SelfTest:
         if link is None:
             return False
         event = await self.platform.event(link.account, link.calendar, link.remote_id)
-        if event is None or event.deleted:
+        if not isinstance(event, CalendarEvent):
             return False
         seen.append(event)
         return True
@@ -260,7 +268,7 @@ class SelfTest:
         if self._link(LinkKind.MIRROR, appointment.id) is not None:
             return False
         event = await self.platform.event(self.scope.account, *remote) if remote else None
-        return event is None or event.deleted
+        return event is None or isinstance(event, Removed)
 
     async def _blocked(self, then: Span, title: str) -> bool:
         """The user is unavailable, and nothing of the event but its time is in Welkin."""

@@ -22,13 +22,24 @@ from calendar_sync.core.errors import (
     TransientError,
     UserUnavailable,
 )
-from calendar_sync.core.model import Action, Conflict, Link, LinkKind, LinkState, Step
+from calendar_sync.core.model import (
+    Action,
+    CalendarWrite,
+    ChangeLink,
+    Conflict,
+    Link,
+    LinkState,
+    Step,
+    WithDraft,
+    Write,
+    WriteBack,
+)
 from calendar_sync.core.redaction import as_ours
 from calendar_sync.planner import View
 from calendar_sync.state.audit import CycleLog, Operation
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
 from calendar_sync.sync.cycle.scope import Scope
-from calendar_sync.sync.cycle.writes import Writer, present
+from calendar_sync.sync.cycle.writes import Writer
 from calendar_sync.sync.services import Services
 
 logger = logging.getLogger(__name__)
@@ -58,7 +69,7 @@ class Outcome:
 class Failed:
     """An action that did not work, and why."""
 
-    action: Action
+    action: Write
     error: SyncError
 
 
@@ -92,13 +103,15 @@ class Applier:
         self._begun = self.services.clock.monotonic()
         self._renew_lease()
         parked = self.services.store.links.parked(*self.scope.pair, self.services.clock.now())
-        notes, calendar, welkin = [], [], []
+        notes: list[ChangeLink] = []
+        calendar: list[Write] = []
+        welkin: list[Write] = []
         for action in actions:
-            if action.step is Step.NOTE:
+            if isinstance(action, ChangeLink):
                 notes.append(action)
-            elif parked.get((action.step, action.source)) == self._content(action):
+            elif parked.get((action.step, action.source)) == action.content:
                 self.outcome.parked += 1
-            elif action.writes_calendar:
+            elif isinstance(action, CalendarWrite):
                 calendar.append(action)
             else:
                 welkin.append(action)
@@ -111,7 +124,7 @@ class Applier:
                 raise error
         return self.outcome
 
-    def _note(self, notes: list[Action], conflicts: list[Conflict]) -> None:
+    def _note(self, notes: list[ChangeLink], conflicts: list[Conflict]) -> None:
         if not notes and not conflicts:
             return
         store, now = self.services.store, self.services.clock.now()
@@ -119,12 +132,11 @@ class Applier:
             store.leases.check(connection, self.lease)
             store.links.record_conflicts(connection, *self.scope.pair, conflicts, now)
             for action in notes:
-                link = action.link or self._writer.unwritten(action, LinkKind.BLOCK)
-                self._save(connection, replace(link, **action.becomes))  # type: ignore[arg-type]
+                self._save(connection, action.link)
         if notes:
             self.outcome.done["noted"] += len(notes)
 
-    async def _side(self, actions: list[Action]) -> None:
+    async def _side(self, actions: list[Write]) -> None:
         """One item after the other. Two in a row that the server fails are the server's failure."""
         failed: Failed | None = None
         for action in actions:
@@ -151,7 +163,7 @@ class Applier:
         elapsed = self.services.clock.monotonic() - self._begun
         return self._writes >= limits.max_cycle_writes or elapsed >= limits.max_cycle_seconds
 
-    async def _one(self, action: Action) -> Failed | None:
+    async def _one(self, action: Write) -> Failed | None:
         """Carry out one action; returns what may have been the server's failure, not the item's."""
         self._writes += 1
         self._hold_lease()
@@ -160,11 +172,11 @@ class Applier:
             link = await self._writer.perform(action)
         except (BadItem, Duplicate, NotFound, PreconditionFailed, StillThere) as error:
             self._record(action, action.link, error.code, started)
-            if action.writes_back:
+            if isinstance(action, WriteBack):
                 # Welkin does not take the edit: the mirror goes back to what Welkin says.
                 decision = Conflict(_CONFLICT[action.step], action.source, "refused_and_restored")
                 self.outcome.conflicts.append(decision)
-                return await self._one(_restoring(action))
+                return await self._one(action.instead())
             # Refused, or changed while we were planning: the next cycle reads and decides again.
             self._refuse(Failed(action, error))
         except NotShownYet:
@@ -188,9 +200,9 @@ class Applier:
             self._refuse(Failed(action, ours))
             self.outcome.bugs.append(ours)
         else:
-            action = replace(action, step=self._writer.came_to(action, link))
-            self._record(action, link, "ok", started, save=True)
-            self.outcome.done[action.step] += 1
+            done = self._writer.came_to(action, link)
+            self._record(action, link, "ok", started, done=done)
+            self.outcome.done[done] += 1
             self.outcome.reasons[action.reason] += 1
         return None
 
@@ -226,9 +238,9 @@ class Applier:
         """Count the try: after three the item is parked and shown (rule 15)."""
         self.outcome.refused += 1
         self.outcome.complete = False
-        if failed.action.writes_back:
-            return  # unknown: retried until Welkin answers
         action, error = failed.action, failed.error
+        if isinstance(action, WriteBack):
+            return  # never left alone while nobody knows: it is tried until Welkin answers
         if isinstance(error, BadItem):
             self.outcome.bad_items[error.code] += 1
         with self._transaction() as connection:
@@ -237,7 +249,7 @@ class Applier:
                 self.scope.pair,
                 action.step,
                 action.source,
-                self._content(action),
+                action.content,
                 error.code,
                 self.services.clock.now(),
                 transient=isinstance(error, TransientError | UserUnavailable),
@@ -245,21 +257,21 @@ class Applier:
 
     def _record(
         self,
-        action: Action,
+        action: Write,
         link: Link | None,
         outcome: str,
         started: float,
         *,
-        save: bool = False,
+        done: Step | None = None,
     ) -> None:
-        """The operation's row, in the transaction that stores its link."""
+        """The operation's row; what was `done` is stored with its link, in one transaction."""
         now = self.services.clock.now()
         seconds = self.services.clock.monotonic() - started
         operation = Operation(
-            step=action.step.value,
+            step=(done or action.step).value,
             reason=action.reason,
             source_id=action.source.id,
-            remote_id=link.remote_id if link is not None else "",
+            remote_id=link.name if link is not None else "",
             calendar=link.calendar if link is not None else "",
             level=_level(action, link),
             outcome=outcome,
@@ -267,29 +279,14 @@ class Applier:
         )
         store = self.services.store
         with self._transaction() as connection:
-            if save and link is not None:
+            if done is not None and link is not None:
                 self._save(connection, link)
                 store.links.unpark(connection, self.scope.pair, action.source)
             head = store.audit.append(connection, self.log, operation, now)
         self.log.seq, self.log.head = head
 
-    def _content(self, action: Action) -> str:
-        """Names what an action would write: a refused item is tried again with other content."""
-        if action.draft is not None:
-            return action.draft.hash
-        if action.event is not None:
-            return present(self.view).block_hash(action.event)
-        return action.link.remote_id[:60] if action.link is not None else ""
 
-
-def _restoring(action: Action) -> Action:
-    """What would have been done if the edit were not to reach Welkin."""
-    draft = present(action.draft)
-    step = Step.UPDATE_MIRROR if action.step is Step.RESCHEDULE else Step.CREATE_MIRROR
-    return replace(action, step=step, span=draft.span)
-
-
-def _level(action: Action, link: Link | None) -> str:
-    if action.draft is not None:
+def _level(action: Write, link: Link | None) -> str:
+    if isinstance(action, WithDraft):
         return action.draft.level
     return link.level if link is not None else ""

@@ -38,7 +38,7 @@ class BlockIds:
             return await self.find(link, draft)
 
         welkin, word = self.services.welkin, self._word()
-        external_id = link.remote_id if word != LOST else None
+        external_id = link.creation_key if word != LOST else None
         try:
             made = await welkin.create_block(draft, external_id, find)
         except BadItem as refused:
@@ -65,7 +65,7 @@ class BlockIds:
         """What an attempt noted in this row has made; the row holds the id that it used."""
         kept = self._word() == KEPT
         try:
-            found = await self.services.welkin.event_by_external_id(link.remote_id, draft.zone)
+            found = await self.services.welkin.event_by_external_id(link.creation_key, draft.zone)
         except BadItem:
             if kept:
                 raise

@@ -5,7 +5,7 @@ decided about it, it is tried again, and after three times left alone and shown 
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -30,6 +30,9 @@ from calendar_sync.core.model import (
     Changes,
     Link,
     LinkKind,
+    LookUp,
+    Removed,
+    Row,
     SeriesSet,
     Source,
     Step,
@@ -78,20 +81,21 @@ class CalendarReader:
     def _platform(self) -> Any:
         return self.services.platforms[self.scope.platform]
 
-    def view(self, name: str, events: dict[str, CalendarEvent], *, full: bool) -> CalendarView:
+    def view(self, name: str, events: Mapping[str, Row], *, full: bool) -> CalendarView:
         """One calendar of the account, with these events in it."""
         identity, calendars = self.services.identity, self.scope.calendars
         mirrors = {link.remote_id for link in self.links if link.kind is LinkKind.MIRROR}
-        readable: dict[str, CalendarEvent] = {}
+        readable: dict[str, CalendarEvent | Removed] = {}
         hashes: dict[str, str] = {}
         ours: set[str] = set()
         for key, event in events.items():
-            if event.unreadable:
-                continue
             try:
+                if not isinstance(event, CalendarEvent | Removed):
+                    continue
                 if identity.is_ours(event.marker):
                     ours.add(event.id)
-                if event.id in mirrors or event.id in ours:
+                known = event.id in mirrors or event.id in ours
+                if known and isinstance(event, CalendarEvent):
                     hashes[event.id] = identity.event_hash(event)
             except Exception as bug:
                 note(bug, "calendar event", {"id": event.id})
@@ -105,7 +109,7 @@ class CalendarReader:
             events=readable,
             hashes=hashes,
             ours=frozenset(ours),
-            unreadable=frozenset(events.keys() - readable.keys()),
+            lookups=dict.fromkeys(events.keys() - readable.keys(), LookUp.UNREADABLE),
         )
 
     # --- what changed -------------------------------------------------------------------------
@@ -239,26 +243,30 @@ class CalendarReader:
         closed |= skipped
         gone = {key for key, answer in found.items() if answer is None}
         await self._control(calendar, gone)
-        shown = {e.id: e for e in found.values() if isinstance(e, CalendarEvent)}
+        shown = {e.id: e for e in found.values() if isinstance(e, Row)}
         self.tries.shown({*shown, *gone})
         # What a list has shown incompletely cannot be judged when it is not found.
-        denied = {
-            key
-            for key in gone & calendar.events.keys()
-            if calendar.events[key].unread and not calendar.events[key].deleted
+        doubted = {key for key in gone & calendar.living.keys() if calendar.living[key].unread}
+        hidden = doubted | closed | refused.keys() - sets.keys()
+        known = {
+            key: event.not_found() if key in gone and isinstance(event, Removed) else event
+            for key, event in calendar.events.items()
+            if key not in hidden
         }
-        hidden = denied | closed | refused.keys() - sets.keys()
-        known = {key: event for key, event in calendar.events.items() if key not in hidden}
         fresh = self.view(name, {**known, **shown}, full=calendar.full)
         whole = {key: value for key, value in sets.items() if isinstance(value, SeriesSet)}
         return replace(
             fresh,
-            unreadable=calendar.unreadable | fresh.unreadable,
             series={**calendar.series, **whole},
-            gone=calendar.gone | gone,
-            fetched=calendar.fetched | shown.keys(),
-            denied=calendar.denied | denied | (refused.keys() - closed),
-            closed=calendar.closed | closed,
+            lookups={
+                **calendar.lookups,
+                **dict.fromkeys(gone, LookUp.MISSING),
+                **dict.fromkeys(shown, LookUp.CONFIRMED),
+                **fresh.lookups,
+                **dict.fromkeys(doubted, LookUp.DOUBTED),
+                **dict.fromkeys(refused, LookUp.DENIED),
+                **dict.fromkeys(closed, LookUp.CLOSED),
+            },
         )
 
     def settle(self, view: View, calendar: CalendarView) -> CalendarView:
@@ -268,7 +276,7 @@ class CalendarReader:
         series that promises something, unless each instance that we know is gone by name, too.
         """
         series: dict[str, SeriesSet] = {}
-        denied, closed = set(calendar.denied), set(calendar.closed)
+        lookups = dict(calendar.lookups)
         for key, found in calendar.series.items():
             series[key] = found
             whole = found.known and not self._contradicted(view, calendar, key, found)
@@ -280,22 +288,22 @@ class CalendarReader:
                 series[key] = SeriesSet((), known=False)
                 self.tries.shown({key})
             elif self._count(calendar, key, TransientError("series_incomplete")):
-                closed.add(key)
+                lookups[key] = LookUp.CLOSED
             else:
-                denied.add(key)
+                lookups[key] = LookUp.DENIED
         if calendar.full:
-            told = {e.series_id or e.id for e in calendar.events.values() if not e.unread}
+            unread = {key for key, event in calendar.living.items() if event.unread}
+            told = {e.series_id or e.id for e in calendar.events.values() if e.id not in unread}
             self.tries.shown(told | calendar.events.keys() - calendar.undecided)
-        return replace(calendar, series=series, denied=frozenset(denied), closed=frozenset(closed))
+        return replace(calendar, series=series, lookups=lookups)
 
     def _contradicted(self, view: View, calendar: CalendarView, key: str, found: SeriesSet) -> bool:
         listed = {event.id for event in found.instances}
         return any(
             event.series_id == key
-            and not (event.deleted or event.id in listed)
-            and event.span is not None
+            and event.id not in listed
             and event.span.overlaps(view.block_window, view.zone)
-            for event in calendar.events.values()
+            for event in calendar.living.values()
         )
 
     def _all_gone(self, view: View, calendar: CalendarView, key: str) -> bool:
@@ -304,10 +312,10 @@ class CalendarReader:
             for link in view.live(LinkKind.BLOCK, calendar.name)
             if link.source.id == key and link.span.overlaps(view.block_window, view.zone)
         ]
-        told = (calendar.events.get(link.event_id) for link in links)
         return bool(links) and all(
-            link.event_id in calendar.gone or (event is not None and event.deleted)
-            for link, event in zip(links, told, strict=True)
+            link.event_id in calendar.gone
+            or isinstance(calendar.events.get(link.event_id), Removed)
+            for link in links
         )
 
     def _worth_asking(self, calendar: CalendarView, keys: Iterable[str]) -> list[str]:
@@ -323,9 +331,10 @@ class CalendarReader:
     def _content(self, calendar: CalendarView, key: str) -> str:
         """What the list has told of an event or series: once changed, it is tried again at once."""
         told = sorted(
-            f"{event.id} {event.etag} {event.version} {event.deleted}"
+            f"{event.id} {event.etag} {event.version} {isinstance(event, Removed)}"
             for event in calendar.events.values()
-            if key in (event.id, event.series_id) and event.id not in calendar.fetched
+            if key in (event.id, event.series_id)
+            and calendar.lookups.get(event.id) is not LookUp.CONFIRMED
         )
         return self.services.identity.hash("told", *told) if told else ""
 
@@ -369,13 +378,12 @@ class CalendarReader:
     async def _control(self, calendar: CalendarView, gone: set[str]) -> None:
         if len(gone) < DOUBTFUL:
             return
-        living = [event.id for event in calendar.events.values() if not event.deleted]
-        for key in [each for each in living if each not in gone][:CONTROLS]:
+        for key in [each for each in calendar.living if each not in gone][:CONTROLS]:
             asked = partial(self._platform.event, self.scope.account, calendar.name, key)
             [answer] = (await self._ask({key: asked})).values()
             if answer is None:
                 raise TransientError("calendar_denies_living_events", detail=str(len(gone)))
-            if isinstance(answer, CalendarEvent):
+            if isinstance(answer, Row):
                 return
 
 

@@ -10,13 +10,14 @@ from calendar_sync.core.errors import SyncError
 from calendar_sync.core.identity import made_as_mirror
 from calendar_sync.core.model import (
     STANDING,
-    Action,
     CalendarEvent,
+    DeleteMirror,
     Link,
     LinkKind,
     LinkState,
+    Removed,
+    Row,
     Source,
-    Step,
 )
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
@@ -24,7 +25,7 @@ from calendar_sync.sync.services import Services
 
 async def unlinked(
     services: Services, scope: Scope, links: Iterable[Link], reason: str
-) -> list[Action]:
+) -> list[DeleteMirror]:
     """Removals of what is provably ours there: the mark and the key are this user's.
 
     Where a mailbox was restored, a mirror has another id: of those with its mark one is taken for
@@ -40,7 +41,9 @@ async def unlinked(
     known = {link.remote_id for link in mirrors if link.state in STANDING}
     actions = []
     for calendar in sorted({link.calendar for link in mirrors}):
-        living = {e.id: e for e in await _listed(services, scope, calendar) if not e.deleted}
+        living = {
+            e.id: e for e in await _listed(services, scope, calendar) if not isinstance(e, Removed)
+        }
         unknown = {
             event.id: event
             for event in living.values()
@@ -55,15 +58,15 @@ async def unlinked(
             if lost and event.marker not in found_again:
                 found_again.add(event.marker)
                 ours = True
-            if ours and event.span is not None:
+            if ours and isinstance(event, CalendarEvent):
                 new = replace(link, id=None, source=Source(event.id), calendar=calendar)
                 row = rows.get(event.id) or replace(new, remote_id=event.id, span=event.span)
                 row = replace(row, state=LinkState.LIVE)
-                actions.append(Action(Step.DELETE_MIRROR, reason, row.source, event.span, row))
+                actions.append(DeleteMirror(reason, row))
     return actions
 
 
-async def _listed(services: Services, scope: Scope, calendar: str) -> tuple[CalendarEvent, ...]:
+async def _listed(services: Services, scope: Scope, calendar: str) -> tuple[Row, ...]:
     platform = services.platforms[scope.platform]
     try:
         return (await platform.listed(scope.account, calendar, scope.list_window)).events

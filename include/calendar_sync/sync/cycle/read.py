@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from calendar_sync.adapters.welkin import Encounters
@@ -15,19 +14,18 @@ from calendar_sync.core.errors import (
     TransientError,
     UserUnavailable,
 )
-from calendar_sync.core.identity import EXTERNAL_ID_PREFIX, GENERATIONS
+from calendar_sync.core.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.core.model import (
     MISSING,
     Appointment,
-    CalendarEvent,
     Draft,
     Encounter,
     Link,
     LinkKind,
     Platform,
     Refusal,
+    Row,
     Source,
-    Span,
     Step,
     WelkinEvent,
     iso,
@@ -173,10 +171,7 @@ class Reader:
             absent=frozenset(),
             calendars=(),
             links=self.links,
-            block_hash=self._block_hash,
-            marker=partial(self.services.identity.marker, scope.user_id),
-            external_ids=self._external_ids,
-            event_uid=self.services.identity.event_uid,
+            identity=self.services.identity,
             level=scope.settings.mirror_content.level,
             approved=store.runs.approved(*scope.pair, scope.now),
             encounters_move=bool(store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
@@ -291,26 +286,9 @@ class Reader:
 
     # --- the calendar -------------------------------------------------------------------------
 
-    def calendar(self, name: str, events: dict[str, CalendarEvent], *, full: bool) -> CalendarView:
+    def calendar(self, name: str, events: dict[str, Row], *, full: bool) -> CalendarView:
         """One calendar of the account, with these events in it."""
         return self._calendars.view(name, events, full=full)
-
-    def _block_hash(self, event: CalendarEvent) -> str:
-        rules, span, write = self.scope.settings.block_time, event.span, ""
-        if span is not None and span.all_day:
-            # Days are written as moments: where their zone changes, the block has to follow.
-            span, write = Span(*span.instants(self.scope.zone)), rules.all_day_write
-        title = mirror_text.block_title(event, rules)
-        return self.services.identity.hash("block", str(span), title, write)
-
-    def _external_ids(self, calendar: str, source: Source) -> frozenset[str]:
-        scope, identity = self.scope, self.services.identity
-        return frozenset(
-            identity.block_external_id(
-                scope.platform, scope.user_id, scope.account, calendar, source, generation
-            )
-            for generation in range(1, GENERATIONS + 1)
-        )
 
     def _other_platforms(self) -> dict[str, Any]:
         """Which blocks belong to the user's other mailboxes, and whether all of them are known."""
@@ -321,7 +299,7 @@ class Reader:
             if other is self.scope.platform:
                 continue
             links = store.links.of(user_id, other)
-            claimed |= {link.remote_id for link in links if link.kind is LinkKind.BLOCK}
+            claimed |= {link.name for link in links if link.kind is LinkKind.BLOCK}
             row = store.config.mapped(user_id, other)
             waits = store.marks.of(user_id, other)
             if row is not None and row.enabled:

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 from calendar_sync.adapters.welkin import Welkin
 from calendar_sync.core.errors import NotShownYet, StillThere
+from calendar_sync.core.model import Removed
 from calendar_sync.core.ports import CalendarPlatform
 
 TRIES = 2
@@ -38,7 +39,7 @@ async def remove(
 async def is_there(platform: CalendarPlatform, account: str, calendar: str, event_id: str) -> bool:
     """A look by id shows the event, and alive."""
     event = await platform.event(account, calendar, event_id)
-    return event is not None and not event.deleted
+    return event is not None and not isinstance(event, Removed)
 
 
 async def stands(welkin: Welkin, event_id: str, zone: ZoneInfo) -> bool:

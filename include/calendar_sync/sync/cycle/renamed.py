@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from calendar_sync.core.errors import NotFound, UserUnavailable
-from calendar_sync.core.model import STANDING, CalendarEvent, Link, LinkKind, LinkState
+from calendar_sync.core.model import STANDING, Link, LinkKind, LinkState, Removed, Row
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
 
@@ -53,23 +53,24 @@ class Renamed:
                     return not await self._is_another(account, calendar, event)
         return False
 
-    async def _shown(self, calendar: str) -> dict[str, CalendarEvent]:
+    async def _shown(self, calendar: str) -> dict[str, Row]:
         """What the mailbox that is mapped now has there; nothing while it cannot be read."""
         platform, scope = self.services.platforms[self.scope.platform], self.scope
         try:
             found = await platform.changes(scope.account, calendar, None, scope.list_window)
         except (NotFound, UserUnavailable):
             return {}
-        return {event.id: event for event in found.events if not event.deleted}
+        return {event.id: event for event in found.events if not isinstance(event, Removed)}
 
-    async def _is_another(self, account: str, calendar: str, shown: CalendarEvent) -> bool:
+    async def _is_another(self, account: str, calendar: str, shown: Row) -> bool:
         """The former name stands for a mailbox of its own, with a copy of this event."""
         platform = self.services.platforms[self.scope.platform]
         try:
             event = await platform.event(account, calendar, shown.id)
         except (NotFound, UserUnavailable):
             return False
-        return event is not None and not event.deleted and event.etag != shown.etag
+        there = event is not None and not isinstance(event, Removed)
+        return there and event is not None and event.etag != shown.etag
 
 
 def _merged(link: Link, moved: Link, there: Link | None) -> list[Link]:

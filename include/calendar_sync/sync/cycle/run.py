@@ -13,16 +13,19 @@ from calendar_sync.core.model import (
     SETTLING,
     STANDING,
     Action,
+    ChangeLink,
     Conflict,
+    CreateMirror,
+    DeleteBlock,
+    DeleteMirror,
     Link,
     LinkKind,
     LinkState,
     MappedUser,
     Plan,
-    Step,
+    Tombstone,
 )
 from calendar_sync.planner import View, plan
-from calendar_sync.planner.mirrors import note
 from calendar_sync.state.audit import CycleLog
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import UserSync
@@ -302,10 +305,12 @@ def _unproven(view: View, made: Plan) -> bool:
     restored = [
         action.link.remote_id
         for action in made.actions
-        if action.step is Step.CREATE_MIRROR and action.restore and action.link is not None
+        if isinstance(action, CreateMirror) and action.restore and action.link is not None
     ]
     told = [calendar for calendar in view.calendars if calendar.holds_mirrors]
-    return any(calendar.tombstone(key) is None for key in restored for calendar in told)
+    return any(
+        not isinstance(calendar.events.get(key), Tombstone) for key in restored for calendar in told
+    )
 
 
 def _to_remove(link: Link) -> bool:
@@ -321,9 +326,9 @@ def _removal(scope: Scope, link: Link) -> Action:
     over = link.span.instants(scope.zone)[1] <= scope.now
     if link.kind is LinkKind.BLOCK and (over or link.state is LinkState.RETIRED):
         # Blocks of the past are Welkin's history. They are let go: who moves one has a new leave.
-        return note(link, ACCOUNT_LEFT, state=LinkState.DISMISSED)
-    step = Step.DELETE_MIRROR if link.kind is LinkKind.MIRROR else Step.DELETE_BLOCK
-    return Action(step, ACCOUNT_LEFT, link.source, link.span, link)
+        return ChangeLink(ACCOUNT_LEFT, replace(link, state=LinkState.DISMISSED))
+    delete = DeleteMirror if link.kind is LinkKind.MIRROR else DeleteBlock
+    return delete(ACCOUNT_LEFT, link)
 
 
 def _result(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import assert_never
 
 from calendar_sync.adapters.welkin import BlockDraft
 from calendar_sync.core.errors import (
@@ -22,15 +22,25 @@ from calendar_sync.core.errors import (
 from calendar_sync.core.identity import GENERATIONS
 from calendar_sync.core.model import (
     SETTLING,
-    Action,
     Appointment,
     CalendarEvent,
+    Cancel,
+    CreateBlock,
+    CreateMirror,
+    DeleteBlock,
+    DeleteMirror,
     Draft,
     Link,
     LinkKind,
     LinkState,
+    Removed,
+    Reschedule,
+    Row,
     Step,
+    UpdateBlock,
+    UpdateMirror,
     WelkinEvent,
+    Write,
     iso,
     without_guests,
 )
@@ -41,7 +51,6 @@ from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
 
 UNSEEN = "unseen"
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -53,93 +62,98 @@ class Writer:
     view: View | None
     begin: Callable[[Link], Link]
 
-    def came_to(self, action: Action, link: Link) -> Step:
+    def came_to(self, action: Write, link: Link) -> Step:
         """What was done: a creation may have found what stood there before this cycle."""
         begun = action.link is not None and action.link.state is LinkState.INTENT
         if self.view is None or begun:
             return action.step
-        if action.step is Step.CREATE_BLOCK and link.remote_id in self.view.blocks:
+        if isinstance(action, CreateBlock) and link.remote_id in self.view.blocks:
             return Step.ADOPT_BLOCK
         seen = (each.events for each in self.view.calendars if each.holds_mirrors)
-        if action.step is Step.CREATE_MIRROR and any(link.remote_id in each for each in seen):
+        if isinstance(action, CreateMirror) and any(link.remote_id in each for each in seen):
             return Step.ADOPT_MIRROR
         return action.step
 
-    async def perform(self, action: Action) -> Link:
+    async def perform(self, action: Write) -> Link:
         """Carry out one action; returns the link as it is afterwards."""
-        match action.step:
-            case Step.CREATE_MIRROR:
+        match action:
+            case CreateMirror():
                 return await self._create_mirror(action)
-            case Step.UPDATE_MIRROR:
+            case UpdateMirror():
                 return await self._update_mirror(action)
-            case Step.DELETE_MIRROR:
-                return await self._delete_mirror(action)
-            case Step.CREATE_BLOCK:
+            case DeleteMirror():
+                return await self._delete_mirror(action.link)
+            case CreateBlock():
                 return await self._create_block(action)
-            case Step.UPDATE_BLOCK:
+            case UpdateBlock():
                 return await self._update_block(action)
-            case Step.DELETE_BLOCK:
-                return await self._delete_block(action)
-            case Step.RESCHEDULE:
+            case DeleteBlock():
+                return await self._delete_block(action.link)
+            case Reschedule():
                 return await self._reschedule(action)
-            case Step.CANCEL:
+            case Cancel():
                 return await self._cancel(action)
-            case Step.NOTE | Step.ADOPT_MIRROR | Step.ADOPT_BLOCK | Step.READ | Step.FOLLOW:
-                raise ValueError("nothing that a plan asks to be requested")
+            case _:
+                assert_never(action)
 
     # --- mirrors ------------------------------------------------------------------------------
 
-    async def _create_mirror(self, action: Action) -> Link:
-        draft = present(action.draft)
+    async def _create_mirror(self, action: CreateMirror) -> Link:
+        draft, calendar = action.draft, self.scope.calendars.mirrors
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
         found = await self._made_before(action, marker)
-        link = self._intent(action, LinkKind.MIRROR, self.scope.calendars.mirrors)
+        link = action.link or self._blank(LinkKind.MIRROR, calendar, action)
+        link = self._intent(replace(link, level=draft.level, span=draft.span))
         platform = self.services.platforms[self.scope.platform]
         for _ in range(GENERATIONS):
+            event: Row
             try:
                 event = found or await platform.create_mirror(
-                    link.account, link.calendar, link.remote_id, marker, draft
+                    link.account, link.calendar, link.creation_key, marker, draft
                 )
             except Duplicate:
-                found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
+                found = await platform.mirror(
+                    link.account, link.calendar, link.creation_key, marker
+                )
                 if found is None and not self._used_up(link):
                     self._note_unseen(link)
                     raise NotShownYet from None
-                if found is None or found.deleted or found.marker != marker:
+                if found is None or isinstance(found, Removed) or found.marker != marker:
                     # The key is used up: deleted ids are never free again.
                     link, found = self.begin(self._next_generation(link)), None
                     continue
                 event = found
             # Where ids are not ours, even an answer may show what an earlier attempt has made.
             earlier = found is not None or not platform.chooses_ids
-            if earlier and not self._is_written(event, draft):
+            if not isinstance(event, CalendarEvent) or (
+                earlier and not self._is_written(event, draft)
+            ):
                 event = await self._put(
                     replace(link, remote_id=event.id), draft, marker, event.etag
                 )
             return self._mirrored(replace(link, remote_id=event.id), action, event)
         raise BadItem("no_free_generation")
 
-    async def _made_before(self, action: Action, marker: str) -> CalendarEvent | None:
+    async def _made_before(self, action: CreateMirror, marker: str) -> Row | None:
         """A mirror of this appointment that the state does not know.
 
         It stands in what was read where the state was lost, or the mailbox had another name; where
         ids are not ours, it is looked for after an attempt whose end is not known.
         """
         platform, link = self.services.platforms[self.scope.platform], action.link
-        seen = present(self.view).unlinked.get(marker)
+        seen = self.view.unlinked.get(marker) if self.view is not None else None
         if seen:
             # Copies have the marker, too: what is as it should be comes first.
-            wanted = present(action.draft)
-            return min(seen, key=lambda event: not self._is_written(event, wanted))
+            return min(seen, key=lambda event: not self._is_written(event, action.draft))
         if platform.chooses_ids or link is None or link.state is not LinkState.INTENT:
             return None
-        found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
+        found = await platform.mirror(link.account, link.calendar, link.creation_key, marker)
         if found is None and self._recent(link):
             raise NotShownYet
         return found
 
-    async def _update_mirror(self, action: Action) -> Link:
-        link, draft = present(action.link), present(action.draft)
+    async def _update_mirror(self, action: UpdateMirror) -> Link:
+        link, draft = action.link, action.draft
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
         etag = action.event.etag if action.event is not None else link.etag
         try:
@@ -147,12 +161,12 @@ class Writer:
         except NotFound:
             platform = self.services.platforms[link.platform]
             found = await platform.event(link.account, link.calendar, link.remote_id)
-            if found is not None and not found.deleted:
+            if found is not None and not isinstance(found, Removed):
                 raise
             # Deleted without our being told, or told and waiting for a person: Welkin has news.
-            again = replace(action, step=Step.CREATE_MIRROR)
             gone = replace(link, state=LinkState.DELETED)
-            return await self._create_mirror(replace(again, link=gone))
+            again = CreateMirror(action.reason, action.appointment, draft, gone, action.restore)
+            return await self._create_mirror(again)
         return self._mirrored(link, action, event)
 
     async def _put(self, link: Link, draft: Draft, marker: str, etag: str | None) -> CalendarEvent:
@@ -164,9 +178,9 @@ class Writer:
             )
         except PreconditionFailed:
             event = await platform.event(link.account, link.calendar, link.remote_id)
-            if event is None or event.deleted:
+            if event is None or isinstance(event, Removed):
                 raise NotFound("mirror_gone") from None
-            if self._is_written(event, draft):
+            if isinstance(event, CalendarEvent) and self._is_written(event, draft):
                 return event
             return await platform.update_mirror(
                 link.account, link.calendar, link.remote_id, marker, draft, event.etag
@@ -176,15 +190,16 @@ class Writer:
         """The event says what the mirror should."""
         return without_guests(self.services.identity.event_hash(event)) == draft.hash
 
-    async def _delete_mirror(self, action: Action) -> Link:
-        link = present(action.link)
+    async def _delete_mirror(self, link: Link) -> Link:
         platform, event_id = self.services.platforms[link.platform], link.remote_id
         if link.state is LinkState.INTENT and not platform.chooses_ids:
-            # Whether it was created is not known; until then the row holds the key.
+            # Whether it was created is not known; the row holds the key that it was sent under.
             marker = self.services.identity.marker(link.user_id, link.source.id)
             found = None
             with contextlib.suppress(NotFound):  # the calendar itself is gone
-                found = await platform.mirror(link.account, link.calendar, link.remote_id, marker)
+                found = await platform.mirror(
+                    link.account, link.calendar, link.creation_key, marker
+                )
             if found is None and self._recent(link):
                 raise NotShownYet
             event_id = found.id if found is not None else ""
@@ -197,10 +212,11 @@ class Writer:
             )
         return replace(link, state=LinkState.DELETED, etag=None, written_at=None)
 
-    def _mirrored(self, link: Link, action: Action, event: CalendarEvent) -> Link:
-        appointment = present(self.view).appointments[action.source.id]
+    def _mirrored(
+        self, link: Link, action: CreateMirror | UpdateMirror, event: CalendarEvent
+    ) -> Link:
         link = self._counted(self._written(link, event.version), action)
-        return self._as_agreed(link, appointment, present(action.draft), event)
+        return self._as_agreed(link, action.appointment, action.draft, event)
 
     def _as_agreed(
         self, link: Link, appointment: Appointment, draft: Draft, event: CalendarEvent
@@ -219,31 +235,30 @@ class Writer:
 
     # --- appointments: edits of mirrors that Welkin is to follow --------------------------------
 
-    async def _reschedule(self, action: Action) -> Link:
+    async def _reschedule(self, action: Reschedule) -> Link:
         """Move the appointment to where its mirror was moved; what Welkin made of it is read back.
 
         Raises:
             BadItem: Welkin refused, or did not do it.
         """
-        event = present(action.event)
         moved = await self.services.welkin.move_event(
             action.source.id, action.span, self.scope.zone
         )
         if moved is None or moved.span != action.span:
             raise BadItem("welkin_did_not_reschedule")
-        before = present(self.view).appointments[action.source.id]
-        appointment = self.services.identity.appointment(moved, before.encounter)
+        encounter = action.appointment.encounter
+        appointment = self.services.identity.appointment(moved, encounter)
         settings, zone = self.scope.settings, self.scope.zone
         draft = mirror_text.draft(appointment, settings, self.services.identity, zone.key)
-        link = self._as_agreed(present(action.link), appointment, draft, event)
+        link = self._as_agreed(action.link, appointment, draft, action.event)
         if without_guests(link.remote_hash) == draft.hash:
             return link
         # Moved and rewritten: the time is Welkin's now, the text is ours.
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
-        event = await self._put(link, draft, marker, event.etag)
+        event = await self._put(link, draft, marker, action.event.etag)
         return self._as_agreed(self._written(link, event.version), appointment, draft, event)
 
-    async def _cancel(self, action: Action) -> Link:
+    async def _cancel(self, action: Cancel) -> Link:
         """Cancel the appointment whose mirror was deleted.
 
         Raises:
@@ -252,13 +267,13 @@ class Writer:
         event = await self.services.welkin.cancel_event(action.source.id, self.scope.zone)
         if event is not None and not event.cancelled:
             raise BadItem("welkin_did_not_cancel")
-        link = self._written(present(action.link), "")
+        link = self._written(action.link, "")
         return replace(link, state=LinkState.DELETED, etag=None)
 
     # --- blocks -------------------------------------------------------------------------------
 
-    async def _create_block(self, action: Action) -> Link:
-        draft, ids = self._block_draft(action), self._block_ids
+    async def _create_block(self, action: CreateBlock) -> Link:
+        draft, ids, event_id = self._block_draft(action), self._block_ids, action.event.id
         link, found = action.link, None
         if link is not None and link.state is LinkState.INTENT:
             # Before the row learns the present time: the earlier attempt used what it holds.
@@ -266,9 +281,10 @@ class Writer:
             if found is None and self._recent(link):
                 # It may be there although the reads do not show it: no second POST so soon.
                 raise NotShownYet
-            link = replace(link, event_id=present(action.event).id)
+            link = replace(link, event_id=event_id)
         if link is None or found is None:
-            link = self._intent(action, LinkKind.BLOCK, action.calendar)
+            link = action.link or self._blank(LinkKind.BLOCK, action.calendar, action)
+            link = self._intent(replace(link, event_id=event_id, span=action.span))
         if action.adopts:
             found = await self.services.welkin.event(action.adopts, self.scope.zone)
         for _ in range(GENERATIONS):
@@ -293,19 +309,16 @@ class Writer:
     def _block_ids(self) -> BlockIds:
         return BlockIds(self.services, self.scope)
 
-    async def _update_block(self, action: Action) -> Link:
-        link = replace(
-            present(action.link), source=action.source, event_id=present(action.event).id
-        )
+    async def _update_block(self, action: UpdateBlock) -> Link:
+        link = replace(action.link, source=action.source, event_id=action.event.id)
         made = await self.services.welkin.update_block(link.remote_id, self._block_draft(action))
         return self._blocked(link, action, made)
 
-    async def _delete_block(self, action: Action) -> Link:
-        link = present(action.link)
+    async def _delete_block(self, link: Link) -> Link:
         welkin, zone = self.services.welkin, self.scope.zone
         event_id = link.remote_id
         if link.state is LinkState.INTENT:
-            # Whether it was created is not known; until then the row holds the externalId.
+            # Whether it was created is not known; the row holds the externalId it was sent with.
             title = self.scope.settings.block_time.title
             draft = BlockDraft(link.user_id, link.span, zone, title, all_day_flag=True)
             found = await self._block_ids.find(link, draft)
@@ -323,58 +336,40 @@ class Writer:
             )
         return replace(link, state=LinkState.DELETED)
 
-    def _block_draft(self, action: Action) -> BlockDraft:
+    def _block_draft(self, action: CreateBlock | UpdateBlock) -> BlockDraft:
         rules = self.scope.settings.block_time
-        event = action.event
-        title = rules.title if event is None else mirror_text.block_title(event, rules)
         return BlockDraft(
             user_id=self.scope.user_id,
             span=action.span,
             zone=self.scope.zone,
-            title=title,
+            title=mirror_text.block_title(action.event, rules),
             all_day_flag=rules.all_day_write == "flag",
         )
 
-    def _blocked(self, link: Link, action: Action, made: WelkinEvent) -> Link:
+    def _blocked(self, link: Link, action: CreateBlock | UpdateBlock, made: WelkinEvent) -> Link:
         return replace(
             self._counted(self._written(link, made.version), action),
             state=LinkState.LIVE,
             remote_id=made.id,
-            event_uid=self.services.identity.event_uid(present(action.event)),
+            event_uid=self.services.identity.event_uid(action.event),
             span=action.span,
-            wanted_hash=present(self.view).block_hash(present(action.event)),
+            wanted_hash=action.content,
             remote_hash=self.services.identity.block_hash(made),
         )
 
     # --- links --------------------------------------------------------------------------------
 
-    def _intent(self, action: Action, kind: LinkKind, calendar: str) -> Link:
+    def _blank(self, kind: LinkKind, calendar: str, action: CreateMirror | CreateBlock) -> Link:
+        place = (self.scope.user_id, self.scope.platform, self.scope.account, calendar)
+        return Link(kind, *place, action.source, action.span)
+
+    def _intent(self, link: Link) -> Link:
         """Note what is about to be created, before the request."""
-        link = action.link or self.unwritten(action, kind, calendar)
         if link.generation == 0 or link.state is not LinkState.INTENT:
             link = self._next_generation(link)
-        event_id = action.event.id if action.event is not None else ""
-        level = action.draft.level if action.draft is not None else link.level
-        link = replace(link, span=action.span, event_id=event_id, level=level)
         if link.version != UNSEEN:
             link = self._written(link, "")
         return self.begin(link)
-
-    def unwritten(self, action: Action, kind: LinkKind, calendar: str = "") -> Link:
-        """A link of which nothing is on the other side yet."""
-        scope = self.scope
-        return Link(
-            kind=kind,
-            user_id=scope.user_id,
-            platform=scope.platform,
-            account=scope.account,
-            calendar=calendar or action.calendar,
-            source=action.source,
-            generation=0,
-            state=LinkState.INTENT,
-            remote_id="",
-            span=action.span,
-        )
 
     def _recent(self, link: Link) -> bool:
         """The last attempt is so young that what it led to may not be shown yet."""
@@ -393,27 +388,18 @@ class Writer:
         return replace(link, version=version, written_at=self.services.clock.now())
 
     def _next_generation(self, link: Link) -> Link:
+        identity, owner = self.services.identity, (link.platform, link.user_id, link.account)
         link = self._written(replace(link, generation=link.generation + 1), "")
         if link.kind is LinkKind.BLOCK:
-            return replace(link, remote_id=self._external_id(link))
-        return replace(
-            link,
-            remote_id=self.services.identity.mirror_id(
-                link.platform, link.user_id, link.account, link.source.id, link.generation
-            ),
-        )
+            place = (*owner, link.calendar, link.source, link.generation)
+            return replace(link, remote_id="", creation_key=identity.block_external_id(*place))
+        key = identity.mirror_id(*owner, link.source.id, link.generation)
+        named = self.services.platforms[link.platform].chooses_ids
+        return replace(link, remote_id=key if named else "", creation_key=key)
 
-    def _external_id(self, link: Link) -> str:
-        return self.services.identity.block_external_id(
-            link.platform,
-            link.user_id,
-            link.account,
-            link.calendar,
-            link.source,
-            link.generation,
-        )
-
-    def _counted(self, link: Link, action: Action) -> Link:
+    def _counted(
+        self, link: Link, action: CreateMirror | UpdateMirror | CreateBlock | UpdateBlock
+    ) -> Link:
         """Count restores within a day, so that a tug of war ends."""
         if not action.restore:
             return link
@@ -434,10 +420,3 @@ def _is_written(found: WelkinEvent, draft: BlockDraft) -> bool:
     same_time = found.instants == f"{iso(start)}/{iso(end)}"
     same_kind = found.kind == "LEAVE" and found.span.all_day == flag
     return same_time and same_kind and (found.title or "") == draft.body()["eventTitle"]
-
-
-def present(value: Value | None) -> Value:
-    """What the planner always gives for this step."""
-    if value is None:  # pragma: no cover - a bug of the planner
-        raise ValueError("the action lacks what its step needs")
-    return value

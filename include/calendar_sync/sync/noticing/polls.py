@@ -20,7 +20,16 @@ from calendar_sync.core.errors import (
     UnexpectedError,
     UserUnavailable,
 )
-from calendar_sync.core.model import CalendarEvent, Link, LinkKind, LinkState, MappedUser, Platform
+from calendar_sync.core.model import (
+    CalendarEvent,
+    Link,
+    LinkKind,
+    LinkState,
+    MappedUser,
+    Platform,
+    Removed,
+    Row,
+)
 from calendar_sync.core.redaction import as_ours
 from calendar_sync.state.config import Revision
 from calendar_sync.state.feeds import Cursor
@@ -226,7 +235,7 @@ class Poller:
         self._moved += moved
         return False
 
-    def _echoes(self, user: MappedUser, events: Iterable[CalendarEvent]) -> bool:
+    def _echoes(self, user: MappedUser, events: Iterable[Row]) -> bool:
         """Nothing but traces of our own writes, and tombstones of what never concerned us."""
         mirrors: dict[str, Link] = {}
         sources: set[str] = set()
@@ -237,12 +246,14 @@ class Poller:
                 sources |= {link.event_id, link.source.id}
         return all(self._echo(event, mirrors.get(event.id), sources) for event in events)
 
-    def _echo(self, event: CalendarEvent, link: Link | None, sources: set[str]) -> bool:
+    def _echo(self, event: Row, link: Link | None, sources: set[str]) -> bool:
         if link is None:
             known = event.id in sources or event.series_id in sources
-            return event.deleted and not known and event.series_id is None
-        if event.deleted:
+            return isinstance(event, Removed) and not known and event.series_id is None
+        if isinstance(event, Removed):
             return link.state in {LinkState.DELETED, LinkState.DISMISSED}
+        if not isinstance(event, CalendarEvent):
+            return False
         standing = link.state in {LinkState.LIVE, LinkState.RETIRED}
         same = self.services.identity.event_hash(event) == link.remote_hash
         untouched = link.untouched(event.etag) and event.span == link.span
