@@ -194,8 +194,8 @@ def _print_platform(entry: PlatformStatus) -> None:
         f"  oldest change not yet synced: {entry.freshness_seconds:.0f} s; "
         f"{plural(entry.mirrors, 'mirror')}, {plural(entry.blocks, 'block')}; "
         f"{plural(entry.conflicts, 'conflict')} ({entry.undecided} undecided), "
-        f"{plural(entry.parked, 'failed item')}, "
-        f"{plural(entry.approvals, 'change')} waiting for approval",
+        f"{plural(entry.parked, 'failed item')}, {plural(entry.approvals, 'change')} waiting for "
+        "approval",
         markup=False,
         highlight=False,
     )

@@ -47,8 +47,7 @@ _ADVICE = {
     "google_unreadable_event": "the event's time cannot be read: check it in the calendar",
     "microsoft_unreadable_event": "the event's time cannot be read: check it in the calendar",
     "still_there": "the event could not be deleted: the server says that it does not exist, but "
-    "still "
-    "shows it. The sync retries; delete it by hand if this continues",
+    "still shows it. The sync retries; delete it by hand if this continues",
     "settings_refused": "this setting is ignored: correct it on the page Settings, or with "
     "`calendar-sync config apply`",
     "welkin_user_unknown": "Welkin has no user with this id: correct the row of the mapping, or "
@@ -77,8 +76,7 @@ _ADVICE = {
     "google_invalid_scope": f"the delegation lacks the calendar scope; {_GOOGLE}",
     "google_access_denied": f"the Google Workspace denies access to the service account; {_GOOGLE}",
     "google_admin_policy_enforced": "a policy of the Google Workspace blocks the service "
-    "account: ask "
-    "its administrator",
+    "account: ask its administrator",
     "google_org_internal": f"the service account belongs to another Google Workspace; {_GOOGLE}",
     "google_token_refused": f"Google's token endpoint rejects the service account; {_GOOGLE}",
     "google_directory_denied": "the directory cannot be read as directory_admin: see "
@@ -88,8 +86,7 @@ _ADVICE = {
     "google_refused": "Google rejects this event; its own reason says why",
     "google_quota_exceeded": "Google's quota for this mailbox is used up; the sync waits",
     "google_daily_limit_exceeded": "the daily quota of the Google project is used up: raise it, "
-    "or increase "
-    "`polling.interval_seconds`",
+    "or increase `polling.interval_seconds`",
     "google_list_refused": "Google does not list this calendar: open it in the browser",
     "series_incomplete": "the calendar returned too few events of a series; its busy blocks stay, "
     "and it is read again",
@@ -139,8 +136,7 @@ _ADVICE = {
     "change it there",
     # --- Airflow's API ------------------------------------------------------------------------
     "airflow_unavailable": "Airflow's API server does not answer: is it running, and is the "
-    "host of "
-    "the connection `calendar_sync_airflow` right?",
+    "host of the connection `calendar_sync_airflow` right?",
     "airflow_not_found": "Airflow's API does not have this path: is the host of the connection "
     "`calendar_sync_airflow` the base URL of the API server?",
     "not_working": "check the fields of the connection",
@@ -157,25 +153,21 @@ _ADVICE = {
     "no_free_generation": "this event was created and deleted too often: change the appointment "
     "in Welkin",
     "left_in_account": "the previous mailbox cannot be reached: grant access to it again, or "
-    "delete "
-    "the synced events there by hand",
+    "delete the synced events there by hand",
     "outcome_unknown": "the answer to a write was lost; the sync checks before it writes again",
     "not_shown_yet": "a recent write does not show yet; the sync checks again",
     "platform_stopped": "the sync of this platform is paused because of a fault: see "
-    "`calendar-sync "
-    "status`",
+    "`calendar-sync status`",
     "many_accounts_failing": "many accounts began to fail at the same time: check the platform; "
-    "the "
-    "sync resumes when they answer",
+    "the sync resumes when they answer",
     "lease_held": "another process works on this user: try again in a minute",
     "lease_lost": "another process took over: nothing is lost",
     "no_connection": _NETWORK,
     "timeout": _SLOW,
     "connection_lost": _BROKEN,
     "empty_answer": _BROKEN,
-    NO_MAILBOX_TRIED: "access to calendars was not tested, since no users are mapped: map a "
-    "user, or "
-    "name a mailbox: `calendar-sync check --account MAILBOX`",
+    NO_MAILBOX_TRIED: "access to calendars was not tested, since no users are mapped: map a user, "
+    "or name a mailbox: `calendar-sync check --account MAILBOX`",
     "no_connection_configured": "create the connection for this platform in Airflow",
     "probe_not_undone": "the encounter could not be moved back: move it back in Welkin",
     "untrusted_certificate": "the server's certificate is not trusted: set `verify` of the "
@@ -251,8 +243,7 @@ _OF_CONNECTION = {
     "welkin_unauthorized": "the organization, the API client's name or its secret is wrong; "
     f"{_WELKIN}",
     "welkin_client_unknown": "the server does not know the API client: check base URL, "
-    "organization "
-    f"and token path; {_WELKIN}",
+    f"organization and token path; {_WELKIN}",
     "welkin_not_found": f"the organization has no such environment: check `instance`; {_WELKIN}",
     "welkin_access_restricted": "the API client may not read calendar events in this environment; "
     f"{_WELKIN}",

@@ -100,9 +100,9 @@ def airflow_database() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise ConfigurationError(
-            detail="Airflow's own database cannot be used "
-            f"({type(error.orig).__name__}): has `airflow db migrate` been run, is its server up, "
-            "and is AIRFLOW__DATABASE__SQL_ALCHEMY_CONN right?"
+            detail=f"Airflow's own database cannot be used ({type(error.orig).__name__}): has "
+            "`airflow db migrate` been run, is its server up, and is "
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN right?"
         ) from None
 
 

@@ -33,8 +33,8 @@ def line(error: BaseException) -> str:
     if isinstance(error, StateUnavailable):
         return (
             "all users of this task: the state database did not answer, and Airflow retries once; "
-            "check its server and CALENDAR_SYNC_DATABASE_URL "
-            f"(responsible: the administrator of the sync) [{error}]"
+            "check its server and CALENDAR_SYNC_DATABASE_URL (responsible: the administrator of "
+            f"the sync) [{error}]"
         )
     if not isinstance(error, SyncError):
         return type(error).__name__

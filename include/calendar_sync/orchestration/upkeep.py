@@ -122,8 +122,7 @@ def _question(one: Waiting, zone: tzinfo) -> str:
         one.why,
         f"{since} An approval is valid for 24 hours.",
         "You can also see the items and answer on the page "
-        f"[Attention]({pages_address()}/attention). "
-        f"Approval `{one.digest}`.",
+        f"[Attention]({pages_address()}/attention). Approval `{one.digest}`.",
     ]
     return "\n\n".join(part for part in parts if part)
 

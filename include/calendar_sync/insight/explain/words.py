@@ -92,8 +92,7 @@ BLOCK: Mapping[str, str] = {
     "block_edited": "the block was edited or deleted in Welkin; the next sync handles it",
     "block_unread": "block written; Welkin could not be read now",
     "stray_mirror": "an orphan: it has our marker but matches no appointment (a copy of a "
-    "mirror, or the "
-    "state database was lost); it does not block time",
+    "mirror, or the state database was lost); it does not block time",
     "not_there": "it is not in this calendar",
 }
 
