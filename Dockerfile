@@ -3,7 +3,7 @@ FROM apache/airflow:3.3.2-python3.12
 
 WORKDIR /opt/calendar-sync
 
-# First what changes rarely, so that a change of the code does not install everything anew.
+# Dependencies first, so that a change of the code does not install everything again.
 COPY --chown=airflow:root requirements.txt ./
 RUN pip install --no-cache-dir -r requirements.txt
 # The image comes without bytecode: every process of every new container would compile Airflow anew.

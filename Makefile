@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # A Python that this project supports and that can make a venv; override with `make PYTHON=...`.
 PYTHON ?= $(shell .ci/find-python)
 PYTEST_ARGS ?= -n 2 --dist loadgroup
-# Every process would compile Airflow anew: twice the time of a task or a command.
+# Otherwise every process would compile Airflow again, which doubles the time of each command.
 unexport PYTHONDONTWRITEBYTECODE
 SANDBOX_ARGS ?= --port 8443 --users 25 --encounters 20 --directory .demo/sandbox
 
@@ -85,7 +85,7 @@ demo: install ## Play the sync story on a sandbox and a real Airflow (DEMO_EXIT=
 	@exec $(BIN)/python -m calendar_sync_sandbox.demo
 
 .PHONY: screenshots
-screenshots: install ## Take the pictures of the admin pages anew (docs/images)
+screenshots: install ## Update the screenshots of the admin pages (docs/images)
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/e2e/browser/test_pages.py -q
 
 .PHONY: bench
@@ -98,7 +98,7 @@ sandbox: install ## Serve stand-ins for Welkin, Google and Microsoft over HTTPS
 	@exec $(BIN)/calendar-sync sandbox $(SANDBOX_ARGS)
 
 .PHONY: lock
-lock: install ## Pin the requirements anew (LOCK_ARGS=--upgrade for newer versions)
+lock: install ## Pin the requirements again (LOCK_ARGS=--upgrade for newer versions)
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-annotate $(LOCK_ARGS) \
 		--custom-compile-command "make lock" requirements.in -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-annotate $(LOCK_ARGS) \

@@ -79,12 +79,12 @@ class Forecast:
     def interval(self) -> float:
         """Seconds between two polls of an account."""
         least = DAY * self.users / (GOOGLE_PER_DAY * QUOTA_SHARE)
-        return max(Settings().poll.interval_seconds, least)
+        return max(Settings().polling.interval_seconds, least)
 
     @property
     def round_seconds(self) -> float:
         """Seconds that one round of polls takes."""
-        at_once = Settings().limits.polls_at_once
+        at_once = Settings().limits.poll_concurrency
         return max(
             self.users * self.costs.poll_seconds,
             self.users * GOOGLE_LATENCY / at_once,
@@ -146,14 +146,14 @@ def rows(results: Results) -> list[tuple[str, str, list[str]]]:
     shown: list[tuple[str, str, Callable[[Forecast], str]]] = [
         (
             "poll interval",
-            f"max({Settings().poll.interval_seconds}, {DAY:,} x N / ({QUOTA_SHARE} x "
+            f"max({Settings().polling.interval_seconds}, {DAY:,} x N / ({QUOTA_SHARE} x "
             f"{GOOGLE_PER_DAY:,})) s",
             lambda f: f"{f.interval:,.0f} s",
         ),
         (
             "time of a round of polls",
             f"max(N x {c.poll_seconds * 1000:.1f} ms, N x {GOOGLE_LATENCY * 1000:.0f} ms / "
-            f"{limits.polls_at_once} at once, (N - {GOOGLE_PER_MINUTE:,}) / "
+            f"{limits.poll_concurrency} at once, (N - {GOOGLE_PER_MINUTE:,}) / "
             f"{GOOGLE_PER_MINUTE:,} min)",
             lambda f: f"{f.round_seconds:.0f} s",
         ),

@@ -53,7 +53,7 @@ def _polls(stage: Stage, scale: Scale) -> list[Case]:
     for number in range(scale.idle_runs):
         for case in found:
             stage.world.answer_after(FAR_SECONDS if case.key.endswith("far") else 0.0)
-            stage.limit(microsoft_batch=1 if case.key.startswith("plain") else 20)
+            stage.limit(microsoft_batch_size=1 if case.key.startswith("plain") else 20)
             stage.let_time_pass()
             cases.note(case, stage.measure("poll"), quiet=number > 0)
             if case.any.outcome["marked"]:
@@ -91,8 +91,8 @@ blocks were in step. Requests count each part of a batch, as Graph's limits do; 
 {batches} requests carried all of them. One token serves the whole tenant.""",
         table(HEADINGS, [row(found[key]) for key in OWN]),
         f"""Carried together, up to twenty in a request, a round of polls is {near:.1f} times as
-fast as with plain concurrent requests (`limits.microsoft_batch: 1`), and {far:.1f} times where an
-answer takes {FAR_SECONDS * 1000:.0f} ms: {verdict}. Both begin with 16 under way at
+fast as with plain concurrent requests (`limits.microsoft_batch_size: 1`), and {far:.1f} times where
+an answer takes {FAR_SECONDS * 1000:.0f} ms: {verdict}. Both begin with 16 under way at
 once and go up from there while nothing is refused. A first fill lists each calendar twice: the
 window itself, and a delta for the cursor.""",
         "The least, by the same rules:",

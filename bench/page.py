@@ -153,7 +153,7 @@ Each repetition is a process of its own that does what a task or `calendar-sync 
 
 Rows of one user count both sides, half each. A pass ends with a look for what has come meanwhile,
 which finds nothing here: {look} requests to Welkin and a poll of those whom a feed had named. A
-cycle writes {Settings().limits.cycle_writes} items at most and goes on in the next round,
+cycle writes {Settings().limits.max_cycle_writes} items at most and goes on in the next round,
 which reads both sides again.
 
 The least is what the rules allow (I17); further pages where a chunk of the window has more

@@ -1,11 +1,11 @@
-"""### What waits for a person's word.
+"""### Changes that need your approval.
 
-Trigger this Airflow DAG: each thing that a brake holds back becomes a question under *Required
-Actions* for an hour: what would be done for whom, on which dates, and why it waits. What is
-approved goes on with the next run of the sync, for 24 hours; what is to be kept for now is not
-asked again for a day. The page *Attention* of Calendar Sync has the same questions: answered there,
-they are closed here. Starting and answering it needs the right to edit Airflow's connections or its
-configuration.
+Trigger this Airflow DAG: it asks for each approval under *Required Actions* for an hour. Each
+question says what would be done, for whom, on which dates, and why it needs approval. Approved
+changes are carried out by the next syncs; an approval is valid for 24 hours. After "Keep for now"
+you are asked again after a day. The page *Attention* of Calendar Sync has the same questions; an
+answer there closes the question here. To start this DAG and to answer, you need the right to edit
+Airflow's connections or configuration.
 """
 
 from calendar_sync.orchestration.upkeep_dags import approvals_dag

@@ -1,11 +1,12 @@
-"""### Take everything back.
+"""### Delete all synced events of users.
 
-An Airflow DAG for the users named (or everybody): it counts what the sync has made, asks for
-approval under *Required Actions* (for an hour; unanswered, nothing is removed), switches their rows
-of the mapping off, removes exactly our mirrors and blocks, reads both sides again, and fails while
-anything of ours is left. Clearing `unsync_users` goes on where it stopped; an answer counts once,
-and to clear `approve` asks anew. Starting and answering it needs the right to edit Airflow's
-connections or its configuration. Past blocks stay: they are Welkin's record of time that was taken.
+This Airflow DAG counts the synced events and busy blocks of some or all users, asks for
+confirmation under *Required Actions* (for an hour; without an answer nothing is deleted),
+disables their rows of the mapping, deletes the events, and reads both sides again. It fails while
+anything is left. If you clear `unsync_users`, it continues where it stopped; if you clear
+`approve`, it asks again, since an answer can be used only once. To start this DAG and to answer,
+you need the right to edit Airflow's connections or configuration. Busy blocks in the past are
+kept as a record in Welkin.
 """
 
 from calendar_sync.orchestration.upkeep_dags import unsync_dag

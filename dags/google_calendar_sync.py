@@ -1,11 +1,11 @@
-"""### Welkin and Google Calendar, in step.
+"""### Sync Welkin with Google Calendar.
 
-This Airflow DAG runs each minute. `find_changed_users` reads Welkin's change feeds and asks every
-mapped Google account for changes; `sync_user` is mapped over the users that have work, and its
-label says what was done; `record_run` closes the run in the state database.
+This Airflow DAG runs every minute. `find_changed_users` reads changes from Welkin and from every
+mapped Google account; `sync_user` is mapped over the users with changes, and its label says what
+was done; `record_run` closes the run in the state database.
 
-*A user failed?* The task's log names the reason. Clear the task to try at once; otherwise the
-user is tried again on its own back-off. *Sync somebody now:* trigger the DAG with `users`.
+*A user failed?* The log of the task gives the reason. Clear the task to retry at once; otherwise
+the user is retried later. *Sync users now:* trigger the DAG with `users`.
 """
 
 from calendar_sync.orchestration.dags import sync_dag

@@ -1,9 +1,9 @@
-"""### Is everybody's mapping right, and what needs a person?
+"""### Check all accounts and send a report.
 
-`list_accounts` reads Welkin's list of staff; `validate_accounts` looks at every mapped account,
-without changing anything, and gives each user one verdict; `report` puts verdicts, failures, late
-users, conflicts, parked items, approvals, drift and the day's numbers together, keeps the report in
-the state database (`calendar-sync report`), and sends it as the settings say (`notify`).
+`list_accounts` reads Welkin's list of users. `validate_accounts` checks every mapped account
+without changing anything, and gives each user one verdict. `report` creates a report with
+verdicts, failures, late users, conflicts, failed items, approvals and the numbers of the day,
+stores it (`calendar-sync report`), and sends it to the recipients in the settings (`notify`).
 
 *Check now:* trigger this Airflow DAG.
 """

@@ -31,7 +31,7 @@ PRIVATE = "CANARY-PRIVATE-0001"
 
 @pytest.fixture(params=LEVELS, name="stage")
 def fixture_stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    made = Stage("dana", "ruben", settings={"details": LEVELS[request.param]})
+    made = Stage("dana", "ruben", settings={"mirror_content": LEVELS[request.param]})
     made.sandbox.canaries.add(PRIVATE)
     made.level = request.param  # type: ignore[attr-defined]
     yield made

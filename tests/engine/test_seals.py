@@ -146,7 +146,7 @@ def test_an_address_gets_it_and_nobody_that_it_names(
     write(store, "r3", minutes=300)
     assert run(store, "r3", minutes=301)
     assert len(Collector.taken) == 2
-    assert "audit seal not kept at https://localhost: seal_refused: 302" in caplog.text
+    assert "audit seal not stored at https://localhost: seal_refused: 302" in caplog.text
     assert "made-up-token" not in caplog.text
 
 
@@ -161,4 +161,4 @@ def test_a_place_that_does_not_take_it_stops_no_run_and_is_named(
     monkeypatch.setenv(seals.VARIABLE, place)
     write(store, "r1")
     assert len(run(store, "r1", minutes=1)) == 40
-    assert "audit seal not kept at " in caplog.text
+    assert "audit seal not stored at " in caplog.text

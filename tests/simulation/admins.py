@@ -107,7 +107,7 @@ class Admins:
         self.world.document = {**deepcopy(self.world.document), **sections}
 
     def level(self) -> None:
-        self._set(details=LEVELS[self.chance.choice(list(LEVELS))])
+        self._set(mirror_content=LEVELS[self.chance.choice(list(LEVELS))])
 
     def types(self) -> None:
         self._set(encounter_types=self.chance.choice(FILTERS))

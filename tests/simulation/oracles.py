@@ -87,7 +87,7 @@ class Oracles:
             wanted[self.identity.marker(user, event.id)] = (event.start, event.end)
         found = {}
         left_alone = self._left_alone(user)
-        busy = self.settings.details.level == "busy/busy"
+        busy = self.settings.mirror_content.level == "busy/busy"
         for mirror in self.world.calendars(mapped.platform).mirrors(mapped.account):
             marker = mirror.marker or ""
             start, end = _times(mirror, ZoneInfo("UTC"))
@@ -238,7 +238,7 @@ class Oracles:
     def no_patient_data(self) -> None:
         """I7: names are in calendars at level full only, and in the state database never."""
         canaries = self.world.sandbox.canaries
-        if "full" not in self.settings.details.level:
+        if "full" not in self.settings.mirror_content.level:
             owners = {(row.platform, row.account): row for row in self.mapping.values()}
             for platform, account in self._everywhere():
                 owner = owners.get((platform, account))

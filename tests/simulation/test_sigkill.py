@@ -51,7 +51,7 @@ class Killing:
         self.store = Store(self.database, HMAC_KEY)
         now = datetime.now(UTC)
         quick = parse(
-            {"limits": {"welkin_requests_per_second": 100}, "poll": {"interval_seconds": 5}}
+            {"limits": {"welkin_requests_per_second": 100}, "polling": {"interval_seconds": 5}}
         )
         self.store.config.save_settings(quick, "tests", now)
         self.store.config.replace_mapping(

@@ -117,9 +117,9 @@ def test_a_code_has_advice_of_its_own(code: str) -> None:
 @pytest.mark.parametrize("code", ["timeout", "no_connection", "connection_lost", "empty_answer"])
 def test_a_network_that_is_down_is_called_so(code: str) -> None:
     said = advice(code)
-    assert "by itself" in said
+    assert "automatically" in said
     assert "report it" not in said
-    assert "make the connection" not in said
+    assert "create the connection" not in said
 
 
 @pytest.mark.parametrize("detail", ["welkin.token", "NOT_AUTHORIZED", "503", "google.events.list"])
@@ -138,7 +138,7 @@ def test_a_remedy_is_words_not_what_a_server_or_our_code_calls_it(detail: str) -
         ("google_some_new_reason", "setup-google"),
         ("microsoft_unheard_of", "setup-microsoft"),
         ("welkin_odd", "setup-welkin"),
-        ("google_token_unavailable", "by itself"),
+        ("google_token_unavailable", "automatically"),
         ("microsoft_rate_limited", "pause"),
     ],
 )

@@ -7,7 +7,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from calendar_sync.config.documents import read_yaml
-from calendar_sync.config.settings import Brake, EncounterTypes, IgnoreExternal, Settings, parse
+from calendar_sync.config.settings import (
+    DeletionGuard,
+    EncounterTypes,
+    IgnoreExternal,
+    Settings,
+    parse,
+)
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Direction, Platform
 
@@ -22,8 +28,8 @@ def test_nothing_at_all_is_the_everyday_case() -> None:
     assert found.block_time.enabled
     assert not found.block_time.tentative
     assert found.block_time.all_day == "block"
-    assert found.poll.interval_seconds == 60
-    assert found.details.level == "busy/busy"
+    assert found.polling.interval_seconds == 60
+    assert found.mirror_content.level == "busy/busy"
     assert (found.mirror_moved, found.mirror_deleted) == ("restore", "restore")
     assert found.block_time.block_edited == "restore"
     assert found.encounter_types.unknown_type == "skip"
@@ -31,22 +37,22 @@ def test_nothing_at_all_is_the_everyday_case() -> None:
 
 @pytest.mark.parametrize("on", ["2026-01-02", '"2026-01-02"'])
 def test_the_agreement_is_recorded_in_yaml_as_it_is_documented(on: str) -> None:
-    text = f"details: {{baa_confirmed: {{by: Dana, on: {on}}}}}"
-    found = parse(read_yaml(text, "settings.yaml").value).details.baa_confirmed
+    text = f"mirror_content: {{baa_confirmed: {{by: Dana, on: {on}}}}}"
+    found = parse(read_yaml(text, "settings.yaml").value).mirror_content.baa_confirmed
     assert found is not None
     assert (found.by, found.on) == ("Dana", "2026-01-02")
 
 
 @pytest.mark.parametrize("on", ["2026-02-30", "true", "2026-01-02 10:00:00", "yesterday"])
 def test_the_agreement_names_a_day(on: str) -> None:
-    text = f"details: {{baa_confirmed: {{by: Dana, on: {on!r}}}}}"
+    text = f"mirror_content: {{baa_confirmed: {{by: Dana, on: {on!r}}}}}"
     with pytest.raises(ConfigurationError, match=r"baa_confirmed\.on"):
         parse(read_yaml(text, "settings.yaml").value)
 
 
 def test_names_stay_names_whatever_yaml_takes_them_for() -> None:
-    text = "details: {type_titles: {on: Switched on, 007: Agent, no: Declined, ~: Nothing}}"
-    found = parse(read_yaml(text, "settings.yaml").value).details.type_titles
+    text = "mirror_content: {type_titles: {on: Switched on, 007: Agent, no: Declined, ~: Nothing}}"
+    found = parse(read_yaml(text, "settings.yaml").value).mirror_content.type_titles
     assert found == {"on": "Switched on", "007": "Agent", "no": "Declined", "~": "Nothing"}
 
 
@@ -63,25 +69,31 @@ def test_names_stay_names_whatever_yaml_takes_them_for() -> None:
         ({"block_time": {"title": ""}}, ["block_time.title"]),
         ({"block_time": {"instances_per_series": 0}}, ["instances_per_series"]),
         ({"windows": {"mirrors_future_days": "soon"}}, ["windows.mirrors_future_days"]),
-        ({"poll": {"interval_seconds": 1}}, ["poll.interval_seconds"]),
-        ({"brake": {"share": 2}}, ["brake.share"]),
-        ({"details": {"title": {"level": "everything"}}}, ["details.title.level"]),
-        ({"details": {"title": {"level": "full"}}}, ["details.title", "template"]),
+        ({"polling": {"interval_seconds": 1}}, ["polling.interval_seconds"]),
+        ({"deletion_guard": {"max_share": 2}}, ["deletion_guard.max_share"]),
+        ({"mirror_content": {"title": {"level": "everything"}}}, ["mirror_content.title.level"]),
+        ({"mirror_content": {"title": {"level": "full"}}}, ["mirror_content.title", "template"]),
         (
-            {"details": {"title": {"level": "full", "template": "{patient_name}"}}},
+            {"mirror_content": {"title": {"level": "full", "template": "{patient_name}"}}},
             ["patient_name", "patient_"],
         ),
         (
-            {"details": {"title": {"level": "full", "template": "{patient_initials}"}}},
-            ["details", "baa_confirmed"],
+            {"mirror_content": {"title": {"level": "full", "template": "{patient_initials}"}}},
+            ["mirror_content", "baa_confirmed"],
         ),
-        ({"details": {"title": {"template": "{mode!r}"}}}, ["mode"]),
-        ({"details": {"title": {"template": "{mode:>9}"}}}, ["mode"]),
-        ({"details": {"title": {"template": "{mode.__class__}"}}}, ["mode.__class__"]),
-        ({"details": {"title": {"template": "{0}"}}}, ["unknown field"]),
-        ({"details": {"title": {"template": "{"}}}, ["not a template"]),
-        ({"details": {"baa_confirmed": {"by": "", "on": "2026-01-01"}}}, ["baa_confirmed.by"]),
-        ({"details": {"baa_confirmed": {"by": "x", "on": "yesterday"}}}, ["baa_confirmed.on"]),
+        ({"mirror_content": {"title": {"template": "{mode!r}"}}}, ["mode"]),
+        ({"mirror_content": {"title": {"template": "{mode:>9}"}}}, ["mode"]),
+        ({"mirror_content": {"title": {"template": "{mode.__class__}"}}}, ["mode.__class__"]),
+        ({"mirror_content": {"title": {"template": "{0}"}}}, ["unknown field"]),
+        ({"mirror_content": {"title": {"template": "{"}}}, ["not a template"]),
+        (
+            {"mirror_content": {"baa_confirmed": {"by": "", "on": "2026-01-01"}}},
+            ["baa_confirmed.by"],
+        ),
+        (
+            {"mirror_content": {"baa_confirmed": {"by": "x", "on": "yesterday"}}},
+            ["baa_confirmed.on"],
+        ),
     ],
     ids=str,
 )
@@ -94,16 +106,16 @@ def test_a_mistake_is_refused_and_named(document: Any, words: list[str]) -> None
 
 def test_every_mistake_is_named_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        parse({"time_zone": "x", "poll": {"interval_seconds": 0}, "wrong": 1})
+        parse({"time_zone": "x", "polling": {"interval_seconds": 0}, "wrong": 1})
     assert all(word in caught.value.detail for word in ("time_zone", "poll", "wrong"))
 
 
 def test_full_with_an_agreement_and_a_template() -> None:
     text = {"level": "full", "template": "{patient_initials} {encounter_type} {{x}}"}
-    found = parse({"details": {"title": text, "baa_confirmed": BAA}})
-    assert found.details.level == "full/busy"
+    found = parse({"mirror_content": {"title": text, "baa_confirmed": BAA}})
+    assert found.mirror_content.level == "full/busy"
     text = {"level": "type"}
-    assert parse({"details": {"description": text}}).details.level == "busy/type"
+    assert parse({"mirror_content": {"description": text}}).mirror_content.level == "busy/type"
 
 
 def test_a_stored_document_reads_back() -> None:
@@ -112,7 +124,7 @@ def test_a_stored_document_reads_back() -> None:
             "direction": {"google": "welkin_to_calendar"},
             "encounter_types": {"include": ["etmp-*"]},
             "calendars": {"google": {"busy": ["primary", "c_1"], "mirrors": "c_2"}},
-            "details": {"type_titles": {"etmp-a": "Visit"}},
+            "mirror_content": {"type_titles": {"etmp-a": "Visit"}},
         }
     )
     assert parse(found.model_dump(mode="json")) == found
@@ -157,8 +169,8 @@ def test_ignored_sources() -> None:
         (21, 104, False),
     ],
 )
-def test_the_brake(removals: int, live: int, allowed: bool) -> None:
-    assert Brake().allows(removals, live) is allowed
+def test_the_deletion_guard(removals: int, live: int, allowed: bool) -> None:
+    assert DeletionGuard().allows(removals, live) is allowed
 
 
 def test_windows() -> None:

@@ -337,7 +337,7 @@ class HttpClient:
         error = self._error_of(response, content)
         if isinstance(error, RateLimited):
             self.meter.throttled += 1
-        # What was refused with 429 has not been done; of a failure nobody knows.
+        # A request that got a 429 was not executed; after a failure this is unknown.
         refused = response.status_code == 429
         if isinstance(error, TransientError) and not repeatable and not refused:
             error = OutcomeUnknown(error.code)
@@ -345,7 +345,7 @@ class HttpClient:
         raise error
 
     def _error_of(self, response: httpx.Response, content: bytes) -> SyncError:
-        """What the adapter says; but a page, or a way elsewhere, is nobody's answer to us.
+        """The adapter's error; an HTML page or a redirect counts as no answer of the service.
 
         Proxies and balancers answer 403 and 404 with pages of their own: no event is missing, and
         nobody forbidden, because of those.
@@ -389,7 +389,7 @@ class _Handshake:
             self._stream = None
 
     async def abandon(self) -> None:
-        """Close what nobody else will."""
+        """Close the client."""
         if self._stream is not None:
             await self._stream.aclose()
 
@@ -440,7 +440,7 @@ async def _content(response: httpx.Response) -> bytes:
 
 
 def _too_large(lost: type[TransientError], kind: str) -> TransientError:
-    """It will be as large again: nobody asks at once."""
+    """It would be as large again, so the request is not repeated at once."""
     error = lost("answer_too_large", detail=kind)
     error.exhausted = True
     return error

@@ -33,7 +33,7 @@ def promises(lines: Sequence[str], first: Span, window: Window, zone: tzinfo = U
         for number, moment in enumerate(rule):
             if moment >= low or number == LONGEST:
                 return bool(moment < high)
-    except Exception:  # a rule that nobody can read may promise anything
+    except Exception:  # an unreadable rule may have occurrences
         return True
     return False
 

@@ -1,6 +1,6 @@
 """Who may start and answer the DAGs that remove things for many: those who may change things here.
 
-Airflow asks whether somebody may edit DAGs, and every ordinary user may. With some auth managers
+Airflow checks the right to edit DAGs, which every ordinary user has. With some auth managers
 no DAG can be set apart, with none of them a question. So this stands in front of the whole API
 server: what changes one of these DAGs (a run, an answer, an XCom, a task's state) needs the right
 that the pages ask for. Nothing heavy is imported here: Airflow loads plugins in each process.
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 REFUSED = (
-    "Calendar Sync: this DAG removes what was synced. Starting and answering it needs the right to "
+    "Calendar Sync: this DAG deletes synced events. Starting and answering it needs the right to "
     "edit Airflow's connections or its configuration."
 )
-SIGN_IN = "Calendar Sync: sign in (again)."
+SIGN_IN = "Calendar Sync: please sign in."
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

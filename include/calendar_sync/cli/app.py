@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from calendar_sync.cli.approvals import approve
+from calendar_sync.cli.approvals import approvals, approve
+from calendar_sync.cli.audit import audit, print_audit
 from calendar_sync.cli.check import check
 from calendar_sync.cli.config import Json, config
 from calendar_sync.cli.environment import NO_KEY, load_key, open_store
@@ -19,7 +20,15 @@ from calendar_sync.cli.explain import explain
 from calendar_sync.cli.health import health, report, runs
 from calendar_sync.cli.history import diff, history, rollback
 from calendar_sync.cli.mapping import mapping
-from calendar_sync.cli.output import FAILED, as_json, console, reported, table
+from calendar_sync.cli.output import (
+    FAILED,
+    as_json,
+    console,
+    renamed,
+    reported,
+    table,
+    tell_new_name,
+)
 from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
 from calendar_sync.cli.sandbox import sandbox
@@ -30,6 +39,7 @@ from calendar_sync.cli.unsync import take_back
 from calendar_sync.config.credentials import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.plurals import plural
 from calendar_sync.core.redaction import install
 from calendar_sync.insight.status import PlatformStatus, status
 from calendar_sync.state import Database, seals
@@ -38,12 +48,12 @@ from calendar_sync.state.place import has_links
 from calendar_sync.state.rights import grant
 
 app = typer.Typer(
-    help="Keep Welkin schedules and staff calendars in step.",
+    help="Sync Welkin schedules with staff calendars, both ways.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-db = typer.Typer(help="The state database.", no_args_is_help=True)
+db = typer.Typer(help="Manage the state database.", no_args_is_help=True)
 app.add_typer(db, name="db")
 app.add_typer(config, name="config")
 app.add_typer(mapping, name="mapping")
@@ -53,15 +63,19 @@ config.command()(rollback)
 config.command("preview")(show_preview)
 app.command()(setup)
 app.command()(sync)
-app.command()(approve)
+app.add_typer(approvals, name="approvals")
+app.add_typer(audit, name="audit")
 app.command()(probe)
 app.command()(check)
 app.command()(health)
 app.command()(report)
 app.command()(runs)
 app.command("unsync")(take_back)
-app.command("test")(selftest)
+app.command()(selftest)
 app.command()(explain)
+# The names that commands had first.
+app.command("test", hidden=True)(renamed(selftest, "test", "selftest"))
+app.command("approve", hidden=True)(renamed(approve, "approve", "approvals list|grant"))
 # Images for production leave the sandbox out.
 if find_spec("calendar_sync_sandbox"):
     app.command()(sandbox)
@@ -80,13 +94,13 @@ def options(
         typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Keep Welkin schedules and staff calendars in step."""
+    """Sync Welkin schedules with staff calendars, both ways."""
     install()
 
 
 @app.command()
 def init(json: Json = False) -> None:
-    """Make the state database and the organisation's key, and say which connections are missing."""
+    """Create the state database and the signing key, and list the connections that are missing."""
     with reported():
         database = Database()
         schema = upgrade(database)
@@ -99,7 +113,7 @@ def init(json: Json = False) -> None:
         with contextlib.redirect_stdout(sys.stderr):
             made = ensure_hmac_key(links_stand=links_stand)
         if not json:
-            console.print(f"connection {HMAC_KEY}: {'made' if made else 'there already'}")
+            console.print(f"connection {HMAC_KEY}: {'created' if made else 'already exists'}")
         missing = missing_connections((WELKIN, GOOGLE, MICROSOFT))
         # One calendar system is enough.
         if {GOOGLE, MICROSOFT} - set(missing):
@@ -115,7 +129,7 @@ def init(json: Json = False) -> None:
 
 @db.command("upgrade")
 def db_upgrade(json: Json = False) -> None:
-    """Bring the state database to the newest schema."""
+    """Update the state database to the newest schema."""
     with reported():
         database = Database()
         schema = upgrade(database)
@@ -125,47 +139,40 @@ def db_upgrade(json: Json = False) -> None:
 
 @db.command("grant")
 def db_grant(
-    role: Annotated[list[str], typer.Argument(help="Roles of the PostgreSQL server.")],
+    role: Annotated[list[str], typer.Argument(help="Names of PostgreSQL roles.")],
 ) -> None:
-    """Let other database roles run the sync: rows yes, tables no, the record only added to."""
+    """Let other PostgreSQL roles run the sync. They cannot change tables or the audit log."""
     with reported():
         database = Database()
         grant(database, role)
-        console.print(f"state database: rights given to {', '.join(role)}", markup=False)
+        console.print(f"state database: rights granted to {', '.join(role)}", markup=False)
         database.close()
 
 
-@app.command("status")
+@app.command("status", context_settings={"allow_extra_args": True})
 def show_status(
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    verify_audit: Annotated[
-        bool, typer.Option(help="Check the record of all operations; exit 1 when it is damaged.")
-    ] = False,
+    context: typer.Context,
+    json: Json = False,
+    verify_audit: Annotated[bool, typer.Option("--verify-audit", hidden=True)] = False,
     seal: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--seal",
-            "--expected-seal",
-            help="With --verify-audit: a seal kept elsewhere, as a run's log says it; repeatable.",
-        ),
-    ] = None,
-    more: Annotated[
-        list[str] | None, typer.Argument(metavar="[SEAL]...", help="The same as --seal.")
+        list[str] | None, typer.Option("--seal", "--expected-seal", hidden=True)
     ] = None,
 ) -> None:
-    """Freshness, users by state, failures with their codes."""
-    given = [*(seal or ()), *(more or ())]
+    """Show how many users are up to date, and which users fail and why."""
+    given = [*(seal or ()), *context.args]
     problems, newest, run_id = [], "", ""
     with reported():
         if given and not verify_audit:
-            raise ConfigurationError(detail="seals are looked for with --verify-audit")
+            raise ConfigurationError(detail="seals are for `calendar-sync audit verify`")
+        if verify_audit:
+            tell_new_name("status --verify-audit", "audit verify")
         with open_store(load_key() if verify_audit else NO_KEY) as store:
             if verify_audit:
                 problems = seals.verify(store, given)
                 newest, run_id = store.audit.newest()
                 if not json:
-                    # Told first: where somebody wrote in the database, the rest may be unreadable.
-                    _print_audit(problems, newest, run_id)
+                    # First: if the database was manipulated, the rest may be unreadable.
+                    print_audit(problems, newest, run_id)
             found = status(store, SystemClock().now())
         if json:
             document = {"platforms": [asdict(entry) for entry in found], "audit": problems}
@@ -179,32 +186,23 @@ def show_status(
         raise typer.Exit(FAILED)
 
 
-def _print_audit(problems: list[str], newest: str, run_id: str) -> None:
-    for problem in problems:
-        console.print(f"audit: {problem}", style="red", markup=False, soft_wrap=True)
-    if not problems:
-        console.print("audit: whole")
-    if newest:
-        line = f"audit: newest seal {newest} (run {run_id})"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
 def _print_platform(entry: PlatformStatus) -> None:
     users = ", ".join(f"{count} {state.label}" for state, count in entry.users.items())
-    shown = f"{entry.platform}: {users or 'nobody is mapped'}"
+    shown = f"{entry.platform}: {users or 'no mapped users'}"
     console.print(shown, markup=False, highlight=False)
     console.print(
         f"  oldest change not yet synced: {entry.freshness_seconds:.0f} s; "
-        f"{entry.mirrors} mirrors, {entry.blocks} blocks; {entry.conflicts} conflicts "
-        f"({entry.undecided} undecided), "
-        f"{entry.parked} parked, {entry.approvals} waiting for approval",
+        f"{plural(entry.mirrors, 'mirror')}, {plural(entry.blocks, 'block')}; "
+        f"{plural(entry.conflicts, 'conflict')} ({entry.undecided} undecided), "
+        f"{plural(entry.parked, 'failed item')}, {plural(entry.approvals, 'change')} waiting for "
+        "approval",
         markup=False,
         highlight=False,
     )
     if entry.rereading:
-        console.print(f"  {entry.rereading} users still to be read under the new settings")
+        console.print(f"  new settings still to be applied to {plural(entry.rereading, 'user')}")
     if entry.fault:
-        console.print(f"  stopped: {entry.fault}", style="red", markup=False)
+        console.print(f"  paused: {entry.fault}", style="red", markup=False)
     if entry.failing:
         rows = [(u["account"], u["code"], u["since"], u["retry_at"]) for u in entry.failing]
         table("  failing", ("account", "code", "since", "next try"), rows)
@@ -212,7 +210,7 @@ def _print_platform(entry: PlatformStatus) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    # What Airflow has to say of its own configuration and code is not the answer to a command.
+    # Airflow's own warnings do not belong in a command's output.
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""`calendar-sync check`: are the connections right, and what is wrong with them?"""
+"""`calendar-sync check`: do the connections work?"""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from calendar_sync.config.credentials import HMAC_KEY, WELKIN, Missing, welkin_c
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
 from calendar_sync.insight.status import deletions_told_by
 from calendar_sync.operations.connection_checks import (
     MAILBOXES,
@@ -34,14 +35,14 @@ CLOCK = SystemClock()
 def check(
     account: Annotated[
         list[str] | None,
-        typer.Option(help="A mailbox to look at (repeat for more); some mapped ones otherwise."),
+        typer.Option(help="Mailbox to open (repeat for more). Default: a few mapped ones."),
     ] = None,
     platform: Annotated[
-        Platform | None, typer.Option(help="Only this calendar system, beside Welkin.")
+        Platform | None, typer.Option(help="Check Welkin and only this calendar system.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Try each connection as it is stored now, without writing; exit 1 when something is wrong."""
+    """Test all connections. Writes nothing. Exit 1: a connection does not work."""
     with reported(), open_store() as store:
         checked = asyncio.run(_check(store, account or [], platform))
         works = not any(one.works is False for one in checked)
@@ -61,7 +62,7 @@ def check(
             if all(one.works for one in checked):
                 console.print("all connections work")
             if told_by := deletions_told_by(store):
-                console.print(f"deletions in Welkin are found by: {told_by}")
+                console.print(f"deletions in Welkin are found through: {told_by}")
             for sentence in who_may_decide():
                 console.print(f"rights: {sentence}", markup=False, highlight=False, soft_wrap=True)
     if not works:
@@ -69,7 +70,7 @@ def check(
 
 
 async def _check(store: Store, accounts: list[str], only: Platform | None) -> list[Checked]:
-    """All connections, each by itself: no fault of one hides another's."""
+    """Each connection on its own: a fault of one does not hide another's."""
     checked = [_key(), await _welkin(store)]
     if refused := check_settings(store):
         checked.append(Checked("settings", "", refused))
@@ -78,17 +79,17 @@ async def _check(store: Store, accounts: list[str], only: Platform | None) -> li
     calendars = []
     for platform in Platform:
         if only in (None, platform):
-            # Whose mailbox it is, the mapping says; one that it does not know may be any's.
+            # The mapping says whose mailbox it is; an unknown one is tried on every system.
             named = [a for a in accounts if a.lower() in mapped[platform] or a.lower() not in known]
             if not accounts:
                 named = mapped[platform][:MAILBOXES]
             elif not named:
                 continue
-            # A system that is connected for later does not make the ones in use red.
+            # A connection that is not used yet is no failure.
             needed = bool(only or mapped[platform] or not known)
             calendars += await _calendar(store, platform, named, needed=needed)
     if not calendars:
-        said = "no calendar system has a connection yet: see docs/setup-google.md and "
+        said = "no calendar system is connected yet: see docs/setup-google.md and "
         fault = Finding("", "configuration", said + "docs/setup-microsoft.md")
         calendars = [Checked("calendars", "", [fault])]
     return [*checked, *calendars]
@@ -114,14 +115,14 @@ async def _welkin(store: Store) -> Checked:
 async def _calendar(
     store: Store, platform: Platform, accounts: Sequence[str], *, needed: bool
 ) -> list[Checked]:
-    """One calendar system; nothing where it is neither connected nor needed."""
+    """One calendar system; an empty list if it is neither connected nor needed."""
     name, limits = NAMES[platform], store.config.revision().settings.limits
     try:
         fields = load_fields(name)
     except Missing:
         if not needed:
             return []
-        said = f"no connection for {platform.value} is configured: make {name} in Airflow; "
+        said = f"no connection for {platform.value} is configured: create {name} in Airflow; "
         fault = Finding("", "configuration", f"{said}see docs/setup-{platform.value}.md")
         return [Checked(platform.value, name, [fault])]
     except ConfigurationError as error:
@@ -131,9 +132,9 @@ async def _calendar(
 
 
 def _print(checked: Checked) -> None:
-    """A line for the connection, and one for each of its faults: what to do, then the code."""
-    said = {True: "works", False: "does not work", None: "not tried"}[checked.works]
-    looked = f", {checked.tried} mailboxes looked at" if checked.tried else ""
+    """One line for the connection, and one for each fault: what to do, and the code."""
+    said = {True: "works", False: "does not work", None: "not tested"}[checked.works]
+    looked = f", {plural(checked.tried, 'mailbox', 'mailboxes')} opened" if checked.tried else ""
     name = f" ({checked.connection})" if checked.connection else ""
     console.print(
         f"{checked.system}{name}: {said}{looked}", markup=False, highlight=False, soft_wrap=True

@@ -1,5 +1,6 @@
-"""`calendar-sync config …`; the mapping alone has commands of its own."""
+"""`calendar-sync config …`: settings, and settings and mapping of a folder."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +34,7 @@ from calendar_sync.core.errors import ConfigurationError
 SETTINGS = "settings.yaml"
 REVISION = "revision"
 
-config = typer.Typer(help="Settings of the organisation.", no_args_is_help=True)
+config = typer.Typer(help="Manage the settings.", no_args_is_help=True)
 
 Folder = Annotated[
     Path,
@@ -52,20 +53,20 @@ def apply(
     based_on: Annotated[
         int | None,
         typer.Option(
-            help="Refuse when the settings have changed since this revision. The file may say so "
-            "itself, as `revision: N`: `config show` writes it."
+            help="Fail if the settings were changed since this revision. The file may contain it, "
+            "as `revision: N`; `config show` writes it."
         ),
     ] = None,
     replace: Replace = False,
     remove: Remove = None,
     json: Json = False,
 ) -> None:
-    """Store the settings and the user mapping of a folder, each as a new revision.
+    """Store the settings and the user mapping of a folder.
 
-    Rows of the mapping that are not in the file stay, unless --replace is said.
+    Rows of the mapping that are not in the file stay, unless you give --replace.
     """
     with reported(), open_store() as store:
-        # Both files are read, and both may be refused, before anything is stored.
+        # Both files are checked before anything is stored.
         settings, seen = read_settings(folder / SETTINGS)
         file = find_mapping(folder)
         users = read_file(file, store) if file else None
@@ -79,7 +80,7 @@ def apply(
         result = {"settings_revision": revision, "settings_changed": new}
         found, compared = None, Compared()
         if users is not None:
-            # Judged by the settings from before: the same folder must not lift its own limit.
+            # The previous settings apply: a folder must not lift its own limit.
             found = take(store, users.users, users.based_on, mode, remove, before)
             compared = compare(store, users.users)
         if json:
@@ -94,21 +95,21 @@ def apply(
 
 @config.command("show")
 def show(json: Json = False) -> None:
-    """Print the settings in force, defaults included."""
+    """Print the current settings, defaults included."""
     with reported(), open_store() as store:
         revision = store.config.revision()
         document = revision.settings.model_dump(mode="json")
         if json:
             as_json({"revision": revision.id, "author": revision.author, "settings": document})
         else:
-            console.print(f"# by {revision.author or 'nobody: the defaults'}", markup=False)
+            console.print(f"# author: {revision.author or 'the defaults'}", markup=False)
             text = yaml.safe_dump({REVISION: revision.id, **document}, sort_keys=False)
             console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
 
 
 @config.command("validate")
 def validate(folder: Folder, json: Json = False) -> None:
-    """Check a folder without storing anything."""
+    """Check the files of a folder. Stores nothing."""
     with reported():
         read_settings(folder / SETTINGS)
         if file := find_mapping(folder):
@@ -117,7 +118,7 @@ def validate(folder: Folder, json: Json = False) -> None:
 
 
 class _AnyStaff(dict[str, str]):
-    """For a check without the state database: every address might be one of Welkin's."""
+    """Accepts every address, for a check without the state database."""
 
     def __contains__(self, key: object) -> bool:
         return True
@@ -130,7 +131,7 @@ class _AnyStaff(dict[str, str]):
 
 
 def read_settings(file: Path) -> tuple[Settings, int | None]:
-    """The settings, and the revision that they were made from where the file names it."""
+    """The settings of a file, and the revision that they are based on if the file names it."""
     try:
         document = read_yaml(decode(read_bounded(file), str(file)), str(file))
     except FileNotFoundError:
@@ -140,10 +141,14 @@ def read_settings(file: Path) -> tuple[Settings, int | None]:
         based_on = value.pop(REVISION)
         if not isinstance(based_on, int) or isinstance(based_on, bool):
             raise ConfigurationError(
-                detail=f"{file.name}: {document.where((REVISION,))}: {REVISION} is a number"
+                detail=f"{file.name}: {document.where((REVISION,))}: {REVISION} must be a number"
             )
     try:
-        return parse(value, document.where), based_on
+        return parse(value, document.where, warn=partial(_warn, file)), based_on
     except ConfigurationError as error:
         mistakes = [f"{file}: {mistake}" for mistake in error.mistakes or [error.detail]]
         raise ConfigurationError(detail=error.detail, mistakes=mistakes) from None
+
+
+def _warn(file: Path, message: str) -> None:
+    typer.echo(f"warning: {file}: {message}", err=True)

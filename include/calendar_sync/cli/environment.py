@@ -1,4 +1,4 @@
-"""What commands open: the state database, and the connections through Airflow."""
+"""Opens the state database and Airflow's connections for commands."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ def open_store(key: str = NO_KEY) -> Iterator[Store]:
 
 def load_secrets() -> Secrets:
     """The credentials of the Airflow Connections, as a task would see them."""
-    # Airflow logs to whatever standard output is when it is first used: that is for our answer.
+    # Airflow logs to standard output, which is for the result of the command.
     with contextlib.redirect_stdout(sys.stderr):
         from calendar_sync.orchestration.connections import load_secrets as load
         from calendar_sync.orchestration.connections import server_context
@@ -39,10 +39,10 @@ def load_secrets() -> Secrets:
 
 
 def load_fields(name: str) -> Fields:
-    """What one connection holds, as a task would see it.
+    """The fields of one connection, as a task would see it.
 
     Raises:
-        ConfigurationError: there is none (`Missing`), or it cannot be read.
+        ConfigurationError: it is missing (`Missing`), or cannot be read.
     """
     with contextlib.redirect_stdout(sys.stderr):
         from calendar_sync.orchestration.connections import connection_fields, server_context
@@ -52,7 +52,7 @@ def load_fields(name: str) -> Fields:
 
 
 def load_key() -> str:
-    """The organisation's key alone, for what is recorded."""
+    """The signing key alone."""
     with contextlib.redirect_stdout(sys.stderr):
         from calendar_sync.orchestration.connections import organisation_key, server_context
 
@@ -61,7 +61,7 @@ def load_key() -> str:
 
 
 def who_may_decide() -> list[str]:
-    """What Airflow's auth manager does not enforce of who may remove things for many."""
+    """Warnings about rights that Airflow's auth manager does not enforce."""
     with contextlib.redirect_stdout(sys.stderr):
         from calendar_sync.orchestration.rights import who_may_decide as found
 
@@ -90,14 +90,14 @@ def close_in_airflow(digests: Iterable[str], who: str) -> bool:
 
 
 def new_run_id(prefix: str = "cli") -> str:
-    """Names what this command does in the record of operations and of runs."""
+    """A new run id for the audit log and the list of runs."""
     return f"{prefix}-{SystemClock().now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
 
 
 def author() -> str:
-    """Who runs the command, for the histories: the account of the process.
+    """The operating system account of the process.
 
-    Not what the environment says (LOGNAME, USER): that is for anybody to set.
+    Not LOGNAME or USER: the user can set them.
     """
     number = os.getuid()
     try:

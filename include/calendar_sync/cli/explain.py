@@ -1,4 +1,4 @@
-"""`calendar-sync explain`: why something is, or is not, on the other side."""
+"""`calendar-sync explain`: why something was synced, or was not."""
 
 import asyncio
 from typing import Annotated
@@ -28,24 +28,27 @@ OUTCOMES = {PASSES: "green", DECIDES: "bold yellow", NOT_ASKED: "dim"}
 
 def explain(
     appointment: Annotated[
-        str | None, typer.Option(help="Welkin's id of a calendar event (or of its encounter).")
+        str | None, typer.Option(help="Id of a Welkin calendar event, or of its encounter.")
     ] = None,
     event: Annotated[
-        str | None, typer.Option(help="The calendar's id of an event, a series or a mirror.")
+        str | None, typer.Option(help="Id of a calendar event, a series or a mirror.")
     ] = None,
     user: Annotated[
-        str | None, typer.Option(help="Welkin user id, or address; with the others: only for them.")
+        str | None,
+        typer.Option(help="Welkin user id, or address. With another option: only for this user."),
     ] = None,
-    platform: Annotated[Platform | None, typer.Option(help="Only on this calendar system.")] = None,
+    platform: Annotated[Platform | None, typer.Option(help="Only this calendar system.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Say why, from the state database and a look at both sides; nothing is written anywhere.
+    """Explain why an appointment, an event or a user was synced or not. Writes nothing.
 
-    Exit 1 when nothing is known of the id.
+    Exit 1: the id is unknown.
     """
     with reported():
         if (appointment is not None and event is not None) or not (appointment or event or user):
-            raise ConfigurationError(detail="name one: --appointment ID, --event ID or --user ID")
+            raise ConfigurationError(
+                detail="give one of --appointment ID, --event ID and --user ID"
+            )
         secrets = load_secrets()
         with open_store(secrets.hmac_key) as store:
             found = asyncio.run(_explain(store, secrets, appointment, event, user, platform))
@@ -86,7 +89,7 @@ def _print(answer: Answer) -> None:
     for part in answer.parts:
         _print_part(part)
     for where in answer.looked_at:
-        _line(f"  looked at: {where}")
+        _line(f"  searched: {where}")
     for hint in answer.hints:
         _line(f"  try: {hint}")
 

@@ -1,4 +1,4 @@
-"""`calendar-sync health`, `report` and `runs`: what needs a person, and what was done."""
+"""`calendar-sync health`, `report` and `runs`: do the accounts work, and what was synced?"""
 
 import asyncio
 from pathlib import Path
@@ -11,9 +11,11 @@ from calendar_sync.cli.output import FAILED, as_json, console, progress_bar, rep
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
 from calendar_sync.insight.health import accounts
 from calendar_sync.insight.health.keeping import keep
-from calendar_sync.insight.health.render import KINDS, STEPS
+from calendar_sync.insight.health.render import KINDS
+from calendar_sync.insight.step_words import done
 from calendar_sync.state import Store
 from calendar_sync.state.health import StoredReport
 from calendar_sync.sync.runtime import Secrets, open_services
@@ -24,10 +26,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def health(
-    send: Annotated[bool, typer.Option(help="Send the report as the settings say.")] = False,
+    send: Annotated[
+        bool, typer.Option(help="Send the report to the recipients in the settings.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Look at every mapped account, keep a report and print it; exit 1 when something is wrong."""
+    """Check every mapped account and print a report. Exit 1: something needs attention."""
     with reported():
         secrets = load_secrets()
         with open_store(secrets.hmac_key) as store:
@@ -62,15 +66,19 @@ async def _check(store: Store, secrets: Secrets, *, quiet: bool) -> None:
 
 
 def report(
-    number: Annotated[int | None, typer.Argument(help="Which; the newest without.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the page to this file.")] = None,
+    number: Annotated[
+        int | None, typer.Argument(help="Number of the report. Default: the newest.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report to this file as HTML.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show a stored report of the DAG sync_health or of `health`, as it was then."""
+    """Show a stored report of the DAG sync_health or of `health`."""
     with reported(), open_store() as store:
         found = store.health.report(number)
         if found is None:
-            raise ConfigurationError(detail="there is no such report: run `calendar-sync health`")
+            raise ConfigurationError(detail="no such report: `calendar-sync health` makes one")
         if html is not None:
             html.write_text(found.html, encoding="utf-8")
         _show(found, json=json)
@@ -83,7 +91,7 @@ def _show(found: StoredReport | None, *, json: bool) -> None:
         as_json(found.document)
         return
     for item in found.document["items"]:
-        who = item["account"] or item["user_id"] or "everybody"
+        who = item["account"] or item["user_id"] or "all users"
         where = f" ({item['platform']})" if item["platform"] else ""
         kind = KINDS.get(item["kind"], item["kind"])
         console.print(f"{who}{where}: {kind}: {item['code']}", style="bold", **PLAIN)
@@ -95,22 +103,26 @@ def _show(found: StoredReport | None, *, json: bool) -> None:
         synced = sum(entry["synced"].values())
         drift = sum(entry["drift"]["writes"].values())
         console.print(
-            f"{entry['platform']}: {users}; {synced} events synced in 24 hours, "
-            f"oldest change not yet synced {entry['freshness_seconds']:.0f} s, drift {drift}",
+            f"{entry['platform']}: {users}; {plural(synced, 'event')} synced in 24 hours, "
+            f"oldest change not yet synced {entry['freshness_seconds']:.0f} s, "
+            f"{plural(drift, 'correction')} by the daily comparison",
             **PLAIN,
         )
-    console.print(f"report {found.id}: {found.attention or 'nothing'} to look at")
+    console.print(
+        f"report {found.id}: "
+        + (f"{plural(found.attention, 'item')} to look at" if found.attention else "no problems")
+    )
 
 
 def runs(
     platform: Annotated[Platform | None, typer.Option(help="Only this calendar system.")] = None,
-    newest: Annotated[int, typer.Option(help="So many.", min=1, max=10_000)] = 20,
+    newest: Annotated[int, typer.Option(help="How many.", min=1, max=10_000)] = 20,
     everything: Annotated[
-        bool, typer.Option("--all", help="Those that had nothing to do, too.")
+        bool, typer.Option("--all", help="Include runs that had nothing to do.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """List the newest runs that did something, newest first."""
+    """List the newest runs that synced something, newest first."""
     with reported(), open_store() as store:
         found = store.runs.recent(platform, newest, working=not everything)
         rows = [
@@ -132,11 +144,11 @@ def runs(
             as_json(rows)
             return
         for run in found:
-            done = [f"{n} {STEPS.get(k, k)}" for k, n in sorted(run.done.items()) if k != "noted"]
+            steps = [done(step, n) for step, n in sorted(run.done.items()) if step != "noted"]
             console.print(
                 f"{run.started_at:%Y-%m-%d %H:%M:%S} {run.platform.value}: "
-                f"{', '.join(done) or 'nothing to do'}; {run.users} users, {run.failed} failed, "
-                f"{run.requests} requests; {run.run_id}",
+                f"{', '.join(steps) or 'nothing to do'}; {plural(run.users, 'user')}, "
+                f"{run.failed} failed, {plural(run.requests, 'request')}; {run.run_id}",
                 **PLAIN,
             )
-        console.print(f"{len(found)} runs, newest first, times in UTC")
+        console.print(f"{plural(len(found), 'run')}, newest first, times in UTC")

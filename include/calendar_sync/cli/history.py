@@ -1,4 +1,4 @@
-"""`calendar-sync config history|diff|rollback`: what the settings were, and are to be again."""
+"""`calendar-sync config history|diff|rollback`: older revisions of the settings."""
 
 import json as json_text
 from itertools import islice, pairwise
@@ -14,11 +14,11 @@ from calendar_sync.core.clock import SystemClock
 
 
 def history(
-    newest: Annotated[int, typer.Option(help="So many.", min=1, max=1000)] = 20, json: Json = False
+    newest: Annotated[int, typer.Option(help="How many.", min=1, max=1000)] = 20, json: Json = False
 ) -> None:
-    """List the revisions of the settings, newest first, and what each of them changed."""
+    """List the revisions of the settings and what each changed, newest first."""
     with reported(), open_store() as store:
-        # One more than shown: what the oldest of them changed shows against it.
+        # One more than shown, to compare the oldest with.
         found = [*store.config.revisions(newest + 1), store.config.revision_of(0)]
         rows: list[dict[str, Any]] = [
             {
@@ -43,15 +43,17 @@ def history(
             ]
             table("Settings", ("revision", "when (UTC)", "author", "changed"), lines)
         else:
-            console.print("no settings were applied yet: the defaults hold")
+            console.print("no settings were applied yet: the defaults are used")
 
 
 def diff(
-    one: Annotated[int, typer.Argument(help="Number of a revision; 0 are the defaults.")],
-    other: Annotated[int | None, typer.Argument(help="Another; the newest without.")] = None,
+    one: Annotated[int, typer.Argument(help="Number of a revision. 0: the defaults.")],
+    other: Annotated[
+        int | None, typer.Argument(help="Number of another revision. Default: the newest.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Print what differs between two revisions, a line for each setting."""
+    """Print the differences between two revisions, one line for each setting."""
     with reported(), open_store() as store:
         before = store.config.revision_of(one)
         after = store.config.revision() if other is None else store.config.revision_of(other)
@@ -67,15 +69,15 @@ def diff(
 
 
 def rollback(
-    number: Annotated[int, typer.Argument(help="The revision whose settings shall hold again.")],
+    number: Annotated[int, typer.Argument(help="Number of the revision to restore.")],
     json: Json = False,
 ) -> None:
-    """Store the settings of an older revision as a new one: history is never rewritten."""
+    """Restore the settings of an older revision, as a new revision."""
     with reported(), open_store() as store:
         wanted = store.config.revision_of(number).settings
         made, new = store.config.save_settings(wanted, author(), SystemClock().now())
         if json:
             as_json({"settings_revision": made, "settings_changed": new})
             return
-        how = f"as revision {number} was" if new else "the same already"
+        how = f"restored from revision {number}" if new else "unchanged"
         console.print(f"settings: revision {made} ({how})")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from calendar_sync.cli import mapping_edits as edits
+from calendar_sync.cli.audit import show_exposure
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.mapping_files import (
@@ -27,12 +28,11 @@ from calendar_sync.cli.mapping_files import (
     take,
 )
 from calendar_sync.cli.mapping_propose import propose
-from calendar_sync.cli.output import FAILED, as_json, console, errors, reported, table
+from calendar_sync.cli.output import FAILED, as_json, console, errors, renamed, reported, table
 from calendar_sync.config.mapping import Format, format_of, write_mapping
 from calendar_sync.config.mapping.doubts import SHARED, Doubt, doubts
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser, Platform
-from calendar_sync.insight.exposure import exposure
 from calendar_sync.state import Store
 from calendar_sync.sync.runtime import open_services
 
@@ -44,24 +44,25 @@ mapping.command()(edits.enable)
 mapping.command()(edits.history)
 mapping.command()(edits.rollback)
 mapping.command()(propose)
+mapping.command("exposure", hidden=True)(
+    renamed(show_exposure, "mapping exposure", "audit exposure")
+)
 
 
 @mapping.command("import")
 def import_mapping(
-    file: Annotated[
-        Path, typer.Argument(help="CSV, or YAML by its name.", exists=True, dir_okay=False)
-    ],
+    file: Annotated[Path, typer.Argument(help="CSV or YAML file.", exists=True, dir_okay=False)],
     based_on: Annotated[
         int | None,
         typer.Option(
-            help="Refuse when the mapping has changed since this revision. A YAML file may say so "
-            "itself, as `revision: N`: `mapping export` writes it."
+            help="Fail if the mapping was changed since this revision. A YAML file may contain it, "
+            "as `revision: N`; `mapping export` writes it."
         ),
     ] = None,
     replace: Replace = False,
     remove: Remove = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change; store nothing.")
+        bool, typer.Option("--dry-run", help="Show what would change. Stores nothing.")
     ] = False,
     check_directory: Annotated[
         bool,
@@ -102,10 +103,11 @@ def import_mapping(
 @mapping.command("export")
 def export_mapping(
     file: Annotated[
-        Path | None, typer.Argument(help="CSV, or YAML by its name; standard output without.")
+        Path | None, typer.Argument(help="CSV or YAML file. Default: standard output.")
     ] = None,
     form: Annotated[
-        Format | None, typer.Option("--format", help="Whatever the file's name is.")
+        Format | None,
+        typer.Option("--format", help="Format of the output. Default: by the file name."),
     ] = None,
 ) -> None:
     """Write the mapping as a file."""
@@ -116,7 +118,7 @@ def export_mapping(
                 detail=f"{file.name} would be read as {format_of(file.name).value}, "
                 f"not as {form.value}"
             )
-        # The number first: rows that are newer than it are refused, the reverse would not be.
+        # Revision first: if rows change in between, an import of the file is refused.
         revision = store.config.mapping_revision()
         emails = {user.id: user.email for user in store.config.welkin_users()}
         text = write_mapping(store.config.mapping(), form, emails=emails, revision=revision)
@@ -128,7 +130,7 @@ def export_mapping(
 
 @mapping.command("check")
 def check_mapping(json: Json = False) -> None:
-    """Compare the mapping with the directories; exit 1 when something does not fit."""
+    """Check the mapping against the directories. Exit 1: something is wrong."""
     with reported(), open_store() as store:
         found = asyncio.run(_doubts(store, store.config.mapping()))
         if json:
@@ -136,40 +138,13 @@ def check_mapping(json: Json = False) -> None:
         elif found:
             _print_doubts(found)
         else:
-            console.print("nothing is wrong with the mapping")
+            console.print("the mapping is OK")
     if found:
         raise typer.Exit(FAILED)
 
 
-@mapping.command("exposure")
-def show_exposure(
-    account: Annotated[str, typer.Option(help="The mailbox.")], json: Json = False
-) -> None:
-    """Which appointments were in a mailbox, to what detail, and when: by their opaque ids."""
-    with reported(), open_store() as store:
-        found = exposure(store, account)
-        if json:
-            as_json([asdict(entry) for entry in found])
-            return
-        columns = ("appointment", "user", "platform", "title/description", "since", "until", "now")
-        rows = [
-            (
-                entry.appointment_id,
-                entry.user_id,
-                entry.platform,
-                ", ".join(entry.levels),
-                f"{entry.since:%Y-%m-%d %H:%M}",
-                f"{entry.until:%Y-%m-%d %H:%M}" if entry.until else "",
-                entry.state,
-            )
-            for entry in found
-        ]
-        table(f"Mirrors in {account}", columns, rows)
-        console.print(f"{len(found)} appointments, times in UTC")
-
-
 async def _doubts(store: Store, rows: Sequence[MappedUser]) -> list[Doubt]:
-    """What the directories speak against; what cannot be asked is said on the other stream."""
+    """What the directories contradict. Directories that cannot be read are named on stderr."""
     limits = store.config.revision().settings.limits
     found: list[Doubt] = []
     async with open_services(load_secrets(), store.database, limits) as services:
@@ -182,7 +157,7 @@ async def _doubts(store: Store, rows: Sequence[MappedUser]) -> list[Doubt]:
             accounts = await directory.accounts()
             if accounts is None:
                 errors.print(
-                    f"{platform.value}: not compared, the connection has no directory_admin "
+                    f"{platform.value}: not checked, the connection has no directory_admin "
                     "(docs/setup-google.md)",
                     style="yellow",
                     soft_wrap=True,
@@ -193,7 +168,7 @@ async def _doubts(store: Store, rows: Sequence[MappedUser]) -> list[Doubt]:
 
 
 def _refuse_shared(found: Sequence[Doubt]) -> None:
-    """One account for two users is refused; what merely does not work is told.
+    """Refuse one account for two users; only warn about accounts that do not work.
 
     Raises:
         ConfigurationError: names the accounts and users.

@@ -1,4 +1,4 @@
-"""`calendar-sync mapping set|remove|disable|enable|history|rollback`: rows, and who did it."""
+"""`calendar-sync mapping set|remove|disable|enable|history|rollback`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,10 +31,10 @@ from calendar_sync.operations.mapping.taking import Mode
 from calendar_sync.state import Store
 from calendar_sync.sync.roster import user_named
 
-User = Annotated[str, typer.Option(help="Welkin id, or e-mail address.")]
+User = Annotated[str, typer.Option(help="Welkin user id, or e-mail address.")]
 OnPlatform = Annotated[Platform, typer.Option(help="Calendar system of the row.")]
 OnlyPlatform = Annotated[
-    Platform | None, typer.Option(help="Only this calendar system; all without.")
+    Platform | None, typer.Option(help="Only this calendar system. Default: all.")
 ]
 
 
@@ -42,23 +42,23 @@ def set_row(
     user: User,
     platform: OnPlatform,
     account: Annotated[
-        str | None, typer.Option(help="The mailbox; may be left out when the user has one.")
+        str | None, typer.Option(help="Address of the mailbox. Default: the present one.")
     ] = None,
     enabled: Annotated[
-        bool | None, typer.Option("--enabled/--disabled", help="As it is, without.")
+        bool | None, typer.Option("--enabled/--disabled", help="Default: unchanged.")
     ] = None,
     direction: Annotated[
-        Direction | None, typer.Option(help="For this user only; as it is, without.")
+        Direction | None, typer.Option(help="Direction for this user. Default: unchanged.")
     ] = None,
     usual_direction: Annotated[
-        bool, typer.Option("--usual-direction", help="The direction of the settings again.")
+        bool, typer.Option("--usual-direction", help="Use the direction of the settings again.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Map a user to an account, or change the row that there is."""
+    """Map a user to an account, or change the existing row."""
     with reported(), open_store() as store:
         if direction and usual_direction:
-            raise ConfigurationError(detail="--direction and --usual-direction exclude each other")
+            raise ConfigurationError(detail="give only one of --direction and --usual-direction")
         user_id = _user_id(store, user)
         before = store.config.mapped(user_id, platform)
         if account is None and before is None:
@@ -91,14 +91,14 @@ def set_row(
 
 
 def remove(user: User, platform: OnlyPlatform = None, json: Json = False) -> None:
-    """Take a user out of the mapping."""
+    """Remove a user from the mapping."""
     with reported(), open_store() as store:
         user_id = _user_id(store, user)
         _change(store, lambda rows: _known(rows, user_id, platform)[0], json=json)
 
 
 def disable(user: User, platform: OnlyPlatform = None, json: Json = False) -> None:
-    """Stop syncing a user, and keep the row: `enable` takes it up again."""
+    """Stop syncing a user, but keep the row. `enable` resumes."""
     _switch(user, platform, enabled=False, json=json)
 
 
@@ -108,12 +108,12 @@ def enable(user: User, platform: OnlyPlatform = None, json: Json = False) -> Non
 
 
 def history(
-    user: Annotated[str | None, typer.Option(help="Of this Welkin user only.")] = None,
-    account: Annotated[str | None, typer.Option(help="Of this mailbox only.")] = None,
-    newest: Annotated[int, typer.Option(help="So many.", min=1, max=100_000)] = 20,
+    user: Annotated[str | None, typer.Option(help="Only this Welkin user.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only this mailbox.")] = None,
+    newest: Annotated[int, typer.Option(help="How many.", min=1, max=100_000)] = 20,
     json: Json = False,
 ) -> None:
-    """List who changed which row of the mapping when, newest first."""
+    """List changes of the mapping with time and author, newest first."""
     with reported(), open_store() as store:
         user_id = None if user is None else _user_id(store, user)
         found = store.config.mapping_history(user_id, account, newest)
@@ -148,24 +148,24 @@ def history(
             columns = ("revision", "when (UTC)", "author", "user", "platform", "before", "after")
             table("Mapping", columns, rows)
         else:
-            console.print("no change is known")
+            console.print("no changes")
 
 
 def rollback(
-    number: Annotated[int, typer.Argument(help="The revision whose rows shall hold again.", min=0)],
+    number: Annotated[int, typer.Argument(help="Number of the revision to restore.", min=0)],
     remove: Annotated[
         int | None,
         typer.Option(
-            help="Confirm that so many rows are removed or disabled; needed where it is many.",
+            help="Confirm how many rows are removed or disabled. Required for many.",
             min=0,
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change; store nothing.")
+        bool, typer.Option("--dry-run", help="Show what would change. Stores nothing.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Make the mapping what it was at an older revision, as a new one: history is kept."""
+    """Restore the mapping of an older revision, as a new revision."""
     with reported(), open_store() as store:
         seen = store.config.mapping_revision()
         wanted = store.config.mapping_of(number)
@@ -227,7 +227,7 @@ def _apart(
 
 
 def _user_id(store: Store, user: str) -> str:
-    """Ids of Welkin have no @; of addresses the one in Welkin comes before a mailbox."""
+    """The user's id. Addresses are looked up in Welkin first, then among the mailboxes."""
     if "@" not in user:
         return user
     found = known_staff(store).get(user.lower())
@@ -235,5 +235,7 @@ def _user_id(store: Store, user: str) -> str:
         found = named
     found = found or staff_with(user, store).get(user.lower())
     if not found:
-        raise ConfigurationError(detail=f"no Welkin user, or several, have the address {user}")
+        raise ConfigurationError(
+            detail=f"the address {user} belongs to no Welkin user, or to several"
+        )
     return found

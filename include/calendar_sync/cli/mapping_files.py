@@ -1,4 +1,4 @@
-"""What the commands about the mapping share: reading files, storing, telling what changed."""
+"""Shared by the commands for the mapping: reading files, storing, printing changes."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -19,6 +19,7 @@ from calendar_sync.core.advice import remedy
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError, SyncError
 from calendar_sync.core.model import MappedUser, WelkinUser
+from calendar_sync.core.plurals import plural
 from calendar_sync.operations.mapping.taking import (
     Mode,
     confirmed,
@@ -37,14 +38,13 @@ COLUMNS = ("", "user", "platform", "account", "enabled", "direction", "was")
 Replace = Annotated[
     bool,
     typer.Option(
-        "--replace", help="Make the mapping exactly what the file says: rows not in it are removed."
+        "--replace", help="Replace the mapping: rows that are not in the file are removed."
     ),
 ]
 Remove = Annotated[
     int | None,
     typer.Option(
-        help="Confirm that so many rows are removed or disabled; needed where it is many of them. "
-        "Implies --replace.",
+        help="Confirm how many rows are removed or disabled. Required for many. Implies --replace.",
         min=0,
     ),
 ]
@@ -58,12 +58,12 @@ def find_mapping(folder: Path) -> Path | None:
     """
     found = [name for name in NAMES if (folder / name).exists()]
     if len(found) > 1:
-        raise ConfigurationError(detail=f"{' and '.join(found)} are both there: keep one of them")
+        raise ConfigurationError(detail=f"found {' and '.join(found)}: keep only one of them")
     return folder / found[0] if found else None
 
 
 def read_file(file: Path, store: Store) -> MappingFile:
-    """Before the first sync nobody's address is known: Welkin is asked, if the file needs it."""
+    """Read a mapping file. If it needs addresses and none are stored yet, Welkin is asked."""
     content = read_bounded(file)
     try:
         return read_mapping(content, str(file), known_staff(store))
@@ -80,7 +80,7 @@ def known_staff(store: Store) -> dict[str, str]:
 
 
 def staff_with(email: str, store: Store) -> dict[str, str]:
-    """The same, and asked for anew when nobody is known by this address."""
+    """The same; Welkin is asked again if the address is unknown."""
     found = known_staff(store)
     if email and email.lower() not in found:
         asyncio.run(_ask_for_staff(store))
@@ -99,10 +99,10 @@ async def _staff() -> list[WelkinUser]:
 
 
 def refuse_new_samples(store: Store, users: Iterable[MappedUser]) -> None:
-    """Rows that are stored already do not keep others from being changed.
+    """Refuse new rows with the made-up people of the samples.
 
     Raises:
-        ConfigurationError: names the rows that nobody can have meant.
+        ConfigurationError: names the rows.
     """
     stored = {(row.user_id, row.platform, row.account) for row in store.config.mapping()}
     new = [row for row in users if (row.user_id, row.platform, row.account) not in stored]
@@ -118,30 +118,32 @@ def _welkin_host() -> str:
 
 @dataclass(frozen=True)
 class Compared:
-    """Mapped ids beside Welkin's staff: those that it does not know, or why nobody could tell."""
+    """Mapped ids that Welkin does not know, or why they could not be checked."""
 
     unknown: tuple[str, ...] = ()
     not_compared: str = ""
 
     @property
     def row(self) -> dict[str, Any]:
-        """For scripts: only what there is to say."""
+        """For scripts, without empty values."""
         said = {"unknown_users": list(self.unknown), "not_compared": self.not_compared}
         return {key: value for key, value in said.items() if value}
 
     def tell(self) -> None:
-        """For people, on the other stream."""
+        """Print it on standard error."""
         said = ""
         if self.unknown:
-            said = f"Welkin has no user of these ids: {', '.join(self.unknown)}; correct the rows"
+            said = (
+                f"Welkin has no users with these ids: {', '.join(self.unknown)}; correct the rows"
+            )
         elif self.not_compared:
-            said = f"the ids were not compared with Welkin's users: {self.not_compared}"
+            said = f"the ids could not be checked in Welkin: {self.not_compared}"
         if said:
             errors.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def compare(store: Store, users: Iterable[MappedUser]) -> Compared:
-    """Whom Welkin does not know; it is asked when the list of last time lacks somebody."""
+    """The ids that Welkin does not know. It is asked if the stored list lacks one."""
     unknown = {row.user_id for row in users} - {user.id for user in store.config.welkin_users()}
     if not unknown:
         return Compared()
@@ -161,9 +163,9 @@ def take(
     remove: int | None,
     settings: Settings | None = None,
 ) -> MappingDifference:
-    """Store a mapping: `remove` is how many rows somebody has confirmed to lose.
+    """Store a mapping. `remove` is the confirmed number of rows to remove or disable.
 
-    What is many is judged by `settings`; without, by those in force.
+    The limit is taken from `settings`, by default the current ones.
 
     Raises:
         ConfigurationError: as `confirmed` and `edit_mapping` do.
@@ -177,8 +179,8 @@ def take(
 def look(
     store: Store, users: list[MappedUser], based_on: int | None, mode: Mode
 ) -> MappingDifference:
-    """What `take` would change, confirmed or not."""
-    # A file made before the newest change is refused, whatever it would change.
+    """What `take` would change, without its confirmation."""
+    # A file that is based on an older revision is refused.
     store.config.preview_mapping(users, based_on=based_on)
     rows = taken(store.config.mapping(), users, mode)
     return store.config.preview_mapping(rows, based_on=based_on)
@@ -198,12 +200,12 @@ def check(
 
 
 def mode_of(replace: bool, remove: int | None) -> Mode:
-    """Who says how many rows are to go wants the others' place taken."""
+    """--remove implies --replace."""
     return Mode.REPLACE if replace or remove is not None else Mode.MERGE
 
 
 def result_of(found: MappingDifference) -> dict[str, int]:
-    """What scripts get to know of a stored mapping."""
+    """The result for scripts."""
     return {
         "mapping_revision": found.revision,
         "users_added": len(found.added),
@@ -213,28 +215,30 @@ def result_of(found: MappingDifference) -> dict[str, int]:
 
 
 def print_result(store: Store, found: MappingDifference) -> None:
-    """How many rows were added, changed and removed, and what becomes of who leaves."""
+    """Print how many rows were added, changed and removed, and the effect on their users."""
     revision = f"revision {found.revision}" + ("" if found else " (unchanged)")
     console.print(f"mapping: {revision}, {_counts(found)}", highlight=False, soft_wrap=True)
     _print_leaving(store, found, "are")
 
 
 def print_preview(store: Store, found: MappingDifference) -> None:
-    """The rows themselves, as far as they fit, and that nothing was stored."""
+    """Print the first rows that would change."""
     rows = _rows(found)
     if rows:
-        table("What would change", COLUMNS, rows[:SHOWN])
+        table("Changes", COLUMNS, rows[:SHOWN])
     if len(rows) > SHOWN:
         console.print(f"and {len(rows) - SHOWN} more (--json prints all)")
     console.print(f"mapping: {_counts(found)}; nothing was stored", highlight=False, soft_wrap=True)
     gone, rows_now = going_of(found), len(store.config.mapping())
     if needs_confirmation(gone, rows_now, store.config.revision().settings):
-        console.print(f"so many removals need their number: --remove {gone}", highlight=False)
+        console.print(
+            f"to confirm the removals, give their number: --remove {gone}", highlight=False
+        )
     _print_leaving(store, found, "would be")
 
 
 def print_staying(store: Store, users: list[MappedUser], mode: Mode) -> None:
-    """Rows that the file does not name, and that stay."""
+    """Print how many rows are not in the file and stay."""
     named = {(user.user_id, user.platform) for user in users}
     rows = store.config.mapping()
     staying = sum((row.user_id, row.platform) not in named for row in rows)
@@ -307,19 +311,20 @@ def _counts(found: MappingDifference) -> str:
 
 
 def _print_leaving(store: Store, found: MappingDifference, verb: str) -> None:
-    """What becomes of the mirrors and blocks of those who are no longer synced."""
+    """Print what happens to the mirrors and blocks of users who are no longer synced."""
     changed = zip(found.replaced, found.changed, strict=True)
     disabled = [now for was, now in changed if was.enabled and not now.enabled]
     removed = [user for user in found.removed if user.enabled]
     if not removed and not disabled:
         return
-    unmapped = store.config.revision().settings.unmapped
+    unmapped = store.config.revision().settings.on_unmapped
     what = {
-        "remove": f"their mirrors and blocks {verb} removed by the next runs",
-        "keep": f"their mirrors and blocks {verb} left where they are",
+        "remove": f"their mirrors and blocks {verb} deleted by the next runs",
+        "keep": f"their mirrors and blocks {verb} kept",
     }[unmapped]
     console.print(
-        f"no longer synced, {len(removed) + len(disabled)}: {what} (setting unmapped: {unmapped})",
+        f"{plural(len(removed) + len(disabled), 'user')} no longer synced: {what} "
+        f"(setting on_unmapped: {unmapped})",
         highlight=False,
         soft_wrap=True,
     )

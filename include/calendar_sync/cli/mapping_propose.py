@@ -1,4 +1,4 @@
-"""`calendar-sync mapping propose`: who of Welkin's staff could be mapped to which account."""
+"""`calendar-sync mapping propose`: match Welkin staff with accounts."""
 
 import asyncio
 from pathlib import Path
@@ -19,19 +19,18 @@ from calendar_sync.sync.runtime import open_services
 
 def propose(
     platform: Annotated[
-        Platform | None, typer.Option(help="Only this calendar system; all without.")
+        Platform | None, typer.Option(help="Only this calendar system. Default: all.")
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Write a complete mapping file, CSV or YAML by its name: what there is and what "
-            "is proposed, to be looked through and imported.",
+            help="Write present and proposed rows to this CSV or YAML file, for review and import.",
             dir_okay=False,
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Match users who are not mapped with accounts, by e-mail address; nothing is stored."""
+    """Match unmapped users with accounts by e-mail address. Stores nothing."""
     with reported(), open_store() as store:
         found = asyncio.run(_find(store, platform))
         if out is not None:
@@ -42,7 +41,7 @@ def propose(
         _print(found)
         if out is not None:
             console.print(
-                f"written to {out}: look through it, then `calendar-sync mapping import {out}`",
+                f"written to {out}: review it, then run `calendar-sync mapping import {out}`",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,

@@ -1,8 +1,9 @@
-"""Printing: tables for people, JSON for scripts, errors on the other stream."""
+"""Printing: tables for people, JSON for scripts, errors on standard error."""
 
 import contextlib
+import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -19,7 +20,7 @@ from calendar_sync.core.redaction import describe, redact
 
 FAILED = 1
 USERS_FAILED = 3
-# What people have written is printed as it is: colons around a word make no picture.
+# Printed as written: `:word:` is not an emoji.
 console = Console(emoji=False)
 errors = Console(stderr=True, emoji=False)
 
@@ -31,6 +32,22 @@ def as_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
 
 def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def tell_new_name(old: str, new: str) -> None:
+    """Print the new name of a command on standard error."""
+    typer.echo(f"`calendar-sync {old}` is now called `calendar-sync {new}`", err=True)
+
+
+def renamed(command: Callable[..., None], old: str, new: str) -> Callable[..., None]:
+    """The command under its old name, which prints the new one on standard error first."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        tell_new_name(old, new)
+        command(*args, **options)
+
+    return run
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -50,7 +67,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 
 def _narrowest(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> int:
-    """The width at which no word need be broken; the first column stands in one piece."""
+    """The smallest width at which no word and no cell of the first column is broken."""
     widths = []
     for number, column in enumerate(columns):
         texts = [column, *(_text(row[number]) for row in rows)]
@@ -89,18 +106,18 @@ def _reported(error: BaseException) -> BaseException:
     elif isinstance(error, DBAPIError):
         lines = [_of_database(error)]
     elif isinstance(error, ArgumentError):
-        said = "CALENDAR_SYNC_DATABASE_URL is no address of a database: sqlite:////folder/file.db, "
+        said = "CALENDAR_SYNC_DATABASE_URL is no database URL: use sqlite:////folder/file.db "
         lines = [f"{said}or postgresql+psycopg://user:password@host/name"]
     elif isinstance(error, OSError) and error.filename is not None:
         lines = [f"{error.filename}: {error.strerror}"]
     else:
-        # The text of a foreign exception may hold what must not be printed.
-        lines = [f"unexpected: {line}" for line in lines]
+        # The message may contain patient data.
+        lines = [f"unexpected error: {line}" for line in lines]
     return _ended(*lines)
 
 
 def _ended(*lines: str) -> typer.Exit:
-    """Say on the other stream why the command ends."""
+    """Print the reason on standard error."""
     for line in lines:
         errors.print(f"calendar-sync: {line}", style="red", markup=False, soft_wrap=True)
     return typer.Exit(FAILED)
@@ -110,7 +127,7 @@ def _of_database(error: DBAPIError) -> str:
     """Which database, and why; what a statement was about is not told."""
     name = type(error.orig).__name__
     if error.statement is None:
-        # Nobody was asked anything yet: the text is about address, name and password at most.
+        # There was no statement yet: the message is only about address, name and password.
         name = f"{name}: {' '.join(redact(str(error.orig)).split())}"
     return (
         f"the state database does not answer ({name}): is its server up, and is "

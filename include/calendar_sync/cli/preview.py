@@ -1,4 +1,4 @@
-"""`calendar-sync config preview`: what a change of the settings would do, before it is stored."""
+"""`calendar-sync config preview`: the effect of changed settings, before they are stored."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import as_json, console, progress_bar, reported, table
 from calendar_sync.config.differences import differences
 from calendar_sync.config.settings import Settings
+from calendar_sync.core.plurals import plural
 from calendar_sync.operations.preview import Effect, preview
 from calendar_sync.state import Store
 from calendar_sync.sync.roster import user_named
@@ -24,7 +25,7 @@ def show_preview(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Plan everybody's next cycle under the settings of a folder; nothing is stored or written."""
+    """Preview the effect of the settings in a folder. Stores and writes nothing."""
     with reported():
         settings, _ = read_settings(folder / SETTINGS)
         secrets = load_secrets()
@@ -37,7 +38,7 @@ def show_preview(
             as_json({"changed": sorted(changed), "platforms": [_row(one) for one in effects]})
             return
         said = ", ".join(sorted(changed)) or "nothing"
-        console.print(f"changed against revision {current.id}: {said}", highlight=False)
+        console.print(f"changes to revision {current.id}: {said}", highlight=False)
         for effect in effects:
             _print(effect)
 
@@ -80,5 +81,5 @@ def _print(effect: Effect) -> None:
     rows += [("cannot be read", code, account) for account, code in sorted(effect.failed.items())]
     name = effect.platform.value
     if rows:
-        table(name, ("what", "because", "how many"), rows)
-    console.print(f"{name}: {effect.affected} of {effect.users} users would change")
+        table(name, ("what", "reason", "count"), rows)
+    console.print(f"{name}: affects {effect.affected} of {plural(effect.users, 'user')}")

@@ -1,4 +1,4 @@
-"""`calendar-sync probe`: what this Welkin does where tenants may differ."""
+"""`calendar-sync probe`: find out what this Welkin tenant allows."""
 
 import asyncio
 from typing import Annotated
@@ -15,11 +15,12 @@ from calendar_sync.sync.runtime import Secrets, open_services
 
 def probe(
     appointment: Annotated[
-        str, typer.Option(help="Welkin id of the calendar event of an encounter made for this.")
+        str,
+        typer.Option(help="Id of the Welkin calendar event of an encounter made for this test."),
     ],
     json: Json = False,
 ) -> None:
-    """Move an encounter by 15 minutes and back: does Welkin let encounters be rescheduled?"""
+    """Test if encounters can be rescheduled: move one by 15 minutes, and back."""
     with reported():
         secrets = load_secrets()
         with open_store(secrets.hmac_key) as store:
@@ -28,10 +29,10 @@ def probe(
             as_json({"encounters_can_be_rescheduled": moves})
         elif moves:
             console.print(
-                "encounters can be rescheduled: `mirror_moved: reschedule` moves them, too"
+                "encounters can be rescheduled: `mirror_moved: reschedule` applies to them, too"
             )
         else:
-            console.print("encounters cannot be rescheduled: their mirrors are put back")
+            console.print("encounters cannot be rescheduled: moved mirrors are put back")
 
 
 async def _probe(store: Store, secrets: Secrets, appointment: str) -> bool:

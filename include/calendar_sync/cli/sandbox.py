@@ -1,4 +1,4 @@
-"""`calendar-sync sandbox`: made-up servers, where the package for it is installed."""
+"""`calendar-sync sandbox`: made-up servers, if their package is installed."""
 
 import errno
 from pathlib import Path
@@ -11,22 +11,20 @@ from calendar_sync.core.errors import ConfigurationError
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(help="0 for a free one.")] = 8443,
+    port: Annotated[int, typer.Option(help="0: any free port.")] = 8443,
     users: Annotated[int, typer.Option(help="How many members of staff.")] = 25,
     encounters: Annotated[int, typer.Option(help="How many encounters each.")] = 20,
     directory: Annotated[
         Path, typer.Option(help="Where ca.pem, connections.json and sandbox.json are written.")
     ] = Path(".sandbox"),
-    seed: Annotated[int, typer.Option(help="Another organisation for another number.")] = 1,
-    welkin_rate: Annotated[
-        int, typer.Option(help="Requests a second before Welkin answers 429.")
-    ] = 5,
+    seed: Annotated[int, typer.Option(help="Another number makes another organisation.")] = 1,
+    welkin_rate: Annotated[int, typer.Option(help="Requests a second that Welkin allows.")] = 5,
     microsoft: Annotated[
         Literal["none", "half", "all"],
-        typer.Option(help="Whose mailbox is there, not with Google; half: one user has both."),
+        typer.Option(help="Who has a mailbox there instead of at Google. half: one user has both."),
     ] = "half",
 ) -> None:
-    """Serve made-up Welkin, Google and Microsoft servers over HTTPS until interrupted."""
+    """Run made-up Welkin, Google and Microsoft servers over HTTPS, until Ctrl-C."""
     from calendar_sync_sandbox import Sandbox, serve
 
     def tell(root: str, ca: Path) -> None:
@@ -49,5 +47,5 @@ def sandbox(
             if error.errno not in (errno.EADDRINUSE, errno.EACCES) or error.filename is not None:
                 raise
             raise ConfigurationError(
-                detail=f"port {port} is taken or not allowed: name another with --port (0: any)"
+                detail=f"port {port} is in use or not allowed: choose another with --port (0: any)"
             ) from None

@@ -1,4 +1,4 @@
-"""`calendar-sync test`: "Save and test", the whole way and back on the configured systems."""
+"""`calendar-sync selftest`: test the sync in both directions on the configured systems."""
 
 import asyncio
 import contextlib
@@ -33,22 +33,24 @@ ENDED = {StepState.OK, StepState.FAILED, StepState.LEFT_OUT, StepState.NOT_REACH
 
 def selftest(
     user: Annotated[
-        str | None, typer.Option(help="Welkin user id or mailbox; a first one in step otherwise.")
+        str | None,
+        typer.Option(help="Welkin user id, or address. Default: the first user who is up to date."),
     ] = None,
     platform: Annotated[
-        Platform | None, typer.Option(help="Where the user is on more than one.")
+        Platform | None, typer.Option(help="Required if the user has several calendar systems.")
     ] = None,
     timeout: Annotated[
         float, typer.Option(min=5, help="Seconds to wait for each change to reach the other side.")
     ] = 300,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Only watch: measures the scheduler that is running.")
+        bool,
+        typer.Option("--wait", help="Wait for the running scheduler to sync. Default: sync here."),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Make a marked appointment and a marked event, follow both ways, and clean up (exit 0 or 1).
+    """Test the sync in both directions with a test appointment and a test event. Exit 1: it failed.
 
-    Both are private, without patient or guests, some days ahead, and gone at the end.
+    Both are private, have no patient and no guests, and are deleted at the end.
     """
     with reported():
         secrets = load_secrets()
@@ -77,7 +79,7 @@ async def _run(
     revision = store.config.revision()
     run_id = new_run_id("test")
     options = Options(timeout, watch, run_id, f"{run_id}/{os.getpid()}")
-    # What is stored now is tested, not a token of an hour ago.
+    # Test the credentials as they are stored now, not a cached token.
     limits = revision.settings.limits
     async with open_services(secrets, store.database, limits, own_tokens=True) as services:
         test = SelfTest(services, revision, chosen, options)
@@ -86,7 +88,7 @@ async def _run(
             try:
                 return await test.run()
             except asyncio.CancelledError:
-                # Ctrl-C: it has cleaned up, and its steps say how far it came.
+                # After Ctrl-C it has cleaned up already.
                 return test.report()
 
 
@@ -96,7 +98,7 @@ def _head(store: Store, chosen: Chosen, *, watch: bool) -> None:
     console.print(
         f"{mapped.account} on {mapped.platform.value} (Welkin user {mapped.user_id}; "
         f"{chosen.why}), {direction.value}; "
-        + ("watching the scheduler" if watch else "running this user's cycles here"),
+        + ("waiting for the scheduler" if watch else "syncing this user here"),
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -105,7 +107,7 @@ def _head(store: Store, chosen: Chosen, *, watch: bool) -> None:
 
 @contextlib.contextmanager
 def _shown(test: SelfTest, *, quiet: bool) -> Iterator[Callable[[SelfTestStep], None]]:
-    """A table that fills; where nobody can see it fill, a line for each step that has ended."""
+    """A live table on a terminal; elsewhere one line for each step that has ended."""
     if quiet:
         yield lambda step: None
     elif console.is_terminal:

@@ -43,10 +43,10 @@ COMMANDS = {
     "prepare": "calendar-sync init",
     "welkin": "calendar-sync setup --connect welkin",
     "calendars": "calendar-sync setup --connect google (or microsoft)",
-    "privacy": "calendar-sync config apply FOLDER (details in settings.yaml)",
+    "privacy": "calendar-sync config apply FOLDER (mirror_content in settings.yaml)",
     "people": "calendar-sync mapping propose --out FILE, then mapping import FILE",
     "dry_run": "calendar-sync setup --preview",
-    "selftest": "calendar-sync test",
+    "selftest": "calendar-sync selftest",
     "switch_on": "calendar-sync setup --switch-on",
 }
 _SHORT = {form.guide: name for name, form in FORMS.items()}
@@ -149,7 +149,7 @@ def _print(made: list[Step]) -> None:
 def _print_fault(fault: Fault) -> None:
     whom = f"{fault.account}: " if fault.account else ""
     console.print(
-        f"   {whom}{fault.advice} [{fault.code}] (who can mend it: {fault.whose})",
+        f"   {whom}{fault.advice} [{fault.code}] (who can fix it: {fault.whose})",
         style="red",
         markup=False,
         highlight=False,

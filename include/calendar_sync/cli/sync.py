@@ -14,6 +14,7 @@ from calendar_sync.cli.output import USERS_FAILED, as_json, console, progress_ba
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Action, Platform, WithDraft
+from calendar_sync.core.plurals import plural
 from calendar_sync.state import Store
 from calendar_sync.state.audit import CycleLog, Operation
 from calendar_sync.state.seals import seal
@@ -24,19 +25,22 @@ from calendar_sync.sync.runtime import Secrets, open_services
 
 def sync(
     platform: Annotated[
-        Platform | None, typer.Option(help="Only these calendars; all that are mapped otherwise.")
+        Platform | None,
+        typer.Option(help="Only this calendar system. Default: all that have mapped users."),
     ] = None,
     user: Annotated[
-        list[str] | None, typer.Option(help="Welkin user id, or address; repeatable.")
+        list[str] | None, typer.Option(help="Only this Welkin user id, or address; repeatable.")
     ] = None,
-    full: Annotated[bool, typer.Option(help="Read both sides completely.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Plan and count, but write nothing.")] = False,
+    full: Annotated[
+        bool, typer.Option(help="Read both sides completely, not only what changed.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option(help="Show what would be done. Writes nothing.")] = False,
     show_text: Annotated[
-        bool, typer.Option(help="With --dry-run, on a terminal: the text that would leave Welkin.")
+        bool, typer.Option(help="With --dry-run, on a terminal: print the texts of the events.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Feeds, polls, then cycles until all is done (exit 0) or users failed (exit 3)."""
+    """Sync all users once. Exit 0: all synced; 3: some users failed; 1: nothing could be synced."""
     with reported():
         if show_text and (json or not dry_run or not sys.stdout.isatty()):
             raise ConfigurationError(
@@ -64,7 +68,7 @@ def sync(
 def _wanted(
     store: Store, secrets: Secrets, only: Platform | None, users: list[str]
 ) -> dict[Platform, list[str]]:
-    """The platforms to sync, each with those of the named users who are on it.
+    """The platforms to sync, each with the named users who are on it.
 
     Raises:
         ConfigurationError: a named user is on none of them, or a platform has no connection.
@@ -74,7 +78,7 @@ def _wanted(
         if connected[only] is None:
             raise ConfigurationError(detail=f"no connection for {only.value} is configured")
         return {only: users}
-    # Those who are no longer mapped are cleaned up after.
+    # Users who are no longer mapped are cleaned up.
     settings = store.config.revision().settings
     now = SystemClock().now()
     everybody = [members(store, settings, platform, now) for platform in Platform]
@@ -138,7 +142,7 @@ def _run(
 
 
 def _record_look(store: Store, platform: Platform, run_id: str, result: PassResult) -> None:
-    """Somebody is about to read the text of these mirrors: that stands in the audit."""
+    """Record in the audit log that someone reads the texts of these mirrors."""
     now = SystemClock().now()
     for outcome in result.outcomes.values():
         made = outcome.result.plan
@@ -192,14 +196,14 @@ def _print(platform: Platform, result: PassResult, *, dry_run: bool, show_text: 
     else:
         rows = [(o.account, o.status, o.label.partition(": ")[2]) for o in result.outcomes.values()]
         if rows:
-            table(f"Users on {platform.value}", ("account", "status", "what was done"), rows)
+            table(f"Users on {platform.value}", ("account", "status", "changes"), rows)
     failed, users = len(result.failed), len(result.outcomes)
     if result.fault:
-        said = f"stopped: {result.fault}"
+        said = f"paused: {result.fault}"
     elif dry_run:
-        said = f"dry run, {users} users, nothing was written"
+        said = f"dry run, {plural(users, 'user')}, nothing was written"
     else:
-        said = f"{users} users had work, {failed} failed"
+        said = f"{plural(users, 'user')} synced, {failed} failed"
     console.print(f"{platform.value}: {said}", markup=False, highlight=False)
 
 
@@ -218,4 +222,4 @@ def _print_plan(platform: Platform, result: PassResult, *, show_text: bool) -> N
                 if isinstance(action, WithDraft):
                     text = f"{action.draft.title} | {action.draft.description}"
                     rows.append((outcome.account, f"{action.step.value} {action.span}", text))
-    table(f"Would do on {platform.value}", ("account", "what", ""), rows)
+    table(f"Planned on {platform.value}", ("account", "what", ""), rows)

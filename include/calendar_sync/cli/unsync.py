@@ -1,4 +1,4 @@
-"""`calendar-sync unsync`: take back everything that the sync has made for some users."""
+"""`calendar-sync unsync`: delete everything that the sync created for some users."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ from calendar_sync.cli.output import USERS_FAILED, as_json, console, reported, t
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
 from calendar_sync.operations.unsync import Standing, Unsynced, disable, standing, unsync
 from calendar_sync.state import Store
 from calendar_sync.state.seals import seal
@@ -23,16 +24,16 @@ def take_back(
         list[str] | None, typer.Option(help="Welkin user id, or address; repeatable.")
     ] = None,
     everybody: Annotated[bool, typer.Option("--all", help="All users.")] = False,
-    platform: Annotated[Platform | None, typer.Option(help="Only on this calendar system.")] = None,
+    platform: Annotated[Platform | None, typer.Option(help="Only this calendar system.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Switch users off, remove exactly our mirrors and blocks, and prove it by reading again."""
+    """Disable users, delete the events that the sync created for them, and verify it."""
     with reported():
         if bool(user) == everybody:
-            raise ConfigurationError(detail="name users, or say --all: exactly one of both")
+            raise ConfigurationError(detail="give either --user or --all")
         if json and not yes:
-            raise ConfigurationError(detail="--json asks nothing: it needs --yes")
+            raise ConfigurationError(detail="--json needs --yes, since it cannot ask")
         secrets = load_secrets()
         with open_store(secrets.hmac_key) as store:
             platforms = [platform] if platform else list(Platform)
@@ -47,10 +48,11 @@ def take_back(
 
 def _ask(rows: list[Standing]) -> None:
     shown = [(row.account, row.platform.value, row.mirrors, row.blocks) for row in rows[:50]]
-    table("To remove", ("account", "platform", "mirrors", "blocks"), shown)
+    table("To delete", ("account", "platform", "mirrors", "blocks"), shown)
     mirrors, blocks = sum(row.mirrors for row in rows), sum(row.blocks for row in rows)
     typer.confirm(
-        f"Switch {len(rows)} rows of the mapping off, remove {mirrors} mirrors, {blocks} blocks?",
+        f"Disable {plural(len(rows), 'row')} of the mapping and delete {plural(mirrors, 'mirror')} "
+        f"and {plural(blocks, 'block')}?",
         abort=True,
     )
 
@@ -86,7 +88,7 @@ def _print(results: list[Unsynced], *, json: bool) -> None:
         )
         for result in results
     ]
-    columns = ("account", "platform", "removed", "left", "past blocks kept", "failure")
+    columns = ("account", "platform", "deleted", "left", "past blocks kept", "failure")
     table("Un-sync", columns, rows)
     clean = sum(result.clean for result in results)
-    console.print(f"{clean} of {len(results)} accounts hold nothing of ours")
+    console.print(f"verified: {clean} of {plural(len(results), 'account')} without synced events")

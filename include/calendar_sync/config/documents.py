@@ -65,7 +65,7 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, y
 
 
 def read_file(file: pathlib.Path) -> bytes:
-    """The content of a file that somebody names, if it is not too large.
+    """The content of a file, if it is not too large.
 
     Raises:
         ConfigurationError: it is.
@@ -96,7 +96,7 @@ def decode(content: bytes, name: str) -> str:
     before, nothing, _ = text.partition("\0")
     if nothing:
         raise ConfigurationError(
-            detail=f"{name}: {_place_in(before)}: a NUL character; is this a text, and UTF-8?"
+            detail=f"{name}: {_place_in(before)}: a NUL character; is this a UTF-8 text file?"
         )
     return text
 
@@ -142,7 +142,9 @@ def read_yaml(text: str, name: str) -> Document:
             names line and column.
     """
     if len(text) > LARGEST_FILE:
-        raise ConfigurationError(detail=f"{name}: it is larger than {LARGEST_FILE // 1024:,} KB")
+        raise ConfigurationError(
+            detail=f"{name}: the file is larger than {LARGEST_FILE // 1024:,} KB"
+        )
     try:
         return _parse(text, name, _FAST)
     except ConfigurationError:
@@ -180,7 +182,7 @@ def _parse(text: str, name: str, kind: Any) -> Document:
 
 
 def _refuse_large(text: str, kind: Any) -> None:
-    """The text is nested as deeply, and says as much, as somebody may mean.
+    """Refuse a text that is nested too deeply or too large.
 
     By events, one after the other: to put a deep tree together ends the process.
     """
@@ -205,10 +207,10 @@ def _check(node: yaml.Node, seen: dict[yaml.Node, bool], pairs: Counter[yaml.Nod
     if seen.get(node):
         return
     if node in seen:
-        raise yaml.MarkedYAMLError(problem="stands in itself", problem_mark=node.start_mark)
+        raise yaml.MarkedYAMLError(problem="it contains itself", problem_mark=node.start_mark)
     problem = ""
     if node.tag not in _TAGS:
-        problem = "a tag that means nothing here"
+        problem = "an unknown tag"
     elif isinstance(node, yaml.ScalarNode):
         if node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
             problem = "a number with too many digits"
@@ -224,7 +226,7 @@ def _check(node: yaml.Node, seen: dict[yaml.Node, bool], pairs: Counter[yaml.Nod
             _check(value, seen, pairs)
             pairs[node] += _merged(value, pairs) if key.tag == _MERGE else 1
         if pairs[node] > MOST_PARTS // 10:
-            problem = "it has too many keys"
+            problem = "too many keys"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
@@ -241,7 +243,7 @@ def _check_keys(node: yaml.MappingNode) -> None:
     keys: set[str] = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise yaml.MarkedYAMLError(problem="a key is a text", problem_mark=key.start_mark)
+            raise yaml.MarkedYAMLError(problem="a key must be a text", problem_mark=key.start_mark)
         if key.value in keys:
             raise yaml.MarkedYAMLError(
                 problem=f"{key.value[:100]} is given twice", problem_mark=key.start_mark

@@ -72,7 +72,7 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
             if name == SMTP and key in _ADDRESSES:
                 check_address(text)
             if name == SMTP and key == "subject" and not text.isprintable():
-                raise ConfigurationError(detail="subject is one line")
+                raise ConfigurationError(detail="subject must be one line")
 
 
 def check_address(text: str) -> None:
@@ -120,7 +120,7 @@ def _one(each: Any) -> Allowed:
 
 
 class Notify(Section):
-    """Who is told, and how. Without `to` nobody is told by mail; reports are kept anyway.
+    """Recipients and notifier. Without `to` no e-mail is sent; reports are stored anyway.
 
     `notifier` is mail, or one that the deployment names in its environment, and `arguments` are
     those that it leaves to the settings; in texts `{subject}`, `{html}` and `{text}` stand for the
@@ -128,17 +128,17 @@ class Notify(Section):
     """
 
     to: tuple[str, ...] = ()
-    """E-mail addresses, for the mail notifier."""
+    """E-mail addresses, for the e-mail notifier."""
     notifier: str = Field(default=SMTP, pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+$")
     """Class of an Airflow notifier that the deployment allows."""
     arguments: dict[str, str | tuple[str, ...]] = Field(default={})
-    """What it is made with: of mail `cc`, `bcc`, `from_email`, `subject`, `html_content`."""
+    """Arguments of the notifier; e-mail: `cc`, `bcc`, `from_email`, `subject`, `html_content`."""
     daily_summary: bool = True
-    """Send the report of each day."""
+    """Send a report every day."""
     alerts: bool = True
-    """Send a message at once when the sync stops or is late."""
+    """Send an alert when the sync stops or is late."""
     alert_again_hours: float = Field(default=6, gt=0, le=168)
-    """A fault that lasts is told again after so many hours."""
+    """Repeat an alert after this time while the problem continues."""
 
     @field_validator("to")
     @classmethod
@@ -169,12 +169,12 @@ class Notify(Section):
     @model_validator(mode="after")
     def _addresses_are_for_mail(self) -> Self:
         if self.to and self.notifier != SMTP:
-            raise ValueError("`to` is for mail: another notifier takes `arguments`")
+            raise ValueError("`to` is for e-mail only: use `arguments` for other notifiers")
         return self
 
     @property
     def configured(self) -> bool:
-        """Somebody is to be told."""
+        """Messages are sent."""
         return bool(self.to or self.arguments) or self.notifier != SMTP
 
     @property

@@ -1,7 +1,6 @@
-"""The settings of an organisation: one typed model, refused as a whole when a part is wrong.
+"""The settings of an organisation: a typed model that is rejected as a whole if a part is wrong.
 
-`parse` reads a mapping (from YAML or a stored revision). The defaults serve the everyday case
-without tuning.
+`parse` reads a mapping from YAML or a stored revision.
 """
 
 import difflib
@@ -22,6 +21,7 @@ from pydantic import (
 )
 
 from calendar_sync.config.notifiers import Notify as Notify
+from calendar_sync.config.renames import with_new_names
 from calendar_sync.config.sections import STORED, Section
 from calendar_sync.core.bounded import TooMuch, refuse_deep
 from calendar_sync.core.errors import ConfigurationError
@@ -38,7 +38,7 @@ TEXT_FIELDS = frozenset(
     }
 )
 PRIMARY = "primary"
-#: Lists, mappings and what is in them, all together.
+#: The total number of values in a document.
 MOST_VALUES = 20_000
 _SHOWN = 20
 
@@ -50,14 +50,14 @@ class EncounterTypes(Section):
     """
 
     include: tuple[str, ...] = ("*",)
-    """Names that get mirrors."""
+    """Types to sync."""
     exclude: tuple[str, ...] = ()
-    """Names that get none, whatever `include` says."""
+    """Types to exclude, even if `include` matches."""
     unknown_type: Literal["skip", "include"] = "skip"
-    """Encounters whose template Welkin does not name: `skip` makes no mirror of them."""
+    """Encounters without a template in Welkin: `skip` excludes them."""
 
     def wants(self, name: str) -> bool:
-        """The filter lets this template or event type through."""
+        """This template or event type is synced."""
         return _matches(name, self.include) and not _matches(name, self.exclude)
 
 
@@ -65,24 +65,24 @@ class Windows(Section):
     """How far the sync looks, in days from now. Blocks begin today."""
 
     mirrors_past_days: int = Field(default=30, ge=0, le=366)
-    """Mirrors of appointments up to so many days ago are kept up to date."""
+    """How many days back mirrors are kept up to date."""
     mirrors_future_days: int = Field(default=365, ge=1, le=730)
-    """Mirrors are made so many days ahead."""
+    """How many days ahead mirrors are created."""
     blocks_future_days: int = Field(default=120, ge=1, le=730)
-    """Blocks are made so many days ahead."""
+    """How many days ahead blocks are created."""
 
 
 class IgnoreExternal(Section):
-    """Events that never block: another integration may copy Welkin's visits already."""
+    """Events that never block, such as copies of visits that another integration makes."""
 
     creators: tuple[str, ...] = ()
-    """Addresses of who created the event; `*` and `?` are wildcards."""
+    """Addresses of creators; `*` and `?` are wildcards."""
     organizers: tuple[str, ...] = ()
-    """Addresses of the event's organiser; `*` and `?` are wildcards."""
+    """Addresses of organisers; `*` and `?` are wildcards."""
     ical_uids: tuple[str, ...] = ()
-    """iCalUIDs, as the other integration makes them; `*` and `?` are wildcards."""
+    """iCalUIDs; `*` and `?` are wildcards."""
     sources: tuple[str, ...] = ()
-    """Addresses (URLs) that events name as their source; `*` and `?` are wildcards. Google only."""
+    """URLs of sources; `*` and `?` are wildcards. Google only."""
 
     def ignores(
         self,
@@ -101,37 +101,37 @@ class IgnoreExternal(Section):
 
 
 class BlockTime(Section):
-    """How busy time of the calendar becomes unavailability in Welkin."""
+    """How busy time in the calendar becomes unavailable time in Welkin."""
 
     enabled: bool = True
-    """Make blocks at all. Off removes those that there are."""
+    """Create blocks. If this is off, existing blocks are deleted."""
     tentative: bool = False
-    """Tentative events and unanswered invitations block, too."""
+    """Tentative events and unanswered invitations block time."""
     all_day: Literal["block", "ignore"] = "block"
-    """`block`: busy all-day events take the whole day; `ignore`: they take nothing."""
+    """`block`: busy all-day events block the whole day; `ignore`: they do not block."""
     all_day_write: Literal["flag", "timed"] = "flag"
-    """`flag` writes them as all-day events of Welkin, `timed` from midnight to midnight."""
+    """`flag`: as all-day events in Welkin; `timed`: from midnight to midnight."""
     block_title: Literal["fixed", "event_title"] = "fixed"
-    """`event_title`: the event's title (of a private event never); `fixed`: that of `title`."""
+    """`event_title`: the title of the event, unless it is private; `fixed`: that of `title`."""
     title: str = Field(default="Busy", min_length=1, max_length=200)
-    """What a block is called in Welkin."""
+    """The title of blocks in Welkin."""
     block_edited: Literal["restore", "accept"] = "restore"
-    """A block edited or deleted in Welkin: `restore` puts it back, `accept` leaves it."""
-    twins: Literal["warn", "block"] = "warn"
-    """Unmarked events at the times of many visits: `warn` holds them back, `block` does not."""
+    """A block edited or deleted in Welkin: `restore` it, or `accept` the change."""
+    duplicates: Literal["warn", "block"] = "warn"
+    """Events at the times of many visits: `warn` reports them without blocks, `block` blocks."""
     ignore_external: IgnoreExternal = IgnoreExternal()
     """Events that never block."""
     instances_per_series: int = Field(default=500, ge=1, le=2500)
-    """Of a longer series only so many instances, nearest to now, get blocks."""
+    """Of a longer series, only the nearest instances get blocks."""
 
 
 class Calendars(Section):
     """Which calendars of an account count as busy, and where mirrors go."""
 
     busy: tuple[str, ...] = (PRIMARY,)
-    """Ids of calendars whose busy time counts; `primary` is the account's own. Each is polled."""
+    """Ids of calendars that count as busy; `primary` is the main one. Each is polled."""
     mirrors: str = PRIMARY
-    """Id of the calendar that mirrors are written to."""
+    """Id of the calendar for mirrors."""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -140,10 +140,10 @@ class Calendars(Section):
 
 
 class Text(Section):
-    """One text of a mirror. `template` is used at level `full` only: `{field}` for each field."""
+    """One text of a mirror. `template` is used at level `full` only, with `{field}` for a field."""
 
     level: DetailLevel = DetailLevel.BUSY
-    """`busy`: a fixed text; `type`: what kind of visit it is; `full`: the template."""
+    """`busy`: a fixed text; `type`: the type of visit; `full`: the template."""
     template: str = ""
     """For `full` only, with fields such as {encounter_type} and {patient_initials}."""
 
@@ -169,10 +169,10 @@ class Text(Section):
 
 
 class BaaConfirmed(Section):
-    """Who confirmed that a business associate agreement covers the calendars, and when."""
+    """Confirmation of a business associate agreement with the calendar provider."""
 
     by: str = Field(min_length=1)
-    """Name of who confirmed it."""
+    """Name of the person who confirmed it."""
     on: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
     """Day of the confirmation."""
 
@@ -193,8 +193,8 @@ class BaaConfirmed(Section):
         return value
 
 
-class Details(Section):
-    """What a mirror says."""
+class MirrorContent(Section):
+    """What a mirror shows of an appointment."""
 
     title: Text = Text()
     """The title of a mirror."""
@@ -203,9 +203,9 @@ class Details(Section):
     busy_title: str = Field(default="Busy", min_length=1, max_length=200)
     """The fixed text of level `busy`."""
     type_titles: dict[str, str] = Field(default={})
-    """Words for encounter templates, at level `type`; others are called Appointment."""
+    """Titles for encounter templates at level `type`; others have the title Appointment."""
     baa_confirmed: BaaConfirmed | None = None
-    """Level `full` shows patient data in calendars: it needs this record."""
+    """Required for level `full`, which shows patient data in calendars."""
 
     @model_validator(mode="after")
     def _full_needs_agreement(self) -> Self:
@@ -219,44 +219,44 @@ class Details(Section):
         return f"{self.title.level.value}/{self.description.level.value}"
 
 
-class Brake(Section):
-    """How many removals that rest on absence alone one cycle may do without approval."""
+class DeletionGuard(Section):
+    """How many events one sync of a user may delete because the other side was not found."""
 
-    at_least: int = Field(default=10, ge=0)
-    """So many removals never need approval."""
-    share: float = Field(default=0.2, ge=0, le=1)
-    """Above that, this share of a user's mirrors and blocks (0.2 is a fifth)."""
+    max_deletions: int = Field(default=10, ge=0)
+    """Up to this many deletions for one user need no approval."""
+    max_share: float = Field(default=0.2, ge=0, le=1)
+    """Or this share of the user's mirrors and blocks, if that is more (0.2 is a fifth)."""
 
     def allows(self, removals: int, live: int) -> bool:
-        """`removals` of `live` links need nobody's approval."""
-        return removals <= max(self.at_least, int(self.share * live))
+        """`removals` of `live` links need no approval."""
+        return removals <= max(self.max_deletions, int(self.max_share * live))
 
 
 class Limits(Section):
     """Rates and sizes."""
 
     welkin_requests_per_second: float = Field(default=5.0, gt=0, le=100)
-    """Requests to Welkin, all processes together."""
+    """Requests to Welkin by all processes."""
     calendar_requests_per_minute: int = Field(default=10_000, ge=1)
-    """Requests to a calendar system, in one process."""
-    daily_calendar_requests: int = Field(default=1_000_000, ge=1000)
-    """Google's quota of the project: polls stay below 60 % of it."""
-    microsoft_requests_at_once: int = Field(default=64, ge=1, le=256)
-    """Requests to Microsoft under way in one process, at most."""
-    microsoft_batch: int = Field(default=20, ge=1, le=20)
-    """Requests that Microsoft gets in one batch."""
+    """Requests to a calendar system by one process."""
+    google_requests_per_day: int = Field(default=1_000_000, ge=1000)
+    """Google's quota of the project. Polls use at most 60 % of it."""
+    microsoft_concurrency: int = Field(default=64, ge=1, le=256)
+    """Most concurrent requests to Microsoft of one process."""
+    microsoft_batch_size: int = Field(default=20, ge=1, le=20)
+    """Requests to Microsoft in one batch."""
     max_user_tasks: int = Field(default=200, ge=1, le=1000)
-    """Mapped tasks of one run; beyond that, users share tasks."""
-    users_at_once: int = Field(default=4, ge=1, le=32)
-    """Users whom one task syncs at the same time."""
-    polls_at_once: int = Field(default=16, ge=1, le=64)
+    """Most mapped tasks of one run. With more users, users share tasks."""
+    user_concurrency: int = Field(default=4, ge=1, le=32)
+    """Users that one task syncs at the same time."""
+    poll_concurrency: int = Field(default=16, ge=1, le=64)
     """Accounts that are polled at the same time."""
-    cycle_seconds: float = Field(default=60.0, gt=0)
-    """A user's cycle that takes longer goes on in the next run."""
-    cycle_writes: int = Field(default=100, ge=1)
-    """A user's cycle with more writes goes on in the next run."""
-    cycle_waits_seconds: float = Field(default=20.0, ge=0)
-    """A cycle that would have to wait longer tries again later."""
+    max_cycle_seconds: float = Field(default=60.0, gt=0)
+    """A cycle that takes longer continues in the next run."""
+    max_cycle_writes: int = Field(default=100, ge=1)
+    """A cycle with more writes continues in the next run."""
+    max_wait_seconds: float = Field(default=20.0, ge=0)
+    """If a cycle would have to wait longer, the user is retried later."""
 
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -264,14 +264,14 @@ _WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class WorkingHours(Section):
-    """When most people work, in the organisation's zone: `start` to `end`, over midnight too."""
+    """Working hours in the organisation's zone, from `start` to `end`, also over midnight."""
 
     days: tuple[Day, ...] = Field(default=_WEEK[:5], min_length=1)
-    """On which days."""
+    """Working days."""
     start: time = time(7)
-    """From."""
+    """Start."""
     end: time = time(19)
-    """Until."""
+    """End."""
 
     @field_validator("start", "end", mode="before")
     @classmethod
@@ -285,7 +285,7 @@ class WorkingHours(Section):
     @classmethod
     def _without_a_zone(cls, value: time) -> time:
         if value.tzinfo is not None:
-            raise ValueError("the organisation's zone applies: no zone here")
+            raise ValueError("give no zone here: the organisation's zone is used")
         return value
 
     def hold(self, moment: datetime) -> bool:
@@ -301,67 +301,67 @@ class WorkingHours(Section):
         return _WEEK[day % 7] in self.days
 
 
-class Poll(Section):
-    """How often an account is asked for changes: always alike, or less often out of hours."""
+class Polling(Section):
+    """How often accounts are checked for changes, optionally less often outside working hours."""
 
     interval_seconds: int = Field(default=60, ge=5, le=86_400)
     """Seconds between two polls of an account."""
     working_hours: WorkingHours | None = None
-    """Outside of these hours accounts are polled less often."""
-    outside_interval_seconds: int = Field(default=240, ge=5, le=86_400)
-    """Seconds between two polls outside of working hours."""
+    """Outside these hours, accounts are polled less often."""
+    off_hours_interval_seconds: int = Field(default=240, ge=5, le=86_400)
+    """Seconds between two polls outside working hours."""
 
     def interval_at(self, moment: datetime) -> int:
         """Seconds between two polls at a local time."""
         outside = self.working_hours is not None and not self.working_hours.hold(moment)
-        return self.outside_interval_seconds if outside else self.interval_seconds
+        return self.off_hours_interval_seconds if outside else self.interval_seconds
 
 
 class Freshness(Section):
-    """How old a change may become before it counts as late and somebody is told."""
+    """When a change counts as late and causes an alert."""
 
     target_seconds: int = Field(default=300, ge=30, le=86_400)
-    """A change that is not synced after so many seconds is late."""
+    """A change that is not synced after this time is late."""
 
     @property
     def target(self) -> timedelta:
-        """The same as a length of time."""
+        """The same as a timedelta."""
         return timedelta(seconds=self.target_seconds)
 
 
 class Settings(Section):
-    """Everything that an organisation decides."""
+    """All settings."""
 
     time_zone: str = "UTC"
-    """IANA zone of users for whom Welkin knows none, such as America/New_York."""
+    """IANA time zone, such as America/New_York, of users for whom Welkin has none."""
     direction: dict[Platform, Direction] = Field(default={})
-    """What is written, by calendar system; a user's row in the mapping wins."""
+    """What is written, by calendar system. A direction in the mapping takes precedence."""
     encounter_types: EncounterTypes = EncounterTypes()
-    """Which appointments get mirrors."""
+    """Which appointments to sync."""
     windows: Windows = Windows()
-    """How far the sync looks."""
+    """How far ahead and back to sync."""
     block_time: BlockTime = BlockTime()
-    """Busy time in Welkin."""
+    """Blocks in Welkin."""
     calendars: dict[Platform, Calendars] = Field(default={})
-    """Calendars of an account, by calendar system."""
-    details: Details = Details()
-    """What a mirror says."""
+    """Calendars to read and write, by calendar system."""
+    mirror_content: MirrorContent = MirrorContent()
+    """What a mirror shows."""
     mirror_moved: Literal["restore", "reschedule", "report"] = "restore"
-    """A mirror moved by hand: put back, followed in Welkin, or only reported."""
+    """A mirror moved by hand: restore it, reschedule the appointment, or only report it."""
     mirror_deleted: Literal["restore", "cancel", "report"] = "restore"
-    """A mirror deleted by hand: put back, cancelled in Welkin, or only reported."""
+    """A mirror deleted by hand: restore it, cancel the appointment, or only report it."""
     both_changed: Literal["welkin_wins", "report"] = "welkin_wins"
-    """A mirror edited by hand whose appointment changed, too."""
-    unmapped: Literal["remove", "keep"] = "remove"
-    """Mirrors and blocks of users who are disabled or no longer mapped."""
-    brake: Brake = Brake()
-    """When removals wait for approval."""
-    poll: Poll = Poll()
-    """How often accounts are asked."""
+    """A mirror edited by hand whose appointment was also changed."""
+    on_unmapped: Literal["remove", "keep"] = "remove"
+    """Mirrors and blocks of users who are no longer mapped, are disabled or inactive."""
+    deletion_guard: DeletionGuard = DeletionGuard()
+    """When deletions need approval."""
+    polling: Polling = Polling()
+    """How often accounts are checked for changes."""
     freshness: Freshness = Freshness()
     """When a change is late."""
     notify: Notify = Notify()
-    """Who is told."""
+    """Recipients of alerts and reports."""
     limits: Limits = Limits()
     """Rates and sizes."""
 
@@ -411,17 +411,20 @@ def parse(
     where: Callable[[tuple[str | int, ...]], str] = lambda path: "",
     *,
     stored: bool = False,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Settings:
     """Settings from a mapping.
 
     Args:
-        document: what a file or a stored revision says.
-        where: the place of a value in the file, by its path; for messages.
-        stored: it was accepted before. A way of telling people that is no longer allowed is kept,
-            for `Notify.refusal` to say so: it must not stop the sync.
+        document: from a file, a request or a stored revision.
+        where: returns the place of a value in the file by its path, for messages.
+        stored: it was accepted before. A notifier that is no longer allowed is kept, and
+            `Notify.refusal` gives the reason: it must not stop the sync.
+        warn: called for each setting that is given by its old name.
 
     Raises:
-        ConfigurationError: names each wrong key and, for an unknown one, the nearest known name.
+        ConfigurationError: names each wrong key and, for an unknown one, the nearest known name;
+            or a setting is given by both its old and its new name.
     """
     if document is None:
         document = {}
@@ -429,7 +432,8 @@ def parse(
         raise ConfigurationError(detail="settings: a mapping is expected")
     try:
         refuse_deep(document, most=MOST_VALUES)
-        return Settings.model_validate(document, context=STORED if stored else None)
+        current = with_new_names(document)
+        found = Settings.model_validate(current.document, context=STORED if stored else None)
     except TooMuch as error:
         raise ConfigurationError(detail=f"settings: {error}") from None
     except ValidationError as error:
@@ -441,12 +445,15 @@ def parse(
             message = problem["msg"]
             if problem["type"] == "extra_forbidden":
                 message = "unknown setting" + _nearest(str(path[-1]), _known_names())
-            place = where(path)
+            place = where(current.path_of(path))
             lines.append(f"{place + ', ' if place else ''}{name}: {message}")
         if more := len(problems) - len(lines):
             lines.append(f"and {more} more")
         detail = "settings: " + "; ".join(lines)
         raise ConfigurationError(detail=detail, mistakes=lines) from None
+    for message in current.warnings:
+        warn(message)
+    return found
 
 
 def _known_names() -> set[str]:

@@ -2,113 +2,121 @@
 
 from calendar_sync.core.errors import ConfigurationError, SyncError
 
-_WAIT = "the other side does not answer as it should: the sync tries again by itself"
-_WAIT_LIMIT = "the other side asks for a pause: the sync tries again by itself"
+_WAIT = "the service did not answer as expected; the sync retries automatically"
+_WAIT_LIMIT = "the service asks for a pause; the sync retries automatically"
 _NETWORK = (
-    "the server cannot be reached: look at the network, a proxy or firewall, and the host of the "
-    "connection; the sync tries again by itself"
+    "the server cannot be reached: check the network, proxy or firewall, and the host of the "
+    "connection; the sync retries automatically"
 )
 _SLOW = (
-    "the server or the network did not answer in time: the sync tries again by itself; if it goes "
-    "on, look at the network and at the server's own status"
+    "the server did not answer in time; the sync retries automatically. If this continues, check "
+    "the network and the status page of the service"
 )
 _BROKEN = (
-    "the connection broke, or the answer was empty: the sync tries again by itself; if it goes on, "
-    "look for a proxy or firewall in between"
+    "the connection was lost, or the answer was empty; the sync retries automatically. If this "
+    "continues, check for a proxy or firewall in between"
 )
 _KEY = (
-    "Google does not accept the service account's key: it was deleted or disabled, is another "
-    "account's, or this machine's clock is wrong; see docs/setup-google.md"
+    "Google rejects the service account's key: it was deleted or disabled, belongs to another "
+    "account, or the clock of this machine is wrong; see docs/setup-google.md"
 )
-_OUR_CODE = "this should not happen: keep the log and report it"
+_OUR_CODE = "this is a bug: keep the log and report it"
 _GOOGLE = "see docs/setup-google.md"
 _MICROSOFT = "see docs/setup-microsoft.md"
 _WELKIN = "see docs/setup-welkin.md"
 
-#: A connection was accepted, but nobody's calendar was opened over it.
+#: A connection was accepted, but no calendar was opened with it.
 NO_MAILBOX_TRIED = "no_mailbox_tried"
 _ADVICE = {
     # --- Welkin -------------------------------------------------------------------------------
-    "welkin_unauthorized": f"Welkin refuses the API client: check name and secret; {_WELKIN}",
+    "welkin_unauthorized": f"Welkin rejects the API client: check its name and secret; {_WELKIN}",
     "welkin_client_unknown": f"Welkin does not know the API client of this tenant; {_WELKIN}",
-    "welkin_access_restricted": "the API client may not see this user: widen its access in Welkin",
-    "welkin_item_restricted": "the API client may not touch this event: widen its access in Welkin",
-    "welkin_refused": "Welkin does not take this event: its own error code says why",
-    "welkin_unreadable_event": "Welkin's event lacks times or id: look at it in Welkin",
+    "welkin_access_restricted": "the API client has no access to this user: grant it in Welkin",
+    "welkin_item_restricted": "the API client has no access to this event: grant it in Welkin",
+    "welkin_refused": "Welkin rejects this event; its own error code says why",
+    "welkin_unreadable_event": "the event in Welkin has no time or no id: check it in Welkin",
     "welkin_not_found": "Welkin no longer has the event",
-    "welkin_did_not_reschedule": "Welkin kept the appointment's time: the mirror is put back",
-    "welkin_did_not_cancel": "Welkin kept the appointment: the mirror is put back",
-    "welkin_denies_living_events": "Welkin denied events that it has: nothing was believed",
-    "welkin_feed_does_not_advance": "Welkin's export repeats itself: report it to Welkin",
-    "audit_unavailable": "the API client may not read the audit: deletions are found more slowly",
-    "google_unreadable_event": "the event's time cannot be read: look at it in the calendar",
-    "microsoft_unreadable_event": "the event's time cannot be read: look at it in the calendar",
-    "still_there": "the server says that it is not found, and shows it all the same: it is tried "
-    "again; delete it by hand if that lasts",
-    "settings_refused": "this setting is not obeyed: correct it on the settings' page, or with "
-    "calendar-sync config apply",
-    "welkin_user_unknown": "Welkin has no user of this id: correct the mapping's row, or remove it",
+    "welkin_did_not_reschedule": "Welkin did not move the appointment; the synced event is put "
+    "back",
+    "welkin_did_not_cancel": "Welkin did not cancel the appointment; the synced event is put back",
+    "welkin_denies_living_events": "Welkin said that existing events were not found; its "
+    "answers were not used",
+    "welkin_feed_does_not_advance": "Welkin's export repeats the same rows: report it to Welkin",
+    "audit_unavailable": "the API client cannot read Welkin's audit log; deletions are found "
+    "more slowly",
+    "google_unreadable_event": "the event's time cannot be read: check it in the calendar",
+    "microsoft_unreadable_event": "the event's time cannot be read: check it in the calendar",
+    "still_there": "the event could not be deleted: the server says that it does not exist, but "
+    "still shows it. The sync retries; delete it by hand if this continues",
+    "settings_refused": "this setting is ignored: correct it on the page Settings, or with "
+    "`calendar-sync config apply`",
+    "welkin_user_unknown": "Welkin has no user with this id: correct the row of the mapping, or "
+    "remove it",
     # --- Google -------------------------------------------------------------------------------
-    "google_account_refused": "Google does not let us act for this mailbox: is the address right, "
-    "is the user active and licensed?",
-    "google_account_malformed": "the mapping's address is no e-mail address: correct it",
-    "google_account_restricted": "the user's access is restricted in the Workspace: ask its admin",
-    "google_not_acalendar_user": "Calendar is switched off for this user: ask the Workspace admin",
-    "google_unauthorized": "Google takes no token for this mailbox: is the user suspended?",
-    "google_unauthorized_client": f"the delegation lacks the client or its scope; {_GOOGLE}",
+    "google_account_refused": "Google denies access to this mailbox: is the address right, and is "
+    "the user active and licensed?",
+    "google_account_malformed": "the address in the mapping is not an e-mail address: correct it",
+    "google_account_restricted": "the user's access is restricted: ask the Google Workspace "
+    "administrator",
+    "google_not_acalendar_user": "Calendar is turned off for this user: ask the Google "
+    "Workspace administrator",
+    "google_unauthorized": "Google rejects the token for this mailbox: is the user suspended?",
+    "google_unauthorized_client": "the domain-wide delegation lacks the client or its scope; "
+    f"{_GOOGLE}",
     "google_access_not_configured": f"the Calendar API is not enabled in the project; {_GOOGLE}",
     "google_service_disabled": f"the Calendar API is not enabled in the project; {_GOOGLE}",
     "google_insufficient_permissions": f"the delegation lacks the calendar scope; {_GOOGLE}",
     "google_access_token_scope_insufficient": f"the delegation lacks the calendar scope; {_GOOGLE}",
     "google_invalid_grant": _KEY,
     "google_invalid_client": _KEY,
-    "google_invalid_request": f"Google's token endpoint takes no such request: is `token_uri` of "
+    "google_invalid_request": f"Google's token endpoint rejects the request: is `token_uri` in "
     f"the key right? {_GOOGLE}",
     "google_deleted_client": _KEY,
     "google_disabled_client": _KEY,
     "google_invalid_scope": f"the delegation lacks the calendar scope; {_GOOGLE}",
-    "google_access_denied": f"the Workspace does not let the service account in; {_GOOGLE}",
-    "google_admin_policy_enforced": "the Workspace's policy keeps the service account out: ask its "
-    "administrator",
-    "google_org_internal": f"the service account is not meant for this Workspace; {_GOOGLE}",
-    "google_token_refused": f"Google's token endpoint refuses the service account; {_GOOGLE}",
-    "google_directory_denied": "the directory may not be read as directory_admin: "
+    "google_access_denied": f"the Google Workspace denies access to the service account; {_GOOGLE}",
+    "google_admin_policy_enforced": "a policy of the Google Workspace blocks the service "
+    "account: ask its administrator",
+    "google_org_internal": f"the service account belongs to another Google Workspace; {_GOOGLE}",
+    "google_token_refused": f"Google's token endpoint rejects the service account; {_GOOGLE}",
+    "google_directory_denied": "the directory cannot be read as directory_admin: see "
     "docs/setup-google.md, step 6",
-    "google_no_calendar": "the account has no calendar: is Calendar switched on for its owner?",
+    "google_no_calendar": "the account has no calendar: is Calendar turned on for this user?",
     "google_forbidden": "Google forbids this for the mailbox; the log has its reason",
-    "google_refused": "Google does not take this event: its own reason says why",
-    "google_quota_exceeded": "Google's quota of this mailbox is used up: the sync waits",
-    "google_daily_limit_exceeded": "the project's daily quota is used up: raise it, or poll less",
-    "google_list_refused": "Google refuses to list this calendar: look at it in the browser",
-    "series_incomplete": "the calendar shows too few instances of a series: its blocks stay, "
+    "google_refused": "Google rejects this event; its own reason says why",
+    "google_quota_exceeded": "Google's quota for this mailbox is used up; the sync waits",
+    "google_daily_limit_exceeded": "the daily quota of the Google project is used up: raise it, "
+    "or increase `polling.interval_seconds`",
+    "google_list_refused": "Google does not list this calendar: open it in the browser",
+    "series_incomplete": "the calendar returned too few events of a series; its busy blocks stay, "
     "and it is read again",
-    "calendar_not_found": "the calendar that mirrors go to is not there: see `calendars` in the "
+    "calendar_not_found": "the calendar for synced events was not found: check `calendars` in the "
     "settings",
     # --- Microsoft ----------------------------------------------------------------------------
     "microsoft_access_denied": "no access to this mailbox: `calendar-sync check --account MAILBOX` "
-    "tells whether consent or scope is missing",
+    "says if consent or scope is missing",
     "microsoft_account_unknown": "the tenant has no such user: correct the mapping",
-    "microsoft_no_mailbox": "there is no mailbox in Exchange Online: a licence is missing",
-    "microsoft_no_calendar": "the mailbox has no calendar: has its owner ever signed in?",
+    "microsoft_no_mailbox": "the user has no mailbox in Exchange Online: assign a licence",
+    "microsoft_no_calendar": "the mailbox has no calendar: has its owner signed in before?",
     "microsoft_directory_denied": f"the permission User.Read.All is missing; {_MICROSOFT}",
-    "microsoft_no_consent": "the app has no permission at all: an administrator must grant "
+    "microsoft_no_consent": "the app has no permissions: an administrator must grant "
     f"consent; {_MICROSOFT}",
     "microsoft_calendars_denied": "no mailbox can be opened: Calendars.ReadWrite, its consent, or "
     f"the scope of RBAC for Applications is missing; {_MICROSOFT}",
     "microsoft_outside_scope": "the mailbox is outside the scope of RBAC for Applications (or an "
     f"access policy): have it added; {_MICROSOFT}",
-    "microsoft_read_only": f"events can be read, not written: Calendars.ReadWrite is missing; "
+    "microsoft_read_only": f"events can be read, but not written: Calendars.ReadWrite is missing; "
     f"{_MICROSOFT}",
     "microsoft_unauthorized_client": f"the tenant does not know the client id; {_MICROSOFT}",
     "microsoft_invalid_request": f"tenant id or authority is wrong; {_MICROSOFT}",
-    "microsoft_invalid_tenant": f"there is no such tenant; {_MICROSOFT}",
+    "microsoft_invalid_tenant": f"the tenant does not exist; {_MICROSOFT}",
     "microsoft_invalid_scope": f"the host is not Graph's, or consent is missing; {_MICROSOFT}",
     "microsoft_invalid_grant": f"consent is missing; {_MICROSOFT}",
-    "microsoft_token_refused": f"Microsoft's token endpoint refuses the app; {_MICROSOFT}",
-    "microsoft_unauthorized": f"Graph refuses the app's token; {_MICROSOFT}",
+    "microsoft_token_refused": f"Microsoft's token endpoint rejects the app; {_MICROSOFT}",
+    "microsoft_unauthorized": f"Microsoft Graph rejects the app's token; {_MICROSOFT}",
     "microsoft_invalid_client": f"client id, secret or certificate is wrong; {_MICROSOFT}",
-    "microsoft_refused": "Exchange does not take this event: its own error code says why",
-    "microsoft_list_refused": "Exchange refuses to list this calendar: look at it in Outlook",
+    "microsoft_refused": "Exchange rejects this event; its own error code says why",
+    "microsoft_list_refused": "Exchange does not list this calendar: open it in Outlook",
     "microsoft_foreign_authority": f"the authority is not one of Microsoft's; {_MICROSOFT}",
     # --- the first set-up ---------------------------------------------------------------------
     "state_missing": "there is a signing key, but no state database. If CALENDAR_SYNC_DATABASE_URL "
@@ -127,50 +135,51 @@ _ADVICE = {
     "environment variable or a secrets backend of that name goes first. Remove it there, or "
     "change it there",
     # --- Airflow's API ------------------------------------------------------------------------
-    "airflow_unavailable": "Airflow's API server does not answer: is it up, and is the host of the "
-    "connection `calendar_sync_airflow` right?",
-    "airflow_not_found": "Airflow's API knows no such path: is the host of the connection "
-    "`calendar_sync_airflow` the base URL of its API server?",
-    "not_working": "see what it says of the server, and the fields of the connection",
-    # --- the sync's own words -----------------------------------------------------------------
-    "conflict_closed": "somebody else has decided it meanwhile: load the page again",
-    "not_mapped": "nobody of this name is mapped on this platform: correct the name in the run's "
-    "params, or the mapping",
-    "not_parked": "it is tried again already: load the page again",
-    "not_possible": "this choice is not possible any more: load the page again",
-    "tenant_misconfigured": "credentials or rights are wrong for everybody: `calendar-sync check`",
-    "user_unavailable": "this mailbox cannot be used: `calendar-sync check --account MAILBOX`",
-    "no_free_generation": "this item was made and deleted too often: change it in Welkin",
-    "left_in_account": "a former account cannot be reached: give access once more, or remove what "
-    "is left there by hand",
-    "outcome_unknown": "the answer to a write was lost: the sync looks before it writes again",
-    "not_shown_yet": "our own write of just now does not show yet: it is looked at again",
-    "platform_stopped": "the platform is stopped by a fault of many accounts: see `calendar-sync "
-    "status`",
-    "many_accounts_failing": "many accounts began to fail at once: look at the platform itself; "
-    "the sync goes on when they answer",
+    "airflow_unavailable": "Airflow's API server does not answer: is it running, and is the "
+    "host of the connection `calendar_sync_airflow` right?",
+    "airflow_not_found": "Airflow's API does not have this path: is the host of the connection "
+    "`calendar_sync_airflow` the base URL of the API server?",
+    "not_working": "check the fields of the connection",
+    # --- the sync itself ----------------------------------------------------------------------
+    "conflict_closed": "it was decided in the meantime: reload the page",
+    "not_mapped": "this user is not mapped on this platform: correct the name in the params of the "
+    "run, or the mapping",
+    "not_parked": "it was retried in the meantime: reload the page",
+    "not_possible": "this is no longer possible: reload the page",
+    "seal_refused": "a place for seals of the audit log rejects them: check "
+    "CALENDAR_SYNC_SEAL_SINKS",
+    "tenant_misconfigured": "credentials or rights are wrong: run `calendar-sync check`",
+    "user_unavailable": "this mailbox cannot be used: run `calendar-sync check --account MAILBOX`",
+    "no_free_generation": "this event was created and deleted too often: change the appointment "
+    "in Welkin",
+    "left_in_account": "the previous mailbox cannot be reached: grant access to it again, or "
+    "delete the synced events there by hand",
+    "outcome_unknown": "the answer to a write was lost; the sync checks before it writes again",
+    "not_shown_yet": "a recent write does not show yet; the sync checks again",
+    "platform_stopped": "the sync of this platform is paused because of a fault: see "
+    "`calendar-sync status`",
+    "many_accounts_failing": "many accounts began to fail at the same time: check the platform; "
+    "the sync resumes when they answer",
     "lease_held": "another process works on this user: try again in a minute",
     "lease_lost": "another process took over: nothing is lost",
     "no_connection": _NETWORK,
     "timeout": _SLOW,
     "connection_lost": _BROKEN,
     "empty_answer": _BROKEN,
-    NO_MAILBOX_TRIED: "no mailbox was tried, so access to calendars is not shown: map somebody, "
+    NO_MAILBOX_TRIED: "access to calendars was not tested, since no users are mapped: map a user, "
     "or name a mailbox: `calendar-sync check --account MAILBOX`",
-    "no_connection_configured": "make the connection in Airflow that this platform needs",
-    "seal_refused": "the place that keeps seals does not take one: look at the server that "
-    "`CALENDAR_SYNC_SEAL_SINKS` names",
-    "probe_not_undone": "the probe could not move the encounter back: do it in Welkin",
+    "no_connection_configured": "create the connection for this platform in Airflow",
+    "probe_not_undone": "the encounter could not be moved back: move it back in Welkin",
     "untrusted_certificate": "the server's certificate is not trusted: set `verify` of the "
     "connection to the CA bundle",
-    "redirected": "the address of the connection leads elsewhere: correct its host",
-    "token_refresh_stuck": "another process has been fetching the token for long: try again",
-    "calendar_denies_living_events": "the calendar denied events that it has: none was believed, "
-    "the sync tries again by itself",
-    "bad_item": "the other side does not take this item: change it there, or see its code",
-    "sync_error": "see its detail: it says what is wrong",
-    "users_failed": "see which users, and the code of each",
-    "configuration": "see its detail: it says what to correct",
+    "redirected": "the host of the connection redirects to another address: correct it",
+    "token_refresh_stuck": "another process takes too long to get a token: try again",
+    "calendar_denies_living_events": "the calendar said that existing events were not found; its "
+    "answers were not used, and the sync retries automatically",
+    "bad_item": "the service rejects this item: change it there, or see its code",
+    "sync_error": "see its detail",
+    "users_failed": "see the users and their codes",
+    "configuration": "see its detail",
     "unexpected": _OUR_CODE,
     "too_many_questions": _OUR_CODE,
 }
@@ -179,7 +188,7 @@ _ENDS = {
     "unreadable": _WAIT,
     "unreadable_page": _WAIT,
     "unreadable_answer": _WAIT,
-    "answer_too_large": "the other side sends more than any calendar holds: look there what it is",
+    "answer_too_large": "the service sends more data than a calendar can hold: check it there",
     "unreadable_batch": _WAIT,
     "unreadable_event": _WAIT,
     "unstable_pages": _WAIT,
@@ -189,22 +198,22 @@ _ENDS = {
     "foreign_link": _WAIT,
     "limited": _WAIT_LIMIT,
     "busy": _WAIT_LIMIT,
-    "cursor_expired": "the list of changes is read anew",
-    "cursor_refused": "the list of changes is read anew",
-    "calendar_gone": "the list of changes is read anew",
-    "deleted": "it is gone: the next cycle decides",
-    "gone": "it is gone: the next cycle decides",
-    "not_found": "it is gone: the next cycle decides",
-    "changed_meanwhile": "it changed meanwhile: the next cycle decides",
-    "failed": "it changed meanwhile: the next cycle decides",
-    "duplicate": "it is there already: the next cycle looks for it",
-    "conflict": "it is there already: the next cycle looks for it",
+    "cursor_expired": "the list of changes is read again",
+    "cursor_refused": "the list of changes is read again",
+    "calendar_gone": "the list of changes is read again",
+    "deleted": "it no longer exists; the next sync handles it",
+    "gone": "it no longer exists; the next sync handles it",
+    "not_found": "it no longer exists; the next sync handles it",
+    "changed_meanwhile": "it was changed in the meantime; the next sync handles it",
+    "failed": "it was changed in the meantime; the next sync handles it",
+    "duplicate": "it already exists; the next sync looks for it",
+    "conflict": "it already exists; the next sync looks for it",
     "rejected": "the token is replaced",
 }
 _SYSTEMS = {
-    "google": f"{_GOOGLE}; `calendar-sync check` tries the connection",
-    "microsoft": f"{_MICROSOFT}; `calendar-sync check` tries the connection",
-    "welkin": f"{_WELKIN}; `calendar-sync check` tries the connection",
+    "google": f"{_GOOGLE}; `calendar-sync check` tests the connection",
+    "microsoft": f"{_MICROSOFT}; `calendar-sync check` tests the connection",
+    "welkin": f"{_WELKIN}; `calendar-sync check` tests the connection",
 }
 
 
@@ -217,24 +226,24 @@ _ADMINISTRATORS = {
 _NETWORKS = frozenset(
     {"no_connection", "timeout", "connection_lost", "empty_answer", "unreadable_answer"}
 )
-# They begin like a system's, and are about what the organisation has told us.
+# These are about mapping and connection, despite their prefix.
 _OWN = frozenset(
     {
         "google_account_malformed", "microsoft_account_unknown", "welkin_client_unknown",
         "welkin_unauthorized", "welkin_user_unknown",
     }
 )  # fmt: skip
-#: What a code means where a connection is tried: nobody's item, everybody's access.
+#: What a code means in a test of a connection.
 _OF_CONNECTION = {
     "no_connection": "the server cannot be reached: check the base URL (host) of the connection, "
     "and the network",
-    "untrusted_certificate": "the server's certificate is of no authority in the CA bundle (nor "
-    "the system's): set `verify` in the extra of the connection",
-    # Welkin's answer to a wrong name is the one to a wrong secret.
+    "untrusted_certificate": "the server's certificate is not signed by a trusted authority: set "
+    "`verify` in the extra of the connection to a CA bundle",
+    # Welkin answers a wrong name and a wrong secret alike.
     "welkin_unauthorized": "the organization, the API client's name or its secret is wrong; "
     f"{_WELKIN}",
-    "welkin_client_unknown": "the server knows no such API client: check base URL, organization "
-    f"and token path; {_WELKIN}",
+    "welkin_client_unknown": "the server does not know the API client: check base URL, "
+    f"organization and token path; {_WELKIN}",
     "welkin_not_found": f"the organization has no such environment: check `instance`; {_WELKIN}",
     "welkin_access_restricted": "the API client may not read calendar events in this environment; "
     f"{_WELKIN}",
@@ -242,7 +251,7 @@ _OF_CONNECTION = {
 
 
 def advice(code: str) -> str:
-    """What to do about this code; empty where its detail says so already."""
+    """What to do about this code."""
     if code in _ADVICE:
         return _ADVICE[code]
     for end, said in _ENDS.items():
@@ -252,21 +261,21 @@ def advice(code: str) -> str:
 
 
 def whose(code: str) -> str:
-    """Whose it is to mend, in a few words."""
+    """Who can fix it, in a few words."""
     if code in _NETWORKS:
-        return "whoever runs the network or the server"
+        return "the network administrator"
     if code in _OWN:
-        return "whoever runs the sync"
+        return "the administrator of the sync"
     if advice(code) in {_WAIT, _WAIT_LIMIT}:
         return "the service itself"
     system = code.partition("_")[0]
-    return _ADMINISTRATORS.get(system, "whoever runs the sync")
+    return _ADMINISTRATORS.get(system, "the administrator of the sync")
 
 
 def remedy(error: SyncError) -> str:
-    """What to do about a connection that ended in this error, in words.
+    """What to do about a connection that failed with this error.
 
-    A detail that is a word of a server, the kind of a request or a number says nothing to people.
+    A detail of one word (a status, a kind of request) is left out: it does not help people.
     """
     if isinstance(error, ConfigurationError) and error.detail:
         return error.detail

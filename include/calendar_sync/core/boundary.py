@@ -9,7 +9,7 @@ from types import TracebackType
 
 
 class Hidden(str):
-    """A secret text that is shown to nobody by `repr`: in tracebacks, debuggers, dataclasses."""
+    """A secret text that `repr` never shows: in tracebacks, debuggers, dataclasses."""
 
     __slots__ = ()
 

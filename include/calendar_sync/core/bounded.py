@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-#: Bytes of a file that somebody gives us: a mapping of ten thousand users is a quarter of it.
+#: Bytes of an uploaded file: a mapping of ten thousand users is a quarter of it.
 LARGEST_FILE = 4 * 1024 * 1024
 #: Bytes of an answer, unpacked: a page of the longest lists is a third of it.
 LARGEST_ANSWER = 16 * 1024 * 1024

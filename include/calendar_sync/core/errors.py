@@ -1,7 +1,7 @@
-"""The closed set of errors, grouped by the reaction that they need.
+"""All errors that this package raises, grouped by how to react to them.
 
-An error carries a `code` from a short vocabulary and never any text of a remote answer: bodies may
-hold patient data. `detail` is written by our own code (an opaque id, a staff account, a status).
+An error has a `code` and never contains text of a remote answer: it may hold patient data. `detail`
+is written by our own code (an opaque id, a staff account, a status).
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ class SyncError(Exception):
 
 
 class TransientError(SyncError):
-    """The other side or the network failed; the same request may work in a moment.
+    """The other side or the network failed; the same request may work later.
 
-    `exhausted` once it has been repeated as often as makes sense: nobody else repeats it.
+    `exhausted`: the request was repeated often enough and is not repeated any more.
     """
 
     code = "unavailable"
@@ -34,9 +34,9 @@ class TransientError(SyncError):
 class RateLimited(TransientError):
     """The other side asks for a pause.
 
-    `retry_after` is in seconds, None where the server named none. `tenant_wide` tells a limit of
-    the whole project or tenant from one user's. `overloaded`: it is the server that has too much to
-    do, with this request or with all, and no limit of ours.
+    `retry_after` is in seconds, None if the server gave no time. `tenant_wide`: the limit is that
+    of the whole project or tenant, not of one user. `overloaded`: the server is overloaded; no
+    limit of ours was exceeded.
     """
 
     code = "rate_limited"
@@ -57,13 +57,13 @@ class RateLimited(TransientError):
 
 
 class OutcomeUnknown(TransientError):
-    """A write was sent and its answer lost: look before sending it again."""
+    """A write was sent, but its answer was lost. Check before sending it again."""
 
     code = "outcome_unknown"
 
 
 class NotShownYet(TransientError):
-    """Our own write of just now is most likely there, but reads lag: look again in a minute."""
+    """Our own recent write does not show yet, since reads lag. Check again in a minute."""
 
     code = "not_shown_yet"
 
@@ -72,7 +72,7 @@ class NotShownYet(TransientError):
 
 
 class CursorExpired(SyncError):
-    """The stored cursor is no longer valid: a full read is needed."""
+    """The stored cursor is no longer valid. A full read is needed."""
 
     code = "cursor_expired"
 
@@ -84,15 +84,15 @@ class PreconditionFailed(SyncError):
 
 
 class Duplicate(SyncError):
-    """An item with this id exists already, possibly as a deleted one."""
+    """An item with this id already exists, possibly as a deleted one."""
 
     code = "duplicate"
 
 
 class NotFound(SyncError):
-    """The item is not there (any more).
+    """The item does not exist.
 
-    `certain` where the other side says that it was there and has been deleted (410).
+    `certain`: the other side says that it existed and was deleted (410).
     """
 
     code = "not_found"
@@ -103,7 +103,7 @@ class NotFound(SyncError):
 
 
 class StillThere(TransientError):
-    """A removal was answered "not found", and a look by id shows the item all the same."""
+    """A deletion was answered with "not found", but the item can still be read by its id."""
 
     code = "still_there"
 
@@ -112,25 +112,25 @@ class StillThere(TransientError):
 
 
 class BadItem(SyncError):
-    """The other side refuses this one item; it is parked after some tries."""
+    """The other side rejects this item. It is parked after three tries."""
 
     code = "bad_item"
 
 
 class UserUnavailable(SyncError):
-    """This user's account cannot be used now; nobody else is concerned."""
+    """This user's account cannot be used. Other users are not affected."""
 
     code = "user_unavailable"
 
 
 class TenantMisconfigured(SyncError):
-    """Credentials, consent or rights are wrong for everybody: nothing may be written."""
+    """Credentials, consent or rights are wrong for all users. Nothing may be written."""
 
     code = "tenant_misconfigured"
 
 
 class TokenRejected(SyncError):
-    """The access token is not accepted (any more): refresh it once."""
+    """The access token was rejected. Refresh it once."""
 
     code = "token_rejected"
 
@@ -139,27 +139,27 @@ class TokenRejected(SyncError):
 
 
 class LeaseLost(SyncError):
-    """Another worker has taken over this user: stop before the next write."""
+    """Another worker has taken over this user. Stop before the next write."""
 
     code = "lease_lost"
 
 
 class LeaseHeld(SyncError):
-    """Another worker is busy with this user; not a failure."""
+    """Another worker is syncing this user. Not a failure."""
 
     code = "lease_held"
 
 
 class PlatformStopped(SyncError):
-    """A fault of the whole platform was found meanwhile: nothing is written, nobody is blamed."""
+    """The whole platform has a fault. Nothing is written, and no user counts as failed."""
 
     code = "platform_stopped"
 
 
 class ConfigurationError(SyncError):
-    """Settings, mapping or a connection are missing or wrong; says what to do.
+    """Settings, mapping or a connection are missing or wrong. `detail` says what to do.
 
-    `mistakes` are all of a file's, each with its place; `detail` holds as many as fit a line.
+    `mistakes` are all mistakes of a file with their places; `detail` names the first of them.
     """
 
     code = "configuration"
@@ -172,9 +172,9 @@ class ConfigurationError(SyncError):
 
 
 class UsersFailed(SyncError):
-    """Some users of a run failed; names opaque ids and accounts only.
+    """Some users of a run failed. Names opaque ids and accounts only.
 
-    `words` says the same for people: who, what is wrong, whose it is, what to do.
+    `words` is the message for people: who failed, why, and what to do.
     """
 
     code = "users_failed"
@@ -185,6 +185,6 @@ class UsersFailed(SyncError):
 
 
 class UnexpectedError(SyncError):
-    """A bug: the type of the exception and the place, without its text."""
+    """A bug: type and place of the exception, without its message."""
 
     code = "unexpected"

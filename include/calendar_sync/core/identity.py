@@ -1,7 +1,7 @@
 """Ids that we choose and keyed hashes of content: the same input gives the same text for ever.
 
 All are HMAC-SHA256 under the organisation's key (connection `calendar_sync_hmac_key`), so that
-nobody without the key can test a guess about the content. The key decides every id that we make:
+without the key, guesses about the content cannot be tested. The key decides every id that we make:
 a changed key would make every existing mirror foreign, hence it is made once by
 `calendar-sync init` and never rotated in place.
 """
@@ -25,10 +25,10 @@ from calendar_sync.core.model import (
 )
 
 MARKER = "calendarSync"
-# So often may an item be made anew before we give it up.
+# How often an item may be created again.
 GENERATIONS = 20
 EXTERNAL_ID_PREFIX = "calsync-"
-# What `calendar-sync test` makes is no block and no mirror: its marks are others.
+# Items of `calendar-sync selftest` are no blocks and no mirrors: they have other marks.
 TEST_PROPERTY = "calendarSyncTest"
 TEST_PREFIX = "synctest-"
 TEST_TITLE = "Calendar sync test"
@@ -106,7 +106,7 @@ class Identity:
         return f"{TEST_PREFIX}{self._tag}-{self._digest('test', user_id).hex()[:16]}"
 
     def test_title(self, user_id: str) -> str:
-        """A neutral title that nobody else's event has: systems that keep no mark show it."""
+        """A neutral and unique title, for systems that store no mark."""
         return f"{TEST_TITLE} {self._digest('test title', user_id).hex()[:10]}"
 
     def is_test(self, event: WelkinEvent, user_id: str) -> bool:
@@ -122,7 +122,7 @@ class Identity:
         return self._mirror_hash(title, description, span)
 
     def event_hash(self, event: CalendarEvent) -> str:
-        """The same for an event as read: equal to `mirror_hash` while nobody has touched it.
+        """The same for an event as read: equal to `mirror_hash` until it is edited.
 
         Guests are told apart: they are never ours to write (`without_guests`).
         """

@@ -169,6 +169,6 @@ class Directory(Protocol):
         Raises:
             UserUnavailable: it cannot; unknown and suspended accounts may look the same.
             NotFound: likewise.
-            TenantMisconfigured: nobody's can.
+            TenantMisconfigured: no account can.
         """
         ...

@@ -1,4 +1,4 @@
-"""A row that we fail to read concerns nobody but itself: all that is kept of it is its id."""
+"""A row that cannot be read affects only itself: only its id is kept."""
 
 import logging
 from collections.abc import Callable, Mapping

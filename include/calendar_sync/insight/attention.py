@@ -62,7 +62,7 @@ _OF_MIRRORS = frozenset(
 
 @dataclass(frozen=True)
 class OpenConflict:
-    """One conflict that nobody has closed; `choices` are what is possible now."""
+    """One open conflict; `choices` are what is possible now."""
 
     id: int
     user_id: str
@@ -102,7 +102,7 @@ class Parked:
 
 @dataclass(frozen=True)
 class Decided:
-    """One decision of a person, as the record of operations has it.
+    """One decision of a person, as the audit log has it.
 
     An approval may be for many: `account` is one of them, `more` says how many others.
     """

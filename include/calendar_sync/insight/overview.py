@@ -82,7 +82,7 @@ class Requests:
 class PlatformOverview:
     """One platform; `silent` when it has not been asked for changes for longer than the target.
 
-    `former` counts those who still have something of ours where nobody is mapped any more.
+    `former` counts users with synced events on a platform without mapped users.
     """
 
     platform: str
@@ -96,7 +96,7 @@ class PlatformOverview:
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything; `platforms` is empty where nobody is mapped, or was.
+    """Everything; `platforms` is empty if no user is or was mapped.
 
     `approvals`, `conflicts`, `undecided` (those of them that need a person) and `parked` count what
     a person may want to look at, as `state.open_items` says. `attention` are users who keep
@@ -119,7 +119,7 @@ class Overview:
 
     @property
     def oldest_change(self) -> datetime | None:
-        """Since when a change waits, or nobody has looked for one; None when all is synced."""
+        """Since when a change waits, or changes were not checked for; None if all is synced."""
         found = [one.standing.oldest_change for one in self.platforms]
         return min((moment for moment in found if moment is not None), default=None)
 
@@ -209,7 +209,7 @@ def _requests(store: Store, settings: Settings, platform: Platform, now: datetim
     if platform is Platform.GOOGLE:
         local = now.astimezone(_QUOTA_ZONE)
         since = local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(now.tzinfo)
-        quota: int | None = settings.limits.daily_calendar_requests
+        quota: int | None = settings.limits.google_requests_per_day
     else:
         since, quota = now.replace(hour=0, minute=0, second=0, microsecond=0), None
     made = requests_since(store, platform, since)

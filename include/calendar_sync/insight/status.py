@@ -117,10 +117,10 @@ def deletions_told_by(store: Store) -> str:
         return ""
     if found == SWEEP:
         return (
-            "a comparison of the next 7 days, within 10 minutes: the audit log cannot be relied on"
+            "a comparison of the next 7 days every 10 minutes, since the audit log is not reliable"
         )
     if not facts.get(AUDIT_MATCHED_AT):
-        return "Welkin's audit log; no deletion has confirmed it yet"
+        return "Welkin's audit log (not confirmed by a deletion yet)"
     return "Welkin's audit log"
 
 

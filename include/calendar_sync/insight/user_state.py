@@ -25,7 +25,7 @@ class UserState(StrEnum):
 
     @property
     def sign(self) -> str:
-        """A sign beside it, so that nobody needs to tell colours apart."""
+        """A sign beside it, so that colours are not needed."""
         return _LOOKS[self][0]
 
     @property

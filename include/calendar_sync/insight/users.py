@@ -212,7 +212,7 @@ def left_behind(
 
 
 def _left_behind(connection: Any, settings: Settings, found: Any, now: datetime) -> list[Any]:
-    if settings.unmapped != "remove":
+    if settings.on_unmapped != "remove":
         return []
     sync, link = t.user_sync, t.link
     query = (

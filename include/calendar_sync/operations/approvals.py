@@ -1,4 +1,4 @@
-"""What waits for a person: as a question with all that one needs to answer it, and the answer."""
+"""What needs approval, as a question with everything needed to answer it, and the answer."""
 
 import uuid
 from collections import Counter
@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 from sqlalchemy import Connection
 
 from calendar_sync.core.model import Step, parse_iso
+from calendar_sync.core.plurals import plural
 from calendar_sync.planner.orphans import STRAY
 from calendar_sync.planner.plan import BRAKE, WRITE_BACK
 from calendar_sync.state import Store
@@ -18,31 +19,31 @@ from calendar_sync.sync.roster import LEAVING
 
 APPROVED, DECLINED = "approved", "kept_for_now"
 WORDS = {
-    BRAKE: "removals of what was not found",
-    WRITE_BACK: "appointments to change as their events were edited",
-    STRAY: "leftover synced events and busy blocks that match nothing",
-    LEAVING: "synced events and busy blocks of people who left Welkin, many at once",
+    BRAKE: "deletions of events whose appointment or event was not found",
+    WRITE_BACK: "changes of appointments because their events were edited",
+    STRAY: "orphans: synced events and busy blocks that match nothing",
+    LEAVING: "synced events and busy blocks of many users who left Welkin",
 }
 #: Why it waits, and what happens meanwhile.
 WHY: Mapping[str, str] = {
-    BRAKE: "So many deletions may be a mistake: their appointments or events were not found, but "
-    "nothing says that they were deleted. Nothing is deleted until you approve.",
-    WRITE_BACK: "One user's edits in the calendar change at most three appointments a day by "
-    "themselves. Nothing is changed in Welkin until you approve.",
-    STRAY: "They carry our mark and match no appointment and no event, as after a lost state "
-    "database. Nothing is deleted until you approve.",
-    LEAVING: "So many people became inactive in Welkin at once that its list of staff may be "
-    "wrong. They are synced on until you approve.",
+    BRAKE: "So many deletions may be a mistake: the appointments or events were not found, but "
+    "were not reported as deleted either. Nothing is deleted until you approve.",
+    WRITE_BACK: "Edits in a user's calendar change at most three appointments a day without "
+    "approval. Nothing is changed in Welkin until you approve.",
+    STRAY: "The sync created them, but they match no appointment and no event, for example after "
+    "the state database was lost. Nothing is deleted until you approve.",
+    LEAVING: "So many users became inactive in Welkin at the same time that its list of users may "
+    "be wrong. They are synced until you approve.",
 }
 _CALENDARS = {"google": "Google", "microsoft": "Microsoft 365"}
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """All that one approval would let go on; `users` are accounts with their counts.
+    """What one approval covers; `users` are accounts with their counts.
 
-    `steps` counts by step, `first` and `last` are when the earliest and the latest item begins
-    (ISO 8601); empty where that is not known.
+    `steps` counts by step, `first` and `last` are the starts of the earliest and the latest item
+    (ISO 8601), empty if unknown.
     """
 
     digest: str
@@ -56,7 +57,7 @@ class Waiting:
 
     @property
     def words(self) -> str:
-        """What it is, without whom: `12 removals of what was not found`."""
+        """What it is, without users: `12 deletions of events whose …`."""
         return f"{self._count} {WORDS.get(self.reason, self.reason)}"
 
     @property
@@ -64,19 +65,19 @@ class Waiting:
         """What is asked: `Delete 1 event from ada@example.org's Google calendar? …`."""
         asked = [self._asked(step, count) for step, count in sorted(self.steps.items())]
         if self.reason == LEAVING:
-            people = _counted(len(self.users), "person", "people")
+            people = plural(len(self.users), "person", "people")
             return f"Delete all synced events and busy blocks of {people} who left Welkin?"
         if not asked:
-            return f"Carry out {self.words} ({self._whose()})?"
+            return f"Approve {self.words} ({self._whose()})?"
         return " ".join(asked)
 
     @property
     def why(self) -> str:
-        """Why it waits, as sentences."""
+        """Why it needs approval, as sentences."""
         return WHY.get(self.reason, "")
 
     def when(self, zone: tzinfo) -> str:
-        """The days that it is about: `2026-03-02 to 2026-03-09`; empty where not known."""
+        """The days of the items: `2026-03-02 to 2026-03-09`; empty if unknown."""
         days = [_day(text, zone) for text in (self.first, self.last) if text]
         return " to ".join(dict.fromkeys(days))
 
@@ -94,25 +95,21 @@ class Waiting:
             where = f"the {name} calendars of {self._whose()}"
         its, was = ("Its", "was") if count == 1 else ("Their", "were")
         many = "" if count == 1 else "s"
-        left = "leftover " if self.reason == STRAY else ""
+        left = "orphaned " if self.reason == STRAY else ""
         match step:
             case Step.DELETE_MIRROR:
                 why = "" if left else f" {its} appointment{many} {was} not found in Welkin."
-                return f"Delete {_counted(count, f'{left}synced event')} from {where}?{why}"
+                return f"Delete {plural(count, f'{left}synced event')} from {where}?{why}"
             case Step.DELETE_BLOCK:
                 why = "" if left else f" {its} event{many} {was} not found in {where}."
-                return f"Delete {_counted(count, f'{left}busy block')} from Welkin?{why}"
+                return f"Delete {plural(count, f'{left}busy block')} from Welkin?{why}"
             case Step.RESCHEDULE:
                 how = f"to where {its.lower()} event{many} {was} moved in {where}"
-                return f"Move {_counted(count, 'appointment')} in Welkin {how}?"
+                return f"Move {plural(count, 'appointment')} in Welkin {how}?"
             case Step.CANCEL:
                 how = f"as {its.lower()} event{many} {was} deleted in {where}"
-                return f"Cancel {_counted(count, 'appointment')} in Welkin, {how}?"
+                return f"Cancel {plural(count, 'appointment')} in Welkin, {how}?"
         return f"Carry out {count} of {step}?"
-
-
-def _counted(count: int, one: str, many: str = "") -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def _day(text: str, zone: tzinfo) -> str:
@@ -203,7 +200,7 @@ def _record(
 def grant(store: Store, digest: str, author: str, now: datetime) -> int:
     """Approve for 24 hours, and have the users concerned read in full: no delta tells of it again.
 
-    Who approved it stands in the record of operations, for each user; `store` has the key.
+    Who approved it stands in the audit log, for each user; `store` has the key.
     Returns how many users it concerns; 0 when nothing waits under this digest.
     """
     accounts = _accounts(store)
@@ -216,7 +213,7 @@ def grant(store: Store, digest: str, author: str, now: datetime) -> int:
 
 
 def decline(store: Store, digest: str, author: str, now: datetime) -> int:
-    """Keep things as they are: nobody is asked again for a day. Recorded as an approval is.
+    """Keep for now: the question is not asked again for a day. Recorded like an approval.
 
     Returns how many users it concerns; 0 when nothing is asked under this digest.
     """

@@ -62,7 +62,7 @@ class Checked:
 
     @property
     def works(self) -> bool | None:
-        """None: accepted, but not shown to work, and nobody needs it yet."""
+        """None: accepted, but not fully tested, and not needed yet."""
         if not self.needed and [fault.code for fault in self.faults] == [NO_MAILBOX_TRIED]:
             return None
         return not self.faults
@@ -98,7 +98,9 @@ async def check_welkin(
         async with open_welkin(credentials, clock) as welkin:
             known = {user.id for user in await welkin.users()}
     except SyncError as error:
-        said = "the list of users cannot be read: the API client needs the right to read users; "
+        said = (
+            "Welkin's list of users cannot be read: the API client needs the right to read users; "
+        )
         return [Finding("", error.code, said + "see docs/setup-welkin.md")]
     unknown = sorted(set(user_ids) - known)
     return [Finding(user_id, UNKNOWN, advice(UNKNOWN)) for user_id in unknown]

@@ -33,15 +33,15 @@ def decide(store: Store, number: int, choice: Choice, author: str, now: datetime
     """Close a conflict with a decision, which the next run carries out; recorded with its author.
 
     Raises:
-        ConfigurationError: it is not open, or the choice is not possible (any more).
+        ConfigurationError: it is not open, or the choice is not possible.
         LeaseHeld: the user is being synced just now, and the choice would change what is read.
     """
     found = open_conflict(store, number, now)
     if found is None:
-        raise ConfigurationError("conflict_closed", detail="the conflict is not open (any more)")
+        raise ConfigurationError("conflict_closed", detail="the conflict is no longer open")
     if choice not in found.choices:
         raise ConfigurationError(
-            "not_possible", detail=f"{choice.value} is not possible for this conflict (any more)"
+            "not_possible", detail=f"{choice.value} is not possible for this conflict"
         )
     if choice in {Choice.ACCEPT, Choice.DISMISS}:
         with store.database.write() as connection:
@@ -91,7 +91,7 @@ def _close(
         t.conflict.c.id == found.id, t.conflict.c.dismissed_at.is_(None)
     )
     if connection.execute(statement.values(dismissed_at=now)).rowcount != 1:
-        raise ConfigurationError("conflict_closed", detail="the conflict is not open (any more)")
+        raise ConfigurationError("conflict_closed", detail="the conflict is no longer open")
     _record(store, connection, found, choice.value, author, now)
 
 
@@ -104,10 +104,10 @@ def try_again(
     author: str,
     now: datetime,
 ) -> None:
-    """Have the next run try a parked item at once, its tries counted anew.
+    """Have the next run retry a parked item, with its tries counted from zero.
 
     Raises:
-        ConfigurationError: it is not parked (any more).
+        ConfigurationError: it is not parked.
     """
     table = t.parked_item
     this = (
@@ -118,7 +118,7 @@ def try_again(
     )
     item = next(iter(parked_items(store, platform, *this)), None)
     if item is None:
-        raise ConfigurationError("not_parked", detail="the item is not parked (any more)")
+        raise ConfigurationError("not_parked", detail="the item was retried already")
     with store.database.write() as connection:
         connection.execute(delete(table).where(table.c.platform == platform.value, *this))
         _look_again(store, connection, user_id, platform, now)

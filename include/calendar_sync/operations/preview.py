@@ -77,7 +77,7 @@ async def preview(
     `progress` is told how many were looked at, of how many, and the effects so far.
 
     Raises:
-        SyncError: nobody can be read.
+        SyncError: no user can be read.
     """
     revision = Revision(0, settings, blocks_hash(settings))
     now = services.clock.now()

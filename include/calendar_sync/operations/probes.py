@@ -30,7 +30,7 @@ async def probe_reschedule(services: Services, event_id: str) -> bool:
         raise ConfigurationError(detail=f"{event_id} is not the event of a planned encounter")
     start, end = event.span.instants(UTC)
     if start < services.clock.now() + AHEAD:
-        raise ConfigurationError(detail=f"{event_id} begins within an hour, or has begun")
+        raise ConfigurationError(detail=f"{event_id} starts in less than an hour: use a later one")
     try:
         moves = await _moves(services, event, Span(start + STEP, end + STEP))
     finally:

@@ -82,7 +82,7 @@ class Unsynced:
     def label(self) -> str:
         """One line for the run history."""
         gone = sum(self.removed.values())
-        words = f"{self.account or self.user_id} ({self.platform.value}): {gone} removed"
+        words = f"{self.account or self.user_id} ({self.platform.value}): {gone} deleted"
         if self.left:
             words += ", left: " + ", ".join(f"{n} {kind}" for kind, n in sorted(self.left.items()))
         where = f" ({self.detail})" if self.detail else ""
@@ -117,7 +117,7 @@ def standing(
 
 
 def disable(services: Services, rows: Sequence[Standing], author: str) -> int:
-    """Switch off the mapping of these users, so that no run makes anything anew."""
+    """Disable the mapping of these users, so that no run creates anything again."""
     pairs = {(row.user_id, row.platform) for row in rows}
 
     def switched_off(mapping: list[MappedUser]) -> list[MappedUser]:
@@ -145,7 +145,7 @@ async def unsync(
     async def one(mine: list[Standing]) -> list[Unsynced]:
         return [await _unsync(services, revision, row, run_id, owner) for row in mine]
 
-    at_once = revision.settings.limits.users_at_once
+    at_once = revision.settings.limits.user_concurrency
     found = await together((one(mine) for mine in by_user.values()), at_once)
     return [result for results in found for result in results]
 

@@ -1,7 +1,4 @@
-"""Who is told at once: a user or a platform has passed its freshness target.
-
-Whoever was told of something is told again only after `notify.alert_again_hours`.
-"""
+"""Alerts when a user or a platform is late, repeated after `notify.alert_again_hours`."""
 
 import logging
 from dataclasses import dataclass
@@ -9,6 +6,7 @@ from datetime import datetime, timedelta
 from html import escape
 
 from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
 from calendar_sync.insight.health.render import Message
 from calendar_sync.insight.health.verdicts import advice
 from calendar_sync.insight.status import looked_at
@@ -21,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 SHOWN = 20
 EVERYBODY = "everybody"
+ALL_USERS = "all users"
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Alarm:
 
 
 def raise_alarms(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
-    """Tell of what is newly late; returns what was told."""
+    """Send an alert for what is newly late; returns what it named."""
     settings = store.config.revision().settings
     if not (settings.notify.configured and settings.notify.alerts):
         return []
@@ -45,7 +44,7 @@ def raise_alarms(store: Store, platform: Platform, now: datetime) -> list[Alarm]
     if new:
         reason = send(settings.notify, _message(platform, new, now))
         if reason:
-            new = []  # nobody knows: the next run tries again
+            new = []  # not sent: the next run tries again
         else:
             logger.info("%s: told of %d late", platform.value, len(new))
     standing |= {one.key: now for one in new}
@@ -65,15 +64,15 @@ def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
     target = settings.freshness.target
     fault = store.runs.fault(platform)
     if fault is not None and now - fault.since > target:
-        text = f"stopped since {fault.since:%H:%M} UTC: {fault.code}"
-        return [Alarm(EVERYBODY, EVERYBODY, text)]
+        text = f"the sync is paused since {fault.since:%H:%M} UTC: {fault.code}"
+        return [Alarm(EVERYBODY, ALL_USERS, text)]
     seen = looked_at(store, platform)
     if seen is not None and now - seen > target:
-        text = f"not asked for changes, or not answering, since {seen:%H:%M} UTC"
-        return [Alarm(EVERYBODY, EVERYBODY, text)]
+        text = f"the sync is not running, or the calendars do not answer, since {seen:%H:%M} UTC"
+        return [Alarm(EVERYBODY, ALL_USERS, text)]
     found = []
     for one in in_trouble(store, settings, now, platform):
-        # Who never was in step is being filled for the first time.
+        # A user who was never up to date is in the first sync.
         if not one.late or one.behind_since is None or one.last_success_at is None:
             continue
         why = "late" if one.marked else "its calendar does not answer"
@@ -85,7 +84,7 @@ def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
 
 
 def _message(platform: Platform, new: list[Alarm], now: datetime) -> Message:
-    who = new[0].who if len(new) == 1 else f"{len(new)} users"
+    who = new[0].who if len(new) == 1 else plural(len(new), "user")
     subject = f"Calendar sync: {platform.value} is late for {who} ({now:%Y-%m-%d %H:%M} UTC)"
     lines = [f"{one.who}: {one.what}" for one in new[:SHOWN]]
     if more := len(new) - SHOWN:

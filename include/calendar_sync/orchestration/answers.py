@@ -18,7 +18,7 @@ from calendar_sync.orchestration.running import with_store
 from calendar_sync.state import Store
 
 SOON = timedelta(minutes=30)
-#: What nobody takes is forgotten after as long as runs are kept.
+#: Unused answers are deleted after as long as runs are kept.
 KEPT = timedelta(days=90)
 ANSWERS, PERMITS = "answers", "permits"
 
@@ -27,7 +27,7 @@ ANSWERS, PERMITS = "answers", "permits"
 class Answer:
     """One answer; `about` is what the question was about when it was shown.
 
-    `author` is empty where nobody answered in time, which is never a yes.
+    `author` is empty if there was no answer in time, which never counts as a yes.
     """
 
     choice: str
@@ -57,7 +57,7 @@ def answered(context: Mapping[str, Any], event: Mapping[str, Any], yes: str, no:
     )
     name = person.get("name") or person.get("id") if isinstance(person, Mapping) else None
     if not (chosen == [no] or (name and chosen == [yes])):
-        raise ConfigurationError(detail="Airflow has no record of a person's answer")
+        raise ConfigurationError(detail="Airflow has no record of an answer")
     if not isinstance(at, datetime):
         raise ConfigurationError(detail="Airflow's record does not say when it was answered")
     _refuse_old(at)
@@ -75,7 +75,7 @@ def answered(context: Mapping[str, Any], event: Mapping[str, Any], yes: str, no:
 
 
 def take(context: Mapping[str, Any]) -> Answer:
-    """The answer to the question of this run, of this map index; nobody can take it again.
+    """The answer to the question of this run, of this map index; it can be used only once.
 
     Raises:
         ConfigurationError: there is none (any more), or it was given too long ago.
@@ -83,7 +83,7 @@ def take(context: Mapping[str, Any]) -> Answer:
     found = with_store(lambda store: store.runs.take_fact(ANSWERS, _key(context)))
     if found is None or "choice" not in found:
         raise ConfigurationError(
-            detail="there is no answer to carry out: each counts once; start the DAG anew"
+            detail="no answer was found, or it was used already: start the DAG again"
         )
     at = datetime.fromisoformat(found["at"])
     _refuse_old(at)
@@ -104,7 +104,7 @@ def require_permitted(run_id: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """
     found = with_store(lambda store: store.runs.facts(PERMITS)).get(run_id) or {"accounts": []}
     if any(_account(row) not in found["accounts"] for row in rows):
-        raise ConfigurationError(detail="nobody has approved this: start the DAG anew")
+        raise ConfigurationError(detail="this was not approved: start the DAG again")
 
 
 def _note(store: Store, place: str, key: str, value: dict[str, Any]) -> None:
@@ -118,7 +118,7 @@ def _note(store: Store, place: str, key: str, value: dict[str, Any]) -> None:
 def _refuse_old(at: datetime) -> None:
     if SystemClock().now() - at > SOON:
         raise ConfigurationError(
-            detail=f"the answer is {SOON.seconds // 60} minutes old or more: start the DAG anew"
+            detail=f"the answer is older than {SOON.seconds // 60} minutes: start the DAG again"
         )
 
 

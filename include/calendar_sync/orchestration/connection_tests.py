@@ -42,7 +42,7 @@ def mail_fault(name: str, reading: AbstractContextManager[None]) -> str:
             works, _ = hook.test_connection()
     except Exception as error:
         return type(error).__name__
-    return "" if works else "the server does not answer as a mail server does"
+    return "" if works else "the server is not a mail server"
 
 
 def try_airflow(fields: Fields) -> None:

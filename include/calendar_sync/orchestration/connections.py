@@ -100,9 +100,9 @@ def airflow_database() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise ConfigurationError(
-            detail="Airflow's own database cannot be used "
-            f"({type(error.orig).__name__}): has `airflow db migrate` been run, is its server up, "
-            "and is AIRFLOW__DATABASE__SQL_ALCHEMY_CONN right?"
+            detail=f"Airflow's own database cannot be used ({type(error.orig).__name__}): has "
+            "`airflow db migrate` been run, is its server up, and is "
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN right?"
         ) from None
 
 
@@ -194,7 +194,7 @@ def ensure_hmac_key(*, links_stand: bool = False) -> bool:
         key = Connection(
             conn_id=HMAC_KEY,
             conn_type="generic",
-            description="Key of Welkin Calendar Sync: never change it",
+            description="Signing key of Welkin Calendar Sync. Do not change it.",
             password=random_bytes.token_urlsafe(48),
         )
         with airflow_database():

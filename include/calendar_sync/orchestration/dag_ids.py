@@ -9,7 +9,7 @@ MAINTENANCE = "calendar_sync_maintenance"
 #: Where admin/dag_guard.py leaves the rest of Airflow's API server in the scope of each request.
 AIRFLOW_HERE = "calendar_sync.airflow"
 DAGS = (GOOGLE, MICROSOFT, HEALTH, APPROVALS, UNSYNC, MAINTENANCE)
-# Their questions take things away from many: see admin/dag_guard.py.
+# They can delete many events: see admin/dag_guard.py.
 DECIDING = frozenset({APPROVALS, UNSYNC})
 # Answers to what waits for approval, and to an un-sync.
-GRANT, REMOVE, LEAVE = "Approve", "Remove it", "Keep for now"
+GRANT, REMOVE, LEAVE = "Approve", "Delete", "Keep for now"

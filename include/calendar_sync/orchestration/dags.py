@@ -24,27 +24,30 @@ PARAMS = {
         type=["null", "array"],
         items={"type": "string"},
         title="Users",
-        description="Whom to sync now, whatever the back-off: Welkin user ids or e-mail addresses; "
-        "empty for everybody",
+        description="Users to sync now: Welkin user ids or e-mail addresses. Empty: all users "
+        "with changes.",
     ),
     "full_comparison": Param(
         False,
         type="boolean",
         title="Full comparison",
-        description="Read both sides completely instead of changes only",
+        description="Read both sides completely, not only what changed",
     ),
     "dry_run": Param(
-        False, type="boolean", title="Dry run", description="Plan and count, but write nothing"
+        False,
+        type="boolean",
+        title="Dry run",
+        description="Show what would be done. Writes nothing.",
     ),
 }
-# Whatever the sync itself reports keeps its own back-off, in the state database. Airflow tries
-# again only what was lost: a process, or the database.
+# The sync retries its own errors, by times in the state database. Airflow retries only a lost
+# process or database.
 ONLY_LOST_WORK = ExceptionRetryPolicy(
     rules=[
         RetryRule(
             exception="calendar_sync.core.errors.SyncError",
             action=RetryAction.FAIL,
-            reason="the sync keeps its own back-off",
+            reason="the sync retries by itself",
         )
     ]
 )
@@ -100,7 +103,7 @@ def find_changed_users(platform: str) -> list[list[str]]:
 
 @task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
 def sync_user(platform: str, group: list[str]) -> None:
-    """Bring the users of one group in step; the label says what was done."""
+    """Sync the users of one group; the label says what was done."""
     from calendar_sync.orchestration import tasks
 
     context: Any = get_current_context()
@@ -118,7 +121,7 @@ def sync_user(platform: str, group: list[str]) -> None:
     context["label"] = tasks.group_label(done.outcomes)
     instance.xcom_push(key="outcomes", value=[outcome.row for outcome in done.outcomes])
     instance.xcom_push(key="requests", value=done.requests)
-    # However often somebody has failed: a run that left somebody unsynced is not green.
+    # A run with a failed user is not green, even if the user failed before.
     tasks.raise_failures(done.outcomes)
 
 

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 EMPTY_AFTER = timedelta(days=7)
 WORKING_AFTER = timedelta(days=90)
-# Of mailboxes that nobody has looked into since.
+# Of mailboxes that were not read since.
 TOKENS_AFTER = timedelta(days=1)
 # So many runs of a DAG are removed at most in one go: a week of them, in time for the task.
 MOST = 10_000
@@ -32,7 +32,7 @@ SYNC_DAGS = {GOOGLE: Platform.GOOGLE, MICROSOFT: Platform.MICROSOFT}
 
 
 class NoConnection(ConfigurationError):
-    """Nobody has said how to reach Airflow's API: old runs stay."""
+    """The connection to Airflow's API is missing: old runs are kept."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def remove_old_runs(dag_id: str, *, log_folder: str) -> Removed:
         try:
             fields = connection_fields(CONNECTION)
         except Missing:
-            raise NoConnection(detail=f"no connection {CONNECTION}: old runs stay") from None
+            raise NoConnection(detail=f"no connection {CONNECTION}: old runs are kept") from None
     done = with_store(lambda store: _remove(AirflowApi(fields), store, dag_id, Path(log_folder)))
     logger.info("%s", done.label)
     return done
@@ -110,7 +110,7 @@ def _remove_logs(folder: Path, dag_id: str, run_id: str) -> None:
 def tidy_state() -> dict[str, int]:
     """Drop what the state database need not keep: rows of old runs, old reports and drift.
 
-    Rows of empty runs go with the runs; where nobody removes those, after the same time.
+    Rows of empty runs are deleted with the runs, or after the same time if runs are kept.
     """
 
     def work(store: Store) -> dict[str, int]:

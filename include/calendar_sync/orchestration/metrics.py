@@ -64,7 +64,7 @@ def emit_health(entries: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _wanted() -> bool:
-    """Somebody listens: otherwise nothing needs to be counted."""
+    """Metrics are collected; otherwise nothing needs to be counted."""
     from airflow.sdk.configuration import conf
 
     ways = ("statsd_on", "statsd_datadog_enabled", "otel_on")

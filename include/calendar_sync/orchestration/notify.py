@@ -13,7 +13,7 @@ from calendar_sync.insight.health.render import Message
 
 logger = logging.getLogger(__name__)
 
-NOBODY = "nobody is named in the settings (notify)"
+NOBODY = "no recipients in the settings (notify)"
 
 
 def send(notify: Notify, message: Message) -> str:

@@ -9,7 +9,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "calendar-sync",
         "name": "Welkin Calendar Sync",
-        "description": "Keeps Welkin schedules and staff calendars in step.",
+        "description": "Syncs Welkin schedules with staff calendars.",
         "versions": ["0.1.0"],
         "connection-types": [
             {

@@ -17,8 +17,8 @@ def who_may_decide() -> list[str]:
     simple = manager == "SimpleAuthManager"
     if simple and conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False):
         return [
-            "everybody who reaches Airflow is its administrator (simple_auth_manager_all_admins): "
-            "nobody is kept from removing what was synced"
+            "everyone who can open Airflow is an administrator (simple_auth_manager_all_admins), "
+            "and can delete all synced events"
         ]
     _, around = get_fastapi_plugins()
     guarded = any(getattr(one.get("middleware"), "__name__", "") == GUARD for one in around)
@@ -26,10 +26,10 @@ def who_may_decide() -> list[str]:
     if manager in KNOWS_DAGS:
         alone = f"{manager} lets roles with the right to edit all DAGs start and answer {names}"
     else:
-        alone = f"{manager} knows no rights for single DAGs, {names} among them"
+        alone = f"{manager} has no rights for single DAGs such as {names}"
     if guarded:
-        return [f"{alone}; our plugin in the API server asks for the right that the pages ask for"]
+        return [f"{alone}; the plugin in the API server requires the same right as the pages"]
     return [
-        f"{alone}, and our plugin (plugins/calendar_sync_admin.py) is not loaded here: where the "
-        "API server lacks it too, whoever may start a DAG may remove what was synced"
+        f"{alone}, and the plugin (plugins/calendar_sync_admin.py) is not loaded here: without it "
+        "in the API server, everyone who can start a DAG can delete synced events"
     ]

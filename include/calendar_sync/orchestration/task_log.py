@@ -32,8 +32,9 @@ def line(error: BaseException) -> str:
     """Who, what is wrong, whose it is, what to do."""
     if isinstance(error, StateUnavailable):
         return (
-            "everybody in this task: the state database did not answer, Airflow tries once more; "
-            f"look at its server and CALENDAR_SYNC_DATABASE_URL (whoever runs the sync) [{error}]"
+            "all users of this task: the state database did not answer, and Airflow retries once; "
+            "check its server and CALENDAR_SYNC_DATABASE_URL (responsible: the administrator of "
+            f"the sync) [{error}]"
         )
     if not isinstance(error, SyncError):
         return type(error).__name__
@@ -41,7 +42,7 @@ def line(error: BaseException) -> str:
         return redact(error.words or advice(error.code))
     said = error.detail if isinstance(error, ConfigurationError) else advice(error.code)
     what = f"{error.code}: {error.detail}" if said != error.detail else error.code
-    return redact(f"everybody in this task: {said} (to be mended by {whose(error.code)}) [{what}]")
+    return redact(f"all users of this task: {said} (responsible: {whose(error.code)}) [{what}]")
 
 
 def _shorten(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

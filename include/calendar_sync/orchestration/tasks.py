@@ -73,7 +73,7 @@ def find_groups(platform: str, *, users: Sequence[str] = (), full_comparison: bo
 
     found, strangers, requests = run(work)
     logger.info(
-        "%s: %d polled, %d with work, %d waiting after a failure",
+        "%s: %d calendars checked, %d users with changes, %d waiting after a failure",
         platform,
         found.polled,
         found.marked,
@@ -154,7 +154,7 @@ def raise_failures(outcomes: Sequence[UserOutcome]) -> None:
         raise UsersFailed(
             detail="; ".join(f"{_who(o)}: {_what(o)}" for o in failed),
             words="; ".join(
-                f"{_who(o)}: {advice(o.code)} (to be mended by {whose(o.code)}) [{_what(o)}]"
+                f"{_who(o)}: {advice(o.code)} (responsible: {whose(o.code)}) [{_what(o)}]"
                 for o in failed
             ),
         )
@@ -165,7 +165,7 @@ def _who(outcome: UserOutcome) -> str:
 
 
 def _what(outcome: UserOutcome) -> str:
-    """What our code calls it, for those who look it up."""
+    """The code, for looking it up."""
     return f"{outcome.code} {outcome.detail}".rstrip()
 
 
@@ -175,7 +175,7 @@ def group_label(outcomes: Sequence[UserOutcome]) -> str:
         text = outcomes[0].label
     else:
         working = [o.label for o in outcomes if o.result.writes or o.status == "failed"]
-        text = f"{len(outcomes)} users: " + ("; ".join(working) or "in step")
+        text = f"{len(outcomes)} users: " + ("; ".join(working) or "up to date")
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError, UsersFailed
 from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
 from calendar_sync.insight.health import accounts
 from calendar_sync.insight.health.keeping import keep
 from calendar_sync.operations.approvals import Waiting, decline, grant, grouped, waiting
@@ -63,7 +64,7 @@ def validate_accounts(group: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Reported:
-    """What became of a report; `not_sent_because` is empty where it was sent."""
+    """A stored report; `not_sent_because` is empty if it was sent."""
 
     id: int
     attention: int
@@ -85,7 +86,7 @@ def report(run_id: str, *, checked: bool = True) -> Reported:
         if (attention and notify.alerts) or notify.daily_summary:
             reason = send(notify, kept.message)
         else:
-            reason = "nothing needs attention, and no daily summary is wanted"
+            reason = "nothing needs attention, and daily summaries are off"
         store.health.sent(kept.id, None if reason else kept.at, reason)
         return Reported(kept.id, attention, reason)
 
@@ -112,7 +113,7 @@ def list_waiting() -> list[dict[str, str]]:
 
 
 def _question(one: Waiting, zone: tzinfo) -> str:
-    """Whose and how many, when, why it waits, where to look."""
+    """Users and counts, dates, the reason, and where to see the items."""
     when = one.when(zone)
     since = f"Waiting since {one.since.astimezone(zone):%Y-%m-%d %H:%M} ({zone})."
     parts = [
@@ -120,8 +121,8 @@ def _question(one: Waiting, zone: tzinfo) -> str:
         f"Dates: {when}." if when else "",
         one.why,
         f"{since} An approval is valid for 24 hours.",
-        f"The items, and the same answers: [Attention]({pages_address()}/attention). "
-        f"Approval `{one.digest}`.",
+        "You can also see the items and answer on the page "
+        f"[Attention]({pages_address()}/attention). Approval `{one.digest}`.",
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -137,7 +138,7 @@ def approve(digest: str, author: str) -> int:
 
 
 def leave(digest: str, author: str) -> int:
-    """The other answer: nothing happens, and nobody is asked for a day."""
+    """Keep for now: nothing happens, and the question is not asked again for a day."""
     count = 0
     for one in digest.split(","):
         users = with_store(partial(decline, digest=one, author=author, now=SystemClock().now()))
@@ -156,21 +157,22 @@ def short(digest: str) -> str:
 
 
 def ask_unsync(users: Sequence[str], *, everybody: bool, platform: str) -> dict[str, str]:
-    """The question before an un-sync: how much of whose would go.
+    """The question before an un-sync, with the number of events for each account.
 
     Raises:
-        ConfigurationError: nobody is named, or nothing is there to remove.
+        ConfigurationError: no users are given, or there is nothing to delete.
     """
     if bool(users) == everybody:
-        raise ConfigurationError(detail="name the users, or say everybody: exactly one of both")
+        raise ConfigurationError(detail="give either Users or Everybody")
     rows = with_store(lambda store: standing(store, _platforms(platform), users))
     if not rows:
-        raise ConfigurationError(detail="nobody is mapped, and nothing of ours is left")
+        raise ConfigurationError(detail="no users are mapped, and no synced events are left")
     mirrors, blocks = (sum(getattr(row, kind) for row in rows) for kind in ("mirrors", "blocks"))
     named = {f"{row.account} ({row.platform})": row.mirrors + row.blocks for row in rows}
     return {
-        "subject": f"Remove {mirrors} mirrors and {blocks} blocks of {len(rows)} accounts?",
-        "body": _body(named, "their rows of the mapping are switched off first"),
+        "subject": f"Delete {plural(mirrors, 'synced event')} and {plural(blocks, 'busy block')} "
+        f"of {plural(len(rows), 'account')}?",
+        "body": _body(named, "Their rows of the mapping are disabled first."),
     }
 
 
@@ -180,7 +182,7 @@ def switch_off(users: Sequence[str], *, platform: str, author: str) -> list[list
     async def work(services: Services, revision: Revision) -> list[Standing]:
         rows = standing(services.store, _platforms(platform), users)
         count = disable(services, rows, f"{AUTHOR}:{author}")
-        logger.info("%d rows of the mapping switched off", count)
+        logger.info("%d rows of the mapping disabled", count)
         return rows
 
     rows = [asdict(row) for row in run(work)]
@@ -201,7 +203,11 @@ def unsync_group(
     for result in results:
         getattr(logger, "info" if result.clean else "warning")("%s", result.label)
     clean = sum(result.clean for result in results)
-    label = results[0].label if len(results) == 1 else f"{clean} of {len(results)} accounts clean"
+    label = (
+        results[0].label
+        if len(results) == 1
+        else f"{clean} of {plural(len(results), 'account')} cleaned up"
+    )
     rows = [{**asdict(result), "clean": result.clean, "label": result.label} for result in results]
     return label, rows
 
@@ -224,7 +230,9 @@ def prove_unsync(run_id: str, rows: Sequence[dict[str, Any]], *, expected: int) 
     logger.info("un-sync: %s", ", ".join(f"{count} {what}" for what, count in counts.items()))
     raise_left(rows)
     if len(rows) != expected:
-        raise UsersFailed(detail=f"{expected - len(rows)} accounts were not cleaned: see the tasks")
+        raise UsersFailed(
+            detail=f"{plural(expected - len(rows), 'account')} not cleaned up: see the tasks"
+        )
     return counts
 
 
@@ -243,7 +251,7 @@ def _platforms(platform: str) -> list[Platform]:
 
 
 def _body(users: dict[str, int], note: str) -> str:
-    return f"{_list(users)}\n\n({note})"
+    return f"{_list(users)}\n\n{note}"
 
 
 def _list(users: dict[str, int]) -> str:

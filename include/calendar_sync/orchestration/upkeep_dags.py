@@ -19,6 +19,7 @@ from airflow.sdk import (
 )
 
 from calendar_sync.core.errors import UsersFailed
+from calendar_sync.core.plurals import plural
 from calendar_sync.orchestration.dag_ids import (
     APPROVALS,
     DAGS,
@@ -53,8 +54,7 @@ ACCESS = {
     for role in DECIDERS
     if role.strip()
 }
-# So long a question is asked: an unanswered one must not hold the only run of its DAG for a day.
-# What nobody answers goes on waiting, and is asked again by the next run.
+# An unanswered question must not block its DAG for a day. The next run asks again.
 ASKED_FOR = timedelta(hours=1)
 UNSYNC_PARAMS = {
     "users": Param(
@@ -62,16 +62,16 @@ UNSYNC_PARAMS = {
         type=["null", "array"],
         items={"type": "string"},
         title="Users",
-        description="Welkin user ids or e-mail addresses; empty for Everybody",
+        description="Welkin user ids or e-mail addresses. Leave empty for Everybody.",
     ),
     "everybody": Param(
-        False, type="boolean", title="Everybody", description="All users; leave Users empty"
+        False, type="boolean", title="Everybody", description="All users. Leave Users empty."
     ),
     "platform": Param(
         "both",
         enum=["both", "google", "microsoft"],
         title="Platform",
-        description="Whose mailboxes",
+        description="Which calendar systems",
     ),
 }
 
@@ -157,7 +157,7 @@ def health_dag(doc: str, schedule: str) -> DAG:
 
 @task(retry_policy=ONLY_LOST_WORK)
 def list_accounts() -> list[dict[str, Any]]:
-    """Read Welkin's list of staff anew, and return everybody who is mapped, in groups."""
+    """Read Welkin's list of users, and return all mapped users in groups."""
     from calendar_sync.orchestration import upkeep
 
     return upkeep.list_accounts()
@@ -173,10 +173,10 @@ def validate_accounts(group: dict[str, Any]) -> int:
     return 1
 
 
-# The only leaf, and run whatever happened: it must not make a run green that checked nothing.
+# The only leaf, and always run: a run that checked nothing must not be green.
 @task(trigger_rule="all_done", retry_policy=ONLY_LOST_WORK)
 def report() -> dict[str, Any]:
-    """Put the report together, keep it in the state database, send it; fails for lack of checks."""
+    """Create, store and send the report; fails if accounts could not be checked."""
     from calendar_sync.orchestration import upkeep
 
     context: Any = get_current_context()
@@ -187,7 +187,7 @@ def report() -> dict[str, Any]:
     checked = listed is not None and len(validated) == len(listed)
     done = upkeep.report(context["run_id"], checked=checked)
     if not checked:
-        raise UsersFailed(detail="not all accounts were checked: see the tasks before")
+        raise UsersFailed(detail="not all accounts were checked: see the tasks before this one")
     return {"report": done.id, "attention": done.attention, "sent": not done.not_sent_because}
 
 
@@ -195,7 +195,7 @@ def report() -> dict[str, Any]:
 
 
 def approvals_dag(doc: str) -> DAG:
-    """The DAG `calendar_sync_approvals`: ask about each thing that waits, grant it if told so."""
+    """The DAG `calendar_sync_approvals`: ask for each approval, and carry out the answer."""
 
     @_one_at_a_time(APPROVALS, doc, None, access_control=ACCESS)
     def build() -> None:
@@ -210,7 +210,7 @@ def approvals_dag(doc: str) -> DAG:
 
 @task(retry_policy=ONLY_LOST_WORK)
 def list_waiting() -> list[dict[str, str]]:
-    """What waits for a person, as questions."""
+    """What needs approval, as questions."""
     from calendar_sync.orchestration import upkeep
 
     return upkeep.list_waiting()
@@ -224,7 +224,7 @@ def _waiting_words(digest: str, _params: Any) -> dict[str, str]:
     for question in upkeep.list_waiting():
         if question["digest"] == digest:
             return question
-    raise AirflowSkipException(f"nothing waits under {digest} any more")
+    raise AirflowSkipException(f"{digest} no longer needs approval")
 
 
 @task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
@@ -236,20 +236,20 @@ def grant() -> None:
     answer = answers.take(context)
     about = upkeep.short(answer.about)
     if answer.choice != GRANT:
-        # Without a person it is the default of a question that nobody has answered in time.
+        # Without an author the question was not answered in time.
         if answer.author:
             upkeep.leave(answer.about, answer.author)
-        context["label"] = f"left: {about}"
+        context["label"] = f"kept for now: {about}"
         return
     count = upkeep.approve(answer.about, answer.author)
-    context["label"] = f"approved for {count} users: {about}"
+    context["label"] = f"approved for {plural(count, 'user')}: {about}"
 
 
 # --- calendar_unsync --------------------------------------------------------------------------
 
 
 def unsync_dag(doc: str) -> DAG:
-    """The DAG `calendar_unsync`: ask, switch the mapping off, remove, prove."""
+    """The DAG `calendar_unsync`: ask, disable the mapping, delete, verify."""
 
     @_one_at_a_time(UNSYNC, doc, None, params=UNSYNC_PARAMS, access_control=ACCESS)
     def build() -> None:
@@ -262,7 +262,7 @@ def unsync_dag(doc: str) -> DAG:
 
 @task(retry_policy=ONLY_LOST_WORK)
 def ask() -> dict[str, str]:
-    """Count what would be removed; fails where there is nothing to ask."""
+    """Count what would be deleted; fails if there is nothing."""
     return _unsync_words("", get_current_context()["params"])
 
 
@@ -276,7 +276,7 @@ def _unsync_words(_about: str, params: Any) -> dict[str, str]:
 
 @task(retry_policy=ONLY_LOST_WORK)
 def switch_off() -> list[list[dict[str, Any]]]:
-    """Switch the rows off, so that nothing is made anew meanwhile; none after a refusal."""
+    """Disable the rows, so that nothing is created meanwhile; none if the answer was no."""
     from calendar_sync.orchestration import answers, upkeep
 
     context: Any = get_current_context()
@@ -299,7 +299,7 @@ def switch_off() -> list[list[dict[str, Any]]]:
     execution_timeout=timedelta(hours=6),
 )
 def unsync_users(group: list[dict[str, Any]]) -> None:
-    """Remove what is ours of one group, and read both sides again; fails while some is left."""
+    """Delete the synced events of one group and verify it; fails while some are left."""
     from calendar_sync.orchestration import answers, upkeep
 
     context: Any = get_current_context()
@@ -310,21 +310,21 @@ def unsync_users(group: list[dict[str, Any]]) -> None:
     upkeep.raise_left(rows)
 
 
-# The only leaf, and run whatever happened: it must not make a run green that proves nothing.
+# The only leaf, and always run: a run that verified nothing must not be green.
 @task(trigger_rule="all_done", retry_policy=ONLY_LOST_WORK)
 def prove() -> dict[str, int]:
-    """Say what was removed and what is left; fails while something is, or is not known."""
+    """Report what was deleted; fails if anything is left, or may be."""
     from calendar_sync.orchestration import task_log, tasks, upkeep
 
     task_log.shorten_failures()
     context: Any = get_current_context()
     pull = context["ti"].xcom_pull
     if pull(task_ids="approve") is None:
-        raise UsersFailed(detail="nobody has answered: nothing was done")
+        raise UsersFailed(detail="the question was not answered; nothing was done")
     rows = tasks.rows_of(pull(task_ids="unsync_users", key="rows"))
     expected = pull(task_ids="switch_off")
     if expected is None:
-        raise UsersFailed(detail="the mapping was not switched off: nothing was done")
+        raise UsersFailed(detail="the mapping was not disabled; nothing was done")
     return upkeep.prove_unsync(context["run_id"], rows, expected=len(tasks.rows_of(expected)))
 
 
@@ -367,7 +367,7 @@ def remove_old_runs(dag_id: str) -> None:
 
 @task(trigger_rule="none_failed", retry_policy=ONLY_LOST_WORK)
 def tidy_state() -> dict[str, int]:
-    """Drop what the state database need not keep."""
+    """Delete old rows of the state database."""
     from calendar_sync.orchestration import maintenance
 
     return maintenance.tidy_state()

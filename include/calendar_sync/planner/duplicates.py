@@ -1,8 +1,7 @@
-"""Rule 5's warning: somebody else copies Welkin's visits into the calendar, without our marker.
+"""Rule 5's warning: another integration copies visits into the calendar, without our marker.
 
-Another integration may have been at work before us. Blocks made of its copies would take every
-visit's time twice, so they are held, and a person decides: `ignore_external`, or `twins: block`.
-The appointment itself takes the time meanwhile, so that nobody can be booked twice.
+Blocks for its copies would take every visit's time twice, so none are made until a person decides:
+`ignore_external`, or `duplicates: block`. Meanwhile the appointments themselves keep the time.
 """
 
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ class Twins:
         self._rules = settings.block_time
         self._times = view.twin_times
         self.held = 0
-        self._suspicious = self._rules.twins == "warn" and self._many()
+        self._suspicious = self._rules.duplicates == "warn" and self._many()
 
     def _many(self) -> bool:
         copied = {span for span in self._seen() if span in self._times}

@@ -10,7 +10,7 @@ A level decides which fields exist at all for a text:
 
 import re
 
-from calendar_sync.config.settings import BlockTime, Details, Settings, Text
+from calendar_sync.config.settings import BlockTime, MirrorContent, Settings, Text
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Appointment, CalendarEvent, DetailLevel, Draft, Patient
 
@@ -27,18 +27,18 @@ _MASKED = re.compile(r"^\*+$")
 
 def draft(appointment: Appointment, settings: Settings, identity: Identity, zone: str) -> Draft:
     """The mirror of an appointment, with exactly the detail that the settings allow."""
-    details = settings.details
-    title = _text(details.title, appointment, details)[:TITLE_LENGTH]
+    content = settings.mirror_content
+    title = _text(content.title, appointment, content)[:TITLE_LENGTH]
     description = ""
-    if details.description.level is not DetailLevel.BUSY:
-        description = _text(details.description, appointment, details)[:DESCRIPTION_LENGTH]
+    if content.description.level is not DetailLevel.BUSY:
+        description = _text(content.description, appointment, content)[:DESCRIPTION_LENGTH]
     span = appointment.event.span
     return Draft(
         title=title,
         description=description,
         span=span,
         time_zone=zone,
-        level=details.level,
+        level=content.level,
         hash=identity.mirror_hash(title, description, span),
     )
 
@@ -50,10 +50,10 @@ def block_title(event: CalendarEvent, rules: BlockTime) -> str:
     return rules.title
 
 
-def _text(text: Text, appointment: Appointment, details: Details) -> str:
+def _text(text: Text, appointment: Appointment, content: MirrorContent) -> str:
     if text.level is DetailLevel.BUSY:
-        return details.busy_title
-    neutral = _type_title(appointment, details)
+        return content.busy_title
+    neutral = _type_title(appointment, content)
     if text.level is DetailLevel.TYPE:
         return neutral
     patients = appointment.event.patients
@@ -62,9 +62,9 @@ def _text(text: Text, appointment: Appointment, details: Details) -> str:
     return _clean(text.template.format_map(_fields(appointment, neutral))) or neutral
 
 
-def _type_title(appointment: Appointment, details: Details) -> str:
+def _type_title(appointment: Appointment, content: MirrorContent) -> str:
     name = appointment.type_name
-    return details.type_titles.get(name) or FIXED_WORDS.get(appointment.event.kind, DEFAULT_WORDS)
+    return content.type_titles.get(name) or FIXED_WORDS.get(appointment.event.kind, DEFAULT_WORDS)
 
 
 def _fields(appointment: Appointment, type_title: str) -> dict[str, str]:

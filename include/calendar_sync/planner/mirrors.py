@@ -322,7 +322,7 @@ def _edited_by_hand(
             return
     decision: ConflictDecision | None = ConflictDecision.RESTORED
     if view.past(update.span) and view.past(event.span):
-        decision = None  # history: of no harm, and not worth a quarrel
+        decision = None  # in the past: harmless
     elif both_ways and moved and settings.mirror_moved == "report":
         decision = ConflictDecision.REPORTED
     elif event.has_attendees and view.platform is Platform.MICROSOFT:
@@ -346,7 +346,7 @@ def _edited_by_hand(
 def _shifted(
     view: View, calendar: CalendarView, event: CalendarEvent, update: UpdateMirror
 ) -> Iterator[Decision]:
-    """Nobody's edit: it is put right without a word, and never becomes an edit of Welkin's."""
+    """Not an edit by a user: it is corrected silently and never changes Welkin."""
     link = update.link
     if restored_too_often(view, link):
         yield ChangeLink("shifted", replace(link, remote_hash=calendar.hashes[event.id]))
@@ -356,7 +356,7 @@ def _shifted(
 
 
 def _hosts(view: View, appointment: Appointment) -> bool:
-    """It is this user's own: who only takes part changes nobody's visit from a calendar."""
+    """The user is the host: other participants cannot change the visit from a calendar."""
     return appointment.event.host_id == view.user_id
 
 

@@ -1,4 +1,4 @@
-"""Put both sides' actions together, hold what the brake must hold, and order the rest."""
+"""Combine the actions of both sides, hold what needs approval, and order the rest."""
 
 import hashlib
 from collections import Counter
@@ -117,7 +117,7 @@ def _brake(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
     live = {
         (link.kind, counted(link.source)) for link in view.links if link.state is LinkState.LIVE
     }
-    if not settings.brake.allows(len(gone), len(live)):
+    if not settings.deletion_guard.allows(len(gone), len(live)):
         yield from _unless_approved(view, BRAKE, doubtful)
 
 

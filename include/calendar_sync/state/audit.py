@@ -128,7 +128,7 @@ class AuditStore:
             if since is not None:
                 query = query.where(t.audit_seal.c.at > since - SEAL_OVERLAP)
             for row in connection.execute(query):
-                # What somebody has spoilt is found by the check, and stops no run.
+                # Manipulated rows are found by the verification and do not stop a run.
                 for cycle_id, seq, _ in _heads_of(row.heads) or ():
                     known[cycle_id] = max(seq, known.get(cycle_id, 0))
             new = [
@@ -207,22 +207,22 @@ class AuditStore:
             elif noted:
                 reached[noted] = row.run_id
             elif _before(begun, row.ended_at):
-                yield f"run {_shown(row.run_id)} has lost the seal that it noted"
+                yield f"run {_shown(row.run_id)} no longer names its seal"
         looked_for = set(expected)
         if first is None:
             ours = t.platform_state.c.platform == BEGUN
             facts = connection.scalar(_lenient(t.platform_state, "facts").where(ours))
             if facts is not None:
                 at = facts.get("at") if isinstance(facts, dict) else facts
-                yield f"the record is empty, and its first seal was made at {_shown(at)}"
+                yield f"the audit log is empty, but its first seal was made at {_shown(at)}"
         seal = ""
         some: list[tuple[str, int, str]] = []
         for row in _streamed(connection, _lenient(t.audit_seal).order_by(t.audit_seal.c.id)):
             heads = _heads_of(row.heads)
             if heads is None:
-                yield f"seal {_shown(row.id)} does not say what it seals"
+                yield f"seal {_shown(row.id)} does not name what it seals"
             if not isinstance(row.at, datetime):
-                yield f"seal {_shown(row.id)} does not say when it was made"
+                yield f"seal {_shown(row.id)} has no time"
             seal = self._mac(seal, json.dumps(row.heads, default=repr))
             if seal != row.seal:
                 blank = "" if row.seal else ": it is blank"
@@ -343,7 +343,7 @@ def _unknown_runs(connection: Connection, counts: Mapping[str, int]) -> Iterator
     run_id = t.operation.c.run_id
     known = set(connection.scalars(select(run_id).distinct().where(run_id.in_(list(counts)))))
     for name in counts.keys() - known:
-        yield f"run {_shown(name)} made {counts[name]} writes, and the record has none of them"
+        yield f"run {_shown(name)} made {counts[name]} writes, but the audit log has none of them"
 
 
 def _before(first: Any, second: Any) -> bool:
@@ -352,7 +352,7 @@ def _before(first: Any, second: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value from a row on one line, whatever somebody has written there."""
+    """A value from a row on one line, whatever was written there."""
     text = value if isinstance(value, str) else repr(value)
     text = "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text

@@ -22,6 +22,7 @@ from sqlalchemy import (
     update,
 )
 
+from calendar_sync.config.renames import with_old_names
 from calendar_sync.config.settings import Settings, parse
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import INACTIVE, NO_ACCESS, NOT_LISTED, Platform, WelkinUser
@@ -98,10 +99,10 @@ class ConfigStore(MappingStore):
             settings: what shall hold from now on.
             author: who wants it.
             now: the time of the revision.
-            based_on: the revision that the author has seen; None where nobody looked before.
+            based_on: the revision that the author has seen; None if none was seen.
 
         Raises:
-            ConfigurationError: somebody else has changed the settings since `based_on`; or they
+            ConfigurationError: the settings were changed since `based_on`; or they
                 hold what is no longer allowed.
         """
         if settings.notify.refusal:
@@ -241,17 +242,20 @@ def _revision(row: Row[Any]) -> Revision:
 def _meanwhile(newest: Revision, seen: int) -> str:
     return (
         f"the settings were changed after revision {seen}: revision {newest.id} is by "
-        f"{newest.author}, {newest.created_at:%Y-%m-%d %H:%M} UTC; see what differs with "
-        f"`calendar-sync config diff {seen} {newest.id}`, then save again on top of it"
+        f"{newest.author}, {newest.created_at:%Y-%m-%d %H:%M} UTC; see the changes with "
+        f"`calendar-sync config diff {seen} {newest.id}`, then make your change again"
     )
 
 
 # Settings that change nothing of what a full read would plan.
-_RUNNING = {"limits", "poll", "brake", "freshness", "notify", "unmapped"}
+_RUNNING = {"limits", "polling", "deletion_guard", "freshness", "notify", "on_unmapped"}
 
 
 def blocks_hash(settings: Settings) -> str:
-    """Names the settings that decide what a full read would plan: a cursor carries it."""
-    document = settings.model_dump(mode="json", exclude=_RUNNING)
+    """Names the settings that decide what a full read would plan: a cursor carries it.
+
+    A new name for a setting changes no hash, or every calendar would be read in full once.
+    """
+    document = with_old_names(settings.model_dump(mode="json", exclude=_RUNNING))
     text = json.dumps(document, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -66,7 +66,7 @@ class Database:
         """A transaction that only reads and sees one moment, whatever is committed meanwhile.
 
         SQLite's always do; PostgreSQL's otherwise see another moment with each statement.
-        `any_text` has SQLite's text read even where somebody has stored bytes that are none.
+        `any_text` reads SQLite's text even if it contains bytes that are not text.
         """
         level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._keep_open()
@@ -85,7 +85,7 @@ class Database:
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     def lock(self, connection: Connection, table: Table) -> None:
-        """Let nobody else write this table until the transaction ends (SQLite: so it is anyway)."""
+        """Lock this table for writes until the transaction ends (no effect with SQLite)."""
         if not self.is_sqlite:
             connection.exec_driver_sql(f"LOCK TABLE {table.name} IN EXCLUSIVE MODE")
 

@@ -161,7 +161,7 @@ class LinkStore:
         wanted, found = sorted(set(ids)), []
         states = [LinkState.LIVE.value, LinkState.INTENT.value]
         if kind is LinkKind.BLOCK:
-            # Past blocks too: somebody may move one to where it takes time again.
+            # Past blocks, too: a user may move one into the future.
             states.append(LinkState.RETIRED.value)
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):
@@ -247,7 +247,7 @@ class LinkStore:
     def settle(
         self, connection: Connection, pair: tuple[str, Platform], kind: str, now: datetime
     ) -> None:
-        """Conflicts of this kind are over: nobody needs to close them."""
+        """Close conflicts of this kind: they are over."""
         table, (user_id, platform) = t.conflict, pair
         connection.execute(
             update(table)
@@ -361,7 +361,7 @@ class LinkStore:
         transient: bool,
         tries: int = 1,
     ) -> None:
-        """Count a refusal (as so many tries); other content of the same item begins anew."""
+        """Count a rejection (as so many tries); changed content of the item starts from zero."""
         table = t.parked_item
         user_id, platform = pair
         statement = self._database.insert(table).values(

@@ -145,7 +145,7 @@ class MappingStore:
 
         Raises:
             ConfigurationError: two rows for one user and platform, or two users on one account;
-                or somebody else has changed the mapping since the revision `based_on`.
+                or the mapping was changed since the revision `based_on`.
         """
         return self.edit_mapping(lambda _: users, author, now, based_on=based_on)
 

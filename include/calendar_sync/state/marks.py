@@ -24,7 +24,7 @@ BATCH = 500
 _ALL = select(t.user_sync)
 _OF_PLATFORM = _ALL.where(t.user_sync.c.platform == bindparam("of"))
 _OF = _OF_PLATFORM.where(t.user_sync.c.user_id == bindparam("user"))
-# Why a user is compared fully: somebody or something wants it now, or it is the day's own.
+# Why a user is compared fully: it was requested, or it is the daily comparison.
 ASKED, DAILY = "asked", "daily"
 
 Pair = tuple[str, Platform]

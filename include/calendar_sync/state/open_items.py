@@ -1,6 +1,6 @@
 """What counts as open, once for the command line, the pages, the report and the mail.
 
-A conflict is *undecided* while both sides still differ, or something waits, and nobody has closed
+A conflict is *undecided* while both sides still differ, or something waits, and it was not closed
 it. One that the sync meets again and again while it lasts is over when it was not met for a week;
 so long what the sync has settled by a rule is told, too. An item is *parked* after three refusals:
 before that it is merely tried again. A question is open until it is answered, either way.
@@ -15,7 +15,7 @@ from calendar_sync.core.model import ConflictDecision
 from calendar_sync.state import tables as t
 from calendar_sync.state.links import TRIES_BEFORE_PARKING
 
-# Left as a hand has made it, until somebody closes it.
+# Left as it was edited, until it is closed.
 _LEFT_ALONE = (ConflictDecision.PARKED.value, ConflictDecision.REPORTED.value)
 # Met again by every full comparison, or every try, for as long as it lasts.
 _LASTING = (
@@ -49,6 +49,6 @@ def parked(*platforms: str) -> Sequence[ColumnElement[bool]]:
 
 
 def unanswered() -> ColumnElement[bool]:
-    """Approvals that somebody is asked for."""
+    """Approvals that are needed."""
     table = t.approval.c
     return and_(table.granted_at.is_(None), table.declined_at.is_(None))

@@ -1,7 +1,7 @@
 """What database roles other than the owner's may do in the state database (PostgreSQL).
 
 The owner makes and changes tables. Those who run the sync and show the pages read and write rows;
-the record of operations they may only add to.
+the audit log they may only add to.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,9 @@ def grant(database: Database, roles: Sequence[str]) -> None:
         ConfigurationError: the state database is a SQLite file.
     """
     if database.is_sqlite:
-        raise ConfigurationError(detail="roles are for PostgreSQL; a SQLite file has its owner")
+        raise ConfigurationError(
+            detail="roles are for PostgreSQL only; a SQLite file belongs to its owner"
+        )
     quote = database.engine.dialect.identifier_preparer.quote
     whom = ", ".join(quote(role) for role in roles)
     with database.write() as connection:

@@ -65,7 +65,7 @@ class PendingApproval:
     """Actions of one user that wait for a person: how many, and which rule holds them.
 
     `steps` counts them by step, `first` and `last` are when the earliest and the latest of them
-    begins (ISO 8601); empty where that is not known. `declined` when somebody has said to keep
+    begins (ISO 8601); empty where that is not known. `declined` if the answer was to keep
     things as they are for now.
     """
 
@@ -172,7 +172,7 @@ class RunStore:
             return bool(connection.scalar(select(exists().where(~by_hand))))
 
     def empty(self, platform: Platform, run_ids: Collection[str]) -> set[str]:
-        """Which of these runs wrote nothing and had nobody fail."""
+        """Which of these runs wrote nothing and had no failed users."""
         table, found = t.sync_run, set()
         wanted = list(run_ids)
         with self._database.read() as connection:

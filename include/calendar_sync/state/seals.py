@@ -1,4 +1,4 @@
-"""Seals of the record of operations, kept where whoever writes in the state database cannot.
+"""Seals of the audit log, kept where whoever writes in the state database cannot.
 
 A chain whose end was cut, rows, runs and all, fits as well as before: only a seal that was noted
 elsewhere tells. Each run's log has its own, and the deployment may name further places in
@@ -47,7 +47,7 @@ def seal(store: Store, run_id: str, now: datetime) -> str:
             try:
                 _sender(place)(note)
             except Exception as error:
-                logger.warning("audit seal not kept at %s: %s", _name(place), describe(error))
+                logger.warning("audit seal not stored at %s: %s", _name(place), describe(error))
     return made
 
 
@@ -61,7 +61,9 @@ def verify(store: Store, given: Iterable[str] = ()) -> list[str]:
     for text in given:
         one = text.strip().lower()
         if len(one) != LENGTH or not set(one) <= set("0123456789abcdef"):
-            raise ConfigurationError(detail=f"a seal is {LENGTH} hexadecimal digits: see a log")
+            raise ConfigurationError(
+                detail=f"a seal has {LENGTH} hexadecimal digits, see the log of a run"
+            )
         wanted.append(one)
     for place in _places():
         if place.startswith("file:"):
@@ -89,7 +91,7 @@ def _last_of(file: Path) -> list[str]:
     try:
         return [str(json.loads(lines[-1])["seal"])] if lines else []
     except (ValueError, KeyError, TypeError):
-        raise ConfigurationError(detail=f"{file}: its last line holds no seal") from None
+        raise ConfigurationError(detail=f"{file}: its last line has no seal") from None
 
 
 def _places() -> list[str]:

@@ -179,7 +179,7 @@ class TokenStore:
             )
 
     def drop_account(self, account: str) -> None:
-        """Drop the token that acts as this mailbox: nobody is to use it any more."""
+        """Delete the token for this mailbox."""
         table = t.access_token
         with self._database.write() as connection:
             connection.execute(
@@ -190,7 +190,7 @@ class TokenStore:
             )
 
     def drop_ended(self, before: datetime) -> int:
-        """Drop what ended before then, and is being fetched by nobody; returns how many."""
+        """Delete tokens that expired before then and are not being refreshed; returns how many."""
         table = t.access_token
         ended = or_(table.c.expires_at < before, table.c.expires_at.is_(None))
         idle = or_(table.c.refreshing_until < before, table.c.refreshing_until.is_(None))
@@ -208,7 +208,7 @@ class RateStore:
         """Reserve the next free moment; returns the seconds until then.
 
         `now` is seconds since the epoch. A queue of a quarter of an hour comes from a wrong
-        clock somewhere: it is begun anew.
+        clock somewhere: it starts again.
         """
         with self._database.write() as connection:
             free_at = connection.scalar(_FREE_AT, {"of": name})

@@ -134,7 +134,7 @@ user_sync = Table(
     Column("poll_error", _short()),
     Column("poll_failed_at", UtcDateTime),
     Column("next_full_at", UtcDateTime),
-    # "asked" for a full comparison that somebody or something wants now, "daily" for the day's own.
+    # "asked" for a requested full comparison, "daily" for the daily one.
     Column("full_because", _short(16), nullable=False, default="", server_default=""),
     Column("compared_at", UtcDateTime),
 )
@@ -349,7 +349,7 @@ approval = Table(
     Column("expires_at", UtcDateTime),
     # How many of which step, and when the first and the last of their times is; see `runs.about`.
     Column("details", JSON),
-    # Somebody wants to keep things as they are: not asked again for a day.
+    # "Keep for now": not asked again for a day.
     Column("declined_at", UtcDateTime),
 )
 

@@ -1,4 +1,4 @@
-"""What counts as late: a change that waits, and a calendar that nobody has seen into."""
+"""What counts as late: a change that waits, and a calendar that was not read."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,11 +32,11 @@ def poll_interval(
 
     Microsoft has no daily quota: its limits are each mailbox's own.
     """
-    wanted = settings.poll.interval_at(moment.astimezone(settings.zone()))
+    wanted = settings.polling.interval_at(moment.astimezone(settings.zone()))
     if platform is not Platform.GOOGLE:
         return timedelta(seconds=wanted)
     calendars = len(settings.calendars_of(platform).all)
-    budget = settings.limits.daily_calendar_requests * QUOTA_SHARE
+    budget = settings.limits.google_requests_per_day * QUOTA_SHARE
     return timedelta(seconds=max(wanted, 86_400 * accounts * calendars / budget))
 
 

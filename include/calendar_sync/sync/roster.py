@@ -53,14 +53,14 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
         for user_id, user in mapped.items()
         if user_id not in inactive or user_id in held
     }
-    leaving = frozenset(holders - synced.keys() if settings.unmapped == "remove" else ())
+    leaving = frozenset(holders - synced.keys() if settings.on_unmapped == "remove" else ())
     return Members(platform, synced, leaving, held)
 
 
 def user_named(store: Store, name: str, platform: Platform | None = None) -> str:
     """The id of the user whose id, mailbox or address in Welkin this is.
 
-    An address that nobody has is given back as it is: whoever looks it up says that it is unknown.
+    An unknown address is returned unchanged: the caller reports it.
 
     Raises:
         ConfigurationError: it is several users'.
@@ -80,14 +80,14 @@ def user_named(store: Store, name: str, platform: Platform | None = None) -> str
     if len(found) > 1:
         ids = ", ".join(sorted(found))
         raise ConfigurationError(
-            detail=f"{name} is an address of several users ({ids}): give the id"
+            detail=f"{name} is the address of several users ({ids}): use the id"
         )
     return found.pop() if found else name
 
 
 def too_many(leaving: int, holders: int, settings: Settings) -> bool:
     """So many of the mapped who have something of ours leave at once: a person must say so."""
-    return leaving > max(LEAVERS, int(settings.brake.share * holders))
+    return leaving > max(LEAVERS, int(settings.deletion_guard.max_share * holders))
 
 
 def former_account(store: Store, user_id: str, platform: Platform) -> str:

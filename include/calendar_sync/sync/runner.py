@@ -22,6 +22,7 @@ from calendar_sync.core.errors import (
     TenantMisconfigured,
 )
 from calendar_sync.core.model import LinkState, MappedUser, Platform
+from calendar_sync.core.plurals import plural
 from calendar_sync.core.redaction import as_ours, describe
 from calendar_sync.state import Store, seals
 from calendar_sync.state.audit import TRY, CycleLog, Operation
@@ -38,15 +39,17 @@ ROUNDS = 200
 GROUP_SECONDS = 120.0
 # After an error of the database; a lease lasts for 90 seconds, and is renewed well before.
 RENEW_AGAIN_SECONDS = 5.0
-_WORDS = {
+_MIRRORS = {
     "create_mirror": "created",
-    "adopt_mirror": "found again",
+    "adopt_mirror": "recovered",
     "update_mirror": "updated",
-    "delete_mirror": "removed",
-    "create_block": "blocked",
-    "adopt_block": "blocks found again",
-    "update_block": "block moved",
-    "delete_block": "unblocked",
+    "delete_mirror": "deleted",
+}
+_BLOCKS = {
+    "create_block": "created",
+    "adopt_block": "recovered",
+    "update_block": "updated",
+    "delete_block": "deleted",
 }
 
 
@@ -87,17 +90,21 @@ class UserOutcome:
             return "nothing to do"
         result = self.result
         if result.plan is not None:
-            return f"dry run, {len(result.plan.actions)} to do"
-        words = [
-            f"{result.done[step]} {word}" for step, word in _WORDS.items() if step in result.done
+            return f"dry run, {plural(len(result.plan.actions), 'change')} planned"
+        done = result.done
+        words = [f"{done[step]} {word}" for step, word in _MIRRORS.items() if step in done]
+        words += [
+            f"{plural(done[step], 'busy block')} {word}"
+            for step, word in _BLOCKS.items()
+            if step in done
         ]
         if result.held:
             words.append(f"{result.held} waiting for approval")
         if result.refused or result.parked:
-            words.append(f"{result.refused + result.parked} refused")
+            words.append(f"{plural(result.refused + result.parked, 'write')} rejected")
         if self.status == "more":
-            words.append("more to come")
-        return ", ".join(words) or "in step"
+            words.append("continues in the next run")
+        return ", ".join(words) or "up to date"
 
 
 async def sync_users(
@@ -123,7 +130,7 @@ async def sync_users(
             services, revision, people, user_id, run_id, owner, full=full, dry_run=dry_run
         )
 
-    at_once = revision.settings.limits.users_at_once
+    at_once = revision.settings.limits.user_concurrency
     return await together((one(user_id) for user_id in user_ids), at_once)
 
 
@@ -195,7 +202,9 @@ def judged(store: Store, platform: Platform, outcome: UserOutcome) -> UserOutcom
     if staff and outcome.user_id not in staff:
         code = "welkin_user_unknown"
     count = result.refused + result.parked
-    return replace(outcome, status="failed", code=code, detail=f"none of {count} writes was taken")
+    return replace(
+        outcome, status="failed", code=code, detail=f"all {plural(count, 'write')} rejected"
+    )
 
 
 def _has_nothing(store: Store, platform: Platform, outcome: UserOutcome) -> bool:
@@ -234,7 +243,7 @@ async def hold(services: Services, lease: Lease) -> AsyncIterator[None]:
 
 
 async def _keep(services: Services, lease: Lease) -> None:
-    """Renew until somebody else has it. A database that fails now may answer in a moment."""
+    """Renew until another worker has it. Failures of the database are retried."""
     pause: float = RENEW_SECONDS
     with contextlib.suppress(LeaseLost):
         while True:
@@ -315,7 +324,7 @@ async def run_pass(
         if not wanted:
             return ended(number)
         finished, known = 0, outcomes.keys() - ()
-        for batch in _batches(wanted, revision.settings.limits.users_at_once * 4):
+        for batch in _batches(wanted, revision.settings.limits.user_concurrency * 4):
             for outcome in await sync_users(
                 services, revision, platform, batch, run_id=run_id, owner=owner, dry_run=dry_run
             ):

@@ -150,7 +150,7 @@ async def open_calendar(
 
 
 async def try_welkin(credentials: WelkinCredentials, clock: Clock) -> None:
-    """Authenticate and read an hour of the calendar for nobody: proves secret and rights.
+    """Authenticate and read an hour of an empty calendar: proves secret and rights.
 
     Raises:
         SyncError: the code says what is wrong.
@@ -247,9 +247,9 @@ def _microsoft(
 
     http = client(credentials.root, classify_microsoft, credentials.verify, None)
     token = tokens.source(f"microsoft:{credentials.tenant}:{credentials.client}", fetch)
-    slots = Slots(limits.microsoft_requests_at_once)
+    slots = Slots(limits.microsoft_concurrency)
     calendar = MicrosoftCalendar(
-        http, credentials.root, token, slots, clock.now, batch=limits.microsoft_batch
+        http, credentials.root, token, slots, clock.now, batch=limits.microsoft_batch_size
     )
     return calendar, MicrosoftDirectory(calendar, http, credentials.root, token)
 

@@ -86,8 +86,8 @@ class Demo:
         self._begin("starting Welkin, Google and Microsoft (sandbox)")
         stage.start_sandbox()
         self._begin(
-            f"preparing the state (polls every {POLL_SECONDS} s and "
-            f"{WELKIN_REQUESTS_PER_SECOND} requests/s to Welkin, instead of 60 and 5)"
+            f"preparing the state (polls every {POLL_SECONDS} s and {WELKIN_REQUESTS_PER_SECOND} "
+            "requests/s to Welkin, instead of 60 and 5)"
         )
         stage.prepare_state()
         self._begin("waiting for Airflow")

@@ -187,7 +187,7 @@ class Stage:
         config = self.folder / "config"
         shutil.copytree(self.repository / "config", config)
         settings = yaml.safe_load((config / "settings.yaml").read_text()) or {}
-        settings.setdefault("poll", {})["interval_seconds"] = POLL_SECONDS
+        settings.setdefault("polling", {})["interval_seconds"] = POLL_SECONDS
         limits = settings.setdefault("limits", {})
         limits["welkin_requests_per_second"] = WELKIN_REQUESTS_PER_SECOND
         (config / "settings.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))

@@ -29,13 +29,13 @@ KEY = "made-up-key-of-the-organisation"
 SECRET = "made-up-secret-7731"
 FULL = {"level": "full", "template": "{encounter_type}: {patient_first_name} {patient_last_name}"}
 SETTINGS: dict[str, Any] = {
-    "details": {
+    "mirror_content": {
         "title": FULL,
         "description": FULL,
         "baa_confirmed": {"by": "Dana", "on": "2026-01-01"},
     },
-    "poll": {"interval_seconds": 5},
-    "limits": {"welkin_requests_per_second": 100, "cycle_writes": 1000},
+    "polling": {"interval_seconds": 5},
+    "limits": {"welkin_requests_per_second": 100, "max_cycle_writes": 1000},
 }
 
 

@@ -179,7 +179,7 @@ def test_a_setting_changed_in_the_browser_is_obeyed(stage: Stage, admin: httpx.C
     found = admin.get("/calendar-sync/api/v1/settings").json()
     token = token_of(page)
     form = {**fill(parse(found["settings"])), "based_on": str(found["revision"])}
-    form |= {"csrf_token": token, "details.title.template": "Visit"}
+    form |= {"csrf_token": token, "mirror_content.title.template": "Visit"}
     review = admin.post("/calendar-sync/settings/review", data=form).text
     document = re.search(r'name="document" value="([^"]+)"', review)
     assert document is not None, review
@@ -189,7 +189,7 @@ def test_a_setting_changed_in_the_browser_is_obeyed(stage: Stage, admin: httpx.C
     while 'hx-trigger="load delay' in text and time.monotonic() < end:
         time.sleep(0.5)
         text = admin.get(text.split('hx-get="')[1].split('"')[0]).text
-    assert "mirrors updated" in text
+    assert "synced events updated" in text
     saved = admin.post("/calendar-sync/settings", data={**sent, "based_on": str(found["revision"])})
     assert saved.status_code == 303
     stage.run(users=[user.welkin_id])

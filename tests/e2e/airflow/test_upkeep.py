@@ -268,9 +268,9 @@ def test_a_healthy_organisation_gets_its_daily_summary(filled: Stage, mailbox: M
     _, state = run(filled, HEALTH)
     assert state == "success"
     [mail] = arrived(filled, mailbox, before)
-    assert "all in step" in mail["Subject"]
+    assert "all up to date" in mail["Subject"]
     text = body_of(mail)
-    assert "mirrors created" in text
+    assert "synced events created" in text
     assert "requests in 24 hours" in text
 
 
@@ -310,7 +310,7 @@ def test_what_waits_is_approved_or_left_in_the_airflow_ui(filled: Stage) -> None
     asked = questions(filled, APPROVALS, run_id, 2)
     subjects = {question["subject"]: question for question in asked}
     [leaving] = [subject for subject in subjects if "left Welkin" in subject]
-    [brake] = [subject for subject in subjects if "30 removals" in subject]
+    [brake] = [subject for subject in subjects if "30 deletions" in subject]
     body = subjects[leaving]["body"]
     for said in (filled.on("google").users[0].account.lower(), "until you approve", "/attention"):
         assert said in body
@@ -326,7 +326,7 @@ def test_what_waits_is_approved_or_left_in_the_airflow_ui(filled: Stage) -> None
     assert by == {("approved", "d1"), ("kept_for_now", "d2")}
     assert {decided.author for decided in decisions(filled.store)} == {f"airflow:{USER}"}
     found = labels(filled, APPROVALS, run_id, "decide.grant")
-    assert found == ["approved for 1 users: d1", "left: d2"]
+    assert found == ["approved for 1 user: d1", "kept for now: d2"]
     with filled.database.write() as connection:
         connection.exec_driver_sql("DELETE FROM approval")
 
@@ -457,7 +457,7 @@ def test_the_right_to_start_dags_is_not_enough_to_take_anything_away(filled: Sta
     with contextlib.suppress(AirflowError):
         filled.airflow.call("POST", f"{base}/approve/xcomEntries", told)
     assert filled.airflow.wait_run(UNSYNC, run_id) == "failed"
-    assert "no answer to carry out" in filled.airflow.logs(UNSYNC, run_id, "switch_off")
+    assert "no answer was found" in filled.airflow.logs(UNSYNC, run_id, "switch_off")
     row = filled.store.config.mapped(user.welkin_id, Platform.GOOGLE)
     assert row is not None
     assert row.enabled
@@ -488,7 +488,7 @@ def test_a_cleared_task_does_not_repeat_a_decision(filled: Stage) -> None:
     }
     filled.airflow.call("POST", f"/dags/{UNSYNC}/clearTaskInstances", clear)
     assert filled.airflow.wait_run(UNSYNC, run_id) == "failed"
-    assert "each counts once" in filled.airflow.logs(UNSYNC, run_id, "switch_off")
+    assert "was used already" in filled.airflow.logs(UNSYNC, run_id, "switch_off")
     row = filled.store.config.mapped(user.welkin_id, Platform.GOOGLE)
     assert row is not None
     assert row.enabled
@@ -497,7 +497,7 @@ def test_a_cleared_task_does_not_repeat_a_decision(filled: Stage) -> None:
 def test_an_unsync_of_nobody_is_refused(filled: Stage) -> None:
     run_id, state = run(filled, UNSYNC)
     assert state == "failed"
-    assert "name the users" in filled.airflow.logs(UNSYNC, run_id, "ask")
+    assert "give either Users or Everybody" in filled.airflow.logs(UNSYNC, run_id, "ask")
     states = {t.task_id: t.state for t in filled.airflow.task_instances(UNSYNC, run_id)}
     assert states["switch_off"] == states["unsync_users"] == "upstream_failed"
 

@@ -28,8 +28,8 @@ FLAGS = [
 ]
 SETTINGS = {
     # Whatever rests on absence waits for a person.
-    "brake": {"at_least": 0, "share": 0},
-    "details": {},
+    "deletion_guard": {"max_deletions": 0, "max_share": 0},
+    "mirror_content": {},
     # The schedules rest between the acts.
     "freshness": {"target_seconds": 7200},
 }

@@ -40,15 +40,15 @@ def test_a_setting_is_changed_and_the_next_run_obeys_it(page: Page, stage: Stage
     before = one.sandbox.google.mirrors_of(user.account)
     assert {mirror["summary"] for mirror in before} == {"Busy"}
     opened(page, "/settings")
-    page.locator("[name='details.busy_title']").fill("Occupied <b>")
+    page.locator("[name='mirror_content.busy_title']").fill("Occupied <b>")
     page.get_by_role("button", name="Review the change").click()
     page.wait_for_url("**/settings/review")
     assert "Event details: Fixed title" in page.inner_text("main")
     page.get_by_role("button", name="Preview the effect").click()
     effect = page.locator("#effect-found")
     effect.locator(".result, .mistake").first.wait_for(timeout=60_000)
-    assert "This change affects 6 users: 42 mirrors updated" in effect.inner_text()
-    page.get_by_role("button", name="Save as a new revision").click()
+    assert "This change affects 6 users: 42 synced events updated" in effect.inner_text()
+    page.get_by_role("button", name="Save").click()
     page.get_by_role("status").wait_for()
     assert "Applies from the next sync" in page.inner_text("main")
     assert one.store.config.revision().author == "airflow:admin"
@@ -78,9 +78,9 @@ def test_a_brake_is_approved_and_the_next_run_goes_on(page: Page, stage: Stage) 
     opened(page, "/attention")
     assert user.account.lower() in page.inner_text("main")
     page.get_by_role("checkbox").first.check()
-    page.get_by_role("button", name="Approve what is ticked").click()
+    page.get_by_role("button", name="Approve selected").click()
     page.get_by_role("status").wait_for()
-    assert "Nothing waits for approval" in page.inner_text("main")
+    assert "Nothing needs your approval" in page.inner_text("main")
     assert run(one) == {"success"}
     assert len(one.sandbox.google.mirrors_of(user.account)) == mirrors
 

@@ -75,13 +75,13 @@ def test_the_settings_are_not_endless_on_a_phone(page: Page, stage: Stage) -> No
     opened(page, "/settings")
     assert page.evaluate("document.documentElement.scrollHeight") < 5000
     assert page.locator("[name='direction.google']").is_visible()
-    assert not page.locator("[name='limits.users_at_once']").is_visible()
+    assert not page.locator("[name='limits.user_concurrency']").is_visible()
     page.get_by_role("link", name="Rates and sizes").click()
-    assert page.locator("[name='limits.users_at_once']").is_visible()
+    assert page.locator("[name='limits.user_concurrency']").is_visible()
     # A template is asked for where it counts.
-    template = page.locator("[name='details.title.template']")
+    template = page.locator("[name='mirror_content.title.template']")
     assert not template.is_visible()
-    page.locator("[name='details.title.level']").select_option("full")
+    page.locator("[name='mirror_content.title.level']").select_option("full")
     page.get_by_role("button", name="Patient's initials").first.click()
     assert template.input_value() == "{patient_initials}"
 

@@ -208,10 +208,10 @@ def test_from_an_empty_airflow_to_the_first_synced_mirror(
     person.press("Use this level", "privacy")
     person.wait_done("privacy")
 
-    person.press("Look for proposals", "people")
+    person.press("Find proposals", "people")
     page.locator("input[data-ticks='row']").click(timeout=PATIENCE * 1000)
     person.clicks += 1
-    person.press("Add what is ticked")
+    person.press("Add selected")
     person.wait_done("people")
 
     person.press("Preview", "dry_run")

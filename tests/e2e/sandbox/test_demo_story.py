@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from calendar_sync_sandbox.demo.acts import DemoStep
     from calendar_sync_sandbox.demo.runs import Waiting
 
-SETTINGS = {"poll": {"interval_seconds": 5}, "limits": {"welkin_requests_per_second": 50}}
+SETTINGS = {"polling": {"interval_seconds": 5}, "limits": {"welkin_requests_per_second": 50}}
 
 
 class Sides(sides.World):

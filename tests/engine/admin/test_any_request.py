@@ -163,7 +163,7 @@ def test_no_input_of_the_settings(script: TestClient) -> None:
         for text in TEXTS:
             form = {**usual, name: [text]}
             asked(script, "POST", "/settings/review", data=form)
-    details = {name: value for name, value in usual.items() if name.startswith("details.")}
+    details = {name: value for name, value in usual.items() if name.startswith("mirror_content.")}
     for name in details:
         for text in TEXTS:
             asked(script, "GET", "/settings/sample", params={**details, name: [text[:5000]]})
@@ -206,7 +206,7 @@ def test_no_header(operator: TestClient, headers: dict[str, str]) -> None:
 def test_infinity_is_not_stored_as_nothing(script: TestClient, store: Store) -> None:
     before = store.config.revision()
     for number in ("Infinity", "-Infinity", "NaN", "1e999"):
-        body = f'{{"revision": 0, "settings": {{"brake": {{"share": {number}}}}}}}'
+        body = f'{{"revision": 0, "settings": {{"deletion_guard": {{"max_share": {number}}}}}}}'
         answer = script.put("/api/v1/settings", content=body)
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/problem+json"
@@ -236,7 +236,7 @@ def test_eighty_thousand_bad_rows_do_not_hold_the_api(script: TestClient, row: A
             f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 8)
         )]},
         {"encounter_types.include": ["x\n" * 400_000]},
-        {"details.type_titles#key": ["k"] * 9000, "details.type_titles#value": ["v"] * 9000},
+        {f"mirror_content.type_titles#{part}": ["k"] * 9000 for part in ("key", "value")},
         {f"k{n}": ["x"] for n in range(15_000)},
         {"time_zone": ["x"] * 15_000},
     ],

@@ -123,7 +123,7 @@ def test_a_problem_is_json_with_words(viewer: TestClient) -> None:
         "type": "about:blank",
         "title": "Not found",
         "status": 404,
-        "detail": "Nobody with this id is mapped.",
+        "detail": "No user with this id is mapped.",
     }
     answer = viewer.get("/api/v1/users", params={"page": "Nora Patient"})
     assert answer.status_code == 422

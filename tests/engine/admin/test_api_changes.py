@@ -45,11 +45,23 @@ def test_settings_are_read_and_put_on_what_was_read(script: TestClient, store: S
     assert store.config.revision().settings == parse(changed)
 
 
+def test_an_old_name_of_a_setting_is_taken_with_a_warning(script: TestClient, store: Store) -> None:
+    answer = put(script, "settings", 0, settings={"poll": {"interval_seconds": 90}})
+    [warning] = answer.json()["warnings"]
+    assert "poll is now called polling" in warning
+    found = script.get("/api/v1/settings").json()["settings"]
+    assert found["polling"]["interval_seconds"] == 90
+    assert "poll" not in found
+    refused = put(script, "settings", 1, settings={"poll": {}, "polling": {}})
+    assert refused.status_code == 422
+    assert "give only polling, not both" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {"colour": 1},
-        {"details": {"title": {"level": "full", "template": "x"}}},
+        {"mirror_content": {"title": {"level": "full", "template": "x"}}},
         {"block_time": {"title": "a\x00b"}},
         {"block_time": {"title": "\ud800"}},
         {"notify": {"to": ["a@b.c"], "arguments": {"files": ["/proc/self/environ"]}}},
@@ -65,7 +77,7 @@ def test_settings_that_cannot_be_are_refused(
 
 
 def test_infinity_is_no_number_of_ours(script: TestClient) -> None:
-    endless = {"limits": {"cycle_seconds": float("inf")}}
+    endless = {"limits": {"max_cycle_seconds": float("inf")}}
     assert put(script, "settings", 0, settings=endless).status_code == 422
 
 

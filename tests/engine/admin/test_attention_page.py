@@ -87,14 +87,14 @@ def send(client: TestClient, path: str, **form: Any) -> Any:
 
 def test_nothing_to_do_is_said_so(viewer: TestClient) -> None:
     text = viewer.get("/attention").text
-    for said in ("Nothing waits for approval", "No conflicts", "No failed items"):
+    for said in ("Nothing needs your approval", "No conflicts", "No failed items"):
         assert said in text
 
 
 def test_a_conflict_is_told_with_its_choices(operator: TestClient, store: Store) -> None:
     conflict(store, "mirror_moved", "reported")
     text = operator.get("/attention").text
-    assert "Somebody moved the mirror in the calendar." in text
+    assert "The synced event was moved in the calendar." in text
     assert 'value="accept"' in text
     assert 'value="reapply_welkin"' in text
     assert 'value="reapply_calendar"' not in text
@@ -103,7 +103,7 @@ def test_a_conflict_is_told_with_its_choices(operator: TestClient, store: Store)
 def test_a_viewer_is_offered_no_choice(viewer: TestClient, store: Store) -> None:
     conflict(store, "mirror_moved", "reported")
     text = viewer.get("/attention").text
-    assert "Somebody moved" in text
+    assert "The synced event was moved" in text
     assert "<button" not in text.partition("<main")[2].replace('<button type="submit">Show', "")
 
 
@@ -119,13 +119,14 @@ def test_a_decision_is_carried_to_the_state_and_recorded(
     assert state.marked
     assert state.full_because == "asked"
     text = operator.get("/attention?done=reapply_welkin").text
-    assert "The next run writes the mirror as Welkin has it" in text
+    assert "The next sync restores Welkin&#39;s version" in text
     assert "No conflicts" in text
     assert f"airflow:{OPERATOR}" in text
     assert store.audit.verify() == []
     # It is part of the record, and no failure.
-    assert "decision of a person" in operator.get("/activity").text
-    assert "decision of a person" not in operator.get("/activity?outcome=failed").text
+    assert 'data-label="What">decision<' in operator.get("/activity").text
+    failed = operator.get("/activity?outcome=failed").text
+    assert 'data-label="What">decision<' not in failed
     # Once is enough.
     answer = send(operator, f"/attention/conflicts/{number}", choice="reapply_welkin")
     assert answer.status_code == 409
@@ -154,7 +155,9 @@ def test_settled_ones_are_dismissed_together_and_the_others_stay(
 def test_search_finds_by_account_and_by_item(viewer: TestClient, store: Store) -> None:
     conflict(store, "mirror_moved", "reported", "visit-7")
     for word, found in (("ADA@", True), ("visit-7", True), ("visit", False), ("%", False)):
-        assert ("Somebody moved" in viewer.get(f"/attention?q={word}").text) == found, word
+        assert ("The synced event was moved" in viewer.get(f"/attention?q={word}").text) == found, (
+            word
+        )
     assert "No conflicts match these filters" in viewer.get("/attention?platform=microsoft").text
 
 
@@ -221,11 +224,11 @@ def test_parked_items_are_counted_and_paged(operator: TestClient, store: Store) 
         text = operator.get(address).text
         assert ">730</span></h2>" in text
         shown += re.findall(r'name="source_id" value="(s\d+)"', text)
-        found = re.search(r'Pages of parked items".*?rel="next" href="([^"]*)"', text, re.S)
+        found = re.search(r'Pages of failed items".*?rel="next" href="([^"]*)"', text, re.S)
         address = html.unescape(found[1]).removeprefix("/calendar-sync") if found else ""
     assert sorted(shown) == [f"s{number:03}" for number in range(730)]
     assert "Page 15 of 15" in operator.get("/attention?parked_page=99").text
-    assert operator.get("/attention?platform=microsoft").text.count("Try again now") == 0
+    assert operator.get("/attention?platform=microsoft").text.count('aria-label="Retry: ') == 0
 
 
 def approval(store: Store, user_id: str, digest: str, count: int = 12) -> None:
@@ -248,7 +251,7 @@ def test_many_approvals_are_granted_with_the_author(operator: TestClient, store:
     approval(store, "bob", "d2", 30)
     approval(store, "bob", "d3")
     text = operator.get("/attention").text
-    assert "30 removals of what was not found" in text
+    assert "30 deletions of events whose appointment or event was not found" in text
     assert send(operator, "/attention/approvals", digest=["d1", "d2"]).status_code == 303
     assert store.runs.approved("ada", Platform.GOOGLE, datetime.now(UTC)) == {"d1"}
     assert [one.digest for one in store.runs.pending()] == ["d3"]
@@ -322,7 +325,7 @@ def test_what_nobody_could_seal_is_not_approved(
     monkeypatch.delenv("AIRFLOW_CONN_CALENDAR_SYNC_HMAC_KEY")
     assert send(operator, "/attention/approvals", digest="d1").status_code == 503
     monkeypatch.setenv(URL_VARIABLE, store.database.url.render_as_string(False))
-    assert CliRunner().invoke(app, ["approve", "d1"]).exit_code != 0
+    assert CliRunner().invoke(app, ["approvals", "grant", "d1"]).exit_code != 0
     assert [one.digest for one in store.runs.pending()] == ["d1"]
 
 
@@ -349,7 +352,7 @@ def test_what_an_approval_would_remove_is_listed_by_a_dry_run(
         before = len(world.sandbox.requests)
         form = {"user_id": waiting.user_id, "platform": "google", "digest": waiting.digest}
         text = finished(operator, "/attention/held", form, csrf(operator))
-        assert "Mirror removed: 12" in text
+        assert "Synced event deleted: 12" in text
         assert all(event_id in text for event_id in ids[:12])
         assert ids[13] not in text
         assert not any(word in text for word in world.sandbox.canaries)
@@ -369,8 +372,8 @@ def test_users_who_keep_failing_stand_first_and_by_name_on_the_overview(
         store.marks.failed(pair, "google_account_refused", NOW, None)
         text = operator.get("/attention").text
         assert ("No user needs attention" in text) == (number < 3)
-    assert text.index("Users who need attention") < text.index("Waits for approval")
-    assert text.index("ada@example.org".replace("@", "<wbr>@")) < text.index("Waits for approval")
+    assert text.index("Users who need attention") < text.index("Needs your approval")
+    assert text.index("ada@example.org".replace("@", "<wbr>@")) < text.index("Needs your approval")
     assert 'aria-label="Retry ada@example.org"' in text
     assert "Retry ada" not in viewer.get("/attention").text
     first = viewer.get("/").text

@@ -60,7 +60,7 @@ def test_a_viewer_changes_nothing(pages: Pages) -> None:
             if method not in {"GET", "HEAD"}:
                 answer = client.request(method, path)
                 assert answer.status_code == 403, (method, path)
-                assert "may look, but not change" in answer.text
+                assert "read access only" in answer.text
 
 
 def test_a_viewer_is_given_no_token_for_changes(pages: Pages) -> None:

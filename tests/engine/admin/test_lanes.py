@@ -88,7 +88,7 @@ def test_everybody_asks_and_only_a_few_are_looked_for(pages: Pages, hanging: Han
         for client in clients[PLACES:]:
             answer = client.get(path)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-            assert "no place left" in answer.json()["detail"]
+            assert "Too many requests are running" in answer.json()["detail"]
             assert client.get("/api/v1/overview").status_code == 200
         hanging.answers.set()
         assert {each.result().status_code for each in asked} == {503}
@@ -116,7 +116,7 @@ def test_an_answer_that_takes_too_long_is_not_waited_for(
     monkeypatch.setattr(EXPLANATIONS, "_seconds", 0.05)
     answer = viewer.get("/users/ada/explanation")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert "no answer from outside" in answer.text
+    assert "did not answer within" in answer.text
     # The look goes on, and its place is taken until it ends.
     assert viewer.get("/users/ada/explanation").status_code == 429
 

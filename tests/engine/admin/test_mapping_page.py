@@ -122,7 +122,7 @@ def test_a_row_is_added_by_address_and_changed(operator: TestClient, store: Stor
         ({"user": "cy", "account": "ada@example.org"}, "one account belongs to one user"),
         ({"user": "cy", "account": "nonsense"}, "is not an e-mail address"),
         ({"user": "zed@welkin.example", "account": "z@example.org"}, "no Welkin user has"),
-        ({"user": "cy", "account": "c@example.org", "revision": "1"}, "removed meanwhile"),
+        ({"user": "cy", "account": "c@example.org", "revision": "1"}, "removed in the meantime"),
     ],
 )
 def test_a_wrong_row_is_refused_with_what_was_typed(
@@ -153,7 +153,7 @@ def test_a_form_of_a_row_that_was_changed_meanwhile_is_refused(
     assert ("ada", "google", "ada@example.org", False) in before
     answer = send(operator, "/mapping/row", **form, direction="welkin_to_calendar")
     assert answer.status_code == 409
-    assert "changed meanwhile by airflow:somebody" in answer.text
+    assert "changed in the meantime by airflow:somebody" in answer.text
     assert rows(store) == before, "the other person's change was undone without a word"
     # What is shown is the row as it is now: nothing is enabled, and it can be stored.
     anew = dict(field.findall(answer.text))
@@ -268,7 +268,7 @@ def test_a_file_on_an_older_state_is_refused_when_it_is_confirmed(
         ("a.csv", "welkin_user_id,platform,account\nada,yahoo,a@x.org\nb,google,c\n", "line 3"),
         ("a.yaml", "users:\n- welkin_user_id: 12\n", "line 2, column"),
         ("a.csv", b"\xff\xfe\x00", "UTF-16"),
-        ("a.csv", "", "no file"),
+        ("a.csv", "", "missing or empty"),
         ("<script>.csv", "x\n", "unknown column"),
     ],
 )

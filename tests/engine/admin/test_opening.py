@@ -44,7 +44,7 @@ def test_without_one_the_overview_is_the_set_up(pages: Pages, tmp_path: Path) ->
     with pages.browser(VIEWER) as client:
         for path in ("/", "/setup", "/connections", "/guides/google"):
             assert client.get(path).status_code == 200
-        assert "There is no state database yet" in client.get("/").text
+        assert "The state database does not exist yet" in client.get("/").text
 
 
 def test_there_is_none_yet(pages: Pages, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_it_is_no_database(pages: Pages, tmp_path: Path) -> None:
 
 
 def test_its_address_is_of_another_kind(pages: Pages) -> None:
-    assert "cannot be used" in said(with_state(pages, "mysql://root@localhost/x"))
+    assert "is not valid" in said(with_state(pages, "mysql://root@localhost/x"))
 
 
 def test_it_stops_answering(pages: Pages, store: Store) -> None:

@@ -150,9 +150,9 @@ def test_what_is_asked_for_is_text_too(viewer: TestClient) -> None:
 def test_an_empty_database_says_what_to_do_next(viewer: TestClient) -> None:
     assert "Set up Calendar Sync" in viewer.get("/").text
     assert '/mapping">Mapping</a>' in viewer.get("/users").text
-    assert "Nothing was written yet" in viewer.get("/activity").text
+    assert "Nothing was synced yet" in viewer.get("/activity").text
     assert "No users match these filters" in viewer.get("/users?q=x").text
-    assert "No operations match these filters" in viewer.get("/activity?user=x").text
+    assert "No entries match these filters" in viewer.get("/activity?user=x").text
 
 
 def test_mapped_but_never_run(store: Store, viewer: TestClient) -> None:
@@ -163,7 +163,7 @@ def test_mapped_but_never_run(store: Store, viewer: TestClient) -> None:
     text = viewer.get("/").text
     assert "Set up Calendar Sync" in text
     assert "Mapped: 1 on Google Calendar." in text
-    assert "Nothing was written for this user yet" in viewer.get("/users/ada").text
+    assert "Nothing was synced for this user yet" in viewer.get("/users/ada").text
 
 
 def test_nobody_of_this_id(viewer: TestClient) -> None:
@@ -175,11 +175,11 @@ def test_nobody_of_this_id(viewer: TestClient) -> None:
 
 def test_a_fault_is_told_in_words(store: Store, viewer: TestClient) -> None:
     user(store)
-    assert "is stopped" not in viewer.get("/").text
+    assert "sync is paused" not in viewer.get("/").text
     store.runs.set_fault(Platform.GOOGLE, "many_accounts_failing", NOW)
     text = viewer.get("/").text
-    assert "Google is stopped" in text
-    assert "Many accounts began to fail at once" in text
+    assert "Google sync is paused" in text
+    assert "Many accounts began to fail at the same time" in text
 
 
 def test_freshness_is_held_against_the_target(store: Store, viewer: TestClient) -> None:
@@ -197,11 +197,11 @@ def test_a_platform_that_nobody_asks_is_not_green(store: Store, viewer: TestClie
     now = datetime.now(UTC)
     with store.database.write() as connection:
         connection.execute(update(t.user_sync).values(done_seq=1, last_success_at=now))
-    assert "It has not been asked yet" in viewer.get("/").text
+    assert "Changes were never checked for" in viewer.get("/").text
     store.runs.set_facts("google", **{LOOKED_AT: now.isoformat()})
     text = viewer.get("/").text
     assert "sync is not running" not in text
-    assert "all is synced" in text
+    assert "all changes are synced" in text
     then = now - timedelta(days=3)
     store.runs.set_facts("google", **{LOOKED_AT: then.isoformat()})
     with store.database.write() as connection:
@@ -209,7 +209,7 @@ def test_a_platform_that_nobody_asks_is_not_green(store: Store, viewer: TestClie
     text = viewer.get("/").text
     assert "Google sync is not running" in text
     assert "google_calendar_sync" in text
-    assert "all is synced" not in text
+    assert "all changes are synced" not in text
     assert "0.0 %" in text
     entry = viewer.get("/api/v1/overview").json()["platforms"][0]
     assert (entry["silent"], entry["standing"]["late"]) == (True, 1)
@@ -245,7 +245,7 @@ def test_retry_marks_the_user_and_forgets_the_pause(store: Store, operator: Test
     # It has failed until it works.
     assert (state.failures, state.attention) == (4, True)
     shown = operator.get(f"http://airflow.example{answer.headers['location']}").text
-    assert "takes this user up" in shown
+    assert "syncs this user" in shown
 
 
 @pytest.mark.parametrize("path", ["/users/nobody/sync?platform=google", "/users/ada/sync"])
@@ -295,7 +295,7 @@ def test_filters_come_from_a_form_with_empty_fields(store: Store, viewer: TestCl
     user(store)
     write(store)
     form = "user=&platform=&step=&outcome=&since=&until="
-    assert "mirror created" in viewer.get(f"/activity?{form}").text
+    assert "synced event created" in viewer.get(f"/activity?{form}").text
     assert viewer.get("/activity?since=2026-01-01T10:00").status_code == 200
     assert viewer.get("/activity?since=yesterday").status_code == 422
 

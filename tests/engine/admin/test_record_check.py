@@ -22,7 +22,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_whole_record(store: Store, viewer: TestClient) -> None:
     write(store)
-    assert "The record is whole" in viewer.get("/activity/check").text
+    assert "The audit log is complete and unchanged" in viewer.get("/activity/check").text
     assert viewer.get("/api/v1/activity/check").json() == {"whole": True, "problems": []}
 
 
@@ -31,7 +31,7 @@ def test_a_changed_record(store: Store, viewer: TestClient) -> None:
     with store.database.write() as connection:
         connection.execute(update(t.operation).values(outcome="forged"))
     text = viewer.get("/activity/check").text
-    assert "The record was changed: 1 problem" in text
+    assert "The audit log was changed: 1 problem" in text
     assert "operation cycle/1 does not fit" in text
     assert viewer.get("/api/v1/activity/check").json()["whole"] is False
 
@@ -57,7 +57,9 @@ def test_one_check_at_a_time(
 
     monkeypatch.setattr(AuditStore, "verify", meanwhile)
     assert live.check_record(store) == []
-    assert [(one.status_code, "checked already" in one.text) for one in answers] == [(409, True)]
+    assert [(one.status_code, "already being verified" in one.text) for one in answers] == [
+        (409, True)
+    ]
     monkeypatch.undo()
     monkeypatch.setenv("AIRFLOW_CONN_CALENDAR_SYNC_HMAC_KEY", '{"password": "audit key"}')
     assert viewer.get(path).status_code == 200

@@ -37,14 +37,14 @@ RICH = {
     "direction": {"google": "welkin_to_calendar"},
     "encounter_types": {"exclude": ["etmp-*", "x, y"]},
     "calendars": {"microsoft": {"busy": ["primary", "second"], "mirrors": "second"}},
-    "details": {
+    "mirror_content": {
         "title": {"level": "full", "template": "{encounter_type}: {patient_initials}"},
         "type_titles": {"etmp-follow.up": "Follow-up"},
         "baa_confirmed": {"by": "Jo", "on": "2026-01-02"},
     },
-    "poll": {"working_hours": {"days": ["mon", "sat"], "start": "22:00", "end": "06:30"}},
+    "polling": {"working_hours": {"days": ["mon", "sat"], "start": "22:00", "end": "06:30"}},
     "notify": {"to": ["a@b.c"], "arguments": {"cc": ["x@b.c", "y@b.c"], "subject": "{subject}"}},
-    "brake": {"share": 0.35},
+    "deletion_guard": {"max_share": 0.35},
 }
 
 
@@ -109,7 +109,7 @@ def test_any_filling_is_read_or_refused(changes: dict[str, list[str]]) -> None:
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_no_setting_is_infinite(value: float) -> None:
     with pytest.raises(ConfigurationError):
-        parse({"limits": {"cycle_seconds": value}})
+        parse({"limits": {"max_cycle_seconds": value}})
 
 
 # --- what no form may name --------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_a_change_is_reviewed_then_stored_with_its_author(
     stored = store.config.revision()
     assert (stored.id, stored.author) == (1, f"airflow:{OPERATOR}")
     assert stored.settings == parse({"mirror_moved": "report"})
-    assert "revision 1" in operator.get("/settings?saved=1").text
+    assert "version 1" in operator.get("/settings?saved=1").text
 
 
 def test_what_is_wrong_is_said_beside_its_input_and_nothing_is_lost(
@@ -183,11 +183,11 @@ def test_what_is_wrong_is_said_beside_its_input_and_nothing_is_lost(
         Settings(),
         0,
         time_zone=["Mars"],
-        limits__users_at_once=["99"],
-        brake__share=["x"],
+        limits__user_concurrency=["99"],
+        deletion_guard__max_share=["x"],
     )
     assert answer.status_code == 422
-    for name in ("time-zone", "limits-users-at-once", "brake-share"):
+    for name in ("time-zone", "limits-user-concurrency", "deletion-guard-max-share"):
         assert f'id="s-{name}-mistake1"' in answer.text
     assert 'value="Mars"' in answer.text
     assert 'value="99"' in answer.text
@@ -206,14 +206,17 @@ def test_unknown_and_missing_inputs_are_refused(
 
 
 def test_level_full_needs_the_recorded_agreement(operator: TestClient) -> None:
-    full = {"details__title__level": ["full"], "details__title__template": ["{patient_initials}"]}
+    full = {
+        "mirror_content__title__level": ["full"],
+        "mirror_content__title__template": ["{patient_initials}"],
+    }
     answer = posted(operator, Settings(), 0, **full)
     assert answer.status_code == 422
     assert "needs baa_confirmed" in answer.text
     by = {
-        "details.baa_confirmed#set": ["on"],
-        "details__baa_confirmed__by": ["Jo"],
-        "details__baa_confirmed__on": ["2026-01-02"],
+        "mirror_content.baa_confirmed#set": ["on"],
+        "mirror_content__baa_confirmed__by": ["Jo"],
+        "mirror_content__baa_confirmed__on": ["2026-01-02"],
     }
     answer = posted(operator, Settings(), 0, **full, **by)
     assert answer.status_code == 200
@@ -221,13 +224,13 @@ def test_level_full_needs_the_recorded_agreement(operator: TestClient) -> None:
 
 
 def test_the_sample_shows_what_the_inputs_say_and_nobodys_name(viewer: TestClient) -> None:
-    form = {name: v for name, v in fill(parse(RICH)).items() if name.startswith("details.")}
+    form = {name: v for name, v in fill(parse(RICH)).items() if name.startswith("mirror_content.")}
     text = viewer.get("/settings/sample", params=form).text
     assert "<strong>Follow-up: FL</strong>" in text
-    form["details.title.level"] = ["busy"]
+    form["mirror_content.title.level"] = ["busy"]
     assert "<strong>Busy</strong>" in viewer.get("/settings/sample", params=form).text
-    form["details.title.template"] = ["{patient_secret}"]
-    assert "Cannot be shown" in viewer.get("/settings/sample", params=form).text
+    form["mirror_content.title.template"] = ["{patient_secret}"]
+    assert "Not available until the mistakes" in viewer.get("/settings/sample", params=form).text
 
 
 def test_the_second_of_two_people_is_told_and_can_go_on(operator: TestClient, store: Store) -> None:
@@ -299,13 +302,13 @@ def test_the_effect_of_a_change_is_planned_and_nothing_is_written(
         world.sandbox.welkin.book_encounter(world.ids["dana"], start, start + timedelta(hours=1))
         wanted = json.dumps(parse({"mirror_moved": "report"}).model_dump(mode="json"))
         text = finished(operator, "/settings/effect", {"document": wanted}, csrf(operator))
-        assert "This change affects 1 user: 1 mirror created." in text
+        assert "This change affects 1 user: 1 synced event created." in text
         assert "1 account cannot be read" in text
         assert "ruben@example.org" in text
         assert world.sandbox.requests.writes() == []
         narrow = json.dumps(parse({"encounter_types": {"include": []}}).model_dump(mode="json"))
         text = finished(operator, "/settings/effect", {"document": narrow}, csrf(operator))
-        assert "Nothing would change for anybody." in text
+        assert "This change affects no users." in text
         assert store.config.revision().id == 1
 
 
@@ -313,19 +316,19 @@ def test_the_line_breaks_of_a_template_survive_the_form(operator: TestClient, st
     template = "\n{encounter_type}\n\n  by {mode} <b>\n"
     baa = {"by": "Jo", "on": "2026-01-02"}
     details = {"description": {"level": "full", "template": template}, "baa_confirmed": baa}
-    store.config.save_settings(parse({"details": details}), "tests", NOW)
+    store.config.save_settings(parse({"mirror_content": details}), "tests", NOW)
     text = operator.get("/settings").text
-    shown = text.partition('name="details.description.template"')[2]
+    shown = text.partition('name="mirror_content.description.template"')[2]
     found = re.match(r"[^>]*>\n(.*?)</textarea>", shown, re.S)
     assert found is not None
     assert html.unescape(found[1]) == template
     assert 'type="long"' not in text
     # As a browser sends it.
-    sent = {"details__description__template": [template.replace("\n", "\r\n")]}
+    sent = {"mirror_content__description__template": [template.replace("\n", "\r\n")]}
     revision = store.config.revision()
     answer = posted(operator, revision.settings, revision.id, mirror_moved=["report"], **sent)
     assert save(operator, answer.text, revision.id).status_code == 303
-    assert store.config.revision().settings.details.description.template == template
+    assert store.config.revision().settings.mirror_content.description.template == template
 
 
 @pytest.mark.parametrize("ends", ["time", "cancelled"])
@@ -347,7 +350,7 @@ def test_what_was_found_until_the_end_is_shown_with_how_many_were_looked_at(
             job.cancel()
         time.sleep(0.01)
     text = operator.get(f"/settings/effect/{job.id}").text
-    assert "This change affects 1 user: 40 mirrors created." in text
+    assert "This change affects 1 user: 40 synced events created." in text
     assert f"Only 837 of {plural(10_000, 'user')} were looked at" in text
     assert ("It took longer than" if ends == "time" else "Cancelled") in text
 
@@ -374,7 +377,7 @@ def test_the_review_says_how_long_it_would_take(operator: TestClient, store: Sto
     mapped = [MappedUser(f"u{n}", Platform.GOOGLE, f"u{n}@example.org") for n in range(900)]
     store.config.replace_mapping(mapped, "tests", NOW)
     text = posted(operator, Settings(), 0, mirror_moved=["report"]).text
-    assert "everybody" not in text
+    assert "all users (" not in text
     assert "700 of 900: about 11 min 40 s" in text
     assert '<option value="20" selected>20 of 900: about 20 s' in text
 

@@ -59,8 +59,8 @@ def test_every_setting_and_choice_has_words_of_its_own() -> None:
 def test_names_that_nobody_wrote_words_for_are_readable() -> None:
     assert name_of("limits.some_new_limit") == "Some new limit"
     assert full_name("notify.some_new.deep_name") == "Notifications: Some new: Deep name"
-    assert full_name("details.type_titles.etmp-a.b_c") == (
-        "Event details: Words for types of visit: etmp-a.b_c"
+    assert full_name("mirror_content.type_titles.etmp-a.b_c") == (
+        "Event details: Titles for types of visit: etmp-a.b_c"
     )
 
 
@@ -70,9 +70,9 @@ def test_names_that_nobody_wrote_words_for_are_readable() -> None:
         ({}, set()),
         ({"encounter_types": {"include": ["*"]}, "notify": {"to": []}}, set()),
         ({"direction": {"google": "bidirectional"}}, {"direction.google"}),
-        ({"limits": {"cycle_seconds": 61}}, {"limits.cycle_seconds"}),
-        ({"details": {"type_titles": {"etmp-x": "Visit"}}}, {"details.type_titles"}),
-        ({"poll": {"working_hours": {}}}, {"poll.working_hours"}),
+        ({"limits": {"max_cycle_seconds": 61}}, {"limits.max_cycle_seconds"}),
+        ({"mirror_content": {"type_titles": {"etmp-x": "Visit"}}}, {"mirror_content.type_titles"}),
+        ({"polling": {"working_hours": {}}}, {"polling.working_hours"}),
         ({"calendars": {"google": {"busy": ["primary", "b"]}}}, {"calendars.google.busy"}),
         ({"block_time": {"tentative": True}}, {"block_time.tentative"}),
     ],
@@ -98,7 +98,7 @@ def test_each_default_is_told_in_words() -> None:
     assert told["block_time.enabled"] == "on"
     assert told["encounter_types.include"] == "*"
     assert told["encounter_types.exclude"] == "none"
-    assert told["poll.working_hours.days"] == "Monday, Tuesday, Wednesday, Thursday, Friday"
+    assert told["polling.working_hours.days"] == "Monday, Tuesday, Wednesday, Thursday, Friday"
     assert set(told) == {control.name for control in controls() if control.kind != "group"}
 
 
@@ -124,7 +124,9 @@ def test_what_an_organisation_decides_first_is_open_and_the_rest_is_folded(
 
 def test_defaults_and_changes_are_told(operator: TestClient, store: Store) -> None:
     store.config.save_settings(
-        parse({"limits": {"users_at_once": 8}, "block_time": {"twins": "block"}}), "tests", NOW
+        parse({"limits": {"user_concurrency": 8}, "block_time": {"duplicates": "block"}}),
+        "tests",
+        NOW,
     )
     text = operator.get("/settings").text
     rates = plain(part(text, "part-rates-and-sizes"))
@@ -140,14 +142,14 @@ def test_a_mistake_is_never_folded_away(operator: TestClient) -> None:
         **fill(Settings()),
         "based_on": "0",
         "csrf_token": csrf(operator),
-        "limits.users_at_once": ["99"],
+        "limits.user_concurrency": ["99"],
         "block_time.instances_per_series": ["0"],
     }
     text = operator.post("/settings/review", data=form).text
     assert '<details class="card part" id="part-rates-and-sizes" open>' in text
     assert "1 to correct" in plain(part(text, "part-rates-and-sizes"))
     assert '<details class="more" open>' in part(text, "part-block-time")
-    assert ">Rates and sizes: Users at once in a task</a>" in text
+    assert ">Rates and sizes: Concurrent users in a task</a>" in text
 
 
 def test_the_review_and_the_history_speak_of_settings_by_their_names(
@@ -165,8 +167,8 @@ def test_the_review_and_the_history_speak_of_settings_by_their_names(
     assert "Restore Welkin's version restore Only report it report" in text
     assert "Direction: Google direction.google" in text
     assert "not set Welkin to calendar only welkin_to_calendar" in text
-    store.config.save_settings(parse({"brake": {"share": 0.5}}), "tests", NOW)
-    assert "Deletion limit: Or this share" in plain(operator.get("/settings/history").text)
+    store.config.save_settings(parse({"deletion_guard": {"max_share": 0.5}}), "tests", NOW)
+    assert "Deletion guard: Or this share" in plain(operator.get("/settings/history").text)
 
 
 def test_fields_of_a_template_are_buttons_and_named_where_scripts_are_off(
@@ -175,7 +177,9 @@ def test_fields_of_a_template_are_buttons_and_named_where_scripts_are_off(
     text = operator.get("/settings").text
     for name in ("title", "description"):
         found = re.search(
-            rf'data-fields="s-details-{name}-template" hidden>(.*?)</div>(.*?)</p>', text, re.S
+            rf'data-fields="s-mirror-content-{name}-template" hidden>(.*?)</div>(.*?)</p>',
+            text,
+            re.S,
         )
         assert found is not None
         buttons = re.findall(r'<button type="button" value="([^"]+)">', found[1])
@@ -244,7 +248,7 @@ def test_a_welkin_that_does_not_tell_its_types_costs_nothing(
 
 
 def test_only_one_asks_welkin_at_a_time(store: Store) -> None:
-    with type_names.asking(), pytest.raises(Exception, match="Somebody else"):
+    with type_names.asking(), pytest.raises(Exception, match="Another user"):
         type_names.ask(store)
 
 

@@ -155,7 +155,7 @@ def test_a_fault_is_told_precisely_and_nothing_is_stored(
         answer = posted(operator, f"connections/{WELKIN}", values)
         assert answer.status_code == 422
         assert "welkin_unauthorized" in step(answer.text, "welkin")
-        assert "Who can mend it" in step(answer.text, "welkin")
+        assert "Who can fix it" in step(answer.text, "welkin")
         assert stored(WELKIN) is None
         # What takes effect only after hours is stored all the same, and its fault is shown.
         answer = posted(operator, f"connections/{WELKIN}", {**values, "anyway": "yes"})
@@ -296,7 +296,7 @@ def test_the_database_is_made_by_a_button(whole: Pages, tmp_path: Path) -> None:
         assert "Make it" in operator.get("/").text
         answer = posted(operator, "prepare")
         assert answer.status_code == 200
-        assert "State database and signing key are there" in answer.text
+        assert "State database and signing key exist" in answer.text
         key = stored(HMAC_KEY)
         assert key is not None
         # Where a key is and no database, a person is told why, and decides.
@@ -351,7 +351,7 @@ def test_proposals_preview_and_test_lead_to_the_switch(
         store.config.replace_mapping([MappedUser(staff.id, Platform.GOOGLE, user)], "tests", NOW)
         text = waited(operator, posted(operator, "dry-run"), "events for calendars")
         assert world[0].requests.writes() == []
-        assert "1 accounts" in step(text, "dry_run")
+        assert "1 account: " in step(text, "dry_run")
         answer = posted(operator, "selftest", {"who": f"google {user}"})
         text = waited(operator, answer, f"Passed for {user}")
         answer = posted(operator, "switch-on")

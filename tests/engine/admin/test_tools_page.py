@@ -77,7 +77,7 @@ def test_what_a_mailbox_showed_is_listed_and_exported(viewer: TestClient) -> Non
     assert "visit-1" in text
     assert "still there" in text
     assert "busy/busy" in text
-    assert "Nothing was shown" in viewer.get("/exposure?account=bob@example.org").text
+    assert "never had synced events" in viewer.get("/exposure?account=bob@example.org").text
     lines = list(
         csv.DictReader(io.StringIO(viewer.get("/exposure.csv?account=ada@example.org").text))
     )
@@ -90,7 +90,7 @@ def test_an_unsync_is_shown_before_anything_happens(viewer: TestClient, store: S
         assert "1 synced event and 0 busy blocks of 1 account" in text, name
         assert ("&#34;users&#34;: [&#34;ada&#34;]" in text) == bool(name)
         assert ("&#34;everybody&#34;: true" in text) == (not name)
-    assert "Nothing to remove" in viewer.get("/unsync?user=zed").text
+    assert "Nothing to delete" in viewer.get("/unsync?user=zed").text
     assert store.config.mapping()[0].enabled
 
 
@@ -103,7 +103,7 @@ def test_the_self_test_runs_from_its_page(
     ):
         monkeypatch.setenv("CALENDAR_SYNC_DATABASE_URL", store.database.url.render_as_string(False))
         text = finished(operator, "/selftest", {"user": world.ids["dana"]}, csrf(operator))
-        assert "The sync works for dana@example.org, both ways." in text
+        assert "The sync works for dana@example.org in both directions." in text
         assert text.count("✓") >= 10
         text = finished(operator, "/selftest", {"user": "zed"}, csrf(operator))
         assert "Zed is not mapped" in text
@@ -128,17 +128,17 @@ def test_what_a_retry_did_appears_by_itself(operator: TestClient, store: Store) 
     address = answer.headers["location"].removeprefix("/calendar-sync")
     waits = operator.get(address).text
     assert 'data-refresh="5"' in waits
-    assert "takes this user up" in waits
+    assert "syncs this user" in waits
     store.marks.failed(PAIR, "google_account_refused", datetime.now(UTC), None)
     text = operator.get(address).text
-    assert "Tried again on Google: failed." in text
+    assert "Sync with Google failed." in text
     assert "data-refresh" not in text
     operator.post("/users/ada/sync?platform=google", data=form)
     assert 'data-refresh="5"' in operator.get(address).text
     with store.database.write() as connection:
         store.marks.done(connection, PAIR, store.marks.of(*PAIR).mark_seq, NOW, None)
     text = operator.get(address).text
-    assert "Synced on Google" in text
+    assert "Synced with Google" in text
     assert "data-refresh" not in text
 
 
@@ -149,9 +149,9 @@ def test_the_overviews_runs_can_be_limited_to_those_that_did_something(
         begun = NOW + number * timedelta(minutes=1)
         done = {"create_mirror": 4321} if number == 0 else {}
         store.runs.record(f"run-{number}", Platform.GOOGLE, begun, begun, 1, 0, {"done": done})
-    assert "4321" not in viewer.get("/").text
+    assert "321 synced events" not in viewer.get("/").text
     text = viewer.get("/?runs=working").text
-    assert "4321 mirrors created" in text
+    assert "4\N{NARROW NO-BREAK SPACE}321 synced events created" in text
     assert 'hx-get="/calendar-sync/?runs=working"' in text
 
 

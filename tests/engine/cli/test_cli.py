@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -270,7 +271,7 @@ def test_who_reads_the_text_of_mirrors_is_on_record(cli: Command) -> None:
     database.close()
     assert (look.step, look.source_id, look.level) == ("show_text", visit.event_id, "busy/busy")
     assert look.reason.startswith("cli:")
-    assert "audit: whole" in cli("status", "--verify-audit")
+    assert "audit: OK" in cli("audit", "verify")
     assert cli.sandbox.requests.writes() == []
 
 
@@ -288,7 +289,7 @@ def test_config_is_validated_applied_and_shown(cli: Command) -> None:
     shown = cli.json("config", "show")
     assert shown["revision"] == 1
     assert shown["settings"]["time_zone"] == "US/Eastern"
-    assert shown["settings"]["poll"]["interval_seconds"] == 60
+    assert shown["settings"]["polling"]["interval_seconds"] == 60
     text = cli("config", "show").partition("\n")[2]
     assert "- Locked :lock:" in text.replace("'", "")
     (folder / "settings.yaml").write_text(text)
@@ -320,7 +321,7 @@ def test_the_worked_examples_of_the_repository_are_valid(cli: Command, name: str
         ("time_zone: [", ["settings.yaml", "line", "column"]),
         ("timezone: UTC", ["timezone", "time_zone"]),
         ("- a\n- b", ["mapping"]),
-        ("poll: {interval_seconds: 1}", ["poll.interval_seconds"]),
+        ("polling: {interval_seconds: 1}", ["polling.interval_seconds"]),
     ],
 )
 def test_wrong_settings_are_named_and_change_nothing(
@@ -336,26 +337,39 @@ def test_wrong_settings_are_named_and_change_nothing(
     assert cli.json("config", "show")["revision"] == 0
 
 
+def test_old_names_of_settings_are_taken_with_a_warning(cli: Command) -> None:
+    cli.write("settings.yaml", "poll: {interval_seconds: 90}\n")
+    for command in ("validate", "apply"):
+        output = cli("config", command, cli.folder)
+        assert "warning: " in output
+        assert "settings.yaml: poll is now called polling" in output
+    assert cli.json("config", "show")["settings"]["polling"]["interval_seconds"] == 90
+    cli.write("settings.yaml", "poll: {interval_seconds: 90}\npolling: {interval_seconds: 90}\n")
+    assert "give only polling, not both" in cli("config", "apply", cli.folder, code=1)
+
+
 def test_settings_have_a_history_that_can_be_compared_and_gone_back_to(cli: Command) -> None:
     assert "no settings were applied" in cli("config", "history")
-    for text in ("block_time: {tentative: true}", "brake: {at_least: 20}"):
+    for text in ("block_time: {tentative: true}", "deletion_guard: {max_deletions: 20}"):
         cli.write("settings.yaml", text)
         cli("config", "apply", cli.folder)
     newest, first = cli.json("config", "history")
     assert first["changed"] == ["block_time.tentative"]
-    assert newest["changed"] == ["block_time.tentative", "brake.at_least"]
+    assert newest["changed"] == ["block_time.tentative", "deletion_guard.max_deletions"]
     assert newest["author"].startswith("cli")
     assert [
         row["revision"] for row in cli.json("config", "history", "--newest", "1", "--json")
     ] == [newest["revision"]]
     shown = cli("config", "diff", first["revision"])
     assert "block_time.tentative: true -> false" in shown
-    assert "brake.at_least: 10 -> 20" in shown
-    assert "brake.at_least: 10 -> 20" in cli("config", "diff", "0", newest["revision"])
+    assert "deletion_guard.max_deletions: 10 -> 20" in shown
+    assert "deletion_guard.max_deletions: 10 -> 20" in cli(
+        "config", "diff", "0", newest["revision"]
+    )
     cli("config", "rollback", first["revision"])
     assert cli.json("config", "show")["settings"]["block_time"]["tentative"] is True
     assert len(cli.json("config", "history")) == 3
-    assert "the same already" in cli("config", "rollback", first["revision"])
+    assert "unchanged" in cli("config", "rollback", first["revision"])
     assert "are the same" in cli("config", "diff", first["revision"])
     assert "no revision 99" in cli("config", "rollback", "99", code=1)
 
@@ -424,41 +438,65 @@ def test_a_damaged_record_is_found(cli: Command) -> None:
     cli.map_everybody()
     cli.visit()
     cli("sync")
-    assert "audit: whole" in cli("status", "--verify-audit")
+    assert "audit: OK" in cli("audit", "verify")
     database = Database()
     with database.write() as connection:
         connection.execute(update(t.operation).values(outcome="other"))
     database.close()
-    assert "does not fit" in cli("status", "--verify-audit", code=1)
-    assert cli.json("status", "--verify-audit", code=1)["audit"]
+    assert "does not fit" in cli("audit", "verify", code=1)
+    assert cli.json("audit", "verify", code=1)["audit"]
 
 
 def test_a_seal_that_was_noted_is_looked_for(cli: Command) -> None:
     cli.map_everybody()
     cli.visit()
     cli("sync")
-    seal = cli.json("status", "--verify-audit")["seal"]
-    assert f"newest seal {seal}" in cli("status", "--verify-audit", "--seal", seal)
-    assert "audit: whole" in cli("status", "--verify-audit", seal)
+    seal = cli.json("audit", "verify")["seal"]
+    assert f"newest seal {seal}" in cli("audit", "verify", "--seal", seal)
+    assert "audit: OK" in cli("audit", "verify", seal)
     database = Database()
     with database.write() as connection:
         for table in (t.operation, t.audit_seal, t.sync_run):
             connection.execute(table.delete())
-    assert "the record is empty" in cli("status", "--verify-audit", code=1)
-    told = cli("status", "--verify-audit", "--seal", seal, code=1)
+    assert "the audit log is empty" in cli("audit", "verify", code=1)
+    told = cli("audit", "verify", "--seal", seal, code=1)
     assert "the expected seal is not part of the chain" in told
-    assert "40 hexadecimal digits" in cli("status", "--verify-audit", "--seal", "x", code=1)
-    assert "--verify-audit" in cli("status", "--seal", seal, code=1)
+    assert "40 hexadecimal digits" in cli("audit", "verify", "--seal", "x", code=1)
+    assert "audit verify" in cli("status", "--seal", seal, code=1)
     with database.write() as connection:
         connection.exec_driver_sql("DROP TABLE audit_seal")
     database.close()
-    assert "table audit_seal is missing" in cli("status", "--verify-audit", code=1)
+    assert "table audit_seal is missing" in cli("audit", "verify", code=1)
+
+
+def test_the_first_names_of_commands_work_and_tell_the_new_ones(cli: Command) -> None:
+    cli.map_everybody()
+    cli.visit()
+    cli("sync")
+
+    def both(old: tuple[str, ...], new: tuple[str, ...], code: int = 0) -> None:
+        """The same answer; the new name on standard error alone."""
+        results = [cli.runner.invoke(app, [*words, "--json"]) for words in (old, new)]
+        assert [result.exit_code for result in results] == [code, code]
+        before, after = (json.loads(result.stdout) for result in results)
+        assert before.items() >= after.items() if isinstance(before, dict) else before == after
+        assert "is now called" in results[0].stderr
+        assert "is now called" not in results[1].stderr
+
+    both(("approve",), ("approvals", "list"))
+    both(("approve", "d1"), ("approvals", "grant", "d1"), code=1)
+    both(("status", "--verify-audit"), ("audit", "verify"))
+    account = ("--account", "dana@example.org")
+    both(("mapping", "exposure", *account), ("audit", "exposure", *account))
+    assert "`calendar-sync selftest`" in cli("test", "--user", "nobody", code=1)
+    helped = cli("--help") + cli("mapping", "--help") + cli("status", "--help")
+    assert not re.search(r"^\W*(approve|test|exposure|--verify-audit)\s", helped, re.M)
 
 
 def test_approving_what_nobody_asked_for_fails(cli: Command) -> None:
-    assert "nothing waits under 0123" in cli("approve", "0123456789abcdef", code=1)
-    assert cli.json("approve") == []
-    cli("approve", "--all", code=1)
+    assert "no approval is needed for 0123" in cli("approvals", "grant", "0123456789abcdef", code=1)
+    assert cli.json("approvals", "list") == []
+    cli("approvals", "grant", "--all", code=1)
 
 
 def test_what_waits_is_listed_and_approved_for_many_at_once(cli: Command) -> None:
@@ -470,24 +508,25 @@ def test_what_waits_is_listed_and_approved_for_many_at_once(cli: Command) -> Non
     for event in list(cli.sandbox.welkin.events):
         cli.sandbox.welkin.delete_event(event)
     cli("sync", "--full")
-    waiting = cli.json("approve")
+    waiting = cli.json("approvals", "list")
     assert [(entry["reason"], entry["count"]) for entry in waiting] == [("brake", 12)] * 2
-    listed = cli("approve")
+    listed = cli("approvals", "list")
     assert all(entry["digest"] in listed for entry in waiting)
-    assert "12 removals" in listed
+    assert "12 deletions" in listed
     first, second = (entry["digest"] for entry in waiting)
-    told = cli("approve", first)
-    assert "approved for 1 user(s)" in told
+    told = cli("approvals", "grant", first)
+    assert "approved for 1 user, for 24 hours" in told
     assert "stays open" in told
     assert "is ignored" in told
-    assert cli.json("approve", second) == {"approved": {second: 1}, "closed_in_airflow": False}
-    assert cli.json("approve") == []
+    answer = cli.json("approvals", "grant", second)
+    assert answer == {"approved": {second: 1}, "closed_in_airflow": False}
+    assert cli.json("approvals", "list") == []
     database = Database()
     recorded = decisions(Store(database, ""))
     database.close()
     assert {one.source_id for one in recorded} == {entry["digest"] for entry in waiting}
     assert {one.author.partition(":")[0] for one in recorded} == {"cli"}
-    cli("status", "--verify-audit")
+    cli("audit", "verify")
     cli("sync")
     assert cli.sandbox.google.mirrors_of("dana@example.org") == []
 
@@ -511,7 +550,7 @@ def test_exposure_tells_what_a_mailbox_showed_and_when(cli: Command) -> None:
     removed = gone.event_id
     cli.sandbox.welkin.delete_event(removed)
     cli("sync", "--full")
-    found = cli.json("mapping", "exposure", "--account", "Dana@Example.org")
+    found = cli.json("audit", "exposure", "--account", "Dana@Example.org")
     assert {(e["appointment_id"], e["state"], e["until"] is None) for e in found} == {
         (kept.event_id, "live", True),
         (removed, "deleted", False),
@@ -520,28 +559,28 @@ def test_exposure_tells_what_a_mailbox_showed_and_when(cli: Command) -> None:
     nobody = cli.write("nobody.csv", "welkin_user_id,platform,account\n")
     cli("mapping", "import", nobody, "--remove", "2")
     cli("sync")
-    found = cli.json("mapping", "exposure", "--account", "dana@example.org")
+    found = cli.json("audit", "exposure", "--account", "dana@example.org")
     assert all(entry["until"] >= entry["since"] for entry in found)
-    output = cli("mapping", "exposure", "--account", "dana@example.org")
+    output = cli("audit", "exposure", "--account", "dana@example.org")
     assert "2 appointments" in output
-    assert cli.json("mapping", "exposure", "--account", "nobody@example.org") == []
+    assert cli.json("audit", "exposure", "--account", "nobody@example.org") == []
 
 
 def test_the_whole_way_is_tested_and_nothing_stays(cli: Command) -> None:
     cli.map_everybody()
     cli.visit()
     cli("sync")
-    output = cli("test")
+    output = cli("selftest")
     assert "PASS in" in output
-    assert "first enabled one that is in step" in output
+    assert "first enabled user who is up to date" in output
     assert output.count("\nok ") == 12
     [dana] = [u.id for u in cli.sandbox.welkin.users.values() if u.email.startswith("dana")]
-    document = cli.json("test", "--user", dana, "--platform", "google")
+    document = cli.json("selftest", "--user", dana, "--platform", "google")
     assert (document["result"], document["user_id"]) == ("pass", dana)
     assert [step["state"] for step in document["steps"]] == ["ok"] * 12
     assert all(step["seconds"] is not None for step in document["steps"])
     assert not any(canary in output + str(document) for canary in cli.sandbox.canaries)
-    assert "audit: whole" in cli("status", "--verify-audit")
+    assert "audit: OK" in cli("audit", "verify")
     assert len(cli.sandbox.welkin.events) == 1
     assert len(cli.sandbox.google.own("dana@example.org")) == 0
 
@@ -551,12 +590,12 @@ def test_a_test_that_fails_names_step_code_and_advice(cli: Command) -> None:
     cli("sync")
     [dana] = [u.id for u in cli.sandbox.welkin.users.values() if u.email.startswith("dana")]
     cli.sandbox.google.revoke("dana@example.org")
-    output = cli("test", "--user", dana, code=1)
-    assert 'FAIL at "nothing is left of an earlier test": google_account_refused' in output
+    output = cli("selftest", "--user", dana, code=1)
+    assert 'FAIL at "remains of an earlier test are removed": google_account_refused' in output
     assert "is the address right" in output
-    document = cli.json("test", "--user", dana, code=1)
+    document = cli.json("selftest", "--user", dana, code=1)
     assert (document["result"], document["failed_step"]) == ("fail", "leftovers")
-    assert "not mapped" in cli("test", "--user", "nobody", code=1)
+    assert "not mapped" in cli("selftest", "--user", "nobody", code=1)
 
 
 def test_ctrl_c_cleans_up(cli: Command) -> None:
@@ -565,17 +604,17 @@ def test_ctrl_c_cleans_up(cli: Command) -> None:
     program = Path(sys.executable).with_name("calendar-sync")
     environment = dict(os.environ) | {"AIRFLOW_HOME": str(cli.folder / "home")}
     # A shell's background jobs, of which the tests may be one, ignore Ctrl-C.
-    words = ["env", "--default-signal=INT", str(program), "test", "--wait"]
+    words = ["env", "--default-signal=INT", str(program), "selftest", "--wait"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as run:
         assert run.stdout is not None
         for line in run.stdout:
-            if "an appointment is made" in line:
+            if "a test appointment was created" in line:
                 run.send_signal(signal.SIGINT)
                 break
         rest = run.stdout.read()
     assert run.returncode == 1
     assert "interrupted" in rest
-    assert "nothing of the test is left" in rest
+    assert "the test left nothing behind" in rest
     assert cli.sandbox.welkin.events == {}
 
 
@@ -585,16 +624,16 @@ def test_explain_says_why_and_writes_nothing(cli: Command) -> None:
     cli("sync")
     before = len(cli.sandbox.requests)
     output = cli("explain", "--appointment", visit.event_id)
-    assert "dana@example.org on google: mirror ok" in output
-    assert "passes     the type filter lets it through" in output
+    assert "dana@example.org on google: mirror OK" in output
+    assert "passes     its type is synced" in output
     [mirror] = cli.sandbox.google.mirrors("dana@example.org")
     assert visit.event_id in cli("explain", "--event", mirror.id)
-    assert "in step" in cli("explain", "--user", "dana@example.org")
+    assert "up to date" in cli("explain", "--user", "dana@example.org")
     document = cli.json("explain", "--appointment", visit.event_id)
     assert document["parts"][0]["verdict"] == "mirror_ok"
-    assert "looked at:" in cli("explain", "--appointment", "nonsense", code=1)
-    assert "name one" in cli("explain", code=1)
-    assert "name one" in cli("explain", "--appointment", "a", "--event", "b", code=1)
+    assert "searched:" in cli("explain", "--appointment", "nonsense", code=1)
+    assert "give one of" in cli("explain", code=1)
+    assert "give one of" in cli("explain", "--appointment", "a", "--event", "b", code=1)
     assert cli.sandbox.requests.writes(since=before) == []
     assert not any(canary in output + str(document) for canary in cli.sandbox.canaries)
 

@@ -48,13 +48,13 @@ def test_an_address_names_a_user_in_every_command(cli: Command, name: str) -> No
 
 def test_the_self_test_takes_an_address_of_welkin(cli: Command) -> None:
     boxes(cli)
-    report = cli.json("test", "--user", "DANA@example.org", "--platform", "google")
+    report = cli.json("selftest", "--user", "DANA@example.org", "--platform", "google")
     assert report["account"] == "d.hale@example.org"
 
 
 def test_an_address_of_nobody_is_named(cli: Command) -> None:
     boxes(cli)
-    for words in (("sync",), ("unsync", "--yes"), ("test",)):
+    for words in (("sync",), ("unsync", "--yes"), ("selftest",)):
         assert "no.one@example.org" in cli(*words, "--user", "no.one@example.org", code=1)
 
 

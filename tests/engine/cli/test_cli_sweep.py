@@ -86,7 +86,7 @@ def test_all_mistakes_of_a_file_stand_one_a_line_with_its_path(here: Path) -> No
     assert (code, len(lines)) == (1, 60)
     folder = here / "settings"
     folder.mkdir()
-    text = "limits: {users_at_once: many, oddity: 1}\nblock_time: {all_day: 7}\n"
+    text = "limits: {user_concurrency: many, oddity: 1}\nblock_time: {all_day: 7}\n"
     (folder / "settings.yaml").write_text(text)
     for words in (("config", "apply"), ("config", "validate")):
         code, output = invoke(*words, str(folder))
@@ -115,7 +115,7 @@ def test_an_unreachable_database_is_named_and_told_from_airflows(tmp_path: Path)
     assert "hidden-word" not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     done = program("status", CALENDAR_SYNC_DATABASE_URL="nonsense")
-    assert "no address of a database" in done.stderr
+    assert "no database URL" in done.stderr
     sqlite = {"CALENDAR_SYNC_DATABASE_URL": f"sqlite:///{tmp_path}/s.db"}
     empty = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__UNIT_TEST_MODE": "False"}
     metadata = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db"}
@@ -131,7 +131,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         code, output = invoke("sandbox", "--port", port, "--directory", str(tmp_path))
     assert code == 1
-    assert f"port {port} is taken" in output
+    assert f"port {port} is in use" in output
 
 
 def test_the_sandbox_says_where_it_is(tmp_path: Path) -> None:

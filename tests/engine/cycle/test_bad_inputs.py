@@ -14,7 +14,7 @@ from tests.harness import VirtualClock
 Make = Callable[..., Stage]
 SELF = mail("dana")
 FULL = {
-    "details": {
+    "mirror_content": {
         "title": {"level": "full", "template": "{patient_first_name} {patient_last_name}"},
         "description": {"level": "full", "template": "{patient_first_name} at {location}"},
         "baa_confirmed": {"by": "Dana", "on": "2026-01-01"},

@@ -149,7 +149,7 @@ def test_what_is_settled_can_only_be_dismissed(stage: Make) -> None:
     choose(s, Choice.DISMISS)
     s.later()
     assert s.wrote(before) == []
-    with pytest.raises(ConfigurationError, match="not open"):
+    with pytest.raises(ConfigurationError, match="no longer open"):
         decide(s.store, found.id, Choice.DISMISS, AUTHOR, s.clock.now())
 
 
@@ -215,7 +215,7 @@ def test_a_parked_item_is_tried_again_at_once(stage: Make) -> None:
     s.later()
     assert len(s.mirrors()) == 1
     assert parked_items(s.store) == []
-    with pytest.raises(ConfigurationError, match="not parked"):
+    with pytest.raises(ConfigurationError, match="retried already"):
         try_again(
             s.store, item.user_id, item.platform, item.step, item.source, AUTHOR, s.clock.now()
         )

@@ -9,7 +9,7 @@ from tests.engine.cycle.stage import Stage, mail
 Make = Callable[..., Stage]
 SELF = mail("dana")
 FULL: dict[str, Any] = {
-    "details": {
+    "mirror_content": {
         "title": {"level": "full", "template": "{patient_last_name}"},
         "baa_confirmed": {"by": "officer", "on": "2026-01-01"},
     }

@@ -178,13 +178,13 @@ def test_check_and_overview_say_what_tells_of_deletions(stage: Make) -> None:
     visits = [s.visit(days=3, hour=8 + number) for number in range(2)]
     assert deletions_told_by(s.store) == ""
     s.run()
-    assert "no deletion has confirmed it yet" in deletions_told_by(s.store)
+    assert "not confirmed by a deletion yet" in deletions_told_by(s.store)
     s.welkin.delete_event(visits[0].event_id)
     s.later(again=3, minutes=1)
     assert deletions_told_by(s.store) == "Welkin's audit log"
     s.welkin.habits.audit_key = "affectedRecord"
     s.welkin.delete_event(visits[1].event_id)
     s.later(minutes=1)
-    assert "cannot be relied on" in deletions_told_by(s.store)
+    assert "is not reliable" in deletions_told_by(s.store)
     seen = overview(s.store, Settings(), s.clock.now())
     assert seen.deletions == deletions_told_by(s.store)

@@ -371,7 +371,7 @@ def test_a_remapped_users_mirrors_in_a_dead_account_are_reported(stage: Make) ->
 
 
 def test_unmapping_somebody_with_many_mirrors_keeps_to_a_cycles_writes(stage: Make) -> None:
-    s = stage(settings={"limits": {"cycle_writes": 10}})
+    s = stage(settings={"limits": {"max_cycle_writes": 10}})
     for number in range(25):
         s.visit(days=1 + number // 10, hour=8 + number % 10)
     s.run()

@@ -26,7 +26,7 @@ def settled(s: Stage) -> None:
 
 
 def test_a_first_fill_over_several_cycles_makes_nothing_twice(stage: Make) -> None:
-    s = stage(settings={"limits": {"cycle_writes": 5}})
+    s = stage(settings={"limits": {"max_cycle_writes": 5}})
     for number in range(12):
         s.visit(days=1 + number)
         s.busy(days=1 + number)

@@ -70,7 +70,7 @@ def test_who_comes_back_is_synced_again(platform: Platform) -> None:
 
 
 def test_keep_leaves_what_is_there(platform: Platform) -> None:
-    s = stage(platform, unmapped="keep")
+    s = stage(platform, on_unmapped="keep")
     s.welkin.users[s.ids["dana"]].state = "INACTIVE"
     s.remap("ruben")
     position = s.position
@@ -78,7 +78,7 @@ def test_keep_leaves_what_is_there(platform: Platform) -> None:
     s.run(users=[])
     assert holdings(s, "dana") == holdings(s, "ruben") == (1, 1)
     assert s.wrote(position) == []
-    s.document = {"unmapped": "remove"}
+    s.document = {"on_unmapped": "remove"}
     s.later()
     assert holdings(s, "dana") == holdings(s, "ruben") == (0, 0)
 

@@ -372,7 +372,7 @@ def test_another_calendar_for_mirrors_moves_them_there(stage: Make) -> None:
 
 
 def test_a_first_fill_of_more_than_a_cycles_writes_ends_in_one_pass(stage: Make) -> None:
-    s = stage(settings={"limits": {"cycle_writes": 20}})
+    s = stage(settings={"limits": {"max_cycle_writes": 20}})
     for number in range(50):
         s.visit(days=1 + number // 10, hour=8 + number % 10)
     result = s.run()
@@ -393,7 +393,7 @@ def test_the_nearest_dates_are_written_first(stage: Make) -> None:
 @pytest.mark.parametrize("level", ["type", "busy"])
 def test_a_lower_level_rewrites_every_mirror_retired_ones_too(stage: Make, level: str) -> None:
     full = {
-        "details": {
+        "mirror_content": {
             "title": {"level": "full", "template": "{patient_first_name}"},
             "baa_confirmed": {"by": "Dana", "on": "2026-01-01"},
         }
@@ -407,7 +407,7 @@ def test_a_lower_level_rewrites_every_mirror_retired_ones_too(stage: Make, level
     s.clock.advance(days=8)
     s.run(full=True)
     assert LinkState.RETIRED in {link.state for link in s.links()}
-    s.document = {"details": {"title": {"level": level}}}
+    s.document = {"mirror_content": {"title": {"level": level}}}
     s.later()
     assert {m["summary"] for m in s.mirrors()} == {"Busy" if level == "busy" else "Appointment"}
 

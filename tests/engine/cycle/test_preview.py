@@ -62,7 +62,7 @@ def test_what_is_known_so_far_is_told(platform: Platform) -> None:
     told: list[tuple[int, int, int]] = []
     effect(
         s,
-        {"details": {"busy_title": "Visit"}},
+        {"mirror_content": {"busy_title": "Visit"}},
         progress=lambda done, total, so_far: told.append(
             (done, total, sum(one.affected for one in so_far))
         ),
@@ -72,7 +72,7 @@ def test_what_is_known_so_far_is_told(platform: Platform) -> None:
 
 def test_another_level_shows_who_is_concerned(platform: Platform) -> None:
     s = stage(platform)
-    found = effect(s, {"details": {"title": {"level": "type"}}})
+    found = effect(s, {"mirror_content": {"title": {"level": "type"}}})
     assert found.steps == {"update_mirror": 3}
     assert found.affected == 2
 
@@ -126,7 +126,7 @@ def test_a_dry_run_shows_what_leaves_a_former_account(platform: Platform) -> Non
 
 def test_settings_that_change_nothing_show_nothing(platform: Platform) -> None:
     s = stage(platform)
-    found = effect(s, {"poll": {"interval_seconds": 90}})
+    found = effect(s, {"polling": {"interval_seconds": 90}})
     assert (found.steps, found.affected, found.users) == ({}, 0, 2)
 
 

@@ -36,7 +36,7 @@ def test_an_idle_pass_asks_each_account_once_and_welkin_six_times_at_most(stage:
 
 
 def test_an_account_is_not_polled_before_its_interval(stage: Make) -> None:
-    s = stage(settings={"poll": {"interval_seconds": 600}})
+    s = stage(settings={"polling": {"interval_seconds": 600}})
     s.run()
     before = s.position
     s.later(again=4, minutes=1)
@@ -46,7 +46,7 @@ def test_an_account_is_not_polled_before_its_interval(stage: Make) -> None:
 
 
 def test_polls_keep_to_a_share_of_the_daily_quota(stage: Make) -> None:
-    s = stage("dana", "ruben", settings={"limits": {"daily_calendar_requests": 1000}})
+    s = stage("dana", "ruben", settings={"limits": {"google_requests_per_day": 1000}})
     s.run()
     s.later(minutes=10)
     before = s.position
@@ -232,7 +232,7 @@ def test_the_token_of_an_account_is_fetched_once_an_hour(stage: Make) -> None:
 
 
 def test_more_than_a_page_of_appointments_is_read_completely(stage: Make) -> None:
-    s = stage(settings={"limits": {"cycle_writes": 1000, "cycle_seconds": 1000}})
+    s = stage(settings={"limits": {"max_cycle_writes": 1000, "max_cycle_seconds": 1000}})
     for number in range(230):
         start = s.at(1 + number // 20, 6)
         length = s.at(1, 6, 30) - s.at(1, 6)

@@ -13,7 +13,7 @@ NAMES = tuple(f"staff{number:02}" for number in range(24))
 SLOW = {"limits": {"welkin_requests_per_second": 1.6}}
 QUICK = {"limits": {"welkin_requests_per_second": 100}}
 TYPES = {
-    "details": {"title": {"level": "type"}},
+    "mirror_content": {"title": {"level": "type"}},
     "encounter_types": {"include": ["etmp-*"]},
 }
 

@@ -82,7 +82,7 @@ def test_what_is_found_again_is_not_reported_as_created(platform: Platform) -> N
     outcome = result.outcomes[s.ids["dana"]]
     done = {"adopt_mirror": 2, "adopt_block": 6, "create_mirror": 1}
     assert outcome.row["done"] == done
-    assert outcome.label == "dana@example.org: 1 created, 2 found again, 6 blocks found again"
+    assert outcome.label == "dana@example.org: 1 created, 2 recovered, 6 busy blocks recovered"
     with s.database.read() as connection:
         rows = connection.execute(t.operation.select()).all()
     steps = Counter(row.step for row in rows if row.user_id == s.ids["dana"])

@@ -15,7 +15,7 @@ from tests.harness import Killed
 Make = Callable[..., Stage]
 SELF = mail("dana")
 FULL = {
-    "details": {
+    "mirror_content": {
         "title": {"level": "full", "template": "Visit: {patient_first_name} {patient_last_name}"},
         "baa_confirmed": {"by": "Dana", "on": "2026-01-01"},
     }

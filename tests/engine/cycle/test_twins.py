@@ -61,7 +61,7 @@ def test_a_person_decides_that_they_shall_block(stage: Make) -> None:
     s = stage()
     copied(s)
     s.run()
-    s.document = {"block_time": {"twins": "block"}}
+    s.document = {"block_time": {"duplicates": "block"}}
     s.later()
     assert len(s.blocks()) == 6
     s.document = {}

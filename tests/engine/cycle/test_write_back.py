@@ -256,7 +256,7 @@ def test_a_move_that_meets_a_changed_setting_moves_the_appointment_and_rewrites_
     meeting = s.meeting()
     s.run()
     move(s)
-    s.document = {**WRITE_BACK, "details": {"busy_title": "Away"}}
+    s.document = {**WRITE_BACK, "mirror_content": {"busy_title": "Away"}}
     s.later(again=2)
     assert s.welkin.events[meeting.id].start == s.at(3, 16)
     assert s.mirror_times() == [(s.at(3, 16), s.at(3, 17))]
@@ -267,7 +267,7 @@ def test_a_move_that_meets_a_changed_setting_moves_the_appointment_and_rewrites_
 
 def test_a_lower_level_is_written_even_where_conflicts_are_only_reported(stage: Make) -> None:
     full = {
-        "details": {
+        "mirror_content": {
             "title": {"level": "full", "template": "{patient_initials}"},
             "baa_confirmed": {"by": "officer", "on": "2026-01-01"},
         },

@@ -108,9 +108,9 @@ def test_runs_that_no_longer_take_place_make_nobody_fresh(platform: Platform) ->
 def test_out_of_hours_nobody_is_late_for_being_asked_less_often(platform: Platform) -> None:
     poll = {
         "working_hours": {"start": "08:00", "end": "18:00"},
-        "outside_interval_seconds": 7200,
+        "off_hours_interval_seconds": 7200,
     }
-    s = Stage("dana", "ruben", platform=platform, settings={"poll": poll, "notify": NOTIFY})
+    s = Stage("dana", "ruben", platform=platform, settings={"polling": poll, "notify": NOTIFY})
     s.run()
     # From whatever hour the stage begins at, through a night and into a morning.
     for _ in range(24 * 12):
@@ -127,11 +127,11 @@ def ago(**step: float) -> datetime:
 
 
 def test_limits_follow_target_interval_and_quota() -> None:
-    settings = parse({"poll": {"interval_seconds": 60}, "freshness": {"target_seconds": 300}})
+    settings = parse({"polling": {"interval_seconds": 60}, "freshness": {"target_seconds": 300}})
     found = deadlines(settings, Platform.MICROSOFT, 50_000, NOW)
     assert found == Deadlines(ago(minutes=5), ago(minutes=6))
     # Google's quota allows 10,000 accounts a poll every 24 minutes.
-    quota = settings.limits.daily_calendar_requests
+    quota = settings.limits.google_requests_per_day
     wait = 86_400 * 10_000 / (0.6 * quota)
     found = deadlines(settings, Platform.GOOGLE, 10_000, NOW)
     assert found == Deadlines(ago(minutes=5), ago(seconds=300 + wait))

@@ -287,7 +287,7 @@ def test_not_having_looked_for_long_is_an_alarm_too() -> None:
     s = stage()
     s.clock.advance(minutes=6)
     assert [alarm.key for alarm in raise_alarms(s.store, s.platform, s.clock.now())] == [EVERYBODY]
-    assert "not asked for changes" in Recorder.sent[0]["t"]
+    assert "the sync is not running" in Recorder.sent[0]["t"]
 
 
 def test_a_first_fill_is_not_late() -> None:

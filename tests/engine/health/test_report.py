@@ -61,8 +61,8 @@ def test_an_organisation_in_step_needs_nobody(platform: Platform) -> None:
     assert entry["verdicts"] == {"ok": 2}
     assert entry["freshness_seconds"] == 0
     text = message(found, page(found))
-    assert "all in step" in text.subject
-    assert "nothing needs a person" in text.html
+    assert "all up to date" in text.subject
+    assert "Nothing needs your attention" in text.html
     # What is older than a day is no longer news.
     s.clock.advance(days=1, minutes=1)
     assert report(s)["platforms"][0]["synced"] == {}
@@ -189,8 +189,8 @@ def test_who_leaves_and_cannot_be_cleaned_up_after_is_told(
 
 @on_both
 def test_who_was_left_as_they_were_is_not_failing(platform: Platform) -> None:
-    """Under `unmapped: keep` nothing is to be removed, whatever failed before."""
-    s = Stage("dana", "ruben", platform=platform, settings={"unmapped": "keep"})
+    """Under `on_unmapped: keep` nothing is to be removed, whatever failed before."""
+    s = Stage("dana", "ruben", platform=platform, settings={"on_unmapped": "keep"})
     s.visit()
     s.run()
     s.calendar.revoke(mail("dana"))
@@ -266,7 +266,7 @@ def test_no_patient_data_in_any_form_of_it(platform: Platform) -> None:
     full = {"level": "full", "template": "{patient_first_name} {patient_last_name}"}
     baa = {"by": "Dana", "on": "2026-01-01"}
     details = {"title": full, "description": full, "baa_confirmed": baa}
-    s = Stage("dana", platform=platform, settings={"details": details})
+    s = Stage("dana", platform=platform, settings={"mirror_content": details})
     s.visit()
     s.busy(title="Dentist 7731")
     s.run()

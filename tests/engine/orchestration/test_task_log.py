@@ -60,8 +60,8 @@ def test_our_own_errors_are_one_line_without_frames_and_others_stay_as_they_are(
         assert not {"error_detail", "exception", "exc_info"} & row.keys()
         assert "Traceback" not in json.dumps(row)
     refused, bug = rows[0]["event"], rows[1]["event"]
-    assert "check name and secret" in refused
-    assert "the Welkin administrator" in refused or "whoever runs the sync" in refused
+    assert "check its name and secret" in refused
+    assert "the Welkin administrator" in refused or "the administrator of the sync" in refused
     assert "welkin_unauthorized" in refused
     assert "keep the log and report it" in bug
     assert "KeyError" in bug
@@ -75,10 +75,10 @@ def test_our_own_errors_are_one_line_without_frames_and_others_stay_as_they_are(
         ("google_account_refused", "is the address right", "Google Workspace administrator"),
         ("microsoft_no_mailbox", "a licence is missing", "Microsoft 365 administrator"),
         ("welkin_access_restricted", "widen its access in Welkin", "Welkin administrator"),
-        ("google_unavailable", "tries again by itself", "the service itself"),
+        ("google_unavailable", "retries automatically", "the service itself"),
         ("timeout", "did not answer in time", "the network or the server"),
-        ("unexpected", "report it", "whoever runs the sync"),
-        ("welkin_user_unknown", "correct the mapping", "whoever runs the sync"),
+        ("unexpected", "report it", "the administrator of the sync"),
+        ("welkin_user_unknown", "correct the mapping", "the administrator of the sync"),
     ],
 )
 def test_a_failed_users_line_says_who_what_whose_and_what_to_do(

@@ -149,7 +149,7 @@ def test_more_users_than_tasks_are_packed_evenly(bench: Bench) -> None:
         done = tasks.sync_group(GOOGLE, group, run_id="run-1", owner=f"run-1/{number}")
         outcomes = done.outcomes
         assert {outcome.status for outcome in outcomes} == {"ok"}
-        assert tasks.group_label(outcomes) == f"{len(group)} users: in step"
+        assert tasks.group_label(outcomes) == f"{len(group)} users: up to date"
 
 
 def test_a_user_who_is_not_mapped_is_refused(bench: Bench) -> None:
@@ -212,7 +212,7 @@ def test_the_label_counts_what_was_done(bench: Bench) -> None:
     bench.sandbox.google.add_event(mail("dana"), start=start, end=start + HOUR, summary="private")
     tasks.find_groups(GOOGLE)
     outcomes = bench.sync("dana")
-    assert tasks.group_label(outcomes) == "dana@example.org: 2 created, 1 blocked"
+    assert tasks.group_label(outcomes) == "dana@example.org: 2 created, 1 busy block created"
     assert len(bench.sandbox.google.mirrors_of(mail("dana"))) == 2
     assert tasks.group_label(bench.sync("dana")) == "dana@example.org: nothing to do"
 

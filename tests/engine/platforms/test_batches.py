@@ -150,7 +150,7 @@ def test_an_answer_without_some_parts_is_an_error_for_those(ward: Ward) -> None:
 
 
 def test_where_batches_are_switched_off_each_is_asked_for_alone(ward: Ward) -> None:
-    ward.document = {"limits": {"microsoft_batch": 1}}
+    ward.document = {"limits": {"microsoft_batch_size": 1}}
     assert ward.bad(ward.ask()) == {}
     assert "microsoft.batch" not in [entry.kind for entry in ward.sandbox.requests]
 

@@ -61,7 +61,7 @@ def test_requests_count_from_the_start_of_googles_day(store: Store) -> None:
             store.runs.record(run_id, platform, start, start, 1, 0, summary)
     google, microsoft = overview(store, SETTINGS, NOW).platforms
     assert (google.requests.used, google.requests.throttled) == (10, 2)
-    assert google.requests.quota == SETTINGS.limits.daily_calendar_requests
+    assert google.requests.quota == SETTINGS.limits.google_requests_per_day
     assert (NOW - google.requests.since) // HOUR == 7
     # Microsoft has no daily quota: its day is that of UTC.
     assert (microsoft.requests.used, microsoft.requests.quota) == (20, None)

@@ -332,7 +332,7 @@ def test_who_needs_attention_is_named_until_well_and_leavers_are_too(store: Stor
     ]
     assert found[0].error == "google_account_refused"
     assert needing_attention(store, SETTINGS, NOW, MICROSOFT) == ()
-    kept = parse({"unmapped": "keep"})
+    kept = parse({"on_unmapped": "keep"})
     assert [one.user_id for one in needing_attention(store, kept, NOW)] == ["bob"]
     first = overview(store, SETTINGS, NOW)
     assert [one.account for one in first.attention] == ["bob@example.org", "dee@example.org"]

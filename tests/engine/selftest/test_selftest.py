@@ -372,7 +372,7 @@ def test_two_tests_of_one_user_do_not_meet(stage: Stage) -> None:
     user = stage.ids["dana"]
     stage.store.leases.take(f"test:{user}", "another", stage.clock.now())
     before = stage.position
-    with pytest.raises(LeaseHeld, match="under way"):
+    with pytest.raises(LeaseHeld, match="is running"):
         attempt(stage)
     assert stage.wrote(before) == []
     stage.clock.advance(minutes=2)
@@ -406,7 +406,7 @@ def test_a_users_own_things_are_never_taken_for_leftovers(stage: Stage) -> None:
 
 
 def test_the_brake_is_not_touched_however_tight_it_is(stage: Stage) -> None:
-    stage.document["brake"] = {"at_least": 0, "share": 0}
+    stage.document["deletion_guard"] = {"max_deletions": 0, "max_share": 0}
     stage.run()
     assert attempt(stage).passed
     nothing_remains(stage)
@@ -424,7 +424,7 @@ def test_a_user_without_a_free_quarter_of_an_hour_is_told_of(stage: Stage) -> No
 def test_the_first_suitable_user_is_chosen(stage: Stage) -> None:
     report = attempt(stage, None)
     assert report.passed
-    assert report.chosen == "the first enabled one that is in step"
+    assert report.chosen == "the first enabled user who is up to date"
     first = min(stage.ids.values())
     assert report.user_id == first
     [name] = [name for name, key in stage.ids.items() if key == first]

@@ -252,9 +252,9 @@ def test_what_is_wrong_is_said(full: Store) -> None:
     sql(full, "UPDATE audit_seal SET seal = '' WHERE id = 2")
     assert "seal 2 does not fit: it is blank" in full.audit.verify()
     sql(full, """UPDATE sync_run SET summary = '{"seal": ""}' WHERE run_id = 'r2'""")
-    assert "run r2 has lost the seal that it noted" in full.audit.verify()
+    assert "run r2 no longer names its seal" in full.audit.verify()
     sql(full, "UPDATE audit_seal SET heads = '[3]' WHERE id = 3")
-    assert "seal 3 does not say what it seals" in full.audit.verify()
+    assert "seal 3 does not name what it seals" in full.audit.verify()
 
 
 def test_an_emptied_record_is_found_while_the_runs_are_there(full: Store) -> None:

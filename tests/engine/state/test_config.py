@@ -3,6 +3,10 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from sqlalchemy import select, update
+
+from calendar_sync.config.differences import differences
+from calendar_sync.config.renames import with_old_names
 from calendar_sync.config.settings import parse
 from calendar_sync.core.model import (
     DeleteBlock,
@@ -41,11 +45,33 @@ def test_settings_are_revisions(store: Store) -> None:
 def test_a_cursor_outlives_changes_of_limits_only() -> None:
     base = blocks_hash(parse({}))
     assert (
-        blocks_hash(parse({"limits": {"users_at_once": 2}, "poll": {"interval_seconds": 90}}))
+        blocks_hash(parse({"limits": {"user_concurrency": 2}, "polling": {"interval_seconds": 90}}))
         == base
     )
     for change in ({"block_time": {"tentative": True}}, {"time_zone": "Asia/Tokyo"}):
         assert blocks_hash(parse(change)) != base
+
+
+def test_a_revision_with_old_names_reads_as_if_it_had_the_new_ones(store: Store) -> None:
+    wanted = parse({"polling": {"interval_seconds": 90}, "block_time": {"duplicates": "block"}})
+    store.config.save_settings(wanted, "dana", NOW)
+    with store.config._database.write() as connection:
+        row = connection.execute(select(t.settings_revision)).one()
+        old = with_old_names(row.document)
+        assert (old["poll"]["interval_seconds"], old["block_time"]["twins"]) == (90, "block")
+        assert not old.keys() & {"polling", "deletion_guard", "mirror_content", "on_unmapped"}
+        connection.execute(update(t.settings_revision).values(document=old))
+    found = store.config.revision()
+    assert found.settings == wanted
+    assert differences(found.settings, wanted) == {}
+    assert store.config.save_settings(wanted, "ruben", NOW) == (found.id, False)
+
+
+def test_new_names_of_settings_cause_no_full_read() -> None:
+    """The hashes of the release before the settings were renamed."""
+    assert blocks_hash(parse({})) == "e022ccfff329e21b"
+    change = {"block_time": {"duplicates": "block"}, "mirror_content": {"busy_title": "Away"}}
+    assert blocks_hash(parse(change)) == "99e809f56d841210"
 
 
 def test_staff_who_are_no_longer_listed_are_inactive(store: Store) -> None:

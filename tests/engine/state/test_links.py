@@ -154,7 +154,7 @@ def test_who_has_left_something(
     ):
         store.config.replace_mapping(rows, "x", NOW)
         assert members(store, parse({}), G, NOW).leaving == leaving
-        assert members(store, parse({"unmapped": "keep"}), G, NOW).leaving == set()
+        assert members(store, parse({"on_unmapped": "keep"}), G, NOW).leaving == set()
 
 
 def refuse(store: Store, content: str = "c", times: int = 1, *, transient: bool = False) -> None:

@@ -104,7 +104,7 @@ def test_wrong_and_missing_columns() -> None:
 def test_a_quote_that_never_ends_is_named_where_it_begins() -> None:
     good = 'u0,,google,"z@b.example",true,\n'
     text = HEADER + good + 'u1,,google,"a@b.example,true,\n' + "u2,,google,c@b.example,true,\n" * 9
-    assert "line 3, column 12: a quote" in problems(text)
+    assert "line 3, column 12: the quote" in problems(text)
     assert "line 3" in problems(HEADER + good + 'u1,,google,"a"b@c.example,true,\n')
 
 
@@ -199,9 +199,9 @@ def test_rows_of_yaml_are_those_of_csv() -> None:
         ("users:\n- welkin_user_id: u1\n  account: x", ["line 3, column 3, account"]),
         ("- welkin_user_id: u1\n  colour: red", ["line 2, column 3, colour: unknown"]),
         ("- welkin_user_id: u1\n  welkin_user_id: u2", ["line 2, column 3", "twice"]),
-        ("- u1", ["line 1, column 3", "a user has"]),
+        ("- u1", ["line 1, column 3", "the keys of a user"]),
         ("- platform: [google]", ["line 1, column 3, platform"]),
-        ("revision: x\nusers: []", ["line 1, column 1: revision is a number"]),
+        ("revision: x\nusers: []", ["line 1, column 1: revision must be a number"]),
         ("users: u1", ["line 1, column 1: a list"]),
         ("user: []", ["line 1, column 1: user is not one of", "a list"]),
         ("", ["line 1: a list"]),

@@ -61,8 +61,8 @@ def test_who_is_mapped_or_has_left_is_not_asked_about() -> None:
 def test_two_users_of_one_account_are_both_doubtful() -> None:
     staff = [user("u1", "dana@example.org"), user("u2", "dana+second@example.org")]
     answers = found(staff, [DANA])
-    assert answers["u1"] == ("dana@example.org", "ambiguous: u2 could have it, too")
-    assert answers["u2"] == ("dana@example.org", "ambiguous: u1 could have it, too")
+    assert answers["u1"] == ("dana@example.org", "ambiguous: u2 may own it, too")
+    assert answers["u2"] == ("dana@example.org", "ambiguous: u1 may own it, too")
 
 
 def test_two_accounts_for_one_user_are_both_named() -> None:
@@ -80,7 +80,7 @@ def test_an_account_of_somebody_else_is_not_proposed_whatever_the_row_calls_it(n
     account = DirectoryAccount("dana@example.org", ("d.hale@example.org",), ID)
     rows = [MappedUser("u9", M, name)]
     assert found([user("u1", "dana@example.org")], [account], rows, M) == {
-        "u1": ("dana@example.org", "mapped to u9 already")
+        "u1": ("dana@example.org", "already mapped to u9")
     }
 
 

@@ -55,7 +55,7 @@ def test_four_are_not_many_and_five_of_eleven_are_less_than_half() -> None:
 
 
 def test_nobody_is_warned_when_the_settings_say_block() -> None:
-    little = copied(6, block_time={"twins": "block"})
+    little = copied(6, block_time={"duplicates": "block"})
     little.run()
     assert len(little.blocks) == 6
 
@@ -71,7 +71,7 @@ def test_known_copies_count_when_a_delta_brings_one_more() -> None:
 
 
 def test_a_block_that_a_person_let_be_made_stays() -> None:
-    little = copied(6, block_time={"twins": "block"})
+    little = copied(6, block_time={"duplicates": "block"})
     little.settle()
     little.rules = settings()
     assert little.plan().actions == ()
@@ -80,7 +80,7 @@ def test_a_block_that_a_person_let_be_made_stays() -> None:
 def test_a_held_copy_gets_its_block_when_the_warning_is_switched_off() -> None:
     little = copied(5)
     little.settle()
-    little.rules = settings(block_time={"twins": "block"})
+    little.rules = settings(block_time={"duplicates": "block"})
     assert {reason for _, reason in steps(little.run())} == {"busy"}
     assert len(little.blocks) == 5
 

@@ -40,7 +40,7 @@ def visit(
 
 
 def made(found: Appointment, **details: Any) -> Draft:
-    return privacy.draft(found, parse({"details": details}), ONE, "US/Pacific")
+    return privacy.draft(found, parse({"mirror_content": details}), ONE, "US/Pacific")
 
 
 def full(template: str) -> dict[str, Any]:

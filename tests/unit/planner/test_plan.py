@@ -214,7 +214,7 @@ documents = st.fixed_dictionaries(
         "encounter_types": st.sampled_from([{"exclude": ["etmp-b"]}, {"unknown_type": "include"}]),
         "block_time": st.sampled_from(
             [{"tentative": True}, {"block_edited": "accept"}, {"all_day": "ignore"},
-             {"instances_per_series": 2}, {"twins": "block"}, {"enabled": False}]
+             {"instances_per_series": 2}, {"duplicates": "block"}, {"enabled": False}]
         ),
     },
 )  # fmt: skip
@@ -295,7 +295,7 @@ def answered(little: Little) -> None:
 @ample
 @given(documents, stories)
 def test_carried_out_a_plan_leaves_nothing_to_plan(document: dict[str, Any], story: Any) -> None:
-    little = Little(settings(**document, brake={"share": 1.0, "at_least": 1000}))
+    little = Little(settings(**document, deletion_guard={"max_share": 1.0, "max_deletions": 1000}))
     for chapter in story:
         for edit in chapter:
             happen(little, edit)

@@ -116,7 +116,7 @@ def test_a_retired_mirror_that_shows_too_much_is_rewritten() -> None:
         "title": {"level": "full", "template": "{patient_initials}"},
         "baa_confirmed": {"by": "officer", "on": "2026-01-01"},
     }
-    little = Little(settings(details=full)).add(appointment("a1", span(-24)))
+    little = Little(settings(mirror_content=full)).add(appointment("a1", span(-24)))
     little.settle()
     little.change(little.link(), state=LinkState.RETIRED)
     little.now += 40 * DAY
@@ -165,7 +165,7 @@ def test_where_blocks_are_switched_off_what_was_begun_or_held_ends() -> None:
 
 
 def test_a_retired_mirror_that_was_not_asked_for_yet_is_left_to_the_next_cycle() -> None:
-    little = Little(settings(details={"title": {"level": "type"}}))
+    little = Little(settings(mirror_content={"title": {"level": "type"}}))
     little.add(appointment("a1", span(-24)))
     little.settle()
     little.change(little.link(), state=LinkState.RETIRED)

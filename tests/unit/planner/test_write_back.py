@@ -177,8 +177,8 @@ def test_both_changed_may_be_reported_only() -> None:
 
 # --- a setting that changed meanwhile -------------------------------------------------------------
 
-TYPES = {"details": {"title": {"level": "type"}}}
-OTHER_WORDS = {"details": {"busy_title": "Away"}}
+TYPES = {"mirror_content": {"title": {"level": "type"}}}
+OTHER_WORDS = {"mirror_content": {"busy_title": "Away"}}
 
 
 def now_with(little: Little, **rules: Any) -> None:

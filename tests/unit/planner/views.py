@@ -197,7 +197,7 @@ class Little:
             identity=IDENTITY,
             alone=self.alone,
             claimed_elsewhere=self.claimed_elsewhere,
-            level=rules.details.level,
+            level=rules.mirror_content.level,
             approved=self.approved,
             written_back=frozenset(self.written_back),
         )

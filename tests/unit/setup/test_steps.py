@@ -113,7 +113,7 @@ def test_a_connection_is_done_when_what_is_stored_now_was_accepted() -> None:
     assert step_of("welkin", welkin=untested).standing is Standing.TODO
     step = step_of("welkin", welkin=refused)
     assert step.standing is Standing.FAULT
-    assert step.faults[0].whose == "whoever runs the sync"
+    assert step.faults[0].whose == "the administrator of the sync"
     incomplete = step_of("welkin", welkin=Connected("incomplete", "extra.tenant is missing"))
     assert incomplete.faults[0].advice == "extra.tenant is missing"
 
@@ -143,7 +143,7 @@ def test_one_calendar_system_is_enough_and_a_faulty_second_one_is_told() -> None
 def test_a_preview_counts_until_settings_or_mapping_change() -> None:
     said = step_of("dry_run").said
     assert said == (
-        "2 accounts: 7 events for calendars, 1 busy blocks for Welkin, and 2 other changes."
+        "2 accounts: 7 events for calendars, 1 busy block for Welkin, and 2 other changes."
     )
     for change in ({"settings": 4}, {"mapping": 6}):
         assert step_of("dry_run", **change).standing is Standing.TODO
@@ -175,9 +175,9 @@ def test_the_dags_in_use_are_switched_on() -> None:
 
 def test_each_code_of_a_fault_has_words_of_its_own() -> None:
     for code in ("state_missing", "state_other_version", "state_unreachable", "state_refused"):
-        assert "should not happen" not in fault_of(code).advice
+        assert "this is a bug" not in fault_of(code).advice
     for code in ("key_lost", "dag_unknown", "hidden_connection"):
-        assert "should not happen" not in fault_of(code).advice
+        assert "this is a bug" not in fault_of(code).advice
 
 
 def test_as_json() -> None:

@@ -340,7 +340,7 @@ class GoogleCalendar:
     # --- accounts -----------------------------------------------------------------------------
 
     async def authenticate(self) -> None:
-        """Have the key accepted, in nobody's name.
+        """Have the key accepted, without acting for a user.
 
         Raises:
             TenantMisconfigured: it is not.

@@ -30,9 +30,9 @@ _ADVICE = {
     "google_unauthorized_client": "the scope admin.directory.user.readonly is not authorised for "
     "the client",
     "google_access_not_configured": "the Admin SDK API is not enabled in the project",
-    "google_account_refused": "directory_admin is no active account",
-    "google_account_malformed": "directory_admin is no active account",
-    "google_forbidden": "directory_admin is no administrator who may read users",
+    "google_account_refused": "directory_admin is not an active account",
+    "google_account_malformed": "directory_admin is not an active account",
+    "google_forbidden": "directory_admin is not an administrator who can read users",
 }
 
 

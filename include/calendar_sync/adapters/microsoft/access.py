@@ -67,7 +67,7 @@ async def check_access(calendar: MicrosoftCalendar, accounts: Sequence[str]) -> 
 
 
 _NO_CONSENT = (
-    "the app has no permission at all: add Calendars.ReadWrite and User.Read.All (application "
+    "the app has no permissions: add Calendars.ReadWrite and User.Read.All (application "
     "permissions), and have an administrator grant consent"
 )
 _NO_CALENDARS = (
@@ -77,16 +77,16 @@ _NO_CALENDARS = (
 _NO_DIRECTORY = "the application permission User.Read.All is missing, or no consent was granted"
 _OUTSIDE = "the mailbox is outside the scope of RBAC for Applications (or an access policy)"
 _ADVICE = {
-    READ_ONLY: "events can be read, not written: Calendars.ReadWrite is missing",
-    "microsoft_no_mailbox": "there is no mailbox in Exchange Online: a licence is missing",
-    "microsoft_account_unknown": "the tenant has no such user",
+    READ_ONLY: "events can be read, but not written: Calendars.ReadWrite is missing",
+    "microsoft_no_mailbox": "the user has no mailbox in Exchange Online: assign a licence",
+    "microsoft_account_unknown": "the tenant has no user with this name",
 }
 
 
 async def _anybody(calendar: MicrosoftCalendar, listed: Sequence[str]) -> dict[str, str]:
-    """Where nobody is mapped yet, anybody's mailbox can tell of the permission.
+    """Without mapped users, any mailbox shows if the permission works.
 
-    Those without a mailbox tell nothing; nobody has said that they should have one.
+    Users without a mailbox are skipped.
     """
     for account in filter(None, listed):
         code = await account_fault(calendar, account)

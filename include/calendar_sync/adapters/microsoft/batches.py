@@ -183,7 +183,7 @@ class Batches:
 
 def _settle(part: _Part, outcome: Answer | BaseException) -> None:
     if part.answer.done():
-        return  # nobody waits any more
+        return  # the caller is gone
     if isinstance(outcome, Answer):
         part.answer.set_result(outcome)
     else:

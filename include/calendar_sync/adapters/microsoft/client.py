@@ -313,7 +313,7 @@ class MicrosoftCalendar:
         """See `CalendarPlatform.create_mirror`.
 
         After a lost answer it is looked up, never sent again at once: a look may lag behind, and
-        nobody promises that `transactionId` is recognised. Where it is, the answer to a repetition
+        `transactionId` is not guaranteed to be recognised. If it is, the answer to a repetition
         is the event of the first attempt, whatever that said.
 
         Raises:
@@ -433,7 +433,7 @@ class MicrosoftCalendar:
         )
 
     async def try_write(self, account: str) -> None:
-        """Delete an event that nobody has: refused where nothing may be written.
+        """Delete an event that does not exist: rejected without write access.
 
         Raises:
             UserUnavailable: this mailbox may not be written to.

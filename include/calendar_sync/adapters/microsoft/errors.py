@@ -70,13 +70,13 @@ _TOKEN_ERRORS = frozenset(
 )  # fmt: skip
 # The numbers may change: they decide nothing, they only make the message say more.
 _ADVICE = {
-    7000215: "the client secret is wrong (its value is needed, not its id)",
-    7000222: "the client secret has expired: make a new one in the app registration",
+    7000215: "the client secret is wrong (use its value, not its id)",
+    7000222: "the client secret has expired: create a new one in the app registration",
     700016: "the tenant does not know this client id",
-    700027: "the certificate is not the one of the app registration, or its key does not fit",
-    90002: "there is no such tenant",
+    700027: "the certificate is not that of the app registration, or its key does not match",
+    90002: "the tenant does not exist",
     900023: "the tenant id is malformed",
-    65001: "nobody has consented to the app's permissions: an administrator must",
+    65001: "the app's permissions have no consent: an administrator must grant it",
     500011: "the tenant does not know the service that a token was asked for",
 }
 _NUMBER = re.compile(r"AADSTS([0-9]{1,9})\b")

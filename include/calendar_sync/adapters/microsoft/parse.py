@@ -133,7 +133,7 @@ def _availability(row: Mapping[str, Any], response: str | None) -> Availability:
     shown = _text(row, "showAs")
     if shown in _FREE or row.get("isCancelled") is True:
         return Availability.FREE
-    # Exchange shows what waits for an answer as tentative, unless somebody has changed that.
+    # Exchange shows unanswered invitations as tentative, unless the user has changed that.
     if shown == "tentative" or response in _UNDECIDED:
         return Availability.TENTATIVE
     return Availability.BUSY
@@ -178,7 +178,7 @@ def _original_start(row: Mapping[str, Any], span: Span | None) -> str | None:
 
 
 def _version(changed: str) -> str:
-    """Texts that sort by time: noughts at the end of a fraction are not always told."""
+    """Texts that sort by time: Graph may omit zeros at the end of a fraction."""
     seconds, _, fraction = changed.removesuffix("Z").partition(".")
     return f"{seconds}.{fraction:0<7}Z" if seconds else ""
 

@@ -119,7 +119,7 @@ def _ask(credentials: MicrosoftCredentials, answers: _Answers) -> Mapping[str, A
             credentials.client,
             client_credential=credential,
             authority=f"{credentials.authority}/{credentials.tenant}",
-            # The connection names the authority; nobody else is asked whether it is one.
+            # The connection names the authority; msal must not ask another host about it.
             instance_discovery=False,
             http_client=answers,
         )

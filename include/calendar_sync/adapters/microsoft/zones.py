@@ -30,7 +30,7 @@ def windows_name(name: str) -> str:
 
 
 def zone_of(name: object) -> ZoneInfo:
-    """The zone of a Windows or IANA name; what nobody knows (custom zones) counts as UTC."""
+    """The zone of a Windows or IANA name; unknown (custom) zones count as UTC."""
     if not isinstance(name, str):
         return UTC
     return zone_or_none(windows_tz.win_tz.get(name, name)) or UTC

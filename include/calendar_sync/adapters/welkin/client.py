@@ -463,7 +463,7 @@ class Welkin:
 
 
 def _own(user_id: str) -> dict[str, object]:
-    """Whose event it is: one member of staff's, and nobody else takes part."""
+    """The host and only participant of the event."""
     return {
         "hostId": user_id,
         "participants": [{"participantId": user_id, "participantRole": "psm"}],

@@ -75,7 +75,7 @@ class Lists:
                 return found
         middle = start + length / 2
         first = await self._halving(users, start, middle)
-        # The first half worked: nobody needs to try anything longer again.
+        # The first half worked, so longer windows are not tried again.
         self._chunk = min(self._chunk, length / 2)
         return first + await self._halving(users, middle, end)
 

@@ -1,1 +1,1 @@
-"""The record of operations, searched."""
+"""The audit log, searched."""

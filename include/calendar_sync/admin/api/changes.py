@@ -44,7 +44,7 @@ CONFLICT = problems(409)
 
 
 class SettingsNow(BaseModel):
-    """The settings in force; `revision` 0 are the defaults."""
+    """The current settings; `revision` 0 are the defaults."""
 
     revision: int
     author: str
@@ -53,17 +53,21 @@ class SettingsNow(BaseModel):
 
 
 class NewSettings(BaseModel):
-    """What shall hold; `revision` is the one that it was made from."""
+    """New settings; `revision` is the one that they are based on."""
 
     revision: Revision
     settings: dict[str, Any]
 
 
 class Stored(BaseModel):
-    """The revision that holds now; `changed` is false where it held before."""
+    """The current revision. `changed` is false if it was current before.
+
+    `warnings` name settings that were given by an old name.
+    """
 
     revision: int
     changed: bool
+    warnings: list[str] = []
 
 
 class MappingRow(BaseModel):
@@ -87,7 +91,8 @@ class Mapped(BaseModel):
 class WholeMapping(Mapped):
     """The whole mapping; `remove` confirms how many rows are removed or disabled by it.
 
-    It is needed where they are many: more than three rows and than `brake.share` of all, or all.
+    It is required for all rows, and for more than three rows and more than
+    `deletion_guard.max_share` of all.
     """
 
     remove: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
@@ -139,7 +144,7 @@ class Approved(BaseModel):
 
 @router.get("/settings")
 def read_settings(store: Opened) -> SettingsNow:
-    """The settings in force, defaults included."""
+    """The current settings, defaults included."""
     found = store.config.revision()
     document = found.settings.model_dump(mode="json")
     return SettingsNow(
@@ -147,15 +152,16 @@ def read_settings(store: Opened) -> SettingsNow:
     )
 
 
-@router.put("/settings", responses=CONFLICT)
+@router.put("/settings", responses=CONFLICT, response_model_exclude_defaults=True)
 def put_settings(request: Request, store: Opened, new: NewSettings) -> Stored:
-    """Store a revision. What is left out holds its default."""
-    wanted = settings_change.checked(new.settings)
+    """Store a revision. A setting that is left out gets its default."""
+    warnings: list[str] = []
+    wanted = settings_change.checked(new.settings, warnings.append)
     try:
         number, changed = settings_change.save(request, store, wanted, new.revision)
     except ConfigurationError as error:
         raise Problem(409, error.detail) from None
-    return Stored(revision=number, changed=changed)
+    return Stored(revision=number, changed=changed, warnings=warnings)
 
 
 @router.get("/mapping")
@@ -166,7 +172,7 @@ def read_mapping(
 
     `revision` is the newest in either case.
     """
-    # The number first: rows that are newer than it are refused, the reverse would not be.
+    # Revision first: if rows change in between, an import of them is refused.
     revision = store.config.mapping_revision()
     try:
         rows_then = store.config.mapping() if at is None else store.config.mapping_of(at)

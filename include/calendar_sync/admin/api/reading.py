@@ -82,7 +82,7 @@ def read_user(store: Opened, user_id: UserId) -> list[ListedUser]:
     settings = store.config.revision().settings
     found = listed_user(store, settings, user_id, SystemClock().now())
     if not found:
-        raise Problem(404, "Nobody with this id is mapped.")
+        raise Problem(404, "No user with this id is mapped.")
     return list(found)
 
 
@@ -97,7 +97,7 @@ def sync_user(request: Request, store: Opened, user_id: UserId, platform: Platfo
 async def read_explanation(
     request: Request, store: Opened, user_id: UserId, platform: AnyPlatform = None
 ) -> Answer:
-    """Why the user is, or is not, in step, with a look at both sides; one at a time."""
+    """Why the user is up to date or not, from a look at both sides. One at a time."""
     return await EXPLANATIONS.run(request, partial(live.explain, store, user_id, platform))
 
 

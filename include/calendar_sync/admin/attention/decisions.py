@@ -21,7 +21,7 @@ from calendar_sync.state import Store
 
 logger = logging.getLogger(__name__)
 
-BUSY = "The user is being synced just now: try again in a moment."
+BUSY = "This user is being synced. Try again in a moment."
 
 
 def decide(request: Request, store: Store, number: int, choice: Choice) -> OpenConflict:

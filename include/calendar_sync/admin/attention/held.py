@@ -55,9 +55,9 @@ def work(
                 dry_run=True,
             )
             if outcome.status == "busy":
-                raise Problem(409, "The user is being synced just now: try again in a moment.")
+                raise Problem(409, "This user is being synced. Try again in a moment.")
             if outcome.result.plan is None:
-                raise Problem(503, f"The user's sides cannot be read: {outcome.code}.")
+                raise Problem(503, f"Welkin or the calendar cannot be read: {outcome.code}.")
             holds = outcome.result.plan.holds
             return _listed([h for h in holds if h.digest == digest], services.clock.now(), store)
 

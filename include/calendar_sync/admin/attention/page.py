@@ -138,10 +138,12 @@ def answer(
 ) -> Response:
     """Say yes or no to one or many."""
     if not digest:
-        raise Problem(422, "Nothing is ticked.", hints=("Go back, tick what to answer.",))
+        raise Problem(422, "Nothing is selected.", hints=("Go back and select what to answer.",))
     decide = decisions.grant if answer == "approve" else decisions.decline
     if not any(decide(request, store, digest).values()):
-        raise Problem(409, "None of this waits any more: somebody was faster, or it is settled.")
+        raise Problem(
+            409, "These changes no longer need approval. They were answered, or are resolved."
+        )
     return _back(request, "approved" if answer == "approve" else "kept")
 
 
@@ -156,7 +158,7 @@ def begin_held(
     """Begin to list what an approval would do to one user: part of a page."""
     job = JOBS.start(
         "held",
-        "a dry run of one user's cycle",
+        "a preview for one user",
         held.work(store, user_id, platform, digest),
         request.state.viewer.id,
     )

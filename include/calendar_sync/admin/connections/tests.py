@@ -27,6 +27,7 @@ from calendar_sync.core.advice import NO_MAILBOX_TRIED
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError, SyncError
 from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
 from calendar_sync.core.redaction import describe
 from calendar_sync.operations.connection_checks import (
     MAILBOXES,
@@ -98,7 +99,7 @@ CONNECTIONS: Mapping[str, Known] = {
         Known(
             WELKIN,
             "Welkin",
-            "The API client that reads schedules and writes blocks.",
+            "API client that reads schedules and writes busy blocks.",
             "Welkin",
             True,
             "welkin",
@@ -107,7 +108,7 @@ CONNECTIONS: Mapping[str, Known] = {
         Known(
             GOOGLE,
             "Google Calendar",
-            "The service account with domain-wide delegation.",
+            "Service account with domain-wide delegation.",
             "Google Cloud",
             False,
             "google",
@@ -116,7 +117,7 @@ CONNECTIONS: Mapping[str, Known] = {
         Known(
             MICROSOFT,
             "Microsoft 365",
-            "The app registration with access to calendars.",
+            "App registration with access to calendars.",
             "Microsoft Graph API",
             False,
             "microsoft",
@@ -136,7 +137,7 @@ CONNECTIONS: Mapping[str, Known] = {
         Known(
             AIRFLOW,
             "Airflow's API",
-            "An account that may delete old runs.",
+            "Account that deletes old runs.",
             "Generic",
             False,
             "",
@@ -171,7 +172,7 @@ def test(store: Store, name: str) -> Tested:
     """
     known = CONNECTIONS.get(name)
     if known is None:
-        raise Problem(404, "The sync uses no connection of this name.")
+        raise Problem(404, "The sync does not use a connection with this name.")
     tested = _test(store, name, _connection(known))
     if name in FORMS:
         with contextlib.suppress(ConfigurationError):
@@ -192,7 +193,7 @@ def _test(store: Store, name: str, now: Connection) -> Tested:
         return Tested(name, False, [Finding("", "configuration", problem.detail)])
     except Exception as error:
         logger.error("admin: test of %s: %s", name, describe(error))
-        return Tested(name, False, [Finding("", "unexpected", "the log knows more")])
+        return Tested(name, False, [Finding("", "unexpected", "see the log of the API server")])
 
 
 def _welkin(store: Store) -> Tested:
@@ -209,18 +210,23 @@ def _calendar(platform: Platform) -> Callable[[Store], Tested]:
         faults = asyncio.run(
             check_platform(outside.fields(name), platform, some, limits, SystemClock())
         )
-        note = f"{len(some)} mapped mailboxes were looked at."
+        note = f"Opened {plural(len(some), 'mailbox', 'mailboxes')}."
         if not some:
-            note = "Nobody is mapped yet."
+            note = "No users are mapped yet."
             if [fault.code for fault in faults] == [NO_MAILBOX_TRIED]:
-                note = "The credentials are accepted. Nobody is mapped yet."
+                note = "The credentials are accepted. No users are mapped yet."
         return Tested(name, not faults, faults, note)
 
     return tested
 
 
 def _present(store: Store) -> Tested:
-    return Tested(HMAC_KEY, True, note="It is there. Whether it is the right one, Activity checks.")
+    return Tested(
+        HMAC_KEY,
+        True,
+        note="The key exists. To check if it is the right one, verify the audit log on the page "
+        "Activity.",
+    )
 
 
 def _mail(store: Store) -> Tested:

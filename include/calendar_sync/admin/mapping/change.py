@@ -70,12 +70,14 @@ def set_row(request: Request, store: Store, values: Mapping[str, Any]) -> Mappin
         there = next((one for one in rows if (one.user_id, one.platform) == key), None)
         if there is not None and seen is None:
             raise ConfigurationError(
-                detail=f"{row.user_id} is mapped on {row.platform} already: edit that row"
+                detail=f"{row.user_id} is already mapped on {row.platform}: edit that row"
             )
         if there is None and seen is not None:
-            raise ConfigurationError(detail="the row was removed meanwhile: add it anew")
+            raise ConfigurationError(detail="the row was removed in the meantime: add it again")
         if there is not None and there.revision != seen:
-            raise ConfigurationError(CHANGED_MEANWHILE, detail="the row was changed meanwhile")
+            raise ConfigurationError(
+                CHANGED_MEANWHILE, detail="the row was changed in the meantime"
+            )
         return with_row(rows, row)
 
     return apply(request, store, edit)
@@ -93,7 +95,7 @@ def switch(
     def edit(rows: list[MappedUser]) -> list[MappedUser]:
         old = [one for one in rows if (one.user_id, one.platform) == (user_id, platform)]
         if not old:
-            raise Problem(404, "There is no such row (any more).")
+            raise Problem(404, "This row does not exist.")
         if to == "remove":
             return without(rows, user_id, platform)
         return with_row(rows, replace(old[0], enabled=to == "enable"))
@@ -109,7 +111,7 @@ def take(
     based_on: int,
     remove: int | None,
 ) -> MappingDifference:
-    """Store a whole mapping; `remove` is how many rows somebody has confirmed to lose.
+    """Store a whole mapping; `remove` is the confirmed number of rows to remove or disable.
 
     Raises:
         ConfigurationError: as `confirmed` and `edit_mapping` do.

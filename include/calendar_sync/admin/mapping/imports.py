@@ -27,7 +27,7 @@ LARGEST = 2 * 1024 * 1024
 SHOWN = 500
 BasedOn = Annotated[int, Form(ge=0, le=2**31)]
 Number = Annotated[int, Form(ge=0, le=2**31)]
-#: What somebody typed: how many rows go. Nothing where nothing was asked.
+#: The number of removed rows that was typed as confirmation, if it was required.
 Typed = Annotated[
     Annotated[int, Field(ge=0, le=2**31)] | None,
     BeforeValidator(lambda value: None if str(value).strip() == "" else value),
@@ -44,7 +44,7 @@ def preview(
     if len(content) > LARGEST:
         raise Problem(413, f"The file is larger than {LARGEST // 1024 // 1024} MB.")
     if not content.strip():
-        raise Problem(422, "There is no file, or it is empty.", hints=("Go back and choose one.",))
+        raise Problem(422, "The file is missing or empty.", hints=("Go back and choose a file.",))
     try:
         return _file(request, store, decode(content, name), name, mode, None)
     except ConfigurationError as error:
@@ -137,7 +137,7 @@ def _difference(
         going=going,
         must_type=needs_confirmation(going, len(before), settings),
         staying=sum((row.user_id, row.platform) not in named for row in before),
-        unmapped=settings.unmapped,
+        unmapped=settings.on_unmapped,
         mode=mode.value,
         content=content,
         restores=restores,

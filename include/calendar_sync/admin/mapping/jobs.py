@@ -77,7 +77,7 @@ def apply_proposals(
 ) -> Response:
     """Add the rows that somebody has ticked, and no others; `back` is setup where it began."""
     if not row:
-        raise Problem(422, "Nothing is ticked.", hints=("Go back, tick the rows to add.",))
+        raise Problem(422, "Nothing is selected.", hints=("Go back and select the rows to add.",))
     try:
         new = [_row(each) for each in row]
         change.apply(request, store, lambda rows: [*rows, *new], based_on)
@@ -91,10 +91,10 @@ def _row(text: str) -> MappedUser:
     try:
         user_id, platform, account = json.loads(text)
     except (ValueError, TypeError, RecursionError):
-        raise Problem(422, "The proposals cannot be read: look for them again.") from None
+        raise Problem(422, "The proposals cannot be read. Find them again.") from None
     values = {"welkin_user_id": user_id, "platform": platform, "account": account}
     if not all(isinstance(value, str) for value in values.values()):
-        raise Problem(422, "The proposals cannot be read: look for them again.")
+        raise Problem(422, "The proposals cannot be read. Find them again.")
     return read_row(values, {})
 
 

@@ -55,7 +55,7 @@ def mapping(
         only=only,
         done=done,
         directions_of=list(Direction),
-        unmapped=store.config.revision().settings.unmapped,
+        unmapped=store.config.revision().settings.on_unmapped,
         address=f"{request.scope['root_path']}/mapping?{request.url.query}",
     )
 
@@ -70,7 +70,7 @@ def row(
     """One row to change, or an empty one to add."""
     found = store.config.mapped(user, platform) if user and platform else None
     if user and found is None:
-        raise Problem(404, "There is no such row (any more).")
+        raise Problem(404, "This row does not exist.")
     return _row(request, store, change.values_of(found))
 
 
@@ -116,7 +116,7 @@ def ask(
     """Ask before a row is disabled or removed: whose it is, and what is taken away."""
     found = store.config.mapped(user, platform) if platform else None
     if found is None:
-        raise Problem(404, "There is no such row (any more).")
+        raise Problem(404, "This row does not exist.")
     settings, now = store.config.revision().settings, SystemClock().now()
     listed = [one for one in listed_user(store, settings, user, now) if one.platform == platform]
     staff = store.config.welkin_user(user)
@@ -128,7 +128,7 @@ def ask(
         email=staff.email if staff else "",
         mirrors=sum(one.mirrors for one in listed),
         blocks=sum(one.blocks for one in listed),
-        unmapped=settings.unmapped,
+        unmapped=settings.on_unmapped,
     )
 
 
@@ -172,7 +172,7 @@ def export_yaml(store: Opened) -> Response:
 
 
 def _export(store: Store, form: Format, kind: str) -> Response:
-    # The number first: rows that are newer than it are refused, the reverse would not be.
+    # Revision first: if rows change in between, an import of them is refused.
     revision = store.config.mapping_revision()
     emails = {user.id: user.email for user in store.config.welkin_users()}
     text = write_mapping(store.config.mapping(), form, emails=emails, revision=revision)
@@ -202,7 +202,7 @@ def _changed_meanwhile(
     history = store.config.mapping_history(user_id)
     newest = next((one for one in history if one.platform is platform), None)
     by = f" by {newest.author}, {newest.at:%Y-%m-%d %H:%M} UTC" if newest else ""
-    said = f"The row was changed meanwhile{by}. Below it is as it is now: change that."
+    said = f"The row was changed in the meantime{by}. Below are the current values."
     found = store.config.mapped(user_id, platform)
     response = _row(request, store, change.values_of(found), mistake=said)
     response.status_code = 409

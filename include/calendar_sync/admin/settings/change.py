@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,18 +65,22 @@ def from_text(document: str) -> Settings:
     try:
         read = json.loads(document)
     except (ValueError, RecursionError):
-        raise Problem(422, "The settings cannot be read: begin with the form again.") from None
+        raise Problem(422, "The settings cannot be read. Start with the form again.") from None
     return checked(read)
 
 
-def checked(document: Any) -> Settings:
+def checked(document: Any, warn: Callable[[str], None] = lambda message: None) -> Settings:
     """A document as settings, if it can be stored and shown as well.
+
+    Args:
+        document: what a form or a request says.
+        warn: told each setting that is given by an old name.
 
     Raises:
         Problem: 422, names what is wrong.
     """
     try:
-        settings = parse(document)
+        settings = parse(document, warn=warn)
         text = json.dumps(settings.model_dump(mode="json"), ensure_ascii=False, allow_nan=False)
         if "\\u0000" in text:
             raise ValueError("NUL")
@@ -84,7 +88,7 @@ def checked(document: Any) -> Settings:
     except ConfigurationError as error:
         raise Problem(422, error.detail) from None
     except (ValueError, RecursionError):
-        raise Problem(422, "settings: a number or a character that cannot be stored.") from None
+        raise Problem(422, "settings: a number or a character cannot be stored.") from None
     return settings
 
 
@@ -92,7 +96,7 @@ def save(request: Request, store: Store, wanted: Settings, based_on: int) -> tup
     """Store them; returns the number of the revision, and whether it is new.
 
     Raises:
-        ConfigurationError: somebody else has changed the settings since `based_on`.
+        ConfigurationError: the settings were changed since `based_on`.
     """
     now = SystemClock().now()
     number, new = store.config.save_settings(wanted, author(request), now, based_on=based_on)
@@ -112,7 +116,7 @@ def rebased(store: Store, wanted: Settings, based_on: int) -> tuple[Rebased, int
         base = store.config.revision_of(based_on)
         return rebase(base.settings, wanted, newest.settings), newest.id
     except ConfigurationError as error:
-        raise Problem(422, f"Both changes together are not possible: {error.detail}.") from None
+        raise Problem(422, f"The two changes cannot be combined: {error.detail}.") from None
 
 
 def _means(name: str, value: Any) -> str:

@@ -6,26 +6,15 @@ from dataclasses import dataclass, replace
 
 from calendar_sync.admin.web import outside
 from calendar_sync.admin.web.jobs import MINUTES, Job
-from calendar_sync.admin.web.rendering import number, plural
+from calendar_sync.admin.web.rendering import done, plural
 from calendar_sync.config.settings import Settings
+from calendar_sync.insight.step_words import STEPS
 from calendar_sync.operations.preview import Effect, expected_seconds, preview
 from calendar_sync.state import Store
 
 SAMPLES = (200, 20)
 #: Of the time of a job, what may be planned for.
 SHARE = 0.8
-_WORDS = {
-    "create_mirror": ("mirror created", "mirrors created"),
-    "adopt_mirror": ("mirror found again", "mirrors found again"),
-    "update_mirror": ("mirror updated", "mirrors updated"),
-    "delete_mirror": ("mirror removed", "mirrors removed"),
-    "create_block": ("block created", "blocks created"),
-    "adopt_block": ("block found again", "blocks found again"),
-    "update_block": ("block changed", "blocks changed"),
-    "delete_block": ("block removed", "blocks removed"),
-    "reschedule": ("appointment rescheduled", "appointments rescheduled"),
-    "cancel": ("appointment cancelled", "appointments cancelled"),
-}
 
 
 @dataclass(frozen=True)
@@ -38,19 +27,15 @@ class Effects:
 
     @property
     def sentence(self) -> str:
-        """Such as: This change affects 312 users: 40 mirrors removed, 12 blocks created."""
+        """Such as: This change affects 3 users: 40 synced events deleted, 1 busy block created."""
         affected = sum(effect.affected for effect in self.effects)
         steps: Counter[str] = Counter()
         for effect in self.effects:
             steps.update(effect.steps)
         if not affected:
-            return "Nothing would change for anybody."
-        done = [
-            f"{number(steps[step])} {words[steps[step] != 1]}"
-            for step, words in _WORDS.items()
-            if steps[step]
-        ]
-        return f"This change affects {plural(affected, 'user')}: {', '.join(done)}."
+            return "This change affects no users."
+        made = ", ".join(done(step, steps[step]) for step in STEPS if steps[step])
+        return f"This change affects {plural(affected, 'user')}: {made}."
 
 
 @dataclass(frozen=True)

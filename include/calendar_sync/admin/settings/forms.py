@@ -42,21 +42,21 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Direction", "", ("direction",)),
     ("Encounter types", "", ("encounter_types",)),
     ("Block time", "", ("block_time",)),
-    ("Event details", "", ("details",)),
+    ("Event details", "", ("mirror_content",)),
     (
         "Changes made by hand",
-        "What becomes of a synced event that somebody changed in the calendar.",
+        "What happens when a synced event is changed in the calendar.",
         ("mirror_moved", "mirror_deleted", "both_changed"),
     ),
     ("Calendars", "", ("calendars",)),
     ("How far ahead and back", "", ("windows",)),
-    ("Leavers and deletions", "", ("unmapped", "brake")),
-    ("How often, and when it is late", "", ("poll", "freshness", "time_zone")),
+    ("Users who leave, and deletions", "", ("on_unmapped", "deletion_guard")),
+    ("How often, and when it is late", "", ("polling", "freshness", "time_zone")),
     ("Notifications", "", ("notify",)),
-    ("Rates and sizes", "Rarely worth a change.", ("limits",)),
+    ("Rates and sizes", "Rarely need a change.", ("limits",)),
 )
 #: What an organisation decides first: these sections are open, the others folded.
-EVERYDAY = frozenset({"direction", "encounter_types", "block_time", "details"})
+EVERYDAY = frozenset({"direction", "encounter_types", "block_time", "mirror_content"})
 #: Folded within an open section.
 RARE = frozenset(
     {
@@ -64,10 +64,10 @@ RARE = frozenset(
         "encounter_types.unknown_type",
         "block_time.all_day_write",
         "block_time.block_edited",
-        "block_time.twins",
+        "block_time.duplicates",
         "block_time.ignore_external",
         "block_time.instances_per_series",
-        "details.type_titles",
+        "mirror_content.type_titles",
     }
 )
 #: Names that are picked from what Welkin has, with others and patterns beside them.

@@ -20,7 +20,7 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import environment, render
 from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.config.differences import differences
-from calendar_sync.config.settings import Details, Settings
+from calendar_sync.config.settings import MirrorContent, Settings
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.state import Store
@@ -60,21 +60,21 @@ def settings(request: Request, store: Opened, saved: Number | None = None) -> Re
 def sample(request: Request) -> Response:
     """What would appear in the calendar, as the inputs stand: part of a page."""
     filled: dict[str, list[str]] = fill(Settings())
-    for name, value in _details(request).items():
+    for name, value in _content(request).items():
         filled[name] = value
     filling = read(filled)
-    details = filling.settings.details if filling.settings else None
-    return render(request, "settings_sample.html", samples=_samples(details))
+    content = filling.settings.mirror_content if filling.settings else None
+    return render(request, "settings_sample.html", samples=_samples(content))
 
 
-def _details(request: Request) -> dict[str, list[str]]:
+def _content(request: Request) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {
-        "details.baa_confirmed#set": [],
-        "details.type_titles#key": [],
-        "details.type_titles#value": [],
+        "mirror_content.baa_confirmed#set": [],
+        "mirror_content.type_titles#key": [],
+        "mirror_content.type_titles#value": [],
     }
     for name, value in request.query_params.multi_items():
-        if name.startswith("details."):
+        if name.startswith("mirror_content."):
             found.setdefault(name, []).append(value)
     return found
 
@@ -112,7 +112,7 @@ def begin_effect(
     wanted = settings_change.from_text(document)
     job = JOBS.start(
         "effect",
-        "what a change of the settings would do",
+        "a preview of changed settings",
         effects.work(store, wanted, most),
         request.state.viewer.id,
     )
@@ -148,7 +148,7 @@ def save(request: Request, store: Opened, document: Document, based_on: BasedOn)
 
 @router.post("/settings/rebase")
 def rebase(request: Request, store: Opened, document: Document, based_on: BasedOn) -> Response:
-    """Put a change on top of what somebody else has stored meanwhile, and look at it again."""
+    """Apply a change to settings that were stored in the meantime, and review it again."""
     wanted = settings_change.from_text(document)
     merged, newest = settings_change.rebased(store, wanted, based_on)
     return _review(request, store, merged.settings, newest, overruled=merged.overruled)
@@ -184,7 +184,7 @@ def restore(
     """Look at an older revision's settings as a change, to be stored as a new revision."""
     wanted = _revision(store, number).settings
     if wanted.notify.refusal:
-        raise Problem(422, f"Revision {number} cannot be restored: {wanted.notify.refusal}.")
+        raise Problem(422, f"Version {number} cannot be restored: {wanted.notify.refusal}.")
     return _review(request, store, wanted, store.config.revision().id, restores=number)
 
 
@@ -192,20 +192,20 @@ def _revision(store: Store, number: int) -> Revision:
     try:
         return store.config.revision_of(number)
     except ConfigurationError:
-        raise Problem(404, f"There is no revision {number} of the settings.") from None
+        raise Problem(404, f"Version {number} of the settings does not exist.") from None
 
 
 def _based_on(form: dict[str, list[str]]) -> int:
     given = form.get("based_on", [""])[0]
     if not (given.isascii() and given.isdigit() and len(given) < 10):
-        raise Problem(422, "The form does not say which revision it was made from: load it again.")
+        raise Problem(422, "The form does not say which version it is based on. Reload it.")
     return int(given)
 
 
-def _samples(details: Details | None) -> list[object]:
-    if details is None:
+def _samples(content: MirrorContent | None) -> list[object]:
+    if content is None:
         return []
-    return [*samples(details, details.type_titles, SystemClock().now())]
+    return [*samples(content, content.type_titles, SystemClock().now())]
 
 
 def _form(
@@ -231,7 +231,7 @@ def _form(
         mapped=len({user.user_id for user in mapping if user.enabled}),
         current=current,
         based_on=current.id if based_on is None else based_on,
-        samples=_samples(current.settings.details),
+        samples=_samples(current.settings.mirror_content),
         saved=saved,
     )
 
@@ -260,14 +260,14 @@ def _review(
         restores=restores,
         document=settings_change.to_text(wanted),
         harmless=settings_change.harmless(changed),
-        samples=_samples(wanted.details),
+        samples=_samples(wanted.mirror_content),
         users=users,
         choices=effects.sample_sizes(users, rate),
     )
 
 
 def _overtaken(request: Request, store: Store, wanted: Settings, based_on: int) -> Response:
-    """Somebody else was faster: what they have changed, and what was to be changed here."""
+    """The settings were changed in the meantime: their change and this one."""
     base, newest = _revision(store, based_on), store.config.revision()
     response = render(
         request,

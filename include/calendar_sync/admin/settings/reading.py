@@ -1,4 +1,4 @@
-"""What somebody has filled in, as settings; what is wrong is said beside its input."""
+"""A filled form as settings; mistakes are shown beside their inputs."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ def read(filled: Filled) -> Filling:
         if value is not None:
             document[control.name] = value
     for name in sorted(filled.keys() - known - OWN)[:MOST_MISTAKES]:
-        mistakes[""].append(f"{name[:100]} is no setting")
+        mistakes[""].append(f"{name[:100]} is not a setting")
     settings = None
     try:
         refuse_deep(document, most=MOST_VALUES)
@@ -120,7 +120,7 @@ def _value(control: Control, text: str, mistakes: dict[str, list[str]]) -> Any:
             return None
         return found
     if control.kind == "number" and not text.strip():
-        mistakes[control.name].append("A number is needed.")
+        mistakes[control.name].append("Enter a number.")
         return None
     if control.kind == "select" and text == "":
         return None
@@ -139,7 +139,7 @@ def _rows(control: Control, filled: Filled, mistakes: dict[str, list[str]]) -> d
         if not key and not value:
             continue
         if not key or not value:
-            mistakes[control.name].append(f"{key or value}: both sides of a row are needed.")
+            mistakes[control.name].append(f"{key or value}: fill in both sides of the row.")
         elif key in found:
             mistakes[control.name].append(f"{key} is given twice.")
         found[key] = value

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from calendar_sync.config.settings import Details, Settings
+from calendar_sync.config.settings import MirrorContent, Settings
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Appointment, Encounter, Patient, Span, WelkinEvent
 from calendar_sync.planner import mirror_text
 
-# Nobody's name: the pages show no patient, not even as an example.
+# Not a name: the pages show no patients, not even as an example.
 PATIENT = Patient("Firstname", "Lastname")
 
 
@@ -22,16 +22,16 @@ class Sample:
     description: str
 
 
-def samples(details: Details, templates: Iterable[str], now: datetime) -> list[Sample]:
+def samples(content: MirrorContent, templates: Iterable[str], now: datetime) -> list[Sample]:
     """An encounter of each of these templates, a plain appointment and a group session."""
     kinds = [("ENCOUNTER", name) for name in list(dict.fromkeys(templates))[:4]]
     return [
-        _sample(details, kind, template, now)
+        _sample(content, kind, template, now)
         for kind, template in (*kinds, ("APPOINTMENT", ""), ("GROUP_THERAPY", ""))
     ]
 
 
-def _sample(details: Details, kind: str, template: str, now: datetime) -> Sample:
+def _sample(content: MirrorContent, kind: str, template: str, now: datetime) -> Sample:
     event = WelkinEvent(
         id="sample",
         span=Span(now, now + timedelta(minutes=45)),
@@ -45,7 +45,7 @@ def _sample(details: Details, kind: str, template: str, now: datetime) -> Sample
     encounter = Encounter("sample", "sample", template, "OPEN") if template else None
     made = mirror_text.draft(
         Appointment(event, encounter, ""),
-        Settings(details=details),
+        Settings(mirror_content=content),
         Identity("sample", "sample"),
         "UTC",
     )

@@ -1,6 +1,6 @@
 """What may be picked as a type of appointment: Welkin's encounter templates and its plain events.
 
-Welkin is asked when somebody wants to see the names, for a few seconds at most and by one person at
+Welkin is asked when a user wants to see the names, for a few seconds at most and by one person at
 a time; what it said is kept for some minutes.
 """
 
@@ -41,13 +41,13 @@ _kept: dict[str, tuple[float, list[Type]]] = {}
 
 
 def kept(store: Store) -> list[Type]:
-    """The names that Welkin gave a while ago; empty when nobody has asked."""
+    """The names that Welkin returned recently, or an empty list."""
     at, found = _kept.get(_key(store), (0.0, []))
     return found if time.monotonic() - at < KEPT_SECONDS else []
 
 
 def forget() -> None:
-    """Ask anew the next time."""
+    """Ask again the next time."""
     _kept.clear()
 
 
@@ -56,10 +56,10 @@ def asking() -> Iterator[None]:
     """One at a time: whoever comes meanwhile is not kept waiting.
 
     Raises:
-        Problem: somebody else is asking.
+        Problem: another user is asking.
     """
     if not _ASKING.acquire(blocking=False):
-        raise Problem(503, "Somebody else is asking Welkin for its types just now: try again.")
+        raise Problem(503, "Another user is reading the types from Welkin. Try again.")
     try:
         yield
     finally:
@@ -78,10 +78,10 @@ def ask(store: Store) -> list[Type]:
         try:
             titles = asyncio.run(asyncio.wait_for(_titles(store), SECONDS))
         except TimeoutError:
-            raise Problem(503, "Welkin has not answered in time: try again later.") from None
+            raise Problem(503, "Welkin did not answer in time. Try again later.") from None
         except SyncError as error:
             logger.warning("admin: encounter templates: %s", describe(error))
-            raise Problem(503, f"Welkin did not tell its types ({error.code}).") from None
+            raise Problem(503, f"Welkin's types cannot be read ({error.code}).") from None
     named = sorted(titles.items(), key=lambda one: one[1].casefold())[:MOST]
     found = [EVERYTHING, *(Type(*one) for one in (*named, *PLAIN.items()))]
     _kept[_key(store)] = time.monotonic(), found

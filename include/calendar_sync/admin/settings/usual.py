@@ -1,4 +1,4 @@
-"""What the settings are unless somebody changes them, for the form."""
+"""Default values of the settings, for the form."""
 
 from collections.abc import Mapping
 from functools import cache

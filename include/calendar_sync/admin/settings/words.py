@@ -1,17 +1,17 @@
-"""The settings in the words of the pages: what a setting is called, and what each choice means.
+"""Labels and explanations of the settings on the pages, and of their choices.
 
-By the dotted name of the setting; `*` stands for either calendar system. A setting that is not
-named here is called by its name in the model, and explained by the text there.
+By the dotted name of the setting; `*` stands for both calendar systems. A setting that is missing
+here has its name and docstring in the model as label and explanation.
 """
 
 from collections.abc import Mapping
 
-#: What a setting is called, and, where the model's own text says it less plainly, what it does.
+#: Label of a setting, and an explanation if the docstring in the model is not plain enough.
 NAMES: Mapping[str, tuple[str, str]] = {
     "time_zone": ("Time zone of the organisation", ""),
     "direction": (
         "Direction",
-        "Which way changes are written. A direction of a user's own, in the mapping, wins.",
+        "Which side is written. A direction in the mapping takes precedence for that user.",
     ),
     "encounter_types": (
         "Encounter types",
@@ -19,28 +19,28 @@ NAMES: Mapping[str, tuple[str, str]] = {
     ),
     "encounter_types.include": (
         "Types to sync",
-        "`*` and `?` stand for any characters; large and small letters are the same.",
+        "`*` and `?` are wildcards. Upper and lower case are the same.",
     ),
     "encounter_types.exclude": (
         "Types never to sync",
-        "These get no synced event, whatever the types to sync say.",
+        "These are excluded even if they match the types to sync.",
     ),
     "encounter_types.unknown_type": (
         "Encounters without a type",
-        "Those for which Welkin names no template.",
+        "Encounters without a template in Welkin.",
     ),
-    "windows": ("How far ahead and back", "In days from now. Busy time is blocked from today on."),
+    "windows": ("How far ahead and back", "In days. Busy time is blocked from today on."),
     "windows.mirrors_past_days": (
         "Past appointments (days)",
-        "Synced events of appointments up to so many days ago are kept up to date.",
+        "How many days back synced events are kept up to date.",
     ),
     "windows.mirrors_future_days": (
         "Appointments ahead (days)",
-        "Appointments up to so many days ahead get a synced event.",
+        "How many days ahead appointments are synced.",
     ),
     "windows.blocks_future_days": (
         "Busy time ahead (days)",
-        "Busy time up to so many days ahead is blocked in Welkin.",
+        "How many days ahead busy time is blocked in Welkin.",
     ),
     "block_time": (
         "Block time",
@@ -48,166 +48,178 @@ NAMES: Mapping[str, tuple[str, str]] = {
     ),
     "block_time.enabled": (
         "Block a user's busy time in Welkin",
-        "Switched off, the busy blocks that there are get removed.",
+        "If you turn this off, existing busy blocks are deleted.",
     ),
     "block_time.tentative": (
-        "Tentative events block time, too",
-        "Events that are not confirmed yet.",
+        "Tentative events block time",
+        "Tentative events and unanswered invitations.",
     ),
     "block_time.all_day": (
         "All-day events",
-        "Only those that the calendar shows as busy.",
+        "All-day events that the calendar shows as busy.",
     ),
     "block_time.all_day_write": (
         "How an all-day busy block is written",
-        "How it shows in the schedule of Welkin.",
+        "How the busy block appears in Welkin.",
     ),
     "block_time.block_title": (
         "Title of a busy block",
-        "The event's own title can be seen by everybody who sees the schedule in Welkin.",
+        "Everyone with access to the schedule in Welkin can see the title.",
     ),
-    "block_time.title": ("Fixed title", "What a busy block is called in Welkin."),
+    "block_time.title": ("Fixed title", "The title of busy blocks in Welkin."),
     "block_time.block_edited": (
         "A busy block edited or deleted in Welkin",
-        "By a person; it is shown as a conflict.",
+        "Changes by a person. They are shown as a conflict.",
     ),
-    "block_time.twins": (
+    "block_time.duplicates": (
         "Duplicates made by another integration",
-        "Events at the very times of many visits, without our mark, that would block them twice.",
+        "Events at exactly the times of many visits. They would block the time twice.",
     ),
     "block_time.ignore_external": (
         "Events that never block",
-        "For instance copies of Welkin's visits that another integration makes.",
+        "For example copies of visits that another integration makes.",
     ),
     "block_time.ignore_external.creators": ("Created by", ""),
     "block_time.ignore_external.organizers": ("Organised by", ""),
     "block_time.ignore_external.ical_uids": ("iCalUID", ""),
     "block_time.ignore_external.sources": ("Source (Google only)", ""),
     "block_time.instances_per_series": (
-        "Longest series (instances)",
-        "Of a longer one only so many, nearest to now, are blocked.",
+        "Longest series (events)",
+        "Of a longer series, only the nearest events block time.",
     ),
-    "calendars": ("Calendars", "Which calendars of a mailbox are used."),
+    "calendars": ("Calendars", "Calendars of a mailbox to read and write."),
     "calendars.*.busy": (
         "Calendars whose events count as busy",
-        "Their ids; `primary` is the mailbox's own.",
+        "Ids of calendars. `primary` is the main calendar.",
     ),
     "calendars.*.mirrors": (
         "Calendar for synced events",
-        "Its id; `primary` is the mailbox's own.",
+        "Id of a calendar. `primary` is the main calendar.",
     ),
-    "details": ("Event details", "How much of an appointment shows in the calendar."),
-    "details.title": ("Title", "The title of a synced event."),
-    "details.description": ("Description", "The text below the title."),
-    "details.title.level": ("The title shows", "Fields need the business associate agreement."),
-    "details.description.level": (
+    "mirror_content": ("Event details", "What the calendar shows of an appointment."),
+    "mirror_content.title": ("Title", "The title of a synced event."),
+    "mirror_content.description": ("Description", "The text below the title."),
+    "mirror_content.title.level": (
+        "The title shows",
+        "Fields require a business associate agreement.",
+    ),
+    "mirror_content.description.level": (
         "The description shows",
-        "Fields need the business associate agreement.",
+        "Fields require a business associate agreement.",
     ),
-    "details.title.template": ("Title with fields", "Used only where the title shows fields."),
-    "details.description.template": (
+    "mirror_content.title.template": (
+        "Title with fields",
+        "Used only if the title shows fields.",
+    ),
+    "mirror_content.description.template": (
         "Description with fields",
-        "Used only where the description shows fields.",
+        "Used only if the description shows fields.",
     ),
-    "details.busy_title": ("Fixed title", "The title where nothing of the appointment shows."),
-    "details.type_titles": (
-        "Words for types of visit",
-        "Where the type of visit shows. Other types are called “Appointment”.",
+    "mirror_content.busy_title": (
+        "Fixed title",
+        "The title if nothing of the appointment is shown.",
     ),
-    "details.baa_confirmed": (
+    "mirror_content.type_titles": (
+        "Titles for types of visit",
+        "Used if the type of visit is shown. Other types have the title “Appointment”.",
+    ),
+    "mirror_content.baa_confirmed": (
         "Business associate agreement",
-        "Fields put patient data into calendars: an agreement with the calendar's provider must "
-        "be recorded first.",
+        "Fields show patient data in calendars. First record your agreement with the calendar "
+        "provider.",
     ),
-    "details.baa_confirmed.by": ("Confirmed by", ""),
-    "details.baa_confirmed.on": ("Confirmed on (year-month-day)", ""),
-    "mirror_moved": ("A synced event moved in the calendar", "Encounters are always put back."),
+    "mirror_content.baa_confirmed.by": ("Confirmed by", ""),
+    "mirror_content.baa_confirmed.on": ("Confirmed on (year-month-day)", ""),
+    "mirror_moved": (
+        "A synced event moved in the calendar",
+        "Encounters are always restored, unless a test has shown that they can be rescheduled.",
+    ),
     "mirror_deleted": (
         "A synced event deleted in the calendar",
-        "Past events are left as they are.",
+        "Past events are not restored.",
     ),
     "both_changed": (
         "Changed on both sides",
         "A synced event edited in the calendar while its appointment changed in Welkin.",
     ),
-    "unmapped": (
+    "on_unmapped": (
         "Users who left the mapping",
-        "What becomes of the synced events and busy blocks of users who are disabled or removed.",
+        "Synced events and busy blocks of users who are removed, disabled or inactive in Welkin.",
     ),
-    "brake": (
-        "Deletion limit",
-        "For events to delete because their appointment was not found: more of them wait for "
-        "approval.",
+    "deletion_guard": (
+        "Deletion guard",
+        "A limit for deletions because the appointment or event was not found. More deletions "
+        "need your approval.",
     ),
-    "brake.at_least": (
+    "deletion_guard.max_deletions": (
         "Deletions without approval",
         "Up to this many deletions for one user need no approval.",
     ),
-    "brake.share": (
+    "deletion_guard.max_share": (
         "Or this share of a user's events",
-        "Above that number: 0.2 lets a fifth be deleted without approval.",
+        "If this is more: 0.2 allows a fifth of the user's events to be deleted.",
     ),
-    "poll": ("How often calendars are read", "To find what people have changed there."),
-    "poll.interval_seconds": (
-        "Read each calendar every (seconds)",
-        "Shorter finds changes sooner and costs more requests.",
+    "polling": ("How often calendars are checked", "To find changes by users."),
+    "polling.interval_seconds": (
+        "Check each calendar every (seconds)",
+        "A shorter time finds changes sooner but needs more requests.",
     ),
-    "poll.working_hours": (
-        "Read less often outside of working hours",
-        "Hours are in the time zone of the organisation.",
+    "polling.working_hours": (
+        "Check less often outside working hours",
+        "In the time zone of the organisation.",
     ),
-    "poll.working_hours.days": ("Working days", ""),
-    "poll.working_hours.start": ("Begin", ""),
-    "poll.working_hours.end": ("End", ""),
-    "poll.outside_interval_seconds": (
-        "Outside of working hours every (seconds)",
-        "Used only where working hours are set.",
+    "polling.working_hours.days": ("Working days", ""),
+    "polling.working_hours.start": ("Start", ""),
+    "polling.working_hours.end": ("End", ""),
+    "polling.off_hours_interval_seconds": (
+        "Outside working hours, every (seconds)",
+        "Used only if working hours are set.",
     ),
-    "freshness": ("When a change is late", "Late changes are told to those who get alerts."),
+    "freshness": ("When a change is late", "Late changes cause an alert."),
     "freshness.target_seconds": (
         "Late after (seconds)",
-        "A change that is not on the other side by then counts as late.",
+        "A change that is not synced by then counts as late.",
     ),
     "notify": (
         "Notifications",
-        "Without addresses and arguments nothing is sent; reports are kept anyway.",
+        "Without addresses and arguments nothing is sent. Reports are stored anyway.",
     ),
-    "notify.to": ("Send mail to", "Addresses that get reports and alerts."),
-    "notify.notifier": ("Airflow notifier", "The class that sends them; mail unless changed."),
-    "notify.arguments": ("Arguments of the notifier", "What the notifier is made with."),
+    "notify.to": ("Send e-mail to", "Recipients of reports and alerts."),
+    "notify.notifier": ("Airflow notifier", "The class that sends messages. Default: e-mail."),
+    "notify.arguments": ("Arguments of the notifier", "Arguments for the notifier."),
     "notify.daily_summary": ("Send a report every day", ""),
     "notify.alerts": ("Alert when the sync stops or is late", ""),
     "notify.alert_again_hours": (
         "Repeat an alert after (hours)",
-        "While the fault lasts.",
+        "While the problem continues.",
     ),
-    "limits": ("Rates and sizes", "How fast the sync may be."),
-    "limits.welkin_requests_per_second": ("Welkin: requests a second", ""),
-    "limits.calendar_requests_per_minute": ("Calendars: requests a minute", ""),
-    "limits.daily_calendar_requests": (
-        "Google: requests a day",
-        "The quota of the project. Reading for changes stays below 60 % of it.",
+    "limits": ("Rates and sizes", "Limits of the sync."),
+    "limits.welkin_requests_per_second": ("Welkin: requests per second", ""),
+    "limits.calendar_requests_per_minute": ("Calendars: requests per minute", ""),
+    "limits.google_requests_per_day": (
+        "Google: requests per day",
+        "The quota of the project. Checks for changes use at most 60 % of it.",
     ),
-    "limits.microsoft_requests_at_once": ("Microsoft: requests at once", ""),
-    "limits.microsoft_batch": ("Microsoft: requests in a batch", ""),
-    "limits.max_user_tasks": ("Tasks in one run", "With more users than that, users share tasks."),
-    "limits.users_at_once": ("Users at once in a task", ""),
-    "limits.polls_at_once": ("Mailboxes read at once", ""),
-    "limits.cycle_seconds": (
+    "limits.microsoft_concurrency": ("Microsoft: concurrent requests", ""),
+    "limits.microsoft_batch_size": ("Microsoft: requests per batch", ""),
+    "limits.max_user_tasks": ("Tasks in one run", "With more users, users share tasks."),
+    "limits.user_concurrency": ("Concurrent users in a task", ""),
+    "limits.poll_concurrency": ("Concurrent checks of mailboxes", ""),
+    "limits.max_cycle_seconds": (
         "Longest sync of a user (seconds)",
-        "What is left is done in the next run.",
+        "The rest is done in the next run.",
     ),
-    "limits.cycle_writes": (
+    "limits.max_cycle_writes": (
         "Most writes for a user in a run",
-        "What is left is done in the next run.",
+        "The rest is done in the next run.",
     ),
-    "limits.cycle_waits_seconds": (
+    "limits.max_wait_seconds": (
         "Longest wait for a server (seconds)",
-        "A user who would have to wait longer is tried again later.",
+        "If a wait would be longer, the user is retried later.",
     ),
 }
 _RESTORE, _REPORT = "Restore Welkin's version", "Only report it"
-#: What each choice means.
+#: Labels of choices.
 CHOICES: Mapping[str, Mapping[str, str]] = {
     "direction.*": {
         "": "both ways (not set)",
@@ -225,14 +237,14 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "fixed": "Always the fixed title",
         "event_title": "The event's own title",
     },
-    "block_time.block_edited": {"restore": "Put it back", "accept": "Leave it as it is"},
-    "block_time.twins": {"warn": "Warn me, block nothing", "block": "Block the time anyway"},
-    "details.title.level": {
+    "block_time.block_edited": {"restore": "Restore it", "accept": "Keep the change"},
+    "block_time.duplicates": {"warn": "Warn me, block nothing", "block": "Block the time anyway"},
+    "mirror_content.title.level": {
         "busy": "Nothing: the fixed title",
         "type": "The type of visit",
         "full": "Fields (patient data)",
     },
-    "details.description.level": {
+    "mirror_content.description.level": {
         "busy": "Nothing: it stays empty",
         "type": "The type of visit",
         "full": "Fields (patient data)",
@@ -248,8 +260,8 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "report": _REPORT,
     },
     "both_changed": {"welkin_wins": _RESTORE, "report": _REPORT},
-    "unmapped": {"remove": "Remove them", "keep": "Keep them"},
-    "poll.working_hours.days": {
+    "on_unmapped": {"remove": "Delete them", "keep": "Keep them"},
+    "polling.working_hours.days": {
         "mon": "Monday",
         "tue": "Tuesday",
         "wed": "Wednesday",
@@ -259,7 +271,7 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "sun": "Sunday",
     },
 }
-#: What a field of a template puts into the text.
+#: Labels of template fields.
 FIELDS: Mapping[str, str] = {
     "encounter_type": "Type of visit",
     "mode": "Video, call or in person",
@@ -272,7 +284,7 @@ _PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365
 
 
 def name_of(path: str) -> str:
-    """What a setting is called beside the others of its section."""
+    """The label of a setting within its section."""
     last = path.rpartition(".")[2]
     if (known := NAMES.get(_any(path))) is not None:
         return known[0]
@@ -280,24 +292,24 @@ def name_of(path: str) -> str:
 
 
 def about(path: str, otherwise: str) -> str:
-    """What a setting does; the model's own text where there is none here."""
+    """The explanation of a setting, by default its docstring in the model."""
     return NAMES.get(_any(path), ("", ""))[1] or otherwise
 
 
 def choice(path: str, value: str) -> str:
-    """What a choice means."""
+    """The label of a choice."""
     return CHOICES.get(_any(path), {}).get(value) or _plain(value)
 
 
 def has_choices(path: str) -> bool:
-    """Whether the setting is one of some words."""
+    """The setting has labelled choices."""
     return _any(path) in CHOICES
 
 
 def full_name(path: str) -> str:
-    """A setting where it stands alone: `Block time: Fixed title`."""
-    # The names of what an organisation itself names (templates, arguments) may hold anything.
-    for free in ("details.type_titles", "notify.arguments"):
+    """The label with its section: `Block time: Fixed title`."""
+    # Keys of these are chosen by the organisation and may contain dots.
+    for free in ("mirror_content.type_titles", "notify.arguments"):
         if path.startswith(f"{free}."):
             return f"{full_name(free)}: {path.removeprefix(f'{free}.')}"
     parts = path.split(".")
@@ -305,7 +317,7 @@ def full_name(path: str) -> str:
 
 
 def _any(path: str) -> str:
-    """The name with a star for the calendar system."""
+    """The path with `*` for the calendar system."""
     first, *rest = path.split(".")
     if rest and first in {"direction", "calendars"} and rest[0] in _PLATFORMS:
         return ".".join([first, "*", *rest[1:]])

@@ -26,7 +26,7 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import render
 from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.config.credentials import WELKIN
-from calendar_sync.config.settings import Details, Limits
+from calendar_sync.config.settings import Limits, MirrorContent
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import DetailLevel
@@ -86,8 +86,8 @@ async def page(
 
 
 def _shown(level: DetailLevel) -> list[Sample]:
-    details = Details.model_validate({"title": {"level": level}})
-    return samples(details, (), SystemClock().now())
+    content = MirrorContent.model_validate({"title": {"level": level}})
+    return samples(content, (), SystemClock().now())
 
 
 @router.get("/guides/{name}")
@@ -263,8 +263,8 @@ def privacy(
     """Store what mirrors say; everything else stays as it is."""
     revision = store.config.revision()
     document = revision.settings.model_dump(mode="json")
-    document["details"]["title"]["level"] = level
-    document["details"]["description"]["level"] = DetailLevel.BUSY.value
+    document["mirror_content"]["title"]["level"] = level
+    document["mirror_content"]["description"]["level"] = DetailLevel.BUSY.value
     try:
         settings_change.save(request, store, settings_change.checked(document), based_on)
     except ConfigurationError as error:

@@ -47,7 +47,7 @@ def report(
     """One report: what needed a person, and the numbers of the day before."""
     found = store.health.report(number)
     if found is None:
-        raise Problem(404, "There is no such report (any more).")
+        raise Problem(404, "This report does not exist.")
     return render(request, "report.html", found=found, document=found.document, kinds=KINDS)
 
 
@@ -111,7 +111,7 @@ def unsync(
 
 
 def _ids(store: Store, user: str) -> list[str]:
-    """The Welkin user of an id, of an account, or of an address in Welkin; nobody for nothing."""
+    """The Welkin user of an id, an account, or an address in Welkin; empty for an empty text."""
     if "@" not in user:
         return [user] if user else []
     name = user.lower()

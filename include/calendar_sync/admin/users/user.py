@@ -42,7 +42,7 @@ def user(request: Request, user_id: UserId, store: Opened, asked: Text = "") -> 
     timeline = activity_page(store, Asked(user=user_id), SHOWN)
     welkin = store.config.welkin_user(user_id)
     if not rows and not timeline.entries and welkin is None:
-        raise Problem(404, "Nobody with this id is mapped, and nothing was ever done for them.")
+        raise Problem(404, "No user with this id is or was mapped.")
     return render(
         request,
         "user.html",
@@ -75,7 +75,7 @@ def sync(request: Request, user_id: UserId, store: Opened, platform: Platform) -
 async def explanation(
     request: Request, user_id: UserId, store: Opened, platform: AnyPlatform = None
 ) -> Response:
-    """Why the user is, or is not, in step, with a look at both sides: part of a page."""
+    """Why the user is up to date or not, from a look at both sides: part of a page."""
     found = await EXPLANATIONS.run(request, partial(live.explain, store, user_id, platform))
     return render(request, "explanation.html", answer=found)
 
@@ -93,7 +93,7 @@ def airflow_page(
     if path is None:
         raise Problem(
             404,
-            "Airflow has no such run (any more).",
+            "This run does not exist in Airflow.",
             hints=(
                 "Runs are tidied away after some days, and the command line makes none; what was "
                 "done stays in Activity.",

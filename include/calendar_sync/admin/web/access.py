@@ -34,7 +34,7 @@ class Viewer:
 
 
 class NotSignedIn(Exception):
-    """Nobody is signed in, or no longer."""
+    """The request has no valid session."""
 
 
 class Access(Protocol):
@@ -44,7 +44,7 @@ class Access(Protocol):
         """Who asks.
 
         Raises:
-            NotSignedIn: nobody that Airflow knows.
+            NotSignedIn: Airflow does not know the user.
         """
         ...
 

@@ -29,9 +29,9 @@ def sync_now(request: Request, store: Store, user_id: str, platform: Platform) -
     rows = listed_user(store, store.config.revision().settings, user_id, now)
     state = next((row.state for row in rows if row.platform == platform), UserState.DISABLED)
     if state is UserState.DISABLED:
-        raise Problem(404, f"No such user is mapped on {platform.value} and enabled.")
+        raise Problem(404, f"The user is not mapped on {platform.value}, or is disabled.")
     if state is UserState.AWAY:
-        raise Problem(409, "The user is inactive in Welkin: nothing is synced until that changes.")
+        raise Problem(409, "The user is inactive in Welkin, so nothing is synced.")
     with store.database.write() as connection:
         store.marks.hurry(connection, [(user_id, platform)], now)
     logger.info("admin: %s asked to sync %s on %s", author(request), user_id, platform.value)

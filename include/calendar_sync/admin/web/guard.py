@@ -97,11 +97,11 @@ class Guard:
         except NotSignedIn:
             raise Problem(401) from None
         if Right.VIEW not in viewer.rights:
-            raise Problem(403, "Your account may not see Airflow's plugins.")
+            raise Problem(403, "Your account has no access to Airflow's plugins.")
         request.state.viewer = viewer
         changes = request.method not in SAFE
         if changes and Right.CHANGE not in viewer.rights:
-            raise Problem(403, "Your account may look, but not change anything.")
+            raise Problem(403, "Your account has read access only.")
         body = await self._body(request)
         if changes and not viewer.by_token:
             await self._not_forged(request, body, viewer)
@@ -128,7 +128,7 @@ class Guard:
         given = request.headers.get(forgery.HEADER) or await _field(request, body)
         now = SystemClock().now()
         if not forgery.is_valid(self._access.secret(), viewer.id, given, now):
-            raise Problem(403, "The page was open for too long: load it again, then repeat.")
+            raise Problem(403, "The page was open for too long. Reload it and try again.")
 
 
 async def _field(request: Request, body: bytes) -> str:

@@ -19,20 +19,20 @@ def _none(value: Any) -> Any:
 def _no_zero(value: str) -> str:
     """PostgreSQL takes no NUL in text: nothing has one in its name."""
     if "\x00" in value:
-        raise ValueError("contains a character that no name has")
+        raise ValueError("contains a character that is not allowed")
     return value
 
 
 def _near(value: datetime) -> datetime:
     """Far ones overflow in zones."""
     if not 2000 <= value.year <= 2199:
-        raise ValueError("lies outside of the years 2000 to 2199")
+        raise ValueError("is outside the years 2000 to 2199")
     return value
 
 
 def _zone(value: str) -> str:
     if value and value not in available_timezones():
-        raise ValueError("is no time zone")
+        raise ValueError("is not a time zone")
     return value
 
 

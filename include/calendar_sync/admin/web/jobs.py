@@ -1,7 +1,7 @@
 """Work that takes longer than an answer may: in a thread of this process, watched by its page.
 
 The server's own event loop is never kept waiting. A job ends with its result, with what went wrong
-in words, or, when somebody cancels it or its time is over, with what it has found so far; it is
+in words, or, if it is cancelled or its time is over, with what it has found so far; it is
 forgotten after an hour. Another process of the API server does not know it: `HERE` in its number
 tells them apart.
 """
@@ -75,7 +75,10 @@ class Job:
             self.state, self.problem = "failed", f"{error.code}: {error.detail}".rstrip(": ")
         except Exception as error:
             logger.error("admin: %s: %s", self.kind, describe(error))
-            self.state, self.problem = "failed", "Something went wrong; the log knows more."
+            self.state, self.problem = (
+                "failed",
+                "Something went wrong. See the log of the API server.",
+            )
         finally:
             self.ended_at = time.monotonic()
 
@@ -116,7 +119,7 @@ class Jobs:
             own = [job for job in running if person and job.person == person]
             if own or len(running) >= AT_ONCE:
                 said = " and ".join(job.title for job in own or running)
-                raise busy(429 if own else 503, f"Still at work: {said}.")
+                raise busy(429 if own else 503, f"Still running: {said}.")
             job = Job(f"{HERE}-{secrets.token_hex(8)}", kind, title, person=person)
             self._jobs[job.id] = job
         threading.Thread(target=job.run, args=(work,), name=kind, daemon=True).start()
@@ -134,7 +137,7 @@ class Jobs:
             return job
         if number.partition("-")[0] != HERE:
             return None
-        raise Problem(404, "This was too long ago: begin again.")
+        raise Problem(404, "This result has expired. Start again.")
 
     def _forget(self) -> None:
         now = time.monotonic()

@@ -2,7 +2,7 @@
 
 Airflow's API server answers with a few dozen threads. A service that hangs must not hold them: each
 kind of look has a few threads of its own, a time limit, and one place a person; who finds no place
-is told to come again. A look ends when it ends, but nobody waits for it beyond the limit.
+is told to come again. A look may take longer, but the request does not wait beyond the limit.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class Lane:
         name: of the threads.
         places: how many looks there are at once.
         seconds: how long an answer is waited for.
-        one_each: nobody has two places.
+        one_each: a user gets only one place.
     """
 
     def __init__(self, name: str, places: int, seconds: float, *, one_each: bool = True) -> None:
@@ -61,13 +61,13 @@ class Lane:
             target=self._work, args=(person, work, done), name=self._name, daemon=True
         ).start()
         waited = asyncio.wrap_future(done)
-        # Nobody may be there any more to see how it ended.
+        # The caller may be gone by now.
         waited.add_done_callback(lambda one: one.cancelled() or one.exception())
         try:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.shield(waited)
         except TimeoutError:
-            said = f"There was no answer from outside within {self._seconds:.0f} seconds."
+            said = f"The other service did not answer within {self._seconds:.0f} seconds."
             raise busy(503, said) from None
 
     async def _enter(self, person: str) -> None:
@@ -75,12 +75,12 @@ class Lane:
         while True:
             with self._lock:
                 if self._one_each and person in self._people:
-                    raise busy(429, "You have asked this already, and the answer is not there yet.")
+                    raise busy(429, "Your previous request is still running.")
                 if len(self._people) < self._places:
                     self._people.append(person)
                     return
             if time.monotonic() >= end:
-                raise busy(503, "Others are looking just now, and there is no place left.")
+                raise busy(503, "Too many requests are running.")
             await asyncio.sleep(_STEP)
 
     def _work(self, person: str, work: Callable[[], Result], done: "Future[Result]") -> None:

@@ -41,13 +41,13 @@ def with_key(store: Store) -> Store:
 
 
 def check_record(store: Store) -> list[str]:
-    """What is wrong with the record of operations. It reads all of it: one check at a time.
+    """What is wrong with the audit log. It reads all of it: one check at a time.
 
     Raises:
         Problem: it is being checked already, or there is no key.
     """
     if not _CHECKING.acquire(blocking=False):
-        raise Problem(409, "The record is being checked already: try again in a minute.")
+        raise Problem(409, "The audit log is already being verified. Try again in a minute.")
     try:
         return seals.verify(with_key(store))
     finally:
@@ -55,7 +55,7 @@ def check_record(store: Store) -> list[str]:
 
 
 def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:
-    """Why this user is, or is not, in step. Asks Welkin and the calendar; writes nothing.
+    """Why this user is up to date or not. Reads Welkin and the calendar; writes nothing.
 
     Raises:
         Problem: a connection is missing, or they cannot be asked at all.
@@ -66,10 +66,12 @@ def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:
             _explain(Store(store.database, secrets.hmac_key), secrets, user_id, platform)
         )
     except TimeoutError:
-        raise busy(503, f"Both sides did not answer within {SECONDS:.0f} seconds.") from None
+        raise busy(
+            503, f"Welkin and the calendar did not answer within {SECONDS:.0f} seconds."
+        ) from None
     except SyncError as error:
         logger.warning("admin: explain %s: %s", user_id, describe(error))
-        raise Problem(503, f"Both sides could not be asked: {error.code}.") from None
+        raise Problem(503, f"Welkin and the calendar cannot be read: {error.code}.") from None
 
 
 async def _explain(

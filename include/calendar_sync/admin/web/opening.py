@@ -66,7 +66,7 @@ class State:
         except (ConfigurationError, SQLAlchemyError, OSError) as error:
             logger.error("admin: state database: %s", describe(error))
             raise Problem(
-                503, "The address of the state database cannot be used.", hints=(WHERE,)
+                503, "The URL of the state database is not valid.", hints=(WHERE,)
             ) from None
         try:
             _check(database)
@@ -79,7 +79,7 @@ class State:
 def _check(database: Database) -> None:
     place = place_of(database)
     if place.is_free:
-        said = "There is no state database yet."
+        said = "The state database does not exist yet."
         raise Problem(503, said, hints=(INIT, WHERE), link=SETUP, kind=NOT_SET_UP)
     if place is Place.OTHER_VERSION:
         raise Problem(
@@ -99,7 +99,7 @@ def unreachable() -> Problem:
     return Problem(
         503,
         "The state database does not answer.",
-        hints=("Try again in a minute; if it stays so: " + WHERE,),
+        hints=("Try again in a minute. If this continues: " + WHERE,),
     )
 
 

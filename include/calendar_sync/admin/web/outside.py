@@ -23,10 +23,10 @@ def as_server() -> Iterator[None]:
     """Airflow answers with connections as it does in its server processes.
 
     Raises:
-        Problem: somebody else's reading hangs, in a secrets backend that does not answer, say.
+        Problem: another read hangs, for example in a secrets backend that does not answer.
     """
     if not _LOCK.acquire(timeout=LONGEST):
-        raise busy(503, "Airflow's connections cannot be read just now.")
+        raise busy(503, "Airflow's connections cannot be read.")
     try:
         with server_context():
             yield

@@ -8,24 +8,24 @@ from starlette.responses import JSONResponse, Response
 from calendar_sync.admin.web.rendering import render
 
 TITLES = {
-    400: "This request cannot be understood",
+    400: "Bad request",
     401: "Please sign in to Airflow",
     403: "Not allowed",
     404: "Not found",
-    405: "Not possible here",
-    409: "Somebody else was faster",
+    405: "Method not allowed",
+    409: "Changed by someone else",
     413: "Too large",
-    422: "Something in the request is not valid",
-    429: "One after the other",
-    500: "Something went wrong here",
-    503: "This cannot be done now",
+    422: "Invalid input",
+    429: "Too many requests",
+    500: "Something went wrong",
+    503: "Not available now",
 }
 DETAILS = {
-    401: "The session has ended, or there was none.",
-    404: "There is nothing at this address (any more).",
-    405: "The address exists, but does not take this kind of request.",
-    413: "The request carries more than this page takes.",
-    500: "It is in the API server's log. Nothing was shown that should not be.",
+    401: "Your session has ended, or you are not signed in.",
+    404: "This page does not exist.",
+    405: "This address does not accept this kind of request.",
+    413: "The request is too large for this page.",
+    500: "See the log of the API server.",
 }
 
 
@@ -48,7 +48,7 @@ class Problem(Exception):
     ) -> None:
         super().__init__(detail)
         self.status = status
-        self.title = TITLES.get(status, "This did not work")
+        self.title = TITLES.get(status, "Something went wrong")
         self.detail = detail or DETAILS.get(status, "")
         self.hints = hints
         self.headers = headers

@@ -16,8 +16,9 @@ from starlette.responses import HTMLResponse
 from calendar_sync.admin.web import PREFIX, forgery
 from calendar_sync.admin.web.access import Right, Viewer
 from calendar_sync.admin.web.nav import NAV
-from calendar_sync.admin.web.wording import GLOBALS, done, remedy, sentence
+from calendar_sync.admin.web.wording import GLOBALS, remedy, sentence
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.insight.step_words import done as steps_done
 
 STATIC = Path(__file__).parent / "static"
 #: Each page keeps its templates beside its code; their names are unique.
@@ -134,6 +135,11 @@ def number(value: float) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """`1 user`, `2 users`."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def done(step: str, count: int) -> str:
+    """`1 busy block created`, `10 000 busy blocks created`."""
+    return steps_done(step, count).replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def ticks(text: str) -> Markup:

@@ -39,9 +39,9 @@ class WideRequest(Request):
             found = read_json(body, LARGEST_BODY)
             refuse_halves(found)
         except TooMuch as error:
-            raise Unreadable(422, f"The body cannot be taken: {error}.") from None
+            raise Unreadable(422, f"The body cannot be read: {error}.") from None
         except ValueError:
-            raise Unreadable(422, "The body is not JSON that can be stored.") from None
+            raise Unreadable(422, "The body is not valid JSON.") from None
         return found
 
     def form(

@@ -27,7 +27,7 @@ def doubts(
 ) -> list[Doubt]:
     """Every row of this platform that the directory speaks against.
 
-    A disabled row can only be `SHARED`: the account of somebody who is away may well be suspended.
+    A disabled row can only be `SHARED`: the account of an absent user may be suspended.
     """
     found: list[Doubt] = []
     holders: dict[str, MappedUser] = {}
@@ -39,16 +39,18 @@ def doubts(
         first = holders.setdefault(name, row)
         problem: tuple[str, str] | None = None
         if first.user_id != row.user_id:
-            text = f"{first.account} of {first.user_id} is the same account: keep one of both rows"
+            text = (
+                f"{first.account} of {first.user_id} is the same account: keep only one of the rows"
+            )
             problem = SHARED, text
         elif not row.enabled:
             continue
         elif account is None:
-            problem = UNKNOWN, "the directory knows no such account"
+            problem = UNKNOWN, "the account is not in the directory"
         elif account.unusable:
-            problem = account.unusable, "no calendar can be synced there: disable the row"
+            problem = account.unusable, "the account cannot be synced: disable the row"
         elif row.account not in (account.address, account.object_id):
-            problem = ALIAS, f"this is another name of {account.address}: write that"
+            problem = ALIAS, f"this is another name of {account.address}: use that"
         if problem:
             found.append(Doubt(row.user_id, platform, row.account, *problem))
     return found

@@ -134,7 +134,7 @@ def _read_csv(text: str, rows: Rows) -> None:
             _add(line, [from_cell(value.strip()) for value in values], names, rows)
     except csv.Error as error:
         opened = _open_quote(text, line)
-        said = "a quote is opened here and never closed" if opened else str(error)
+        said = "the quote that starts here is not closed" if opened else str(error)
         rows.problem(lambda _: opened or f"line {line}", "", said)
 
 
@@ -199,7 +199,7 @@ def _read_yaml(text: str, name: str, rows: Rows) -> int | None:
             )
         value, path = value.get(USERS), (USERS,)
     if not isinstance(value, list):
-        rows.problem(lambda _: document.where(path) or "line 1", "", "a list of users is needed")
+        rows.problem(lambda _: document.where(path) or "line 1", "", "a list of users is expected")
         return None
     for number, row in enumerate(value):
         _add_yaml(document, (*path, number), row, rows)
@@ -210,7 +210,7 @@ def _revision(document: Document, rows: Rows) -> int | None:
     found = document.value.get(REVISION)
     if found is None or (isinstance(found, int) and not isinstance(found, bool)):
         return found
-    rows.problem(_in(document, ()), REVISION, f"{REVISION} is a number")
+    rows.problem(_in(document, ()), REVISION, f"{REVISION} must be a number")
     return None
 
 
@@ -225,7 +225,7 @@ def _add_yaml(document: Document, path: Path, row: Any, rows: Rows) -> None:
         )
 
     if not isinstance(row, dict):
-        rows.problem(place, "", f"a user has {', '.join(COLUMNS)}")
+        rows.problem(place, "", f"the keys of a user are {', '.join(COLUMNS)}")
         return
     before = rows.wrong
     values: dict[str, str] = {}
@@ -235,7 +235,7 @@ def _add_yaml(document: Document, path: Path, row: Any, rows: Rows) -> None:
         elif text := _text(value, key):
             values[key] = text[0]
         else:
-            rows.problem(place, key, "a text is needed, put it in quotes")
+            rows.problem(place, key, "a text is expected: put it in quotes")
     if rows.wrong == before:
         rows.add(place, values)
 

@@ -77,16 +77,16 @@ class Rows:
     def _user(self, place: Place, values: Mapping[str, str]) -> str:
         if user_id := values.get("welkin_user_id", ""):
             if len(user_id) > LONGEST_ID or not user_id.isprintable():
-                self.problem(place, "welkin_user_id", "this is not an id of Welkin")
+                self.problem(place, "welkin_user_id", "this is not a Welkin id")
             return user_id
         email = values.get("email", "").lower()
         if not email:
-            self.problem(place, "welkin_user_id", "an id or an e-mail address is needed")
+            self.problem(place, "welkin_user_id", "an id or an e-mail address is required")
         elif email not in self.staff:
             self.problem(place, "email", f"no Welkin user has the address {_short(email)}")
         elif self.staff[email] == SEVERAL:
             self.problem(
-                place, "email", f"several Welkin users have the address {email}: give the id"
+                place, "email", f"several Welkin users have the address {email}: use the id"
             )
         return self.staff.get(email, "")
 
@@ -152,7 +152,7 @@ def read_row(values: Mapping[str, str], staff: Mapping[str, str]) -> MappedUser:
 
 
 def staff_by_email(users: Iterable[WelkinUser]) -> dict[str, str]:
-    """Ids of Welkin users by lower-case address; somebody active comes before who has left."""
+    """Ids of Welkin users by lower-case address; active users take precedence."""
     found: dict[str, WelkinUser] = {}
     several: set[str] = set()
     for user in users:

@@ -1,6 +1,6 @@
 """Rows that are there to be replaced: those of the example file, and mailboxes of reserved names.
 
-RFC 2606 keeps example.org and the like for documentation: nobody has a mailbox there but the
+RFC 2606 keeps example.org and the like for documentation: mailboxes there exist only in the
 made-up staff of the sandbox, and that one runs beside us.
 """
 
@@ -21,7 +21,7 @@ _SHOWN = 5
 def refuse_samples(rows: Iterable[MappedUser], welkin_host: Callable[[], str]) -> None:
     """Only the sandbox knows made-up people.
 
-    Before there is a connection to Welkin nobody can say which it will be: then only the rows of
+    Without a connection to Welkin, its kind is unknown: then only the rows of
     the example file are refused.
 
     Args:
@@ -42,7 +42,7 @@ def refuse_samples(rows: Iterable[MappedUser], welkin_host: Callable[[], str]) -
     if more := len(found) - len(names):
         names.append(f"{more} more")
     raise ConfigurationError(
-        detail=f"these rows are samples, nobody has such a mailbox: {', '.join(names)}; write your "
+        detail=f"these rows are samples without real mailboxes: {', '.join(names)}; write your "
         "own people instead (`calendar-sync mapping propose` finds them)"
     )
 

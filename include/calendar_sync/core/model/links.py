@@ -23,7 +23,7 @@ class LinkState(StrEnum):
     LIVE = "live"
     RETIRED = "retired"  # left the window; the remote item stays
     DISMISSED = "dismissed"  # removed by hand and not to be restored
-    TWIN = "twin"  # looks like a copy of an appointment: no block until a person says so
+    TWIN = "twin"  # looks like a copy of an appointment: no block until a person decides
     DELETED = "deleted"
 
 
@@ -32,7 +32,7 @@ GUESTS = "+guests"
 
 
 def without_guests(content: str) -> str:
-    """The hash of an event as if nobody had been invited."""
+    """The hash of an event without its guests."""
     return content.removesuffix(GUESTS)
 
 

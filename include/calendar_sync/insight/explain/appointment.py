@@ -69,14 +69,14 @@ async def explain_appointment(
             found = await explain_appointment(
                 look, other[0].event_id, user_id=user_id, platform=platform
             )
-            said = f"this is an encounter; its calendar event is {found.id}, {found.text}"
+            said = f"an encounter; its calendar event is {found.id}, {found.text}"
             return replace(found, id=event_id, text=said)
         return _unknown(event_id)
     encounter = None
     if isinstance(event, WelkinEvent):
         if event.kind == "LEAVE" or (event.external_id or "").startswith(EXTERNAL_ID_PREFIX):
             return Answer(
-                "appointment", event_id, True, "leave, not an appointment: never mirrored"
+                "appointment", event_id, True, "a leave, not an appointment; it gets no mirror"
             )
         encounter = await look.encounter(event)
     people = event.user_ids if isinstance(event, WelkinEvent) else frozenset[str]()
@@ -88,7 +88,9 @@ async def explain_appointment(
     facts = [*_facts(event, encounter)]
     if unmapped:
         facts.append(Fact("not mapped", ", ".join(unmapped)))
-    hints = () if parts else ("none of its participants is mapped: `calendar-sync mapping export`",)
+    hints = (
+        () if parts else ("none of its participants is mapped, see calendar-sync mapping export",)
+    )
     return Answer(
         "appointment",
         event_id,
@@ -103,11 +105,11 @@ async def explain_appointment(
 
 def _what(event: WelkinEvent | Unread | None, encounter: Encounter | None) -> str:
     if event is None:
-        return "Welkin has no such event any more (404)"
+        return "it no longer exists in Welkin (404)"
     if isinstance(event, Unread):
-        return f"Welkin could not be asked ({event.code}): this is what the state database knows"
+        return f"Welkin could not be read ({event.code}); this is from the state database"
     if (event.external_id or "").startswith(TEST_PREFIX):
-        return "an appointment made by `calendar-sync test`"
+        return "a test appointment of `calendar-sync selftest`"
     if event.kind == "ENCOUNTER":
         template = encounter.template if encounter is not None else None
         return f"an encounter of type {template or 'unknown'}"
@@ -197,7 +199,7 @@ def _with_remains(
     if link is None or link.state not in STANDING:
         return verdict
     leaving = scope.user_id in look.members(scope.platform).leaving
-    remains = "is removed by the next cycle" if leaving else "is left there"
+    remains = "is deleted by the next sync" if leaving else "stays there"
     return replace(verdict, text=f"{verdict.said}; its mirror {remains}")
 
 
@@ -207,11 +209,11 @@ def _without_event(
     if link is None or link.state not in STANDING:
         return MirrorVerdict("removed")
     if isinstance(event, Unread):
-        text = f"link {link.state.value}; Welkin could not be asked ({event.code})"
+        text = f"link {link.state.value}; Welkin could not be read ({event.code})"
         return MirrorVerdict("welkin_unread", text)
     held = brake_of(look, scope)
     if held is not None:
-        said = f"held: Welkin no longer has it, and removals by absence wait for approval {held}"
+        said = f"it was not found in Welkin; deleting its mirror needs approval {held}"
         return MirrorVerdict("held", said)
     return MirrorVerdict("retired" if link.state is LinkState.RETIRED else "gone")
 
@@ -227,7 +229,7 @@ def _objection(
     if link is not None and link.state is LinkState.RETIRED:
         text += f"; {words.MIRROR['retired']}"
     elif link is not None and link.state in STANDING and rule != "pending":
-        text += "; its mirror is still there: the next cycle decides about it"
+        text += "; the next sync handles its mirror"
     return MirrorVerdict(rule, text, rule, judged=True)
 
 
@@ -241,7 +243,7 @@ def _held(look: Look, scope: Scope, event_id: str) -> MirrorVerdict | None:
     digests = {digest_of([(step, Source(event_id))]) for step in (Step.RESCHEDULE, Step.CANCEL)}
     for entry in look.services.store.runs.pending():
         if (entry.user_id, entry.platform) == scope.pair and entry.digest in digests:
-            said = f"held: an edit of its mirror waits for approval {entry.digest}"
+            said = f"an edit of its mirror needs approval {entry.digest}"
             return MirrorVerdict("held", said)
     return None
 
@@ -253,7 +255,9 @@ async def _state(
     if link is None or link.state is LinkState.DELETED:
         return MirrorVerdict("to_create")
     if link.account.lower() != scope.account.lower():
-        said = f"its mirror is still in the former account {link.account}: that is cleared first"
+        said = (
+            f"its mirror is still in the previous mailbox {link.account}, which is cleaned up first"
+        )
         return MirrorVerdict("left_in_account", said)
     if link.state is LinkState.INTENT:
         return MirrorVerdict("interrupted")
@@ -277,7 +281,7 @@ async def _state(
     if wanted_hash != link.wanted_hash or shifted(link, event, content):
         return MirrorVerdict("mirror_behind")
     written = when(link.written_at, look.now)
-    return MirrorVerdict("mirror_ok", f"mirror ok, last written {written}, level {link.level}")
+    return MirrorVerdict("mirror_ok", f"mirror OK, last written {written}, level {link.level}")
 
 
 def _block(look: Look, event_id: str, links: list[Link]) -> Answer:
@@ -288,7 +292,7 @@ def _block(look: Look, event_id: str, links: list[Link]) -> Answer:
             link.account,
             link.platform.value,
             "block",
-            f"stands for event {link.event_id} of {link.account}: calendar-sync explain --event",
+            f"for event {link.event_id} of {link.account}: calendar-sync explain --event",
             facts=(
                 Fact("link", f"{link.state.value}, last written {when(link.written_at, look.now)}"),
             ),
@@ -296,7 +300,12 @@ def _block(look: Look, event_id: str, links: list[Link]) -> Answer:
         for link in links
     )
     return Answer(
-        "appointment", event_id, True, "a block that we made, not an appointment", (), parts
+        "appointment",
+        event_id,
+        True,
+        "a busy block that the sync created, not an appointment",
+        (),
+        parts,
     )
 
 
@@ -305,15 +314,15 @@ def _unknown(event_id: str) -> Answer:
         "appointment",
         event_id,
         False,
-        "nothing is known of this id",
+        "this id is unknown",
         looked_at=(
-            "Welkin's calendar events, by id: 404",
-            "links to mirrors and blocks, deleted ones too: none",
-            "the encounter index, by the encounter's id: none",
+            "Welkin's calendar events: 404",
+            "mirrors and blocks, including deleted ones: none",
+            "the index of encounters: none",
         ),
         hints=(
-            "an appointment's id is that of Welkin's calendar event, not of the patient",
-            "an id of the calendar: calendar-sync explain --event ID",
-            "an encounter of today may not be in the index yet: calendar-sync sync --user HOST",
+            "use the id of the calendar event in Welkin, not that of the patient",
+            "for the id of an event in Google or Outlook: calendar-sync explain --event ID",
+            "a new encounter may not be in the index yet: calendar-sync sync --user HOST",
         ),
     )

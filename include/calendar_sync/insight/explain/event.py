@@ -67,7 +67,7 @@ async def explain_event(
             found = await explain_event(
                 look, block.event_id, user_id=block.user_id, platform=block.platform
             )
-            said = f"this is a block in Welkin; it stands for event {found.id}, {found.text}"
+            said = f"a block in Welkin, for event {found.id}, {found.text}"
             return replace(found, id=event_id, text=said)
     known = {(link.user_id, link.platform) for link in about if link.source.id != event_id}
     known |= {(x.user_id, x.platform) for x in about if x.kind is LinkKind.BLOCK}
@@ -80,7 +80,7 @@ async def explain_event(
     if not found_parts:
         return _unknown(event_id, parts)
     mirrors = [part for part in found_parts if part.verdict == "mirror"]
-    said = "a mirror of ours" if mirrors else "an external event"
+    said = "a mirror" if mirrors else "an external event"
     return Answer("event", event_id, True, said, (), found_parts)
 
 
@@ -176,14 +176,14 @@ async def _verdict(
     stands = link is not None and link.state in STANDING
     if isinstance(event, Unread):
         return BlockVerdict(
-            "unread", f"the calendar could not be asked ({event.code})", judged=False
+            "unread", f"the calendar could not be read ({event.code})", judged=False
         )
     if event is None:
         if not stands:
             return BlockVerdict("removed" if link is not None else "not_there", judged=False)
         held = brake_of(look, scope)
         if held is not None:
-            said = f"held: it is gone, and removals by absence wait for approval {held}"
+            said = f"it was not found in the calendar; deleting its block needs approval {held}"
             return BlockVerdict("held", said, judged=False)
         return BlockVerdict("gone", judged=False)
     if not view.is_external(event, view.calendars[0]):
@@ -196,7 +196,7 @@ async def _verdict(
         if stands and link is not None and link.state is not LinkState.RETIRED:
             # Nothing is decided about what cannot be read.
             stays = rule == "no_time"
-            text += "; its block stays as it was" if stays else f"; {words.GOES}"
+            text += "; its block stays" if stays else f"; {words.GOES}"
         return BlockVerdict(rule, text, rule)
     if await _over_limit(look, scope, view, calendar, event):
         return BlockVerdict("over_limit", rule="over_limit")
@@ -228,7 +228,7 @@ async def _state(look: Look, scope: Scope, link: Link | None) -> BlockVerdict:
         return BlockVerdict(
             "block_edited", f"{words.BLOCK['block_edited']} (`block_edited: {rule}`)"
         )
-    return BlockVerdict("block_ok", f"block ok, last written {when(link.written_at, look.now)}")
+    return BlockVerdict("block_ok", f"block OK, last written {when(link.written_at, look.now)}")
 
 
 def _as_written(look: Look, block: WelkinEvent | None, link: Link) -> bool:
@@ -277,26 +277,26 @@ async def _series(
     told = ", ".join(f"{count} {word}" for word, count in sorted(why.items())) or "none"
     linked = ", ".join(f"{count} {word}" for word, count in sorted(states.items())) or "none"
     limit = block_time.instances_per_series
-    text = f"{words.BLOCK['series']}; instances: {told}; blocks: {linked}"
+    text = f"{words.BLOCK['series']}; events: {told}; blocks: {linked}"
     if why["busy"] > limit:
-        text += f"; only the {limit} nearest get a block"
+        text += f"; only the nearest {limit} get a block"
     return BlockVerdict("series", text, judged=False)
 
 
 def _unknown(event_id: str, asked: Sequence[Part], too_many: int = 0) -> Answer:
     looked = [f"{part.account} on {part.platform}: {part.text}" for part in asked]
-    hints = ["an appointment of Welkin: calendar-sync explain --appointment ID"]
+    hints = ["for an appointment in Welkin: calendar-sync explain --appointment ID"]
     if too_many:
-        hints.insert(0, f"{too_many} accounts may have it: name one with --user WELKIN_USER_ID")
+        hints.insert(0, f"{too_many} accounts may have it: choose one with --user WELKIN_USER_ID")
     else:
         hints.insert(
-            0, "is its owner mapped, and is the id whole? Ids of Exchange are immutable ids"
+            0, "check that its owner is mapped and the id is complete; Exchange needs immutable ids"
         )
     return Answer(
         "event",
         event_id,
         False,
-        "nothing is known of this id",
-        looked_at=("links to mirrors and blocks, deleted ones too: none", *looked),
+        "this id is unknown",
+        looked_at=("mirrors and blocks, including deleted ones: none", *looked),
         hints=tuple(hints),
     )

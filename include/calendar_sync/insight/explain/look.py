@@ -15,6 +15,7 @@ from calendar_sync.core.model import (
     Row,
     WelkinEvent,
 )
+from calendar_sync.core.plurals import plural
 from calendar_sync.insight.explain.answer import Fact, when
 from calendar_sync.insight.explain.records import conflicts, operations, parked_items
 from calendar_sync.planner import View
@@ -125,7 +126,8 @@ def history(
     facts = [
         Fact(
             "refused",
-            f"{item.step}: {item.code}, {item.tries} tries, the last at {when(item.last_at, now)}"
+            f"{item.step}: {item.code}, {plural(item.tries, 'try', 'tries')}, the last at "
+            f"{when(item.last_at, now)}"
             + (f"; next try {when(item.next_at, now)}" if item.parked else "")
             + f" ({advice(item.code)})",
         )
@@ -134,7 +136,8 @@ def history(
     facts += [
         Fact(
             "conflict",
-            f"{row.kind}: {row.decision}, {row.times} times, the last at {when(row.last_at, now)}",
+            f"{row.kind}: {row.decision}, {plural(row.times, 'time')}, the last at "
+            f"{when(row.last_at, now)}",
         )
         for row in conflicts(store, *pair, source_id, original_start)
     ]
@@ -153,10 +156,10 @@ def history(
             )
         )
     elif state.marked:
-        facts.append(Fact("user is marked", f"since {when(state.marked_at, now)}"))
+        facts.append(Fact("user has changes to sync", f"since {when(state.marked_at, now)}"))
     fault = store.runs.fault(scope.platform)
     if fault is not None:
-        facts.append(Fact("platform stopped", f"{fault.code} since {when(fault.since, now)}"))
+        facts.append(Fact("sync paused", f"{fault.code} since {when(fault.since, now)}"))
     return tuple(facts)
 
 
@@ -173,7 +176,7 @@ def parked(
     for item in parked_items(look.services.store, *scope.pair, source_id, original_start):
         if item.parked:
             next_try = when(item.next_at, look.now)
-            return f"parked after {item.tries} tries: {item.code}, next try {next_try}"
+            return f"failed {plural(item.tries, 'time')}: {item.code}, next try {next_try}"
     return None
 
 

@@ -85,7 +85,7 @@ def conflicts(
     source_id: str | None = None,
     original_start: str | None = None,
 ) -> list[ConflictRow]:
-    """Those that nobody has dismissed; the newest first."""
+    """Open ones, newest first."""
     item = {"source_id": source_id, "original_start": original_start}
     rows = _rows(store, t.conflict, user_id, platform, item, t.conflict.c.last_at)
     return [

@@ -7,6 +7,7 @@ from datetime import timedelta
 from calendar_sync.core.advice import advice
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import LinkState, Platform, WelkinUser, Window
+from calendar_sync.core.plurals import plural
 from calendar_sync.insight.explain import words
 from calendar_sync.insight.explain.answer import Answer, Fact, Part, when
 from calendar_sync.insight.explain.look import Look, by_address
@@ -38,16 +39,14 @@ async def explain_user(look: Look, user_id: str, *, platform: Platform | None = 
         return _unknown(look, user_id, welkin)
     facts = [_welkin_user(look, welkin), await _welkin_answers(look, user_id)]
     parts = [await _part(look, look.scope(user_id, each), welkin) for each in platforms]
-    return Answer("user", user_id, True, "a user of the sync", tuple(facts), tuple(parts))
+    return Answer("user", user_id, True, "a synced user", tuple(facts), tuple(parts))
 
 
 def _welkin_user(look: Look, welkin: WelkinUser | None) -> Fact:
     if welkin is None:
         seen = look.services.store.config.welkin_users_seen_at()
-        listed = f"not among the staff that Welkin listed at {when(seen, look.now)}"
-        return Fact(
-            "Welkin user", listed if seen else "Welkin has not been asked for its staff yet"
-        )
+        listed = f"not in Welkin's list of users of {when(seen, look.now)}"
+        return Fact("Welkin user", listed if seen else "Welkin's list of users was not read yet")
     state = "active" if welkin.active else "INACTIVE"
     return Fact("Welkin user", f"{state}, {welkin.email}, zone {welkin.time_zone or 'none'}")
 
@@ -84,7 +83,11 @@ def _not_synced(look: Look, scope: Scope) -> tuple[str, str] | None:
     if word == "not_connected":
         return word, words.MIRROR[word]
     leaving = scope.user_id in look.members(scope.platform).leaving
-    then = "what is left is removed by the next runs" if leaving else "nothing is left, or it stays"
+    then = (
+        ("the next syncs delete their events")
+        if leaving
+        else "no events are left, or they are kept"
+    )
     return word, f"{words.MIRROR[word]}: {then}"
 
 
@@ -95,32 +98,32 @@ def _verdict(
     fault = look.services.store.runs.fault(scope.platform)
     code = state.error_code or ""
     if fault is not None:
-        return "platform_stopped", f"the platform is stopped: {fault.code} ({advice(fault.code)})"
+        return "platform_stopped", f"the sync is paused: {fault.code} ({advice(fault.code)})"
     if state.failures:
         found = UserState.NEEDS_ATTENTION if state.attention else UserState.RETRYING
         next_try = when(state.retry_at, look.now)
         return "failing", f"{found.label}: {code} ({advice(code)}); next try {next_try}"
     if welkin is not None and not welkin.active:
         people = look.members(scope.platform)
-        said = "inactive in Welkin, and kept in step until that is certain: a day"
+        said = "inactive in Welkin; synced for another day, until that is certain"
         if scope.user_id in people.held:
-            said = f"inactive in Welkin with many others: waits for approval {people.digest}"
+            said = f"inactive in Welkin with many others; needs approval {people.digest}"
         return "welkin_inactive", said
     if state.last_success_at is None:
         return UserState.NEW.value, UserState.NEW.label
     if state.waiting(look.now):
         return (
             "postponed",
-            f"the calendar did not answer: asked again {when(state.retry_at, look.now)}",
+            f"the calendar did not answer; next try {when(state.retry_at, look.now)}",
         )
     listed = listed_user(look.services.store, look.revision.settings, scope.user_id, look.now)
     for one in listed:
         if one.platform is scope.platform and one.late:
             since = when(one.behind_since, look.now)
-            return "late", f"late: behind since {since}; do runs still take place?"
+            return "late", f"late since {since}; is the sync running?"
     if state.marked:
-        return "marked", "in sync but for changes that the next run takes up"
-    return "in_step", "in step"
+        return "marked", "has changes that the next run syncs"
+    return "in_step", "up to date"
 
 
 def _mapping(scope: Scope) -> Iterator[Fact]:
@@ -133,7 +136,7 @@ def _mapping(scope: Scope) -> Iterator[Fact]:
 async def _calendar_answers(look: Look, scope: Scope) -> Fact:
     platform = look.services.platforms.get(scope.platform)
     if platform is None or not scope.account:
-        return Fact("calendar", "not asked")
+        return Fact("calendar", "not read")
     window = Window(look.now, look.now + HOUR)
     for calendar in scope.calendars.all:
         try:
@@ -167,13 +170,13 @@ def _progress(look: Look, scope: Scope, state: UserSync) -> Iterator[Fact]:
     platform = look.services.platforms.get(scope.platform)
     for calendar in scope.calendars.all:
         cursor = store.feeds.cursor(scope.platform.value, scope.user_id, calendar)
-        said = "none: read in full next time"
+        said = "none; the next sync reads everything"
         if cursor is not None and platform is not None:
             same = cursor.shape == cursor_shape(
                 platform.shape, look.revision, scope.mapped, scope.zone
             )
             said = f"stored {when(cursor.saved_at, now)}"
-            said += "" if same else ", of other settings: read anew when its turn comes"
+            said += "" if same else ", from older settings; read again soon"
         yield Fact(f"cursor of {calendar}", said)
 
 
@@ -186,15 +189,19 @@ def _items(look: Look, scope: Scope) -> Iterator[Fact]:
         yield Fact(f"{kind}s {state}", str(count))
     former = Counter(x.account for x in links if x.state in LEFT and x.account != scope.account)
     for account, count in sorted(former.items()):
-        yield Fact("left in a former account", f"{account}: {count}")
+        yield Fact("left in the previous mailbox", f"{account}: {count}")
     for row in conflicts(store, *pair)[:SHOWN]:
         said = (
-            f"{row.kind}: {row.decision}, {row.times} times, the last at {when(row.last_at, now)}"
+            f"{row.kind}: {row.decision}, {plural(row.times, 'time')}, the last at "
+            f"{when(row.last_at, now)}"
         )
         yield Fact("conflict", f"{row.source_id} {said}")
     for item in parked_items(store, *pair)[:SHOWN]:
-        word = "parked" if item.parked else "refused"
-        said = f"{item.step} {item.code}, {item.tries} tries, next {when(item.next_at, now)}"
+        word = "failed" if item.parked else "rejected"
+        said = (
+            f"{item.step} {item.code}, {plural(item.tries, 'try', 'tries')}, next "
+            f"{when(item.next_at, now)}"
+        )
         yield Fact(word, f"{item.source_id} {said} ({advice(item.code)})")
     for entry in store.runs.pending():
         if (entry.user_id, entry.platform) == pair:
@@ -205,9 +212,9 @@ def _items(look: Look, scope: Scope) -> Iterator[Fact]:
 
 
 def _unknown(look: Look, user_id: str, welkin: WelkinUser | None) -> Answer:
-    said = "nothing is known of this id"
+    said = "this id is unknown"
     if welkin is not None:
-        said = "a user of Welkin who is not mapped"
+        said = "a Welkin user who is not mapped"
     return Answer(
         "user",
         user_id,
@@ -215,13 +222,13 @@ def _unknown(look: Look, user_id: str, welkin: WelkinUser | None) -> Answer:
         said,
         (_welkin_user(look, welkin),),
         looked_at=(
-            "the user mapping, by Welkin user id and by account: none",
-            "links of users who are no longer mapped: none",
-            "the staff that Welkin listed, by id and by address"
+            "the user mapping, by Welkin user id and mailbox: none",
+            "users who were mapped before: none",
+            "Welkin's list of users, by id and address"
             + (": found" if welkin is not None else ": none"),
         ),
         hints=(
-            "calendar-sync mapping export shows who is mapped",
-            "calendar-sync mapping import FILE maps somebody",
+            "to see who is mapped: calendar-sync mapping export",
+            "to map a user: calendar-sync mapping set",
         ),
     )

@@ -46,7 +46,7 @@ class Group:
 async def groups(services: Services) -> list[Group]:
     """Everybody who is mapped and enabled, in groups.
 
-    Welkin's list of staff is read anew, and the directories, where they may be read.
+    Welkin's list of users is read again, and the directories if they can be read.
 
     Raises:
         SyncError: Welkin's list cannot be read.
@@ -122,7 +122,7 @@ async def validate(services: Services, settings: Settings, group: Group) -> list
                 verdict, code = of_error(error), error.code
         return Checked(row.user_id, platform, row.account, verdict.value, code, now, now)
 
-    found = await together((one(row) for row in rows), settings.limits.polls_at_once)
+    found = await together((one(row) for row in rows), settings.limits.poll_concurrency)
     found = _scoped(found)
     store.health.save_verdicts(found)
     return found
@@ -165,5 +165,5 @@ def label(platform: Platform, found: Sequence[Checked]) -> str:
     """One line for the run history: `google: 49 ok, 1 access_denied`."""
     counts: Mapping[str, int] = Counter(one.verdict for one in found)
     return f"{platform.value}: " + (
-        ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "nobody"
+        ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "no users"
     )

@@ -1,4 +1,4 @@
-"""The report for people: a page that mail programs show, and a few lines of plain text."""
+"""The report as an HTML page for e-mail, and as plain text."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,35 +6,26 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from calendar_sync.core.plurals import plural
+from calendar_sync.insight.step_words import done
+
 KINDS = {
     "account": "accounts that cannot be synced",
     "failing": "users whose sync fails",
-    "late": "users over the freshness target",
-    "approval": "waiting for approval",
-    "parked": "refused items",
-    "conflict": "conflicts left to a person",
-    "platform_fault": "platform stopped",
-    "silent": "not asked for changes",
+    "late": "users whose changes are late",
+    "approval": "changes that need your approval",
+    "parked": "failed items",
+    "conflict": "conflicts that need your decision",
+    "platform_fault": "sync paused",
+    "silent": "sync not running",
     "check_failed": "accounts not checked",
-    "audit": "record of operations damaged",
-}
-STEPS = {
-    "create_mirror": "mirrors created",
-    "adopt_mirror": "mirrors found again",
-    "update_mirror": "mirrors changed",
-    "delete_mirror": "mirrors removed",
-    "create_block": "blocks created",
-    "adopt_block": "blocks found again",
-    "update_block": "blocks changed",
-    "delete_block": "blocks removed",
-    "reschedule": "appointments rescheduled",
-    "cancel": "appointments cancelled",
+    "audit": "audit log changed",
 }
 
 
 @dataclass(frozen=True)
 class Message:
-    """What a notifier sends."""
+    """An e-mail, or what another notifier sends."""
 
     subject: str
     html: str
@@ -42,7 +33,7 @@ class Message:
 
 
 def _when(value: str | None) -> str:
-    """ISO text as a person reads it."""
+    """An ISO time without seconds."""
     return f"{datetime.fromisoformat(value):%Y-%m-%d %H:%M}" if value else ""
 
 
@@ -55,19 +46,20 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["when"] = _when
+    found.filters.update(plural=plural, done=done)
     return found
 
 
 def page(document: dict[str, Any]) -> str:
     """The report as one HTML page without scripts; everything in it is escaped."""
     template = _environment().get_template("report.html.j2")
-    return template.render(report=document, kinds=KINDS, steps=STEPS)
+    return template.render(report=document, kinds=KINDS)
 
 
 def message(document: dict[str, Any], html: str) -> Message:
-    """The report as a message; the subject alone says whether somebody is needed."""
+    """The report as a message. Its subject says if something needs attention."""
     attention = document["attention"]
-    what = f"{attention} to look at" if attention else "all in step"
+    what = f"{plural(attention, 'item')} to look at" if attention else "all up to date"
     subject = f"Calendar sync: {what} ({_when(document['at'])} UTC)"
     lines = [subject, ""]
     for item in document["items"]:
@@ -75,6 +67,6 @@ def message(document: dict[str, Any], html: str) -> Message:
         lines.append(f"- {KINDS.get(item['kind'], item['kind'])}: {who}: {item['code']}")
         lines.append(f"  {item['advice']}")
     for entry in document["platforms"]:
-        done = sum(entry["synced"].values())
-        lines.append(f"{entry['platform']}: {done} events synced in 24 hours")
+        count = sum(entry["synced"].values())
+        lines.append(f"{entry['platform']}: {plural(count, 'change')} synced in 24 hours")
     return Message(subject, html, "\n".join(lines))

@@ -1,4 +1,4 @@
-"""The report: what needs a person, and what was done, from the state database alone.
+"""The health report: what needs attention, and what was synced. From the state database alone.
 
 It names opaque ids, staff accounts, times, counts and codes: no patient data, no text of an event.
 """
@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy import func, select
 
 from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
+from calendar_sync.insight.conflict_words import DECIDED
 from calendar_sync.insight.health.verdicts import ADVICE, AccountVerdict, advice
 from calendar_sync.insight.status import PlatformStatus, requests_since, status
 from calendar_sync.insight.user_state import UserState
@@ -25,18 +27,20 @@ from calendar_sync.sync.roster import former_account
 
 DAY = timedelta(days=1)
 SHOWN = 200
-_LATE = "Its newest changes are late: look at the label of its last `sync_user`."
-_UNSEEN = "Its calendar has not answered since: what changes there is not seen. See `explain`."
-_LOOK = (
-    "Nobody is asked for changes, or nobody answers: is the DAG on, does the scheduler run? If so, "
-    "the label of its last `find_changed_users` says what is wrong."
+_LATE = "Changes of this user are late: see the label of the user's last `sync_user` task."
+_UNSEEN = (
+    "The calendar does not answer, so changes there are not noticed: see `calendar-sync explain`."
 )
-_APPROVE = "Look at it with `calendar-sync approve`, or in the DAG calendar_sync_approvals."
+_LOOK = (
+    "The sync is not running, or no calendar answers. Check that the DAG is switched on and the "
+    "scheduler runs; then see the label of the last `find_changed_users` task."
+)
+_APPROVE = "Review it on the page Attention, or with `calendar-sync approvals list`."
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that needs a person: whom it concerns, what it is, since when, what to do."""
+    """One item that needs attention: user, code, since when, and what to do."""
 
     kind: str
     platform: str
@@ -49,7 +53,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Report:
-    """What `document` says needs a person, counted, and all of it for programs."""
+    """The number of items that need attention, and the whole report."""
 
     attention: int
     document: dict[str, Any]
@@ -63,18 +67,18 @@ def build(
     audit: Iterable[str] = (),
     checked: bool = True,
 ) -> Report:
-    """Put the report together.
+    """Create the report.
 
     Args:
         store: the state database.
-        revision: the settings in force.
+        revision: the current settings.
         now: the time of the report; numbers are of the 24 hours before.
-        audit: what the check of the operations' chain found wrong.
-        checked: the accounts were looked at before.
+        audit: the problems that the verification of the audit log found.
+        checked: the accounts could be checked.
     """
     items = [Item("audit", "", "", "", "damaged", None, problem) for problem in audit]
     if not checked:
-        text = "Welkin's list of staff could not be read: look at the task's log."
+        text = "Welkin's list of users could not be read: see the log of the task."
         items.append(Item("check_failed", "", "", "", "accounts_not_checked", None, text))
     platforms = []
     for each in status(store, now):
@@ -109,10 +113,10 @@ def build(
 def _of_platform(
     store: Store, revision: Revision, each: PlatformStatus, now: datetime
 ) -> list[Item]:
-    """A platform that stands still, or that nobody asks for changes."""
+    """A platform whose sync is paused or not running."""
     fault = store.runs.fault(Platform(each.platform))
     if fault is not None:
-        text = "No cycle starts until it is over: run `calendar-sync check`."
+        text = "The sync is paused until this is fixed: run `calendar-sync check`."
         return [Item("platform_fault", each.platform, "", "", fault.code, fault.since, text)]
     target = revision.settings.freshness.target
     concerned = any(state.synced for state in each.users) or each.mirrors or each.blocks
@@ -124,9 +128,9 @@ def _of_platform(
 def _of_users(
     store: Store, revision: Revision, platform: Platform, now: datetime, *, stopped: bool
 ) -> list[Item]:
-    """Users whom the sync cannot serve: by the check of their account, or by their failures.
+    """Users who cannot be synced, by the check of their account or by their failures.
 
-    Where a whole platform is `stopped` all are late: that goes without saying.
+    Late users are left out while the whole platform is `stopped`.
     """
     mapped = {row.user_id: row for row in store.config.mapping(platform) if row.enabled}
     bad = {
@@ -188,7 +192,13 @@ def _parked(store: Store, platform: Platform, item: Callable[..., Item]) -> list
     with store.database.read() as connection:
         rows = connection.execute(query).all()
     return [
-        item("parked", user_id, code, since, f"{count} refused three times: {advice(code)}")
+        item(
+            "parked",
+            user_id,
+            code,
+            since,
+            f"{plural(count, 'item')} rejected three times: {advice(code)}",
+        )
         for user_id, code, count, since in rows
     ]
 
@@ -213,7 +223,14 @@ def _open_conflicts(
     with store.database.read() as connection:
         rows = connection.execute(query).all()
     return [
-        item("conflict", user_id, kind, since, f"{count} {decision}: see `calendar-sync explain`")
+        item(
+            "conflict",
+            user_id,
+            kind,
+            since,
+            f"{plural(count, 'conflict')}: {DECIDED.get(decision, decision)} "
+            "See the page Attention, or `calendar-sync explain`.",
+        )
         for user_id, kind, decision, count, since in rows
     ]
 
@@ -243,7 +260,7 @@ def _synced(store: Store, platform: Platform, since: datetime) -> dict[str, int]
 
 
 def _drift(store: Store, platform: Platform, since: datetime) -> dict[str, Any]:
-    """What the daily full comparisons had to write: how many users were compared, whom it hit."""
+    """What the daily comparisons had to correct: users compared, corrections by reason and user."""
     accounts = {row.user_id: row.account for row in store.config.mapping(platform)}
     states = store.marks.all(platform).values()
     compared = sum(

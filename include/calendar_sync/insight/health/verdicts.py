@@ -1,4 +1,4 @@
-"""The closed list of verdicts on a mapped user, each with the sentence that says what to do."""
+"""The results of an account check, each with a sentence that says what to do."""
 
 from enum import StrEnum
 
@@ -15,7 +15,7 @@ from calendar_sync.core.model import INACTIVE, NO_ACCESS, WelkinUser
 
 
 class AccountVerdict(StrEnum):
-    """What a check of one mapped user found. The first that applies is the verdict."""
+    """The result for one mapped user: the first that applies."""
 
     OK = "ok"
     WELKIN_USER_UNKNOWN = "welkin_user_unknown"
@@ -36,46 +36,46 @@ class AccountVerdict(StrEnum):
 ADVICE = {
     AccountVerdict.OK: "",
     AccountVerdict.WELKIN_USER_UNKNOWN: (
-        "Welkin has no user of this id: correct the mapping, or remove the row."
+        "Welkin has no user with this id: correct the mapping, or remove the row."
     ),
     AccountVerdict.WELKIN_USER_INACTIVE: (
-        "The user is inactive in Welkin: activate the user there, or remove the mapping's row."
+        "The user is inactive in Welkin: activate the user there, or remove the row of the mapping."
     ),
     AccountVerdict.NO_INSTANCE_ACCESS: (
         "The user has no access to this Welkin environment: grant it there, or remove the row."
     ),
     AccountVerdict.MAPPED_TWICE: (
-        "Two Welkin users are mapped to this one mailbox: correct the row of one of them."
+        "Two Welkin users are mapped to this mailbox: correct one of the rows."
     ),
     AccountVerdict.ACCOUNT_UNKNOWN: (
-        "There is no such account in the organisation's directory, or it is suspended: correct "
+        "The account does not exist in the organisation's directory, or is suspended: correct "
         "the address, or have the account restored."
     ),
     AccountVerdict.ACCOUNT_SUSPENDED: (
-        "The account is suspended or disabled: have it enabled, or disable the mapping's row."
+        "The account is suspended or disabled: have it enabled, or disable the row of the mapping."
     ),
     AccountVerdict.NO_CALENDAR_LICENCE: (
-        "The account has no mailbox or calendar: give it a licence, or switch the service on."
+        "The account has no mailbox or calendar: assign a licence, or turn the service on."
     ),
     AccountVerdict.CALENDAR_NOT_FOUND: (
-        "The account lacks a calendar that the settings name: correct `calendars`, or share it."
+        "A calendar in the settings was not found: correct `calendars`, or share the calendar."
     ),
     AccountVerdict.OUTSIDE_SCOPE: (
         "The mailbox is outside the scope that the app may reach (RBAC for Applications or an "
         "access policy): have it added."
     ),
     AccountVerdict.ACCESS_DENIED: (
-        "The app may not open this calendar: check the delegation or the consent, as in the setup "
-        "page of the platform."
+        "The app has no access to this calendar: check the delegation or the consent, see the "
+        "set-up instructions of the platform."
     ),
     AccountVerdict.READ_ONLY: (
         "The calendar can be read but not written: grant the permission to write events."
     ),
     AccountVerdict.CONNECTION_FAULTY: (
-        "The connection itself is refused, for everybody: run `calendar-sync check`."
+        "The connection does not work for any user: run `calendar-sync check`."
     ),
     AccountVerdict.NOT_ANSWERING: (
-        "The service did not answer just now: nothing is known, it is asked again next time."
+        "The service did not answer. The account is checked again next time."
     ),
 }
 
@@ -103,7 +103,7 @@ def advice(code: str) -> str:
 
 
 def of_welkin(user: WelkinUser | None) -> AccountVerdict:
-    """What Welkin's list says of the user."""
+    """The verdict from Welkin's list of users."""
     if user is None:
         return AccountVerdict.WELKIN_USER_UNKNOWN
     if user.active:
@@ -116,7 +116,7 @@ def of_welkin(user: WelkinUser | None) -> AccountVerdict:
 
 
 def of_error(error: SyncError) -> AccountVerdict:
-    """What an account's refusal means."""
+    """The verdict from the error of a request."""
     if error.code in _BY_CODE:
         return _BY_CODE[error.code]
     if isinstance(error, TransientError):

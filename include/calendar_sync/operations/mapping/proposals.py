@@ -123,9 +123,9 @@ def _proposal(
     [(address, account)] = candidates.items()
     others = sorted(set(claims[address]) - {user.id})
     if address in holders:
-        return answer(address, f"mapped to {holders[address]} already")
+        return answer(address, f"already mapped to {holders[address]}")
     if others:
-        return answer(address, f"ambiguous: {', '.join(others)} could have it, too")
+        return answer(address, f"ambiguous: {', '.join(others)} may own it, too")
     return answer(address, account.unusable)
 
 

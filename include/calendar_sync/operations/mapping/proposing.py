@@ -90,7 +90,7 @@ async def _of_platform(
         accounts = await directory.accounts()
     except TenantMisconfigured as error:
         accounts = None
-        told(f"{platform.value}: {error.detail}; addresses are tried one by one")
+        told(f"{platform.value}: {error.detail}; each address is tested on its own")
     if accounts is not None:
         return propose(staff, rows, platform, accounts)
     answered, reasons = await look_at(directory, unmapped(staff, rows, platform))

@@ -67,13 +67,13 @@ def confirmed(edit: Edit, settings: Settings, number: int | None) -> Edit:
             raise ConfigurationError(
                 NOT_CONFIRMED,
                 detail=f"{gone} of {len(rows)} rows would be removed or disabled, not {number}: "
-                "look at what would change, and give that number",
+                "review the changes, and give that number",
             )
         if number is None and needs_confirmation(gone, len(rows), settings):
             raise ConfigurationError(
                 NOT_CONFIRMED,
-                detail=f"{gone} of {len(rows)} rows would be removed or disabled: so many need "
-                f"their number, {gone}, as a confirmation (command line: --remove {gone})",
+                detail=f"{gone} of {len(rows)} rows would be removed or disabled: confirm "
+                f"it with their number, {gone} (command line: --remove {gone})",
             )
         return after
 

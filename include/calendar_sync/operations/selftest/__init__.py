@@ -1,7 +1,7 @@
-"""`calendar-sync test`: does the sync work, end to end, against the systems that are configured?
+"""`calendar-sync selftest`: test the sync in both directions on the configured systems.
 
 A marked appointment and a marked busy event are made, followed to the other side and back, and
-removed again. Everything that a test makes carries a mark that nobody else's items have, so that a
+removed again. Everything that a test makes carries a unique mark, so that a
 later test finds and removes what a lost process has left.
 """
 

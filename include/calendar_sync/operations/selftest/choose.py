@@ -70,7 +70,7 @@ def choose(
     if best is None:
         raise ConfigurationError(detail="no users are mapped: calendar-sync config apply FOLDER")
     *_, failing, new = _worse(store, best)
-    why = "the first enabled one" + ("" if failing or new else " that is in step")
+    why = "the first enabled user" + ("" if failing or new else " who is up to date")
     return Chosen(best, why)
 
 

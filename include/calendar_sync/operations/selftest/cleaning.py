@@ -1,6 +1,6 @@
 """Take away what tests have made: of this one whatever happens, and of earlier ones.
 
-The two sides are independent: what one of them refuses keeps nobody from cleaning the other.
+The two sides are independent: if one of them fails, the other is still cleaned.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from calendar_sync.operations.selftest.traces import FoundTraces, Traces, noted
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
 
-# After a failure or Ctrl-C nobody wants to wait long for the sync to take its part away.
+# After a failure or Ctrl-C, do not wait long for the sync to clean up.
 CLEANING = 60.0
 
 
@@ -128,7 +128,7 @@ class Cleaning:
             leases.release(lease, clock.now())
 
     def _unpark(self, made: Iterable[str]) -> None:
-        """What was refused was the test's alone: nobody needs to see it."""
+        """Failed items of the test need not be shown."""
         store = self.services.store
         with store.database.write() as connection:
             for source_id in made:

@@ -22,18 +22,18 @@ class StepState(StrEnum):
 
 #: Every step by name, in order, with what it shows when it is good.
 STEPS: Mapping[str, str] = {
-    "leftovers": "nothing is left of an earlier test",
-    "free_time": "two free times are found",
-    "book": "an appointment is made in Welkin",
-    "mirrored": "its mirror is in the calendar",
-    "shown": "the mirror says what the detail level allows, no more",
-    "occupy": "a busy event is made in the calendar",
-    "blocked": "Welkin shows the user unavailable then",
-    "release": "the busy event is removed",
-    "unblocked": "Welkin shows the time free again",
-    "cancel": "the appointment is cancelled",
-    "unmirrored": "its mirror is gone",
-    "clean": "nothing of the test is left",
+    "leftovers": "remains of an earlier test are removed",
+    "free_time": "two free times were found",
+    "book": "a test appointment was created in Welkin",
+    "mirrored": "the appointment is in the calendar",
+    "shown": "the calendar shows only what the settings allow",
+    "occupy": "a busy test event was created in the calendar",
+    "blocked": "the user is unavailable in Welkin at that time",
+    "release": "the test event was deleted",
+    "unblocked": "the user is available in Welkin again",
+    "cancel": "the test appointment was cancelled",
+    "unmirrored": "the appointment is no longer in the calendar",
+    "clean": "the test left nothing behind",
 }
 
 
@@ -80,21 +80,24 @@ class Remains(SyncError):
 
 
 class Interrupted(SyncError):
-    """Somebody stopped the test."""
+    """The user stopped the test."""
 
     code = "interrupted"
 
 
 #: Advice for the codes that only a test knows.
 WORDS: Mapping[str, str] = {
-    NotInTime.code: "the change did not reach the other side in time: `calendar-sync explain` says "
-    "how the sync judges it; is the DAG of this platform on, and does it run?",
-    Differs.code: "the named fields are not as the settings say: report it, and do not go live",
-    Remains.code: "the sync, or the next `calendar-sync test`, removes it once both sides answer",
-    Interrupted.code: "stopped by hand",
-    "no_free_time": "the user has no quarter of an hour free: name another one with --user",
-    "mirrored_all_the_same": "the type filter excludes it: report it, and do not go live",
-    "blocked_all_the_same": "a setting excludes it: report it",
+    NotInTime.code: "the change did not reach the other side in time: is the DAG of this platform "
+    "switched on and running? `calendar-sync explain` says how the sync handles it",
+    Differs.code: "the calendar shows other fields than the settings allow: report it, and do "
+    "not go live",
+    Remains.code: "the sync, or the next `calendar-sync selftest`, deletes it when both sides "
+    "answer",
+    Interrupted.code: "stopped by the user",
+    "no_free_time": "the user has no 15 minutes free: choose another user with --user",
+    "mirrored_all_the_same": "the test appointment was filtered out by its type: report it, and "
+    "do not go live",
+    "blocked_all_the_same": "a setting excludes the test appointment: report it",
 }
 
 

@@ -70,12 +70,12 @@ class SelfTest:
     def _leave_out(self) -> None:
         """Steps that these settings do not have."""
         settings, direction = self.scope.settings, self.scope.direction
-        elsewhere, leave_out = f"not in this direction ({direction.value})", self.progress.leave_out
+        elsewhere, leave_out = f"the direction is {direction.value}", self.progress.leave_out
         if not direction.writes_calendar:
             leave_out(elsewhere, "book", "mirrored", "shown", "cancel", "unmirrored")
         elif not settings.encounter_types.wants("APPOINTMENT"):
-            self._change("mirrored", text="it gets no mirror: the type filter excludes APPOINTMENT")
-            leave_out("no mirror by the type filter", "shown", "unmirrored")
+            self._change("mirrored", text="it is not synced: `encounter_types` exclude APPOINTMENT")
+            leave_out("`encounter_types` exclude it", "shown", "unmirrored")
         if not direction.writes_welkin:
             leave_out(elsewhere, "occupy", "blocked", "release", "unblocked")
         elif not settings.block_time.enabled:
@@ -95,7 +95,7 @@ class SelfTest:
             )
         except LeaseHeld:
             raise LeaseHeld(
-                detail="a test of this user is under way, or was lost a moment ago: try again in "
+                detail="another test of this user is running, or was interrupted: try again in "
                 "two minutes"
             ) from None
         try:
@@ -190,7 +190,7 @@ class SelfTest:
             wrong = differences(self.services, scope, appointment, seen[0])
             if wrong:
                 raise Differs(detail=", ".join(wrong))
-            self._change("shown", detail=f"level {scope.settings.details.level}")
+            self._change("shown", detail=f"level {scope.settings.mirror_content.level}")
         return appointment
 
     async def _book(self, at: Span) -> WelkinEvent:
@@ -223,8 +223,8 @@ class SelfTest:
             self._change("occupy", detail=event.id)
         objection = why_not_busy(event, scope.settings.block_time, scope.zone)
         if objection is not None:
-            self._change("blocked", text=f"it gets no block: by the settings it is {objection}")
-            self.progress.leave_out("no block by the settings", "unblocked")
+            self._change("blocked", text=f"no busy block, as the settings say: {objection}")
+            self.progress.leave_out("the settings exclude it", "unblocked")
         async with self._step("blocked"):
             if objection is None:
                 await self.sync.until(lambda: self._blocked(then, title), event.id)

@@ -77,7 +77,7 @@ class Syncing:
         services, scope = self.services, self.scope
         fault = services.store.runs.fault(scope.platform)
         if fault is not None:
-            raise PlatformStopped(fault.code, detail=f"stopped since {fault.since:%H:%M} UTC")
+            raise PlatformStopped(fault.code, detail=f"paused since {fault.since:%H:%M} UTC")
         result = await run_pass(
             services,
             self.revision,
@@ -103,7 +103,7 @@ class Syncing:
         """An item that one side refuses again and again will not show."""
         for item in parked_items(self.services.store, *self.scope.pair, source_id):
             if item.tries >= FAILURES:
-                raise SyncError(item.code, detail=f"{item.step} was refused {item.tries} times")
+                raise SyncError(item.code, detail=f"{item.step} was rejected {item.tries} times")
 
     async def looked_at(self, appointment_id: str | None = None) -> None:
         """Wait until the sync has seen what was made, and has decided about it."""

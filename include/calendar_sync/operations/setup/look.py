@@ -56,7 +56,7 @@ def look(place: Place, store: Store | None, read: Read, paused: Paused) -> There
         there.welkin,
         calendars,
         settings=revision.id,
-        level=revision.settings.details.level,
+        level=revision.settings.mirror_content.level,
         mapping=store.config.mapping_revision(),
         mapped={each: mapped[each] for each in Platform},
         dry_run=record.counted(found),

@@ -8,6 +8,7 @@ from typing import Literal
 
 from calendar_sync.core.advice import NO_MAILBOX_TRIED, advice, whose
 from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
 from calendar_sync.state.place import Place
 
 HEALTH, MAINTENANCE = "sync_health", "calendar_sync_maintenance"
@@ -169,11 +170,11 @@ def fault_of(code: str, said: str = "", account: str = "") -> Fault:
 
 
 def _prepare(there: There) -> Step:
-    standing, said, faults = Standing.DONE, "State database and signing key are there.", _NO_FAULT
+    standing, said, faults = Standing.DONE, "State database and signing key exist.", _NO_FAULT
     if there.place.is_free and there.key.status != "missing":
         standing, faults = Standing.FAULT, _one("state_missing")
     elif there.place.is_free:
-        standing, said = Standing.TODO, "There is no state database yet."
+        standing, said = Standing.TODO, "The state database does not exist yet."
     elif there.place is not Place.READY:
         standing, faults = Standing.FAULT, _one(f"state_{there.place.value}")
     elif there.key.status == "missing":
@@ -185,7 +186,7 @@ def _prepare(there: There) -> Step:
         "Prepare the database",
         "A place for the state database: a file beside Airflow, or a PostgreSQL that "
         "CALENDAR_SYNC_DATABASE_URL names. And a signing key, kept as an Airflow connection.",
-        "Made by itself at the first start. Where that is refused: whoever runs Airflow.",
+        "Created automatically at the first start. If that fails: the Airflow administrator.",
         standing,
         said if standing is not Standing.FAULT else "It cannot be used as it is.",
         faults,
@@ -248,9 +249,9 @@ def _privacy(there: There) -> Step:
             "privacy",
             "Choose what calendar entries show",
             "A decision: “Busy” only, the type of visit, or more.",
-            "Whoever is responsible for privacy in your organisation.",
+            "The person responsible for privacy in your organisation.",
             Standing.DONE if chosen else Standing.TODO,
-            _level(there.level) if chosen else "Nobody has decided yet.",
+            _level(there.level) if chosen else "Not decided yet.",
         ),
     )
 
@@ -276,7 +277,7 @@ def _people(there: There) -> Step:
             "people",
             "Say who has which mailbox",
             "The staff to be synced. They are proposed by e-mail address, or come from a file.",
-            "Whoever knows the staff and their mailboxes.",
+            "Someone who knows the staff and their mailboxes.",
             Standing.DONE if counts else Standing.TODO,
             f"Mapped: {', '.join(counts)}." if counts else "No user is mapped yet.",
         ),
@@ -313,9 +314,10 @@ def _would(run: Counted) -> str:
     made = run.planned.get("create_mirror", 0) + run.planned.get("adopt_mirror", 0)
     blocks = run.planned.get("create_block", 0) + run.planned.get("adopt_block", 0)
     rest = total - made - blocks
-    more = f", and {rest} other changes" if rest else ""
+    more = f", and {plural(rest, 'other change')}" if rest else ""
     return (
-        f"{run.users} accounts: {made} events for calendars, {blocks} busy blocks for Welkin{more}."
+        f"{plural(run.users, 'account')}: {plural(made, 'event')} for calendars, "
+        f"{plural(blocks, 'busy block')} for Welkin{more}."
     )
 
 
@@ -349,7 +351,7 @@ def _switch_on(there: There, ready: bool) -> Step:
     unknown = [name for name in wanted if there.paused.get(name) is None]
     standing, said, faults = Standing.TODO, f"Switched off: {', '.join(off)}.", _NO_FAULT
     if not there.paused:
-        standing, said = Standing.LATER, "Airflow could not be asked about its DAGs."
+        standing, said = Standing.LATER, "The DAGs could not be read from Airflow."
     elif unknown:
         standing, said = Standing.FAULT, f"Airflow does not know {', '.join(unknown)}."
         faults = _one("dag_unknown")
@@ -361,7 +363,7 @@ def _switch_on(there: There, ready: bool) -> Step:
             "switch_on",
             "Switch on the sync",
             f"These DAGs run by their schedules: {', '.join(wanted)}.",
-            "Whoever may edit these DAGs in Airflow.",
+            "Someone who can edit these DAGs in Airflow.",
             standing,
             said,
             faults,

@@ -163,10 +163,10 @@ class Applier:
                 raise failed.error
 
     def _spent(self) -> bool:
-        """A long fill goes on in the next run, so that nobody waits for it."""
+        """A long first sync continues in the next run, so that others do not wait."""
         limits = self.scope.settings.limits
         elapsed = self.services.clock.monotonic() - self._begun
-        return self._writes >= limits.cycle_writes or elapsed >= limits.cycle_seconds
+        return self._writes >= limits.max_cycle_writes or elapsed >= limits.max_cycle_seconds
 
     async def _one(self, action: Write) -> Failed | None:
         """Carry out one action; returns what may have been the server's failure, not the item's."""
@@ -185,7 +185,7 @@ class Applier:
             # Refused, or changed while we were planning: the next cycle reads and decides again.
             self._refuse(Failed(action, error))
         except NotShownYet:
-            # Nobody's failure, and no try: the user stays marked and is looked at again.
+            # Not a failure and not a try: the user stays marked and is read again.
             self.outcome.complete = False
         except SyncError as error:
             self._record(action, action.link, error.code, started)

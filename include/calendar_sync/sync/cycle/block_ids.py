@@ -47,7 +47,7 @@ class BlockIds:
                 return found, False
             if external_id is None or refused.code != "welkin_refused":
                 raise
-            # Killed from here on, nobody may rely on the id.
+            # If the process is killed from here on, the id is not reliable.
             self._note(UNSURE)
             try:
                 made = await welkin.create_block(draft, None, find)

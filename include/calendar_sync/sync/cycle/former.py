@@ -1,6 +1,6 @@
 """Mirrors in a former account that no standing link tells of: deletions that a person took back.
 
-Nobody reads that account any more once it has been cleared. So it is listed while it is.
+A cleared account is not read any more, so it is listed while it is being cleared.
 """
 
 from collections.abc import Iterable

@@ -137,7 +137,7 @@ class Reader:
     def _with_unlinked(self, view: View) -> View:
         """Whose the events are that have our mark, and that no link of this user knows.
 
-        Somebody else who has, or had, this mailbox clears their own. What the record names was
+        Another user who has, or had, this mailbox clears their own. What the record names was
         made for this user, also where the mailbox had another name then.
         """
         store, scope = self.services.store, self.scope
@@ -172,7 +172,7 @@ class Reader:
             calendars=(),
             links=self.links,
             identity=self.services.identity,
-            level=scope.settings.details.level,
+            level=scope.settings.mirror_content.level,
             approved=store.runs.approved(*scope.pair, scope.now),
             encounters_move=bool(store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
             written_back=store.links.written_back(*scope.pair, scope.now - DAY),

@@ -121,7 +121,7 @@ class Cycle:
             SyncError: the cycle could not be finished; what was done is recorded, and the next
                 cycle goes on from there.
         """
-        with waiting_at_most(self._scope.settings.limits.cycle_waits_seconds):
+        with waiting_at_most(self._scope.settings.limits.max_wait_seconds):
             links = self._services.store.links.of(*self._scope.pair)
             if not self._scope.mapped.enabled:
                 return await self._leave_all(links, dry_run=dry_run)

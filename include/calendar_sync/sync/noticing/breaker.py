@@ -3,7 +3,7 @@
 `closed`     cycles start. It opens when too many accounts fail that were healthy just now.
 `open`       no cycle starts.
 `half-open`  in each run some of those that failed are asked. When most of them answer, it closes,
-             and the failures that had opened it are forgotten: nobody waits for what is over.
+             and the failures that had opened it are forgotten: no user waits for a past fault.
 
 The state is the platform's fault in the state database; what is here are its decisions.
 """
@@ -65,5 +65,5 @@ def to_ask(
 
 
 def closes(asked: Sequence[MappedUser], well: Collection[Pair]) -> bool:
-    """From half-open to closed: most of those asked answer well. With nobody to ask, it closes."""
+    """From half-open to closed: most of those asked answer well. With none, it closes."""
     return not asked or 2 * len(well) > len(asked)

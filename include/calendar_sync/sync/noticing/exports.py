@@ -69,7 +69,7 @@ class Exports:
     def _beyond(self, feed: str, start: str) -> str:
         """Go on after an instant that has more rows than the largest page can show.
 
-        Nobody knows what the others say: everybody is compared, with their encounters.
+        The others are unknown: all users are compared, with their encounters.
 
         Raises:
             TransientError: the position is no instant.
@@ -89,7 +89,7 @@ class Exports:
             facts = {runs.SKIPPED: {**skipped, feed: met}, runs.SKIPPED_AT: iso(now)}
             store.runs.set_facts(WELKIN, **facts)
             logger.warning(
-                "%s: more rows at %s than a page can hold: everybody is compared", feed, start
+                "%s: more rows at %s than fit a page: all users are compared", feed, start
             )
         return welkin_time(value + timedelta(milliseconds=1))
 

@@ -268,7 +268,7 @@ class WelkinFeeds:
                 found |= await self._ids(group, window)
                 readable += group
             except (BadItem, UserUnavailable):
-                # One of them is hidden from us: nobody else's deletions may wait for that.
+                # One of them is hidden from us: deletions of other users must not wait for that.
                 for user in group:
                     with contextlib.suppress(BadItem, UserUnavailable):
                         found |= await self._ids([user], window)
@@ -278,7 +278,7 @@ class WelkinFeeds:
             for pair in self.pairs[user]:
                 for link in self.services.store.links.standing(*pair):
                     if link.kind is LinkKind.MIRROR and pair not in self.mirrored:
-                        continue  # its direction lets nobody remove it
+                        continue  # its direction excludes removal
                     event_id = link.source.id if link.kind is LinkKind.MIRROR else link.remote_id
                     near = link.span.overlaps(window, ZoneInfo("UTC"))
                     if near and event_id not in found:

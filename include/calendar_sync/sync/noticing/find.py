@@ -44,7 +44,7 @@ async def find_work(
     Raises:
         ConfigurationError: a user named in `users` is not mapped, or the platform has users but
             no connection.
-        TenantMisconfigured: nobody can be synced; the platform is stopped until it answers again.
+        TenantMisconfigured: no user can be synced; the platform is paused until it answers.
         SyncError: Welkin's feeds cannot be read.
     """
     store, now = services.store, services.clock.now()
@@ -92,7 +92,7 @@ def _looked_around(polls: PollResult, states: Collection[UserSync], now: datetim
 
 
 def _ask_about_leavers(services: Services, people: Members) -> None:
-    """So many people left Welkin at once that somebody must say that it is true."""
+    """So many users left Welkin at the same time that a person must confirm it."""
     store, platform = services.store, people.platform
     asked = any(one.reason == LEAVING and one.platform == platform for one in store.runs.pending())
     if not (people.held or asked):
@@ -109,7 +109,7 @@ async def _read_feeds(services: Services, revision: Revision) -> None:
 async def _still_faulty(poller: Poller, people: Members) -> str | None:
     """While a fault stands, a few accounts are asked; when most answer, work goes on.
 
-    With nobody left to sync, those who leave are asked: their mirrors must not stay because of
+    Without users to sync, those who leave are tested: their mirrors must not stay because of
     what is over.
     """
     services, platform = poller.services, poller.platform
@@ -192,7 +192,7 @@ def _next_rereads(
     """
     if not outdated:
         return []
-    talkative = services.store.links.talkative(platform, revision.settings.details.level)
+    talkative = services.store.links.talkative(platform, revision.settings.mirror_content.level)
     at_once = [pair for pair in outdated if pair[0] in talkative]
     others = [pair for pair in outdated if pair[0] not in talkative]
     return at_once + others[: rereads_at_once(revision)]

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 # Where one request asks for many accounts, so many times more are asked at once.
 POLLS_CARRIED = 4
 POLL_WAITS = 5.0
-# An account that does not answer is left alone for a while; when nobody answers, the round ends.
+# An account that does not answer is skipped for a while; if none answers, the round ends.
 POLL_SECONDS = 20.0
 UNANSWERED_PAUSE = 120.0
 UNANSWERED_OF_ALL = 16
@@ -181,7 +181,7 @@ class Poller:
         unanswered: set[Pair] = set()
         answered: set[Pair] = set()
         carried = min(self.services.platforms[self.platform].asks_together, POLLS_CARRIED)
-        await together((one(user) for user in users), settings.limits.polls_at_once * carried)
+        await together((one(user) for user in users), settings.limits.poll_concurrency * carried)
         result.answered = len(answered)
         result.well = answered - result.failed.keys()
         self._record(result.well, result)

@@ -19,8 +19,8 @@ def upgrade() -> None:
     )
     op.execute("UPDATE link SET creation_key = remote_id WHERE state = 'intent'")
     op.execute(
-        "UPDATE link SET remote_id = '' "
-        "WHERE state = 'intent' AND (kind = 'block' OR platform = 'microsoft')"
+        "UPDATE link SET remote_id = '' WHERE state = 'intent' AND (kind = 'block' OR platform = "
+        "'microsoft')"
     )
 
 
