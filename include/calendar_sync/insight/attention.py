@@ -24,6 +24,7 @@ from calendar_sync.core.model import (
     Platform,
     Source,
 )
+from calendar_sync.core.model.conflicts import decision_in_words
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import DECISION
@@ -68,20 +69,30 @@ class OpenConflict:
     user_id: str
     account: str
     platform: Platform
-    kind: ConflictKind
+    kind: str
     source: Source
-    decision: ConflictDecision
+    decision: str
     times: int
     first_at: datetime
     last_at: datetime
     choices: tuple[Choice, ...]
 
     @property
+    def happened(self) -> str:
+        """A sentence; the code itself where another version of the sync has written it."""
+        return ConflictKind(self.kind).happened if self.kind in set(ConflictKind) else self.kind
+
+    @property
     def decided(self) -> str:
-        """What came of it: a sentence."""
-        if self.kind is ConflictKind.BLOCK_EDITED and self.decision is ConflictDecision.RESTORED:
+        """What came of it: a sentence, or the code."""
+        if (self.kind, self.decision) == (ConflictKind.BLOCK_EDITED, ConflictDecision.RESTORED):
             return "The calendar's version was restored."
-        return self.decision.decided
+        return decision_in_words(self.decision)
+
+    @property
+    def hint(self) -> str:
+        """A sentence, where there is one."""
+        return ConflictKind(self.kind).hint if self.kind in set(ConflictKind) else ""
 
 
 @dataclass(frozen=True)
@@ -281,9 +292,9 @@ def _described(store: Store, rows: Iterable[Row[Any]], now: datetime) -> list[Op
                 row.user_id,
                 its.account if its is not None else "",
                 platform,
-                ConflictKind(row.kind),
+                row.kind,
                 source,
-                ConflictDecision(row.decision),
+                row.decision,
                 row.times,
                 row.first_at,
                 row.last_at,

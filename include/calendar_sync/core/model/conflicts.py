@@ -127,3 +127,8 @@ _DECISIONS = {
     ConflictDecision.LEFT: "They were kept.",
     ConflictDecision.LEFT_IN_ACCOUNT: "The sync keeps trying to delete them.",
 }
+
+
+def decision_in_words(code: str) -> str:
+    """A sentence; the code itself where another version of the sync has written it."""
+    return ConflictDecision(code).decided if code in set(ConflictDecision) else code

@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from calendar_sync.core.model import ConflictDecision, Platform
+from calendar_sync.core.model import Platform
+from calendar_sync.core.model.conflicts import decision_in_words
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.health.verdicts import ADVICE, AccountVerdict, advice
 from calendar_sync.insight.status import PlatformStatus, requests_since, status
@@ -227,7 +228,7 @@ def _open_conflicts(
             user_id,
             kind,
             since,
-            f"{plural(count, 'conflict')}: {ConflictDecision(decision).decided} "
+            f"{plural(count, 'conflict')}: {decision_in_words(decision)} "
             "See the page Attention, or `calendar-sync explain`.",
         )
         for user_id, kind, decision, count, since in rows
