@@ -49,7 +49,7 @@ def test_without_one_the_overview_is_the_set_up(pages: Pages, tmp_path: Path) ->
 
 def test_there_is_none_yet(pages: Pages, tmp_path: Path) -> None:
     file = tmp_path / "none.db"
-    assert "no state database yet" in said(with_state(pages, f"sqlite:///{file}"))
+    assert "The state database does not exist yet" in said(with_state(pages, f"sqlite:///{file}"))
     # Looking has made no empty one: the first start finds what it expects.
     assert not file.exists()
 
@@ -57,7 +57,7 @@ def test_there_is_none_yet(pages: Pages, tmp_path: Path) -> None:
 def test_it_is_empty(pages: Pages, tmp_path: Path) -> None:
     file = tmp_path / "empty.db"
     file.touch()
-    assert "no state database yet" in said(with_state(pages, f"sqlite:///{file}"))
+    assert "The state database does not exist yet" in said(with_state(pages, f"sqlite:///{file}"))
 
 
 @pytest.mark.parametrize("revision", ["0001", "9999"])

@@ -157,7 +157,7 @@ def test_an_empty_database_says_what_to_do_next(viewer: TestClient) -> None:
 
 def test_mapped_but_never_run(store: Store, viewer: TestClient) -> None:
     user(store)
-    assert "Nothing had to be written" in viewer.get("/").text
+    assert "Nothing was synced in the last 24 hours" in viewer.get("/").text
     store.runs.drop(Platform.GOOGLE, ["scheduled__1"])
     store.runs.record("page-test-1", Platform.GOOGLE, NOW, NOW, 1, 0, {})
     text = viewer.get("/").text

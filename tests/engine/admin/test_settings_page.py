@@ -351,7 +351,7 @@ def test_what_was_found_until_the_end_is_shown_with_how_many_were_looked_at(
         time.sleep(0.01)
     text = operator.get(f"/settings/effect/{job.id}").text
     assert "This change affects 1 user: 40 synced events created." in text
-    assert f"Only 837 of {plural(10_000, 'user')} were looked at" in text
+    assert f"Only 837 of {plural(10_000, 'user')} were checked" in text
     assert ("It took longer than" if ends == "time" else "Cancelled") in text
 
 

@@ -427,7 +427,7 @@ def test_status_tells_how_it_stands(cli: Command) -> None:
     cli("sync")
     output = cli("status")
     assert "2 ok" in output
-    assert "1 mirrors" in output
+    assert "1 mirror, 0 blocks" in output
     [platform] = cli.json("status")["platforms"]
     assert platform["mirrors"] == 1
     assert platform["freshness_seconds"] == 0
@@ -490,7 +490,7 @@ def test_the_first_names_of_commands_work_and_tell_the_new_ones(cli: Command) ->
     both(("mapping", "exposure", *account), ("audit", "exposure", *account))
     assert "`calendar-sync selftest`" in cli("test", "--user", "nobody", code=1)
     helped = cli("--help") + cli("mapping", "--help") + cli("status", "--help")
-    assert not re.search(r"^\W*(approve|test|exposure|--verify-audit)\s", helped, re.M)
+    assert not re.search(r"^│ (approve|test|exposure|--verify-audit)\s", helped, re.M)
 
 
 def test_approving_what_nobody_asked_for_fails(cli: Command) -> None:

@@ -316,7 +316,7 @@ def test_a_user_is_disabled_and_enabled_everywhere_or_on_one_platform(cli: Comma
     cli("mapping", "enable", "--user", ids(cli)["dana"], "--platform", "microsoft")
     assert enabled() == [("microsoft", "dana@example.org"), ("google", "ruben@example.org")]
     cli("sync")
-    assert "google: 1 disabled, 1 ok" in cli("status")
+    assert "google: 1 ok, 1 disabled" in cli("status")
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_a_user_is_disabled_and_enabled_everywhere_or_on_one_platform(cli: Comma
         (["set", "--user", "no@example.org", "--platform", "google", "--account", "a@b.example"],
          "no Welkin user"),
         (["set", "--user", "u9", "--platform", "google", "--account", "a@b.example",
-          "--direction", "bidirectional", "--usual-direction"], "exclude each other"),
+          "--direction", "bidirectional", "--usual-direction"], "give only one of"),
         (["remove", "--user", "u9"], "u9 is not mapped"),
         (["disable", "--user", "u9", "--platform", "google"], "u9 is not mapped on google"),
     ],
