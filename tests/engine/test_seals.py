@@ -78,7 +78,7 @@ def test_a_file_keeps_each_new_seal_once_and_the_check_looks_for_the_last(
     sql(store, "DELETE FROM platform_state")
     assert seals.verify(store) == ["the expected seal is not part of the chain"]
     file.write_text("spoilt\n")
-    assert seals.verify(store) == [f"{file}: its last line holds no seal"]
+    assert seals.verify(store) == [f"{file}: its last line has no seal"]
     file.unlink()
     file.mkdir()
     assert seals.verify(store) == [f"{file}: IsADirectoryError"]

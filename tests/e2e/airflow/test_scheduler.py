@@ -136,7 +136,7 @@ def test_a_dry_run_counts_and_writes_nothing(filled: Stage) -> None:
     run = filled.run(users=[mira.welkin_id], dry_run=True)
     assert filled.state(run) == "success"
     [task] = filled.tasks(run, "sync_user")
-    assert task.label == f"{mira.account}: dry run, 1 to do"
+    assert task.label == f"{mira.account}: dry run, 1 change planned"
     assert filled.operations(run) == []
     assert filled.writes_during(run) == []
     assert filled.world.mirrors(mira, slot) == []

@@ -119,7 +119,7 @@ def test_a_dry_run_shows_what_leaves_a_former_account(platform: Platform) -> Non
     assert outcome.result.plan is not None
     steps = Counter(action.step for action in outcome.result.plan.actions)
     assert steps == {Step.DELETE_MIRROR: 1, Step.DELETE_BLOCK: 1, Step.CREATE_MIRROR: 1}
-    assert outcome.label.endswith("dry run, 3 to do")
+    assert outcome.label.endswith("dry run, 3 changes planned")
     assert s.wrote(position) == []
     assert len(s.calendar.mirrors(mail("dana"))) == len(s.blocks()) == 1
 

@@ -73,12 +73,12 @@ def test_our_own_errors_are_one_line_without_frames_and_others_stay_as_they_are(
     ("code", "what", "owner"),
     [
         ("google_account_refused", "is the address right", "Google Workspace administrator"),
-        ("microsoft_no_mailbox", "a licence is missing", "Microsoft 365 administrator"),
-        ("welkin_access_restricted", "widen its access in Welkin", "Welkin administrator"),
+        ("microsoft_no_mailbox", "assign a licence", "Microsoft 365 administrator"),
+        ("welkin_access_restricted", "grant it in Welkin", "Welkin administrator"),
         ("google_unavailable", "retries automatically", "the service itself"),
-        ("timeout", "did not answer in time", "the network or the server"),
+        ("timeout", "did not answer in time", "the network administrator"),
         ("unexpected", "report it", "the administrator of the sync"),
-        ("welkin_user_unknown", "correct the mapping", "the administrator of the sync"),
+        ("welkin_user_unknown", "correct the row of the mapping", "the administrator of the sync"),
     ],
 )
 def test_a_failed_users_line_says_who_what_whose_and_what_to_do(

@@ -232,7 +232,7 @@ def test_a_dry_run_counts_and_writes_nothing(bench: Bench) -> None:
     tasks.find_groups(GOOGLE)
     before = len(bench.sandbox.requests)
     assert tasks.group_label(bench.sync("dana", dry_run=True)) == (
-        "dana@example.org: dry run, 1 to do"
+        "dana@example.org: dry run, 1 change planned"
     )
     assert bench.sandbox.requests.writes(since=before) == []
     assert bench.store.marks.of(bench.ids["dana"], Platform.GOOGLE).marked

@@ -263,14 +263,14 @@ def test_an_emptied_record_is_found_while_the_runs_are_there(full: Store) -> Non
     sql(full, "DELETE FROM operation", "DELETE FROM audit_seal")
     assert "the seal of run r1 is missing" in full.audit.verify()
     sql(full, """UPDATE sync_run SET summary = '{"seal": "", "done": {"create_mirror": 3}}'""")
-    told = "run r1 made 3 writes, and the record has none of them"
+    told = "run r1 made 3 writes, but the audit log has none of them"
     assert told in full.audit.verify()
 
 
 def test_a_record_that_was_emptied_with_its_runs_is_found(full: Store) -> None:
     sql(full, "DELETE FROM operation", "DELETE FROM audit_seal", "DELETE FROM sync_run")
     [told] = full.audit.verify()
-    assert told.startswith("the record is empty, and its first seal was made at 2026-03-02T")
+    assert told.startswith("the audit log is empty, but its first seal was made at 2026-03-02T")
 
 
 def test_all_seals_that_were_kept_are_looked_for(full: Store) -> None:
