@@ -11,7 +11,7 @@ from calendar_sync.insight.health import build
 from calendar_sync.insight.overview import overview
 from calendar_sync.insight.status import status
 from calendar_sync.insight.user_state import UserState
-from calendar_sync.orchestration.alarms import EVERYBODY, raise_alarms
+from calendar_sync.orchestration.alarms import ALL_USERS, raise_alarms
 from calendar_sync.sync.freshness import Deadlines, deadlines
 from tests.engine.cycle.stage import Stage, mail
 from tests.engine.health.test_notify import HERE
@@ -63,7 +63,7 @@ def test_a_calendar_system_that_never_answers_is_told_of(
     [page] = overview(s.store, s.store.config.revision().settings, s.clock.now()).platforms
     assert page.silent
     assert page.standing.late == 2
-    assert told(s) == [EVERYBODY]
+    assert told(s) == [ALL_USERS]
     s.sandbox.faults.clear()
     s.later(again=3)
     assert len(s.blocks("ruben")) == 1

@@ -15,7 +15,7 @@ from calendar_sync.config.settings import Notify, Settings, parse
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.insight.health.render import Message
-from calendar_sync.orchestration.alarms import EVERYBODY, raise_alarms
+from calendar_sync.orchestration.alarms import ALL_USERS, EVERYBODY, raise_alarms
 from calendar_sync.orchestration.notify import NOBODY, send
 from calendar_sync.state import tables
 from calendar_sync.state.runs import LOOKED_AT
@@ -101,7 +101,7 @@ def test_mail_is_the_default_and_takes_addresses() -> None:
     [
         ({"to": ["dana"]}, "not an e-mail address"),
         ({"to": ["a@b.c\r\nBcc: d@e.f"]}, "not an e-mail address"),
-        ({"to": ["a@b.c"], "notifier": f"{HERE}.Recorder"}, "another notifier takes"),
+        ({"to": ["a@b.c"], "notifier": f"{HERE}.Recorder"}, "for other notifiers"),
         ({"to": ["a@b.c"], "notifier": "a.b"}, "a.b is not allowed"),
         ({"notifier": "os; import x"}, "notify.notifier"),
         ({"notifier": "system"}, "notify.notifier"),
@@ -279,7 +279,7 @@ def test_a_platform_that_stands_still_is_one_alarm() -> None:
     s = stage()
     s.store.runs.set_fault(Platform.GOOGLE, "google_unauthorized_client", s.clock.now())
     make_late(s, "dana")
-    assert look(s, minutes=6) == [EVERYBODY]
+    assert look(s, minutes=6) == [ALL_USERS]
     assert "google_unauthorized_client" in Recorder.sent[0]["t"]
 
 

@@ -95,9 +95,10 @@ WORDS: Mapping[str, str] = {
     "answer",
     Interrupted.code: "stopped by the user",
     "no_free_time": "the user has no 15 minutes free: choose another user with --user",
-    "mirrored_all_the_same": "the test appointment was filtered out by its type: report it, and "
-    "do not go live",
-    "blocked_all_the_same": "a setting excludes the test appointment: report it",
+    "mirrored_all_the_same": "the test appointment was synced, although its type is excluded: "
+    "report it, and do not go live",
+    "blocked_all_the_same": "the test event blocked time, although a setting excludes it: "
+    "report it",
 }
 
 
