@@ -102,4 +102,4 @@ def test_the_page_says_where_a_target_is_missed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["sync_dag", "hook_dag"])
 def test_the_dags_of_the_bench_can_be_parsed(name: str) -> None:
-    runpy.run_path(str(REPOSITORY / "tests" / "bench" / "dags" / f"{name}.py"))
+    runpy.run_path(str(REPOSITORY / "bench" / "dags" / f"{name}.py"))
