@@ -19,7 +19,6 @@ from airflow.sdk import (
 )
 
 from calendar_sync.core.errors import UsersFailed
-from calendar_sync.core.plurals import plural
 from calendar_sync.orchestration.dag_ids import (
     APPROVALS,
     DAGS,
@@ -230,6 +229,7 @@ def _waiting_words(digest: str, _params: Any) -> dict[str, str]:
 @task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
 def grant() -> None:
     """Carry out the answer."""
+    from calendar_sync.core.plurals import plural
     from calendar_sync.orchestration import answers, upkeep
 
     context: Any = get_current_context()
