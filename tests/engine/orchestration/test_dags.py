@@ -62,6 +62,7 @@ print(json.dumps({
 """
 ALLOWED = {
     "calendar_sync",
+    "calendar_sync.core",
     "calendar_sync.core.errors",
     "calendar_sync.orchestration",
     "calendar_sync.orchestration.dag_ids",
