@@ -8,6 +8,6 @@ answer there closes the question here. To start this DAG and to answer, you need
 Airflow's connections or configuration.
 """
 
-from calendar_sync.orchestration.upkeep_dags import approvals_dag
+from calendar_sync.orchestration.dags.approvals import approvals_dag
 
 calendar_sync_approvals = approvals_dag(__doc__)

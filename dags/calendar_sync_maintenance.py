@@ -6,6 +6,6 @@ the connection `calendar_sync_airflow` (base URL of the API server, login and pa
 account that can delete runs); without it `remove_old_runs` is skipped.
 """
 
-from calendar_sync.orchestration.upkeep_dags import maintenance_dag
+from calendar_sync.orchestration.dags.maintenance import maintenance_dag
 
 calendar_sync_maintenance = maintenance_dag(__doc__, "30 4 * * *")

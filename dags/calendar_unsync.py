@@ -9,6 +9,6 @@ you need the right to edit Airflow's connections or configuration. Busy blocks i
 kept as a record in Welkin.
 """
 
-from calendar_sync.orchestration.upkeep_dags import unsync_dag
+from calendar_sync.orchestration.dags.unsync import unsync_dag
 
 calendar_unsync = unsync_dag(__doc__)

@@ -8,6 +8,6 @@ done; `record_run` closes the run in the state database.
 the user is retried later. *Sync users now:* trigger the DAG with `users`.
 """
 
-from calendar_sync.orchestration.dags import sync_dag
+from calendar_sync.orchestration.dags.sync import sync_dag
 
 microsoft_calendar_sync = sync_dag("microsoft", __doc__)

@@ -8,6 +8,6 @@ stores it (`calendar-sync report`), and sends it to the recipients in the settin
 *Check now:* trigger this Airflow DAG.
 """
 
-from calendar_sync.orchestration.upkeep_dags import health_dag
+from calendar_sync.orchestration.dags.health import health_dag
 
 sync_health = health_dag(__doc__, "0 5 * * *")

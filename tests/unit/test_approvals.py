@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from calendar_sync.operations.approvals import Waiting, grouped
-from calendar_sync.orchestration import upkeep
+from calendar_sync.orchestration.tasks import approvals
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from tests.harness import HMAC_KEY, IN_MEMORY, fresh
@@ -58,12 +58,12 @@ def test_two_thousand_things_that_wait_are_a_hundred_questions_and_answered_toge
             row = {"digest": digest, "user_id": user, "platform": "google", "removals": 1}
             values = {**row, "reason": "write_back", "requested_at": NOW}
             connection.execute(t.approval.insert().values(**values))
-    monkeypatch.setattr(upkeep, "with_store", lambda work: work(store))
-    asked = upkeep.list_waiting()
+    monkeypatch.setattr(approvals, "with_store", lambda work: work(store))
+    asked = approvals.list_waiting()
     assert len(asked) == 100
-    assert upkeep.approve(asked[0]["digest"], "an admin") == 20
-    assert upkeep.short(asked[0]["digest"]).endswith(" and 19 more")
+    assert approvals.approve(asked[0]["digest"], "an admin") == 20
+    assert approvals.short(asked[0]["digest"]).endswith(" and 19 more")
     assert len(store.runs.pending()) == 1980
     # Only what the person was asked about: a second answer of the same changes nothing.
-    assert upkeep.approve(asked[0]["digest"], "an admin") == 0
+    assert approvals.approve(asked[0]["digest"], "an admin") == 0
     database.close()

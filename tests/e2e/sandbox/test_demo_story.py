@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from calendar_sync.core.model import MappedUser, Platform
-from calendar_sync.orchestration.tasks import group_label
+from calendar_sync.orchestration.tasks.sync import group_label
 from calendar_sync.sync.noticing import find_work
 from calendar_sync.sync.runner import store_run, sync_users
 from calendar_sync_sandbox.demo import world as sides

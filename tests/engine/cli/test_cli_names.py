@@ -6,7 +6,7 @@ import pytest
 
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser, Platform
-from calendar_sync.orchestration import upkeep
+from calendar_sync.orchestration.tasks import unsync
 from calendar_sync.state import Database, Store
 from calendar_sync.sync.roster import user_named
 from tests.engine.cli import test_cli
@@ -39,7 +39,7 @@ def test_an_address_names_a_user_in_every_command(cli: Command, name: str) -> No
     assert cli.json("explain", "--user", name)["id"] == dana
     assert "Dana" not in cli("mapping", "history", "--user", name)
     assert dana in cli("mapping", "history", "--user", name, "--json")
-    question = upkeep.ask_unsync([name], everybody=False, platform="both")
+    question = unsync.ask([name], everybody=False, platform="both")
     assert "d.hale@example.org" in question["body"]
     [row] = cli.json("unsync", "--user", name, "--yes")
     assert (row["user_id"], row["clean"]) == (dana, True)

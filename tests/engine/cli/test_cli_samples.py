@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from calendar_sync.orchestration.tasks import find_groups, sync_group
+from calendar_sync.orchestration.tasks.sync import find_groups, sync_group
 from tests.engine.cli import test_cli
 from tests.engine.cli.test_cli import HOUR, Command
 

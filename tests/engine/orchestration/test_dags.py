@@ -24,10 +24,13 @@ from airflow.utils.file import might_contain_dag_via_default_heuristic
 
 from calendar_sync.adapters.welkin.client import AuditUnavailable
 from calendar_sync.core import errors
-from calendar_sync.orchestration import dags, tasks, upkeep, upkeep_dags
 from calendar_sync.orchestration.dag_ids import DAGS, MAINTENANCE, REMOVE
-from calendar_sync.orchestration.dags import sync_dag
+from calendar_sync.orchestration.dags import health as health_dag
+from calendar_sync.orchestration.dags import sync as sync_dags
+from calendar_sync.orchestration.dags import unsync as unsync_dag
+from calendar_sync.orchestration.dags.sync import sync_dag
 from calendar_sync.orchestration.running import StateUnavailable
+from calendar_sync.orchestration.tasks import health, sync, unsync
 from tests.servers import REPOSITORY
 
 if TYPE_CHECKING:
@@ -67,7 +70,10 @@ ALLOWED = {
     "calendar_sync.orchestration",
     "calendar_sync.orchestration.dag_ids",
     "calendar_sync.orchestration.dags",
-    "calendar_sync.orchestration.upkeep_dags",
+    *(
+        f"calendar_sync.orchestration.dags.{name}"
+        for name in ("approvals", "common", "health", "maintenance", "sync", "unsync")
+    ),
     "calendar_sync.core.redaction",
     # Airflow itself reads this one to learn of our connection type.
     "calendar_sync.orchestration.provider_info",
@@ -226,11 +232,11 @@ def test_the_schedule_may_be_another() -> None:
 
 def test_the_removal_of_an_unsync_has_the_time_that_welkins_rate_takes() -> None:
     """Groups run side by side, as many as Airflow lets one DAG run, and share the rate."""
-    unsync = dag_of(REPOSITORY / "dags" / "calendar_unsync.py")
+    made = dag_of(REPOSITORY / "dags" / "calendar_unsync.py")
     at_once, blocks, a_second = conf.getint("core", "max_active_tasks_per_dag"), 120, 4.75
-    least = timedelta(seconds=at_once * upkeep.GROUP * blocks / a_second)
-    assert timedelta(hours=2) < least < unsync.task_dict["unsync_users"].execution_timeout / 2
-    assert unsync.task_dict["prove"].execution_timeout == timedelta(minutes=30)
+    least = timedelta(seconds=at_once * unsync.GROUP * blocks / a_second)
+    assert timedelta(hours=2) < least < made.task_dict["unsync_users"].execution_timeout / 2
+    assert made.task_dict["prove"].execution_timeout == timedelta(minutes=30)
 
 
 # --- Params -----------------------------------------------------------------
@@ -288,19 +294,19 @@ def test_tasks_of_both_dags_never_share_a_lease(
     """Runs of the schedule are named alike in each DAG, and their tasks are numbered alike."""
     owners = []
 
-    def sync_group(*_: object, owner: str, **__: object) -> tasks.Done:
+    def sync_group(*_: object, owner: str, **__: object) -> sync.Done:
         owners.append(owner)
-        return tasks.Done([], {})
+        return sync.Done([], {})
 
     context = {
         "run_id": run_id,
         "ti": SimpleNamespace(map_index=0, try_number=1, xcom_push=lambda **_: None),
         "params": {"dry_run": False, "users": []},
     }
-    monkeypatch.setattr(dags, "get_current_context", lambda: context)
-    monkeypatch.setattr(tasks, "sync_group", sync_group)
+    monkeypatch.setattr(sync_dags, "get_current_context", lambda: context)
+    monkeypatch.setattr(sync, "sync_group", sync_group)
     for platform in PLATFORMS.values():
-        dags.sync_user.function(platform, ["u-1"])
+        sync_dags.sync_user.function(platform, ["u-1"])
     assert len(set(owners)) == len(PLATFORMS)
     assert all(len(owner) <= 255 for owner in owners)
 
@@ -322,7 +328,7 @@ class Gathering:
 
         monkeypatch.setattr(XCom, "get_all", get_all)
         context = {"ti": self, "run_id": self.run_id, "dag_run": SimpleNamespace(start_date=None)}
-        for module in (dags, upkeep_dags):
+        for module in (health_dag, sync_dags, unsync_dag):
             monkeypatch.setattr(module, "get_current_context", lambda: context)
 
 
@@ -337,16 +343,16 @@ def test_the_health_report_knows_whether_all_groups_were_checked(
     Gathering(monkeypatch, **pushed, validate_accounts=[1] * validated)
     seen = []
 
-    def report(run_id: str, *, checked: bool) -> upkeep.Reported:
+    def report(run_id: str, *, checked: bool) -> health.Reported:
         seen.append(checked)
-        return upkeep.Reported(7, 0, "")
+        return health.Reported(7, 0, "")
 
-    monkeypatch.setattr(upkeep, "report", report)
+    monkeypatch.setattr(health, "report", report)
     if complete:
-        assert upkeep_dags.report.function() == {"report": 7, "attention": 0, "sent": True}
+        assert health_dag.report.function() == {"report": 7, "attention": 0, "sent": True}
     else:
         with pytest.raises(errors.UsersFailed, match="not all accounts were checked"):
-            upkeep_dags.report.function()
+            health_dag.report.function()
     assert seen == [complete]
 
 
@@ -360,8 +366,8 @@ def test_the_record_of_a_run_has_every_group(monkeypatch: pytest.MonkeyPatch, gr
         sync_user_requests=[asked] * groups,
     )
     seen: list[Any] = []
-    monkeypatch.setattr(tasks, "close_run", lambda *given: seen.extend(given[3:]))
-    dags.record_run.function("google")
+    monkeypatch.setattr(sync, "close_run", lambda *given: seen.extend(given[3:]))
+    sync_dags.record_run.function("google")
     assert seen == [[row, row] * groups, [asked] * (groups + 1)]
 
 
@@ -377,8 +383,8 @@ def test_the_proof_of_an_unsync_has_every_group(
         unsync_users_rows=[[row, row]] * groups,
     )
     seen: list[Any] = []
-    monkeypatch.setattr(upkeep, "prove_unsync", lambda _, *rows, **more: seen.extend([*rows, more]))
-    upkeep_dags.prove.function()
+    monkeypatch.setattr(unsync, "prove", lambda _, *rows, **more: seen.extend([*rows, more]))
+    unsync_dag.prove.function()
     assert seen == [[row, row] * groups, {"expected": 2 * groups}]
 
 

@@ -19,10 +19,10 @@ from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import reported
 from calendar_sync.core.boundary import Hidden
 from calendar_sync.core.errors import ConfigurationError, SyncError, UnexpectedError
-from calendar_sync.orchestration import tasks, upkeep
 from calendar_sync.orchestration.hooks import WelkinHook
-from calendar_sync.orchestration.maintenance import remove_old_runs
 from calendar_sync.orchestration.running import StateUnavailable, run
+from calendar_sync.orchestration.tasks import health, sync
+from calendar_sync.orchestration.tasks.maintenance import remove_old_runs
 from calendar_sync.state import Store
 from calendar_sync_sandbox import Fault
 from tests.engine.admin.test_dag_guard import Fixed
@@ -107,11 +107,11 @@ def test_a_fault_in_a_request_leaves_a_task_alone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, error: BaseException, leaves: type[BaseException]
 ) -> None:
     bench.visit("dana")
-    found = tasks.find_groups(GOOGLE)
+    found = sync.find_groups(GOOGLE)
     assert found.groups
     monkeypatch.setattr(HttpClient, "_once", fails_with(error))
     with pytest.raises(leaves) as caught:
-        tasks.find_groups(GOOGLE)
+        sync.find_groups(GOOGLE)
     assert_clean(bench, caught.value)
 
 
@@ -120,14 +120,14 @@ def test_a_refusal_leaves_a_task_alone(bench: Bench, code: int) -> None:
     bench.visit("dana")
     bench.sandbox.faults.add(Fault("welkin", "status", times=None, code=code))
     with pytest.raises(SyncError) as caught:
-        upkeep.list_accounts()
+        health.list_accounts()
     assert_clean(bench, caught.value)
 
 
 def test_a_lost_database_leaves_a_task_alone(bench: Bench) -> None:
     bench.execute("DROP TABLE platform_state")
     with pytest.raises(StateUnavailable) as caught:
-        tasks.find_groups(GOOGLE)
+        sync.find_groups(GOOGLE)
     assert_clean(bench, caught.value)
 
 
@@ -153,7 +153,7 @@ def test_a_connection_that_cannot_be_read_leaves_a_task_alone(
         broken = {"conn_type": "welkin", "host": "x", "password": KEY, "extra": "[1]"}
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(broken))
     for fails in (
-        lambda: tasks.find_groups(GOOGLE),
+        lambda: sync.find_groups(GOOGLE),
         lambda: remove_old_runs("google_calendar_sync", log_folder="/nowhere"),
         lambda: WelkinHook().get_conn(),
     ):

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import insert, select
 
 from calendar_sync.core.errors import TransientError
-from calendar_sync.orchestration import maintenance
 from calendar_sync.orchestration.airflow_api import AirflowApi
 from calendar_sync.orchestration.dag_ids import GOOGLE
+from calendar_sync.orchestration.tasks import maintenance
 from calendar_sync.state import Database
 from calendar_sync.state import tables as t
 from tests.harness import fresh
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from calendar_sync.orchestration.maintenance import Removed
+    from calendar_sync.orchestration.tasks.maintenance import Removed
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

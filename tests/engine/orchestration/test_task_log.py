@@ -14,9 +14,9 @@ from calendar_sync.core.errors import (
     UnexpectedError,
     UsersFailed,
 )
-from calendar_sync.orchestration import tasks
 from calendar_sync.orchestration.running import StateUnavailable
 from calendar_sync.orchestration.task_log import line
+from calendar_sync.orchestration.tasks import sync
 from calendar_sync.sync.runner import UserOutcome
 
 # As the process of a task does it: Airflow's own set-up, and its logger is there before ours.
@@ -86,7 +86,7 @@ def test_a_failed_users_line_says_who_what_whose_and_what_to_do(
 ) -> None:
     outcome = UserOutcome("u-1", "dana@example.org", "failed", code, detail="welkin.token")
     with pytest.raises(UsersFailed) as raised:
-        tasks.raise_failures([outcome, outcome])
+        sync.raise_failures([outcome, outcome])
     said = line(raised.value)
     assert "\n" not in said
     assert said.count("dana@example.org (u-1)") == 2

@@ -24,8 +24,8 @@ from calendar_sync.core.errors import (
     UsersFailed,
 )
 from calendar_sync.core.model import MappedUser, Platform, Step
-from calendar_sync.orchestration import tasks, upkeep
 from calendar_sync.orchestration.running import StateUnavailable
+from calendar_sync.orchestration.tasks import health, sync
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.sync.cycle import CycleResult
@@ -76,7 +76,7 @@ class Bench:
 
     def sync(self, *names: str, run: str = "run-1", **options: Any) -> list[UserOutcome]:
         group = [self.ids[name] for name in names]
-        done = tasks.sync_group(GOOGLE, group, run_id=run, owner=f"{run}/0", **options)
+        done = sync.sync_group(GOOGLE, group, run_id=run, owner=f"{run}/0", **options)
         return done.outcomes
 
     def execute(self, statement: str) -> None:
@@ -108,7 +108,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 def found(platform: str, **options: Any) -> list[list[str]]:
-    return tasks.find_groups(platform, **options).groups
+    return sync.find_groups(platform, **options).groups
 
 
 # --- find_changed_users -----------------------------------------------------------
@@ -127,14 +127,14 @@ def test_at_first_everybody_has_work_later_only_who_changed(bench: Bench) -> Non
 
 def test_named_users_have_work_whatever_their_back_off(bench: Bench) -> None:
     pair = (bench.ids["dana"], Platform.GOOGLE)
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     bench.store.marks.failed(pair, "made_up", datetime.now(UTC), pause=3600)
     assert [bench.ids["dana"]] not in found(GOOGLE)
     assert found(GOOGLE, users=[bench.ids["dana"]]) == [[bench.ids["dana"]]]
 
 
 def test_a_full_comparison_gives_work_to_everybody(bench: Bench) -> None:
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     bench.sync(*NAMES)
     assert found(GOOGLE) == []
     assert len(found(GOOGLE, full_comparison=True)) == len(NAMES)
@@ -146,15 +146,15 @@ def test_more_users_than_tasks_are_packed_evenly(bench: Bench) -> None:
     assert sorted(len(group) for group in groups) == [2, 3]
     assert sorted(user for group in groups for user in group) == sorted(bench.ids.values())
     for number, group in enumerate(groups):
-        done = tasks.sync_group(GOOGLE, group, run_id="run-1", owner=f"run-1/{number}")
+        done = sync.sync_group(GOOGLE, group, run_id="run-1", owner=f"run-1/{number}")
         outcomes = done.outcomes
         assert {outcome.status for outcome in outcomes} == {"ok"}
-        assert tasks.group_label(outcomes) == f"{len(group)} users: up to date"
+        assert sync.group_label(outcomes) == f"{len(group)} users: up to date"
 
 
 def test_a_user_who_is_not_mapped_is_refused(bench: Bench) -> None:
     with pytest.raises(ConfigurationError, match="not mapped on google: nobody"):
-        tasks.find_groups(GOOGLE, users=["nobody"])
+        sync.find_groups(GOOGLE, users=["nobody"])
 
 
 def test_one_wrong_name_fails_that_name_and_keeps_nobody_waiting(bench: Bench) -> None:
@@ -167,7 +167,7 @@ def test_one_wrong_name_fails_that_name_and_keeps_nobody_waiting(bench: Bench) -
     outcomes = [
         outcome
         for group in groups
-        for outcome in tasks.sync_group(
+        for outcome in sync.sync_group(
             GOOGLE, group, run_id="run-1", owner="run-1", named=True
         ).outcomes
     ]
@@ -179,27 +179,27 @@ def test_one_wrong_name_fails_that_name_and_keeps_nobody_waiting(bench: Bench) -
         "no.one@example.org": ("failed", "not_mapped"),
     }
     with pytest.raises(UsersFailed) as raised:
-        tasks.raise_failures(outcomes)
+        sync.raise_failures(outcomes)
     assert "nobody" in raised.value.detail
     assert mail("dana") not in raised.value.detail
     assert len(bench.sandbox.google.mirrors_of(mail("dana"))) == 1
 
 
 def test_a_platform_fault_stops_the_run(bench: Bench) -> None:
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     bench.sync(*NAMES)
     bench.store.runs.set_fault(Platform.GOOGLE, "made_up_fault", datetime.now(UTC))
     for name in NAMES:
         bench.sandbox.google.revoke(mail(name))
     with pytest.raises(PlatformStopped, match="google: made_up_fault"):
-        tasks.find_groups(GOOGLE)
+        sync.find_groups(GOOGLE)
 
 
 def test_wrong_credentials_stop_the_run(bench: Bench) -> None:
     bench.sandbox.client_secret = "changed"
     bench.sandbox.welkin_access.secret = "changed"
     with pytest.raises(TenantMisconfigured, match="welkin_unauthorized"):
-        tasks.find_groups(GOOGLE)
+        sync.find_groups(GOOGLE)
 
 
 # --- sync_group and its label -------------------------------------------------------
@@ -210,28 +210,28 @@ def test_the_label_counts_what_was_done(bench: Bench) -> None:
     bench.visit("dana", 48)
     start = datetime.now(UTC).replace(microsecond=0) + 72 * HOUR
     bench.sandbox.google.add_event(mail("dana"), start=start, end=start + HOUR, summary="private")
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     outcomes = bench.sync("dana")
-    assert tasks.group_label(outcomes) == "dana@example.org: 2 created, 1 busy block created"
+    assert sync.group_label(outcomes) == "dana@example.org: 2 created, 1 busy block created"
     assert len(bench.sandbox.google.mirrors_of(mail("dana"))) == 2
-    assert tasks.group_label(bench.sync("dana")) == "dana@example.org: nothing to do"
+    assert sync.group_label(bench.sync("dana")) == "dana@example.org: nothing to do"
 
 
 def test_the_label_of_a_group_names_who_had_work_or_failed(bench: Bench) -> None:
     bench.visit("dana")
     bench.visit("ruben")
     bench.sandbox.google.revoke(mail("ruben"))
-    tasks.find_groups(GOOGLE)
-    label = tasks.group_label(bench.sync("dana", "ruben", "mira"))
+    sync.find_groups(GOOGLE)
+    label = sync.group_label(bench.sync("dana", "ruben", "mira"))
     assert label.startswith("3 users: dana@example.org: 1 created; ruben@example.org: failed (")
     assert "mira" not in label
 
 
 def test_a_dry_run_counts_and_writes_nothing(bench: Bench) -> None:
     bench.visit("dana")
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     before = len(bench.sandbox.requests)
-    assert tasks.group_label(bench.sync("dana", dry_run=True)) == (
+    assert sync.group_label(bench.sync("dana", dry_run=True)) == (
         "dana@example.org: dry run, 1 change planned"
     )
     assert bench.sandbox.requests.writes(since=before) == []
@@ -239,12 +239,12 @@ def test_a_dry_run_counts_and_writes_nothing(bench: Bench) -> None:
 
 
 def test_a_user_in_other_hands_is_busy(bench: Bench) -> None:
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     bench.store.leases.take(bench.ids["dana"], "somebody else", datetime.now(UTC))
     [outcome] = bench.sync("dana")
     assert outcome.status == "busy"
-    tasks.raise_failures([outcome])
-    assert tasks.group_label([outcome]) == "dana@example.org: busy"
+    sync.raise_failures([outcome])
+    assert sync.group_label([outcome]) == "dana@example.org: busy"
 
 
 def _outcomes(count: int, name: str) -> list[UserOutcome]:
@@ -258,10 +258,10 @@ def _outcomes(count: int, name: str) -> list[UserOutcome]:
 @pytest.mark.parametrize("name", ["dana", "x" * 400])
 @pytest.mark.parametrize("count", [1, 2, 5, 40, 500])
 def test_a_label_has_its_limits(count: int, name: str) -> None:
-    label = tasks.group_label(_outcomes(count, name))
-    assert len(label) <= tasks.LONGEST_LABEL
+    label = sync.group_label(_outcomes(count, name))
+    assert len(label) <= sync.LONGEST_LABEL
     cut = label.endswith("…")
-    whole = len(label) < tasks.LONGEST_LABEL
+    whole = len(label) < sync.LONGEST_LABEL
     assert cut is not whole
     assert label.startswith((name[:200], f"{count} users: {name[:200]}"))
 
@@ -273,10 +273,10 @@ def test_a_failure_fails_the_task_however_often_it_was_seen() -> None:
     fresh = UserOutcome("u-1", "dana@example.org", "failed", "made_up", False, "why")
     known = UserOutcome("u-2", "ruben@example.org", "failed", "made_up", True)
     good = UserOutcome("u-3", "mira@example.org", "ok")
-    tasks.raise_failures([good])
-    assert tasks.group_label([known]) == "ruben@example.org: still failing (made_up)"
+    sync.raise_failures([good])
+    assert sync.group_label([known]) == "ruben@example.org: still failing (made_up)"
     with pytest.raises(UsersFailed) as raised:
-        tasks.raise_failures([fresh, known, good])
+        sync.raise_failures([fresh, known, good])
     assert raised.value.detail == (
         "dana@example.org (u-1): made_up why; ruben@example.org (u-2): made_up"
     )
@@ -286,13 +286,13 @@ def test_the_fourth_failure_in_a_row_is_red_as_the_first_was(bench: Bench) -> No
     bench.sandbox.google.revoke(mail("dana"))
     seen = []
     for number in range(4):
-        tasks.find_groups(GOOGLE, users=[bench.ids["dana"]])
+        sync.find_groups(GOOGLE, users=[bench.ids["dana"]])
         [outcome] = bench.sync("dana", run=f"run-{number}")
         seen.append((outcome.status, outcome.attention))
     assert seen == [("failed", False)] * 3 + [("failed", True)]
-    assert "still failing" in tasks.group_label([outcome])
+    assert "still failing" in sync.group_label([outcome])
     with pytest.raises(UsersFailed):
-        tasks.raise_failures([outcome])
+        sync.raise_failures([outcome])
 
 
 # --- record_run -------------------------------------------------------------------
@@ -313,7 +313,7 @@ ROW = {"user_id": "u-1", "account": "a", "status": "ok", "code": "", "done": {}}
     ],
 )
 def test_outcomes_are_found_in_whatever_xcom_gives(pushed: Any, count: int) -> None:
-    assert tasks.rows_of(pushed) == [ROW] * count
+    assert sync.rows_of(pushed) == [ROW] * count
 
 
 def test_a_run_is_recorded_and_sealed(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -321,10 +321,10 @@ def test_a_run_is_recorded_and_sealed(bench: Bench, caplog: pytest.LogCaptureFix
     bench.visit("dana")
     bench.sandbox.google.revoke(mail("ruben"))
     bench.visit("ruben")
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     rows = [json.loads(json.dumps(o.row)) for o in bench.sync("dana", "ruben")]
     with caplog.at_level(logging.INFO):
-        seal = tasks.close_run(GOOGLE, "run-1", started, rows, [{"google.a": 1}, {"google.a": 2}])
+        seal = sync.close_run(GOOGLE, "run-1", started, rows, [{"google.a": 1}, {"google.a": 2}])
     assert seal
     assert f"audit seal {seal}" in caplog.text
     with bench.database.read() as connection:
@@ -341,14 +341,14 @@ def test_a_run_is_recorded_and_sealed(bench: Bench, caplog: pytest.LogCaptureFix
 
 
 def test_a_run_without_work_keeps_the_seal(bench: Bench) -> None:
-    assert tasks.close_run(GOOGLE, "run-0", datetime.now(UTC), []) == ""
+    assert sync.close_run(GOOGLE, "run-0", datetime.now(UTC), []) == ""
     bench.visit("dana")
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     rows = [outcome.row for outcome in bench.sync("dana")]
-    seal = tasks.close_run(GOOGLE, "run-1", datetime.now(UTC), rows)
-    assert tasks.close_run(GOOGLE, "run-2", datetime.now(UTC), []) == seal
+    seal = sync.close_run(GOOGLE, "run-1", datetime.now(UTC), rows)
+    assert sync.close_run(GOOGLE, "run-2", datetime.now(UTC), []) == seal
     # A cleared run is recorded again, in the same row.
-    assert tasks.close_run(GOOGLE, "run-1", datetime.now(UTC), rows) == seal
+    assert sync.close_run(GOOGLE, "run-1", datetime.now(UTC), rows) == seal
     with bench.database.read() as connection:
         assert len(list(connection.execute(select(t.sync_run)))) == 3
     assert bench.store.audit.verify(expected_seal=seal) == []
@@ -359,9 +359,9 @@ def test_a_run_without_work_keeps_the_seal(bench: Bench) -> None:
 
 def _every_task(bench: Bench) -> dict[str, Any]:
     return {
-        "find": lambda: tasks.find_groups(GOOGLE),
+        "find": lambda: sync.find_groups(GOOGLE),
         "sync": lambda: bench.sync("dana"),
-        "record": lambda: tasks.close_run(GOOGLE, "run-9", datetime.now(UTC), []),
+        "record": lambda: sync.close_run(GOOGLE, "run-9", datetime.now(UTC), []),
     }
 
 
@@ -389,7 +389,7 @@ def test_a_lost_database_is_for_airflow_to_try_again(
 
 def test_a_database_lost_in_the_middle_is_for_airflow_to_try_again(bench: Bench) -> None:
     bench.visit("dana")
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     bench.execute("ALTER TABLE operation RENAME TO away")
     with pytest.raises(StateUnavailable):
         bench.sync("dana")
@@ -444,7 +444,7 @@ def test_a_bug_leaves_a_task_without_its_text(
             raise KeyError(CANARY) from error
 
     for name in ("find_work", "sync_users", "store_run"):
-        monkeypatch.setattr(tasks, name, broken)
+        monkeypatch.setattr(sync, name, broken)
     caplog.set_level(logging.DEBUG)
     with pytest.raises(UnexpectedError) as raised:
         _every_task(bench)[task]()
@@ -458,7 +458,7 @@ def test_a_bug_within_a_cycle_fails_its_user_without_its_text(
     caplog.set_level(logging.DEBUG)
     bench.visit("dana")
     bench.visit("ruben")
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     bench.execute(
         "CREATE TRIGGER bug BEFORE INSERT ON operation "
         f"WHEN NEW.user_id = '{bench.ids['dana']}' "
@@ -467,10 +467,10 @@ def test_a_bug_within_a_cycle_fails_its_user_without_its_text(
     outcomes = bench.sync("dana", "ruben")
     assert [(o.status, o.code) for o in outcomes] == [("failed", "unexpected"), ("ok", "")]
     with pytest.raises(UsersFailed) as raised:
-        tasks.raise_failures(outcomes)
+        sync.raise_failures(outcomes)
     assert "IntegrityError" in str(raised.value)
     assert CANARY not in _texts(raised.value, caplog)
-    assert CANARY not in json.dumps([o.row for o in outcomes]) + tasks.group_label(outcomes)
+    assert CANARY not in json.dumps([o.row for o in outcomes]) + sync.group_label(outcomes)
     with sqlite3.connect(bench.path) as dump:
         dump.execute("DROP TRIGGER bug")
         assert CANARY not in "\n".join(dump.iterdump())
@@ -484,14 +484,14 @@ def test_what_a_server_says_is_not_repeated(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     bench.visit("dana")
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     fault = Fault(service, "status", path="events", code=code, times=None, message=CANARY)
     bench.sandbox.faults.add(fault)
     outcomes = bench.sync("dana")
     assert fault.struck
-    text_of = repr(outcomes) + tasks.group_label(outcomes) + json.dumps([outcomes[0].row])
+    text_of = repr(outcomes) + sync.group_label(outcomes) + json.dumps([outcomes[0].row])
     try:
-        tasks.raise_failures(outcomes)
+        sync.raise_failures(outcomes)
     except UsersFailed as error:
         text_of += _texts(error, caplog)
     assert outcomes[0].status == "failed" or outcomes[0].result.refused
@@ -512,13 +512,13 @@ def rotate(monkeypatch: pytest.MonkeyPatch, name: str, **values: Any) -> None:
 
 
 def test_health_looks_with_tokens_of_its_own_and_asks_welkin_for_one(bench: Bench) -> None:
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     bench.sync(*NAMES)
     before = {name: tokens_asked(bench, name) for name in ("welkin", "google")}
-    groups = upkeep.list_accounts()
+    groups = health.list_accounts()
     assert tokens_asked(bench, "welkin") == before["welkin"] + 1
     for group in groups:
-        assert upkeep.validate_accounts(group) == "google: 5 ok"
+        assert health.validate_accounts(group) == "google: 5 ok"
     assert tokens_asked(bench, "welkin") == before["welkin"] + 1, "no group asks Welkin"
     assert tokens_asked(bench, "google") == before["google"] + len(NAMES)
 
@@ -526,13 +526,13 @@ def test_health_looks_with_tokens_of_its_own_and_asks_welkin_for_one(bench: Benc
 def test_health_does_not_pass_on_tokens_of_before(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tasks.find_groups(GOOGLE)
+    sync.find_groups(GOOGLE)
     bench.sync(*NAMES)
-    [group] = upkeep.list_accounts()
+    [group] = health.list_accounts()
     extra = json.loads(os.environ["AIRFLOW_CONN_GOOGLE_CALENDAR_DEFAULT"])["extra"]
     keyfile = json.loads(extra["keyfile_dict"]) | {"client_email": "other@project.example.org"}
     rotate(monkeypatch, "google_calendar_default", extra={**extra, "keyfile_dict": keyfile})
-    assert upkeep.validate_accounts(group) == "google: 5 connection_faulty"
+    assert health.validate_accounts(group) == "google: 5 connection_faulty"
     rotate(monkeypatch, "welkin_default", password="rotated")
     with pytest.raises(TenantMisconfigured, match="welkin_unauthorized"):
-        upkeep.list_accounts()
+        health.list_accounts()

@@ -1,4 +1,4 @@
-"""Builds the sync DAGs. Imports nothing but airflow.sdk: a DAG file is parsed again and again."""
+"""The DAGs `google_calendar_sync` and `microsoft_calendar_sync`."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,14 +6,13 @@ from typing import Any
 from airflow.sdk import (
     DAG,
     CronTriggerTimetable,
-    ExceptionRetryPolicy,
     Param,
-    RetryAction,
-    RetryRule,
     dag,
     get_current_context,
     task,
 )
+
+from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK
 
 EVERY_MINUTE = "* * * * *"
 LONGEST_OWNER = 255
@@ -40,17 +39,6 @@ PARAMS = {
         description="Show what would be done. Writes nothing.",
     ),
 }
-# The sync retries its own errors, by times in the state database. Airflow retries only a lost
-# process or database.
-ONLY_LOST_WORK = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(
-            exception="calendar_sync.core.errors.SyncError",
-            action=RetryAction.FAIL,
-            reason="the sync retries by itself",
-        )
-    ]
-)
 
 
 def sync_dag(platform: str, doc: str, schedule: str = EVERY_MINUTE) -> DAG:
@@ -90,11 +78,11 @@ def sync_dag(platform: str, doc: str, schedule: str = EVERY_MINUTE) -> DAG:
 @task(retry_policy=ONLY_LOST_WORK)
 def find_changed_users(platform: str) -> list[list[str]]:
     """Read Welkin's feeds, poll the accounts, and return the users with work."""
-    from calendar_sync.orchestration import tasks
+    from calendar_sync.orchestration.tasks import sync
 
     context: Any = get_current_context()
     params = context["params"]
-    work = tasks.find_groups(
+    work = sync.find_groups(
         platform, users=params["users"] or (), full_comparison=params["full_comparison"]
     )
     context["ti"].xcom_push(key="requests", value=work.requests)
@@ -104,13 +92,13 @@ def find_changed_users(platform: str) -> list[list[str]]:
 @task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
 def sync_user(platform: str, group: list[str]) -> None:
     """Sync the users of one group; the label says what was done."""
-    from calendar_sync.orchestration import tasks
+    from calendar_sync.orchestration.tasks import sync
 
     context: Any = get_current_context()
     instance = context["ti"]
     # Scheduled runs are named alike in both DAGs, and whoever has a user's lease may take it again.
     owner = f"{context['run_id']}/{instance.map_index}/{platform}"
-    done = tasks.sync_group(
+    done = sync.sync_group(
         platform,
         group,
         run_id=context["run_id"],
@@ -118,24 +106,24 @@ def sync_user(platform: str, group: list[str]) -> None:
         dry_run=context["params"]["dry_run"],
         named=bool(context["params"]["users"]),
     )
-    context["label"] = tasks.group_label(done.outcomes)
+    context["label"] = sync.group_label(done.outcomes)
     instance.xcom_push(key="outcomes", value=[outcome.row for outcome in done.outcomes])
     instance.xcom_push(key="requests", value=done.requests)
     # A run with a failed user is not green, even if the user failed before.
-    tasks.raise_failures(done.outcomes)
+    sync.raise_failures(done.outcomes)
 
 
 @task(retry_policy=ONLY_LOST_WORK)
 def record_run(platform: str) -> str:
     """Write the run's row and seal its operations, whatever happened before."""
-    from calendar_sync.orchestration import tasks
+    from calendar_sync.orchestration.tasks import sync
 
     context: Any = get_current_context()
     # One list for each mapped task; Airflow hands over the list itself when there was only one.
     pull = context["ti"].xcom_pull
-    rows = tasks.rows_of(pull(task_ids="sync_user", key="outcomes"))
+    rows = sync.rows_of(pull(task_ids="sync_user", key="outcomes"))
     asked = [
         pull(task_ids=task_id, key="requests") for task_id in ("find_changed_users", "sync_user")
     ]
     started_at = context["dag_run"].start_date
-    return tasks.close_run(platform, context["run_id"], started_at, rows, tasks.rows_of(asked))
+    return sync.close_run(platform, context["run_id"], started_at, rows, sync.rows_of(asked))

@@ -1,0 +1,55 @@
+"""The DAG `sync_health`."""
+
+from typing import Any
+
+from airflow.sdk import DAG, get_current_context, task
+
+from calendar_sync.core.errors import UsersFailed
+from calendar_sync.orchestration.dag_ids import HEALTH
+from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK, one_at_a_time
+
+
+def health_dag(doc: str, schedule: str) -> DAG:
+    """The DAG `sync_health`: check every mapped account, then report."""
+
+    @one_at_a_time(HEALTH, doc, schedule)
+    def build() -> None:
+        validate_accounts.expand(group=list_accounts()) >> report()
+
+    return build()
+
+
+@task(retry_policy=ONLY_LOST_WORK)
+def list_accounts() -> list[dict[str, Any]]:
+    """Read Welkin's list of users, and return all mapped users in groups."""
+    from calendar_sync.orchestration.tasks import health
+
+    return health.list_accounts()
+
+
+@task(map_index_template="{{ label }}", retry_policy=ONLY_LOST_WORK)
+def validate_accounts(group: dict[str, Any]) -> int:
+    """Look at the accounts of one group; the label counts the verdicts."""
+    from calendar_sync.orchestration.tasks import health
+
+    context: Any = get_current_context()
+    context["label"] = health.validate_accounts(group)
+    return 1
+
+
+# The only leaf, and always run: a run that checked nothing must not be green.
+@task(trigger_rule="all_done", retry_policy=ONLY_LOST_WORK)
+def report() -> dict[str, Any]:
+    """Create, store and send the report; fails if accounts could not be checked."""
+    from calendar_sync.orchestration.tasks import health
+
+    context: Any = get_current_context()
+    pull = context["ti"].xcom_pull
+    listed = pull(task_ids="list_accounts")
+    # One value for each mapped task; asked for by its bare name, one value would come by itself.
+    validated = [one for one in pull(task_ids=["validate_accounts"]) if one is not None]
+    checked = listed is not None and len(validated) == len(listed)
+    done = health.report(context["run_id"], checked=checked)
+    if not checked:
+        raise UsersFailed(detail="not all accounts were checked: see the tasks before this one")
+    return {"report": done.id, "attention": done.attention, "sent": not done.not_sent_because}

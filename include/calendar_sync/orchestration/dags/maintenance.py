@@ -1,0 +1,66 @@
+"""The DAG `calendar_sync_maintenance`."""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import (
+    DAG,
+    ExceptionRetryPolicy,
+    RetryAction,
+    RetryRule,
+    get_current_context,
+    task,
+)
+
+from calendar_sync.orchestration.dag_ids import DAGS, MAINTENANCE
+from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK, one_at_a_time
+
+# No state of ours keeps a back-off for Airflow's own API, and to remove a run twice does no harm.
+UNTIL_IT_ANSWERS = ExceptionRetryPolicy(
+    rules=[
+        RetryRule("calendar_sync.core.errors.TransientError", RetryAction.RETRY),
+        *ONLY_LOST_WORK.rules,
+    ]
+)
+
+
+def maintenance_dag(doc: str, schedule: str) -> DAG:
+    """The DAG `calendar_sync_maintenance`: remove old runs and old rows."""
+
+    @one_at_a_time(MAINTENANCE, doc, schedule)
+    def build() -> None:
+        # Which runs were empty, the rows say that are tidied away afterwards.
+        remove_old_runs.expand(dag_id=list(DAGS)) >> tidy_state()
+
+    return build()
+
+
+@task(
+    map_index_template="{{ label }}",
+    retry_policy=UNTIL_IT_ANSWERS,
+    retries=4,
+    retry_delay=timedelta(seconds=10),
+)
+def remove_old_runs(dag_id: str) -> None:
+    """Remove old runs of one DAG; skipped where no connection says how to reach Airflow."""
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from calendar_sync.orchestration.tasks import maintenance
+
+    context: Any = get_current_context()
+    folder = conf.get("logging", "base_log_folder")
+    try:
+        done = maintenance.remove_old_runs(dag_id, log_folder=folder)
+    except maintenance.NoConnection as error:
+        context["label"] = f"{dag_id}: {error.detail}"
+        raise AirflowSkipException(error.detail) from None
+    context["label"] = done.label
+
+
+@task(trigger_rule="none_failed", retry_policy=ONLY_LOST_WORK)
+def tidy_state() -> dict[str, int]:
+    """Delete old rows of the state database."""
+    from calendar_sync.orchestration.tasks import maintenance
+
+    return maintenance.tidy_state()

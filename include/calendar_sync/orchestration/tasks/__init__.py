@@ -1,0 +1,1 @@
+"""What the tasks of each DAG do. Nothing that is returned, raised or logged has patient data."""
