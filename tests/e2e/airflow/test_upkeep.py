@@ -26,6 +26,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
 
 from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
 from calendar_sync.insight.attention import decisions
 from calendar_sync.operations.approvals import waiting
 from calendar_sync.orchestration.dag_ids import (
@@ -405,7 +406,7 @@ def test_an_unsync_removes_what_is_ours_and_proves_it(filled: Stage) -> None:
     conf = {"users": [user.welkin_id], "platform": "google"}
     run_id = filled.airflow.trigger(UNSYNC, conf)
     [question] = questions(filled, UNSYNC, run_id, 1)
-    assert question["subject"].startswith(f"Remove {len(ours)} mirrors and ")
+    assert question["subject"].startswith(f"Delete {plural(len(ours), 'synced event')} and ")
     assert user.account.lower() in question["body"]
     answer(filled, UNSYNC, run_id, question, REMOVE)
     state = filled.airflow.wait_run(UNSYNC, run_id)
