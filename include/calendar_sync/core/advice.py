@@ -109,7 +109,7 @@ _ADVICE = {
     f"{_MICROSOFT}",
     "microsoft_unauthorized_client": f"the tenant does not know the client id; {_MICROSOFT}",
     "microsoft_invalid_request": f"tenant id or authority is wrong; {_MICROSOFT}",
-    "microsoft_invalid_tenant": f"the tenant does not exist; {_MICROSOFT}",
+    "microsoft_invalid_tenant": f"check the tenant id of the connection; {_MICROSOFT}",
     "microsoft_invalid_scope": f"the host is not Graph's, or consent is missing; {_MICROSOFT}",
     "microsoft_invalid_grant": f"consent is missing; {_MICROSOFT}",
     "microsoft_token_refused": f"Microsoft's token endpoint rejects the app; {_MICROSOFT}",

@@ -140,9 +140,9 @@ def no_scope(organisation: Organisation) -> None:
     [
         (no_scope, "scope"),
         (lambda o: setattr(o.google, "directory_enabled", False), "Admin SDK"),
-        (lambda o: o.changes.update(directory_admin=DANA), "no administrator"),
-        (lambda o: o.changes.update(directory_admin="nobody@example.org"), "no active account"),
-        (lambda o: o.changes.update(directory_admin="nobody"), "no active account"),
+        (lambda o: o.changes.update(directory_admin=DANA), "not an administrator"),
+        (lambda o: o.changes.update(directory_admin="nobody@example.org"), "not an active account"),
+        (lambda o: o.changes.update(directory_admin="nobody"), "not an active account"),
     ],
     ids=["scope", "api", "no administrator", "unknown", "malformed"],
 )
