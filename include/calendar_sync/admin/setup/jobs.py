@@ -82,13 +82,13 @@ def work(request: Request, kind: Kind, number: str) -> Response:
         Problem: it has failed, or was too long ago.
     """
     job = JOBS.find(number, f"setup-{kind}")
-    running = job is None or job.state == "running"
-    if not running and job is not None and job.state == "done" and kind != "people":
+    state = job.state if job is not None else "running"
+    if state == "done" and kind != "people":
         address = f"{request.scope['root_path']}/setup#{kind}"
         if request.headers.get("hx-request"):
             return Response(status_code=204, headers={"HX-Redirect": address})
         return RedirectResponse(address, 303)
-    if not running and job is not None and job.state != "done":
+    if job is not None and state not in {"running", "done"}:
         raise Problem(
             503, job.problem or "It was cancelled.", link=("Back to the set-up", "/setup")
         )
@@ -98,6 +98,6 @@ def work(request: Request, kind: Kind, number: str) -> Response:
         title=TITLES[kind],
         kind=kind,
         job=job,
-        running=running,
+        running=state == "running",
         number=number,
     )

@@ -3,6 +3,7 @@
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from calendar_sync.config.credentials import HMAC_KEY, WELKIN, Fields, Missing, welkin_credentials
 from calendar_sync.core.errors import ConfigurationError
@@ -50,11 +51,8 @@ def look(place: Place, store: Store | None, read: Read, paused: Paused) -> There
     states: Mapping[str, bool | None] = {}
     with contextlib.suppress(ConfigurationError):
         states = paused(dags_of(Platform))
-    return There(
-        place,
-        key,
-        there.welkin,
-        calendars,
+    return replace(
+        there,
         settings=revision.id,
         level=revision.settings.mirror_content.level,
         mapping=store.config.mapping_revision(),

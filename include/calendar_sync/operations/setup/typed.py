@@ -149,9 +149,7 @@ def read_typed(name: str, values: Values) -> Typed:
     given = {one.name: values.get(one.name, "").strip() for one in form.inputs}
     mistakes = {one.name: _NEEDED for one in form.inputs if one.needed and not given[one.name]}
     mistakes |= {key: "is too long" for key, value in given.items() if len(value) > LONGEST}
-    mistakes |= {
-        key: "has a character that cannot be stored" for key in given if HALF.search(given[key])
-    }
+    mistakes |= {key: _HALF for key, value in given.items() if HALF.search(value)}
     for key in ("host", "api_root", "directory_root", "authority"):
         if given.get(key) and not _is_base_url(given[key]):
             mistakes.setdefault(key, "is no base URL: it begins with https://")
