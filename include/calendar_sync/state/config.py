@@ -44,6 +44,7 @@ def _inactive(since: ColumnElement[datetime]) -> Select[tuple[str]]:
 # Made once: see links.py. Every pass asks several times.
 _INACTIVE = _inactive(bindparam("since", type_=t.welkin_user.c.inactive_since.type))
 _NEWEST = select(t.settings_revision).order_by(t.settings_revision.c.id.desc()).limit(1)
+_NEWEST_NUMBER = select(func.max(t.settings_revision.c.id))
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class ConfigStore(MappingStore):
         with self._database.read() as connection:
             row = connection.execute(_NEWEST).one_or_none()
         return self.revision_of(0) if row is None else _revision(row)
+
+    def newest_revision(self) -> int:
+        """The number of the newest settings; 0 before any was applied."""
+        with self._database.read() as connection:
+            return connection.scalar(_NEWEST_NUMBER) or 0
 
     def revisions(self, newest: int = 50) -> list[Revision]:
         """The newest revisions, newest first."""
@@ -248,7 +254,15 @@ def _meanwhile(newest: Revision, seen: int) -> str:
 
 
 # Settings that change nothing of what a full read would plan.
-_RUNNING = {"limits", "polling", "deletion_guard", "freshness", "notify", "on_unmapped"}
+_RUNNING = {
+    "limits",
+    "polling",
+    "notice",
+    "deletion_guard",
+    "freshness",
+    "notify",
+    "on_unmapped",
+}
 
 
 def blocks_hash(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from calendar_sync.state.feeds import FeedStore
 from calendar_sync.state.health import HealthStore
 from calendar_sync.state.links import LinkStore
 from calendar_sync.state.marks import MarkStore
+from calendar_sync.state.noticing import NoticingStore
 from calendar_sync.state.runs import RunStore
 from calendar_sync.state.shared import LeaseStore, RateStore, TokenStore
 
@@ -19,6 +20,7 @@ class Store:
         self.config = ConfigStore(database)
         self.marks = MarkStore(database)
         self.links = LinkStore(database)
+        self.noticing = NoticingStore(database)
         self.feeds = FeedStore(database)
         self.runs = RunStore(database)
         self.health = HealthStore(database)

@@ -137,6 +137,9 @@ user_sync = Table(
     # "asked" for a requested full comparison, "daily" for the daily one.
     Column("full_because", _short(16), nullable=False, default="", server_default=""),
     Column("compared_at", UtcDateTime),
+    # The run that has this user among its tasks, and until when another may not have him.
+    Column("taken_by", _short(255), nullable=False, default="", server_default=""),
+    Column("taken_until", UtcDateTime),
 )
 
 drift = Table(
@@ -377,6 +380,22 @@ rate = Table(
     metadata,
     Column("name", _short(), primary_key=True),
     Column("free_at", Float, nullable=False),
+)
+
+# Who notices changes, by what is looked at: "welkin", "google", "microsoft". See state/noticing.py.
+noticing = Table(
+    "noticing",
+    metadata,
+    Column("name", _short(16), primary_key=True),
+    Column("owner", _short(255), nullable=False, default=""),
+    Column("expires_at", UtcDateTime),
+    Column("heartbeat_at", UtcDateTime),
+    Column("error_code", _short()),
+    Column("requests", JSON, nullable=False, default=dict),
+    Column("asked_at", UtcDateTime),
+    Column("asks", Integer, nullable=False, default=0),
+    Column("run_at", UtcDateTime),
+    Column("expected", Boolean, nullable=False, default=False),
 )
 
 platform_state = Table(

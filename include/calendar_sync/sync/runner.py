@@ -180,6 +180,8 @@ async def _sync_user(
             user_id, mapped.account, "failed", error.code, state.attention, error.detail
         )
     finally:
+        if state.taken_until is not None:
+            store.marks.give_back((user_id, platform))
         store.leases.release(lease, services.clock.now())
     status = "ok" if result.complete else "more"
     return UserOutcome(user_id, mapped.account, status, result=result)

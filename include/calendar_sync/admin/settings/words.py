@@ -175,6 +175,11 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Outside working hours, every (seconds)",
         "Used only if working hours are set.",
     ),
+    "notice": ("How often Welkin is checked", "To find changes of appointments."),
+    "notice.welkin_seconds": (
+        "Check Welkin every (seconds)",
+        "Two requests each time, and two more every 30 seconds. Welkin's limit applies to all.",
+    ),
     "freshness": ("When a change is late", "Late changes cause an alert."),
     "freshness.target_seconds": (
         "Late after (seconds)",

@@ -20,7 +20,8 @@ from calendar_sync.orchestration.metrics import emit_run
 from calendar_sync.orchestration.running import run, with_store
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
-from calendar_sync.sync.noticing import WorkFound, find_work
+from calendar_sync.state.runs import WELKIN
+from calendar_sync.sync.noticing import Looking, WorkFound, find_work
 from calendar_sync.sync.roster import members, user_named
 from calendar_sync.sync.runner import UserOutcome, judged, store_run, sync_users
 from calendar_sync.sync.services import Services
@@ -28,6 +29,9 @@ from calendar_sync.sync.services import Services
 logger = logging.getLogger(__name__)
 
 LONGEST_LABEL = 240
+# Airflow's types of runs; the others are by hand.
+MANUAL = "manual"
+LOOKING = {"asset_triggered": Looking.NEVER, "scheduled": Looking.IF_STILL}
 NOT_MAPPED = "not_mapped"
 
 
@@ -47,8 +51,20 @@ class Done:
     requests: dict[str, int]
 
 
-def find_groups(platform: str, *, users: Sequence[str] = (), full_comparison: bool = False) -> Work:
+def find_groups(
+    platform: str,
+    *,
+    users: Sequence[str] = (),
+    full_comparison: bool = False,
+    run_id: str = "",
+    run_type: str = MANUAL,
+    noticing: bool = False,
+) -> Work:
     """Who has work.
+
+    A run by event takes whoever is marked. One by timetable looks for changes itself where
+    noticing stands still, and one by hand in any case. `noticing`: the deployment has a triggerer.
+    With a `run_id` the users are this run's until their tasks have begun.
 
     Of several users who are named by id or address, one who is not mapped gets a group of its own,
     and fails there: the others are not kept waiting.
@@ -68,8 +84,13 @@ def find_groups(platform: str, *, users: Sequence[str] = (), full_comparison: bo
             # Where nobody of them is known, the search says so.
             users=known or strangers,
             full_comparison=full_comparison,
+            looking=LOOKING.get(run_type, Looking.ALWAYS),
+            take_for=run_id,
         )
-        return found, strangers, services.meter.row
+        store, now = services.store, services.clock.now()
+        store.noticing.run_came(platform, now, expected=noticing)
+        requests = store.noticing.take_requests(platform, WELKIN) + Counter(services.meter.row)
+        return found, strangers, dict(requests)
 
     found, strangers, requests = run(work)
     logger.info(

@@ -33,7 +33,7 @@ class Exports:
     """Reads pages; `pairs` are all users, who are compared where rows cannot be read at all."""
 
     services: Services
-    pairs: Iterable[Pair]
+    pairs: Callable[[], Iterable[Pair]]
 
     async def pages(
         self,
@@ -81,7 +81,7 @@ class Exports:
         skipped = store.runs.facts(WELKIN).get(runs.SKIPPED) or {}
         if start not in skipped.get(feed, []):
             # Noted first: a process that dies in between has everybody compared twice, not never.
-            everybody = set(self.pairs)
+            everybody = set(self.pairs())
             with store.database.write() as connection:
                 store.marks.mark(connection, everybody, now)
                 store.marks.compare_fully(connection, everybody, now)
