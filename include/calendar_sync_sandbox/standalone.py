@@ -269,8 +269,12 @@ class StandaloneAirflow:
             raise AirflowError(f"{method} {path}: {error}") from error
 
     def unpause(self, dag_id: str) -> None:
-        """Let the scheduler create runs of a DAG by its schedule."""
-        self.call("PATCH", f"/dags/{quote(dag_id)}", {"is_paused": False})
+        """Let the scheduler create runs of a DAG, by its schedule and by events.
+
+        Airflow starts the triggers of events when it next parses the file: it is asked to.
+        """
+        found = self.call("PATCH", f"/dags/{quote(dag_id)}", {"is_paused": False})
+        self.call("PUT", f"/parseDagFile/{quote(found['file_token'])}")
 
     def pause(self, dag_id: str) -> None:
         """Keep the scheduler from creating runs of a DAG; queued ones wait too."""
