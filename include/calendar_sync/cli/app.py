@@ -203,6 +203,9 @@ def _print_platform(entry: PlatformStatus) -> None:
         console.print(f"  new settings still to be applied to {plural(entry.rereading, 'user')}")
     if entry.fault:
         console.print(f"  paused: {entry.fault}", style="red", markup=False)
+    for part in entry.noticing:
+        if part.stands_still:
+            console.print(f"  {part.sentence}", markup=False, highlight=False, soft_wrap=True)
     if entry.failing:
         rows = [(u["account"], u["code"], u["since"], u["retry_at"]) for u in entry.failing]
         table("  failing", ("account", "code", "since", "next try"), rows)

@@ -15,6 +15,7 @@ from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
+from calendar_sync.insight.noticing import standing_still
 from calendar_sync.insight.status import deletions_told_by
 from calendar_sync.operations.connection_checks import (
     MAILBOXES,
@@ -53,6 +54,7 @@ def check(
                     "works": works,
                     "connections": rows,
                     "deletions_told_by": deletions_told_by(store),
+                    "standing_still": [part.part for part in standing_still(store, CLOCK.now())],
                     "rights": who_may_decide(),
                 }
             )
@@ -63,6 +65,8 @@ def check(
                 console.print("all connections work")
             if told_by := deletions_told_by(store):
                 console.print(f"deletions in Welkin are found through: {told_by}")
+            for part in standing_still(store, CLOCK.now()):
+                console.print(part.sentence, markup=False, highlight=False, soft_wrap=True)
             for sentence in who_may_decide():
                 console.print(f"rights: {sentence}", markup=False, highlight=False, soft_wrap=True)
     if not works:

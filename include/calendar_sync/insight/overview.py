@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import Platform, Step
+from calendar_sync.insight.noticing import NoticingState, silent_after, standing_still
 from calendar_sync.insight.status import (
     bulk_skipped_at,
     deletions_told_by,
@@ -116,6 +117,7 @@ class Overview:
     more_attention: int = 0
     deletions: str = ""
     bulk_skipped_at: datetime | None = None
+    standing_still: tuple[NoticingState, ...] = ()
 
     @property
     def oldest_change(self) -> datetime | None:
@@ -150,10 +152,19 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
             continue
         seen = looked_at(store, platform)
         concerned = found.synced or former
-        silent = bool(concerned) and (seen is None or now - seen > settings.freshness.target)
+        late = seen is None or now - seen > silent_after(store, settings, platform, now)
+        silent = bool(concerned) and late
         fault, requests = store.runs.fault(platform), _requests(store, settings, platform, now)
         platforms.append(
-            PlatformOverview(platform.value, found, fault, seen, silent, former, requests)
+            PlatformOverview(
+                platform.value,
+                found,
+                fault,
+                seen,
+                silent,
+                former,
+                requests,
+            )
         )
     approval = t.approval
     digests = select(func.count(func.distinct(approval.c.digest)))
@@ -178,6 +189,7 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
         max(0, len(failing) - NAMED),
         deletions_told_by(store),
         bulk_skipped_at(store),
+        tuple(standing_still(store, now)),
     )
 
 

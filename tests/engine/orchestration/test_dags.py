@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, RetryAction
+from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import might_contain_dag_via_default_heuristic
-from airflow.sdk._shared.module_loading import import_string
 
 from calendar_sync.adapters.welkin.client import AuditUnavailable
 from calendar_sync.core import errors
@@ -191,7 +191,7 @@ def test_runs_come_by_event_and_every_five_minutes_and_none_for_the_past(dag: An
     assert str(dag.timetable.timetable.timezone) == "UTC"
     assert dag.dagrun_timeout == timedelta(minutes=10)
     platform = PLATFORMS[dag.dag_id]
-    (asset,) = dag.timetable.asset_condition.objects
+    (asset,) = dag.timetable.asset_condition.objects  # type: ignore[attr-defined]
     (watcher,) = asset.watchers
     path, arguments = watcher.trigger.serialize()
     again = import_string(path)(**arguments)

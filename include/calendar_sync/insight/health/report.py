@@ -15,6 +15,7 @@ from calendar_sync.core.model import Platform
 from calendar_sync.core.model.conflicts import decision_in_words
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.health.verdicts import ADVICE, AccountVerdict, advice
+from calendar_sync.insight.noticing import silent_after
 from calendar_sync.insight.status import PlatformStatus, requests_since, status
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import UserStatus, in_trouble, left_behind
@@ -118,9 +119,9 @@ def _of_platform(
     if fault is not None:
         text = "The sync is paused until this is fixed: run `calendar-sync check`."
         return [Item("platform_fault", each.platform, "", "", fault.code, fault.since, text)]
-    target = revision.settings.freshness.target
+    patience = silent_after(store, revision.settings, Platform(each.platform), now)
     concerned = any(state.synced for state in each.users) or each.mirrors or each.blocks
-    if concerned and each.looked_at is not None and now - each.looked_at > target:
+    if concerned and each.looked_at is not None and now - each.looked_at > patience:
         return [Item("silent", each.platform, "", "", "not_looked_at", each.looked_at, _LOOK)]
     return []
 
