@@ -75,7 +75,7 @@ class Sandbox:
         self.welkin = WelkinWorld(self.clock, seed, instance, client_name, self.canaries)
         self.outbox = Outbox(self.clock, seed)
         self.google = GoogleWorld(self.clock, seed, root, self.outbox)
-        self.microsoft = MicrosoftWorld(self.clock, seed, root)
+        self.microsoft = MicrosoftWorld(self.clock, seed, root, self.outbox)
         self.accounts_of: dict[str, str] = {}
         self.microsoft_accounts_of: dict[str, str] = {}
         self._welkin_app = WelkinApp(
