@@ -51,7 +51,10 @@ def _trusting(outbox: Outbox, context: ssl.SSLContext, send: Post) -> Post:
 
     async def post(url: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Answer:
         if outbox.trust and outbox.trust not in known:
-            context.load_verify_locations(outbox.trust)
+            try:
+                context.load_verify_locations(outbox.trust)
+            except OSError:
+                return Answer()  # as if the certificate were not trusted
             known.add(outbox.trust)
         return await send(url, headers, body, seconds)
 

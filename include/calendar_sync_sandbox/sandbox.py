@@ -72,8 +72,10 @@ class Sandbox:
         self.faults = Faults()
         self.requests = RequestLog()
         self.canaries: set[str] = set()
-        self.welkin = WelkinWorld(self.clock, seed, instance, client_name, self.canaries)
         self.outbox = Outbox(self.clock, seed)
+        self.welkin = WelkinWorld(
+            self.clock, seed, instance, client_name, self.canaries, self.outbox, tenant
+        )
         self.google = GoogleWorld(self.clock, seed, root, self.outbox)
         self.microsoft = MicrosoftWorld(self.clock, seed, root, self.outbox)
         self.accounts_of: dict[str, str] = {}

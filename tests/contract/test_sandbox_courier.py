@@ -19,6 +19,7 @@ from tests.contract.conftest import START, ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 PATIENCE = 60
 
@@ -165,10 +166,10 @@ def test_an_application_of_this_process_gets_them(outbox: Outbox) -> None:
 class Site(HTTPServer):
     """A real address of this machine; answers as told, 204 when nothing is."""
 
-    def __init__(self) -> None:
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         self.came: Queue[tuple[str, dict[str, str], bytes]] = Queue()
         self.answers: list[tuple[int, dict[str, str]]] = []
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), handler)
 
     @property
     def url(self) -> str:
@@ -195,8 +196,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def site() -> Iterator[Site]:
-    server = Site()
+def site(handler: type[BaseHTTPRequestHandler] = Handler) -> Iterator[Site]:
+    server = Site(handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -259,3 +260,18 @@ def test_an_address_that_is_none_counts_as_silent() -> None:
             ]
 
     assert asyncio.run(play()) == [0, 0, 0, 0]
+
+
+def test_a_certificate_must_be_trusted(tmp_path: Path) -> None:
+    # Another sandbox is an HTTPS server with an authority of its own.
+    async def play(url: str, ca: Path) -> list[int]:
+        outbox = Outbox(ManualClock(), 1)
+        found = []
+        async with carrying(outbox):
+            for trust in (None, str(tmp_path / "missing.pem"), str(ca)):
+                outbox.trust = trust
+                found.append((await outbox.post(f"{url}/google/token", {}, b"", 30)).status)
+        return found
+
+    with running(Sandbox()) as (root, ca):
+        assert asyncio.run(play(root, ca)) == [0, 0, 400]

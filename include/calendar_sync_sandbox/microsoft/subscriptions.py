@@ -108,7 +108,7 @@ class Subscriptions:
         return True
 
     async def _knock(self, url: str) -> str:
-        number = uuid.UUID(int=self.world.random.getrandbits(128), version=4)
+        number = uuid.UUID(int=self.changes.random.getrandbits(128), version=4)
         token = f"Validation: Testing client application reachability for subscription: {number}"
         to = f"{url}{'&' if urlsplit(url).query else '?'}validationToken={quote(token, safe='')}"
         headers = {"content-type": "text/plain; charset=utf-8", "content-length": "0"}
@@ -147,7 +147,7 @@ class Subscriptions:
         if self.changes.count[mailbox.guid] >= self.most:
             raise _extension(403, "Create", "The mailbox has too many subscriptions.")
         now = self.world.clock.now()
-        number = uuid.UUID(int=self.world.random.getrandbits(128), version=4)
+        number = uuid.UUID(int=self.changes.random.getrandbits(128), version=4)
         subscription = Subscription(
             id=str(number),
             mailbox=mailbox,
