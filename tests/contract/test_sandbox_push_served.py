@@ -10,16 +10,12 @@ from ssl import create_default_context
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import google_auth_httplib2
-import httplib2  # type: ignore[import-untyped]
 import pytest
-from google.oauth2 import service_account
-from googleapiclient.discovery import build_from_document
 from googleapiclient.errors import HttpError
 
 from calendar_sync_sandbox import Sandbox, running
 from tests.contract.test_sandbox_courier import Site, site
-from tests.contract.test_sandbox_google import DANA, SCOPE, description
+from tests.contract.test_sandbox_google import DANA, googles_client
 from tests.contract.test_sandbox_google_freebusy import MILO
 
 if TYPE_CHECKING:
@@ -43,16 +39,8 @@ def live() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def client(live: Sandbox) -> Iterator[Any]:
-    credentials = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
-        live.google.keyfile(), scopes=[SCOPE], subject=DANA
-    )
-    plain = httplib2.Http(ca_certs=str(live.ca))
-    http = google_auth_httplib2.AuthorizedHttp(credentials, http=plain)
-    document = {**description(), "rootUrl": f"{live.root}/google/"}
-    document["baseUrl"] = document["rootUrl"] + document["servicePath"]
-    with build_from_document(document, http=http) as service:
+    with googles_client(live) as service:
         yield service
-    plain.close()
 
 
 def soon() -> datetime:
