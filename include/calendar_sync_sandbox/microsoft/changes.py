@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -109,7 +109,8 @@ class Changes:
         self.challenge_after = 0.75
         self.grace = timedelta(hours=1)
         self.endpoints: dict[str, Endpoint] = {}
-        self._pending: list[tuple[Subscription, Json]] = []
+        # Filled from any thread that edits a mailbox, emptied by the one that sends.
+        self._pending: deque[tuple[Subscription, Json]] = deque()
         outbox.gather.append(self._gather)
         outbox.settled["microsoft"] = self._settled
 
@@ -223,7 +224,7 @@ class Changes:
             },
         }
         twice = self.world.unfriendly and self.random.random() < 0.3
-        self._pending += [(subscription, row)] * (2 if twice else 1)
+        self._pending.extend([(subscription, row)] * (2 if twice else 1))
         self.outbox.woken()
 
     def _row(self, subscription: Subscription) -> Json:
@@ -248,9 +249,9 @@ class Changes:
                 >= each.authorised + (each.expires - each.authorised) * self.challenge_after
             ):
                 self._challenge(each)
-        pending, self._pending = self._pending, []
         by_url: dict[str, list[tuple[Subscription, Json]]] = {}
-        for subscription, row in pending:
+        while self._pending:
+            subscription, row = self._pending.popleft()
             by_url.setdefault(subscription.url, []).append((subscription, row))
         for url, rows in by_url.items():
             for first in range(0, len(rows), MOST_OF_A_BUNDLE):
