@@ -12,6 +12,7 @@ from calendar_sync.cli.environment import load_fields, load_key, open_store, who
 from calendar_sync.cli.output import FAILED, as_json, console, reported
 from calendar_sync.config.credentials import HMAC_KEY, WELKIN, Missing, welkin_credentials
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
@@ -90,7 +91,7 @@ async def _check(store: Store, accounts: list[str], only: Platform | None) -> li
             calendars += await _calendar(store, platform, named, needed=needed)
     if not calendars:
         said = "no calendar system is connected yet: see docs/setup-google.md and "
-        fault = Finding("", "configuration", said + "docs/setup-microsoft.md")
+        fault = Finding("", SyncCode.CONFIGURATION, said + "docs/setup-microsoft.md")
         calendars = [Checked("calendars", "", [fault])]
     return [*checked, *calendars]
 
@@ -123,7 +124,7 @@ async def _calendar(
         if not needed:
             return []
         said = f"no connection for {platform.value} is configured: create {name} in Airflow; "
-        fault = Finding("", "configuration", f"{said}see docs/setup-{platform.value}.md")
+        fault = Finding("", SyncCode.CONFIGURATION, f"{said}see docs/setup-{platform.value}.md")
         return [Checked(platform.value, name, [fault])]
     except ConfigurationError as error:
         return [Checked(platform.value, name, [found(error)])]

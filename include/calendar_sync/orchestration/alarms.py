@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.health.render import Message
-from calendar_sync.insight.health.verdicts import advice
 from calendar_sync.insight.status import looked_at
 from calendar_sync.insight.users import in_trouble
 from calendar_sync.orchestration.notify import send
@@ -77,7 +77,7 @@ def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
             continue
         why = "late" if one.marked else "its calendar does not answer"
         if one.error:
-            why = f"{one.error}: {advice(one.error)}"
+            why = f"{one.error}: {code_of(one.error).sentence}"
         what = f"{why} (since {one.behind_since:%H:%M} UTC)"
         found.append(Alarm(one.user_id, one.account, what))
     return found

@@ -11,13 +11,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, tuple_
 
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Direction, MappedUser, Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 from calendar_sync.state.marks import MarkStore, Pair
-
-CHANGED_MEANWHILE = "changed_meanwhile"
 
 # Made once: see links.py. Every pass asks several times.
 _ALL = select(t.user_mapping).order_by(t.user_mapping.c.user_id, t.user_mapping.c.platform)
@@ -241,7 +240,9 @@ def _compare(
     if not found:
         return replace(found, revision=newest), newest
     if based_on is not None and based_on != newest:
-        raise ConfigurationError(CHANGED_MEANWHILE, detail=_meanwhile(connection, newest, based_on))
+        raise ConfigurationError(
+            RequestCode.CHANGED_MEANWHILE, detail=_meanwhile(connection, newest, based_on)
+        )
     return replace(found, revision=newest + 1), newest + 1
 
 

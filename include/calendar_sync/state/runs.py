@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, delete, exists, insert, or_, select, update
 
+from calendar_sync.core.codes import Code, code_of
 from calendar_sync.core.model import Hold, Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
@@ -56,7 +57,7 @@ _APPROVED_USERS = select(t.approval.c.user_id).where(
 class PlatformFault:
     """Why no cycle starts on a platform, and since when."""
 
-    code: str
+    code: Code
     since: datetime
 
 
@@ -244,9 +245,9 @@ class RunStore:
             row = connection.execute(_STATE, {"of": platform.value}).one_or_none()
         if row is None or row.fault_code is None:
             return None
-        return PlatformFault(row.fault_code, row.fault_since)
+        return PlatformFault(code_of(row.fault_code), row.fault_since)
 
-    def set_fault(self, platform: Platform, code: str | None, now: datetime) -> None:
+    def set_fault(self, platform: Platform, code: Code | None, now: datetime) -> None:
         """Raise, keep or (None) end the fault."""
         before = self.fault(platform)
         since = before.since if before is not None and code is not None else now

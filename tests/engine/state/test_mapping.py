@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import event
 
 from calendar_sync.config.mapping import Format, read_mapping, write_mapping
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Direction, MappedUser, Platform
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.feeds import Cursor
-from calendar_sync.state.mapping import CHANGED_MEANWHILE
 from calendar_sync.state.marks import ASKED
 from tests.engine.state.conftest import NOW
 
@@ -131,7 +131,7 @@ def test_the_second_of_two_who_change_the_mapping_is_told(store: Store) -> None:
     for refused in (store.config.preview_mapping, replace_as_dana(store)):
         with pytest.raises(ConfigurationError, match="revision 2 is by ruben") as caught:
             refused(moved, based_on=seen)
-        assert caught.value.code == CHANGED_MEANWHILE
+        assert caught.value.code == RequestCode.CHANGED_MEANWHILE
     assert rows(store) == before
     assert store.config.mapping_revision() == 2
     # What both want is no quarrel.
@@ -157,7 +157,7 @@ def test_of_many_at_the_same_moment_one_wins(store: Store) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         ends = list(pool.map(change, range(4)))
-    assert sorted(ends) == [CHANGED_MEANWHILE] * 3 + ["stored"]
+    assert sorted(ends) == [RequestCode.CHANGED_MEANWHILE] * 3 + ["stored"]
     assert rows(store)[0].account == f"dana{ends.index('stored')}@example.org"
     assert store.config.mapping_revision() == 2
 

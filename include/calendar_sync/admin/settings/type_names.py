@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from calendar_sync.admin.web import outside
 from calendar_sync.admin.web.problems import Problem
+from calendar_sync.admin.web.wording import told
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.redaction import describe
 from calendar_sync.state import Store
@@ -81,7 +82,7 @@ def ask(store: Store) -> list[Type]:
             raise Problem(503, "Welkin did not answer in time. Try again later.") from None
         except SyncError as error:
             logger.warning("admin: encounter templates: %s", describe(error))
-            raise Problem(503, f"Welkin's types cannot be read ({error.code}).") from None
+            raise Problem(503, f"Welkin's types cannot be read. {told(error)}") from None
     named = sorted(titles.items(), key=lambda one: one[1].casefold())[:MOST]
     found = [EVERYTHING, *(Type(*one) for one in (*named, *PLAIN.items()))]
     _kept[_key(store)] = time.monotonic(), found

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.codes import Code
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.state.config import Revision
@@ -28,7 +29,7 @@ class WorkFound:
     polled: int = 0
     marked: int = 0
     waiting: int = 0
-    fault: str | None = None
+    fault: Code | None = None
 
 
 async def find_work(
@@ -106,7 +107,7 @@ async def _read_feeds(services: Services, revision: Revision) -> None:
         await WelkinFeeds(services, revision.settings).read()
 
 
-async def _still_faulty(poller: Poller, people: Members) -> str | None:
+async def _still_faulty(poller: Poller, people: Members) -> Code | None:
     """While a fault stands, a few accounts are asked; when most answer, work goes on.
 
     Without users to sync, those who leave are tested: their mirrors must not stay because of
