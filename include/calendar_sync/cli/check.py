@@ -18,8 +18,8 @@ from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.status import deletions_told_by
 from calendar_sync.operations.connection_checks import (
+    CONNECTION_IDS,
     MAILBOXES,
-    NAMES,
     Checked,
     Finding,
     check_platform,
@@ -117,7 +117,7 @@ async def _calendar(
     store: Store, platform: Platform, accounts: Sequence[str], *, needed: bool
 ) -> list[Checked]:
     """One calendar system; an empty list if it is neither connected nor needed."""
-    name, limits = NAMES[platform], store.config.revision().settings.limits
+    name, limits = CONNECTION_IDS[platform], store.config.revision().settings.limits
     try:
         fields = load_fields(name)
     except Missing:

@@ -19,8 +19,8 @@ from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.model.accounts import Finding
 from calendar_sync.operations.connection_checks import (
+    CONNECTION_IDS,
     MAILBOXES,
-    NAMES,
     check_platform,
     check_welkin,
     mailboxes,
@@ -239,7 +239,7 @@ def _tried(store: Store, name: str, fields: Fields) -> list[Finding]:
     if name == WELKIN:
         ids = {user.user_id for user in store.config.mapping() if user.enabled}
         return asyncio.run(check_welkin(welkin_credentials(fields), CLOCK, ids))
-    platform = next(each for each in Platform if NAMES[each] == name)
+    platform = next(each for each in Platform if CONNECTION_IDS[each] == name)
     some = mailboxes(store, platform)[:MAILBOXES]
     limits = store.config.revision().settings.limits
     return asyncio.run(check_platform(fields, platform, some, limits, CLOCK))

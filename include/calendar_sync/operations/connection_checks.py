@@ -27,15 +27,16 @@ from calendar_sync.sync.runtime import open_calendar, open_welkin, try_welkin
 
 # Enough to tell one mailbox's fault from everybody's.
 MAILBOXES = 5
-NAMES = {Platform.GOOGLE: GOOGLE, Platform.MICROSOFT: MICROSOFT}
+#: The connection of each platform in Airflow.
+CONNECTION_IDS = {Platform.GOOGLE: GOOGLE, Platform.MICROSOFT: MICROSOFT}
 CREDENTIALS: dict[Platform, Callable[[Fields], GoogleCredentials | MicrosoftCredentials]] = {
     Platform.GOOGLE: google_credentials,
     Platform.MICROSOFT: microsoft_credentials,
 }
 
 __all__ = [
+    "CONNECTION_IDS",
     "MAILBOXES",
-    "NAMES",
     "Checked",
     "Finding",
     "check_platform",

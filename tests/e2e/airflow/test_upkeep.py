@@ -25,11 +25,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
 
-from calendar_sync.core.model import Platform
-from calendar_sync.core.plurals import plural
-from calendar_sync.insight.attention import decisions
-from calendar_sync.operations.approvals import waiting
-from calendar_sync.orchestration.dag_ids import (
+from calendar_sync.core.dag_ids import (
     APPROVALS,
     GRANT,
     HEALTH,
@@ -38,6 +34,10 @@ from calendar_sync.orchestration.dag_ids import (
     REMOVE,
     UNSYNC,
 )
+from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
+from calendar_sync.insight.attention import decisions
+from calendar_sync.operations.approvals import waiting
 from calendar_sync.state.migrate import upgrade
 from calendar_sync.sync.roster import LEAVING
 from calendar_sync_sandbox.demo.checks import contents, leaks

@@ -25,7 +25,7 @@ from airflow.utils.file import might_contain_dag_via_default_heuristic
 from calendar_sync.adapters.welkin.client import AuditUnavailable
 from calendar_sync.core import errors
 from calendar_sync.core.codes import SetupCode
-from calendar_sync.orchestration.dag_ids import DAGS, MAINTENANCE, REMOVE
+from calendar_sync.core.dag_ids import DAGS, MAINTENANCE, REMOVE
 from calendar_sync.orchestration.dags import health as health_dag
 from calendar_sync.orchestration.dags import sync as sync_dags
 from calendar_sync.orchestration.dags import unsync as unsync_dag
@@ -69,7 +69,7 @@ ALLOWED = {
     "calendar_sync.core",
     "calendar_sync.core.errors",
     "calendar_sync.orchestration",
-    "calendar_sync.orchestration.dag_ids",
+    "calendar_sync.core.dag_ids",
     "calendar_sync.orchestration.dags",
     *(
         f"calendar_sync.orchestration.dags.{name}"

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import insert, select
 
 from calendar_sync.core.codes import SetupCode
+from calendar_sync.core.dag_ids import GOOGLE
 from calendar_sync.core.errors import TransientError
 from calendar_sync.orchestration.airflow_api import AirflowApi
-from calendar_sync.orchestration.dag_ids import GOOGLE
 from calendar_sync.orchestration.tasks import maintenance
 from calendar_sync.state import Database
 from calendar_sync.state import tables as t

@@ -30,8 +30,8 @@ from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.core.redaction import describe
 from calendar_sync.operations.connection_checks import (
+    CONNECTION_IDS,
     MAILBOXES,
-    NAMES,
     Finding,
     check_platform,
     found,
@@ -107,7 +107,7 @@ CONNECTIONS: Mapping[str, Known] = {
         ),
         Known(
             GOOGLE,
-            "Google Calendar",
+            Platform.GOOGLE.calendars,
             "Service account with domain-wide delegation.",
             "Google Cloud",
             False,
@@ -116,7 +116,7 @@ CONNECTIONS: Mapping[str, Known] = {
         ),
         Known(
             MICROSOFT,
-            "Microsoft 365",
+            Platform.MICROSOFT.calendars,
             "App registration with access to calendars.",
             "Microsoft Graph API",
             False,
@@ -204,7 +204,7 @@ def _welkin(store: Store) -> Tested:
 
 
 def _calendar(platform: Platform) -> Callable[[Store], Tested]:
-    name = NAMES[platform]
+    name = CONNECTION_IDS[platform]
 
     def tested(store: Store) -> Tested:
         some = mailboxes(store, platform)[:MAILBOXES]

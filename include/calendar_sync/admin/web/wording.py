@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from calendar_sync.core.errors import SyncError
-from calendar_sync.core.model import ConflictKind
+from calendar_sync.core.model import ConflictKind, Platform
 from calendar_sync.insight import step_words
 from calendar_sync.operations.approvals import WORDS as APPROVALS
 
-PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365"}
+PLATFORMS: Mapping[str, str] = {each.value: each.label for each in Platform}
 STEPS: Mapping[str, str] = {
     **step_words.STEPS,
     "decision": "decision",

@@ -6,17 +6,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from calendar_sync.core import dag_ids
 from calendar_sync.core.codes import Code, MicrosoftCode, SetupCode, SyncCode, code_of
 from calendar_sync.core.model import Finding, Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.state.place import Place
 
-HEALTH, MAINTENANCE = "sync_health", "calendar_sync_maintenance"
 #: So many accounts that cannot be read are named.
 NAMED = 5
 #: The sync works all the same, as far as is known.
 SPARED = frozenset({SetupCode.NO_MAILBOX_TRIED, MicrosoftCode.DIRECTORY_DENIED})
-NAMES = {Platform.GOOGLE: "Google Calendar", Platform.MICROSOFT: "Microsoft 365"}
 
 
 class Standing(StrEnum):
@@ -152,7 +151,7 @@ def next_step(found: Iterable[Step]) -> Step | None:
 
 def dags_of(platforms: Iterable[Platform]) -> list[str]:
     """The DAGs to switch on."""
-    return [*(f"{platform.value}_calendar_sync" for platform in platforms), HEALTH, MAINTENANCE]
+    return [*map(dag_ids.sync_of, platforms), dag_ids.HEALTH, dag_ids.MAINTENANCE]
 
 
 # --- the steps ----------------------------------------------------------------------------------
@@ -199,7 +198,7 @@ def _welkin(there: There) -> Step:
 
 
 def _calendars(there: There) -> Step:
-    found = {name: _of_connection(one, NAMES[name]) for name, one in there.calendars.items()}
+    found = {name: _of_connection(one, name.calendars) for name, one in there.calendars.items()}
     there_are = {
         name: one for name, one in found.items() if there.calendars[name].status != "missing"
     }
@@ -207,7 +206,7 @@ def _calendars(there: There) -> Step:
     standings = {one[0] for one in there_are.values()}
     unconnected = [name for name, count in there.mapped.items() if count and name not in there_are]
     if unconnected:
-        names = " and ".join(NAMES[name] for name in unconnected)
+        names = " and ".join(name.calendars for name in unconnected)
         standing, said = Standing.TODO, f"Users are mapped to {names}, which is not connected."
     elif not there_are:
         standing, said = Standing.TODO, "No calendar system is connected yet. One is enough."
@@ -259,7 +258,9 @@ def _level(level: str) -> str:
 
 
 def _people(there: There) -> Step:
-    counts = [f"{count} on {NAMES[platform]}" for platform, count in there.mapped.items() if count]
+    counts = [
+        f"{count} on {platform.calendars}" for platform, count in there.mapped.items() if count
+    ]
     return _after(
         there.place is Place.READY,
         Step(

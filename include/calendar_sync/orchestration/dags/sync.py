@@ -12,6 +12,7 @@ from airflow.sdk import (
     task,
 )
 
+from calendar_sync.core.dag_ids import sync_of
 from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK
 
 EVERY_MINUTE = "* * * * *"
@@ -51,7 +52,7 @@ def sync_dag(platform: str, doc: str, schedule: str = EVERY_MINUTE) -> DAG:
     """
 
     @dag(
-        dag_id=f"{platform}_calendar_sync",
+        dag_id=sync_of(platform),
         schedule=CronTriggerTimetable(schedule, timezone="UTC"),
         start_date=datetime(2026, 1, 1),
         catchup=False,
