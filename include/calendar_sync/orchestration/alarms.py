@@ -10,7 +10,7 @@ from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.health.render import Message
 from calendar_sync.insight.status import looked_at
-from calendar_sync.insight.users import in_trouble
+from calendar_sync.insight.users import Everybody
 from calendar_sync.orchestration.notify import send
 from calendar_sync.state import Store
 from calendar_sync.state.runs import ALERTED
@@ -71,7 +71,7 @@ def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
         text = f"the sync is not running, or the calendars do not answer, since {seen:%H:%M} UTC"
         return [Alarm(EVERYBODY, ALL_USERS, text)]
     found = []
-    for one in in_trouble(store, settings, now, platform):
+    for one in Everybody(store, settings, now).in_trouble(platform):
         # A user who was never up to date is in the first sync.
         if not one.late or one.behind_since is None or one.last_success_at is None:
             continue

@@ -17,7 +17,7 @@ from calendar_sync.core.model.conflicts import decision_in_words
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.status import PlatformStatus, requests_since, status
 from calendar_sync.insight.user_state import UserState
-from calendar_sync.insight.users import UserStatus, in_trouble, left_behind
+from calendar_sync.insight.users import Everybody, UserStatus
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import Revision
@@ -73,11 +73,12 @@ def build(
         text = "Welkin's list of users could not be read: see the log of the task."
         items.append(Item("check_failed", "", "", "", "accounts_not_checked", None, text))
     platforms = []
-    for each in status(store, now):
+    everybody = Everybody(store, revision.settings, now)
+    for each in status(store, now, everybody):
         platform = Platform(each.platform)
         stopped = _of_platform(store, revision, each, now)
         items += stopped
-        items += _of_users(store, revision, platform, now, stopped=bool(stopped))
+        items += _of_users(store, everybody, platform, stopped=bool(stopped))
         items += _left_to_people(store, platform, now)
         platforms.append(
             {
@@ -128,7 +129,7 @@ def _of_platform(
 
 
 def _of_users(
-    store: Store, revision: Revision, platform: Platform, now: datetime, *, stopped: bool
+    store: Store, everybody: Everybody, platform: Platform, *, stopped: bool
 ) -> list[Item]:
     """Users who cannot be synced, by the check of their account or by their failures.
 
@@ -141,7 +142,7 @@ def _of_users(
         if one.verdict != AccountVerdict.OK and one.user_id in mapped
     }
     items = [_verdict(one) for one in bad.values()]
-    for one in in_trouble(store, revision.settings, now, platform):
+    for one in everybody.in_trouble(platform):
         if one.user_id in bad:
             continue
         if one.state is UserState.NEEDS_ATTENTION:
@@ -150,7 +151,7 @@ def _of_users(
             code = SyncCode.OVER_TARGET if one.marked else SyncCode.NOT_SEEN
             found = (one.account, one.user_id, code.value, one.behind_since, code.sentence)
             items.append(Item("late", platform.value, *found))
-    return items + [_failing(one) for one in left_behind(store, revision.settings, now, platform)]
+    return items + [_failing(one) for one in everybody.left_behind(platform)]
 
 
 def _verdict(one: Checked) -> Item:
