@@ -478,7 +478,7 @@ def test_a_cleared_task_does_not_repeat_a_decision(filled: Stage) -> None:
         replace(row, enabled=True) if row.user_id == user.welkin_id else row
         for row in filled.store.config.mapping()
     ]
-    filled.store.config.replace_mapping(rows, "tests", datetime.now(UTC))
+    filled.store.config.edit_mapping(lambda _: rows, "tests", datetime.now(UTC))
     clear = {
         "dry_run": False,
         "dag_run_id": run_id,
@@ -592,7 +592,7 @@ def test_a_lost_state_database_is_filled_again_and_nothing_is_there_twice(filled
     settings = store.config.revision().settings
     both = [filled.on(platform.value) for platform in Platform]
     # Whoever was un-synced above comes back first.
-    store.config.replace_mapping(rows, "tests", datetime.now(UTC))
+    store.config.edit_mapping(lambda _: rows, "tests", datetime.now(UTC))
     for one in both:
         one.airflow.unpause(one.dag_id)
         one.run()
@@ -606,7 +606,7 @@ def test_a_lost_state_database_is_filled_again_and_nothing_is_there_twice(filled
         path.unlink()
     upgrade(filled.database)
     store.config.save_settings(settings, "tests", datetime.now(UTC))
-    store.config.replace_mapping(rows, "tests", datetime.now(UTC))
+    store.config.edit_mapping(lambda _: rows, "tests", datetime.now(UTC))
     for one in both:
         one.airflow.unpause(one.dag_id)
         for _ in range(2):

@@ -36,7 +36,7 @@ def full(store: Store) -> Store:
 def user(store: Store, user_id: str = "ada", account: str = "ada@example.org") -> None:
     """Mapped, and Airflow has begun to sync."""
     mapped = [MappedUser(user_id, Platform.GOOGLE, account)]
-    store.config.replace_mapping(mapped, "tests", NOW)
+    store.config.edit_mapping(lambda _: mapped, "tests", NOW)
     store.runs.record("scheduled__1", Platform.GOOGLE, NOW, NOW, 0, 0, {})
 
 

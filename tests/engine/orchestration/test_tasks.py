@@ -69,7 +69,7 @@ class Bench:
 
     def map(self, *names: str) -> None:
         users = [MappedUser(self.ids[name], Platform.GOOGLE, mail(name)) for name in names]
-        self.store.config.replace_mapping(users, "tests", datetime.now(UTC))
+        self.store.config.edit_mapping(lambda _: users, "tests", datetime.now(UTC))
 
     def visit(self, name: str, hours: int = 24) -> Any:
         start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + hours * HOUR

@@ -49,7 +49,7 @@ def connect(
     """Map `ada` of ada@example.org and so on; `at_rest` synced a minute ago, without work."""
     known = store.config.mapping()
     added = [MappedUser(each.partition("@")[0], platform, each) for each in accounts]
-    store.config.replace_mapping([*known, *added], "tests", NOW)
+    store.config.edit_mapping(lambda _: [*known, *added], "tests", NOW)
     if at_rest:
         for user in added:
             put(
@@ -124,7 +124,7 @@ def test_each_state_is_told(store: Store) -> None:
         connection.execute(insert(t.approval), [row])
     rows = store.config.mapping()
     changed = [replace(row, enabled=row.user_id != "disabled") for row in rows]
-    store.config.replace_mapping(changed, "tests", NOW)
+    store.config.edit_mapping(lambda _: changed, "tests", NOW)
     leave(store, "away")
     found = {user.user_id: user.state for user in ask(store).users}
     assert found == {
@@ -194,7 +194,7 @@ def test_late_are_those_over_the_target(store: Store) -> None:
         put(store, name, mark_seq=100, marked_at=NOW - timedelta(seconds=seconds))
     rows = store.config.mapping()
     changed = [replace(row, enabled=row.user_id != "off") for row in rows]
-    store.config.replace_mapping(changed, "tests", NOW)
+    store.config.edit_mapping(lambda _: changed, "tests", NOW)
     found = Everybody(store, SETTINGS, NOW).standing[GOOGLE]
     assert (found.synced, found.late) == (2, 1)
     assert found.oldest_change == NOW - timedelta(seconds=301)
