@@ -96,8 +96,8 @@ class RecordedRun:
     requests: int
 
 
-#: How the names of runs begin that Airflow has not made.
-BY_HAND = ("cli-", "test-", "page-")
+#: How the names of runs begin that only tried the sync: the self-test's.
+TRIALS = ("test-", "page-")
 
 
 def _worked(row: Row[Any]) -> bool:
@@ -165,12 +165,12 @@ class RunStore:
                 statement.on_conflict_do_update(index_elements=["run_id", "platform"], set_=values)
             )
 
-    def any_by_airflow(self) -> bool:
-        """Some run was not made by hand: by a command or a test (`cli-…`, `test-…`, `page-…`)."""
+    def any_sync(self) -> bool:
+        """Users were synced, by Airflow or by the command line, and not only for a test."""
         name = t.sync_run.c.run_id
-        by_hand = or_(*(name.startswith(each) for each in BY_HAND))
+        trial = or_(*(name.startswith(each) for each in TRIALS))
         with self._database.read() as connection:
-            return bool(connection.scalar(select(exists().where(~by_hand))))
+            return bool(connection.scalar(select(exists().where(~trial))))
 
     def empty(self, platform: Platform, run_ids: Collection[str]) -> set[str]:
         """Which of these runs wrote nothing and had no failed users."""

@@ -167,6 +167,19 @@ def test_mapped_but_never_run(store: Store, viewer: TestClient) -> None:
     assert "Nothing was synced for this user yet" in viewer.get("/users/ada").text
 
 
+def test_whoever_syncs_by_the_command_line_alone_sees_the_overview(
+    store: Store, viewer: TestClient
+) -> None:
+    user(store)
+    store.runs.drop(Platform.GOOGLE, ["scheduled__1"])
+    store.runs.record("test-20260301", Platform.GOOGLE, NOW, NOW, 1, 0, {})
+    assert "Set up Calendar Sync" in viewer.get("/").text
+    store.runs.record("cli-20260301", Platform.GOOGLE, NOW, NOW, 1, 0, {})
+    text = viewer.get("/").text
+    assert "Set up Calendar Sync" not in text
+    assert "Nothing was synced in the last 24 hours" in text
+
+
 def test_nobody_of_this_id(viewer: TestClient) -> None:
     assert viewer.get("/users/nobody").status_code == 404
 
