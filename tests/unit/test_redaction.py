@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from calendar_sync.core.codes import GoogleCode
 from calendar_sync.core.errors import BadItem, RateLimited
 from calendar_sync.core.redaction import describe, install, redact
 
@@ -35,7 +36,7 @@ def test_harmless_text_stays() -> None:
 
 
 def test_our_errors_in_full_and_others_by_type_and_place() -> None:
-    assert describe(BadItem("google_refused", detail="invalid")) == "google_refused: invalid"
+    assert describe(BadItem(GoogleCode.REFUSED, detail="invalid")) == "google_refused: invalid"
     assert describe(RateLimited()) == "rate_limited"
     try:
         raise ValueError("Zyxwanda")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from calendar_sync.core.codes import Code
 from calendar_sync.core.model import (
     CalendarEvent,
     Changes,
@@ -74,8 +75,8 @@ class CalendarPlatform(Protocol):
         """
         ...
 
-    async def account_fault(self, account: str) -> str:
-        """The code of what keeps us from reading and writing this mailbox, empty for nothing.
+    async def account_fault(self, account: str) -> Code | None:
+        """The code of what keeps us from reading and writing this mailbox, None for nothing.
 
         Nothing is written.
         """

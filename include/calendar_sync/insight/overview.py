@@ -16,13 +16,7 @@ from calendar_sync.insight.status import (
     looked_at,
     requests_since,
 )
-from calendar_sync.insight.users import (
-    NOBODY,
-    ListedUser,
-    Standing,
-    needing_attention,
-    standing,
-)
+from calendar_sync.insight.users import NOBODY, Everybody, ListedUser, Standing
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
@@ -143,12 +137,12 @@ class Overview:
 
 def overview(store: Store, settings: Settings, now: datetime, *, working: bool = False) -> Overview:
     """The whole page's data; the last runs, or with `working` the last that did something."""
-    everybody = standing(store, settings, now)
+    everybody = Everybody(store, settings, now)
     platforms = []
     for platform in Platform:
-        found = everybody.get(platform, NOBODY)
-        former = 0 if platform in everybody else len(store.links.holders(platform))
-        if not (platform in everybody or former):
+        found = everybody.standing.get(platform, NOBODY)
+        former = 0 if platform in everybody.standing else len(store.links.holders(platform))
+        if not (platform in everybody.standing or former):
             continue
         seen = looked_at(store, platform)
         concerned = found.synced or former
@@ -175,7 +169,7 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
             for which in (open_conflicts, undecided)
         )
         left = connection.scalar(select(func.count()).select_from(t.parked_item).where(*parked()))
-    failing = needing_attention(store, settings, now)
+    failing = everybody.needing_attention()
     return Overview(
         tuple(platforms),
         settings.freshness.target_seconds,

@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 
 from sqlalchemy import Connection
 
-from calendar_sync.core.model import Step, parse_iso
+from calendar_sync.core.model import Platform, Step, parse_iso
 from calendar_sync.core.plurals import plural
 from calendar_sync.planner.orphans import STRAY
 from calendar_sync.planner.plan import BRAKE, WRITE_BACK
@@ -35,7 +35,7 @@ WHY: Mapping[str, str] = {
     LEAVING: "So many users became inactive in Welkin at the same time that its list of users may "
     "be wrong. They are synced until you approve.",
 }
-_CALENDARS = {"google": "Google", "microsoft": "Microsoft 365"}
+_CALENDARS = {each.value: each.label for each in Platform}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.codes import RequestCode, SetupCode
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import (
     ConfigurationError,
@@ -156,9 +157,9 @@ async def _unsync(
     store = services.store
     stored = store.config.mapped(row.user_id, row.platform)
     if stored is not None and stored.enabled:
-        return _failed(row, "mapped_and_enabled")
+        return _failed(row, RequestCode.MAPPED_AND_ENABLED)
     if row.platform not in services.platforms:
-        return _failed(row, "no_connection_configured")
+        return _failed(row, SetupCode.NO_CONNECTION_CONFIGURED)
     mapped = stored or MappedUser(row.user_id, row.platform, row.account, enabled=False)
     removed: Counter[str] = Counter()
     errors: list[SyncError] = []

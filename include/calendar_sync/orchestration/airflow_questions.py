@@ -5,7 +5,7 @@ Answers need Airflow's own database: the API server has it, the CLI may have it,
 
 from datetime import UTC, datetime
 
-from calendar_sync.orchestration.dag_ids import APPROVALS
+from calendar_sync.core.dag_ids import APPROVALS
 
 PAGES = "/calendar-sync"
 

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from html import escape
 
 from calendar_sync.config.settings import Settings
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import LeaseHeld
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.health.render import Message
-from calendar_sync.insight.health.verdicts import advice
 from calendar_sync.insight.noticing import NoticingState, noticing, silent_after
 from calendar_sync.insight.status import looked_at
-from calendar_sync.insight.users import in_trouble
+from calendar_sync.insight.users import Everybody
 from calendar_sync.orchestration.notify import send
 from calendar_sync.state import Store
 from calendar_sync.state.runs import ALERTED
@@ -93,20 +93,24 @@ def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
         for part in noticing(store, platform, now)
         if part.stands_still and (part.last_at is None or now - part.last_at > target)
     ]
-    for one in in_trouble(store, settings, now, platform):
+    for one in Everybody(store, settings, now).in_trouble(platform):
         # A user who was never up to date is in the first sync.
         if not one.late or one.behind_since is None or one.last_success_at is None:
             continue
         why = "late" if one.marked else "its calendar does not answer"
         if one.error:
-            why = f"{one.error}: {advice(one.error)}"
+            why = f"{one.error}: {code_of(one.error).sentence}"
         what = f"{why} (since {one.behind_since:%H:%M} UTC)"
         found.append(Alarm(one.user_id, one.account, what))
     return found
 
 
 def _still(part: NoticingState) -> str:
-    return f"{part.sentence} {part.error}: {advice(part.error)}" if part.error else part.sentence
+    return (
+        f"{part.sentence} {part.error}: {code_of(part.error).sentence}"
+        if part.error
+        else part.sentence
+    )
 
 
 def _message(platform: Platform, new: list[Alarm], now: datetime) -> Message:

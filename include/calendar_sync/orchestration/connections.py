@@ -19,6 +19,7 @@ from calendar_sync.config.credentials import (
     welkin_credentials,
 )
 from calendar_sync.core.boundary import Hidden
+from calendar_sync.core.codes import SetupCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.sync.runtime import Secrets
 
@@ -183,7 +184,7 @@ def ensure_hmac_key(*, links_stand: bool = False) -> bool:
             return False
         if links_stand:
             raise ConfigurationError(
-                "key_lost",
+                SetupCode.KEY_LOST,
                 detail=f"connection {HMAC_KEY} is gone, and events that were made with its key "
                 "still stand: restore it from a backup of Airflow's database",
             )

@@ -11,7 +11,6 @@ from typing import Any
 
 import structlog
 
-from calendar_sync.core.advice import advice, whose
 from calendar_sync.core.errors import ConfigurationError, SyncError, UsersFailed
 from calendar_sync.core.redaction import redact
 
@@ -39,10 +38,10 @@ def line(error: BaseException) -> str:
     if not isinstance(error, SyncError):
         return type(error).__name__
     if isinstance(error, UsersFailed):
-        return redact(error.words or advice(error.code))
-    said = error.detail if isinstance(error, ConfigurationError) else advice(error.code)
+        return redact(error.words or error.code.in_words)
+    said = error.detail if isinstance(error, ConfigurationError) else error.code.in_words
     what = f"{error.code}: {error.detail}" if said != error.detail else error.code
-    return redact(f"all users of this task: {said} (responsible: {whose(error.code)}) [{what}]")
+    return redact(f"all users of this task: {said} (responsible: {error.code.whose}) [{what}]")
 
 
 def _shorten(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from calendar_sync.orchestration.dag_ids import sync_dag_id
+from calendar_sync.core.dag_ids import sync_of
 
 if TYPE_CHECKING:
     from calendar_sync.state.config import Revision
@@ -47,7 +47,7 @@ class ChangesTrigger(BaseEventTrigger):
         loop, asked, stop = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
         def ask() -> bool:
-            if _one_is_queued(sync_dag_id(self.platform)):
+            if _one_is_queued(sync_of(self.platform)):
                 return False
             loop.call_soon_threadsafe(asked.set)
             return True

@@ -24,10 +24,11 @@ from sqlalchemy import (
 
 from calendar_sync.config.renames import with_old_names
 from calendar_sync.config.settings import Settings, parse
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import INACTIVE, NO_ACCESS, NOT_LISTED, Platform, WelkinUser
 from calendar_sync.state import tables as t
-from calendar_sync.state.mapping import CHANGED_MEANWHILE, MappingStore
+from calendar_sync.state.mapping import MappingStore
 from calendar_sync.state.marks import MarkStore
 
 UNLISTED_FOR = timedelta(days=1)
@@ -127,7 +128,9 @@ class ConfigStore(MappingStore):
             if before.id and before.settings == settings:
                 return before.id, False
             if based_on is not None and based_on != before.id:
-                raise ConfigurationError(CHANGED_MEANWHILE, detail=_meanwhile(before, based_on))
+                raise ConfigurationError(
+                    RequestCode.CHANGED_MEANWHILE, detail=_meanwhile(before, based_on)
+                )
             made = connection.execute(insert(t.settings_revision).values(values))
             key = made.inserted_primary_key
         return int(key[0]) if key else 0, True

@@ -46,7 +46,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 def conflict(store: Store, kind: str, decision: str, source: str = "visit-1") -> int:
     if store.config.mapped("ada", Platform.GOOGLE) is None:
         rows = [MappedUser("ada", Platform.GOOGLE, "ada@example.org")]
-        store.config.replace_mapping(rows, "tests", NOW)
+        store.config.edit_mapping(lambda _: rows, "tests", NOW)
     with store.database.write() as connection:
         link = Link(
             kind=LinkKind.MIRROR,

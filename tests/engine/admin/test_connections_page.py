@@ -93,7 +93,7 @@ def test_a_test_is_red_until_somebodys_calendar_was_opened_with_what_is_stored_n
             assert "private_key cannot be read" in text
             assert "It works." not in text
             if mapped:
-                store.config.replace_mapping([], "tests", NOW)
+                store.config.edit_mapping(lambda _: [], "tests", NOW)
         monkeypatch.setenv(variable, json.dumps(google))
         text = tried(operator, "google_calendar_default").text
         assert "It works." not in text

@@ -375,7 +375,7 @@ def test_no_more_are_offered_than_fit_into_the_time(
 
 def test_the_review_says_how_long_it_would_take(operator: TestClient, store: Store) -> None:
     mapped = [MappedUser(f"u{n}", Platform.GOOGLE, f"u{n}@example.org") for n in range(900)]
-    store.config.replace_mapping(mapped, "tests", NOW)
+    store.config.edit_mapping(lambda _: mapped, "tests", NOW)
     text = posted(operator, Settings(), 0, mirror_moved=["report"]).text
     assert "all users (" not in text
     assert "700 of 900: about 11 min 40 s" in text

@@ -348,7 +348,9 @@ def test_proposals_preview_and_test_lead_to_the_switch(
         assert 'name="back" value="setup"' in text
         user = next(iter(world[0].google.accounts.values())).email.lower()
         staff = next(one for one in world[0].welkin.users.values() if one.email.lower() == user)
-        store.config.replace_mapping([MappedUser(staff.id, Platform.GOOGLE, user)], "tests", NOW)
+        store.config.edit_mapping(
+            lambda _: [MappedUser(staff.id, Platform.GOOGLE, user)], "tests", NOW
+        )
         text = waited(operator, posted(operator, "dry-run"), "events for calendars")
         assert world[0].requests.writes() == []
         assert "1 account: " in step(text, "dry_run")

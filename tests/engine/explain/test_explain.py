@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
+from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.model import INACTIVE, Direction, Platform, WelkinUser
 from calendar_sync.insight.explain import (
     Answer,
@@ -497,7 +498,7 @@ def test_what_is_in_the_way_of_a_user(stage: Stage, how: str, verdict: str) -> N
     if how == "disabled":
         stage.remap(dana={"enabled": False})
     elif how == "stopped":
-        store.runs.set_fault(stage.platform, "many_accounts_failing", stage.clock.now())
+        store.runs.set_fault(stage.platform, SyncCode.MANY_ACCOUNTS_FAILING, stage.clock.now())
     elif how == "unlisted":
         store.config.save_welkin_users([], stage.clock.now())
     elif how == "inactive":

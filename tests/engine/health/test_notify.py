@@ -12,6 +12,7 @@ from sqlalchemy import insert
 
 from calendar_sync.config.notifiers import SMTP, VARIABLE
 from calendar_sync.config.settings import Notify, Settings, parse
+from calendar_sync.core.codes import GoogleCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.insight.health.render import Message
@@ -277,7 +278,7 @@ def test_a_message_that_did_not_go_out_is_tried_again(monkeypatch: pytest.Monkey
 
 def test_a_platform_that_stands_still_is_one_alarm() -> None:
     s = stage()
-    s.store.runs.set_fault(Platform.GOOGLE, "google_unauthorized_client", s.clock.now())
+    s.store.runs.set_fault(Platform.GOOGLE, GoogleCode.UNAUTHORIZED_CLIENT, s.clock.now())
     make_late(s, "dana")
     assert look(s, minutes=6) == [ALL_USERS]
     assert "google_unauthorized_client" in Recorder.sent[0]["t"]

@@ -9,6 +9,7 @@ import pytest
 
 from calendar_sync.adapters.google.client import GoogleCalendar
 from calendar_sync.adapters.microsoft.client import MicrosoftCalendar
+from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.insight.health import accounts, build
 from calendar_sync.insight.health.render import message, page
@@ -206,7 +207,7 @@ def test_who_was_left_as_they_were_is_not_failing(platform: Platform) -> None:
 def test_a_stopped_platform_comes_first(platform: Platform) -> None:
     s = Stage("dana", platform=platform)
     s.run()
-    s.store.runs.set_fault(platform, "many_accounts_failing", s.clock.now())
+    s.store.runs.set_fault(platform, SyncCode.MANY_ACCOUNTS_FAILING, s.clock.now())
     [(kind, account, code)] = items(s)
     assert (kind, account, code) == ("platform_fault", "", "many_accounts_failing")
     assert "calendar-sync check" in report(s)["items"][0]["advice"]

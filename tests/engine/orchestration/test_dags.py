@@ -25,7 +25,8 @@ from airflow.utils.file import might_contain_dag_via_default_heuristic
 
 from calendar_sync.adapters.welkin.client import AuditUnavailable
 from calendar_sync.core import errors
-from calendar_sync.orchestration.dag_ids import DAGS, MAINTENANCE, REMOVE
+from calendar_sync.core.codes import SetupCode
+from calendar_sync.core.dag_ids import DAGS, MAINTENANCE, REMOVE
 from calendar_sync.orchestration.dags import health as health_dag
 from calendar_sync.orchestration.dags import sync as sync_dags
 from calendar_sync.orchestration.dags import unsync as unsync_dag
@@ -70,7 +71,7 @@ ALLOWED = {
     "calendar_sync.core",
     "calendar_sync.core.errors",
     "calendar_sync.orchestration",
-    "calendar_sync.orchestration.dag_ids",
+    "calendar_sync.core.dag_ids",
     "calendar_sync.orchestration.dags",
     *(
         f"calendar_sync.orchestration.dags.{name}"
@@ -442,7 +443,10 @@ def test_airflows_own_api_is_asked_again_until_it_answers() -> None:
     mapped = dag.task_dict["remove_old_runs"].partial_kwargs
     assert (mapped["retries"], mapped["retry_delay"]) == (4, timedelta(seconds=10))
     decide = _policy(dag, "remove_old_runs").evaluate
-    assert decide(errors.TransientError("airflow_unavailable"), 1, 4).action is RetryAction.RETRY
+    assert (
+        decide(errors.TransientError(SetupCode.AIRFLOW_UNAVAILABLE), 1, 4).action
+        is RetryAction.RETRY
+    )
     assert decide(errors.ConfigurationError(), 1, 4).action is RetryAction.FAIL
     assert decide(StateUnavailable("x"), 1, 4).action is RetryAction.DEFAULT
 

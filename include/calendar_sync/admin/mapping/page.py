@@ -17,11 +17,11 @@ from calendar_sync.admin.web.rendering import render
 from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.config.mapping import Format, write_mapping
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Direction, Platform
 from calendar_sync.insight.users import listed_user
 from calendar_sync.state import Store
-from calendar_sync.state.mapping import CHANGED_MEANWHILE
 
 router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
@@ -97,7 +97,7 @@ def set_row(
     try:
         change.set_row(request, store, values)
     except ConfigurationError as error:
-        if error.code == CHANGED_MEANWHILE:
+        if error.code == RequestCode.CHANGED_MEANWHILE:
             return _changed_meanwhile(request, store, user.strip(), platform)
         response = _row(request, store, values, mistake=error.detail)
         response.status_code = 422

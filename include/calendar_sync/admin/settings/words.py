@@ -6,6 +6,8 @@ here has its name and docstring in the model as label and explanation.
 
 from collections.abc import Mapping
 
+from calendar_sync.core.model import Platform
+
 #: Label of a setting, and an explanation if the docstring in the model is not plain enough.
 NAMES: Mapping[str, tuple[str, str]] = {
     "time_zone": ("Time zone of the organisation", ""),
@@ -285,7 +287,7 @@ FIELDS: Mapping[str, str] = {
     "patient_first_name": "Patient's first name",
     "patient_last_name": "Patient's last name",
 }
-_PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365"}
+_PLATFORMS: Mapping[str, str] = {each.value: each.label for each in Platform}
 
 
 def name_of(path: str) -> str:

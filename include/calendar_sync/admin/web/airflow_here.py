@@ -12,8 +12,8 @@ from typing import Any
 from starlette.requests import Request
 
 from calendar_sync.admin.web.rendering import airflow_root
+from calendar_sync.core.dag_ids import AIRFLOW_HERE
 from calendar_sync.core.redaction import describe
-from calendar_sync.orchestration.dag_ids import AIRFLOW_HERE
 
 logger = logging.getLogger(__name__)
 

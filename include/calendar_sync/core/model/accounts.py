@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
+
+from calendar_sync.core.codes import Code, Whose
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +55,15 @@ class Finding:
     """One fault of a connection: whom it concerns (empty: everybody), its code, what to do."""
 
     account: str
-    code: str
+    code: Code
     advice: str
+
+    @classmethod
+    def of(cls, code: Code, said: str = "", account: str = "") -> Self:
+        """A code with what to do about it, unless there are better words."""
+        return cls(account, code, said or code.in_words)
+
+    @property
+    def whose(self) -> Whose:
+        """Who can fix it."""
+        return self.code.whose

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
+from calendar_sync.core.codes import Code
 from calendar_sync.core.model.calendar import CalendarEvent, Draft, Source
 from calendar_sync.core.model.conflicts import ConflictDecision, ConflictKind
 from calendar_sync.core.model.links import Link
@@ -227,7 +228,7 @@ class Refusal:
 
     step: Step
     source: Source
-    code: str
+    code: Code
     detail: str = ""
 
 

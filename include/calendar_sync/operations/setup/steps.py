@@ -6,17 +6,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from calendar_sync.core.advice import NO_MAILBOX_TRIED, advice, whose
-from calendar_sync.core.model import Platform
+from calendar_sync.core import dag_ids
+from calendar_sync.core.codes import Code, MicrosoftCode, SetupCode, SyncCode, code_of
+from calendar_sync.core.model import Finding, Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.state.place import Place
 
-HEALTH, MAINTENANCE = "sync_health", "calendar_sync_maintenance"
 #: So many accounts that cannot be read are named.
 NAMED = 5
 #: The sync works all the same, as far as is known.
-SPARED = frozenset({NO_MAILBOX_TRIED, "microsoft_directory_denied"})
-NAMES = {Platform.GOOGLE: "Google Calendar", Platform.MICROSOFT: "Microsoft 365"}
+SPARED = frozenset({SetupCode.NO_MAILBOX_TRIED, MicrosoftCode.DIRECTORY_DENIED})
 
 
 class Standing(StrEnum):
@@ -28,17 +27,11 @@ class Standing(StrEnum):
     LATER = "not known yet"
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong, what to do about it, and who can; `account` is empty where it is everybody."""
-
-    code: str
-    advice: str
-    whose: str
-    account: str = ""
-
-
-_NO_FAULT: tuple[Fault, ...] = ()
+_PLACES = {
+    Place.OTHER_VERSION: SetupCode.STATE_OTHER_VERSION,
+    Place.UNREACHABLE: SetupCode.STATE_UNREACHABLE,
+}
+_NO_FAULT: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +39,7 @@ class Tested:
     """The last test of a connection as it is stored now."""
 
     at: datetime
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Finding, ...] = ()
 
     @property
     def works(self) -> bool:
@@ -54,9 +47,9 @@ class Tested:
         return all(fault.account or fault.code in SPARED for fault in self.faults)
 
     @property
-    def shown(self) -> tuple[Fault, ...]:
+    def shown(self) -> tuple[Finding, ...]:
         """What somebody should know of: not that nobody is mapped yet."""
-        return tuple(fault for fault in self.faults if fault.code != NO_MAILBOX_TRIED)
+        return tuple(fault for fault in self.faults if fault.code != SetupCode.NO_MAILBOX_TRIED)
 
 
 @dataclass(frozen=True)
@@ -138,7 +131,7 @@ class Step:
     who: str
     standing: Standing
     said: str = ""
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Finding, ...] = ()
 
 
 def steps(there: There) -> list[Step]:
@@ -158,12 +151,7 @@ def next_step(found: Iterable[Step]) -> Step | None:
 
 def dags_of(platforms: Iterable[Platform]) -> list[str]:
     """The DAGs to switch on."""
-    return [*(f"{platform.value}_calendar_sync" for platform in platforms), HEALTH, MAINTENANCE]
-
-
-def fault_of(code: str, said: str = "", account: str = "") -> Fault:
-    """A code with its remedy, unless there are better words, and who can mend it."""
-    return Fault(code, said or advice(code), whose(code), account)
+    return [*map(dag_ids.sync_of, platforms), dag_ids.HEALTH, dag_ids.MAINTENANCE]
 
 
 # --- the steps ----------------------------------------------------------------------------------
@@ -172,15 +160,15 @@ def fault_of(code: str, said: str = "", account: str = "") -> Fault:
 def _prepare(there: There) -> Step:
     standing, said, faults = Standing.DONE, "State database and signing key exist.", _NO_FAULT
     if there.place.is_free and there.key.status != "missing":
-        standing, faults = Standing.FAULT, _one("state_missing")
+        standing, faults = Standing.FAULT, _one(SetupCode.STATE_MISSING)
     elif there.place.is_free:
         standing, said = Standing.TODO, "The state database does not exist yet."
     elif there.place is not Place.READY:
-        standing, faults = Standing.FAULT, _one(f"state_{there.place.value}")
+        standing, faults = Standing.FAULT, _one(_PLACES[there.place])
     elif there.key.status == "missing":
         standing, said = Standing.TODO, "The signing key is missing."
     elif there.key.status != "configured":
-        standing, faults = Standing.FAULT, _one("configuration", there.key.detail)
+        standing, faults = Standing.FAULT, _one(SyncCode.CONFIGURATION, there.key.detail)
     return Step(
         "prepare",
         "Prepare the database",
@@ -210,7 +198,7 @@ def _welkin(there: There) -> Step:
 
 
 def _calendars(there: There) -> Step:
-    found = {name: _of_connection(one, NAMES[name]) for name, one in there.calendars.items()}
+    found = {name: _of_connection(one, name.calendars) for name, one in there.calendars.items()}
     there_are = {
         name: one for name, one in found.items() if there.calendars[name].status != "missing"
     }
@@ -218,7 +206,7 @@ def _calendars(there: There) -> Step:
     standings = {one[0] for one in there_are.values()}
     unconnected = [name for name, count in there.mapped.items() if count and name not in there_are]
     if unconnected:
-        names = " and ".join(NAMES[name] for name in unconnected)
+        names = " and ".join(name.calendars for name in unconnected)
         standing, said = Standing.TODO, f"Users are mapped to {names}, which is not connected."
     elif not there_are:
         standing, said = Standing.TODO, "No calendar system is connected yet. One is enough."
@@ -270,7 +258,9 @@ def _level(level: str) -> str:
 
 
 def _people(there: There) -> Step:
-    counts = [f"{count} on {NAMES[platform]}" for platform, count in there.mapped.items() if count]
+    counts = [
+        f"{count} on {platform.calendars}" for platform, count in there.mapped.items() if count
+    ]
     return _after(
         there.place is Place.READY,
         Step(
@@ -290,7 +280,7 @@ def _dry_run(there: There, ready: bool) -> Step:
         said = "Settings or mapping have changed since the last preview."
     elif run is not None and run.failed:
         some = list(run.failed.items())[:NAMED]
-        faults = tuple(fault_of(code, account=account) for account, code in some)
+        faults = tuple(Finding.of(code_of(code), account=account) for account, code in some)
         standing = Standing.FAULT
         said = f"{len(run.failed)} of {run.users} accounts cannot be read."
     elif run is not None:
@@ -328,7 +318,11 @@ def _selftest(there: There, ready: bool) -> Step:
     elif walked is not None:
         standing = Standing.FAULT
         said = f"Failed for {walked.account}: {walked.step or 'it was not finished'}."
-        faults = (fault_of(walked.code, walked.advice, walked.account),) if walked.code else ()
+        faults = (
+            (Finding.of(code_of(walked.code), walked.advice, walked.account),)
+            if walked.code
+            else ()
+        )
     return _after(
         ready,
         Step(
@@ -354,7 +348,7 @@ def _switch_on(there: There, ready: bool) -> Step:
         standing, said = Standing.LATER, "The DAGs could not be read from Airflow."
     elif unknown:
         standing, said = Standing.FAULT, f"Airflow does not know {', '.join(unknown)}."
-        faults = _one("dag_unknown")
+        faults = _one(SetupCode.DAG_UNKNOWN)
     elif not off:
         standing, said = Standing.DONE, "The sync is on."
     return _after(
@@ -374,17 +368,17 @@ def _switch_on(there: There, ready: bool) -> Step:
 # --- pieces -------------------------------------------------------------------------------------
 
 
-def _of_connection(one: Connected, name: str) -> tuple[Standing, str, tuple[Fault, ...]]:
+def _of_connection(one: Connected, name: str) -> tuple[Standing, str, tuple[Finding, ...]]:
     if one.status == "missing":
         return Standing.TODO, f"{name} is not connected yet.", ()
     if one.status == "incomplete":
-        return Standing.FAULT, f"{name}: incomplete.", _one("configuration", one.detail)
+        return Standing.FAULT, f"{name}: incomplete.", _one(SyncCode.CONFIGURATION, one.detail)
     if one.tested is None:
         return Standing.TODO, f"{name}: stored, not tested yet.", ()
     if not one.tested.works:
         return Standing.FAULT, f"{name} does not work.", one.tested.faults
     said = f"{name} works."
-    if any(fault.code == NO_MAILBOX_TRIED for fault in one.tested.faults):
+    if any(fault.code == SetupCode.NO_MAILBOX_TRIED for fault in one.tested.faults):
         said = f"{name} accepts the credentials. The preview tries the mailboxes."
     return Standing.DONE, said, one.tested.shown
 
@@ -397,8 +391,8 @@ def _after(before: bool, step: Step) -> Step:
     return Step(step.key, step.title, step.needs, step.who, Standing.LATER, said)
 
 
-def _one(code: str, said: str = "") -> tuple[Fault, ...]:
-    return (fault_of(code, said),)
+def _one(code: Code, said: str = "") -> tuple[Finding, ...]:
+    return (Finding.of(code, said),)
 
 
 def document(found: Sequence[Step]) -> list[dict[str, object]]:

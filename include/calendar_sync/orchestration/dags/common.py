@@ -14,7 +14,7 @@ from airflow.sdk import (
     dag,
 )
 
-from calendar_sync.orchestration.dag_ids import LEAVE
+from calendar_sync.core.dag_ids import LEAVE
 
 # The sync retries its own errors, by times in the state database. Airflow retries only a lost
 # process or database.

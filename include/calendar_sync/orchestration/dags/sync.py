@@ -15,7 +15,7 @@ from airflow.sdk import (
     task,
 )
 
-from calendar_sync.orchestration.dag_ids import sync_dag_id
+from calendar_sync.core.dag_ids import sync_of
 from calendar_sync.orchestration.dags.common import HAS_TRIGGERER, ONLY_LOST_WORK
 from calendar_sync.orchestration.watching import ChangesTrigger
 
@@ -58,7 +58,7 @@ def sync_dag(platform: str, doc: str, schedule: str = "") -> DAG:
     """
 
     @dag(
-        dag_id=sync_dag_id(platform),
+        dag_id=sync_of(platform),
         schedule=_schedule(platform, schedule),
         start_date=datetime(2026, 1, 1),
         catchup=False,

@@ -5,8 +5,8 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
+from calendar_sync.core.dag_ids import REMOVE, UNSYNC
 from calendar_sync.core.errors import UsersFailed
-from calendar_sync.orchestration.dag_ids import REMOVE, UNSYNC
 from calendar_sync.orchestration.dags.common import ACCESS, ONLY_LOST_WORK, one_at_a_time, question
 
 UNSYNC_PARAMS = {

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from calendar_sync.core.advice import advice, whose
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError, PlatformStopped, UsersFailed
 from calendar_sync.core.model import Platform
 from calendar_sync.orchestration.alarms import raise_alarms
@@ -22,8 +22,9 @@ from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
 from calendar_sync.state.runs import WELKIN
 from calendar_sync.sync.noticing import Looking, WorkFound, find_work
+from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
 from calendar_sync.sync.roster import members, user_named
-from calendar_sync.sync.runner import UserOutcome, judged, store_run, sync_users
+from calendar_sync.sync.runner import judged, store_run, sync_users
 from calendar_sync.sync.services import Services
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,6 @@ LONGEST_LABEL = 240
 # Airflow's types of runs; the others are by hand.
 MANUAL = "manual"
 LOOKING = {"asset_triggered": Looking.NEVER, "scheduled": Looking.IF_STILL}
-NOT_MAPPED = "not_mapped"
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,13 @@ def sync_group(
             dry_run=dry_run,
         )
         outcomes += [
-            UserOutcome(name, "", "failed", NOT_MAPPED, detail=f"not mapped on {platform}")
+            UserOutcome(
+                name,
+                "",
+                OutcomeStatus.FAILED,
+                RequestCode.NOT_MAPPED,
+                detail=f"not mapped on {platform}",
+            )
             for name in strangers
         ]
         outcomes = [judged(services.store, Platform(platform), outcome) for outcome in outcomes]
@@ -159,7 +165,7 @@ def sync_group(
 
     done = run(work)
     for outcome in done.outcomes:
-        level = "warning" if outcome.status == "failed" else "info"
+        level = "warning" if outcome.failed else "info"
         getattr(logger, level)("%s", outcome.label)
     return done
 
@@ -170,13 +176,14 @@ def raise_failures(outcomes: Sequence[UserOutcome]) -> None:
     Raises:
         UsersFailed: names opaque ids, accounts and codes.
     """
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    failed = [outcome for outcome in outcomes if outcome.failed]
     if failed:
         raise UsersFailed(
             detail="; ".join(f"{_who(o)}: {_what(o)}" for o in failed),
             words="; ".join(
-                f"{_who(o)}: {advice(o.code)} (responsible: {whose(o.code)}) [{_what(o)}]"
+                f"{_who(o)}: {o.code.in_words} (responsible: {o.code.whose}) [{_what(o)}]"
                 for o in failed
+                if o.code
             ),
         )
 
@@ -195,7 +202,7 @@ def group_label(outcomes: Sequence[UserOutcome]) -> str:
     if len(outcomes) == 1:
         text = outcomes[0].label
     else:
-        working = [o.label for o in outcomes if o.result.writes or o.status == "failed"]
+        working = [o.label for o in outcomes if o.result.writes or o.failed]
         text = f"{len(outcomes)} users: " + ("; ".join(working) or "up to date")
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 

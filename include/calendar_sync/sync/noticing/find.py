@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from calendar_sync.core.codes import Code
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.state.config import Revision
@@ -34,7 +35,7 @@ class WorkFound:
     polled: int = 0
     marked: int = 0
     waiting: int = 0
-    fault: str | None = None
+    fault: Code | None = None
 
 
 async def find_work(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.codes import Code
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import DAILY, Pair, UserSync
@@ -126,7 +127,7 @@ class Look:
         counts = {user: len(store.links.standing(user, platform)) for user in people.held}
         store.runs.ask_for(LEAVING, people.digest, counts, platform, self.services.clock.now())
 
-    async def _still_faulty(self, poller: Poller, people: Members) -> str | None:
+    async def _still_faulty(self, poller: Poller, people: Members) -> Code | None:
         """While a fault stands, a few accounts are asked; when most answer, work goes on.
 
         Without users to sync, those who leave are tested: their mirrors must not stay because of

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.codes import Code
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import (
     CursorExpired,
@@ -68,8 +69,8 @@ class PollResult:
     outdated: list[Pair] = field(default_factory=list)
     failed: dict[Pair, str] = field(default_factory=dict)
     well: set[Pair] = field(default_factory=set)
-    tenant_fault: str | None = None
-    fault: str | None = None
+    tenant_fault: Code | None = None
+    fault: Code | None = None
 
 
 @dataclass

@@ -15,6 +15,6 @@ DECIDING = frozenset({APPROVALS, UNSYNC})
 GRANT, REMOVE, LEAVE = "Approve", "Delete", "Keep for now"
 
 
-def sync_dag_id(platform: str) -> str:
-    """The DAG that syncs `google` or `microsoft`."""
+def sync_of(platform: str) -> str:
+    """The DAG that syncs this platform."""
     return f"{platform}_calendar_sync"
