@@ -86,6 +86,10 @@ class Polling(Section):
     """Outside these hours, accounts are polled less often."""
     off_hours_interval_seconds: int = Field(default=240, ge=5, le=86_400)
     """Seconds between two polls outside working hours."""
+    sweep: Literal["auto", "on", "off"] = "auto"
+    """Ask Google when many accounts are busy, in one request. `auto`: where polls are too slow."""
+    sweep_as: str = Field(default="", max_length=320)
+    """The account that asks; empty for any mapped one."""
 
     def interval_at(self, moment: datetime) -> int:
         """Seconds between two polls at a local time."""

@@ -314,6 +314,24 @@ class MarkStore:
         for pair in sorted(pairs):
             connection.execute(_where(update(t.user_sync), pair).values(retry_at=None))
 
+    def in_step(
+        self, connection: Connection, platform: Platform, user_ids: Iterable[str], now: datetime
+    ) -> None:
+        """A sweep has shown that nothing blocks them that did not before: as good as a poll."""
+        table, users = t.user_sync, sorted(user_ids)
+        for first in range(0, len(users), BATCH):
+            connection.execute(
+                update(table)
+                .where(
+                    table.c.platform == platform.value,
+                    table.c.user_id.in_(users[first : first + BATCH]),
+                    table.c.mark_seq <= table.c.done_seq,
+                    table.c.poll_error.is_(None),
+                    table.c.last_success_at.is_not(None),
+                )
+                .values(last_success_at=now)
+            )
+
     def polled(
         self,
         connection: Connection,

@@ -10,6 +10,7 @@ from calendar_sync.state.marks import MarkStore
 from calendar_sync.state.noticing import NoticingStore
 from calendar_sync.state.runs import RunStore
 from calendar_sync.state.shared import LeaseStore, RateStore, TokenStore
+from calendar_sync.state.sweeps import SweepStore
 
 
 class Store:
@@ -24,6 +25,7 @@ class Store:
         self.feeds = FeedStore(database)
         self.runs = RunStore(database)
         self.health = HealthStore(database)
+        self.sweeps = SweepStore(database)
         self.audit = AuditStore(database, key)
         self.leases = LeaseStore(database)
         self.tokens = TokenStore(database)

@@ -21,6 +21,7 @@ from calendar_sync.core.model import to_second
 # Google takes no assertion from the future; one issued a while ago is as good for the same token.
 CLOCK_MARGIN = timedelta(minutes=10)
 SCOPE = "https://www.googleapis.com/auth/calendar.events"
+FREEBUSY_SCOPE = "https://www.googleapis.com/auth/calendar.freebusy"
 DIRECTORY_SCOPE = "https://www.googleapis.com/auth/admin.directory.user.readonly"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 

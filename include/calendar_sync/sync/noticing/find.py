@@ -89,6 +89,7 @@ async def find_work(
         await look.read_feeds()
     polled = 0
     if always or (looking is Looking.IF_STILL and not store.noticing.of(platform).alive(now)):
+        await look.sweep()
         polls = await look.poll()
         if polls.fault:
             return WorkFound(fault=polls.fault, polled=polls.polled)

@@ -5,7 +5,7 @@ What it finds are marks; nothing is synced here.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from calendar_sync.adapters.http import waiting_at_most
 from calendar_sync.core.codes import Code
@@ -16,10 +16,14 @@ from calendar_sync.state.runs import LOOKED_AT
 from calendar_sync.sync.noticing.breaker import begins, closes, platform_fault, to_ask
 from calendar_sync.sync.noticing.feeds import WelkinFeeds
 from calendar_sync.sync.noticing.polls import Poller, PollResult
+from calendar_sync.sync.noticing.sweeps import Sweep
 from calendar_sync.sync.roster import LEAVING, Members, former_account, members
 from calendar_sync.sync.services import Services
+from calendar_sync.sync.swept import Pace, Swept
 
 FEED_WAITS = 20.0
+# What lies beyond a sweep's first weeks is asked for so often.
+SWEPT_LATER, LATER_EVERY = "swept_later", timedelta(minutes=30)
 REREADS_AT_LEAST = 10
 
 
@@ -39,6 +43,38 @@ class Look:
         """
         with waiting_at_most(FEED_WAITS):
             await WelkinFeeds(self.services, self.revision.settings).read(deletions=deletions)
+
+    async def sweep(self) -> Pace | None:
+        """Ask when everybody is busy, so that who has changed is polled next.
+
+        Returns how often that is to be done, None where there are no sweeps.
+        """
+        services, settings, platform = self.services, self.revision.settings, self.platform
+        store, now = services.store, services.clock.now()
+        if platform not in services.free_busy or store.runs.fault(platform) is not None:
+            return None
+        synced = members(store, settings, platform, now).synced.values()
+        swept = Swept.read(store, settings, platform, synced, now)
+        if swept.pace is not None:
+            sweep = Sweep(services, self.revision, platform)
+            await sweep.run(synced)
+            later = store.runs.facts(platform.value).get(SWEPT_LATER)
+            if not isinstance(later, str) or now - datetime.fromisoformat(later) >= LATER_EVERY:
+                store.runs.set_facts(platform.value, **{SWEPT_LATER: now.isoformat()})
+                for part in range(1, sweep.parts):
+                    await sweep.run(synced, part)
+        return swept.pace
+
+    async def poll_changed(self) -> None:
+        """Poll those alone of whom a sweep has shown that something changed."""
+        store, now = self.services.store, self.services.clock.now()
+        if store.runs.fault(self.platform) is not None:
+            return
+        people = members(store, self.revision.settings, self.platform, now)
+        poller = Poller(self.services, self.revision, self.platform)
+        states = store.marks.all(self.platform)
+        result = await poller.poll(people.synced.values(), states, only_changed=True)
+        poller.tenant_fault(result)
 
     async def poll(self) -> PollResult:
         """Poll the accounts that are due, unless a fault of the platform stands and stays.

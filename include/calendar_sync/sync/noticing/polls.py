@@ -35,9 +35,11 @@ from calendar_sync.core.redaction import as_ours
 from calendar_sync.state.config import Revision
 from calendar_sync.state.feeds import Cursor, Moved
 from calendar_sync.state.marks import Pair, UserSync
+from calendar_sync.state.sweeps import Key
 from calendar_sync.sync.cycle.scope import NO_CALENDAR, NO_CHANGES, cursor_shape, same_request
 from calendar_sync.sync.freshness import poll_interval, unheard
 from calendar_sync.sync.services import Services
+from calendar_sync.sync.swept import Swept
 
 logger = logging.getLogger(__name__)
 
@@ -97,14 +99,27 @@ class Poller:
     _states: Mapping[Pair, UserSync] = field(default_factory=dict)
     _found: _Found = field(default_factory=_Found)
     _recorded_at: float = 0.0
+    _swept: Swept = field(default_factory=Swept)
+    _changes: dict[Key, int] = field(default_factory=dict)
 
     async def poll(
-        self, mapped: Iterable[MappedUser], states: Mapping[Pair, UserSync]
+        self,
+        mapped: Iterable[MappedUser],
+        states: Mapping[Pair, UserSync],
+        *,
+        only_changed: bool = False,
     ) -> PollResult:
-        """Poll who is due. Marked users are left out: their cycle reads anyway."""
+        """Poll who is due. Marked users are left out: their cycle reads anyway.
+
+        With `only_changed` those alone of whom something has told that there is news.
+        """
         users, self._states = list(mapped), states
-        now, interval = self.services.clock.now(), self.interval(len(users))
-        return await self._round([user for user in users if _due(user, states, interval, now)])
+        now, settings = self.services.clock.now(), self.revision.settings
+        self._swept = Swept.read(self.services.store, settings, self.platform, users, now)
+        plain = self.interval(len(users))
+        return await self._round(
+            [user for user in users if self._due(user, plain, now, only_changed=only_changed)]
+        )
 
     async def probe(self, users: list[MappedUser], *, leavers: bool = False) -> set[Pair]:
         """During a platform fault: ask these accounts; returns those that answer well.
@@ -156,6 +171,8 @@ class Poller:
         owners = (user.user_id for user in users)
         self._cursors = store.feeds.cursors(self.platform.value, owners)
         self._zones = store.config.zones()
+        if self._swept.pace is not None:
+            self._changes = store.sweeps.counts(user.user_id for user in users)
         self._outdated, self._found = set(), _Found()
         self._recorded_at = self.services.clock.monotonic()
         gate = asyncio.Event()
@@ -303,17 +320,20 @@ class Poller:
             store.marks.mark(connection, (*found.news, *found.failed), now)
             for moved in found.moved:
                 store.feeds.move_cursor(connection, self.platform.value, moved, now)
+            self._swept.record(store, connection, self._changes, {*found.well, *found.news})
 
-
-def _due(
-    user: MappedUser, states: Mapping[Pair, UserSync], interval: timedelta, now: datetime
-) -> bool:
-    state = states.get((user.user_id, user.platform))
-    if state is None:
-        return True
-    if state.marked or state.waiting(now):
-        return False
-    if state.last_poll_at is None:
-        return True
-    # Runs begin a little early or late: nine tenths of the interval count as due.
-    return now - state.last_poll_at >= interval * 0.9
+    def _due(
+        self, user: MappedUser, plain: timedelta, now: datetime, *, only_changed: bool
+    ) -> bool:
+        state = self._states.get((user.user_id, user.platform))
+        if state is None:
+            return not only_changed
+        if state.marked or state.waiting(now):
+            return False
+        if self._swept.wanted(user.user_id):
+            return True
+        if only_changed:
+            return False
+        # Runs begin a little early or late: nine tenths of the interval count as due.
+        interval = self._swept.interval(user, plain)
+        return state.last_poll_at is None or now - state.last_poll_at >= interval * 0.9

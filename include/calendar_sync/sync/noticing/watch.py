@@ -32,6 +32,8 @@ DELETIONS_EVERY, COMPARED_EVERY = timedelta(seconds=30), timedelta(minutes=1)
 DUE_EVERY = timedelta(seconds=30)
 REREADS_EVERY = timedelta(minutes=1)
 PROBES_EVERY = timedelta(minutes=1)
+# Whether there should be sweeps is asked so often while there are none.
+NO_SWEEPS = timedelta(minutes=1)
 FAILED_FEEDS = timedelta(seconds=30)
 # Where no run has come for so long, the DAG is paused or broken: its accounts are left alone.
 RESTS_AFTER = timedelta(minutes=16)
@@ -118,6 +120,20 @@ class Watch:
         self._put_off("polls", max(POLLS_EVERY, took), at_least=True)
         self._beat(self.platform.value)
 
+    async def sweeps(self) -> None:
+        """Ask when everybody is busy, where polls alone would be too slow."""
+        if not self._time_for("sweeps", NO_SWEEPS) or self._resting():
+            return
+        if self._holds(self.platform.value) and (pace := await self._look.sweep()):
+            self._put_off("sweeps", pace.sweeps)
+
+    async def changed(self) -> None:
+        """Poll whoever has changed as a sweep has shown: not behind everybody whose poll is due."""
+        if self.platform.value not in self._held_until or self._resting():
+            return
+        if self.services.store.sweeps.any_changed():
+            await self._look.poll_changed()
+
     async def runs(self) -> None:
         """Ask for a run while somebody has work that no run has taken."""
         store, now = self.services.store, self.services.clock.now()
@@ -200,7 +216,7 @@ async def keep_watch(watch: Watch, stopped: Callable[[], bool]) -> None:
     over = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as group:
-            steps = [watch.feeds, watch.polls, watch.runs]
+            steps = [watch.feeds, watch.polls, watch.sweeps, watch.changed, watch.runs]
             working = [group.create_task(repeat(step)) for step in steps]
             await end()
             for task in working:
