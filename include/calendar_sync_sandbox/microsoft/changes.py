@@ -129,9 +129,9 @@ class Changes:
         watchers.append(changed)
 
     def drop(self, subscription: Subscription) -> None:
-        """Forget a subscription."""
-        del self.all[subscription.id]
-        self.count[subscription.mailbox.guid] -= 1
+        """Forget a subscription; a second time changes nothing."""
+        if self.all.pop(subscription.id, None) is not None:
+            self.count[subscription.mailbox.guid] -= 1
 
     def find(self, subscription_id: str) -> Subscription | None:
         """Return a living subscription, None where there is none of that id."""
@@ -242,12 +242,7 @@ class Changes:
             if each.mailbox.state != "ok":
                 self.drop(each)
                 self.tell(each, "subscriptionRemoved")
-            elif (
-                now >= each.asked + AGAIN
-                if each.asked
-                else now
-                >= each.authorised + (each.expires - each.authorised) * self.challenge_after
-            ):
+            elif now >= self._next_challenge(each):
                 self._challenge(each)
         by_url: dict[str, list[tuple[Subscription, Json]]] = {}
         while self._pending:
