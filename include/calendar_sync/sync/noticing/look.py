@@ -23,7 +23,7 @@ from calendar_sync.sync.swept import Pace, Swept
 
 FEED_WAITS = 20.0
 # What lies beyond a sweep's first weeks is asked for so often.
-SWEPT_LATER, LATER_EVERY = "swept_later", timedelta(minutes=30)
+SWEPT, SWEPT_LATER, LATER_EVERY = "swept_at", "swept_later_at", timedelta(minutes=30)
 REREADS_AT_LEAST = 10
 
 
@@ -55,15 +55,24 @@ class Look:
             return None
         synced = members(store, settings, platform, now).synced.values()
         swept = Swept.read(store, settings, platform, synced, now)
-        if swept.pace is not None:
-            sweep = Sweep(services, self.revision, platform)
+        if swept.pace is None:
+            return None
+        # Whoever else sweeps, it is not done more often.
+        sweep = Sweep(services, self.revision, platform)
+        if self._time_for(SWEPT, 0.9 * swept.pace.sweeps):
             await sweep.run(synced)
-            later = store.runs.facts(platform.value).get(SWEPT_LATER)
-            if not isinstance(later, str) or now - datetime.fromisoformat(later) >= LATER_EVERY:
-                store.runs.set_facts(platform.value, **{SWEPT_LATER: now.isoformat()})
-                for part in range(1, sweep.parts):
-                    await sweep.run(synced, part)
+        if sweep.parts > 1 and self._time_for(SWEPT_LATER, LATER_EVERY):
+            for part in range(1, sweep.parts):
+                await sweep.run(synced, part)
         return swept.pace
+
+    def _time_for(self, fact: str, every: timedelta) -> bool:
+        runs, now = self.services.store.runs, self.services.clock.now()
+        last = runs.facts(self.platform.value).get(fact)
+        if isinstance(last, str) and timedelta(0) <= now - datetime.fromisoformat(last) < every:
+            return False
+        runs.set_facts(self.platform.value, **{fact: now.isoformat()})
+        return True
 
     async def poll_changed(self) -> None:
         """Poll those alone of whom a sweep has shown that something changed."""

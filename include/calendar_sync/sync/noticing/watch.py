@@ -34,6 +34,7 @@ REREADS_EVERY = timedelta(minutes=1)
 PROBES_EVERY = timedelta(minutes=1)
 # Whether there should be sweeps is asked so often while there are none.
 NO_SWEEPS = timedelta(minutes=1)
+CHANGED = timedelta(seconds=2)
 FAILED_FEEDS = timedelta(seconds=30)
 # Where no run has come for so long, the DAG is paused or broken: its accounts are left alone.
 RESTS_AFTER = timedelta(minutes=16)
@@ -124,15 +125,25 @@ class Watch:
         """Ask when everybody is busy, where polls alone would be too slow."""
         if not self._time_for("sweeps", NO_SWEEPS) or self._resting():
             return
-        if self._holds(self.platform.value) and (pace := await self._look.sweep()):
-            self._put_off("sweeps", pace.sweeps)
+        if not self._holds(self.platform.value):
+            return
+        try:
+            if pace := await self._look.sweep():
+                self._put_off("sweeps", pace.sweeps)
+        except SyncError as error:
+            logger.warning("%s tells no busy times: %s", self.platform.value, error.code)
 
     async def changed(self) -> None:
         """Poll whoever has changed as a sweep has shown: not behind everybody whose poll is due."""
         if self.platform.value not in self._held_until or self._resting():
             return
-        if self.services.store.sweeps.any_changed():
+        if not self.services.store.sweeps.any_changed() or not self._time_for("changed", CHANGED):
+            return
+        try:
             await self._look.poll_changed()
+        except TenantMisconfigured as error:
+            logger.warning("%s refuses us: %s", self.platform.value, error.code)
+            self._put_off("changed", PROBES_EVERY)
 
     async def runs(self) -> None:
         """Ask for a run while somebody has work that no run has taken."""
