@@ -116,7 +116,7 @@ def looked_at(store: Store, platform: Platform) -> datetime | None:
 
 
 def deletions_told_by(store: Store) -> str:
-    """What tells of deletions in Welkin, in words; empty before anything has been read."""
+    """The source of deletions in Welkin, in words; empty before anything has been read."""
     facts = store.runs.facts(WELKIN)
     found = facts.get(DELETIONS_FROM)
     if found is None:

@@ -51,7 +51,7 @@ class WelkinWorld:
     def __init__(
         self, clock: Clock, seed: int, instance: str, client_name: str, canaries: set[str]
     ) -> None:
-        """Start with the templates and nobody."""
+        """Start with the templates and no users."""
         self.clock = clock
         self.random = random.Random(f"welkin-{seed}")  # noqa: S311 - reproducible, not secret
         self.instance = instance
@@ -345,7 +345,7 @@ class WelkinWorld:
         ]
 
     def events_of(self, user_id: str) -> list[Event]:
-        """Return every event in which somebody takes part, cancelled ones too."""
+        """Return every event that has participants, cancelled ones too."""
         return [self.events[i] for i in self.by_participant.get(user_id, {})]
 
     # Shared by the API and by people
