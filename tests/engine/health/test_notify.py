@@ -72,7 +72,7 @@ def test_the_message_takes_the_place_of_its_names_once(monkeypatch: pytest.Monke
     ]
 
 
-def test_nobody_named_is_no_failure() -> None:
+def test_no_recipients_is_no_failure() -> None:
     assert send(Notify(), MESSAGE) == NOBODY
 
 
@@ -241,7 +241,7 @@ def look(s: Stage, **step: float) -> list[str]:
     return [alarm.who for alarm in raise_alarms(s.store, s.platform, now)]
 
 
-def test_a_late_user_is_told_of_once_and_again_after_hours() -> None:
+def test_an_alert_names_a_late_user_once_and_again_after_hours() -> None:
     s = stage()
     make_late(s, "dana")
     assert look(s, minutes=4) == []
@@ -257,7 +257,7 @@ def test_a_late_user_is_told_of_once_and_again_after_hours() -> None:
     ]
 
 
-def test_who_was_in_step_between_is_told_of_anew() -> None:
+def test_an_alert_names_a_user_again_who_was_up_to_date_in_between() -> None:
     s = stage()
     make_late(s, "dana")
     assert look(s, minutes=6) == [mail("dana")]

@@ -158,7 +158,7 @@ def test_a_user_who_is_not_mapped_is_refused(bench: Bench) -> None:
         sync.find_groups(GOOGLE, users=["nobody"])
 
 
-def test_one_wrong_name_fails_that_name_and_keeps_nobody_waiting(bench: Bench) -> None:
+def test_one_wrong_name_fails_alone_and_delays_no_user(bench: Bench) -> None:
     visit = bench.visit("dana")
     names = ["nobody", mail("dana").upper(), "no.one@example.org", bench.ids["ruben"]]
     groups = found(GOOGLE, users=names)

@@ -337,7 +337,7 @@ class Welkin:
         )
 
     async def delete_event(self, event_id: str) -> bool:
-        """Delete, with the answer of `remove_block`. Welkin keeps an event that has begun, as CANCELLED."""
+        """Delete, as `remove_block` does. Welkin keeps an event that has begun, as CANCELLED."""
         return await self._removed("events.delete", "DELETE", event_id)
 
     async def _removed(self, kind: str, method: str, event_id: str, **options: Any) -> bool:
