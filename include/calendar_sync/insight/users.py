@@ -115,7 +115,7 @@ class Standing:
         return sum(count for state, count in self.states.items() if state.synced)
 
 
-NOBODY = Standing(dict.fromkeys(UserState, 0))
+NO_USERS = Standing(dict.fromkeys(UserState, 0))
 
 
 def list_users(store: Store, settings: Settings, wanted: Wanted, now: datetime) -> UserList:

@@ -17,7 +17,7 @@ from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.insight.health.render import Message
 from calendar_sync.orchestration.alarms import ALL_USERS, EVERYBODY, raise_alarms
-from calendar_sync.orchestration.notify import NOBODY, send
+from calendar_sync.orchestration.notify import NO_RECIPIENTS, send
 from calendar_sync.state import tables
 from calendar_sync.state.runs import LOOKED_AT
 from tests.engine.cycle.stage import HOUR, Stage, mail
@@ -73,7 +73,7 @@ def test_the_message_takes_the_place_of_its_names_once(monkeypatch: pytest.Monke
 
 
 def test_no_recipients_is_no_failure() -> None:
-    assert send(Notify(), MESSAGE) == NOBODY
+    assert send(Notify(), MESSAGE) == NO_RECIPIENTS
 
 
 def test_a_failure_tells_its_type_only(caplog: pytest.LogCaptureFixture) -> None:
