@@ -141,7 +141,7 @@ def end_session(session: int, patience: float = 10) -> None:
 
 def guard(session: int, *folders: Path) -> subprocess.Popen[bytes]:
     """Have a session ended, and folders removed, when this process has ended, however it did."""
-    # Nobody else has the other end of its standard input: it closes with us.
+    # Only this process has the other end of its standard input: it closes with us.
     return subprocess.Popen(
         [sys.executable, "-P", __file__, str(session), *map(str, folders)],
         stdin=subprocess.PIPE,
@@ -152,7 +152,7 @@ def guard(session: int, *folders: Path) -> subprocess.Popen[bytes]:
 
 
 def dismiss(guard: subprocess.Popen[bytes]) -> None:
-    """End a guard: what it stood for is over. A second time does nothing."""
+    """End a guard, when its session has ended. A second call does nothing."""
     if guard.stdin is not None and not guard.stdin.closed:
         guard.communicate(b"over")
 

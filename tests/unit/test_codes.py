@@ -71,7 +71,7 @@ def error_classes() -> set[str]:
 
 
 @pytest.mark.parametrize("code", EVERY, ids=name)
-def test_a_code_has_a_label_advice_and_somebody_who_can_fix_it(code: Code) -> None:
+def test_a_code_has_a_label_advice_and_who_can_fix_it(code: Code) -> None:
     assert code.label
     assert code.advice or code is AccountVerdict.OK
     assert not code.label.endswith((".", ":"))

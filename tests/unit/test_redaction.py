@@ -85,7 +85,7 @@ def test_a_logging_configuration_of_the_host_neither_silences_us_nor_sees_more(
     assert "ours to wake" not in caplog.text
 
 
-def test_whoever_imports_a_module_has_the_net_under_it() -> None:
+def test_importing_a_module_installs_the_redaction() -> None:
     """Nobody has to call anything first: not a page, not a notebook, not a script."""
     script = (
         "import logging, calendar_sync.core.concurrency\n"

@@ -349,7 +349,7 @@ class HttpClient:
         """The adapter's error; an HTML page or a redirect counts as no answer of the service.
 
         Proxies and balancers answer 403 and 404 with pages of their own: no event is missing, and
-        nobody forbidden, because of those.
+        no user forbidden, because of those.
         """
         status, body = response.status_code, None
         with contextlib.suppress(ValueError):

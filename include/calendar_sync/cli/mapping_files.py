@@ -279,7 +279,7 @@ def row_of(user: MappedUser | None) -> dict[str, Any] | None:
 
 
 def words_of(user: MappedUser | None) -> str:
-    """One row in a few words, without whose it is."""
+    """One row in a few words, without the user."""
     if user is None:
         return ""
     words = [user.account]

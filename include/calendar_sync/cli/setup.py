@@ -141,8 +141,8 @@ def _print(made: list[Step]) -> None:
             console.print("Everything is set up.", style="green", **said)
         return
     console.print(f"\nNext: {upcoming.title}", style="bold", **said)
-    console.print(f"   It takes: {upcoming.needs}", **said)
-    console.print(f"   Who can give it: {upcoming.who}", **said)
+    console.print(f"   What you need: {upcoming.needs}", **said)
+    console.print(f"   Who can do it: {upcoming.who}", **said)
     console.print(f"   Command: {COMMANDS[upcoming.key]}", **said)
 
 
@@ -197,7 +197,7 @@ def _at_terminal() -> bool:
 
 
 def _asked(form: Form) -> Typed:
-    """What somebody types; asked again until it can be used."""
+    """What a person types; asked again until it is valid."""
     while True:
         values = {one.name: _ask(one) for one in form.inputs if not one.rare}
         if typer.confirm("Special networks (CA bundle, other addresses)?", default=False):

@@ -16,7 +16,7 @@ from calendar_sync.insight.status import (
     looked_at,
     requests_since,
 )
-from calendar_sync.insight.users import NOBODY, Everybody, ListedUser, Standing
+from calendar_sync.insight.users import NO_USERS, Everybody, ListedUser, Standing
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
@@ -140,7 +140,7 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
     everybody = Everybody(store, settings, now)
     platforms = []
     for platform in Platform:
-        found = everybody.standing.get(platform, NOBODY)
+        found = everybody.standing.get(platform, NO_USERS)
         former = 0 if platform in everybody.standing else len(store.links.holders(platform))
         if not (platform in everybody.standing or former):
             continue

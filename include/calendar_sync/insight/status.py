@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from calendar_sync.core.model import LinkState, Platform
 from calendar_sync.insight.noticing import NoticingState, noticing
 from calendar_sync.insight.user_state import UserState
-from calendar_sync.insight.users import NOBODY, Everybody, UserStatus
+from calendar_sync.insight.users import NO_USERS, Everybody, UserStatus
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import Revision
@@ -83,7 +83,7 @@ def status(
 def _status(
     store: Store, revision: Revision, platform: Platform, everybody: Everybody, now: datetime
 ) -> PlatformStatus:
-    found = everybody.standing.get(platform, NOBODY)
+    found = everybody.standing.get(platform, NO_USERS)
     failing = [one for one in everybody.in_trouble(platform) if one.failures]
     failing += everybody.left_behind(platform)
     behind = found.oldest_change
@@ -119,7 +119,7 @@ def looked_at(store: Store, platform: Platform) -> datetime | None:
 
 
 def deletions_told_by(store: Store) -> str:
-    """What tells of deletions in Welkin, in words; empty before anything has been read."""
+    """The source of deletions in Welkin, in words; empty before anything has been read."""
     facts = store.runs.facts(WELKIN)
     found = facts.get(DELETIONS_FROM)
     if found is None:

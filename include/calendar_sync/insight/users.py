@@ -57,7 +57,7 @@ class Wanted:
 class UserStatus:
     """How one (user, platform) is doing.
 
-    `behind_since` is since when a change waits (`marked`), or since when nobody has seen into the
+    `behind_since` is since when a change waits (`marked`), or since when the sync has not read the
     account where that is too long; None when all is known and synced. `late`: that is longer than
     the target. `error` is the code of the last cycle or poll where that failed, `failing_since`
     since when.
@@ -115,7 +115,7 @@ class Standing:
         return sum(count for state, count in self.states.items() if state.synced)
 
 
-NOBODY = Standing(dict.fromkeys(UserState, 0))
+NO_USERS = Standing(dict.fromkeys(UserState, 0))
 
 
 def list_users(store: Store, settings: Settings, wanted: Wanted, now: datetime) -> UserList:
@@ -149,7 +149,7 @@ class Everybody:
 
     Args:
         store: the state database.
-        settings: say when somebody is late, and when somebody is synced.
+        settings: say which users are synced, and when they are late.
         now: that moment.
     """
 

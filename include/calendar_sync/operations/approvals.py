@@ -198,7 +198,7 @@ def _record(
 
 
 def grant(store: Store, digest: str, author: str, now: datetime) -> int:
-    """Approve for 24 hours, and have the users concerned read in full: no delta tells of it again.
+    """Approve for 24 hours, and read the users concerned in full: no list names the changes again.
 
     Who approved it stands in the audit log, for each user; `store` has the key.
     Returns how many users it concerns; 0 when nothing waits under this digest.

@@ -70,7 +70,7 @@ def decide(store: Store, number: int, choice: Choice, author: str, now: datetime
 
 
 def _forgotten(link: Link) -> Link:
-    """The link as the planner must find it to write our side of it once more.
+    """The link as the planner must find it to write our side again.
 
     What was read back stays: a difference from it would look like another edit by hand.
     """

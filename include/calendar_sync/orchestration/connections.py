@@ -90,7 +90,7 @@ def connection_fields(name: str) -> Fields:
 
 @contextlib.contextmanager
 def airflow_database() -> Iterator[None]:
-    """Two databases are in play: a failure of Airflow's is not one of ours.
+    """Failures of Airflow's database as an error that says so: the state database is another.
 
     Raises:
         ConfigurationError: it cannot be read.
@@ -203,6 +203,6 @@ def ensure_hmac_key(*, links_stand: bool = False) -> bool:
                 with create_session() as session:
                     session.add(key)
             except IntegrityError:
-                # Somebody else was faster.
+                # Another process was faster.
                 return False
         return True

@@ -168,7 +168,7 @@ async def try_welkin(credentials: WelkinCredentials, clock: Clock) -> None:
 
 
 class Tokens(Protocol):
-    """Where the clients' tokens come from: everybody's cache, or one's own."""
+    """Where the clients' tokens come from: the shared cache, or a cache of their own."""
 
     def source(self, name: str, fetch: Fetch) -> TokenSource:
         """The token of this name."""

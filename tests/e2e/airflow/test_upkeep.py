@@ -495,7 +495,7 @@ def test_a_cleared_task_does_not_repeat_a_decision(filled: Stage) -> None:
     assert row.enabled
 
 
-def test_an_unsync_of_nobody_is_refused(filled: Stage) -> None:
+def test_an_unsync_without_users_is_refused(filled: Stage) -> None:
     run_id, state = run(filled, UNSYNC)
     assert state == "failed"
     assert "give either Users or Everybody" in filled.airflow.logs(UNSYNC, run_id, "ask")

@@ -318,7 +318,7 @@ def test_who_approved_stands_in_the_record_of_everybody_concerned(
     assert store.audit.verify() == []
 
 
-def test_what_nobody_could_seal_is_not_approved(
+def test_an_approval_that_cannot_be_sealed_is_not_stored(
     operator: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     approval(store, "ada", "d1")

@@ -57,7 +57,10 @@ def test_a_failure_is_told_without_a_foreign_text() -> None:
     assert found.state == "failed"
     assert "Nora" not in found.problem
     found = ended(Jobs().start("kind", "x", ours))
-    assert found.problem == "google_unauthorized_client: the delegation"
+    assert found.problem == (
+        "The delegation; the domain-wide delegation lacks the client or its scope: "
+        "see docs/setup-google.md. (google_unauthorized_client)"
+    )
 
 
 def test_a_job_ends_at_its_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:

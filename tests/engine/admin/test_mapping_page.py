@@ -195,7 +195,7 @@ def test_a_file_is_shown_before_it_is_stored(operator: TestClient, store: Store)
     }
 
 
-def test_a_file_removes_nobody_unless_that_is_chosen(operator: TestClient, store: Store) -> None:
+def test_a_file_removes_rows_only_if_that_is_chosen(operator: TestClient, store: Store) -> None:
     text = upload(operator, f"{HEADER}cy,google,c@x.org\n").text
     assert "1 added, 0 changed, 0 removed" in text
     assert "2 rows of the mapping are not in the file and stay" in text

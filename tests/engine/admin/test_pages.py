@@ -167,7 +167,7 @@ def test_mapped_but_never_run(store: Store, viewer: TestClient) -> None:
     assert "Nothing was synced for this user yet" in viewer.get("/users/ada").text
 
 
-def test_whoever_syncs_by_the_command_line_alone_sees_the_overview(
+def test_the_overview_is_shown_after_a_sync_by_the_command_line(
     store: Store, viewer: TestClient
 ) -> None:
     user(store)
@@ -180,7 +180,7 @@ def test_whoever_syncs_by_the_command_line_alone_sees_the_overview(
     assert "Nothing was synced in the last 24 hours" in text
 
 
-def test_nobody_of_this_id(viewer: TestClient) -> None:
+def test_an_unknown_user_id_is_404(viewer: TestClient) -> None:
     assert viewer.get("/users/nobody").status_code == 404
 
 
@@ -206,7 +206,7 @@ def test_freshness_is_held_against_the_target(store: Store, viewer: TestClient) 
         assert said in viewer.get("/").text
 
 
-def test_a_platform_that_nobody_asks_is_not_green(store: Store, viewer: TestClient) -> None:
+def test_a_platform_whose_sync_does_not_run_is_not_green(store: Store, viewer: TestClient) -> None:
     user(store)
     now = datetime.now(UTC)
     with store.database.write() as connection:

@@ -58,7 +58,7 @@ def test_every_setting_and_choice_has_words_of_its_own() -> None:
     assert set(FIELDS) == TEXT_FIELDS
 
 
-def test_names_that_nobody_wrote_words_for_are_readable() -> None:
+def test_names_without_written_labels_are_readable() -> None:
     assert name_of("limits.some_new_limit") == "Some new limit"
     assert full_name("notify.some_new.deep_name") == "Notifications: Some new: Deep name"
     assert full_name("mirror_content.type_titles.etmp-a.b_c") == (

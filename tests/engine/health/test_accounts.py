@@ -79,7 +79,7 @@ FAULTS: dict[str, tuple[Any, dict[Platform, str]]] = {
 
 @on_both
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_has_its_verdict_and_concerns_nobody_else(
+def test_each_fault_has_its_verdict_and_concerns_no_other_user(
     platform: Platform, fault: str
 ) -> None:
     s = Stage("dana", "ruben", platform=platform)

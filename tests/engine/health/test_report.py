@@ -47,7 +47,7 @@ def check(s: Stage) -> None:
 
 
 @on_both
-def test_an_organisation_in_step_needs_nobody(platform: Platform) -> None:
+def test_an_organisation_that_is_up_to_date_has_nothing_to_report(platform: Platform) -> None:
     s = Stage("dana", "ruben", platform=platform)
     s.visit()
     s.busy("ruben")
@@ -124,7 +124,7 @@ def test_what_waits_what_is_parked_and_open_conflicts(platform: Platform) -> Non
 
 
 @on_both
-def test_what_is_left_in_an_account_is_told_when_nobody_is_mapped_there(platform: Platform) -> None:
+def test_events_left_in_an_account_are_reported_without_mapped_users(platform: Platform) -> None:
     s = Stage("dana", platform=platform)
     s.visit()
     s.run()

@@ -24,7 +24,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import might_contain_dag_via_default_heuristic
 
 from calendar_sync.adapters.welkin.client import AuditUnavailable
-from calendar_sync.core import errors
+from calendar_sync.core import codes, errors
 from calendar_sync.core.codes import SetupCode
 from calendar_sync.core.dag_ids import DAGS, MAINTENANCE, REMOVE
 from calendar_sync.orchestration.dags import health as health_dag
@@ -69,9 +69,11 @@ print(json.dumps({
 ALLOWED = {
     "calendar_sync",
     "calendar_sync.core",
+    "calendar_sync.core.codes",
+    *{family.__module__ for family in vars(codes).values() if inspect.isclass(family)},
+    "calendar_sync.core.dag_ids",
     "calendar_sync.core.errors",
     "calendar_sync.orchestration",
-    "calendar_sync.core.dag_ids",
     "calendar_sync.orchestration.dags",
     *(
         f"calendar_sync.orchestration.dags.{name}"

@@ -29,6 +29,7 @@ out = io.BytesIO()
 configure_logging(json_output=True, output=out, sending_to_supervisor=True)
 log = structlog.get_logger(logger_name="task")
 log.info("begins")
+from calendar_sync.core.codes import WelkinCode
 from calendar_sync.core.errors import TenantMisconfigured
 from calendar_sync.orchestration import running
 
@@ -39,9 +40,9 @@ def fail(error):
     except Exception:
         log.exception("Task failed with exception")
 
-fail(TenantMisconfigured("welkin_unauthorized", detail="welkin.token"))
+fail(TenantMisconfigured(WelkinCode.UNAUTHORIZED, detail="welkin.token"))
 fail(KeyError("a patient's name"))
-fail(TenantMisconfigured("welkin_unauthorized", detail="welkin.token"))
+fail(TenantMisconfigured(WelkinCode.UNAUTHORIZED, detail="welkin.token"))
 try:
     raise ValueError("not one of ours")
 except ValueError:

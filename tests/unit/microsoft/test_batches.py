@@ -116,7 +116,7 @@ def test_what_concerns_everybody_is_told_to_everybody(error: SyncError) -> None:
         assert [getattr(each, "retry_after", 0) for each in found] == [9.0] * 3
 
 
-def test_a_mailbox_that_does_not_answer_holds_up_nobody_for_long(
+def test_a_mailbox_that_does_not_answer_delays_others_only_briefly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(batches, "PATIENCE", 0.05)

@@ -118,7 +118,7 @@ def test_a_connection_is_done_when_what_is_stored_now_was_accepted() -> None:
     assert incomplete.faults[0].advice == "extra.tenant is missing"
 
 
-def test_one_mailbox_that_cannot_be_opened_keeps_nobody_else_from_the_next_step() -> None:
+def test_one_mailbox_that_cannot_be_opened_does_not_stop_the_set_up() -> None:
     for fault, shown in (
         (Finding.of(GoogleCode.ACCOUNT_REFUSED, account="ada@example.org"), 1),
         (Finding.of(SetupCode.NO_MAILBOX_TRIED), 0),

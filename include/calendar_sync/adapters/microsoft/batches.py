@@ -74,7 +74,7 @@ class Batches:
         self._sending: set[asyncio.Task[None]] = set()
 
     async def get(self, kind: str, account: str, path: str) -> Answer | None:
-        """The answer to a GET; None where it is to be asked for by itself.
+        """The answer to a GET; None if it must be sent on its own.
 
         Raises:
             SyncError: as for any request; a part that was refused is not sent again.

@@ -76,7 +76,7 @@ class AuditUnavailable(TenantMisconfigured):
 
 @dataclass(frozen=True)
 class BlockDraft:
-    """The content of a block: whose time, when, and a neutral title."""
+    """The content of a block: the user, the time, and a neutral title."""
 
     user_id: str
     span: Span
@@ -337,7 +337,7 @@ class Welkin:
         )
 
     async def delete_event(self, event_id: str) -> bool:
-        """Delete, with the answer of `remove_block`. Welkin keeps what has begun, as CANCELLED."""
+        """Delete, as `remove_block` does. Welkin keeps an event that has begun, as CANCELLED."""
         return await self._removed("events.delete", "DELETE", event_id)
 
     async def _removed(self, kind: str, method: str, event_id: str, **options: Any) -> bool:

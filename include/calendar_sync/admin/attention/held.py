@@ -19,7 +19,7 @@ SHOWN = 500
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that would be done. Whose appointment it is, and when, is not for a page."""
+    """One action that would be done. Patient and time of the appointment are not shown."""
 
     step: str
     reason: str

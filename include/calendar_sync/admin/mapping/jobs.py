@@ -75,7 +75,7 @@ def apply_proposals(
     row: Annotated[list[str] | None, Form(max_length=MOST)] = None,
     back: Annotated[str, Form(max_length=16)] = "",
 ) -> Response:
-    """Add the rows that somebody has ticked, and no others; `back` is setup where it began."""
+    """Add the selected rows only; `back` is "setup" if the set-up began it."""
     if not row:
         raise Problem(422, "Nothing is selected.", hints=("Go back and select the rows to add.",))
     try:

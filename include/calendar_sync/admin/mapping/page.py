@@ -113,7 +113,7 @@ def ask(
     platform: AnyPlatform,
     to: Literal["disable", "remove"],
 ) -> Response:
-    """Ask before a row is disabled or removed: whose it is, and what is taken away."""
+    """Ask before a row is disabled or removed; names the user and what is deleted."""
     found = store.config.mapped(user, platform) if platform else None
     if found is None:
         raise Problem(404, "This row does not exist.")
@@ -198,7 +198,7 @@ def _row(
 def _changed_meanwhile(
     request: Request, store: Store, user_id: str, platform: Platform
 ) -> Response:
-    """The row as it is now, with who made it so."""
+    """The row as it is now, and who changed it."""
     history = store.config.mapping_history(user_id)
     newest = next((one for one in history if one.platform is platform), None)
     by = f" by {newest.author}, {newest.at:%Y-%m-%d %H:%M} UTC" if newest else ""

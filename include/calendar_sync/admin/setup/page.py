@@ -46,7 +46,7 @@ Name = Annotated[str, Path(max_length=64)]
 #: Characters of a mailbox, as everywhere.
 LONGEST_MAILBOX = 320
 WHO_CONNECTS = (
-    "Your account may not edit Airflow's connections. Ask somebody whose role in Airflow may "
+    "Your account may not edit Airflow's connections. Ask a person whose role in Airflow may "
     "(Op or Admin) to open this page and take this step."
 )
 LEVELS: tuple[tuple[DetailLevel, str], ...] = (
@@ -180,7 +180,7 @@ def _try(name: str, typed: Typed, mailbox: str, limits: Limits) -> list[Finding]
 
 
 async def _store(request: Request, name: str, typed: Typed) -> None:
-    """Replace it, or add it, in the person's own name.
+    """Add or replace the connection, in the person's own name.
 
     Raises:
         Problem: Airflow refuses.
@@ -284,7 +284,7 @@ async def switch_on(request: Request) -> Response:
             raise Problem(
                 403,
                 f"Your account may not switch on {dag_id}.",
-                hints=("Ask somebody whose role in Airflow may edit DAGs.",),
+                hints=("Ask a person whose role in Airflow may edit DAGs.",),
             )
         if status >= 400:
             said = f"Airflow did not switch on {dag_id} ({status})."

@@ -30,7 +30,7 @@ _HEAD = tuple(field.name for field in fields(Exposure))
 
 @router.get("/tools")
 def tools(request: Request, store: Opened) -> Response:
-    """What there is beside the everyday pages."""
+    """The list of tools."""
     return render(request, "tools.html", newest=store.health.report(), unsync=UNSYNC)
 
 

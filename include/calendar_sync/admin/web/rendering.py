@@ -92,7 +92,7 @@ _SAID = re.compile(r"(\d{4}-\d\d-\d\d )?(\d\d:\d\d)(:\d\d)? UTC")
 
 
 def timed(text: str, now: datetime) -> Markup:
-    """A text whose times are written in UTC: shown in the reader's zone as all others are.
+    """A text with times in UTC; they are shown in the reader's zone, as all times are.
 
     A time without a date is of today, as `explain` says it.
     """

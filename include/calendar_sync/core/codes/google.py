@@ -106,7 +106,8 @@ class GoogleCode(Code):
     )  # fmt: skip
     NOT_A_CALENDAR_USER = (
         "google_not_acalendar_user", "Calendar is turned off for this user",
-        "ask the Google Workspace administrator", Whose.GOOGLE,
+        "ask the Google Workspace administrator to turn it on, or to assign a licence",
+        Whose.GOOGLE,
     )  # fmt: skip
     NOT_FOUND = ("google_not_found", "Google no longer has it", HANDLED, Whose.SERVICE)
     NO_CALENDAR = (

@@ -38,7 +38,7 @@ class DirectoryAccounts:
                 self._named.setdefault(name, []).append(account)
 
     def named(self, name: str) -> tuple[DirectoryAccount, ...]:
-        """All that are called so: one's address may be another's alias (Microsoft)."""
+        """All accounts with this name: one's address may be an alias of another."""
         return tuple(self._named.get(name.lower(), ()))
 
     def of(self, name: str) -> DirectoryAccount | None:

@@ -221,7 +221,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An item about which nothing can be decided: it is left as it is, and shown by its `code`.
+    """An item that cannot be decided: it is left unchanged, and shown with its `code`.
 
     `step` is what would most likely have been done. `detail` is the place of a bug.
     """

@@ -25,7 +25,7 @@ from calendar_sync.sync.cycle.scope import Scope, scope_of
 from calendar_sync.sync.roster import Members, members, user_named
 from calendar_sync.sync.services import Services
 
-NOBODY = ""
+NO_ACCOUNT = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Look:
         """Whom it is about; users who are not mapped have no account."""
         store = self.services.store
         mapped = store.config.mapped(user_id, platform)
-        mapped = mapped or MappedUser(user_id, platform, NOBODY, enabled=False)
+        mapped = mapped or MappedUser(user_id, platform, NO_ACCOUNT, enabled=False)
         return scope_of(store, self.revision, mapped, self.now)
 
     def members(self, platform: Platform) -> Members:

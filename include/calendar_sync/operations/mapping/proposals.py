@@ -133,7 +133,7 @@ def _proposal(
 async def look_at(
     directory: Directory, users: Iterable[WelkinUser]
 ) -> tuple[DirectoryAccounts, dict[str, str]]:
-    """Try each address by itself, where no directory may be read.
+    """Try each address on its own, if no directory can be read.
 
     Returns:
         The accounts that answered, and by address what keeps from the others.

@@ -43,12 +43,12 @@ class Tested:
 
     @property
     def works(self) -> bool:
-        """Accepted, for everybody: what is wrong with single mailboxes stops nobody else."""
+        """Accepted. A fault of a single mailbox does not keep others from working."""
         return all(fault.account or fault.code in SPARED for fault in self.faults)
 
     @property
     def shown(self) -> tuple[Finding, ...]:
-        """What somebody should know of: not that nobody is mapped yet."""
+        """The faults to show: without the one that no users are mapped yet."""
         return tuple(fault for fault in self.faults if fault.code != SetupCode.NO_MAILBOX_TRIED)
 
 
@@ -75,7 +75,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Walked:
-    """The last self-test: whose, and where it failed."""
+    """The last self-test: the account, and the step that failed."""
 
     at: datetime
     account: str
@@ -91,7 +91,7 @@ class There:
     """What is there.
 
     `settings` and `mapping` are the newest revisions, 0 for none; `mapped` counts enabled rows;
-    `paused` has each DAG, None for one that Airflow does not know, and is empty where nobody could
+    `paused` has each DAG, None for one that Airflow does not know, and is empty if they could not
     look.
     """
 
@@ -114,7 +114,7 @@ class There:
 
     @property
     def in_use(self) -> list[Platform]:
-        """Platforms with somebody mapped; before that those with a connection."""
+        """Platforms with mapped users; before there are any, those with a connection."""
         mapped = [platform for platform in Platform if self.mapped.get(platform)]
         return mapped or [
             platform for platform, one in self.calendars.items() if one.status == "configured"
@@ -142,7 +142,7 @@ def steps(there: There) -> list[Step]:
 
 
 def next_step(found: Iterable[Step]) -> Step | None:
-    """The first that somebody can do something about; None when all is done."""
+    """The first that can be done now; None when all are done."""
     for step in found:
         if step.standing in {Standing.TODO, Standing.FAULT}:
             return step
@@ -172,11 +172,11 @@ def _prepare(there: There) -> Step:
     return Step(
         "prepare",
         "Prepare the database",
-        "A place for the state database: a file beside Airflow, or a PostgreSQL that "
-        "CALENDAR_SYNC_DATABASE_URL names. And a signing key, kept as an Airflow connection.",
+        "A state database: a file beside Airflow, or the PostgreSQL database in "
+        "CALENDAR_SYNC_DATABASE_URL. And a signing key, stored as an Airflow connection.",
         "Created automatically at the first start. If that fails: the Airflow administrator.",
         standing,
-        said if standing is not Standing.FAULT else "It cannot be used as it is.",
+        said if standing is not Standing.FAULT else "The database cannot be used.",
         faults,
     )
 
@@ -189,7 +189,7 @@ def _welkin(there: There) -> Step:
             "welkin",
             "Connect Welkin",
             "Base URL, organization, environment, and an API client with its secret.",
-            "The Welkin administrator makes the API client; its secret is shown once.",
+            "The Welkin administrator creates the API client. Its secret is shown only once.",
             standing,
             said,
             faults,
@@ -221,7 +221,8 @@ def _calendars(there: There) -> Step:
             "Connect the calendars",
             "For Google: a service account's key (JSON), with domain-wide delegation. "
             "For Microsoft 365: tenant ID, client ID and a client secret.",
-            "The Google Workspace super administrator. The Microsoft 365 administrator (Entra).",
+            "For Google: a super administrator of the Workspace. For Microsoft 365: an "
+            "administrator of Entra.",
             standing,
             said,
             faults,
@@ -265,8 +266,9 @@ def _people(there: There) -> Step:
         there.place is Place.READY,
         Step(
             "people",
-            "Say who has which mailbox",
-            "The staff to be synced. They are proposed by e-mail address, or come from a file.",
+            "Map users to mailboxes",
+            "The staff to sync, and their mailboxes. Calendar Sync proposes matches by e-mail "
+            "address; you can also import a file.",
             "Someone who knows the staff and their mailboxes.",
             Standing.DONE if counts else Standing.TODO,
             f"Mapped: {', '.join(counts)}." if counts else "No user is mapped yet.",
@@ -290,7 +292,7 @@ def _dry_run(there: There, ready: bool) -> Step:
         Step(
             "dry_run",
             "Preview the first sync",
-            "Nothing: both sides are read, and nothing is written.",
+            "Nothing. Both sides are read; nothing is written.",
             "You.",
             standing,
             said,
@@ -328,9 +330,9 @@ def _selftest(there: There, ready: bool) -> Step:
         Step(
             "selftest",
             "Test with one person",
-            "One mapped person whose calendar may be written to. A visit is booked: it appears in "
-            "the calendar. A personal event is added: Welkin shows the time as unavailable. Both "
-            "are cancelled: they are gone. All of it is marked, private, and removed.",
+            "One mapped person whose calendar may be written to. The test books a visit and checks "
+            "that it appears in the calendar. It adds a private event to the calendar and checks "
+            "that Welkin shows the time as unavailable. Then it deletes both.",
             "You, and the person whose calendar it is.",
             standing,
             said,
@@ -372,14 +374,14 @@ def _of_connection(one: Connected, name: str) -> tuple[Standing, str, tuple[Find
     if one.status == "missing":
         return Standing.TODO, f"{name} is not connected yet.", ()
     if one.status == "incomplete":
-        return Standing.FAULT, f"{name}: incomplete.", _one(SyncCode.CONFIGURATION, one.detail)
+        return Standing.FAULT, f"{name} is incomplete.", _one(SyncCode.CONFIGURATION, one.detail)
     if one.tested is None:
         return Standing.TODO, f"{name}: stored, not tested yet.", ()
     if not one.tested.works:
         return Standing.FAULT, f"{name} does not work.", one.tested.faults
     said = f"{name} works."
     if any(fault.code == SetupCode.NO_MAILBOX_TRIED for fault in one.tested.faults):
-        said = f"{name} accepts the credentials. The preview tries the mailboxes."
+        said = f"{name} accepts the credentials. The preview will try the mailboxes."
     return Standing.DONE, said, one.tested.shown
 
 

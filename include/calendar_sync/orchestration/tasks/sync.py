@@ -70,7 +70,7 @@ def find_groups(
     and fails there: the others are not kept waiting.
 
     Raises:
-        SyncError: nobody can be synced now; the code says why.
+        SyncError: no user can be synced now; the code says why.
     """
 
     async def work(
@@ -81,7 +81,7 @@ def find_groups(
             services,
             revision,
             Platform(platform),
-            # Where nobody of them is known, the search says so.
+            # If none of them is known, `find_work` says so.
             users=known or strangers,
             full_comparison=full_comparison,
             looking=LOOKING.get(run_type, Looking.ALWAYS),
@@ -109,7 +109,7 @@ def find_groups(
 def _known(
     services: Services, revision: Revision, platform: Platform, names: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """The ids of these users, and the names that are nobody's on this platform."""
+    """The ids of these users, and the names that match no user of this platform."""
     if not names:
         return [], []
     store = services.store
@@ -135,7 +135,7 @@ def sync_group(
     dry_run: bool = False,
     named: bool = False,
 ) -> Done:
-    """Run the cycles of one group; `named`: somebody has asked for these users."""
+    """Run the cycles of one group; `named`: a person has asked for these users."""
 
     async def work(services: Services, revision: Revision) -> Done:
         users, strangers = group, list[str]()
