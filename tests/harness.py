@@ -163,9 +163,8 @@ def _first() -> Engine:
 
 def _share_compiled(database: Database) -> None:
     """Statements are compiled once: an engine keeps its own, and each world has one."""
-    for engine in (database.engine, database._reader):
-        engine.dialect = _first().dialect
-        engine._compiled_cache = _first()._compiled_cache
+    database.engine.dialect = _first().dialect
+    database.engine._compiled_cache = _first()._compiled_cache
 
 
 @cache
