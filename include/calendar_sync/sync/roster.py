@@ -45,8 +45,9 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
         mapped = {user.user_id: user for user in store.config.mapping(platform) if user.enabled}
         inactive = store.config.inactive(now) & mapped.keys()
         holders = store.links.holders(platform)
-        approved = store.runs.approved_users(LEAVING, platform, now)
-    doubtful = (inactive & holders) - approved
+        doubtful = inactive & holders
+        if doubtful:
+            doubtful -= store.runs.approved_users(LEAVING, platform, now)
     many = too_many(len(doubtful), len(mapped.keys() & holders), settings)
     held = frozenset(doubtful if many else ())
     synced = {
