@@ -29,6 +29,8 @@ _MOVE = update(t.cursor).where(
     t.cursor.c.calendar == bindparam("in"),
     t.cursor.c.position == bindparam("before"),
 )
+_CURSOR_KEY = ("scope", "owner", "calendar")
+_CURSOR_VALUES = ("position", "shape", "window_end", "updated_at")
 _HELD_CURSOR = (
     select(t.cursor.c.position)
     .where(t.cursor.c.scope == bindparam("of"), t.cursor.c.owner == bindparam("whose"))
@@ -117,19 +119,17 @@ class FeedStore:
         calendar: str = "",
     ) -> None:
         """Store a position, inside the caller's transaction."""
-        values = {
-            "position": cursor.position,
-            "shape": cursor.shape,
-            "window_end": cursor.window_end,
-            "updated_at": now,
-        }
-        statement = self._database.insert(t.cursor).values(
-            scope=scope, owner=owner, calendar=calendar, **values
-        )
         connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["scope", "owner", "calendar"], set_=values
-            )
+            self._database.upsert(t.cursor, _CURSOR_KEY, _CURSOR_VALUES),
+            {
+                "scope": scope,
+                "owner": owner,
+                "calendar": calendar,
+                "position": cursor.position,
+                "shape": cursor.shape,
+                "window_end": cursor.window_end,
+                "updated_at": now,
+            },
         )
 
     def move_cursor(self, connection: Connection, scope: str, moved: Moved, now: datetime) -> None:
