@@ -7,6 +7,7 @@ from datetime import datetime
 
 from calendar_sync.config.settings import BlockTime, Settings
 from calendar_sync.core.model import (
+    BlockLink,
     CalendarEvent,
     ChangeLink,
     Conflict,
@@ -15,8 +16,6 @@ from calendar_sync.core.model import (
     CreateBlock,
     DeleteBlock,
     Direction,
-    Link,
-    LinkKind,
     LinkState,
     Removed,
     Row,
@@ -33,19 +32,20 @@ from calendar_sync.planner.mirror_text import block_title
 from calendar_sync.planner.mirrors import Decision, left_behind, restored_too_often
 from calendar_sync.planner.snapshot import CalendarView, Doubt, View
 
-_NO_BLOCK = frozenset({LinkState.INTENT, LinkState.DELETED, LinkState.TWIN})
+_NO_BLOCK = frozenset({LinkState.INTENT, LinkState.DELETED, LinkState.DUPLICATE})
 
 
 def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
     """One block for each busy instance of a calendar that counts, none for anything else."""
     if not view.direction.writes_welkin:
-        for link in view.live(LinkKind.BLOCK):
-            if link.remote_id in view.absent:
+        links = view.live(BlockLink)
+        for link in links:
+            if link.block_id in view.absent:
                 yield _change("block_gone", link, LinkState.DELETED)
-        yield from left_behind(view, LinkKind.BLOCK)
+        yield from left_behind(view, (one for one in links if one.block_id not in view.absent))
         return
     busy = {calendar.name for calendar in view.calendars if calendar.counts_as_busy}
-    for link in view.live(LinkKind.BLOCK):
+    for link in view.live(BlockLink):
         wanted = settings.block_time.enabled and link.calendar in busy
         yield from guarded(Step.UPDATE_BLOCK, link.source, _live(view, link, wanted=wanted))
     for link in view.block_links.values():
@@ -61,7 +61,7 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
         yield Conflict(ConflictKind.DUPLICATES, Source(view.user_id), ConflictDecision.HELD)
 
 
-def _live(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
+def _live(view: View, link: BlockLink, *, wanted: bool) -> Iterator[Decision]:
     if view.past(link.span) and not link.span.overlaps(view.block_window, view.zone):
         if not _wandered(view, link):
             yield _change("left_the_window", link, LinkState.RETIRED)
@@ -69,7 +69,7 @@ def _live(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
         yield from _remove(view, link, "not_wanted_by_settings")
 
 
-def _known(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
+def _known(view: View, link: BlockLink, *, wanted: bool) -> Iterator[Decision]:
     if not wanted:
         yield from _forget(view, link)
     ended = link.state in {LinkState.LIVE, LinkState.RETIRED} and view.past(link.span)
@@ -78,18 +78,18 @@ def _known(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
         yield DeleteBlock("block_edited", link)
 
 
-def _forget(view: View, link: Link) -> Iterator[Decision]:
+def _forget(view: View, link: BlockLink) -> Iterator[Decision]:
     """Nobody wants blocks of this calendar any more: what was begun or held ends, too."""
     if link.state is LinkState.INTENT:
         yield from _remove(view, link, "not_wanted_by_settings")
-    elif link.state is LinkState.TWIN:
-        yield _change("not_wanted_by_settings", replace(link, remote_id=""), LinkState.DELETED)
+    elif link.state is LinkState.DUPLICATE:
+        yield _change("not_wanted_by_settings", replace(link, block_id=""), LinkState.DELETED)
 
 
-def _wandered(view: View, link: Link) -> bool:
+def _wandered(view: View, link: BlockLink) -> bool:
     """A block of the past that somebody has moved to where it takes time again."""
-    seen = view.blocks.get(link.remote_id)
-    if seen is None or seen.cancelled or seen.hash == link.remote_hash:
+    seen = view.blocks.get(link.block_id)
+    if seen is None or seen.cancelled or seen.hash == link.block_hash:
         return False
     if view.outdated(link, seen.version):
         return False
@@ -153,7 +153,7 @@ class _CalendarBlocks:
             yield from guarded(Step.DELETE_BLOCK, Source(source_id), self._match({}, left))
 
     def _group(
-        self, source_id: str, events: Iterable[Row], links: list[Link]
+        self, source_id: str, events: Iterable[Row], links: list[BlockLink]
     ) -> Iterator[Decision]:
         """One event, or the instances of one series."""
         wanted = self._busy(events)
@@ -187,12 +187,12 @@ class _CalendarBlocks:
 
     def _links_in_reach(
         self, singles: Mapping[str, object], series: Mapping[str, object]
-    ) -> dict[str, list[Link]]:
+    ) -> dict[str, list[BlockLink]]:
         """Links about which this read has the last word, by series or event id.
 
         A delta speaks only of the events and series that came with it; a full read of all.
         """
-        reach: dict[str, list[Link]] = defaultdict(list)
+        reach: dict[str, list[BlockLink]] = defaultdict(list)
         for (calendar, source), link in self.view.block_links.items():
             if calendar != self.calendar.name or link.event_id in self.calendar.undecided:
                 continue
@@ -209,7 +209,7 @@ class _CalendarBlocks:
                 reach[source.id].append(link)
         return reach
 
-    def _told_of(self, link: Link) -> bool:
+    def _told_of(self, link: BlockLink) -> bool:
         """This read speaks of one instance of a series whose whole set is not known."""
         calendar, series = self.calendar, link.source.id
         rows = self._rows.get(series, [])
@@ -229,7 +229,7 @@ class _CalendarBlocks:
             for other in self.view.block_links.values()
         )
 
-    def _must_be_listed(self, link: Link) -> bool:
+    def _must_be_listed(self, link: BlockLink) -> bool:
         return link.state in {LinkState.LIVE, LinkState.INTENT} and link.span.overlaps(
             self.view.block_window, self.view.zone
         )
@@ -242,7 +242,9 @@ class _CalendarBlocks:
             and why_no_block(self.view, self.rules, event) is None
         }
 
-    def _match(self, wanted: dict[Source, CalendarEvent], links: list[Link]) -> Iterator[Decision]:
+    def _match(
+        self, wanted: dict[Source, CalendarEvent], links: list[BlockLink]
+    ) -> Iterator[Decision]:
         """Keep what fits; pair what vanished with what is new, in time order; the rest is plain."""
         by_source = {link.source: link for link in links}
         new = []
@@ -260,7 +262,7 @@ class _CalendarBlocks:
             else:
                 yield from self._keep(event, link)
         for link in by_source.values():
-            if link.state is LinkState.TWIN:
+            if link.state is LinkState.DUPLICATE:
                 yield _change("twin_gone", link, LinkState.DELETED)
         left = [
             link
@@ -277,15 +279,15 @@ class _CalendarBlocks:
         for link in left:
             yield from self._take_away(link)
 
-    def _keep(self, event: CalendarEvent, link: Link) -> Iterator[Decision]:
+    def _keep(self, event: CalendarEvent, link: BlockLink) -> Iterator[Decision]:
         view = self.view
-        seen = view.blocks.get(link.remote_id)
+        seen = view.blocks.get(link.block_id)
         lagging = seen is not None and view.outdated(link, seen.version)
-        if lagging or (link.remote_id in view.absent and view.settling(link)):
+        if lagging or (link.block_id in view.absent and view.settling(link)):
             yield Doubt(link.source)
             return
-        lost = link.remote_id in view.absent or (seen is not None and seen.cancelled)
-        edited = lost or (seen is not None and seen.hash != link.remote_hash)
+        lost = link.block_id in view.absent or (seen is not None and seen.cancelled)
+        edited = lost or (seen is not None and seen.hash != link.block_hash)
         # What is over may be edited, unless the edit takes time that is still to come.
         over = view.past(event.span) and (lost or seen is None or view.past(seen.span))
         own = seen is not None and seen.span == event.span and not lost
@@ -302,10 +304,10 @@ class _CalendarBlocks:
         elif uid not in ("", link.event_uid):
             yield ChangeLink("identified", replace(link, event_uid=uid))
 
-    def _damaged(self, event: CalendarEvent, link: Link, *, lost: bool) -> Iterator[Decision]:
+    def _damaged(self, event: CalendarEvent, link: BlockLink, *, lost: bool) -> Iterator[Decision]:
         """Somebody edited or deleted the block in Welkin (rule 8b)."""
         view = self.view
-        seen = view.blocks.get(link.remote_id)
+        seen = view.blocks.get(link.block_id)
         decision = ConflictDecision.RESTORED
         if view.direction is Direction.BIDIRECTIONAL and self.rules.block_edited == "accept":
             decision = ConflictDecision.ACCEPTED
@@ -317,21 +319,27 @@ class _CalendarBlocks:
         elif lost or seen is None:
             yield _change("block_edited", link, LinkState.DISMISSED)
         else:
-            yield ChangeLink("block_edited", replace(link, remote_hash=seen.hash))
+            yield ChangeLink("block_edited", replace(link, block_hash=seen.hash))
         # One way, what is put back is not worth a word; what is left as it is, is.
         if view.direction is Direction.BIDIRECTIONAL or decision is ConflictDecision.PARKED:
             yield Conflict(ConflictKind.BLOCK_EDITED, link.source, decision)
 
-    def _hold(self, event: CalendarEvent, link: Link | None) -> Iterator[ChangeLink]:
+    def _hold(self, event: CalendarEvent, link: BlockLink | None) -> Iterator[ChangeLink]:
         """Remember the twin, without a block."""
-        if link is None or link.state is not LinkState.TWIN or link.span != event.span:
-            view, name = self.view, self.calendar.name
-            owner = (view.user_id, view.platform, view.account)
-            link = link or Link(LinkKind.BLOCK, *owner, name, event.source, event.span)
+        if link is None or link.state is not LinkState.DUPLICATE or link.span != event.span:
+            view = self.view
+            link = link or BlockLink(
+                user_id=view.user_id,
+                platform=view.platform,
+                account=view.account,
+                calendar=self.calendar.name,
+                source=event.source,
+                span=event.span,
+            )
             twin = replace(link, span=event.span, event_id=event.id)
-            yield _change("twin", twin, LinkState.TWIN)
+            yield _change("twin", twin, LinkState.DUPLICATE)
 
-    def _take_away(self, link: Link) -> Iterator[Decision]:
+    def _take_away(self, link: BlockLink) -> Iterator[Decision]:
         """The instance is no longer there, or no longer busy."""
         events = self.calendar.events
         event, master = events.get(link.event_id), events.get(link.source.id)
@@ -356,10 +364,10 @@ class _CalendarBlocks:
             reason, absence = "instance_gone" if alive else "event_gone", not alive
         yield from _remove(self.view, link, reason, absence=absence)
 
-    def _create(self, event: CalendarEvent, link: Link | None) -> CreateBlock:
+    def _create(self, event: CalendarEvent, link: BlockLink | None) -> CreateBlock:
         return CreateBlock("busy", event, self._content(event), self.calendar.name, link)
 
-    def _update(self, event: CalendarEvent, link: Link, reason: str) -> UpdateBlock:
+    def _update(self, event: CalendarEvent, link: BlockLink, reason: str) -> UpdateBlock:
         return UpdateBlock(reason, event, self._content(event), link)
 
     def _content(self, event: CalendarEvent) -> str:
@@ -371,24 +379,26 @@ class _CalendarBlocks:
         return self.view.identity.hash("block", str(span), block_title(event, self.rules), write)
 
 
-def _movable(link: Link, pair: tuple[CalendarEvent, Link | None], view: View) -> bool:
+def _movable(link: BlockLink, pair: tuple[CalendarEvent, BlockLink | None], view: View) -> bool:
     """A live block, still in Welkin, may take the place of a new instance that has no row."""
-    seen = view.blocks.get(link.remote_id)
-    lost = link.remote_id in view.absent or (seen is not None and seen.cancelled)
+    seen = view.blocks.get(link.block_id)
+    lost = link.block_id in view.absent or (seen is not None and seen.cancelled)
     return link.state is LinkState.LIVE and pair[1] is None and not lost
 
 
-def _remove(view: View, link: Link, reason: str, *, absence: bool = False) -> Iterator[Decision]:
-    seen = view.blocks.get(link.remote_id)
-    if link.remote_id in view.absent and view.settling(link):
+def _remove(
+    view: View, link: BlockLink, reason: str, *, absence: bool = False
+) -> Iterator[Decision]:
+    seen = view.blocks.get(link.block_id)
+    if link.block_id in view.absent and view.settling(link):
         yield Doubt(link.source)  # made a moment ago, it may be there all the same
-    elif link.remote_id in view.absent or (seen is not None and seen.cancelled):
+    elif link.block_id in view.absent or (seen is not None and seen.cancelled):
         yield _change(reason, link, LinkState.DELETED)
     else:
         yield DeleteBlock(reason, link, absence)
 
 
-def _change(reason: str, link: Link, state: LinkState) -> ChangeLink:
+def _change(reason: str, link: BlockLink, state: LinkState) -> ChangeLink:
     return ChangeLink(reason, replace(link, state=state))
 
 

@@ -39,7 +39,7 @@ class Twins:
                 if view.is_external(event, calendar) and self._takes_time(event):
                     yield event.span
         for link in view.block_links.values():
-            if link.state in {LinkState.LIVE, LinkState.TWIN}:
+            if link.state in {LinkState.LIVE, LinkState.DUPLICATE}:
                 yield link.span
 
     def _takes_time(self, event: CalendarEvent) -> bool:

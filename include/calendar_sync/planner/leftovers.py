@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.identity import made_as_mirror
 from calendar_sync.core.model import (
+    BlockLink,
     CalendarEvent,
     DeleteBlock,
     DeleteMirror,
-    Link,
-    LinkKind,
     LinkState,
+    MirrorLink,
     Refusal,
     Removal,
     Source,
@@ -23,7 +23,7 @@ from calendar_sync.core.model import (
 )
 from calendar_sync.planner.guard import guarded
 from calendar_sync.planner.mirrors import PENDING, is_gone, judge
-from calendar_sync.planner.snapshot import CalendarView, Doubt, View, row_of
+from calendar_sync.planner.snapshot import CalendarView, Doubt, View, found_mirror
 
 LEFT_OVER = "left_over"
 EARLIER = "made_before"
@@ -38,9 +38,10 @@ def leftovers(view: View, settings: Settings) -> Iterator[Removal | Doubt | Refu
                     found = _mirror(view, settings, calendar, event)
                     yield from guarded(Step.DELETE_MIRROR, Source(event.id), found)
     if view.direction.writes_welkin and all(calendar.full for calendar in view.calendars):
-        live = {link.remote_id for link in view.links if link.state is not LinkState.DELETED}
-        for link in view.links:
-            if link.kind is LinkKind.BLOCK and link.state is LinkState.DELETED:
+        links = [link for link in view.links if isinstance(link, BlockLink)]
+        live = {link.block_id for link in links if link.state is not LinkState.DELETED}
+        for link in links:
+            if link.state is LinkState.DELETED:
                 yield from guarded(Step.DELETE_BLOCK, link.source, _block(view, link, live))
 
 
@@ -55,7 +56,7 @@ def _mirror(
         return
     if event.id in view.mirror_ids or event.id not in calendar.ours:
         return
-    row = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
+    row = found_mirror(view, event.id, calendar.name, event.span)
     link = view.mirror_by_mark.get(event.marker or "")
     if link is None:
         # Made for this user, by the record, and closed when the mailbox had another name.
@@ -72,11 +73,13 @@ def _mirror(
         yield DeleteMirror(EARLIER, row)
 
 
-def _may_be_taken_over(view: View, settings: Settings, calendar: CalendarView, link: Link) -> bool:
+def _may_be_taken_over(
+    view: View, settings: Settings, calendar: CalendarView, link: MirrorLink
+) -> bool:
     """The appointment is to have a mirror, and the present one is not there (any more)."""
     if link.state is not LinkState.DELETED:
         return is_gone(calendar, link)
-    return _wanted(view, settings, view.marker(link.source.id))
+    return _wanted(view, settings, view.marker(link.appointment_id))
 
 
 def _wanted(view: View, settings: Settings, marker: str | None) -> bool:
@@ -85,8 +88,8 @@ def _wanted(view: View, settings: Settings, marker: str | None) -> bool:
     return appointment is not None and judge(view, settings, appointment) in {None, PENDING}
 
 
-def _block(view: View, link: Link, live: set[str]) -> Iterator[DeleteBlock]:
-    seen = view.blocks.get(link.remote_id)
+def _block(view: View, link: BlockLink, live: set[str]) -> Iterator[DeleteBlock]:
+    seen = view.blocks.get(link.block_id)
     if seen is None or seen.cancelled or view.past(seen.span):
         return
     if seen.event_id not in live and seen.event_id not in view.claimed_elsewhere:

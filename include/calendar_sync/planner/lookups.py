@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from calendar_sync.core.model import (
+    BlockLink,
     CalendarEvent,
-    LinkKind,
     LinkState,
     LookUp,
+    MirrorLink,
     Removed,
     Tombstone,
 )
@@ -44,9 +45,9 @@ def questions(view: View) -> Questions:
     answered = view.appointments.keys() | view.blocks.keys() | view.absent | view.unreadable
     if view.direction.writes_calendar:
         welkin += _unanswered_mirrors(view, answered)
-    for link in view.live(LinkKind.BLOCK):
-        if link.remote_id not in answered and link.span.overlaps(view.block_window, view.zone):
-            welkin.append(link.remote_id)
+    for link in view.live(BlockLink):
+        if link.block_id not in answered and link.span.overlaps(view.block_window, view.zone):
+            welkin.append(link.block_id)
     events: dict[str, tuple[str, ...]] = {}
     series: dict[str, tuple[str, ...]] = {}
     for calendar in view.calendars:
@@ -62,13 +63,13 @@ def questions(view: View) -> Questions:
 def _unanswered_mirrors(view: View, answered: Set[str]) -> list[str]:
     """Appointments of mirrors that a read did not show, and of retired ones that show too much."""
     asked = [
-        link.source.id
+        link.appointment_id
         for link in view.standing_mirrors
-        if link.source.id not in answered and link.span.overlaps(view.mirror_window, view.zone)
+        if link.appointment_id not in answered and link.span.overlaps(view.mirror_window, view.zone)
     ]
-    talkative = [link for link in view.talkative_mirrors if link.source.id not in answered]
+    talkative = [link for link in view.talkative_mirrors if link.appointment_id not in answered]
     room = max(0, TALKATIVE_A_CYCLE - len(view.talkative_mirrors) + len(talkative))
-    return asked + [link.source.id for link in talkative[:room]]
+    return asked + [link.appointment_id for link in talkative[:room]]
 
 
 def _touched_series(view: View, calendar: CalendarView) -> set[str]:
@@ -77,7 +78,7 @@ def _touched_series(view: View, calendar: CalendarView) -> set[str]:
         return set()
     by_event: dict[str, str] = {}
     linked: set[str] = set()
-    for link in view.live(LinkKind.BLOCK, calendar.name):
+    for link in view.live(BlockLink, calendar.name):
         if link.source.original_start:
             by_event[link.event_id] = link.source.id
             linked.add(link.source.id)
@@ -105,7 +106,7 @@ def _of_doubtful_series(view: View, calendar: CalendarView) -> Iterator[str]:
     for series, found in calendar.series.items():
         links = [
             link
-            for link in view.live(LinkKind.BLOCK, calendar.name)
+            for link in view.live(BlockLink, calendar.name)
             if link.source.id == series and link.span.overlaps(view.block_window, view.zone)
         ]
         links.sort(key=lambda link: (view.past(link.span), *link.span.instants(view.zone)))
@@ -135,7 +136,7 @@ def _who_tells(view: View, calendar: CalendarView) -> set[str]:
     spoken_for: set[str] = set()
     links = [
         link
-        for link in view.live(LinkKind.BLOCK, calendar.name)
+        for link in view.live(BlockLink, calendar.name)
         if link.span.overlaps(view.block_window, view.zone)
     ]
     for link in sorted(links, key=lambda link: link.span.instants(view.zone)):
@@ -154,32 +155,30 @@ def _who_tells(view: View, calendar: CalendarView) -> set[str]:
 
 def _missing_events(view: View, calendar: CalendarView) -> set[str]:
     """Live links whose event a full read did not show, and events whose block must be restored."""
-    missing: set[str] = set()
+    mirrors = view.live(MirrorLink, calendar.name)
     unsure = {
-        link.remote_id
-        for link in view.live(LinkKind.MIRROR, calendar.name)
-        if isinstance(calendar.events.get(link.remote_id), Removed)
+        mirror.mirror_id
+        for mirror in mirrors
+        if isinstance(calendar.events.get(mirror.mirror_id), Removed)
     }
-    # A mirror that somebody made a series is listed by its instances only.
-    repeated = {event.series_id or "" for event in calendar.events.values()}
-    missing |= repeated & {link.remote_id for link in view.live(LinkKind.MIRROR, calendar.name)}
+    # A mirror that a person has made a series is listed by its instances only.
+    repeated = {event.series_id for event in calendar.events.values()}
+    missing = {mirror.mirror_id for mirror in mirrors if mirror.mirror_id in repeated}
     if calendar.full:
-        for link in view.live(LinkKind.MIRROR, calendar.name):
-            if link.span.overlaps(view.list_window, view.zone):
-                missing.add(link.remote_id)
+        missing |= {m.mirror_id for m in mirrors if m.span.overlaps(view.list_window, view.zone)}
         missing |= _who_tells(view, calendar)
     for link in view.block_links.values() if view.direction.writes_welkin else ():
         # An interrupted creation: the calendar may never mention this event again. And a twin whose
         # appointment has moved away: it takes time of its own.
         waiting = link.state is LinkState.INTENT
-        alone = link.state is LinkState.TWIN and link.span not in view.twin_times
+        alone = link.state is LinkState.DUPLICATE and link.span not in view.twin_times
         here = link.calendar == calendar.name and link.span.overlaps(view.block_window, view.zone)
         if (waiting or alone) and here:
             missing.add(link.event_id)
-    for link in view.live(LinkKind.BLOCK, calendar.name):
-        seen = view.blocks.get(link.remote_id)
-        damaged = link.remote_id in view.absent or (
-            seen is not None and (seen.cancelled or seen.hash != link.remote_hash)
+    for link in view.live(BlockLink, calendar.name):
+        seen = view.blocks.get(link.block_id)
+        damaged = link.block_id in view.absent or (
+            seen is not None and (seen.cancelled or seen.hash != link.block_hash)
         )
         if damaged:
             missing.add(link.event_id)

@@ -1,6 +1,6 @@
 """Rules 1 to 4 and 9 to 12: from appointments to mirrors."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,8 +22,8 @@ from calendar_sync.core.model import (
     Direction,
     Draft,
     Link,
-    LinkKind,
     LinkState,
+    MirrorLink,
     Platform,
     Refusal,
     Removed,
@@ -52,7 +52,7 @@ Decision = Action | Conflict | Doubt | Refusal
 def plan_mirrors(view: View, settings: Settings) -> Iterator[Decision]:
     """One mirror for each wanted appointment, none for any other."""
     if not view.direction.writes_calendar:
-        yield from left_behind(view, LinkKind.MIRROR)
+        yield from left_behind(view, view.live(MirrorLink))
         return
     calendar = next(calendar for calendar in view.calendars if calendar.holds_mirrors)
     for appointment in view.appointments.values():
@@ -76,23 +76,24 @@ def _appointment(
         yield from _unwanted(view, _present(view, calendar, link), objection, appointment)
 
 
-def _standing(view: View, calendar: CalendarView, link: Link) -> Iterator[Decision]:
+def _standing(view: View, calendar: CalendarView, link: MirrorLink) -> Iterator[Decision]:
     """A mirror whose appointment was not read."""
-    if link.source.id in view.absent:
+    if link.appointment_id in view.absent:
         yield DeleteMirror("appointment_gone", _present(view, calendar, link), absence=True)
-    elif link.source.id not in view.unreadable and link.source.id not in view.appointments:
+    elif (
+        link.appointment_id not in view.unreadable and link.appointment_id not in view.appointments
+    ):
         if link.state is LinkState.RETIRED:
             yield Doubt(link.source)  # more than a cycle asks for: the next one goes on
         else:
             yield from _unseen(view, link)
 
 
-def left_behind(view: View, kind: LinkKind) -> Iterator[Conflict]:
-    """A direction that no longer writes this side cannot remove what stands there: it is shown."""
+def left_behind(view: View, links: Iterable[Link]) -> Iterator[Conflict]:
+    """A direction that no longer writes this side cannot delete what is there: it is shown."""
     if all(calendar.full for calendar in view.calendars):
-        for link in view.live(kind):
-            if kind is LinkKind.MIRROR or link.remote_id not in view.absent:
-                yield Conflict(ConflictKind.LEFT_BY_DIRECTION, link.source, ConflictDecision.LEFT)
+        for link in links:
+            yield Conflict(ConflictKind.LEFT_BY_DIRECTION, link.source, ConflictDecision.LEFT)
 
 
 def judge(view: View, settings: Settings, appointment: Appointment) -> str | None:
@@ -128,23 +129,23 @@ NO_MIRROR: Mapping[str, Callable[[View, Settings, Appointment], bool]] = {
 }
 
 
-def edited(link: Link, event: CalendarEvent, content: str) -> bool:
+def edited(link: MirrorLink, event: CalendarEvent, content: str) -> bool:
     """Somebody has changed this mirror, whose content has this hash, since we wrote it.
 
     While nobody has touched it, a difference is the server's way of telling what we wrote. Guests
     are no edit: they are the owner's.
     """
-    same = without_guests(content) == without_guests(link.remote_hash)
+    same = without_guests(content) == without_guests(link.mirror_hash)
     return not same and not link.untouched(event.etag)
 
 
-def shifted(link: Link, event: CalendarEvent, content: str) -> bool:
+def shifted(link: MirrorLink, event: CalendarEvent, content: str) -> bool:
     """The server shows another time than we wrote, though nobody has touched the mirror.
 
     That is how it follows changed rules of a time zone. It may excuse another text, never another
     time.
     """
-    same = without_guests(content) == without_guests(link.remote_hash)
+    same = without_guests(content) == without_guests(link.mirror_hash)
     return not same and link.untouched(event.etag) and event.span != link.span
 
 
@@ -154,11 +155,11 @@ def _wanted(
     calendar: CalendarView,
     appointment: Appointment,
     draft: Draft,
-    link: Link | None,
+    link: MirrorLink | None,
 ) -> Iterator[Decision]:
     create = CreateMirror("wanted", appointment, draft, link)
     if link is None or link.state in {LinkState.DELETED, LinkState.INTENT}:
-        same = link is not None and link.source_hash == appointment.source_hash
+        same = link is not None and link.appointment_hash == appointment.source_hash
         if link is not None and same and link.state is LinkState.DELETED and view.settling(link):
             yield Doubt(link.source)  # cancelled by us a moment ago, says an older reading
         else:
@@ -169,24 +170,24 @@ def _wanted(
         link = here
         yield ChangeLink("found_again", link)
     if link.state is LinkState.DISMISSED:
-        if link.source_hash != appointment.source_hash:
+        if link.appointment_hash != appointment.source_hash:
             yield CreateMirror("changed_after_dismissal", appointment, draft, link)
         return
     if is_gone(calendar, link):
-        proven = isinstance(calendar.events.get(link.remote_id), Tombstone)
+        proven = isinstance(calendar.events.get(link.mirror_id), Tombstone)
         if not proven and view.settling(link):
             yield Doubt(link.source)
         else:
             yield from _deleted_by_hand(view, settings, appointment, draft, link, proven=proven)
         return
-    event = calendar.living.get(link.remote_id)
+    event = calendar.living.get(link.mirror_id)
     if event is not None and view.outdated(link, event.version):
         event = None
         yield Doubt(link.source)
-    if event is not None and event.has_attendees != link.remote_hash.endswith(GUESTS):
+    if event is not None and event.has_attendees != link.mirror_hash.endswith(GUESTS):
         # Invited, or taken away: the owner's business, never undone, and told once.
-        seen = without_guests(link.remote_hash) + GUESTS * event.has_attendees
-        link = replace(link, remote_hash=seen)
+        seen = without_guests(link.mirror_hash) + GUESTS * event.has_attendees
+        link = replace(link, mirror_hash=seen)
         yield ChangeLink("guests", link)
         if event.has_attendees:
             yield Conflict(ConflictKind.GUESTS_ADDED, link.source, ConflictDecision.LEFT)
@@ -200,8 +201,8 @@ def _wanted(
             span=draft.span,
             etag=event.etag,
             wanted_hash=draft.hash,
-            remote_hash=calendar.hashes[event.id],
-            source_hash=appointment.source_hash,
+            mirror_hash=calendar.hashes[event.id],
+            appointment_hash=appointment.source_hash,
             level=draft.level,
         )
         yield ChangeLink("written_before", written)
@@ -211,7 +212,7 @@ def _wanted(
     if draft.hash != link.wanted_hash or draft.level != link.level:
         if not (by_hand and view.direction is Direction.BIDIRECTIONAL) or event is None:
             yield update
-        elif link.source_hash == appointment.source_hash:
+        elif link.appointment_hash == appointment.source_hash:
             # Settings changed, nobody touched Welkin: it is the edit alone that is decided about.
             yield from _edited_by_hand(view, settings, calendar, event, update)
         # A level that was lowered is written whatever the policy: privacy comes first.
@@ -219,8 +220,8 @@ def _wanted(
             known = replace(
                 link,
                 wanted_hash=draft.hash,
-                remote_hash=calendar.hashes[link.remote_id],
-                source_hash=appointment.source_hash,
+                mirror_hash=calendar.hashes[link.mirror_id],
+                appointment_hash=appointment.source_hash,
                 span=draft.span,
             )
             yield ChangeLink("both_changed", known)
@@ -232,35 +233,35 @@ def _wanted(
         yield from _edited_by_hand(view, settings, calendar, event, update)
     elif event is not None and shifted(link, event, calendar.hashes[event.id]):
         yield from _shifted(view, calendar, event, update)
-    elif link.source_hash != appointment.source_hash or link.state is LinkState.RETIRED:
-        known = replace(link, source_hash=appointment.source_hash, state=LinkState.LIVE)
+    elif link.appointment_hash != appointment.source_hash or link.state is LinkState.RETIRED:
+        known = replace(link, appointment_hash=appointment.source_hash, state=LinkState.LIVE)
         yield ChangeLink("unchanged_for_the_calendar", known)
 
 
-def is_gone(calendar: CalendarView, link: Link) -> bool:
+def is_gone(calendar: CalendarView, link: MirrorLink) -> bool:
     """The mirror was deleted, or is not found by its id."""
-    told = calendar.events.get(link.remote_id)
-    return link.remote_id in calendar.gone or isinstance(told, Removed)
+    told = calendar.events.get(link.mirror_id)
+    return link.mirror_id in calendar.gone or isinstance(told, Removed)
 
 
-def _present(view: View, calendar: CalendarView, link: Link) -> Link:
+def _present(view: View, calendar: CalendarView, link: MirrorLink) -> MirrorLink:
     """The link as the calendar has it now, the same one where nothing has become of its mirror.
 
     A mirror that was deleted by hand, and not to be restored, may have been taken out of the bin;
     and in a mailbox that was restored, or imported anew, it has another id.
     """
-    event = calendar.living.get(link.remote_id)
+    event = calendar.living.get(link.mirror_id)
     if link.state is LinkState.DISMISSED:
         undone = event is not None and event.version > link.version
         return replace(link, state=LinkState.LIVE) if undone else link
     if link.state not in STANDING or not is_gone(calendar, link):
         return link
-    again = view.unlinked.get(view.marker(link.source.id), ())
+    again = view.unlinked.get(view.marker(link.appointment_id), ())
     known = [each for each in again if each.id in calendar.hashes]
     if not known:
         return link
-    event = min(known, key=lambda each: calendar.hashes[each.id] != link.remote_hash)
-    return replace(link, remote_id=event.id, etag=None, version=event.version)
+    event = min(known, key=lambda each: calendar.hashes[each.id] != link.mirror_hash)
+    return replace(link, mirror_id=event.id, etag=None, version=event.version)
 
 
 def _deleted_by_hand(
@@ -268,7 +269,7 @@ def _deleted_by_hand(
     settings: Settings,
     appointment: Appointment,
     draft: Draft,
-    link: Link,
+    link: MirrorLink,
     *,
     proven: bool,
 ) -> Iterator[Decision]:
@@ -283,7 +284,7 @@ def _deleted_by_hand(
     deleted = both_ways and proven
     follow = settings.mirror_deleted == "cancel" and appointment.event.kind in _PLAIN
     if deleted and follow and _hosts(view, appointment):
-        if appointment.source_hash != link.source_hash:
+        if appointment.source_hash != link.appointment_hash:
             # Whoever deleted it did not know what the appointment is now.
             yield restore
             yield Conflict(ConflictKind.BOTH_CHANGED, link.source, ConflictDecision.WELKIN_WINS)
@@ -336,7 +337,7 @@ def _edited_by_hand(
         yield update
         decision = decision and ConflictDecision.RESTORED
     else:
-        seen = replace(link, etag=event.etag, remote_hash=calendar.hashes[event.id])
+        seen = replace(link, etag=event.etag, mirror_hash=calendar.hashes[event.id])
         yield ChangeLink("edited_by_hand", replace(seen, wanted_hash=draft.hash))
     if decision and (both_ways or decision in _LEFT_ALONE):
         kind = ConflictKind.MIRROR_MOVED if moved else ConflictKind.MIRROR_EDITED
@@ -349,7 +350,7 @@ def _shifted(
     """Not an edit by a user: it is corrected silently and never changes Welkin."""
     link = update.link
     if restored_too_often(view, link):
-        yield ChangeLink("shifted", replace(link, remote_hash=calendar.hashes[event.id]))
+        yield ChangeLink("shifted", replace(link, mirror_hash=calendar.hashes[event.id]))
         yield Conflict(ConflictKind.MIRROR_MOVED, link.source, ConflictDecision.PARKED)
     else:
         yield replace(update, reason="shifted", restore=True)
@@ -373,7 +374,9 @@ def restored_too_often(view: View, link: Link) -> bool:
     return recent and link.restores >= RESTORES_A_DAY
 
 
-def _unwanted(view: View, link: Link, objection: str, appointment: Appointment) -> Iterator[Action]:
+def _unwanted(
+    view: View, link: MirrorLink, objection: str, appointment: Appointment
+) -> Iterator[Action]:
     if link.state not in {LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED}:
         return
     if objection == "outside_window" and _before_window(view, link):
@@ -388,7 +391,7 @@ def _unwanted(view: View, link: Link, objection: str, appointment: Appointment) 
     yield DeleteMirror(objection, link, absence)
 
 
-def _unseen(view: View, link: Link) -> Iterator[Action]:
+def _unseen(view: View, link: MirrorLink) -> Iterator[Action]:
     """The link lies outside the window that was read."""
     if _before_window(view, link):
         yield _retire(link)
@@ -396,9 +399,9 @@ def _unseen(view: View, link: Link) -> Iterator[Action]:
         yield DeleteMirror("outside_window", link)
 
 
-def _before_window(view: View, link: Link) -> bool:
+def _before_window(view: View, link: MirrorLink) -> bool:
     return link.span.instants(view.zone)[1] <= view.mirror_window.start
 
 
-def _retire(link: Link) -> ChangeLink:
+def _retire(link: MirrorLink) -> ChangeLink:
     return ChangeLink("left_the_window", replace(link, state=LinkState.RETIRED))

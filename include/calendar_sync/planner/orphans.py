@@ -11,20 +11,19 @@ from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import (
     Action,
     Appointment,
+    BlockLink,
     CreateBlock,
     DeleteBlock,
     DeleteMirror,
-    Link,
-    LinkKind,
     LinkState,
+    MirrorLink,
     Refusal,
     Removal,
-    Source,
     Step,
 )
 from calendar_sync.planner.guard import guarded
 from calendar_sync.planner.mirrors import PENDING, judge
-from calendar_sync.planner.snapshot import BlockSeen, View, row_of
+from calendar_sync.planner.snapshot import BlockSeen, View, found_block, found_mirror
 
 STRAY = "stray"
 
@@ -72,9 +71,9 @@ def strays(
     for block in _unclaimed(view):
         ahead = block.span.overlaps(view.block_window, view.zone) and not view.past(block.span)
         if ahead and block.event_id not in adopted:
-            yield DeleteBlock(STRAY, row_of(view, LinkKind.BLOCK, block.event_id, "", block.span))
+            yield DeleteBlock(STRAY, found_block(view, block))
     if view.direction.writes_calendar:
-        going = {a.link.remote_id for a in actions if isinstance(a, DeleteMirror)}
+        going = {a.link.mirror_id for a in actions if isinstance(a, DeleteMirror)}
         yield from _mirrors(view, settings, going)
 
 
@@ -83,7 +82,7 @@ def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[Delete
 
     One whose encounter is not known may be wanted again: nothing is certain about it.
     """
-    standing = {view.marker(link.source.id) for link in view.standing_mirrors}
+    standing = {view.marker(link.appointment_id) for link in view.standing_mirrors}
     standing |= {view.marker(appointment_id) for appointment_id in view.unreadable}
     told: set[str | None] = set()
     for calendar in view.calendars:
@@ -92,7 +91,7 @@ def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[Delete
             known = known or event.id in view.claimed_elsewhere or event.id in going
             if known or event.id not in calendar.ours:
                 continue
-            link = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
+            link = found_mirror(view, event.id, calendar.name, event.span)
             appointment = view.appointment_by_mark.get(event.marker or "")
             removal = _mirror(view, settings, link, appointment, first=event.marker not in told)
             told.add(event.marker)
@@ -100,7 +99,12 @@ def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[Delete
 
 
 def _mirror(
-    view: View, settings: Settings, link: Link, appointment: Appointment | None, *, first: bool
+    view: View,
+    settings: Settings,
+    link: MirrorLink,
+    appointment: Appointment | None,
+    *,
+    first: bool,
 ) -> Iterator[DeleteMirror]:
     """`first`: of several of one appointment only one can be the row that stands for it."""
     objection = judge(view, settings, appointment) if appointment is not None else STRAY
@@ -108,7 +112,7 @@ def _mirror(
         return
     certain = objection not in {PENDING, STRAY}
     if certain and appointment is not None and appointment.id not in view.mirror_links:
-        link = replace(link, source=Source(appointment.id)) if first else link
+        link = replace(link, appointment_id=appointment.id) if first else link
     else:
         objection = STRAY
     yield DeleteMirror(objection, link)
@@ -118,7 +122,7 @@ def _unclaimed(view: View) -> list[BlockSeen]:
     """Blocks that are ours by their id, and of no link of this user on any platform."""
     if not view.direction.writes_welkin:
         return []
-    known = {link.name for link in view.links if link.kind is LinkKind.BLOCK}
+    known = {link.name for link in view.links if isinstance(link, BlockLink)}
     known |= view.claimed_elsewhere
     return [
         block

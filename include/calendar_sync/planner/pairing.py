@@ -48,8 +48,8 @@ def _moved(view: View, new: CreateBlock, removal: DeleteBlock) -> Action:
     """The block that was to go stands for the event that was to get one of its own."""
     event, uid = new.event, view.identity.event_uid(new.event)
     link = replace(removal.link, source=new.source, event_id=event.id, event_uid=uid)
-    seen = view.blocks.get(link.remote_id)
-    as_it_was = seen is not None and seen.hash == link.remote_hash
+    seen = view.blocks.get(link.block_id)
+    as_it_was = seen is not None and seen.hash == link.block_hash
     if as_it_was and new.content == link.wanted_hash:
         return ChangeLink(FOUND_AGAIN, link)
     return UpdateBlock(FOUND_AGAIN, event, new.content, link)

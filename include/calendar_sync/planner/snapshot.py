@@ -9,14 +9,16 @@ from zoneinfo import ZoneInfo
 from calendar_sync.core.identity import GENERATIONS, Identity
 from calendar_sync.core.model import (
     SETTLING,
+    AnyLink,
     Appointment,
+    BlockLink,
     CalendarEvent,
     Direction,
     Draft,
     Link,
-    LinkKind,
     LinkState,
     LookUp,
+    MirrorLink,
     Platform,
     Removed,
     Row,
@@ -167,57 +169,57 @@ class View:
         return frozenset(self.identity.block_external_id(*place, each) for each in generations)
 
     @cached_property
-    def mirror_links(self) -> dict[str, Link]:
+    def mirror_links(self) -> dict[str, MirrorLink]:
         """Mirror links by appointment id."""
-        return {link.source.id: link for link in self.links if link.kind is LinkKind.MIRROR}
+        return {link.appointment_id: link for link in self.links if isinstance(link, MirrorLink)}
 
     @cached_property
-    def block_links(self) -> dict[tuple[str, Source], Link]:
+    def block_links(self) -> dict[tuple[str, Source], BlockLink]:
         """Block links by calendar and source."""
         return {
-            (link.calendar, link.source): link for link in self.links if link.kind is LinkKind.BLOCK
+            (link.calendar, link.source): link for link in self.links if isinstance(link, BlockLink)
         }
 
     @cached_property
     def mirror_ids(self) -> frozenset[str]:
-        """Remote ids of all mirrors that ever were: none of them is an external event."""
-        return frozenset(link.remote_id for link in self.mirror_links.values())
+        """Ids of all mirrors that ever were: none of them is an external event."""
+        return frozenset(link.mirror_id for link in self.mirror_links.values())
 
-    def live(self, kind: LinkKind, calendar: str | None = None) -> list[Link]:
-        """Live links of one kind (in one calendar)."""
+    def live(self, kind: type[AnyLink], calendar: str | None = None) -> list[AnyLink]:
+        """Live links of one type (in one calendar)."""
         return [
             link
             for link in self.links
-            if link.kind is kind
+            if isinstance(link, kind)
             and link.state is LinkState.LIVE
             and (calendar is None or link.calendar == calendar)
         ]
 
     @cached_property
-    def standing_mirrors(self) -> list[Link]:
+    def standing_mirrors(self) -> list[MirrorLink]:
         """Mirrors that are there, or may be: an interrupted creation counts."""
         states = {LinkState.LIVE, LinkState.INTENT}
         return [link for link in self.mirror_links.values() if link.state in states]
 
     @cached_property
-    def closed_mirrors(self) -> dict[str, Link]:
-        """Links whose mirrors we have removed, by the mirrors' ids."""
+    def closed_mirrors(self) -> dict[str, MirrorLink]:
+        """Links whose mirrors we have deleted, by the mirrors' ids."""
         closed = {
-            link.remote_id: link
+            link.mirror_id: link
             for link in self.links
-            if link.kind is LinkKind.MIRROR and link.state is LinkState.DELETED
+            if isinstance(link, MirrorLink) and link.state is LinkState.DELETED
         }
         for link in self.mirror_links.values():
             if link.state is not LinkState.DELETED:
-                closed.pop(link.remote_id, None)
+                closed.pop(link.mirror_id, None)
         closed.pop("", None)
         return closed
 
     @cached_property
-    def mirror_by_mark(self) -> dict[str, Link]:
-        """Links by the marks that their mirrors carry: there, past, or removed."""
+    def mirror_by_mark(self) -> dict[str, MirrorLink]:
+        """Links by the marks that their mirrors carry: there, past, or deleted."""
         return {
-            self.marker(link.source.id): link
+            self.marker(link.appointment_id): link
             for link in self.mirror_links.values()
             if link.state in {LinkState.LIVE, LinkState.RETIRED, LinkState.DELETED}
         }
@@ -244,7 +246,7 @@ class View:
         return not own and event.id not in calendar.ours
 
     @cached_property
-    def talkative_mirrors(self) -> list[Link]:
+    def talkative_mirrors(self) -> list[MirrorLink]:
         """Retired mirrors that show more than is allowed now."""
         return [
             link
@@ -276,7 +278,31 @@ class View:
         return span.instants(self.zone)[1] <= self.now
 
 
-def row_of(view: View, kind: LinkKind, remote_id: str, calendar: str, span: Span) -> Link:
-    """A row for something that had none; it is stored once the removal has been done."""
-    place = (view.user_id, view.platform, view.account, calendar)
-    return Link(kind, *place, Source(remote_id), span, 1, LinkState.LIVE, remote_id)
+def found_mirror(view: View, event_id: str, calendar: str, span: Span) -> MirrorLink:
+    """A link for a mirror that had none; it is stored once the mirror has been deleted."""
+    return MirrorLink(
+        user_id=view.user_id,
+        platform=view.platform,
+        account=view.account,
+        calendar=calendar,
+        appointment_id=event_id,
+        mirror_id=event_id,
+        span=span,
+        generation=1,
+        state=LinkState.LIVE,
+    )
+
+
+def found_block(view: View, block: BlockSeen) -> BlockLink:
+    """The same for a block; its calendar is not known."""
+    return BlockLink(
+        user_id=view.user_id,
+        platform=view.platform,
+        account=view.account,
+        calendar="",
+        source=Source(block.event_id),
+        block_id=block.event_id,
+        span=block.span,
+        generation=1,
+        state=LinkState.LIVE,
+    )

@@ -1,9 +1,9 @@
 """Links, their operations, and everything else that a cycle writes about single items."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from sqlalchemy import (
     ColumnElement,
@@ -23,10 +23,13 @@ from sqlalchemy import (
 
 from calendar_sync.core.model import (
     STANDING,
+    AnyLink,
+    BlockLink,
     Conflict,
     Link,
     LinkKind,
     LinkState,
+    MirrorLink,
     Platform,
     Refusal,
     Source,
@@ -149,20 +152,30 @@ class LinkStore:
             rows = connection.execute(query.distinct()).all()
         return {row.user_id for row in rows if exceeds(row.level, allowed)}
 
-    def live_by_source(self, kind: LinkKind, ids: Iterable[str]) -> list[Link]:
-        """Live links by what they were made of: Welkin event id, or external event id."""
-        return self._live(kind, t.link.c.source_id, ids)
+    def mirrors_of(self, appointments: Iterable[str]) -> list[MirrorLink]:
+        """Mirrors that are there, or may be, by their appointments' ids."""
+        return [
+            _mirror(row) for row in self._live(LinkKind.MIRROR, t.link.c.source_id, appointments)
+        ]
 
-    def live_by_remote(self, kind: LinkKind, ids: Iterable[str]) -> list[Link]:
-        """The same by the id on the side that we wrote."""
-        return self._live(kind, t.link.c.remote_id, ids)
+    def mirrors(self, ids: Iterable[str]) -> list[MirrorLink]:
+        """The same by their own ids in the calendar."""
+        return [_mirror(row) for row in self._live(LinkKind.MIRROR, t.link.c.remote_id, ids)]
 
-    def _live(self, kind: LinkKind, column: Any, ids: Iterable[str]) -> list[Link]:
-        wanted, found = sorted(set(ids)), []
-        states = [LinkState.LIVE.value, LinkState.INTENT.value]
-        if kind is LinkKind.BLOCK:
-            # Past blocks, too: a user may move one into the future.
-            states.append(LinkState.RETIRED.value)
+    def blocks_of(self, events: Iterable[str]) -> list[BlockLink]:
+        """Blocks that are there, or may be, by the ids of their single events or series.
+
+        Past ones, too: a user may move one into the future.
+        """
+        return [_block(row) for row in self._live(LinkKind.BLOCK, t.link.c.source_id, events)]
+
+    def blocks(self, ids: Iterable[str]) -> list[BlockLink]:
+        """The same by their own ids in Welkin."""
+        return [_block(row) for row in self._live(LinkKind.BLOCK, t.link.c.remote_id, ids)]
+
+    def _live(self, kind: LinkKind, column: Any, ids: Iterable[str]) -> Iterator[Row[Any]]:
+        wanted = sorted(set(ids))
+        states = STANDING if kind is LinkKind.BLOCK else STANDING - {LinkState.RETIRED}
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):
                 query = select(t.link).where(
@@ -170,8 +183,7 @@ class LinkStore:
                     column.in_(wanted[first : first + _BATCH]),
                     t.link.c.state.in_(states),
                 )
-                found += [_link(row) for row in connection.execute(query)]
-        return found
+                yield from connection.execute(query)
 
     def about(self, key: str) -> list[Link]:
         """Every link, of whatever state, that has this id as its source, event or remote item."""
@@ -199,7 +211,7 @@ class LinkStore:
         with self._database.read() as connection:
             return frozenset(connection.scalars(query))
 
-    def save(self, connection: Connection, link: Link, now: datetime, revision: int) -> Link:
+    def save(self, connection: Connection, link: AnyLink, now: datetime, revision: int) -> AnyLink:
         """Insert a link, or write the values of a known one."""
         values = _values(link) | {"updated_at": now, "mapping_revision": revision}
         if link.id is None:
@@ -442,7 +454,8 @@ def _again(table: Any, content: str, tries: int) -> Any:
 
 
 def _values(link: Link) -> dict[str, Any]:
-    return {
+    """The columns of a link's row; those that the other type has stay as they are."""
+    values = {
         "kind": link.kind.value,
         "user_id": link.user_id,
         "platform": link.platform.value,
@@ -450,48 +463,80 @@ def _values(link: Link) -> dict[str, Any]:
         "calendar": link.calendar,
         "source_id": link.source.id,
         "original_start": link.source.original_start,
-        "event_id": link.event_id,
-        "event_uid": link.event_uid,
+        "span": str(link.span),
         "generation": link.generation,
         "state": link.state.value,
-        "remote_id": link.remote_id,
-        "creation_key": link.creation_key,
-        "etag": link.etag,
-        "span": str(link.span),
         "wanted_hash": link.wanted_hash,
-        "remote_hash": link.remote_hash,
-        "source_hash": link.source_hash,
-        "level": link.level,
-        "restores": link.restores,
-        "restored_at": link.restored_at,
         "version": link.version[:40],
         "written_at": link.written_at,
+        "restores": link.restores,
+        "restored_at": link.restored_at,
     }
+    match link:
+        case MirrorLink():
+            return values | {
+                "source_hash": link.appointment_hash,
+                "remote_id": link.mirror_id,
+                "creation_key": link.creation_key,
+                "remote_hash": link.mirror_hash,
+                "etag": link.etag,
+                "level": link.level,
+            }
+        case BlockLink():
+            return values | {
+                "event_id": link.event_id,
+                "event_uid": link.event_uid,
+                "remote_id": link.block_id,
+                "creation_key": link.external_id,
+                "remote_hash": link.block_hash,
+            }
+        case _:
+            assert_never(link)
 
 
 def _link(row: Row[Any]) -> Link:
-    return Link(
-        id=row.id,
-        kind=LinkKind(row.kind),
-        user_id=row.user_id,
-        platform=Platform(row.platform),
-        account=row.account,
-        calendar=row.calendar,
+    """The link of a row, of the type that its `kind` names."""
+    return _mirror(row) if LinkKind(row.kind) is LinkKind.MIRROR else _block(row)
+
+
+def _mirror(row: Row[Any]) -> MirrorLink:
+    return MirrorLink(
+        **_shared(row),
+        appointment_id=row.source_id,
+        appointment_hash=row.source_hash,
+        mirror_id=row.remote_id,
+        creation_key=row.creation_key,
+        mirror_hash=row.remote_hash,
+        etag=row.etag,
+        level=row.level,
+    )
+
+
+def _block(row: Row[Any]) -> BlockLink:
+    return BlockLink(
+        **_shared(row),
         source=Source(row.source_id, row.original_start),
         event_id=row.event_id,
         event_uid=row.event_uid,
-        generation=row.generation,
-        state=LinkState(row.state),
-        remote_id=row.remote_id,
-        creation_key=row.creation_key,
-        etag=row.etag,
-        span=Span.parse(row.span),
-        wanted_hash=row.wanted_hash,
-        remote_hash=row.remote_hash,
-        source_hash=row.source_hash,
-        level=row.level,
-        restores=row.restores,
-        restored_at=row.restored_at,
-        version=row.version,
-        written_at=row.written_at,
+        block_id=row.remote_id,
+        external_id=row.creation_key,
+        block_hash=row.remote_hash,
     )
+
+
+def _shared(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "user_id": row.user_id,
+        "platform": Platform(row.platform),
+        "account": row.account,
+        "calendar": row.calendar,
+        "span": Span.parse(row.span),
+        "generation": row.generation,
+        "state": LinkState(row.state),
+        "wanted_hash": row.wanted_hash,
+        "version": row.version,
+        "written_at": row.written_at,
+        "restores": row.restores,
+        "restored_at": row.restored_at,
+    }

@@ -167,7 +167,7 @@ def test_two_blocks_of_one_time_and_a_persons_own_leave_are_told_apart(stage: Ma
         s.transport.revive()
         s.clock.advance(minutes=2)
     assert len(leave(s)) == 3
-    assert len({link.remote_id for link in s.links()}) == 2
+    assert len({link.block_id for link in s.links()}) == 2
     s.google.delete_event(SELF, first)
     s.google.delete_event(SELF, second)
     s.later()

@@ -32,7 +32,7 @@ def twins(little: Little) -> list[str]:
 
 def held(little: Little, key: str) -> bool:
     found = [link for link in little.links.values() if link.source.id == key]
-    return bool(found) and found[0].state is LinkState.TWIN
+    return bool(found) and found[0].state is LinkState.DUPLICATE
 
 
 def test_from_five_on_and_half_of_all_they_are_held_and_shown_once() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from calendar_sync.core.model import (
     CalendarEvent,
+    DeleteMirror,
     Direction,
     LinkState,
     Source,
@@ -65,7 +66,7 @@ def test_a_block_is_known_by_the_id_that_we_gave(generation: int) -> None:
     [action] = made.actions
     assert (action.step, adopted(made)) == (Step.CREATE_BLOCK, ["w1"])
     [hold] = made.holds
-    assert [held.link.remote_id for held in hold.actions if held.link] == ["w2"]
+    assert [held.link.name for held in hold.actions if held.link] == ["w2"]
 
 
 def test_else_by_its_time_and_each_once() -> None:
@@ -138,7 +139,7 @@ def test_an_interrupted_creation_waits_for_its_own() -> None:
     little = with_blocks(Little().add(event()))
     do(little)
     [link] = little.links.values()
-    little.change(link, state=LinkState.INTENT, remote_id="", creation_key="calsync-intent")
+    little.change(link, state=LinkState.INTENT, block_id="", external_id="calsync-intent")
     little.blocks.clear()
     with_blocks(little, block("w1", span(24), "calsync-intent"))
     made = little.plan()
@@ -164,8 +165,8 @@ def test_a_mirror_of_an_appointment_that_nobody_knows_waits_for_a_person() -> No
     made = little.plan()
     assert steps(made) == [("delete_mirror", STRAY)]
     [action] = made.actions
-    assert action.link is not None
-    assert (action.link.remote_id, action.link.id) == ("m1", None)
+    assert isinstance(action, DeleteMirror)
+    assert (action.link.mirror_id, action.link.id) == ("m1", None)
 
 
 def test_a_mirror_of_a_cancelled_appointment_goes_at_once() -> None:
@@ -226,7 +227,7 @@ def test_a_copy_that_outlives_its_appointment_waits_for_a_person() -> None:
     made = little.plan()
     assert made.actions == ()
     [hold] = made.holds
-    assert [held.link.remote_id for held in hold.actions if held.link] == ["copy"]
+    assert [held.link.name for held in hold.actions if held.link] == ["copy"]
 
 
 @pytest.mark.parametrize("change", [tombstone, lambda row: replace(row, marker="other.mark")])

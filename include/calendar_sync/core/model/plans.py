@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from calendar_sync.core.model.calendar import CalendarEvent, Draft, Source
 from calendar_sync.core.model.conflicts import ConflictDecision, ConflictKind
-from calendar_sync.core.model.links import Link
+from calendar_sync.core.model.links import BlockLink, Link, MirrorLink
 from calendar_sync.core.model.times import Span
 from calendar_sync.core.model.welkin import Appointment
 
@@ -65,7 +65,7 @@ class CreateMirror(_OfAppointment):
     """`link` is that of an earlier mirror."""
 
     step: ClassVar = Step.CREATE_MIRROR
-    link: Link | None
+    link: MirrorLink | None
     restore: bool = False
 
 
@@ -74,7 +74,7 @@ class UpdateMirror(_OfAppointment):
     """`event` is the mirror, where it was read."""
 
     step: ClassVar = Step.UPDATE_MIRROR
-    link: Link
+    link: MirrorLink
     event: CalendarEvent | None = None
     restore: bool = False
 
@@ -84,7 +84,7 @@ class Reschedule(_OfAppointment):
     """The appointment follows its mirror, `event`, that was moved by hand."""
 
     step: ClassVar = Step.RESCHEDULE
-    link: Link
+    link: MirrorLink
     event: CalendarEvent
 
     @property
@@ -104,7 +104,7 @@ class Cancel(_OfAppointment):
     """The appointment follows its mirror, that was deleted by hand."""
 
     step: ClassVar = Step.CANCEL
-    link: Link
+    link: MirrorLink
 
     def instead(self) -> CreateMirror:
         """The mirror is made again, where the edit is not to reach Welkin."""
@@ -134,7 +134,7 @@ class CreateBlock(_OfEvent):
 
     step: ClassVar = Step.CREATE_BLOCK
     calendar: str
-    link: Link | None
+    link: BlockLink | None
     restore: bool = False
     adopts: str = ""
 
@@ -144,7 +144,7 @@ class UpdateBlock(_OfEvent):
     """The block of `link` becomes that of the event."""
 
     step: ClassVar = Step.UPDATE_BLOCK
-    link: Link
+    link: BlockLink
     restore: bool = False
 
 
@@ -173,6 +173,7 @@ class DeleteMirror(_OfLink):
     """The mirror goes."""
 
     step: ClassVar = Step.DELETE_MIRROR
+    link: MirrorLink
     absence: bool = False
 
 
@@ -181,6 +182,7 @@ class DeleteBlock(_OfLink):
     """The block goes."""
 
     step: ClassVar = Step.DELETE_BLOCK
+    link: BlockLink
     absence: bool = False
 
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from calendar_sync.core.advice import advice
 from calendar_sync.core.errors import BadItem, NotFound, SyncError, UserUnavailable
 from calendar_sync.core.model import (
+    AnyLink,
     Encounter,
     Link,
-    LinkKind,
+    LinkState,
     MappedUser,
     Platform,
     Row,
@@ -193,9 +194,10 @@ def wanted(platform: Platform | None, user_id: str | None, pair: tuple[str, Plat
     return platform in (None, pair[1]) and user_id in (None, pair[0])
 
 
-def of_kind(links: Iterable[Link], kind: LinkKind) -> list[Link]:
-    """Links of one kind, the live ones first."""
-    return sorted((x for x in links if x.kind is kind), key=lambda x: x.state.value != "live")
+def of_kind(links: Iterable[Link], kind: type[AnyLink]) -> list[AnyLink]:
+    """Links of one type, the live ones first."""
+    found = [link for link in links if isinstance(link, kind)]
+    return sorted(found, key=lambda link: link.state is not LinkState.LIVE)
 
 
 def by_address(look: Look, user_id: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from calendar_sync.core.model import LinkKind, MappedUser, Platform, WelkinEvent, Window
+from calendar_sync.core.model import MappedUser, Platform, WelkinEvent, Window
 from calendar_sync.state import Store
 from calendar_sync.sync.cycle.removal import is_there, remove, stands
 from calendar_sync.sync.cycle.scope import Scope
@@ -102,8 +102,7 @@ class Traces:
 
     def mirrored(self, appointment_id: str) -> bool:
         """Some mirror stands, or may stand."""
-        links = self.services.store.links.live_by_source(LinkKind.MIRROR, [appointment_id])
-        return bool(links)
+        return bool(self.services.store.links.mirrors_of([appointment_id]))
 
     @property
     def mark(self) -> str:

@@ -24,6 +24,7 @@ from calendar_sync.core.errors import (
 )
 from calendar_sync.core.model import (
     Action,
+    AnyLink,
     CalendarWrite,
     ChangeLink,
     Conflict,
@@ -31,6 +32,7 @@ from calendar_sync.core.model import (
     ConflictKind,
     Link,
     LinkState,
+    MirrorLink,
     Step,
     WithDraft,
     Write,
@@ -223,7 +225,7 @@ class Applier:
         self.services.store.leases.renew(self.lease, clock.now())
         self._renewed = clock.monotonic()
 
-    def _begin(self, link: Link) -> Link:
+    def _begin(self, link: AnyLink) -> AnyLink:
         with self._transaction() as connection:
             return self._save(connection, replace(link, state=LinkState.INTENT))
 
@@ -232,7 +234,7 @@ class Applier:
     def _transaction(self) -> AbstractContextManager[Connection]:
         return self.services.store.database.write()
 
-    def _save(self, connection: Connection, link: Link) -> Link:
+    def _save(self, connection: Connection, link: AnyLink) -> AnyLink:
         store = self.services.store
         store.leases.check(connection, self.lease)
         return store.links.save(
@@ -294,4 +296,4 @@ class Applier:
 def _level(action: Write, link: Link | None) -> str:
     if isinstance(action, WithDraft):
         return action.draft.level
-    return link.level if link is not None else ""
+    return link.level if isinstance(link, MirrorLink) else ""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from calendar_sync.adapters.welkin import BlockDraft
 from calendar_sync.core.errors import BadItem
-from calendar_sync.core.model import Link, LinkKind, Span, WelkinEvent, Window, iso, parse_iso
+from calendar_sync.core.model import BlockLink, Span, WelkinEvent, Window, iso, parse_iso
 from calendar_sync.state.runs import EXTERNAL_IDS, EXTERNAL_IDS_AT, WELKIN
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
@@ -27,7 +27,7 @@ class BlockIds:
     services: Services
     scope: Scope
 
-    async def create(self, link: Link, draft: BlockDraft) -> tuple[WelkinEvent, bool]:
+    async def create(self, link: BlockLink, draft: BlockDraft) -> tuple[WelkinEvent, bool]:
         """The block, and whether it is new: one that is there already may be anybody's by now.
 
         Raises:
@@ -38,7 +38,7 @@ class BlockIds:
             return await self.find(link, draft)
 
         welkin, word = self.services.welkin, self._word()
-        external_id = link.creation_key if word != LOST else None
+        external_id = link.external_id if word != LOST else None
         try:
             made = await welkin.create_block(draft, external_id, find)
         except BadItem as refused:
@@ -61,11 +61,11 @@ class BlockIds:
                 self._note(learnt)
         return made, True
 
-    async def find(self, link: Link, draft: BlockDraft) -> WelkinEvent | None:
+    async def find(self, link: BlockLink, draft: BlockDraft) -> WelkinEvent | None:
         """What an attempt noted in this row has made; the row holds the id that it used."""
         kept = self._word() == KEPT
         try:
-            found = await self.services.welkin.event_by_external_id(link.creation_key, draft.zone)
+            found = await self.services.welkin.event_by_external_id(link.external_id, draft.zone)
         except BadItem:
             if kept:
                 raise
@@ -77,12 +77,11 @@ class BlockIds:
                 return found
         return None
 
-    def owned_elsewhere(self, event_id: str, link: Link) -> bool:
+    def owned_elsewhere(self, event_id: str, link: BlockLink) -> bool:
         """Another link has this block."""
-        known = self.services.store.links.live_by_remote(LinkKind.BLOCK, [event_id])
-        return any(other.id != link.id for other in known)
+        return any(other.id != link.id for other in self.services.store.links.blocks([event_id]))
 
-    async def _by_time(self, link: Link, draft: BlockDraft, span: Span) -> WelkinEvent | None:
+    async def _by_time(self, link: BlockLink, draft: BlockDraft, span: Span) -> WelkinEvent | None:
         start, end = span.instants(draft.zone)
         events, _ = await self.services.welkin.events(
             [draft.user_id], Window(start, end), draft.zone

@@ -26,11 +26,12 @@ from calendar_sync.core.errors import (
 )
 from calendar_sync.core.model import (
     STANDING,
+    BlockLink,
     CalendarEvent,
     Changes,
     Link,
-    LinkKind,
     LookUp,
+    MirrorLink,
     Removed,
     Row,
     SeriesSet,
@@ -84,7 +85,7 @@ class CalendarReader:
     def view(self, name: str, events: Mapping[str, Row], *, full: bool) -> CalendarView:
         """One calendar of the account, with these events in it."""
         identity, calendars = self.services.identity, self.scope.calendars
-        mirrors = {link.remote_id for link in self.links if link.kind is LinkKind.MIRROR}
+        mirrors = {link.mirror_id for link in self.links if isinstance(link, MirrorLink)}
         readable: dict[str, CalendarEvent | Removed] = {}
         hashes: dict[str, str] = {}
         ours: set[str] = set()
@@ -202,7 +203,7 @@ class CalendarReader:
         followed = stored is not None and same_request(stored.shape, shape)
         was_here = followed and stored is not None and stored.position != NO_CALENDAR
         was_here = was_here or any(
-            link.kind is LinkKind.BLOCK and link.calendar == calendar and link.state in STANDING
+            isinstance(link, BlockLink) and link.calendar == calendar and link.state in STANDING
             for link in self.links
         )
         if not was_here:
@@ -309,7 +310,7 @@ class CalendarReader:
     def _all_gone(self, view: View, calendar: CalendarView, key: str) -> bool:
         links = [
             link
-            for link in view.live(LinkKind.BLOCK, calendar.name)
+            for link in view.live(BlockLink, calendar.name)
             if link.source.id == key and link.span.overlaps(view.block_window, view.zone)
         ]
         return bool(links) and all(

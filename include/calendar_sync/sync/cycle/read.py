@@ -18,10 +18,10 @@ from calendar_sync.core.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.core.model import (
     MISSING,
     Appointment,
+    BlockLink,
     Draft,
     Encounter,
     Link,
-    LinkKind,
     Platform,
     Refusal,
     Row,
@@ -74,8 +74,8 @@ class Reader:
 
     def __post_init__(self) -> None:
         """Note which Welkin events are blocks of ours, by link."""
-        blocks = (link for link in self.links if link.kind is LinkKind.BLOCK)
-        self._block_ids = frozenset(link.remote_id for link in blocks)
+        blocks = (link for link in self.links if isinstance(link, BlockLink))
+        self._block_ids = frozenset(link.block_id for link in blocks)
         self._calendars = CalendarReader(self.services, self.scope, self.links, self.full)
 
     async def read(self) -> Reading:
@@ -144,8 +144,8 @@ class Reader:
         unknown = {key for calendar in view.calendars for key in calendar.ours} - view.mirror_ids
         if not unknown:
             return view
-        found = store.links.live_by_remote(LinkKind.MIRROR, unknown)
-        others = {link.remote_id for link in found if link.user_id != scope.user_id}
+        found = store.links.mirrors(unknown)
+        others = {link.mirror_id for link in found if link.user_id != scope.user_id}
         return replace(
             view,
             claimed_elsewhere=view.claimed_elsewhere | others,
@@ -299,7 +299,7 @@ class Reader:
             if other is self.scope.platform:
                 continue
             links = store.links.of(user_id, other)
-            claimed |= {link.name for link in links if link.kind is LinkKind.BLOCK}
+            claimed |= {link.name for link in links if isinstance(link, BlockLink)}
             row = store.config.mapped(user_id, other)
             waits = store.marks.of(user_id, other)
             if row is not None and row.enabled:

@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from calendar_sync.core.errors import NotFound, UserUnavailable
-from calendar_sync.core.model import STANDING, Link, LinkKind, LinkState, Removed, Row
+from calendar_sync.core.model import STANDING, Link, LinkState, MirrorLink, Removed, Row
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
 
-_MOVING = STANDING | {LinkState.DISMISSED, LinkState.TWIN}
+_MOVING = STANDING | {LinkState.DISMISSED, LinkState.DUPLICATE}
 
 
 @dataclass(frozen=True)
@@ -29,26 +29,26 @@ class Renamed:
         links = list(links)
         by_key = {_key(link): link for link in links}
         found: list[Link] = []
-        for account in sorted({link.account for link in links if self._is_former(link)}):
-            mine = [link for link in links if link.account == account]
-            if await self._is_present(account, mine):
-                for link in mine:
-                    if link.state in _MOVING:
+        former = [link for link in links if isinstance(link, MirrorLink) and self._is_former(link)]
+        for account in sorted({link.account for link in former}):
+            if await self._is_present(
+                account, [link for link in former if link.account == account]
+            ):
+                for link in links:
+                    if link.account == account and link.state in _MOVING:
                         moved = replace(link, account=self.scope.account)
                         found += _merged(link, moved, by_key.get(_key(moved)))
         return found
 
-    def _is_former(self, link: Link) -> bool:
-        here = link.account.lower() == self.scope.account.lower()
-        return link.kind is LinkKind.MIRROR and link.state in STANDING and not here
+    def _is_former(self, link: MirrorLink) -> bool:
+        return link.state in STANDING and link.account.lower() != self.scope.account.lower()
 
-    async def _is_present(self, account: str, links: list[Link]) -> bool:
-        mirrors = [link for link in links if self._is_former(link)]
+    async def _is_present(self, account: str, mirrors: list[MirrorLink]) -> bool:
         for calendar in sorted({link.calendar for link in mirrors}):
             shown = await self._shown(calendar)
             for link in mirrors:
-                event = shown.get(link.remote_id)
-                marker = self.services.identity.marker(self.scope.user_id, link.source.id)
+                event = shown.get(link.mirror_id)
+                marker = self.services.identity.marker(self.scope.user_id, link.appointment_id)
                 if link.calendar == calendar and event is not None and event.marker == marker:
                     return not await self._is_another(account, calendar, event)
         return False
@@ -81,8 +81,8 @@ def _merged(link: Link, moved: Link, there: Link | None) -> list[Link]:
     if there.state not in STANDING:
         generation = max(link.generation, there.generation)
         return [replace(moved, id=there.id, generation=generation), closed]
-    # Of two mirrors the earlier one goes, known by its key. Of two blocks as well: it is removed.
-    return [closed] if link.kind is LinkKind.MIRROR else []
+    # Of two mirrors the earlier one goes, known by its key. Of two blocks as well: it is deleted.
+    return [closed] if isinstance(link, MirrorLink) else []
 
 
 def _key(link: Link) -> tuple[str, str, str, str, str]:

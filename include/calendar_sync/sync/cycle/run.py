@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import assert_never
 
 from calendar_sync.adapters.http import waiting_at_most
 from calendar_sync.core.errors import PlatformStopped, SyncError, UserUnavailable
@@ -13,6 +14,7 @@ from calendar_sync.core.model import (
     SETTLING,
     STANDING,
     Action,
+    BlockLink,
     ChangeLink,
     Conflict,
     ConflictDecision,
@@ -21,9 +23,9 @@ from calendar_sync.core.model import (
     DeleteBlock,
     DeleteMirror,
     Link,
-    LinkKind,
     LinkState,
     MappedUser,
+    MirrorLink,
     Plan,
     Tombstone,
 )
@@ -178,7 +180,7 @@ class Cycle:
         """A mirror or block of the account and calendars that are mapped now."""
         if link.account.lower() != self._scope.account.lower():
             return False
-        return link.kind is LinkKind.BLOCK or link.calendar == self._scope.calendars.mirrors
+        return isinstance(link, BlockLink) or link.calendar == self._scope.calendars.mirrors
 
     def _check_platform(self) -> None:
         """Rule 14: read again before the first write."""
@@ -305,7 +307,7 @@ class Cycle:
 def _unproven(view: View, made: Plan) -> bool:
     """A mirror that nothing but a "not found" called deleted was made again: is there one now?"""
     restored = [
-        action.link.remote_id
+        action.link.mirror_id
         for action in made.actions
         if isinstance(action, CreateMirror) and action.restore and action.link is not None
     ]
@@ -325,12 +327,17 @@ def _removals(scope: Scope, links: Iterable[Link]) -> tuple[Action, ...]:
 
 
 def _removal(scope: Scope, link: Link) -> Action:
-    over = link.span.instants(scope.zone)[1] <= scope.now
-    if link.kind is LinkKind.BLOCK and (over or link.state is LinkState.RETIRED):
-        # Blocks of the past are Welkin's history. They are let go: who moves one has a new leave.
-        return ChangeLink(ACCOUNT_LEFT, replace(link, state=LinkState.DISMISSED))
-    delete = DeleteMirror if link.kind is LinkKind.MIRROR else DeleteBlock
-    return delete(ACCOUNT_LEFT, link)
+    match link:
+        case MirrorLink():
+            return DeleteMirror(ACCOUNT_LEFT, link)
+        case BlockLink():
+            over = link.span.instants(scope.zone)[1] <= scope.now
+            if not over and link.state is not LinkState.RETIRED:
+                return DeleteBlock(ACCOUNT_LEFT, link)
+            # Blocks of the past are Welkin's history: they stay, and are no longer synced.
+            return ChangeLink(ACCOUNT_LEFT, replace(link, state=LinkState.DISMISSED))
+        case _:
+            assert_never(link)
 
 
 def _result(
