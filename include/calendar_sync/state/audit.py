@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Row, Select, func, insert, inspect, select, type_coerce
 from sqlalchemy.types import TypeEngine
 
-from calendar_sync.core.model import iso
+from calendar_sync.core.model import Platform, Step, iso
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
@@ -95,6 +95,19 @@ class AuditStore:
         values["hash"] = self._link(log.head, values)
         connection.execute(_INSERT, values)
         return values["seq"], values["hash"]
+
+    def written_back(self, user_id: str, platform: Platform, since: datetime) -> frozenset[str]:
+        """Appointments that edits of this user's mirrors have changed since then."""
+        table = t.operation
+        query = select(table.c.source_id).where(
+            table.c.user_id == user_id,
+            table.c.platform == platform.value,
+            table.c.at >= since,
+            table.c.step.in_([Step.RESCHEDULE.value, Step.CANCEL.value]),
+            table.c.outcome == "ok",
+        )
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(query))
 
     def mirrors_made(self, user_id: str, platform: str, ids: Collection[str]) -> frozenset[str]:
         """Those of these events that we made as mirrors of this user, under any name of theirs."""

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, or_
 
 from calendar_sync.core.model import ConflictDecision
 from calendar_sync.state import tables as t
-from calendar_sync.state.links import TRIES_BEFORE_PARKING
+from calendar_sync.state.items import TRIES_BEFORE_PARKING
 
 # Left as it was edited, until it is closed.
 _LEFT_ALONE = (ConflictDecision.PARKED.value, ConflictDecision.REPORTED.value)

@@ -172,7 +172,7 @@ def test_a_parked_item_is_tried_again(operator: TestClient, store: Store) -> Non
     pair, source = ("ada", Platform.GOOGLE), Source("visit-1")
     with store.database.write() as connection:
         for _ in range(3):
-            store.links.refused(
+            store.items.refused(
                 connection,
                 pair,
                 Step.UPDATE_MIRROR,
@@ -190,7 +190,7 @@ def test_a_parked_item_is_tried_again(operator: TestClient, store: Store) -> Non
         "source_id": "visit-1",
     }
     assert send(operator, "/attention/parked", **item).status_code == 303
-    assert store.links.parked("ada", Platform.GOOGLE, NOW) == {}
+    assert store.items.parked("ada", Platform.GOOGLE, NOW) == {}
     assert store.marks.of("ada", Platform.GOOGLE).marked
     assert send(operator, "/attention/parked", **item).status_code == 409
 

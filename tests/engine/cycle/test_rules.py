@@ -250,4 +250,4 @@ def test_rule_15_one_bad_item_stops_no_other_and_one_user_no_other(stage: Make) 
     assert len(s.mirrors("dana")) == 2
     assert len(s.mirrors("ruben")) == 1
     assert s.state("dana").failures == 0
-    assert s.store.links.parked(s.ids["dana"], Platform.GOOGLE, s.clock.now())
+    assert s.store.items.parked(s.ids["dana"], Platform.GOOGLE, s.clock.now())

@@ -578,7 +578,7 @@ def test_a_parked_item_is_tried_again_after_an_hour_without_anybodys_doing(stage
     s.sandbox.faults.clear()
     s.later(again=3, minutes=50)
     assert len(s.blocks()) == 2
-    assert s.store.links.due_again(Platform.GOOGLE, s.clock.now() + timedelta(days=9)) == set()
+    assert s.store.items.due_again(Platform.GOOGLE, s.clock.now() + timedelta(days=9)) == set()
 
 
 def test_two_items_that_always_fail_do_not_hold_up_the_others_for_ever(stage: Make) -> None:
@@ -605,5 +605,5 @@ def test_what_nobody_wants_any_more_is_not_parked_for_ever(stage: Make) -> None:
     s.sandbox.faults.clear()
     s.later(again=4, minutes=50)
     s.later(hours=30)
-    assert s.store.links.due_again(Platform.GOOGLE, s.clock.now() + timedelta(days=9)) == set()
+    assert s.store.items.due_again(Platform.GOOGLE, s.clock.now() + timedelta(days=9)) == set()
     s.in_step()

@@ -247,7 +247,7 @@ def test_an_overlap_that_welkin_refuses_parks_that_block_and_no_other(stage: Mak
     s.move(visit.event_id, 5, 9)
     s.later(days=1)
     s.later()
-    assert s.store.links.parked(s.ids["dana"], s.links()[0].platform, s.clock.now()) == {}
+    assert s.store.items.parked(s.ids["dana"], s.links()[0].platform, s.clock.now()) == {}
 
 
 def test_a_patch_that_answers_nothing_is_read_back(stage: Make) -> None:

@@ -1,4 +1,4 @@
-"""Links, conflicts, parked items."""
+"""Links of both types."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,9 +13,6 @@ from calendar_sync.config.settings import parse
 from calendar_sync.core.model import (
     STANDING,
     BlockLink,
-    Conflict,
-    ConflictDecision,
-    ConflictKind,
     Link,
     LinkState,
     MappedUser,
@@ -23,11 +20,8 @@ from calendar_sync.core.model import (
     Platform,
     Source,
     Span,
-    Step,
 )
 from calendar_sync.state import Store
-from calendar_sync.state import tables as t
-from calendar_sync.state.links import REFUSED_PAUSE, TRANSIENT_PAUSE
 from calendar_sync.sync.roster import members
 from tests.engine.state.conftest import NOW
 
@@ -165,62 +159,3 @@ def test_who_has_left_something(
         store.config.replace_mapping(rows, "x", NOW)
         assert members(store, parse({}), G, NOW).leaving == leaving
         assert members(store, parse({"on_unmapped": "keep"}), G, NOW).leaving == set()
-
-
-def refuse(store: Store, content: str = "c", times: int = 1, *, transient: bool = False) -> None:
-    for _ in range(times):
-        with store.database.write() as connection:
-            store.links.refused(
-                connection,
-                PAIR,
-                Step.CREATE_MIRROR,
-                Source("a1"),
-                content,
-                "bad",
-                NOW,
-                transient=transient,
-            )
-
-
-def test_parked_after_three_tries_with_the_same_content(store: Store) -> None:
-    refuse(store, times=2)
-    assert store.links.parked(*PAIR, NOW) == {}
-    refuse(store)
-    assert store.links.parked(*PAIR, NOW) == {(Step.CREATE_MIRROR, Source("a1")): "c"}
-    refuse(store, "d")
-    assert store.links.parked(*PAIR, NOW) == {}
-    refuse(store, "d", 2)
-    assert store.links.parked("u2", G, NOW) == {}
-    with store.database.write() as connection:
-        store.links.unpark(connection, PAIR, Source("a1"))
-    assert store.links.parked(*PAIR, NOW) == {}
-    refuse(store)
-    assert store.links.parked(*PAIR, NOW) == {}
-
-
-@pytest.mark.parametrize(("transient", "pause"), [(True, TRANSIENT_PAUSE), (False, REFUSED_PAUSE)])
-def test_what_is_parked_is_tried_again_after_a_while(
-    store: Store, transient: bool, pause: timedelta
-) -> None:
-    refuse(store, times=3, transient=transient)
-    assert store.links.parked(*PAIR, NOW + pause - timedelta(minutes=1))
-    assert not store.links.parked(*PAIR, NOW + pause + timedelta(minutes=1))
-
-
-def test_a_conflict_seen_again_counts_up(store: Store) -> None:
-    for _ in range(3):
-        with store.database.write() as connection:
-            store.links.record_conflicts(
-                connection,
-                *PAIR,
-                [Conflict(ConflictKind.MIRROR_MOVED, Source("a1"), ConflictDecision.RESTORED)],
-                NOW,
-            )
-    with store.database.read() as connection:
-        [row] = connection.execute(t.conflict.select()).all()
-    assert (row.times, row.kind, row.decision, row.dismissed_at) == (
-        3,
-        "mirror_moved",
-        "restored",
-        None,
-    )

@@ -132,7 +132,7 @@ class Cleaning:
         store = self.services.store
         with store.database.write() as connection:
             for source_id in made:
-                store.links.unpark(connection, self.scope.pair, Source(source_id))
+                store.items.unpark(connection, self.scope.pair, Source(source_id))
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[None]:

@@ -109,7 +109,7 @@ class Applier:
         """
         self._begun = self.services.clock.monotonic()
         self._renew_lease()
-        parked = self.services.store.links.parked(*self.scope.pair, self.services.clock.now())
+        parked = self.services.store.items.parked(*self.scope.pair, self.services.clock.now())
         notes: list[ChangeLink] = []
         calendar: list[Write] = []
         welkin: list[Write] = []
@@ -137,7 +137,7 @@ class Applier:
         store, now = self.services.store, self.services.clock.now()
         with self._transaction() as connection:
             store.leases.check(connection, self.lease)
-            store.links.record_conflicts(connection, *self.scope.pair, conflicts, now)
+            store.items.record_conflicts(connection, *self.scope.pair, conflicts, now)
             for action in notes:
                 self._save(connection, action.link)
         if notes:
@@ -251,7 +251,7 @@ class Applier:
         if isinstance(error, BadItem):
             self.outcome.bad_items[error.code] += 1
         with self._transaction() as connection:
-            self.services.store.links.refused(
+            self.services.store.items.refused(
                 connection,
                 self.scope.pair,
                 action.step,
@@ -288,7 +288,7 @@ class Applier:
         with self._transaction() as connection:
             if done is not None and link is not None:
                 self._save(connection, link)
-                store.links.unpark(connection, self.scope.pair, action.source)
+                store.items.unpark(connection, self.scope.pair, action.source)
             head = store.audit.append(connection, self.log, operation, now)
         self.log.seq, self.log.head = head
 

@@ -175,7 +175,7 @@ class Reader:
             level=scope.settings.mirror_content.level,
             approved=store.runs.approved(*scope.pair, scope.now),
             encounters_move=bool(store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
-            written_back=store.links.written_back(*scope.pair, scope.now - DAY),
+            written_back=store.audit.written_back(*scope.pair, scope.now - DAY),
             **self._other_platforms(),
         )
 

@@ -219,14 +219,14 @@ class Cycle:
         with store.database.write() as connection:
             store.leases.check(connection, self._lease)
             conflicts = (*outcome.conflicts, *leftover)
-            store.links.record_conflicts(connection, *scope.pair, conflicts, now)
-            store.links.park(connection, scope.pair, (*reading.refused, *made.refused), now)
+            store.items.record_conflicts(connection, *scope.pair, conflicts, now)
+            store.items.park(connection, scope.pair, (*reading.refused, *made.refused), now)
             reading.tries.record(connection)
             if reading.full and state.daily:
                 store.runs.record_drift(connection, scope.pair, outcome.reasons, now)
             if reading.full:
                 store.runs.withdraw(connection, scope.pair, [hold.digest for hold in made.holds])
-                store.links.forget_parked(connection, scope.pair, scope.now)
+                store.items.forget_parked(connection, scope.pair, scope.now)
             if made.doubted or not outcome.complete:
                 return
             for calendar, cursor in reading.cursors.items():
@@ -255,7 +255,7 @@ class Cycle:
         now = services.clock.now()
         with services.store.database.write() as connection:
             services.store.leases.check(connection, self._lease)
-            services.store.links.record_conflicts(connection, *scope.pair, left.conflicts, now)
+            services.store.items.record_conflicts(connection, *scope.pair, left.conflicts, now)
             services.store.runs.withdraw(connection, scope.pair, [])
             if left.complete and not left.conflicts:
                 services.store.marks.done(connection, scope.pair, seq, now, None)
@@ -290,7 +290,7 @@ class Cycle:
             left.complete = left.complete and applier.outcome.complete
         if accounts and left.complete and not left.conflicts:
             with self._services.store.database.write() as connection:
-                self._services.store.links.settle(
+                self._services.store.items.settle(
                     connection, self._scope.pair, LEFT, self._services.clock.now()
                 )
         return left

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from calendar_sync.core.errors import SyncError, TransientError
 from calendar_sync.core.model import Platform, Source, Step
 from calendar_sync.state import Store
-from calendar_sync.state.links import TRIES_BEFORE_PARKING, Try
+from calendar_sync.state.items import TRIES_BEFORE_PARKING, Try
 
 Key = tuple[Step, Source]
 
@@ -27,7 +27,7 @@ class Tries:
         self._store = store
         self._pair = pair
         self._now = now
-        self._known = store.links.unread(*pair)
+        self._known = store.items.unread(*pair)
         self._failed: dict[Key, _Failure] = {}
         self._works: set[Key] = set()
 
@@ -65,11 +65,11 @@ class Tries:
 
     def record(self, connection: Connection) -> None:
         """Store the tries; what works again is forgotten."""
-        links = self._store.links
+        items = self._store.items
         for step, source in self._works & self._known.keys() - self._failed.keys():
-            links.readable(connection, self._pair, step, source)
+            items.readable(connection, self._pair, step, source)
         for (step, source), failure in self._failed.items():
-            links.refused(
+            items.refused(
                 connection,
                 self._pair,
                 step,

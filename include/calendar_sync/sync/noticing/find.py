@@ -161,7 +161,7 @@ def _mark_due(
     # A delta does not tell of parked items again: whoever has one that is due is read in full.
     parked = [
         (user_id, platform)
-        for user_id in services.store.links.due_again(platform, now) & set(mapped)
+        for user_id in services.store.items.due_again(platform, now) & set(mapped)
     ]
     with services.store.database.write() as connection:
         services.store.marks.mark(connection, [*due, *parked], now)
