@@ -41,8 +41,8 @@ from calendar_sync.planner.snapshot import CalendarView, Doubt, View
 
 PENDING = "pending"
 RESTORES_A_DAY = 3
-# What edits of a mirror may change: no session of a group, and encounters only as far as probed.
 _LEFT_ALONE = frozenset({ConflictDecision.REPORTED, ConflictDecision.PARKED})
+# What edits of a mirror may change: no group sessions, and encounters only after a probe.
 _PLAIN = frozenset({"APPOINTMENT"})
 _PROBED = frozenset({"ENCOUNTER"})
 
@@ -58,7 +58,7 @@ def plan_mirrors(view: View, settings: Settings) -> Iterator[Decision]:
     for appointment in view.appointments.values():
         decisions = _appointment(view, settings, calendar, appointment)
         yield from guarded(Step.CREATE_MIRROR, Source(appointment.id), decisions)
-    for link in (*view.standing_mirrors, *view.talkative_mirrors):
+    for link in (*view.standing_mirrors, *view.too_detailed_mirrors):
         yield from guarded(Step.UPDATE_MIRROR, link.source, _standing(view, calendar, link))
 
 
@@ -84,7 +84,7 @@ def _standing(view: View, calendar: CalendarView, link: MirrorLink) -> Iterator[
         link.appointment_id not in view.unreadable and link.appointment_id not in view.appointments
     ):
         if link.state is LinkState.RETIRED:
-            yield Doubt(link.source)  # more than a cycle asks for: the next one goes on
+            yield Doubt(link.source)  # not read in this cycle: the next one continues
         else:
             yield from _unseen(view, link)
 
@@ -130,20 +130,20 @@ NO_MIRROR: Mapping[str, Callable[[View, Settings, Appointment], bool]] = {
 
 
 def edited(link: MirrorLink, event: CalendarEvent, content: str) -> bool:
-    """Somebody has changed this mirror, whose content has this hash, since we wrote it.
+    """A person has changed this mirror, whose content has this hash, since we wrote it.
 
-    While nobody has touched it, a difference is the server's way of telling what we wrote. Guests
-    are no edit: they are the owner's.
+    If its etag is that of our write, a difference comes from how the server shows what we wrote.
+    Guests do not count as an edit: they are the user's.
     """
     same = without_guests(content) == without_guests(link.mirror_hash)
     return not same and not link.untouched(event.etag)
 
 
 def shifted(link: MirrorLink, event: CalendarEvent, content: str) -> bool:
-    """The server shows another time than we wrote, though nobody has touched the mirror.
+    """The server shows another time than we wrote, although no person has changed the mirror.
 
-    That is how it follows changed rules of a time zone. It may excuse another text, never another
-    time.
+    Servers do so when the rules of a time zone change. A different text is accepted in this case, a
+    different time never.
     """
     same = without_guests(content) == without_guests(link.mirror_hash)
     return not same and link.untouched(event.etag) and event.span != link.span
@@ -161,7 +161,7 @@ def _wanted(
     if link is None or link.state in {LinkState.DELETED, LinkState.INTENT}:
         same = link is not None and link.appointment_hash == appointment.source_hash
         if link is not None and same and link.state is LinkState.DELETED and view.settling(link):
-            yield Doubt(link.source)  # cancelled by us a moment ago, says an older reading
+            yield Doubt(link.source)  # we have just cancelled it: this reading is older
         else:
             yield create
         return
@@ -185,7 +185,7 @@ def _wanted(
         event = None
         yield Doubt(link.source)
     if event is not None and event.has_attendees != link.mirror_hash.endswith(GUESTS):
-        # Invited, or taken away: the owner's business, never undone, and told once.
+        # The user invited guests or removed them: that is never undone, and shown once.
         seen = without_guests(link.mirror_hash) + GUESTS * event.has_attendees
         link = replace(link, mirror_hash=seen)
         yield ChangeLink("guests", link)
@@ -194,7 +194,7 @@ def _wanted(
     if event is not None and without_guests(calendar.hashes[event.id]) == draft.hash != (
         link.wanted_hash
     ):
-        # Our own write whose answer was lost.
+        # Our own write: its answer was lost.
         written = replace(
             link,
             state=LinkState.LIVE,
@@ -213,9 +213,9 @@ def _wanted(
         if not (by_hand and view.direction is Direction.BIDIRECTIONAL) or event is None:
             yield update
         elif link.appointment_hash == appointment.source_hash:
-            # Settings changed, nobody touched Welkin: it is the edit alone that is decided about.
+            # The settings changed and the appointment did not: only the edit is decided about.
             yield from _edited_by_hand(view, settings, calendar, event, update)
-        # A level that was lowered is written whatever the policy: privacy comes first.
+        # A lowered level is always written, whatever the settings say about conflicts.
         elif settings.both_changed == "report" and draft.level == link.level:
             known = replace(
                 link,
@@ -240,15 +240,15 @@ def _wanted(
 
 def is_gone(calendar: CalendarView, link: MirrorLink) -> bool:
     """The mirror was deleted, or is not found by its id."""
-    told = calendar.events.get(link.mirror_id)
-    return link.mirror_id in calendar.gone or isinstance(told, Removed)
+    row = calendar.events.get(link.mirror_id)
+    return link.mirror_id in calendar.gone or isinstance(row, Removed)
 
 
 def _present(view: View, calendar: CalendarView, link: MirrorLink) -> MirrorLink:
-    """The link as the calendar has it now, the same one where nothing has become of its mirror.
+    """The link as the calendar has its mirror now; the same link where nothing has changed.
 
-    A mirror that was deleted by hand, and not to be restored, may have been taken out of the bin;
-    and in a mailbox that was restored, or imported anew, it has another id.
+    A mirror that was deleted by hand and not restored may have been taken out of the bin. In a
+    mailbox that was restored or imported again, it has another id.
     """
     event = calendar.living.get(link.mirror_id)
     if link.state is LinkState.DISMISSED:
@@ -280,12 +280,12 @@ def _deleted_by_hand(
     if view.past(draft.span):
         yield dismiss
         return
-    # A tombstone says that it was deleted; a mere "not found" cancels nothing.
+    # Only a tombstone proves the deletion; "not found" cancels nothing.
     deleted = both_ways and proven
     follow = settings.mirror_deleted == "cancel" and appointment.event.kind in _PLAIN
     if deleted and follow and _hosts(view, appointment):
         if appointment.source_hash != link.appointment_hash:
-            # Whoever deleted it did not know what the appointment is now.
+            # The user deleted the mirror of an older version of the appointment.
             yield restore
             yield Conflict(ConflictKind.BOTH_CHANGED, link.source, ConflictDecision.WELKIN_WINS)
             return
@@ -298,7 +298,7 @@ def _deleted_by_hand(
     elif restored_too_often(view, link):
         decision = ConflictDecision.PARKED
     yield restore if decision is ConflictDecision.RESTORED else dismiss
-    # One way, what is put back is not worth a word; what is left as it is, is.
+    # One way, a restored mirror is not shown; one that is left as it is, is shown.
     if both_ways or decision is ConflictDecision.PARKED:
         yield Conflict(ConflictKind.MIRROR_DELETED, link.source, decision)
 
@@ -327,7 +327,7 @@ def _edited_by_hand(
     elif both_ways and moved and settings.mirror_moved == "report":
         decision = ConflictDecision.REPORTED
     elif event.has_attendees and view.platform is Platform.MICROSOFT:
-        # Exchange would mail its guests about whatever is written.
+        # Exchange would send e-mail to its guests about each write.
         decision = ConflictDecision.REPORTED
     elif restored_too_often(view, link):
         decision = ConflictDecision.PARKED
@@ -347,7 +347,7 @@ def _edited_by_hand(
 def _shifted(
     view: View, calendar: CalendarView, event: CalendarEvent, update: UpdateMirror
 ) -> Iterator[Decision]:
-    """Not an edit by a user: it is corrected silently and never changes Welkin."""
+    """Not an edit by a user: it is corrected without a conflict and never changes Welkin."""
     link = update.link
     if restored_too_often(view, link):
         yield ChangeLink("shifted", replace(link, mirror_hash=calendar.hashes[event.id]))
@@ -362,14 +362,14 @@ def _hosts(view: View, appointment: Appointment) -> bool:
 
 
 def _is_a_new_time(view: View, found: Span, wanted: Span) -> bool:
-    """The mirror was moved to a time that an appointment can have: ahead, and of some length."""
+    """The mirror was moved to a time that an appointment can have: in the future, not empty."""
     ahead = all(span.instants(view.zone)[0] > view.now for span in (found, wanted))
     timed = not found.all_day and not wanted.all_day
     return found != wanted and timed and not found.empty(view.zone) and ahead
 
 
 def restored_too_often(view: View, link: Link) -> bool:
-    """Someone keeps undoing what we do: after three restores in a day a person decides."""
+    """Restored three times in a day: it is left as it is, and a person decides."""
     recent = link.restored_at is not None and view.now - link.restored_at < timedelta(days=1)
     return recent and link.restores >= RESTORES_A_DAY
 

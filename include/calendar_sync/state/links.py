@@ -111,7 +111,7 @@ class LinkStore:
         with self._database.read() as connection:
             return set(connection.scalars(_HOLDERS, {"of": platform.value}))
 
-    def talkative(self, platform: Platform, allowed: str) -> set[str]:
+    def too_detailed(self, platform: Platform, allowed: str) -> set[str]:
         """Users with mirrors that show more than this level."""
         query = select(t.link.c.user_id, t.link.c.level).where(
             _standing_on(platform),

@@ -9,7 +9,7 @@ import pytest
 
 from calendar_sync.core.model import LinkState, MappedUser, MirrorLink, Platform
 from calendar_sync.operations.approvals import grant
-from calendar_sync.planner.orphans import STRAY
+from calendar_sync.planner.orphans import ORPHAN
 from calendar_sync.state import tables as t
 from tests.engine.cycle.stage import HOUR, Stage, mail
 from tests.harness import IN_MEMORY, Killed, fresh
@@ -165,7 +165,7 @@ def test_what_nobody_can_explain_waits_for_a_person(platform: Platform) -> None:
     assert [len(part) for part in holdings(s)] == [2, 6]
     waiting = s.store.runs.pending()
     assert [(one.reason, one.user_id, one.count) for one in waiting] == [
-        (STRAY, s.ids["dana"], 1)
+        (ORPHAN, s.ids["dana"], 1)
     ] * 2
     for one in waiting:
         assert grant(s.store, one.digest, "admin", s.clock.now()) == 1

@@ -1,4 +1,4 @@
-"""Rules 13 to 15: brake, platform fault, parked items, isolation; and who may disturb whom."""
+"""Rules 13 to 15: deletion guard, platform fault, parked items, isolation."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def vanish(s: Stage, event_ids: list[str]) -> None:
         s.welkin.delete_event(event_id)
 
 
-# --- brake ----------------------------------------------------------------------------------------
+# --- deletion guard -------------------------------------------------------------------------------
 
 
 def test_many_vanished_appointments_are_held_until_somebody_approves(stage: Make) -> None:
@@ -128,7 +128,7 @@ def test_ten_removals_need_nobodys_approval(stage: Make) -> None:
 
 
 @pytest.mark.parametrize("what", ["cancelled", "encounters cancelled", "other host", "filter"])
-def test_what_is_said_outright_does_not_trip_the_brake(stage: Make, what: str) -> None:
+def test_what_is_said_outright_does_not_trip_the_deletion_guard(stage: Make, what: str) -> None:
     s = stage("dana", "ruben")
     ids = full_house(s)
     s.run()
@@ -148,7 +148,7 @@ def test_what_is_said_outright_does_not_trip_the_brake(stage: Make, what: str) -
     assert len(s.mirrors("ruben")) == (20 if what == "other host" else 0)
 
 
-def test_a_holiday_clean_up_of_the_calendar_does_not_trip_the_brake(stage: Make) -> None:
+def test_a_holiday_clean_up_of_the_calendar_does_not_trip_the_deletion_guard(stage: Make) -> None:
     s = stage()
     events = [s.busy(days=1 + n // 8, hour=8 + n % 8) for n in range(20)]
     s.run()

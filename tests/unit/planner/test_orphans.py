@@ -14,7 +14,7 @@ from calendar_sync.core.model import (
     Span,
     Step,
 )
-from calendar_sync.planner.orphans import STRAY
+from calendar_sync.planner.orphans import ORPHAN
 from calendar_sync.planner.snapshot import BlockSeen
 from tests.unit.planner.views import (
     IDENTITY,
@@ -108,7 +108,7 @@ def test_instances_of_a_series_find_theirs() -> None:
     ],
     ids=["not ours", "cancelled", "past", "out of reach"],
 )
-def test_what_is_no_stray(seen: BlockSeen) -> None:
+def test_what_is_no_orphan(seen: BlockSeen) -> None:
     made = with_blocks(Little(), seen).plan()
     assert (made.actions, made.holds) == ((), ())
 
@@ -121,16 +121,16 @@ def test_a_block_of_the_other_platform_is_not_ours_to_take() -> None:
     assert made.holds == ()
 
 
-def test_before_the_other_platform_was_in_step_nothing_is_a_stray() -> None:
+def test_before_the_other_platform_was_synced_nothing_is_an_orphan() -> None:
     little = with_blocks(Little().add(mirror("m1", "gone")), block("w1", span(24)))
     little.alone = False
     assert little.plan().holds == ()
     little.alone = True
     holds = little.plan().holds
-    assert [(hold.reason, len(hold.actions)) for hold in holds] == [(STRAY, 1), (STRAY, 1)]
+    assert [(hold.reason, len(hold.actions)) for hold in holds] == [(ORPHAN, 1), (ORPHAN, 1)]
 
 
-def test_a_delta_is_no_proof_of_a_stray() -> None:
+def test_a_list_of_changes_is_no_proof_of_an_orphan() -> None:
     little = with_blocks(Little(full=False), block("w1", span(24)))
     assert little.plan().holds == ()
 
@@ -163,7 +163,7 @@ def test_a_mirror_of_an_appointment_that_nobody_knows_waits_for_a_person() -> No
     [hold] = made.holds
     little.approved = frozenset({hold.digest})
     made = little.plan()
-    assert steps(made) == [("delete_mirror", STRAY)]
+    assert steps(made) == [("delete_mirror", ORPHAN)]
     [action] = made.actions
     assert isinstance(action, DeleteMirror)
     assert (action.link.mirror_id, action.link.id) == ("m1", None)
@@ -204,7 +204,7 @@ def test_a_pending_appointment_keeps_its_mirror_until_a_person_says_so() -> None
     made = little.plan()
     assert made.actions == ()
     [hold] = made.holds
-    assert hold.reason == STRAY
+    assert hold.reason == ORPHAN
     little.appointments["a1"] = appointment("a1")
     made = little.plan()
     assert steps(made) == [("create_mirror", "wanted")]
@@ -231,9 +231,9 @@ def test_a_copy_that_outlives_its_appointment_waits_for_a_person() -> None:
 
 
 @pytest.mark.parametrize("change", [tombstone, lambda row: replace(row, marker="other.mark")])
-def test_what_is_no_stray_mirror(change: Callable[[CalendarEvent], CalendarEvent]) -> None:
+def test_what_is_no_orphaned_mirror(change: Callable[[CalendarEvent], CalendarEvent]) -> None:
     little = Little().add(change(mirror("m1", "gone")))
-    assert all(hold.reason != STRAY for hold in little.plan().holds)
+    assert all(hold.reason != ORPHAN for hold in little.plan().holds)
 
 
 def test_the_other_way_leaves_the_calendar_alone() -> None:

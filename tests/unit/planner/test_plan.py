@@ -1,4 +1,4 @@
-"""The plan as a whole: order, brake, and what must hold for any pair of sides."""
+"""The plan as a whole: order, deletion guard, and what must hold for any pair of sides."""
 
 from collections import Counter
 from dataclasses import replace
@@ -37,7 +37,7 @@ from tests.unit.planner.views import (
     tombstone,
 )  # fmt: skip
 
-# --- order and brake ------------------------------------------------------------------------------
+# --- order and deletion guard ---------------------------------------------------------------------
 
 
 def test_rows_then_removals_then_the_nearest_dates() -> None:
@@ -139,7 +139,7 @@ def test_series_that_count_once_are_compared_with_series_that_count_once() -> No
     assert (len(made.actions), len(made.held)) == (0, 330)
 
 
-def test_both_sides_count_together_for_the_brake() -> None:
+def test_both_sides_count_together_for_the_deletion_guard() -> None:
     little = house(6)
     for n in range(6):
         little.add(event(f"x{n}", span(100 + n)))

@@ -23,7 +23,7 @@ from calendar_sync.insight.explain.answer import Answer, Fact, Part, rules, when
 from calendar_sync.insight.explain.look import (
     Look,
     Unread,
-    brake_of,
+    guard_hold,
     history,
     link_fact,
     of_kind,
@@ -211,7 +211,7 @@ def _without_event(
     if isinstance(event, Unread):
         text = f"link {link.state.value}; Welkin could not be read ({event.code})"
         return MirrorVerdict("welkin_unread", text)
-    held = brake_of(look, scope)
+    held = guard_hold(look, scope)
     if held is not None:
         said = f"it was not found in Welkin; deleting its mirror needs approval {held}"
         return MirrorVerdict("held", said)

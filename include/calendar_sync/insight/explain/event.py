@@ -24,7 +24,7 @@ from calendar_sync.insight.explain.appointment import explain_appointment
 from calendar_sync.insight.explain.look import (
     Look,
     Unread,
-    brake_of,
+    guard_hold,
     history,
     link_fact,
     of_kind,
@@ -184,7 +184,7 @@ async def _verdict(
     if event is None:
         if not stands:
             return BlockVerdict("removed" if link is not None else "not_there", judged=False)
-        held = brake_of(look, scope)
+        held = guard_hold(look, scope)
         if held is not None:
             said = f"it was not found in the calendar; deleting its block needs approval {held}"
             return BlockVerdict("held", said, judged=False)

@@ -20,6 +20,7 @@ from calendar_sync.core.plurals import plural
 from calendar_sync.insight.explain.answer import Fact, when
 from calendar_sync.insight.explain.records import conflicts, operations, parked_items
 from calendar_sync.planner import View
+from calendar_sync.planner.plan import DELETION_GUARD
 from calendar_sync.state.config import Revision
 from calendar_sync.sync.cycle.read import Reader
 from calendar_sync.sync.cycle.scope import Scope, scope_of
@@ -181,10 +182,10 @@ def parked(
     return None
 
 
-def brake_of(look: Look, scope: Scope) -> str | None:
-    """The digest under which removals of this user that rest on absence wait."""
+def guard_hold(look: Look, scope: Scope) -> str | None:
+    """The digest of this user's deletions that the deletion guard holds."""
     for entry in look.services.store.runs.pending():
-        if (entry.user_id, entry.platform) == scope.pair and entry.reason == "brake":
+        if (entry.user_id, entry.platform) == scope.pair and entry.reason == DELETION_GUARD:
             return entry.digest
     return None
 

@@ -1,8 +1,8 @@
-"""Find the block of an attempt whose end is not known, also where Welkin keeps no `externalId`.
+"""Find the block of an interrupted creation, also in tenants that store no `externalId`.
 
-Whether a tenant takes our ids is documented nowhere. It is learnt from what comes back and kept
-with the facts about Welkin; until it is known, and where they are not kept, a block is recognised
-by its host, its time and its title.
+Whether a tenant stores our ids is not documented. It is learnt from Welkin's answers and kept with
+the facts about Welkin. Until it is known, and if ids are not stored, a block is recognised by its
+host, its time and its title.
 """
 
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
 
 KEPT, LOST, UNSURE = "kept", "lost", "unsure"
-# One odd refusal must not cost the ids for ever.
+# A single odd rejection must not end the use of our ids for ever.
 ASK_AGAIN = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class BlockIds:
-    """Creates and finds blocks of one user by the row that stands for them."""
+    """Creates and finds blocks of one user by their links."""
 
     services: Services
     scope: Scope
 
     async def create(self, link: BlockLink, draft: BlockDraft) -> tuple[WelkinEvent, bool]:
-        """The block, and whether it is new: one that is there already may be anybody's by now.
+        """The block, and whether it is new: one that was there may belong to another link.
 
         Raises:
             BadItem: Welkin refuses the content.
@@ -47,7 +47,7 @@ class BlockIds:
                 return found, False
             if external_id is None or refused.code != "welkin_refused":
                 raise
-            # If the process is killed from here on, the id is not reliable.
+            # If the process is killed from here on, it is not known whether ids are stored.
             self._note(UNSURE)
             try:
                 made = await welkin.create_block(draft, None, find)
@@ -62,7 +62,7 @@ class BlockIds:
         return made, True
 
     async def find(self, link: BlockLink, draft: BlockDraft) -> WelkinEvent | None:
-        """What an attempt noted in this row has made; the row holds the id that it used."""
+        """The block that an interrupted creation has made; the link has the id that it used."""
         kept = self._word() == KEPT
         try:
             found = await self.services.welkin.event_by_external_id(link.external_id, draft.zone)

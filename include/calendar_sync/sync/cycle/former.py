@@ -1,4 +1,4 @@
-"""Mirrors in a former account that no standing link tells of: deletions that a person took back.
+"""Mirrors in a previous account without a link: a person has undone their deletion.
 
 A cleared account is not read any more, so it is listed while it is being cleared.
 """
@@ -25,11 +25,11 @@ from calendar_sync.sync.services import Services
 async def unlinked(
     services: Services, scope: Scope, links: Iterable[Link], reason: str
 ) -> list[DeleteMirror]:
-    """Removals of what is provably ours there: the mark and the key are this user's.
+    """Deletions of what we certainly made there: the mark and the key are this user's.
 
-    Where a mailbox was restored, a mirror has another id: of those with its mark one is taken for
-    it. `links` are those of the account of `scope`. A list that fails shows nothing: the removals
-    that follow meet the same server, and say so.
+    In a mailbox that was restored, a mirror has another id: one of the events with its mark is
+    taken for it. `links` are those of the account of `scope`. If a list cannot be read, nothing is
+    returned: the deletions that follow ask the same server and report the error.
     """
     mirrors = [link for link in links if isinstance(link, MirrorLink)]
     marked = {

@@ -49,7 +49,7 @@ DOUBTFUL = 5
 class Reading:
     """The view, and the positions to store once everything in it has been applied.
 
-    `refused` are items that are there and cannot be read.
+    `refused` are items that exist and cannot be read.
     """
 
     view: View
@@ -112,7 +112,8 @@ class Reader:
             for name, (_, cursor) in zip(calendars.all, changes, strict=True)
             if cursor is not None
         }
-        # Where no list of changes can be followed, every cycle lists: that is no comparison.
+        # If the list of changes cannot be read, each cycle reads the whole window: that does not
+        # count as the daily comparison.
         listing = any(cursor.position == NO_CHANGES for cursor in cursors.values())
         full = all(change.full for change, cursor in changes if cursor is not None)
         return Reading(
@@ -125,7 +126,7 @@ class Reader:
         )
 
     def _refused(self, view: View) -> tuple[Refusal, ...]:
-        """What is there, and cannot be read: it is shown, and nothing else is done about it."""
+        """Items that exist and cannot be read: they are shown, and nothing else is done."""
         steps = [(Step.CREATE_MIRROR, key, "welkin") for key in sorted(self._unreadable) if key]
         for calendar in view.calendars:
             ids = sorted(calendar.undecided - calendar.denied - calendar.closed)
@@ -135,10 +136,10 @@ class Reader:
         )
 
     def _with_unlinked(self, view: View) -> View:
-        """Whose the events are that have our mark, and that no link of this user knows.
+        """Add whose the events are that have our mark and no link of this user.
 
-        Another user who has, or had, this mailbox clears their own. What the record names was
-        made for this user, also where the mailbox had another name then.
+        Another user who has, or had, this mailbox clears their own mirrors. The events that the
+        audit log names were made for this user, perhaps when the mailbox had another name.
         """
         store, scope = self.services.store, self.scope
         unknown = {key for calendar in view.calendars for key in calendar.ours} - view.mirror_ids
@@ -183,7 +184,7 @@ class Reader:
 
     async def _welkin_window(self) -> tuple[dict[str, WelkinEvent], set[str]]:
         scope = self.scope
-        # A comparison asks in parts, whatever longer windows have been seen to work.
+        # A full comparison reads in parts, even if longer windows have worked.
         welkin = self.services.welkin
         chunk = welkin.part if self.full else None
         return await welkin.events([scope.user_id], scope.welkin_window, scope.zone, chunk=chunk)
@@ -191,7 +192,7 @@ class Reader:
     async def _sort(
         self, events: Iterable[WelkinEvent]
     ) -> tuple[dict[str, Appointment], dict[str, BlockSeen]]:
-        """Our blocks, other people's leave (of no interest), and appointments."""
+        """Appointments and our blocks; other leaves do not matter."""
         blocks: dict[str, BlockSeen] = {}
         visits: list[WelkinEvent] = []
         for event in events:
@@ -218,7 +219,7 @@ class Reader:
 
     @contextlib.contextmanager
     def _alone(self, event: WelkinEvent) -> Iterator[None]:
-        """An event that trips us up counts as unreadable, and concerns no other."""
+        """An event that causes an error counts as unreadable, and does not affect the others."""
         try:
             yield
         except Exception as bug:
@@ -226,7 +227,7 @@ class Reader:
             self._unreadable.add(event.id)
 
     async def _encounters(self, visits: list[WelkinEvent]) -> dict[str, Encounter]:
-        """From the index; a miss is looked up once, through the hosts' encounters."""
+        """From the index; those that it lacks are read once, from their hosts' encounters."""
         store = self.services.store
         wanted = {event.id: event for event in visits if event.kind == "ENCOUNTER"}
         known = store.feeds.encounters(wanted)
@@ -238,13 +239,13 @@ class Reader:
         vanished = await self._vanished(wanted, known)
         if found or vanished:
             with store.database.write() as connection:
-                # What another process has learnt meanwhile is newer than our look-up.
+                # What another process has stored meanwhile is newer than our answer.
                 store.feeds.add_encounters(connection, found.values())
                 store.feeds.save_encounters(connection, vanished.values())
         return {**found, **known, **vanished}
 
     async def _listed_encounters(self, user_id: str) -> Encounters | None:
-        """A host's encounters; None where the host is unknown or hidden: then they stay pending."""
+        """A host's encounters; None if the host is unknown or hidden: then they stay pending."""
         try:
             return await self.services.welkin.encounters_of(user_id)
         except (BadItem, NotFound, UserUnavailable):
@@ -253,7 +254,7 @@ class Reader:
     async def _vanished(
         self, wanted: dict[str, WelkinEvent], known: dict[str, Encounter]
     ) -> dict[str, Encounter]:
-        """Where nothing tells of a deleted or changed encounter, a full read compares them."""
+        """A full read compares encounters if their deletions or changes may not be reported."""
         facts = self.services.store.runs.facts(WELKIN)
         skipped = facts.get(SKIPPED_AT, "") >= iso(self.scope.now - 2 * DAY)
         swept = facts.get(DELETIONS_FROM) == SWEEP
@@ -273,7 +274,7 @@ class Reader:
         return self.services.identity.appointment(event, encounter)
 
     def drafts(self, appointments: dict[str, Appointment]) -> dict[str, Draft]:
-        """What their mirrors should say, by appointment id; none for what trips us up."""
+        """The contents of their mirrors, by appointment id; none if one causes an error."""
         scope, identity = self.scope, self.services.identity
         drafts: dict[str, Draft] = {}
         for key, appointment in appointments.items():
@@ -342,7 +343,7 @@ class Reader:
         except BadItem as error:
             return error
 
-    # --- controls: many 404s at once are believed only if a living id still answers -----------
+    # --- controls: many 404s at once count only if an event that exists is still found ----------
 
     async def _control_welkin(self, view: View, absent: set[str]) -> None:
         if len(absent) < DOUBTFUL:

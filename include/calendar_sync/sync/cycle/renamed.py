@@ -1,9 +1,9 @@
-"""A mailbox under another name: what we made there stands as before, and its links move along.
+"""A mailbox under another name: our mirrors and blocks stay, and their links move along.
 
-An account is renamed, its domain is, an alias becomes its address, or its object id is mapped.
-Proof is a mirror of this user's, with its id and mark, in the mailbox that is mapped now. Where the
-former name answers with another event of that id, these are two mailboxes, and the former one is
-cleared like any other (rule 2).
+An account or its domain was renamed, an alias became its address, or its object id was mapped. The
+proof is a mirror of this user with its id and mark in the mailbox that is mapped now. If the
+previous name shows another event with that id, these are two mailboxes, and the previous one is
+cleared (rule 2).
 """
 
 from collections.abc import Iterable
@@ -19,13 +19,13 @@ _MOVING = STANDING | {LinkState.DISMISSED, LinkState.DUPLICATE}
 
 @dataclass(frozen=True)
 class Renamed:
-    """Finds out which former accounts of a user are the mailbox that is mapped now."""
+    """Finds out which previous accounts of a user are the mailbox that is mapped now."""
 
     services: Services
     scope: Scope
 
     async def rows(self, links: Iterable[Link]) -> list[Link]:
-        """The rows to store, so that links of such accounts are those of the present one."""
+        """The links to store, so that links of such accounts become links of the present one."""
         links = list(links)
         by_key = {_key(link): link for link in links}
         found: list[Link] = []
@@ -54,7 +54,7 @@ class Renamed:
         return False
 
     async def _shown(self, calendar: str) -> dict[str, Row]:
-        """What the mailbox that is mapped now has there; nothing while it cannot be read."""
+        """What the mailbox that is mapped now has there; empty while it cannot be read."""
         platform, scope = self.services.platforms[self.scope.platform], self.scope
         try:
             found = await platform.changes(scope.account, calendar, None, scope.list_window)
@@ -63,7 +63,7 @@ class Renamed:
         return {event.id: event for event in found.events if not isinstance(event, Removed)}
 
     async def _is_another(self, account: str, calendar: str, shown: Row) -> bool:
-        """The former name stands for a mailbox of its own, with a copy of this event."""
+        """The previous name is another mailbox, with a copy of this event."""
         platform = self.services.platforms[self.scope.platform]
         try:
             event = await platform.event(account, calendar, shown.id)
@@ -74,14 +74,15 @@ class Renamed:
 
 
 def _merged(link: Link, moved: Link, there: Link | None) -> list[Link]:
-    """The rows after a move; `there` has the key already, from before or from a second mirror."""
+    """The links after a move; `there` has the key already, from before or from a second mirror."""
     if there is None:
         return [moved]
     closed = replace(link, state=LinkState.DELETED)
     if there.state not in STANDING:
         generation = max(link.generation, there.generation)
         return [replace(moved, id=there.id, generation=generation), closed]
-    # Of two mirrors the earlier one goes, known by its key. Of two blocks as well: it is deleted.
+    # Of two mirrors, the earlier link is closed, and its mirror is deleted, known by its key. Of
+    # two blocks, the earlier link stays with the previous account, which is cleared.
     return [closed] if isinstance(link, MirrorLink) else []
 
 

@@ -76,7 +76,7 @@ class CycleResult:
 
 @dataclass
 class Leaving:
-    """How the removal from former accounts went."""
+    """The result of the deletions in previous accounts."""
 
     done: Counter[str] = field(default_factory=Counter)
     conflicts: list[Conflict] = field(default_factory=list)
@@ -117,7 +117,7 @@ class Cycle:
         self._scope = scope_of(services.store, revision, mapped, services.clock.now())
 
     async def run(self, *, full: bool = False, dry_run: bool = False) -> CycleResult:
-        """Bring the user's two sides in step.
+        """Bring the user's two sides up to date.
 
         Raises:
             SyncError: the cycle could not be finished; what was done is recorded, and the next
@@ -155,13 +155,13 @@ class Cycle:
         return _result(scope, reading, made, outcome)
 
     def _is_new(self) -> bool:
-        """No cursor of this account is known: it is read for the first time under this name."""
+        """There is no cursor of this account: it is read for the first time under this name."""
         scope, feeds = self._scope, self._services.store.feeds
         cursor = feeds.cursor(scope.platform.value, scope.user_id, scope.calendars.mirrors)
         return cursor is None or not is_of(cursor.shape, scope.account)
 
     async def _renamed(self, links: list[Link], *, dry_run: bool) -> list[Link]:
-        """The links, those of the same mailbox's former names under the present one."""
+        """The links; those of previous names of the same mailbox are moved to the present one."""
         services, scope = self._services, self._scope
         rows = await Renamed(services, scope).rows(links)
         if not rows:
@@ -207,14 +207,14 @@ class Cycle:
         outcome: Outcome,
         leftover: list[Conflict],
     ) -> None:
-        """Everything that may be believed from now on, in one transaction."""
+        """Store everything that is certain from now on, in one transaction."""
         store, scope, now = self._services.store, self._scope, self._services.clock.now()
         for one in made.refused:
             logger.warning("%s %s: %s %s", one.step, one.source.id, one.code, one.detail)
         for hold in made.holds:
             store.runs.request_approval(hold, scope.user_id, scope.platform, now)
         if reading.full and state.daily and "appointment_gone" in outcome.reasons:
-            # Nothing had told of that deletion: the audit is not to be relied on alone.
+            # This deletion was not reported: the audit log alone is not enough.
             store.runs.set_facts(WELKIN, **{DELETIONS_FROM: SWEEP})
         with store.database.write() as connection:
             store.leases.check(connection, self._lease)
@@ -242,10 +242,10 @@ class Cycle:
         text = self._services.identity.hash("jitter", self._scope.user_id, now.date().isoformat())
         return next_full(now, int(text[:8], 16) / 0xFFFFFFFF)
 
-    # --- accounts that are no longer the user's -----------------------------------------------
+    # --- previous accounts --------------------------------------------------------------------
 
     async def _leave_all(self, links: list[Link], *, dry_run: bool) -> CycleResult:
-        """The user is no longer mapped: take away what we made."""
+        """The user is no longer mapped: delete what we made."""
         services, scope = self._services, self._scope
         if dry_run:
             removals = Plan(_removals(scope, links))
@@ -264,9 +264,9 @@ class Cycle:
         return left.result(scope)
 
     async def _leave(self, links: list[Link]) -> Leaving:
-        """Remove mirrors and blocks of former accounts (rule 2b).
+        """Delete mirrors and blocks of previous accounts (rule 2).
 
-        What an account that cannot be reached still holds is reported, not forgotten.
+        If an account cannot be reached, what is left in it is shown as a conflict.
         """
         left = Leaving()
         if not links:
@@ -305,7 +305,7 @@ class Cycle:
 
 
 def _unproven(view: View, made: Plan) -> bool:
-    """A mirror that nothing but a "not found" called deleted was made again: is there one now?"""
+    """A mirror was created again because the old one was only not found: compare once more."""
     restored = [
         action.link.mirror_id
         for action in made.actions
@@ -318,7 +318,7 @@ def _unproven(view: View, made: Plan) -> bool:
 
 
 def _to_remove(link: Link) -> bool:
-    """There is something of ours on the other side."""
+    """Something of ours is on the other side, or may be."""
     return link.state in STANDING
 
 

@@ -1,7 +1,7 @@
-"""The requests behind each step of a plan, and what the link is after them.
+"""The requests of each step of a plan, and the link after them.
 
-Creations note an intent before the request, so that a killed process is followed up: the ids are
-chosen by us, and what may exist already is looked up before anything is created a second time.
+An intent is stored before each creation. If the process is killed, the next cycle searches for the
+item before it creates it a second time: we choose the ids ourselves.
 """
 
 import contextlib
@@ -72,7 +72,7 @@ class Writer:
     begin: Begin
 
     def came_to(self, action: Write, link: Link) -> Step:
-        """What was done: a creation may have found what stood there before this cycle."""
+        """What was done: a creation may have found an item that existed before this cycle."""
         begun = action.link is not None and action.link.state is LinkState.INTENT
         if self.view is None or begun:
             return action.step
@@ -130,11 +130,11 @@ class Writer:
                     self._note_unseen(link)
                     raise NotShownYet from None
                 if found is None or isinstance(found, Removed) or found.marker != marker:
-                    # The key is used up: deleted ids are never free again.
+                    # The key is used up: a deleted id cannot be used again.
                     link, found = self.begin(self._next_generation(link)), None
                     continue
                 event = found
-            # Where ids are not ours, even an answer may show what an earlier attempt has made.
+            # If the platform assigns ids, even the answer may show what an earlier attempt made.
             earlier = found is not None or not platform.chooses_ids
             if not isinstance(event, CalendarEvent) or (
                 earlier and not self._is_written(event, draft)
@@ -146,15 +146,15 @@ class Writer:
         raise BadItem("no_free_generation")
 
     async def _made_before(self, action: CreateMirror, marker: str) -> Row | None:
-        """A mirror of this appointment that the state does not know.
+        """A mirror of this appointment without a link.
 
-        It stands in what was read where the state was lost, or the mailbox had another name; where
-        ids are not ours, it is looked for after an attempt whose end is not known.
+        It was read with the calendar, if the state was lost or the mailbox had another name. If the
+        platform assigns ids, it is searched for after an interrupted creation.
         """
         platform, link = self.services.platforms[self.scope.platform], action.link
         seen = self.view.unlinked.get(marker) if self.view is not None else None
         if seen:
-            # Copies have the marker, too: what is as it should be comes first.
+            # Copies have the marker, too: a mirror with the wanted content comes first.
             return min(seen, key=lambda event: not self._is_written(event, action.draft))
         if platform.chooses_ids or link is None or link.state is not LinkState.INTENT:
             return None
@@ -174,7 +174,8 @@ class Writer:
             found = await platform.event(link.account, link.calendar, link.mirror_id)
             if found is not None and not isinstance(found, Removed):
                 raise
-            # Deleted without our being told, or told and waiting for a person: Welkin has news.
+            # Deleted without being reported, or reported and waiting for a person: the appointment
+            # has changed, so its mirror is created again.
             gone = replace(link, state=LinkState.DELETED)
             again = CreateMirror(action.reason, action.appointment, draft, gone, action.restore)
             return await self._create_mirror(again)
@@ -183,7 +184,7 @@ class Writer:
     async def _put(
         self, link: MirrorLink, draft: Draft, marker: str, etag: str | None
     ) -> CalendarEvent:
-        """Write with If-Match; when it changed meanwhile, read, and write once more."""
+        """Write with If-Match; if it has changed meanwhile, read it and write once more."""
         platform = self.services.platforms[link.platform]
         try:
             return await platform.update_mirror(
@@ -200,13 +201,13 @@ class Writer:
             )
 
     def _is_written(self, event: CalendarEvent, draft: Draft) -> bool:
-        """The event says what the mirror should."""
+        """The event has the content that the mirror should have."""
         return without_guests(self.services.identity.event_hash(event)) == draft.hash
 
     async def _delete_mirror(self, link: MirrorLink) -> MirrorLink:
         platform, event_id = self.services.platforms[link.platform], link.mirror_id
         if link.state is LinkState.INTENT and not platform.chooses_ids:
-            # Whether it was created is not known; the row holds the key that it was sent under.
+            # It is not known whether it was created; the link has the key that was sent.
             marker = self.services.identity.marker(link.user_id, link.appointment_id)
             found = None
             with contextlib.suppress(NotFound):  # the calendar itself is gone
@@ -246,10 +247,10 @@ class Writer:
             level=draft.level,
         )
 
-    # --- appointments: edits of mirrors that Welkin is to follow --------------------------------
+    # --- appointments: edits of mirrors that change Welkin ---------------------------------------
 
     async def _reschedule(self, action: Reschedule) -> MirrorLink:
-        """Move the appointment to where its mirror was moved; what Welkin made of it is read back.
+        """Move the appointment to the time of its mirror, and read the result back from Welkin.
 
         Raises:
             BadItem: Welkin refused, or did not do it.
@@ -266,7 +267,7 @@ class Writer:
         link = self._as_agreed(action.link, appointment, draft, action.event)
         if without_guests(link.mirror_hash) == draft.hash:
             return link
-        # Moved and rewritten: the time is Welkin's now, the text is ours.
+        # The user changed the text, too: it is restored.
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
         event = await self._put(link, draft, marker, action.event.etag)
         return self._as_agreed(self._written(link, event.version), appointment, draft, event)
@@ -289,10 +290,10 @@ class Writer:
         draft, ids, event_id = self._block_draft(action), self._block_ids, action.event.id
         link, found = action.link, None
         if link is not None and link.state is LinkState.INTENT:
-            # Before the row learns the present time: the earlier attempt used what it holds.
+            # Before the link gets the present time: the earlier attempt used the stored one.
             found = await ids.find(link, draft)
             if found is None and self._recent(link):
-                # It may be there although the reads do not show it: no second POST so soon.
+                # It may exist although it is not shown yet: no second POST so soon.
                 raise NotShownYet
             link = replace(link, event_id=event_id)
         if link is None or found is None:
@@ -307,7 +308,7 @@ class Writer:
                 try:
                     found, new = await ids.create(link, draft)
                 except (BadItem, NotFound):
-                    # Refused outright: nothing was made that could show later.
+                    # Rejected: nothing was created that could be shown later.
                     self.begin(replace(link, written_at=None))
                     raise
                 if new:
@@ -333,7 +334,7 @@ class Writer:
         welkin, zone = self.services.welkin, self.scope.zone
         event_id = link.block_id
         if link.state is LinkState.INTENT:
-            # Whether it was created is not known; the row holds the externalId it was sent with.
+            # It is not known whether it was created; the link has the externalId that was sent.
             title = self.scope.settings.block_time.title
             draft = BlockDraft(link.user_id, link.span, zone, title, all_day_flag=True)
             found = await self._block_ids.find(link, draft)
@@ -341,7 +342,7 @@ class Writer:
                 raise NotShownYet
             event_id = found.id if found is not None else ""
         start, _ = link.span.instants(zone)
-        # Welkin keeps what has begun: a minute's margin keeps the two clocks from disagreeing.
+        # Welkin keeps events that have begun; a minute's margin for the difference of the clocks.
         future = start > self.services.clock.now() + timedelta(minutes=1)
         if event_id:
             await remove(
@@ -387,7 +388,7 @@ class Writer:
         }
 
     def _intent(self, link: AnyLink) -> AnyLink:
-        """Note what is about to be created, before the request."""
+        """Store that a creation follows, before the request."""
         if link.generation == 0 or link.state is not LinkState.INTENT:
             link = self._next_generation(link)
         if link.version != UNSEEN:
@@ -395,15 +396,15 @@ class Writer:
         return self.begin(link)
 
     def _recent(self, link: Link) -> bool:
-        """The last attempt is so young that what it led to may not be shown yet."""
+        """The last attempt was so recent that its result may not be shown yet."""
         return link.written_within(SETTLING, self.services.clock.now())
 
     def _used_up(self, link: MirrorLink) -> bool:
-        """Google knew the id and did not show the event, then as now: it was deleted long ago."""
+        """Google still knows the id and does not show the event: it was deleted long ago."""
         return link.version == UNSEEN and not self._recent(link)
 
     def _note_unseen(self, link: MirrorLink) -> None:
-        """There is such an event, but reads do not show it yet: most likely our own of just now."""
+        """The id exists, but no event is shown yet: most likely our own creation of just now."""
         if link.version != UNSEEN:
             self.begin(replace(link, version=UNSEEN, written_at=self.services.clock.now()))
 
@@ -428,7 +429,7 @@ class Writer:
     def _counted(
         self, link: AnyLink, action: CreateMirror | UpdateMirror | CreateBlock | UpdateBlock
     ) -> AnyLink:
-        """Count restores within a day, so that a tug of war ends."""
+        """Count restores within a day: after three an item is left as it is."""
         if not action.restore:
             return link
         now = self.services.clock.now()
@@ -441,9 +442,9 @@ class Writer:
 
 
 def _is_written(found: WelkinEvent, draft: BlockDraft) -> bool:
-    """The block is what we would write: taken over as it is."""
+    """The block is what we would write: it is adopted as it is."""
     flag = draft.span.all_day and draft.all_day_flag
-    # Days are compared as the moments that they were written as: their zone may be another now.
+    # Days are compared as the moments that were written: the user's zone may have changed.
     start, end = draft.span.instants(draft.zone)
     same_time = found.instants == f"{iso(start)}/{iso(end)}"
     same_kind = found.kind == "LEAVE" and found.span.all_day == flag

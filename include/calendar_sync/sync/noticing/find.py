@@ -192,9 +192,11 @@ def _next_rereads(
     """
     if not outdated:
         return []
-    talkative = services.store.links.talkative(platform, revision.settings.mirror_content.level)
-    at_once = [pair for pair in outdated if pair[0] in talkative]
-    others = [pair for pair in outdated if pair[0] not in talkative]
+    too_detailed = services.store.links.too_detailed(
+        platform, revision.settings.mirror_content.level
+    )
+    at_once = [pair for pair in outdated if pair[0] in too_detailed]
+    others = [pair for pair in outdated if pair[0] not in too_detailed]
     return at_once + others[: rereads_at_once(revision)]
 
 
