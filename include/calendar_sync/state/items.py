@@ -1,4 +1,4 @@
-"""What a cycle notes about single items: conflicts, and items that do not work."""
+"""Conflicts, and parked items: those that failed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ _UNPARK = delete(t.parked_item).where(
 
 @dataclass(frozen=True)
 class Try:
-    """How often an item did not work, with what content, and since when."""
+    """How often an item failed, with what content, and since when."""
 
     content: str
     tries: int
@@ -46,7 +46,7 @@ class Try:
     last_at: datetime
 
     def pausing(self, now: datetime) -> bool:
-        """It is left alone for now."""
+        """It is parked: not tried for now."""
         pause = TRANSIENT_PAUSE if self.transient else REFUSED_PAUSE
         return self.tries >= TRIES_BEFORE_PARKING and self.last_at > now - pause
 
@@ -67,7 +67,7 @@ class ItemStore:
         conflicts: Iterable[Conflict],
         now: datetime,
     ) -> None:
-        """One row an item and kind; seen again, it counts up and is shown again."""
+        """One row for each item and kind; if it occurs again, it is counted and shown again."""
         for conflict in conflicts:
             statement = self._database.insert(t.conflict).values(
                 user_id=user_id,
@@ -113,9 +113,9 @@ class ItemStore:
     def parked(
         self, user_id: str, platform: Platform, now: datetime
     ) -> dict[tuple[Step, Source], str]:
-        """Items that are not tried now, with the hash of the content that was refused.
+        """Items that are not tried now, with the hash of the content that failed.
 
-        What a server failed is tried again after an hour, what it refused after a day.
+        After a failure of the server they are tried again in an hour, after a rejection in a day.
         """
         table = t.parked_item
         query = select(table).where(
@@ -131,7 +131,7 @@ class ItemStore:
             }
 
     def parked_codes(self, user_id: str, platform: Platform) -> list[str]:
-        """Why this user's items were refused, a code for each."""
+        """The codes of this user's failed items."""
         table = t.parked_item
         query = select(table.c.code).where(
             table.c.user_id == user_id, table.c.platform == platform.value
@@ -157,7 +157,7 @@ class ItemStore:
     def forget_parked(
         self, connection: Connection, pair: tuple[str, Platform], begun: datetime
     ) -> None:
-        """After a full comparison: what was due again and was not tried is wanted no more."""
+        """After a full comparison: delete items that were due again and are no longer wanted."""
         table = t.parked_item
         user_id, platform = pair
         connection.execute(
@@ -176,7 +176,7 @@ class ItemStore:
         refusals: Iterable[Refusal],
         now: datetime,
     ) -> None:
-        """Items that no try can help until they change: they are parked at once."""
+        """Park items at once that cannot work until they change."""
         for one in refusals:
             self.refused(
                 connection,
@@ -252,7 +252,7 @@ class ItemStore:
     def readable(
         self, connection: Connection, pair: tuple[str, Platform], step: Step, source: Source
     ) -> None:
-        """It could be read: what a write of the same item came to stays."""
+        """It could be read; failures to write the same item stay."""
         user_id, platform = pair
         item = {"source": source.id, "start": source.original_start}
         statement = _UNPARK.where(t.parked_item.c.step == step.value)
@@ -266,7 +266,7 @@ class ItemStore:
 
 
 def _pausing(now: datetime) -> ColumnElement[bool]:
-    """What a server failed waits an hour, what it refused a day."""
+    """An hour after a failure of the server, a day after a rejection."""
     table = t.parked_item
     return or_(
         and_(table.c.transient.is_(True), table.c.last_at > now - TRANSIENT_PAUSE),

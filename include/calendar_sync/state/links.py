@@ -43,7 +43,7 @@ _INSERT = insert(t.link)
 _UPDATE = update(t.link).where(t.link.c.id == bindparam("link_id"))
 _OF_PLATFORM = select(t.link).where(t.link.c.platform == bindparam("of"))
 _OF = _OF_PLATFORM.where(t.link.c.user_id == bindparam("user"))
-# Asked user by user, as an index answers: links are a hundred times as many.
+# A subquery for each user, answered by an index: there are a hundred times as many links.
 _STANDING = _OF_PLATFORM.where(
     t.link.c.user_id == t.user_sync.c.user_id, t.link.c.state.in_(STANDING)
 )
@@ -65,11 +65,11 @@ class LinkStore:
             return [_link(row) for row in connection.execute(_OF, named)]
 
     def standing(self, user_id: str, platform: Platform) -> list[Link]:
-        """Links of one (user, platform) that have something remote now."""
+        """Live links of one (user, platform)."""
         return [link for link in self.of(user_id, platform) if link.state is LinkState.LIVE]
 
     def deleted_among(self, welkin_ids: Iterable[str]) -> bool:
-        """Some of these events of Welkin had a mirror, or was a block, and is gone as we know."""
+        """One of these Welkin events had a mirror or was a block, and its link is closed."""
         link = t.link.c
         wanted = sorted(set(welkin_ids))
         gone = link.state == LinkState.DELETED.value
@@ -87,9 +87,9 @@ class LinkStore:
     def counts(
         self, platform: Platform, users: Collection[str] = ()
     ) -> dict[str, tuple[str, int, int]]:
-        """By user (of `users`) who has something of ours: an account of theirs, mirrors, blocks.
+        """An account, and the numbers of mirrors and blocks, of each user (of `users`) with any.
 
-        It reads every link: who they are is told by `holders` twenty times as fast.
+        It reads every link; `holders` returns these users twenty times as fast.
         """
         link = t.link.c
         of_kind = (func.sum(case((link.kind == kind.value, 1), else_=0)) for kind in LinkKind)
@@ -107,7 +107,7 @@ class LinkStore:
             }
 
     def holders(self, platform: Platform) -> set[str]:
-        """Users with mirrors or blocks of ours."""
+        """Users with mirrors or blocks."""
         with self._database.read() as connection:
             return set(connection.scalars(_HOLDERS, {"of": platform.value}))
 
@@ -123,7 +123,7 @@ class LinkStore:
         return {row.user_id for row in rows if exceeds(row.level, allowed)}
 
     def mirrors_of(self, appointments: Iterable[str]) -> list[MirrorLink]:
-        """Mirrors that are there, or may be, by their appointments' ids."""
+        """Mirrors that exist or may exist, by their appointments' ids."""
         return [
             _mirror(row) for row in self._live(LinkKind.MIRROR, t.link.c.source_id, appointments)
         ]
@@ -133,7 +133,7 @@ class LinkStore:
         return [_mirror(row) for row in self._live(LinkKind.MIRROR, t.link.c.remote_id, ids)]
 
     def blocks_of(self, events: Iterable[str]) -> list[BlockLink]:
-        """Blocks that are there, or may be, by the ids of their single events or series.
+        """Blocks that exist or may exist, by the ids of their single events or series.
 
         Past ones, too: a user may move one into the future.
         """
@@ -156,14 +156,14 @@ class LinkStore:
                 yield from connection.execute(query)
 
     def about(self, key: str) -> list[Link]:
-        """Every link, of whatever state, that has this id as its source, event or remote item."""
+        """Links of any state with this id: of the appointment or event, the mirror or block."""
         columns = (t.link.c.source_id, t.link.c.event_id, t.link.c.remote_id)
         query = select(t.link).where(or_(*(column == key for column in columns)))
         with self._database.read() as connection:
             return [_link(row) for row in connection.execute(query.order_by(t.link.c.id))]
 
     def of_sources(self, ids: Collection[str]) -> list[Link]:
-        """Every link, of whatever state, of these sources (not many): one look at an index."""
+        """Links of any state of these appointments, events or series (not many)."""
         query = select(t.link).where(t.link.c.source_id.in_(sorted(ids))).order_by(t.link.c.id)
         with self._database.read() as connection:
             return [_link(row) for row in connection.execute(query)]
@@ -179,7 +179,7 @@ class LinkStore:
         return link
 
     def holders_of(self, account: str) -> set[str]:
-        """Users of whom something of ours is in this mailbox, whoever has it now."""
+        """Users who have mirrors or blocks in this mailbox, whoever is mapped to it now."""
         query = select(t.link.c.user_id).where(
             func.lower(t.link.c.account) == account.lower(), t.link.c.state.in_(STANDING)
         )
@@ -188,7 +188,7 @@ class LinkStore:
 
 
 def _standing_on(platform: Platform) -> ColumnElement[bool]:
-    """Links that have something of ours on this platform, or may have."""
+    """Links on this platform whose mirror or block exists or may exist."""
     return and_(t.link.c.platform == platform.value, t.link.c.state.in_(STANDING))
 
 
