@@ -60,12 +60,12 @@ def _mirror(
     link = view.mirror_by_mark.get(event.marker or "")
     if link is None:
         # In the audit log as this user's, and closed when the mailbox had another name.
-        if event.id in view.made and not _wanted(view, settings, event.marker):
+        if event.id in view.recorded_mirrors and not _wanted(view, settings, event.marker):
             yield DeleteMirror(EARLIER, row)
         return
     if _may_be_taken_over(view, settings, calendar, link):
         return
-    if event.id not in view.made and not made_as_mirror(event):
+    if event.id not in view.recorded_mirrors and not made_as_mirror(event):
         return  # a copy that a user made
     if view.settling(link):
         yield Doubt(link.source)  # perhaps read before it was deleted and the present one created

@@ -171,9 +171,9 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
         # An interrupted creation: the calendar may never mention this event again. And a duplicate
         # whose appointment has moved: it is not at the time of an appointment any more.
         waiting = link.state is LinkState.INTENT
-        alone = link.state is LinkState.DUPLICATE and link.span not in view.appointment_times
+        moved = link.state is LinkState.DUPLICATE and link.span not in view.appointment_times
         here = link.calendar == calendar.name and link.span.overlaps(view.block_window, view.zone)
-        if (waiting or alone) and here:
+        if (waiting or moved) and here:
             missing.add(link.event_id)
     for link in view.live(BlockLink, calendar.name):
         seen = view.blocks.get(link.block_id)
@@ -199,12 +199,12 @@ def _unread(view: View, calendar: CalendarView) -> Iterator[str]:
         if not link.source.original_start or link.source.id in partial
     }
     for event in calendar.events.values():
-        alone = event.series_id in partial
-        if (event.series_id and not alone) or event.is_master:
+        single = event.series_id in partial
+        if (event.series_id and not single) or event.is_master:
             continue
         if isinstance(event, CalendarEvent):
             # A row without a version gives only the occurrence's time; the rest is in its series.
-            bare = alone and not event.version
+            bare = single and not event.version
             unsure = (event.unread or bare) and view.is_external(event, calendar)
         else:
             unsure = event.id in linked and not isinstance(event, Tombstone)

@@ -64,7 +64,7 @@ def orphans(
     A mirror is deleted for its appointment's reason if its mark names an appointment that is known,
     should have no mirror, and never had a link. All others have the reason ORPHAN.
     """
-    if not view.alone or not all(calendar.full for calendar in view.calendars):
+    if not view.other_blocks_known or not all(calendar.full for calendar in view.calendars):
         return
     actions = list(actions)
     adopted = {action.adopts for action in actions if isinstance(action, CreateBlock)}

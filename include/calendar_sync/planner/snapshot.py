@@ -128,9 +128,9 @@ class View:
     events of which nothing else could be read: nothing is decided about them.
     `written_back` are appointments that edits of mirrors have changed within a day;
     `encounters_move` says that this Welkin tenant lets encounters be rescheduled.
-    `claimed_elsewhere` are blocks of the user's other platform and mirrors of other users; `alone`
-    says that all of those blocks are known. `made` are events that the audit log names as mirrors
-    of this user.
+    `claimed_elsewhere` are blocks of the user's other platform and mirrors of other users;
+    `other_blocks_known` says that these are all blocks of the other platform. `recorded_mirrors`
+    are events that the audit log names as mirrors of this user.
     """
 
     user_id: str
@@ -155,8 +155,8 @@ class View:
     written_back: frozenset[str] = frozenset()
     encounters_move: bool = False
     claimed_elsewhere: frozenset[str] = frozenset()
-    alone: bool = True
-    made: frozenset[str] = frozenset()
+    other_blocks_known: bool = True
+    recorded_mirrors: frozenset[str] = frozenset()
 
     def marker(self, appointment_id: str) -> str:
         """The mark of an appointment's mirror."""

@@ -195,7 +195,7 @@ def test_what_the_record_names_as_ours_goes_unless_its_appointment_may_take_it_o
     little, mirror = mirrored()
     little.links.clear()
     little.appointments["a1"] = appointment(cancelled=cancelled)
-    view = replace(little.view(), made=frozenset({mirror.id}))
+    view = replace(little.view(), recorded_mirrors=frozenset({mirror.id}))
     made = plan(view, little.rules)
     expected = ("delete_mirror", "made_before") if cancelled else ("create_mirror", "wanted")
     assert steps(made) == [expected]

@@ -123,9 +123,9 @@ def test_a_block_of_the_other_platform_is_not_ours_to_take() -> None:
 
 def test_before_the_other_platform_was_synced_nothing_is_an_orphan() -> None:
     little = with_blocks(Little().add(mirror("m1", "gone")), block("w1", span(24)))
-    little.alone = False
+    little.other_blocks_known = False
     assert little.plan().holds == ()
-    little.alone = True
+    little.other_blocks_known = True
     holds = little.plan().holds
     assert [(hold.reason, len(hold.actions)) for hold in holds] == [(ORPHAN, 1), (ORPHAN, 1)]
 

@@ -139,7 +139,7 @@ class Little:
     approved: frozenset[str] = frozenset()
     full: bool = True
     written_back: set[str] = field(default_factory=set)
-    alone: bool = True
+    other_blocks_known: bool = True
     claimed_elsewhere: frozenset[str] = frozenset()
     platform: Platform = Platform.GOOGLE
     counter: int = 0
@@ -200,7 +200,7 @@ class Little:
             ),
             links=tuple(self.links.values()),
             identity=IDENTITY,
-            alone=self.alone,
+            other_blocks_known=self.other_blocks_known,
             claimed_elsewhere=self.claimed_elsewhere,
             level=rules.mirror_content.level,
             approved=self.approved,

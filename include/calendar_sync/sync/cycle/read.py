@@ -150,7 +150,7 @@ class Reader:
         return replace(
             view,
             claimed_elsewhere=view.claimed_elsewhere | others,
-            made=store.audit.mirrors_made(scope.user_id, scope.platform.value, unknown),
+            recorded_mirrors=store.audit.mirrors_made(scope.user_id, scope.platform.value, unknown),
         )
 
     def blank(self) -> View:
@@ -198,7 +198,7 @@ class Reader:
         for event in events:
             ours = (event.external_id or "").startswith(EXTERNAL_ID_PREFIX)
             if ours or event.id in self._block_ids:
-                with self._alone(event):
+                with self._guarded(event):
                     content = self.services.identity.block_hash(event)
                     blocks[event.id] = BlockSeen(
                         event.id,
@@ -213,12 +213,12 @@ class Reader:
         encounters = await self._encounters(visits)
         appointments: dict[str, Appointment] = {}
         for event in visits:
-            with self._alone(event):
+            with self._guarded(event):
                 appointments[event.id] = self._appointment(event, encounters)
         return appointments, blocks
 
     @contextlib.contextmanager
-    def _alone(self, event: WelkinEvent) -> Iterator[None]:
+    def _guarded(self, event: WelkinEvent) -> Iterator[None]:
         """An event that causes an error counts as unreadable, and does not affect the others."""
         try:
             yield
@@ -279,7 +279,7 @@ class Reader:
         drafts: dict[str, Draft] = {}
         for key, appointment in appointments.items():
             if scope.user_id in appointment.event.user_ids:
-                with self._alone(appointment.event):
+                with self._guarded(appointment.event):
                     drafts[key] = mirror_text.draft(
                         appointment, scope.settings, identity, scope.zone.key
                     )
@@ -295,7 +295,7 @@ class Reader:
         """Which blocks belong to the user's other mailboxes, and whether all of them are known."""
         store, user_id = self.services.store, self.scope.user_id
         claimed: set[str] = set()
-        alone = True
+        all_known = True
         for other in Platform:
             if other is self.scope.platform:
                 continue
@@ -304,8 +304,8 @@ class Reader:
             row = store.config.mapped(user_id, other)
             waits = store.marks.of(user_id, other)
             if row is not None and row.enabled:
-                alone = alone and waits.last_success_at is not None
-        return {"claimed_elsewhere": frozenset(claimed), "alone": alone}
+                all_known = all_known and waits.last_success_at is not None
+        return {"claimed_elsewhere": frozenset(claimed), "other_blocks_known": all_known}
 
     # --- questions ----------------------------------------------------------------------------
 

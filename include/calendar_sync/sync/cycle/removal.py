@@ -36,13 +36,15 @@ async def remove(
     raise StillThere
 
 
-async def is_there(platform: CalendarPlatform, account: str, calendar: str, event_id: str) -> bool:
+async def event_exists(
+    platform: CalendarPlatform, account: str, calendar: str, event_id: str
+) -> bool:
     """The event exists when it is read by its id."""
     event = await platform.event(account, calendar, event_id)
     return event is not None and not isinstance(event, Removed)
 
 
-async def stands(welkin: Welkin, event_id: str, zone: ZoneInfo) -> bool:
+async def welkin_event_exists(welkin: Welkin, event_id: str, zone: ZoneInfo) -> bool:
     """The event in Welkin exists when it is read by its id, and is not cancelled."""
     event = await welkin.event(event_id, zone)
     return event is not None and not event.cancelled

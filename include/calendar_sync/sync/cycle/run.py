@@ -311,9 +311,11 @@ def _unproven(view: View, made: Plan) -> bool:
         for action in made.actions
         if isinstance(action, CreateMirror) and action.restore and action.link is not None
     ]
-    told = [calendar for calendar in view.calendars if calendar.holds_mirrors]
     return any(
-        not isinstance(calendar.events.get(key), Tombstone) for key in restored for calendar in told
+        not isinstance(calendar.events.get(key), Tombstone)
+        for key in restored
+        for calendar in view.calendars
+        if calendar.holds_mirrors
     )
 
 

@@ -103,7 +103,7 @@ def is_of(shape: str, account: str) -> bool:
 
 
 def same_request(one: str, other: str) -> bool:
-    """Two shapes differ in settings and zone at most: the cursor still tells what changed."""
+    """Two shapes differ in settings and zone at most: the cursor still shows what changed."""
     return _without_settings(one) == _without_settings(other)
 
 

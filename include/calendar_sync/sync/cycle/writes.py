@@ -47,7 +47,7 @@ from calendar_sync.core.model import (
 )
 from calendar_sync.planner import View, mirror_text
 from calendar_sync.sync.cycle.block_ids import BlockIds
-from calendar_sync.sync.cycle.removal import is_there, remove, stands
+from calendar_sync.sync.cycle.removal import event_exists, remove, welkin_event_exists
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
 
@@ -221,7 +221,7 @@ class Writer:
             place = (link.account, link.calendar, event_id)
             await remove(
                 partial(platform.delete_mirror, *place),
-                partial(is_there, platform, *place),
+                partial(event_exists, platform, *place),
                 recent=self._recent(link),
             )
         return replace(link, state=LinkState.DELETED, etag=None, written_at=None)
@@ -347,7 +347,7 @@ class Writer:
         if event_id:
             await remove(
                 partial(welkin.remove_block, event_id, future=future),
-                partial(stands, welkin, event_id, zone),
+                partial(welkin_event_exists, welkin, event_id, zone),
                 recent=self._recent(link),
             )
         return replace(link, state=LinkState.DELETED)
