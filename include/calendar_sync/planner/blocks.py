@@ -327,15 +327,8 @@ class _CalendarBlocks:
     def _hold(self, event: CalendarEvent, link: BlockLink | None) -> Iterator[ChangeLink]:
         """Remember the duplicate, without a block."""
         if link is None or link.state is not LinkState.DUPLICATE or link.span != event.span:
-            view = self.view
-            link = link or BlockLink(
-                user_id=view.user_id,
-                platform=view.platform,
-                account=view.account,
-                calendar=self.calendar.name,
-                source=event.source,
-                span=event.span,
-            )
+            place = self.view.place(self.calendar.name)
+            link = link or BlockLink(*place, source=event.source, span=event.span)
             held = replace(link, span=event.span, event_id=event.id)
             yield _change("twin", held, LinkState.DUPLICATE)
 

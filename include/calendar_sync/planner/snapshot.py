@@ -158,6 +158,10 @@ class View:
     other_blocks_known: bool = True
     recorded_mirrors: frozenset[str] = frozenset()
 
+    def place(self, calendar: str) -> tuple[str, Platform, str, str]:
+        """Whose a new link is, and where."""
+        return self.user_id, self.platform, self.account, calendar
+
     def marker(self, appointment_id: str) -> str:
         """The mark of an appointment's mirror."""
         return self.identity.marker(self.user_id, appointment_id)
@@ -281,10 +285,7 @@ class View:
 def found_mirror(view: View, event_id: str, calendar: str, span: Span) -> MirrorLink:
     """A link for a mirror that had none; it is stored once the mirror has been deleted."""
     return MirrorLink(
-        user_id=view.user_id,
-        platform=view.platform,
-        account=view.account,
-        calendar=calendar,
+        *view.place(calendar),
         appointment_id=event_id,
         mirror_id=event_id,
         span=span,
@@ -296,10 +297,7 @@ def found_mirror(view: View, event_id: str, calendar: str, span: Span) -> Mirror
 def found_block(view: View, block: BlockSeen) -> BlockLink:
     """The same for a block; its calendar is not known."""
     return BlockLink(
-        user_id=view.user_id,
-        platform=view.platform,
-        account=view.account,
-        calendar="",
+        *view.place(""),
         source=Source(block.event_id),
         block_id=block.event_id,
         span=block.span,

@@ -51,9 +51,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 ME, ACCOUNT = "user-1", "dana@example.org"
 IDENTITY = Identity("key", "demo/live")
-PLACE: dict[str, Any] = {
-    "user_id": ME, "platform": Platform.GOOGLE, "account": ACCOUNT, "calendar": "primary",
-}  # fmt: skip
+PLACE = (ME, Platform.GOOGLE, ACCOUNT, "primary")
 
 
 def settings(**document: Any) -> Settings:
@@ -308,7 +306,7 @@ class Little:
 
     def _write_mirror(self, action: CreateMirror | UpdateMirror) -> None:
         draft = action.draft
-        new = MirrorLink(**PLACE, appointment_id=action.source.id, span=action.span)
+        new = MirrorLink(*PLACE, appointment_id=action.source.id, span=action.span)
         link = self._next(action.link or new, action)
         written = CalendarEvent(
             f"mirror-{link.id}-{link.generation}",
@@ -331,7 +329,7 @@ class Little:
         )
 
     def _write_block(self, action: CreateBlock | UpdateBlock) -> None:
-        new = BlockLink(**PLACE, source=action.source, span=action.span)
+        new = BlockLink(*PLACE, source=action.source, span=action.span)
         link = self._next(action.link or new, action)
         key, content = f"block-{link.id}-{link.generation}", seen_hash(action.span)
         self.blocks[key] = BlockSeen(key, action.span, content, cancelled=False)

@@ -1,6 +1,6 @@
 """The stored links between an item of one side and what we made of it on the other."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, TypeVar
@@ -41,7 +41,7 @@ def without_guests(content: str) -> str:
 STANDING = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Link:
     """What both types of links have.
 
@@ -55,6 +55,7 @@ class _Link:
     platform: Platform
     account: str
     calendar: str
+    _: KW_ONLY
     span: Span
     id: int | None = None
     generation: int = 0

@@ -49,6 +49,10 @@ class Scope:
         """The key of everything that is kept by user and platform."""
         return self.mapped.user_id, self.mapped.platform
 
+    def place(self, calendar: str) -> tuple[str, Platform, str, str]:
+        """Whose a new link is, and where."""
+        return *self.pair, self.account, calendar
+
     @property
     def direction(self) -> Direction:
         """Which sides are written."""

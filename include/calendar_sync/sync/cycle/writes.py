@@ -8,7 +8,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, Protocol, assert_never
+from typing import Protocol, assert_never
 
 from calendar_sync.adapters.welkin import BlockDraft
 from calendar_sync.core.errors import (
@@ -112,7 +112,7 @@ class Writer:
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
         found = await self._made_before(action, marker)
         link = action.link or MirrorLink(
-            **self._place(calendar), appointment_id=action.source.id, span=action.span
+            *self.scope.place(calendar), appointment_id=action.source.id, span=action.span
         )
         link = self._intent(replace(link, level=draft.level, span=draft.span))
         platform = self.services.platforms[self.scope.platform]
@@ -298,7 +298,7 @@ class Writer:
             link = replace(link, event_id=event_id)
         if link is None or found is None:
             link = action.link or BlockLink(
-                **self._place(action.calendar), source=action.source, span=action.span
+                *self.scope.place(action.calendar), source=action.source, span=action.span
             )
             link = self._intent(replace(link, event_id=event_id, span=action.span))
         if action.adopts:
@@ -376,16 +376,6 @@ class Writer:
         )
 
     # --- links --------------------------------------------------------------------------------
-
-    def _place(self, calendar: str) -> dict[str, Any]:
-        """Whose a new link is, and where."""
-        scope = self.scope
-        return {
-            "user_id": scope.user_id,
-            "platform": scope.platform,
-            "account": scope.account,
-            "calendar": calendar,
-        }
 
     def _intent(self, link: AnyLink) -> AnyLink:
         """Store that a creation follows, before the request."""
