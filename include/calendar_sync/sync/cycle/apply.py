@@ -207,7 +207,7 @@ class Applier:
             self._refuse(Failed(action, ours))
             self.outcome.bugs.append(ours)
         else:
-            done = self._writer.came_to(action, link)
+            done = self._writer.step_done(action, link)
             self._record(action, link, "ok", started, done=done)
             self.outcome.done[done] += 1
             self.outcome.reasons[action.reason] += 1

@@ -29,11 +29,12 @@ class Renamed:
         links = list(links)
         by_key = {_key(link): link for link in links}
         found: list[Link] = []
-        former = [link for link in links if isinstance(link, MirrorLink) and self._is_former(link)]
-        for account in sorted({link.account for link in former}):
-            if await self._is_present(
-                account, [link for link in former if link.account == account]
-            ):
+        former: dict[str, list[MirrorLink]] = {}
+        for link in links:
+            if isinstance(link, MirrorLink) and self._is_former(link):
+                former.setdefault(link.account, []).append(link)
+        for account, mirrors in sorted(former.items()):
+            if await self._is_present(account, mirrors):
                 for link in links:
                     if link.account == account and link.state in _MOVING:
                         moved = replace(link, account=self.scope.account)

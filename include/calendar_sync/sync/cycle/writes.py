@@ -71,7 +71,7 @@ class Writer:
     view: View | None
     begin: Begin
 
-    def came_to(self, action: Write, link: Link) -> Step:
+    def step_done(self, action: Write, link: Link) -> Step:
         """What was done: a creation may have found an item that existed before this cycle."""
         begun = action.link is not None and action.link.state is LinkState.INTENT
         if self.view is None or begun:
