@@ -38,6 +38,7 @@ from calendar_sync.cli.sync import sync
 from calendar_sync.cli.unsync import take_back
 from calendar_sync.config.credentials import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.plurals import plural
 from calendar_sync.core.redaction import install
@@ -203,9 +204,15 @@ def _print_platform(entry: PlatformStatus) -> None:
         console.print(f"  new settings still to be applied to {plural(entry.rereading, 'user')}")
     if entry.fault:
         console.print(f"  paused: {entry.fault}", style="red", markup=False)
+    for part in entry.noticing:
+        if part.stands_still:
+            console.print(f"  {part.sentence}", markup=False, highlight=False, soft_wrap=True)
     if entry.failing:
-        rows = [(u["account"], u["code"], u["since"], u["retry_at"]) for u in entry.failing]
-        table("  failing", ("account", "code", "since", "next try"), rows)
+        rows = [
+            (u["account"], u["code"], code_of(u["code"] or "").label, u["since"], u["retry_at"])
+            for u in entry.failing
+        ]
+        table("  failing", ("account", "code", "what is wrong", "since", "next try"), rows)
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ https://learn.microsoft.com/graph/api/resources/calendar-overview
 
 from __future__ import annotations
 
-import json
 import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,8 @@ from calendar_sync_sandbox.microsoft.batch import Batch
 from calendar_sync_sandbox.microsoft.delta import Delta
 from calendar_sync_sandbox.microsoft.directory import CALENDARS, READ_CALENDARS, USERS
 from calendar_sync_sandbox.microsoft.errors import GraphError, error_body
-from calendar_sync_sandbox.microsoft.preferences import check_options, prefers
+from calendar_sync_sandbox.microsoft.preferences import check_options, prefers, read_body
+from calendar_sync_sandbox.microsoft.subscriptions import PATH
 from calendar_sync_sandbox.microsoft.times import Json, read_span
 from calendar_sync_sandbox.microsoft.traffic import Traffic
 from calendar_sync_sandbox.microsoft.users import UserHandlers
@@ -99,6 +99,7 @@ class MicrosoftApp:
                 self._in(self._folder),
             ),
             Route("GET", USER + "/calendar", "microsoft.calendars.get", self._in(self._folder)),
+            *self._subscription_routes(),
         ]  # fmt: skip
         for middle in CALENDARS_OF:
             routes += self._routes_of(USER + middle)
@@ -113,6 +114,7 @@ class MicrosoftApp:
             failure=error_body,
             finish=self._finish,
             traffic=self.traffic,
+            before=world.subscriptions.prove,
         )
         self._batches = Batch(self.service, self.traffic, lambda: world.directory.graph_root)
 
@@ -135,6 +137,21 @@ class MicrosoftApp:
             ),
         ]
 
+    def _subscription_routes(self) -> list[Route]:
+        held, one = self.world.subscriptions, PATH + "/{subscription}"
+        rows = [
+            ("POST", PATH, "create", held.create),
+            ("GET", PATH, "list", held.list),
+            ("GET", one, "get", held.get),
+            ("PATCH", one, "update", held.update),
+            ("DELETE", one, "delete", held.delete),
+            ("POST", one + "/reauthorize", "reauthorize", held.reauthorize),
+        ]
+        return [
+            Route(verb, path, f"microsoft.subscriptions.{name}", self._signed(handler))
+            for verb, path, name, handler in rows
+        ]
+
     # Who asks, and may they
 
     def _check_token(self, call: Call) -> None:
@@ -146,6 +163,13 @@ class MicrosoftApp:
             raise GraphError(
                 401, "InvalidAuthenticationToken", message, {"www-authenticate": CHALLENGE}
             )
+
+    def _signed(self, handler: Handler) -> Handler:
+        def answer(call: Call) -> Reply:
+            self._check_token(call)
+            return handler(call)
+
+        return answer
 
     def _people(self, handler: Handler) -> Handler:
         def answer(call: Call) -> Reply:
@@ -300,7 +324,7 @@ class MicrosoftApp:
 
     def _create(self, call: Call, mailbox: Mailbox) -> Reply:
         check_options(call, frozenset())
-        sent = _body(call)
+        sent = read_body(call)
         folder = self._calendar(call, mailbox)
         writes.check_names(sent, creating=True)
         fields = {**writes.blank(mailbox), **writes.read_fields(sent)}
@@ -324,7 +348,7 @@ class MicrosoftApp:
         check_options(call, frozenset())
         version, instance = self._found(call, mailbox)
         _check_match(call, version)
-        sent = _body(call)
+        sent = read_body(call)
         self._check_zones(sent)
         self._note_mail(call, mailbox, version, sent)
         day = instance.day if instance else None
@@ -358,16 +382,6 @@ class MicrosoftApp:
         row = version, version.instance(day) if day else None
         reply = self._views.one(call, mailbox, row)
         return Reply(status, reply.body)
-
-
-def _body(call: Call) -> Json:
-    try:
-        sent = json.loads(call.body)
-    except ValueError:
-        raise GraphError(400, "BadRequest", "Unable to read JSON request payload.") from None
-    if not isinstance(sent, dict):
-        raise GraphError(400, "BadRequest", "Unable to read JSON request payload.")
-    return sent
 
 
 def _check_match(call: Call, version: Version) -> None:

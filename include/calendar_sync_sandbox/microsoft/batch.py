@@ -63,6 +63,7 @@ class Batch:
             query=parse_qs(query, keep_blank_values=True),
             headers=headers,
             body=json.dumps(part["body"]).encode() if "body" in part else b"",
+            proofs=outer.proofs,
         )
         mailbox = self._traffic.mailbox_of(inner.path)
         if mailbox is not None:
@@ -83,7 +84,7 @@ class Batch:
 
 
 def _read(call: Call, root: str) -> list[Json]:
-    """Read the parts; whose address is absolute, lies below ours."""
+    """Read the parts; absolute addresses must be below our own."""
     try:
         sent: Any = json.loads(call.body)
         parts: Any = sent["requests"]

@@ -47,11 +47,11 @@ async def overview(request: Request, runs: Literal["", "all", "working"] = "") -
 
 
 def _read(request: Request, *, working: bool) -> tuple[Overview, bool]:
-    """The overview, and whether Airflow has begun to sync: a run has ended, or was stopped."""
+    """The overview, and whether the sync has begun: a run has ended, or the sync is paused."""
     store = store_of(request)
     found = read(store, store.config.revision().settings, SystemClock().now(), working=working)
     stopped = any(one.fault for one in found.platforms)
-    return found, stopped or store.runs.any_by_airflow()
+    return found, stopped or store.runs.any_sync()
 
 
 def chart(found: Overview, now: Any) -> dict[str, Any]:

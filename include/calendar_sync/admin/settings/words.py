@@ -6,6 +6,8 @@ here has its name and docstring in the model as label and explanation.
 
 from collections.abc import Mapping
 
+from calendar_sync.core.model import Platform
+
 #: Label of a setting, and an explanation if the docstring in the model is not plain enough.
 NAMES: Mapping[str, tuple[str, str]] = {
     "time_zone": ("Time zone of the organisation", ""),
@@ -175,6 +177,11 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Outside working hours, every (seconds)",
         "Used only if working hours are set.",
     ),
+    "notice": ("How often Welkin is checked", "To find changes of appointments."),
+    "notice.welkin_seconds": (
+        "Check Welkin every (seconds)",
+        "Two requests each time, and two more every 30 seconds. Welkin's limit applies to all.",
+    ),
     "freshness": ("When a change is late", "Late changes cause an alert."),
     "freshness.target_seconds": (
         "Late after (seconds)",
@@ -280,7 +287,7 @@ FIELDS: Mapping[str, str] = {
     "patient_first_name": "Patient's first name",
     "patient_last_name": "Patient's last name",
 }
-_PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365"}
+_PLATFORMS: Mapping[str, str] = {each.value: each.label for each in Platform}
 
 
 def name_of(path: str) -> str:
