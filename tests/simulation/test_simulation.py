@@ -40,9 +40,13 @@ FOUND: tuple[tuple[int, Direction, int], ...] = (
     (11, BOTH_WAYS, 60),  # a block's creation interrupted, then its event deleted
     (21, BOTH_WAYS, 150),  # a past block dragged into the future
     (315, BOTH_WAYS, 100),  # an all-day block given odd hours looked unchanged
-    (127, BOTH_WAYS, 150),  # a series held on fewer days tripped the brake
+    (127, BOTH_WAYS, 150),  # a series held on fewer days tripped the deletion guard
     (109, BOTH_WAYS, 150),  # today's past block dragged into the future
-    (1090, BOTH_WAYS, 250),  # a deleted series tripped the brake after its cursor had expired
+    (
+        1090,
+        BOTH_WAYS,
+        250,
+    ),  # a deleted series tripped the deletion guard after its cursor had expired
 )
 FOUND_ADMINISTERED: tuple[tuple[int, tuple[Platform, ...], int], ...] = (
     (5, GOOGLE, 150),  # a visit cancelled before a lagging window read showed it

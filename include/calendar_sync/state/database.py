@@ -137,7 +137,7 @@ class Database:
     def _keep_open(self) -> None:
         """Hold an idle connection to a SQLite file from the first transaction to `close`.
 
-        Without it each transaction's connection would be the last to leave, and SQLite would write
+        Without it each transaction's connection would be the last to close, and SQLite would write
         its log back to the file and wait for the disk every time: 7 to 17 ms instead of 0.5.
         """
         if self._kept is None and isinstance(self.engine.pool, NullPool):
@@ -161,7 +161,7 @@ def _open(url: Any) -> Engine:
     if name != "sqlite":
         raise ConfigurationError(detail=f"{URL_VARIABLE}: sqlite or postgresql, not {name}")
     if url.database and url.database != ":memory:":
-        # SQLite's own form of a name ("file:…?mode=ro") opens what is there.
+        # SQLite's own form of a name ("file:…?mode=ro") opens an existing file.
         named = not url.database.startswith("file:")
         if named:
             _make_folder(Path(url.database).parent)
@@ -178,20 +178,20 @@ def _open(url: Any) -> Engine:
 
 
 def _make_folder(folder: Path) -> None:
-    """With those above it; what we make is for its owner alone, what is there stays as it is."""
+    """Make it and its parents, readable by the owner only; existing folders stay as they are."""
     if not folder.exists():
         _make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _make_file(file: Path) -> None:
-    """Whom visits are with stands in it: for its owner alone. SQLite gives its log the same."""
+    """Readable by the owner only: it tells whom visits are with. SQLite does so with its log."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def close_to_others(database: Database) -> None:
-    """Take from everybody else what they may do with a SQLite file, and with its log."""
+    """Remove all rights of other users on a SQLite file and its log."""
     name = database.url.database
     if not database.is_sqlite or not name or name == ":memory:" or name.startswith("file:"):
         return

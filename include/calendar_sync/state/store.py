@@ -5,6 +5,7 @@ from calendar_sync.state.config import ConfigStore
 from calendar_sync.state.database import Database
 from calendar_sync.state.feeds import FeedStore
 from calendar_sync.state.health import HealthStore
+from calendar_sync.state.items import ItemStore
 from calendar_sync.state.links import LinkStore
 from calendar_sync.state.marks import MarkStore
 from calendar_sync.state.noticing import NoticingStore
@@ -21,6 +22,7 @@ class Store:
         self.config = ConfigStore(database)
         self.marks = MarkStore(database)
         self.links = LinkStore(database)
+        self.items = ItemStore(database)
         self.noticing = NoticingStore(database)
         self.feeds = FeedStore(database)
         self.runs = RunStore(database)

@@ -212,6 +212,9 @@ encounter_index = Table(
     Column("status", _short(32), nullable=False),
 )
 
+# Mirror links and block links (`kind`). `source_id` and `original_start` are the appointment or the
+# external event, `remote_id` and `creation_key` the mirror or block. `source_hash`, `etag` and
+# `level` are of mirrors only, `event_id` and `event_uid` of blocks only; see `links.py`.
 link = Table(
     "link",
     metadata,
@@ -251,7 +254,7 @@ link = Table(
     Index(None, "remote_id"),
 )
 
-# The few that did not work: activity.py asks for them in these words.
+# Failed operations, which are few: activity.py uses the same condition.
 _FAILED = text("outcome <> 'ok' AND outcome <> 'recorded'")
 operation = Table(
     "operation",

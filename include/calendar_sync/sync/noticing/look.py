@@ -138,7 +138,7 @@ class Look:
                     daily.append((user_id, platform))
         # A delta does not tell of parked items again: whoever has one that is due is read in full.
         parked = [
-            (user_id, platform) for user_id in store.links.due_again(platform, now) & set(mapped)
+            (user_id, platform) for user_id in store.items.due_again(platform, now) & set(mapped)
         ]
         everybody = [(user_id, platform) for user_id in mapped] if full else []
         if not (due or parked or everybody):
@@ -157,9 +157,9 @@ class Look:
         if not outdated:
             return
         level = self.revision.settings.mirror_content.level
-        talkative = self.services.store.links.talkative(self.platform, level)
-        at_once = [pair for pair in outdated if pair[0] in talkative]
-        others = [pair for pair in outdated if pair[0] not in talkative]
+        too_detailed = self.services.store.links.too_detailed(self.platform, level)
+        at_once = [pair for pair in outdated if pair[0] in too_detailed]
+        others = [pair for pair in outdated if pair[0] not in too_detailed]
         self.mark(at_once + others[: rereads_at_once(self.revision)], full=False)
 
     def _ask_about_leavers(self, people: Members) -> None:

@@ -23,10 +23,9 @@ from calendar_sync.core.errors import (
 )
 from calendar_sync.core.model import (
     CalendarEvent,
-    Link,
-    LinkKind,
     LinkState,
     MappedUser,
+    MirrorLink,
     Platform,
     Removed,
     Row,
@@ -282,16 +281,16 @@ class Poller:
 
     def _echoes(self, user: MappedUser, events: Iterable[Row]) -> bool:
         """Nothing but traces of our own writes, and tombstones of what never concerned us."""
-        mirrors: dict[str, Link] = {}
+        mirrors: dict[str, MirrorLink] = {}
         sources: set[str] = set()
         for link in self.services.store.links.of(user.user_id, user.platform):
-            if link.kind is LinkKind.MIRROR:
-                mirrors[link.remote_id] = link
+            if isinstance(link, MirrorLink):
+                mirrors[link.mirror_id] = link
             else:
                 sources |= {link.event_id, link.source.id}
         return all(self._echo(event, mirrors.get(event.id), sources) for event in events)
 
-    def _echo(self, event: Row, link: Link | None, sources: set[str]) -> bool:
+    def _echo(self, event: Row, link: MirrorLink | None, sources: set[str]) -> bool:
         if link is None:
             known = event.id in sources or event.series_id in sources
             return isinstance(event, Removed) and not known and event.series_id is None
@@ -300,7 +299,7 @@ class Poller:
         if not isinstance(event, CalendarEvent):
             return False
         standing = link.state in {LinkState.LIVE, LinkState.RETIRED}
-        same = self.services.identity.event_hash(event) == link.remote_hash
+        same = self.services.identity.event_hash(event) == link.mirror_hash
         untouched = link.untouched(event.etag) and event.span == link.span
         return standing and (same or untouched)
 
