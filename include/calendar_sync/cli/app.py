@@ -31,6 +31,7 @@ from calendar_sync.cli.output import (
 )
 from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
+from calendar_sync.cli.receive import receive
 from calendar_sync.cli.sandbox import sandbox
 from calendar_sync.cli.selftest import selftest
 from calendar_sync.cli.setup import setup
@@ -73,6 +74,7 @@ app.command()(runs)
 app.command("unsync")(take_back)
 app.command()(selftest)
 app.command()(explain)
+app.command()(receive)
 # The names that commands had first.
 app.command("test", hidden=True)(renamed(selftest, "test", "selftest"))
 app.command("approve", hidden=True)(renamed(approve, "approve", "approvals list|grant"))

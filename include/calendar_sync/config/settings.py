@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from calendar_sync.config.notifiers import Notify as Notify
+from calendar_sync.config.push import Push
 from calendar_sync.config.renames import with_new_names
 from calendar_sync.config.sections import STORED, Section
 from calendar_sync.core.bounded import TooMuch, refuse_deep
@@ -358,6 +359,8 @@ class Settings(Section):
     """When deletions need approval."""
     polling: Polling = Polling()
     """How often accounts are checked for changes."""
+    push: Push = Push()
+    """Whether calendar systems tell of changes themselves."""
     freshness: Freshness = Freshness()
     """When a change is late."""
     notify: Notify = Notify()

@@ -7,6 +7,7 @@ from calendar_sync.state.feeds import FeedStore
 from calendar_sync.state.health import HealthStore
 from calendar_sync.state.links import LinkStore
 from calendar_sync.state.marks import MarkStore
+from calendar_sync.state.push import PushStore
 from calendar_sync.state.runs import RunStore
 from calendar_sync.state.shared import LeaseStore, RateStore, TokenStore
 
@@ -18,6 +19,7 @@ class Store:
         self.database = database
         self.config = ConfigStore(database)
         self.marks = MarkStore(database)
+        self.push = PushStore(database)
         self.links = LinkStore(database)
         self.feeds = FeedStore(database)
         self.runs = RunStore(database)

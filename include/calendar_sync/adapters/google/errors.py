@@ -26,6 +26,7 @@ from calendar_sync.core.errors import (
 _USER_LIMITS = frozenset({"userRateLimitExceeded", "quotaExceeded"})
 _LIMITS = _USER_LIMITS | {
     "rateLimitExceeded", "dailyLimitExceeded", "sharingRateLimitExceeded", "RATE_LIMIT_EXCEEDED",
+    "subscriptionRateLimitExceeded",
 }  # fmt: skip
 # Used up for hours: whatever pause the answer names, asking again in this run is in vain.
 _USED_UP = frozenset({"quotaExceeded", "dailyLimitExceeded"})
@@ -35,20 +36,26 @@ _TENANT = frozenset(
         "SERVICE_DISABLED",
     }
 )  # fmt: skip
+# Of a channel. The first comes with status 401 as well as 400, and is not about the token.
+_PUSH = {
+    "push.webhookUrlUnauthorized": "google_push_address_refused",
+    "push.webhookUrlNotHttps": "google_push_address_refused",
+    "pushNotSupportedForRequestedResource": "google_push_not_supported",
+}
 # Only what is known becomes part of a code or a detail: both are shown, and a server may write
 # anything into its answer.
 _REASONS = (
     _LIMITS
     | _TENANT
+    | _PUSH.keys()
     | {
         "authError", "backendError", "badRequest", "calendarNotFound", "conditionNotMet",
-        "cannotChangeOrganizer", "cannotChangeOrganizerOfInstance", "conflict", "deleted",
-        "domainPolicy",
-        "duplicate", "eventTypeRestriction", "forbidden", "forbiddenForNonOrganizer",
-        "forbiddenForServiceAccounts", "fullSyncRequired", "gone", "internalError", "invalid",
-        "invalidParameter", "invalidSharingRequest", "invalidSyncToken",
-        "malformedWorkingLocationEvent",
-        "notACalendarUser", "notFound", "participantIsNeitherOrganizerNorAttendee", "required",
+        "cannotChangeOrganizer", "cannotChangeOrganizerOfInstance", "channelIdNotUnique",
+        "conflict", "deleted", "domainPolicy", "duplicate", "eventTypeRestriction", "forbidden",
+        "forbiddenForNonOrganizer", "forbiddenForServiceAccounts", "fullSyncRequired", "gone",
+        "internalError", "invalid", "invalidParameter", "invalidSharingRequest",
+        "invalidSyncToken", "malformedWorkingLocationEvent", "notACalendarUser",
+        "notFound", "participantIsNeitherOrganizerNorAttendee", "required",
         "requiredAccessLevel", "timeRangeEmpty", "timeRangeTooLong", "updatedMinTooLongAgo",
         "userAccessDenied",
     }
@@ -66,6 +73,8 @@ QUOTA_PAUSE = 3600.0
 def classify(failure: Failure) -> SyncError:
     """An answer of the Calendar API."""
     status, reason = failure.status, reason_of(failure.json)
+    if reason in _PUSH:
+        return BadItem(_PUSH[reason])
     if status == 429 or (status == 403 and reason in _LIMITS):
         pause, code = failure.retry_after, "google_rate_limited"
         if reason in _USED_UP:

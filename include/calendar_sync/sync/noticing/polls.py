@@ -36,6 +36,7 @@ from calendar_sync.state.feeds import Cursor
 from calendar_sync.state.marks import Pair, UserSync
 from calendar_sync.sync.cycle.scope import NO_CALENDAR, NO_CHANGES, cursor_shape, same_request
 from calendar_sync.sync.freshness import poll_interval, unheard
+from calendar_sync.sync.pushed import Found, Pushed
 from calendar_sync.sync.services import Services
 
 logger = logging.getLogger(__name__)
@@ -82,14 +83,19 @@ class Poller:
     _postponed: dict[Pair, float] = field(default_factory=dict)
     _outdated: set[Pair] = field(default_factory=set)
     _states: Mapping[Pair, UserSync] = field(default_factory=dict)
+    _found: dict[Pair, Found] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Whom notices concern."""
+        self._pushed = Pushed.read(self.services.store, self.revision.settings, self.platform)
 
     async def poll(
         self, mapped: Iterable[MappedUser], states: Mapping[Pair, UserSync]
     ) -> PollResult:
         """Poll who is due. Marked users are left out: their cycle reads anyway."""
         users, self._states = list(mapped), states
-        now, interval = self.services.clock.now(), self.interval(len(users))
-        return await self._round([user for user in users if _due(user, states, interval, now)])
+        now, plain = self.services.clock.now(), self.interval(len(users))
+        return await self._round([user for user in users if self._due(user, plain, now)])
 
     async def probe(self, users: list[MappedUser], *, leavers: bool = False) -> set[Pair]:
         """During a platform fault: ask these accounts; returns those that answer well.
@@ -139,7 +145,7 @@ class Poller:
         settings = self.revision.settings
         self._cursors = self.services.store.feeds.cursors(self.platform.value)
         self._zones = self.services.store.config.zones()
-        self._moved, self._postponed, self._outdated = [], {}, set()
+        self._moved, self._postponed, self._outdated, self._found = [], {}, set(), {}
         gate = asyncio.Event()
 
         async def one(user: MappedUser) -> None:
@@ -192,8 +198,9 @@ class Poller:
         """Its list of changes has not answered for a while, and the mailbox does: a cycle reads."""
         state = self._states.get((user.user_id, user.platform))
         limited = isinstance(error, RateLimited) and not error.overloaded
-        interval = self.interval(len(self._states))
-        if limited or state is None or not unheard(state, interval, self.services.clock.now()):
+        now = self.services.clock.now()
+        interval = self._pushed.interval(user.user_id, self.interval(len(self._states)), now)
+        if limited or state is None or not unheard(state, interval, now):
             return False
         try:
             with waiting_at_most(0):
@@ -228,6 +235,8 @@ class Poller:
             except (CursorExpired, NotFound):
                 return True
             if found.events and not self._echoes(user, found.events):
+                newest = max(event.version for event in found.events)
+                self._found[user.user_id, user.platform] = Found(calendar, newest)
                 return True
             if found.cursor != stored.position:
                 cursor = Cursor(found.cursor, stored.shape, stored.window_end)
@@ -275,17 +284,24 @@ class Poller:
                 store.feeds.save_cursor(
                     connection, self.platform.value, owner, cursor, now, calendar
                 )
+            self._pushed.record(
+                store,
+                connection,
+                asked=touched,
+                answered={*good, *result.news},
+                found=self._found,
+                states=self._states,
+                now=now,
+            )
 
-
-def _due(
-    user: MappedUser, states: Mapping[Pair, UserSync], interval: timedelta, now: datetime
-) -> bool:
-    state = states.get((user.user_id, user.platform))
-    if state is None:
-        return True
-    if state.marked or state.waiting(now):
-        return False
-    if state.last_poll_at is None:
-        return True
-    # Runs begin a little early or late: nine tenths of the interval count as due.
-    return now - state.last_poll_at >= interval * 0.9
+    def _due(self, user: MappedUser, plain: timedelta, now: datetime) -> bool:
+        state = self._states.get((user.user_id, user.platform))
+        if state is None:
+            return True
+        if state.marked or state.waiting(now):
+            return False
+        if state.last_poll_at is None or self._pushed.wanted(user.user_id, now):
+            return True
+        # Runs begin a little early or late: nine tenths of the interval count as due.
+        interval = self._pushed.interval(user.user_id, plain, now)
+        return now - state.last_poll_at >= interval * 0.9
