@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, time
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from starlette.routing import Mount, Route
 
 from calendar_sync_sandbox.faults import Fault
 from calendar_sync_sandbox.mailboxes import mailbox_routes, moment
+from calendar_sync_sandbox.push_control import push_routes
 from calendar_sync_sandbox.service import Refusal
 from calendar_sync_sandbox.welkin.wire import event_json
 
@@ -55,6 +57,7 @@ def control_app(sandbox: Sandbox) -> Starlette:
         ("POST", "/welkin/events/{id}/{verb:str}", control.event),
         ("GET", "/welkin/events/{id}", control.read_event),
         ("GET", "/welkin/blocks", control.blocks),
+        *push_routes(sandbox),
         *mailbox_routes("google", sandbox.google),
         *mailbox_routes("microsoft", sandbox.microsoft),
     ]
@@ -154,6 +157,8 @@ def _endpoint(act: Act) -> Callable[[Request], Awaitable[Response]]:
             body = await request.json()
         try:
             answer = act(request, body)
+            if isawaitable(answer):
+                answer = await answer
         except KeyError as error:
             return JSONResponse({"error": f"unknown or missing: {error}"}, 404)
         except (TypeError, ValueError) as error:

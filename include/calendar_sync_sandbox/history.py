@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
 
@@ -35,12 +36,14 @@ class History(Generic[K, V]):
         records: the versions of each record, oldest first.
         journal: number of the latest change of each record, oldest first.
         changed_at: when each change came.
+        watchers: told of each change, once it is stored.
     """
 
     seq: int = 0
     records: dict[K, list[V]] = field(default_factory=dict)
     journal: dict[K, int] = field(default_factory=dict)
     changed_at: list[tuple[int, datetime]] = field(default_factory=list)
+    watchers: list[Callable[[K, V], None]] = field(default_factory=list)
 
     def latest(self, key: K) -> V | None:
         """Return the present state of a record."""
@@ -77,3 +80,5 @@ class History(Generic[K, V]):
         self.journal.pop(key, None)
         self.journal[key] = version.seq
         self.changed_at.append((version.seq, now))
+        for watch in tuple(self.watchers):
+            watch(key, version)

@@ -20,6 +20,13 @@ SAFE_QUERY_VALUES = frozenset({
     "endDateTime", "$select", "$top", "$skip",
 })  # fmt: skip
 
+# Requests by another verb than GET that leave every calendar as it is.
+NO_WRITES = (
+    ".token", ".batch", ".freebusy.query", ".events.watch", ".channels.stop",
+    ".subscriptions.create", ".subscriptions.update", ".subscriptions.delete",
+    ".subscriptions.reauthorize",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -54,8 +61,8 @@ class Entry:
 
     @property
     def is_write(self) -> bool:
-        """Whether the request could change something; the parts of a batch tell for themselves."""
-        return self.method != "GET" and not self.kind.endswith((".token", ".batch"))
+        """Whether the request could change a calendar; the parts of a batch tell for themselves."""
+        return self.method != "GET" and not self.kind.endswith(NO_WRITES)
 
     def as_json(self) -> dict[str, Any]:
         """Describe the entry for the control API."""

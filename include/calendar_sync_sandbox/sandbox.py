@@ -10,6 +10,7 @@ from calendar_sync_sandbox.google.app import GoogleApp
 from calendar_sync_sandbox.google.world import GoogleWorld
 from calendar_sync_sandbox.microsoft.app import MicrosoftApp
 from calendar_sync_sandbox.microsoft.world import MicrosoftWorld
+from calendar_sync_sandbox.outbox import Outbox
 from calendar_sync_sandbox.requestlog import RequestLog
 from calendar_sync_sandbox.welkin.app import WelkinApp
 from calendar_sync_sandbox.welkin.world import WelkinWorld
@@ -36,6 +37,7 @@ class Sandbox:
         microsoft: what Microsoft 365 holds.
         faults: what is to go wrong.
         requests: what was asked.
+        outbox: what the services send, and what happens to it on the way.
         canaries: made-up patient data that must not be found outside Welkin.
         ca: path of the CA bundle while served over HTTPS.
     """
@@ -70,9 +72,12 @@ class Sandbox:
         self.faults = Faults()
         self.requests = RequestLog()
         self.canaries: set[str] = set()
-        self.welkin = WelkinWorld(self.clock, seed, instance, client_name, self.canaries)
-        self.google = GoogleWorld(self.clock, seed, root)
-        self.microsoft = MicrosoftWorld(self.clock, seed, root)
+        self.outbox = Outbox(self.clock, seed)
+        self.welkin = WelkinWorld(
+            self.clock, seed, instance, client_name, self.canaries, self.outbox, tenant
+        )
+        self.google = GoogleWorld(self.clock, seed, root, self.outbox)
+        self.microsoft = MicrosoftWorld(self.clock, seed, root, self.outbox)
         self.accounts_of: dict[str, str] = {}
         self.microsoft_accounts_of: dict[str, str] = {}
         self._welkin_app = WelkinApp(

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from calendar_sync_sandbox.courier import carrying
 from calendar_sync_sandbox.tls import LOCAL, connections, make_certificate
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ async def serve_async(
     try:
         server, ca = _prepare(sandbox, listener, Path(directory), host)
         tell(sandbox.root, ca)
-        await server.serve(sockets=[listener])
+        await _serve(sandbox, server, listener)
     finally:
         listener.close()
 
@@ -88,7 +89,7 @@ def running(sandbox: Sandbox, directory: str | Path | None = None) -> Iterator[t
         listener = _listen("127.0.0.1", 0)
         server, ca = _prepare(sandbox, listener, Path(directory or temporary), "localhost")
         thread = threading.Thread(
-            target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True
+            target=lambda: asyncio.run(_serve(sandbox, server, listener)), daemon=True
         )
         thread.start()
         try:
@@ -102,6 +103,12 @@ def running(sandbox: Sandbox, directory: str | Path | None = None) -> Iterator[t
             server.should_exit = True
             thread.join(START_SECONDS)
             listener.close()
+
+
+async def _serve(sandbox: Sandbox, server: uvicorn.Server, listener: socket.socket) -> None:
+    """Answer requests and carry notices until the server is told to end."""
+    async with carrying(sandbox.outbox):
+        await server.serve(sockets=[listener])
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import format_datetime
@@ -37,7 +37,11 @@ CURSORS = (
 
 @dataclass(slots=True)
 class Call:
-    """One request as a handler sees it."""
+    """One request as a handler sees it.
+
+    ``refused`` answers it without a handler; ``proofs`` says what addresses that it names did in a
+    handshake.
+    """
 
     method: str
     path: str
@@ -49,6 +53,7 @@ class Call:
     user: str | None = None
     mail_risk: bool = False
     refused: Reply | None = None
+    proofs: dict[str, str] = field(default_factory=dict)
 
     def one(self, name: str, default: str | None = None) -> str | None:
         """Return the last value of a query parameter."""
@@ -125,6 +130,7 @@ class Service:
         default_headers: sent with every answer.
         finish: adds to an answer what depends on its request.
         traffic: counts the requests in flight; None where nobody needs to know.
+        before: what has to be waited for before a request is carried out.
     """
 
     def __init__(
@@ -141,6 +147,7 @@ class Service:
         default_headers: dict[str, str] | None = None,
         finish: Callable[[Call, Reply], None] | None = None,
         traffic: Traffic | None = None,
+        before: Callable[[Call], Awaitable[None]] | None = None,
     ) -> None:
         """Compile the routes."""
         self.name = name
@@ -157,6 +164,7 @@ class Service:
         self._headers = default_headers or {}
         self._finish = finish
         self._traffic = traffic
+        self._before = before
         self._last_page: dict[tuple[str, str | None], Any] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,6 +177,8 @@ class Service:
             headers=_headers(scope["headers"]),
             body=body,
         )
+        if self._before is not None:
+            await self._before(call)
         in_process = self.in_process or bool((scope.get("extensions") or {}).get(IN_PROCESS))
         if self._traffic is None:
             await self._respond(call, send, in_process=in_process)

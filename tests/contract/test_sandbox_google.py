@@ -6,6 +6,8 @@ import json
 import random
 import re
 import time
+from contextlib import contextmanager
+from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from http.client import IncompleteRead
@@ -238,26 +240,27 @@ def live() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture
-def client(live: Sandbox, tmp_path: Path) -> Iterator[Any]:
-    ca = tmp_path / "ca.pem"
-    ca.write_bytes(live_ca(live))
+@contextmanager
+def googles_client(live: Sandbox) -> Iterator[Any]:
+    """Open Google's own client, as Dana, on a sandbox that is served."""
     keyfile = live.google.keyfile()
     credentials = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
         keyfile, scopes=[SCOPE], subject=DANA
     )
-    plain = httplib2.Http(ca_certs=str(ca))
+    plain = httplib2.Http(ca_certs=str(live.ca))
     http = google_auth_httplib2.AuthorizedHttp(credentials, http=plain)
-    document = {**description(), "rootUrl": f"{live.root}/google/"}
+    # The client writes parameters of its own into the description.
+    document = {**deepcopy(description()), "rootUrl": f"{live.root}/google/"}
     document["baseUrl"] = document["rootUrl"] + document["servicePath"]
     with build_from_document(document, http=http) as service:
-        yield service.events()
+        yield service
     plain.close()
 
 
-def live_ca(live: Sandbox) -> bytes:
-    assert live.ca is not None
-    return live.ca.read_bytes()
+@pytest.fixture
+def client(live: Sandbox) -> Iterator[Any]:
+    with googles_client(live) as service:
+        yield service.events()
 
 
 def test_googles_client_reads_and_writes(client: Any) -> None:

@@ -5,7 +5,6 @@ https://developers.google.com/workspace/calendar/api/v3/reference
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from calendar_sync_sandbox.google.delegation import (
 )
 from calendar_sync_sandbox.google.directory import DirectoryHandlers
 from calendar_sync_sandbox.google.errors import GoogleError, bad_parameter, error_body
+from calendar_sync_sandbox.google.freebusy import FREEBUSY_SCOPES
 from calendar_sync_sandbox.google.listing import FAR_FUTURE
 from calendar_sync_sandbox.google.parameters import (
     COMMON,
@@ -29,12 +29,14 @@ from calendar_sync_sandbox.google.parameters import (
     LISTS,
     READS,
     WRITES,
+    read_body,
     read_filter,
     read_integer,
     read_time,
     shape_of,
 )
 from calendar_sync_sandbox.google.partial import select
+from calendar_sync_sandbox.google.push import STOP_SCOPES, WATCH_SCOPES
 from calendar_sync_sandbox.google.store import FAR_PAST, Calendar, Json, Version
 from calendar_sync_sandbox.google.times import write, zone
 from calendar_sync_sandbox.google.writes import ID
@@ -54,6 +56,13 @@ EVENT = EVENTS + "/{event}"
 NO_TOKEN_AFTER = (
     "iCalUID", "orderBy", "privateExtendedProperty", "sharedExtendedProperty", "updatedMin",
 )  # fmt: skip
+SCOPES_OF = {
+    "google.calendarList.list": LIST_SCOPES,
+    "google.calendars.get": CALENDAR_SCOPES,
+    "google.events.watch": WATCH_SCOPES,
+    "google.channels.stop": STOP_SCOPES,
+    "google.freebusy.query": FREEBUSY_SCOPES,
+}
 PATCH_UNITS = 3
 MINUTE = timedelta(minutes=1)
 
@@ -72,6 +81,24 @@ class GoogleApp:
                 Route("POST", "/token", "google.token", self._token),
                 Route("GET", EVENTS, "google.events.list", answer(self._list, LISTS)),
                 Route("POST", EVENTS, "google.events.insert", answer(self._insert, WRITES)),
+                Route(
+                    "POST",
+                    EVENTS + "/watch",
+                    "google.events.watch",
+                    answer(world.push.watch, LISTS),
+                ),
+                Route(
+                    "POST",
+                    V3 + "/channels/stop",
+                    "google.channels.stop",
+                    answer(world.push.stop, frozenset()),
+                ),
+                Route(
+                    "POST",
+                    V3 + "/freeBusy",
+                    "google.freebusy.query",
+                    answer(world.freebusy.query, frozenset()),
+                ),
                 Route("GET", EVENT, "google.events.get", answer(self._get, READS)),
                 Route("PUT", EVENT, "google.events.update", answer(self._update, WRITES)),
                 Route("PATCH", EVENT, "google.events.patch", answer(self._update, WRITES)),
@@ -113,7 +140,7 @@ class GoogleApp:
     # Who asks, and may they
 
     def _identify(self, call: Call) -> str | None:
-        if call.method != "GET" and "/events" in call.path:
+        if call.method != "GET" and "/events" in call.path and not call.path.endswith("/watch"):
             # Noted whether or not the request gets through.
             silent = call.one("sendUpdates") == "none" and b'"attendees"' not in call.body
             call.mail_risk = not silent
@@ -160,11 +187,8 @@ class GoogleApp:
         return answer
 
     def _check_scope(self, call: Call, grant: Grant) -> None:
-        needed = READ_SCOPES if call.method == "GET" else WRITE_SCOPES
-        if call.kind == "google.calendarList.list":
-            needed = LIST_SCOPES
-        if call.kind == "google.calendars.get":
-            needed = CALENDAR_SCOPES
+        usual = READ_SCOPES if call.method == "GET" else WRITE_SCOPES
+        needed = SCOPES_OF.get(call.kind, usual)
         if not grant.scopes & needed:
             raise GoogleError(
                 403,
@@ -392,7 +416,7 @@ class GoogleApp:
 
     def _insert(self, call: Call, account: Account) -> Reply:
         calendar = self._calendar(call, account)
-        sent = _body(call)
+        sent = read_body(call)
         event_id = sent.get("id")
         if event_id is not None:
             if not isinstance(event_id, str) or not ID.fullmatch(event_id):
@@ -412,7 +436,7 @@ class GoogleApp:
         calendar = self._calendar(call, account)
         version = self._event(call, calendar)
         _check_match(call, version)
-        sent = _body(call)
+        sent = read_body(call)
         old = version.body
         body = self.world.change(calendar, old, sent, whole=call.method == "PUT")
         return Reply(200, body, {"etag": body["etag"]})
@@ -425,16 +449,6 @@ class GoogleApp:
         _check_match(call, version)
         self.world.remove(calendar, version)
         return Reply(204)
-
-
-def _body(call: Call) -> Json:
-    try:
-        sent = json.loads(call.body)
-    except ValueError:
-        raise GoogleError(400, "parseError", "Parse Error") from None
-    if not isinstance(sent, dict):
-        raise GoogleError(400, "parseError", "Parse Error")
-    return sent
 
 
 def _check_match(call: Call, version: Version) -> None:

@@ -92,7 +92,10 @@ class Delegation:
         """Authorise the usual calendar scopes, and reading the directory."""
         self.root = root
         self.authorised_scopes = (
-            READ_SCOPES | WRITE_SCOPES | LIST_SCOPES | {SCOPE + "admin.directory.user.readonly"}
+            READ_SCOPES
+            | WRITE_SCOPES
+            | LIST_SCOPES
+            | {SCOPE + "calendar.freebusy", SCOPE + "admin.directory.user.readonly"}
         )
         self.missing = False
         self.grants: dict[str, Grant] = {}

@@ -31,6 +31,7 @@ _DOMAINS = {
     "deleted": "calendar",
     "fullSyncRequired": "calendar",
     "timeRangeEmpty": "calendar",
+    "timeRangeTooLong": "calendar",
     "notACalendarUser": "calendar",
     "forbiddenForNonOrganizer": "calendar",
 }

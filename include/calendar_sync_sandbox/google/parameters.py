@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from calendar_sync_sandbox.google.errors import bad_parameter
+from calendar_sync_sandbox.google.errors import GoogleError, bad_parameter
 from calendar_sync_sandbox.google.listing import Filter
 from calendar_sync_sandbox.google.times import parse_rfc3339
 
@@ -79,6 +80,21 @@ def read_filter(call: Call) -> Filter:
         text=call.one("q"),
         updated_min=read_time(call, "updatedMin"),
     )
+
+
+def read_body(call: Call) -> dict[str, Any]:
+    """Read the object that was sent.
+
+    Raises:
+        GoogleError: 400 ``parseError``.
+    """
+    try:
+        sent = json.loads(call.body)
+    except ValueError:
+        raise GoogleError(400, "parseError", "Parse Error") from None
+    if not isinstance(sent, dict):
+        raise GoogleError(400, "parseError", "Parse Error")
+    return sent
 
 
 def shape_of(call: Call, wanted: Filter) -> str:

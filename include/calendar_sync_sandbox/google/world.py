@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from calendar_sync_sandbox.google import glance
 from calendar_sync_sandbox.google.delegation import Delegation
+from calendar_sync_sandbox.google.freebusy import FreeBusy
 from calendar_sync_sandbox.google.mailboxes import Mailboxes
+from calendar_sync_sandbox.google.push import Channels
 from calendar_sync_sandbox.google.store import Calendar, Json, Version
 from calendar_sync_sandbox.google.times import from_python, moment_of
 from calendar_sync_sandbox.google.writes import (
@@ -23,6 +25,7 @@ from calendar_sync_sandbox.google.writes import (
     patched,
     replaced,
 )
+from calendar_sync_sandbox.outbox import Outbox
 
 if TYPE_CHECKING:
     from calendar_sync_sandbox.calendars import Glimpse
@@ -59,10 +62,12 @@ class GoogleWorld(Mailboxes):
         api_enabled: False makes every call 403 ``accessNotConfigured``.
         directory_enabled: the same for the Admin SDK API.
         delegation: who may act for whom.
+        push: the channels through which changes are told.
+        freebusy: who shows when they are busy.
     """
 
-    def __init__(self, clock: Clock, seed: int, root: str) -> None:
-        """Start with no mailbox."""
+    def __init__(self, clock: Clock, seed: int, root: str, outbox: Outbox | None = None) -> None:
+        """Start with no mailbox; without ``outbox`` nobody hears of changes."""
         self.clock = clock
         self.random = random.Random(f"google-{seed}")  # noqa: S311 - reproducible, not secret
         self.seed = seed
@@ -76,6 +81,8 @@ class GoogleWorld(Mailboxes):
         self.api_enabled = True
         self.directory_enabled = True
         self.delegation = Delegation(root)
+        self.push = Channels(self, outbox or Outbox(clock, seed), seed)
+        self.freebusy = FreeBusy(self)
 
     def keyfile(self) -> dict[str, str]:
         """Return the service account's key as downloaded from the Cloud console."""

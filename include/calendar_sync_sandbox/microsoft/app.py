@@ -16,6 +16,7 @@ from calendar_sync_sandbox.microsoft.delta import Delta
 from calendar_sync_sandbox.microsoft.directory import CALENDARS, READ_CALENDARS, USERS
 from calendar_sync_sandbox.microsoft.errors import GraphError, error_body
 from calendar_sync_sandbox.microsoft.preferences import check_options, prefers
+from calendar_sync_sandbox.microsoft.subscriptions import PATH
 from calendar_sync_sandbox.microsoft.times import Json, read_span
 from calendar_sync_sandbox.microsoft.traffic import Traffic
 from calendar_sync_sandbox.microsoft.users import UserHandlers
@@ -99,6 +100,7 @@ class MicrosoftApp:
                 self._in(self._folder),
             ),
             Route("GET", USER + "/calendar", "microsoft.calendars.get", self._in(self._folder)),
+            *self._subscription_routes(),
         ]  # fmt: skip
         for middle in CALENDARS_OF:
             routes += self._routes_of(USER + middle)
@@ -113,6 +115,7 @@ class MicrosoftApp:
             failure=error_body,
             finish=self._finish,
             traffic=self.traffic,
+            before=world.subscriptions.prove,
         )
         self._batches = Batch(self.service, self.traffic, lambda: world.directory.graph_root)
 
@@ -135,6 +138,21 @@ class MicrosoftApp:
             ),
         ]
 
+    def _subscription_routes(self) -> list[Route]:
+        held, one = self.world.subscriptions, PATH + "/{subscription}"
+        rows = [
+            ("POST", PATH, "create", held.create),
+            ("GET", PATH, "list", held.list),
+            ("GET", one, "get", held.get),
+            ("PATCH", one, "update", held.update),
+            ("DELETE", one, "delete", held.delete),
+            ("POST", one + "/reauthorize", "reauthorize", held.reauthorize),
+        ]
+        return [
+            Route(verb, path, f"microsoft.subscriptions.{name}", self._signed(handler))
+            for verb, path, name, handler in rows
+        ]
+
     # Who asks, and may they
 
     def _check_token(self, call: Call) -> None:
@@ -146,6 +164,13 @@ class MicrosoftApp:
             raise GraphError(
                 401, "InvalidAuthenticationToken", message, {"www-authenticate": CHALLENGE}
             )
+
+    def _signed(self, handler: Handler) -> Handler:
+        def answer(call: Call) -> Reply:
+            self._check_token(call)
+            return handler(call)
+
+        return answer
 
     def _people(self, handler: Handler) -> Handler:
         def answer(call: Call) -> Reply:

@@ -63,6 +63,7 @@ class Batch:
             query=parse_qs(query, keep_blank_values=True),
             headers=headers,
             body=json.dumps(part["body"]).encode() if "body" in part else b"",
+            proofs=outer.proofs,
         )
         mailbox = self._traffic.mailbox_of(inner.path)
         if mailbox is not None:

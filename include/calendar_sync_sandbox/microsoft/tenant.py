@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from calendar_sync_sandbox.microsoft.directory import Directory
 from calendar_sync_sandbox.microsoft.store import Change, Folder, Mailbox, Version
+from calendar_sync_sandbox.microsoft.subscriptions import Subscriptions
 from calendar_sync_sandbox.microsoft.users import Users
+from calendar_sync_sandbox.outbox import Outbox
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -43,10 +45,11 @@ class Tenant:
         busiest: most requests in flight for all so far.
         directory: the tenant and its application.
         users: the directory's users.
+        subscriptions: who is told of changes.
     """
 
-    def __init__(self, clock: Clock, seed: int, root: str) -> None:
-        """Start with no mailbox."""
+    def __init__(self, clock: Clock, seed: int, root: str, outbox: Outbox | None = None) -> None:
+        """Start with no mailbox; without ``outbox`` nobody hears of changes."""
         self.clock = clock
         self.seed = seed
         self.random = random.Random(f"microsoft-{seed}")  # noqa: S311 - reproducible, not secret
@@ -71,6 +74,7 @@ class Tenant:
         self.latency = 0.0
         self.worst_concurrency: dict[str, int] = {}
         self.busiest = 0
+        self.subscriptions = Subscriptions(self, outbox or Outbox(clock, seed), seed)
         self._transactions: dict[tuple[str, str], tuple[int, datetime]] = {}
 
     def account(self, email: str) -> Mailbox:

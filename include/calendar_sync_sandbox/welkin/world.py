@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from calendar_sync_sandbox.clock import Clock, stamp
+from calendar_sync_sandbox.outbox import Outbox
+from calendar_sync_sandbox.welkin.automations import Automations
 from calendar_sync_sandbox.welkin.habits import Habits
 from calendar_sync_sandbox.welkin.lag import History
 from calendar_sync_sandbox.welkin.records import (
@@ -46,11 +48,13 @@ class WelkinWorld:
         read_lag_seconds: lists and single reads answer as the world was so long ago.
         backdate: writes are stamped so long before now, for records that were always there.
         habits: what this tenant does otherwise than others.
+        automations: webhooks, which are sent when something happens.
     """
 
     def __init__(
-        self, clock: Clock, seed: int, instance: str, client_name: str, canaries: set[str]
-    ) -> None:
+        self, clock: Clock, seed: int, instance: str, client_name: str, canaries: set[str],
+        outbox: Outbox | None = None, tenant: str = "demo-care",
+    ) -> None:  # fmt: skip
         """Start with the templates and nobody."""
         self.clock = clock
         self.random = random.Random(f"welkin-{seed}")  # noqa: S311 - reproducible, not secret
@@ -67,6 +71,7 @@ class WelkinWorld:
         self._history = History()
         self.backdate = timedelta(0)
         self.habits = Habits()
+        self.automations = Automations(outbox or Outbox(clock, seed), seed, tenant, instance)
         self.client_id = self.new_id()
         self.encounter_cdt_id = self.new_id()
         self.users: dict[str, User] = {}
@@ -198,6 +203,7 @@ class WelkinWorld:
         self.encounter_journal[encounter.id] = None
         if event:
             self._encounter_of[event.id] = encounter.id
+        self.automations.tell_encounter("CREATED", encounter)
         return encounter
 
     def book_event(
@@ -281,6 +287,7 @@ class WelkinWorld:
             encounter.event_id, encounter.linked = None, None
             self._touch_encounter(encounter, by)
         self._audit("CALENDAR", "CALENDAR_EVENT_DELETED", event_id)
+        self.automations.tell_event("DELETED", event)
 
     # Encounters
 
@@ -327,6 +334,7 @@ class WelkinWorld:
             self._encounter_of.pop(encounter.event_id, None)
             self._touch_event(self.events[encounter.event_id], USER_INTERFACE)
         self._audit("CDT", "CDT_DELETED", encounter_id)
+        self.automations.tell_encounter("DELETED", encounter)
 
     def encounter_of(self, event_id: str) -> Encounter | None:
         """Return the encounter that an event belongs to."""
@@ -381,6 +389,7 @@ class WelkinWorld:
         self.events[event.id] = event
         self.event_journal[event.id] = None
         self._index(event)
+        self.automations.tell_event("CREATED", event)
         return event
 
     def change_event(self, event_id: str, *, by: str = USER_INTERFACE, **changes: Any) -> Event:
@@ -468,6 +477,7 @@ class WelkinWorld:
         event.updated, event.updated_by, event.wire = self.stamp(), by, None
         self.event_journal.pop(event.id, None)
         self.event_journal[event.id] = None
+        self.automations.tell_event("UPDATED", event)
 
     def _touch_encounter(self, encounter: Encounter, by: str) -> None:
         event = self.events.get(encounter.event_id or "")
@@ -476,6 +486,7 @@ class WelkinWorld:
         encounter.updated, encounter.updated_by = self.stamp(), by
         self.encounter_journal.pop(encounter.id, None)
         self.encounter_journal[encounter.id] = None
+        self.automations.tell_encounter("UPDATED", encounter)
 
     def _forget_wires(self, person: str) -> None:
         for event_id in self.by_participant.get(person, {}):
