@@ -31,7 +31,6 @@ from calendar_sync.core.model import MappedUser, Platform, iso, parse_iso
 from calendar_sync.core.model.push import ChannelState, Granted, Told, Wanted
 from calendar_sync.core.redaction import as_ours
 from calendar_sync.push.keys import channel_token
-from calendar_sync.push.listing import found_again
 from calendar_sync.state.config import Revision
 from calendar_sync.state.push import Channel
 from calendar_sync.state.runs import WELKIN
@@ -373,17 +372,32 @@ class _Round:
         if listed is None:
             self.requests -= 1
             return False
-        again = found_again(listed, channels, self.members, self.key, address, self.now)
-        for channel in again.adopted:
-            self.store.add(channel)
-        for channel in again.gone:
-            self.store.drop(channel.id)
-        for remote_id, account in again.foreign[:MOST]:
+        known_ids = {each.remote_id for each in channels}
+        opening = {each.account for each in channels if each.state is ChannelState.OPENING}
+        foreign = [
+            each
+            for each in listed
+            if each.remote_id not in known_ids and each.account not in opening
+        ]
+        # After a lost database: whose notices nobody can tell any more are opened anew.
+        for one in foreign[:MOST]:
             try:
-                await self._ask(self.service.close("", remote_id, account))
+                await self._ask(self.service.close("", one.remote_id, one.account))
             except SyncError as error:
-                logger.info("push: a subscription of %s stays: %s", account, error.code)
-        return bool(again.adopted or again.gone)
+                logger.info("push: a subscription of %s stays: %s", one.account, error.code)
+        if len(foreign) > MOST:
+            runs.take_fact(name, LISTED_AT)
+        there = {each.remote_id for each in listed}
+        gone = [
+            each
+            for each in channels
+            if each.state is ChannelState.OPEN
+            and each.remote_id not in there
+            and self.now - each.opened_at >= OVERLAP
+        ]
+        for channel in gone:
+            self.store.drop(channel.id)
+        return bool(gone)
 
 
 def _opened(channel: Channel) -> datetime:

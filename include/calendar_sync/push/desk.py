@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -43,10 +42,14 @@ class _Batch:
 
 
 class Desk:
-    """One writer for all requests of a process."""
+    """One writer for all requests of a process.
 
-    def __init__(self, store: PushStore, clock: Clock) -> None:
+    `threaded` is False for a database in memory, which belongs to the thread that opened it.
+    """
+
+    def __init__(self, store: PushStore, clock: Clock, *, threaded: bool = True) -> None:
         self._store = store
+        self._threaded = threaded
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "calendar-sync-receiver")
         self._next: _Batch | None = None
@@ -81,7 +84,11 @@ class Desk:
             self._next = None
             try:
                 now = self._clock.now()
-                found = await loop.run_in_executor(self._thread, self._write, batch, now)
+                if self._threaded:
+                    hear = loop.run_in_executor(self._thread, self._store.hear, batch.heard, now)
+                    found = await hear
+                else:
+                    found = self._store.hear(batch.heard, now)
             except (SQLAlchemyError, SyncError, OSError) as error:
                 self._tell(error)
                 batch.done.set_exception(NotStored())
@@ -90,9 +97,6 @@ class Desk:
             else:
                 self._failing = False
                 batch.done.set_result(found)
-
-    def _write(self, batch: _Batch, now: datetime) -> set[str]:
-        return self._store.hear(batch.heard, now)
 
     def _tell(self, error: Exception) -> None:
         """Once, not with each notice."""

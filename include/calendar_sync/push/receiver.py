@@ -60,7 +60,9 @@ class Receiver:
         self._key = key
         self._welkin_secret = welkin_secret(key)
         self._admission = Admission(seconds)
-        self._desk = Desk(PushStore(database), clock or SystemClock())
+        in_memory = database.is_sqlite and database.url.database in {None, "", ":memory:"}
+        store = PushStore(database)
+        self._desk = Desk(store, clock or SystemClock(), threaded=not in_memory)
 
     def close(self) -> None:
         """Let the writer's thread go."""
@@ -159,9 +161,7 @@ def create(
         Route(prefix + WELKIN_PATH, _quiet(receiver.welkin), methods=["POST"]),
         Route(prefix + HEALTH, receiver.health, methods=["GET"]),
     ]
-    app = Starlette(
-        routes=routes, lifespan=lifespan, exception_handlers={404: _plain, 405: _plain}
-    )
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _plain, 405: _plain})
     app.state.receiver = receiver
     return app
 

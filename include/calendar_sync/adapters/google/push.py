@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from calendar_sync.adapters.http import HttpClient, TokenSource
 from calendar_sync.core.errors import (
+    BadItem,
     NotFound,
     OutcomeUnknown,
     TenantMisconfigured,
@@ -71,8 +72,12 @@ class GooglePush:
                 path,
                 json=body,
                 token=self._token_of(account),
-                repeatable=kind == "channels.stop",
             )
+        except BadItem as error:
+            if error.detail == "channelIdNotUnique":
+                # An earlier attempt has opened it, and its answer is lost: so is what stops it.
+                raise OutcomeUnknown("google_duplicate") from None
+            raise
         except TokenRejected:
             raise UserUnavailable("google_unauthorized", detail=account) from None
         except (UserUnavailable, TenantMisconfigured) as error:

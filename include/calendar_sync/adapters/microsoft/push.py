@@ -1,11 +1,12 @@
 """Subscriptions of Microsoft Graph to the events of a mailbox.
 
 https://learn.microsoft.com/graph/api/resources/subscription. The client state is our id and our
-secret: whoever has only the subscription's list can tell ours, and the receiver needs no other id.
+secret, so that a notice can be told before the answer to the creation has come.
 """
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
@@ -13,7 +14,13 @@ from urllib.parse import quote, unquote
 from calendar_sync.adapters.http import HttpClient, TokenSource
 from calendar_sync.adapters.microsoft.addresses import VERSION, user
 from calendar_sync.adapters.microsoft.errors import concerning
-from calendar_sync.core.errors import BadItem, NotFound, OutcomeUnknown, TransientError
+from calendar_sync.core.errors import (
+    BadItem,
+    NotFound,
+    OutcomeUnknown,
+    TransientError,
+    UserUnavailable,
+)
 from calendar_sync.core.model import iso, parse_iso
 from calendar_sync.core.model.push import Granted, Listed, Wanted
 
@@ -49,24 +56,25 @@ class MicrosoftPush:
             "resource": f"{user(wanted.account).removeprefix(VERSION)}/events",
             "clientState": client_state(wanted.id, wanted.token),
         }
-        return await self._ask("create", "POST", "subscriptions", body, wanted)
+        try:
+            return await self._ask("create", "POST", "subscriptions", body, wanted)
+        except NotFound:
+            raise UserUnavailable("microsoft_account_unknown", detail=wanted.account) from None
 
     async def renew(self, wanted: Wanted, remote_id: str) -> Granted:
         """See `PushService.renew`; it answers `reauthorizationRequired`, too."""
-        return await self._ask("renew", "PATCH", _path(remote_id), {}, wanted)
+        with _gone():
+            return await self._ask("renew", "PATCH", _path(remote_id), {}, wanted)
 
     async def close(self, channel_id: str, remote_id: str, account: str) -> None:
         """See `PushService.close`."""
-        try:
-            with concerning(account):
-                await self._http.request(
-                    "microsoft.subscriptions.delete",
-                    "DELETE",
-                    VERSION + _path(remote_id),
-                    token=self._token,
-                )
-        except NotFound:
-            return
+        with contextlib.suppress(NotFound), concerning(account), _gone():
+            await self._http.request(
+                "microsoft.subscriptions.delete",
+                "DELETE",
+                VERSION + _path(remote_id),
+                token=self._token,
+            )
 
     async def listed(self, address: str) -> list[Listed] | None:
         """See `PushService.listed`."""
@@ -114,6 +122,17 @@ class MicrosoftPush:
             return _granted(answer.json, until)
 
 
+@contextlib.contextmanager
+def _gone() -> Iterator[None]:
+    """Of a subscription, Graph's "no such object" is about itself, not about its mailbox."""
+    try:
+        yield
+    except UserUnavailable as error:
+        if error.code != "microsoft_account_unknown":
+            raise
+        raise NotFound("microsoft_not_found") from None
+
+
 def client_state(channel_id: str, token: str) -> str:
     """What comes back with each notice: 128 characters at most."""
     return f"{channel_id}.{token}"
@@ -131,13 +150,11 @@ def _granted(body: Any, wished: datetime) -> Granted:
 
 
 def _listed(row: Mapping[str, Any]) -> list[Listed]:
-    remote_id, resource, secret = (row.get(n) for n in ("id", "resource", "clientState"))
+    remote_id, resource = row.get("id"), row.get("resource")
     mailbox = _MAILBOX.fullmatch(resource) if isinstance(resource, str) else None
-    ends = _moment(row.get("expirationDateTime"))
-    if not isinstance(remote_id, str) or mailbox is None or ends is None:
+    if not isinstance(remote_id, str) or mailbox is None:
         return []
-    said = secret if isinstance(secret, str) else ""
-    return [Listed(remote_id, unquote(mailbox[1]).lower(), said, ends)]
+    return [Listed(remote_id, unquote(mailbox[1]).lower())]
 
 
 def _moment(value: Any) -> datetime | None:

@@ -68,11 +68,9 @@ class Granted:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True)
 class Listed:
-    """A subscription that a service says it has: `secret` is what it sends with each notice."""
+    """A subscription that a service says it has for our address; its secret is not told."""
 
     remote_id: str
     account: str
-    secret: str
-    expires_at: datetime
