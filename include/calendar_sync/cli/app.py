@@ -38,10 +38,12 @@ from calendar_sync.cli.setup import setup
 from calendar_sync.cli.sync import sync
 from calendar_sync.cli.unsync import take_back
 from calendar_sync.config.credentials import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
+from calendar_sync.core.advice import advice
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.plurals import plural
 from calendar_sync.core.redaction import install
+from calendar_sync.insight.push import in_words
 from calendar_sync.insight.status import PlatformStatus, status
 from calendar_sync.state import Database, seals
 from calendar_sync.state.migrate import upgrade
@@ -203,6 +205,11 @@ def _print_platform(entry: PlatformStatus) -> None:
     )
     if entry.rereading:
         console.print(f"  new settings still to be applied to {plural(entry.rereading, 'user')}")
+    if entry.push is not None:
+        console.print(f"  push: {in_words(entry.push)}", markup=False, highlight=False)
+        if entry.push.blocked:
+            code = entry.push.blocked
+            console.print(f"  push: {advice(code)} [{code}]", style="yellow", markup=False)
     if entry.fault:
         console.print(f"  paused: {entry.fault}", style="red", markup=False)
     if entry.failing:

@@ -118,6 +118,24 @@ _ADVICE = {
     "microsoft_refused": "Exchange rejects this event; its own error code says why",
     "microsoft_list_refused": "Exchange does not list this calendar: open it in Outlook",
     "microsoft_foreign_authority": f"the authority is not one of Microsoft's; {_MICROSOFT}",
+    # --- push ---------------------------------------------------------------------------------
+    "google_push_address_refused": "Google does not accept the address of the receiver: it must "
+    "be https with a publicly trusted certificate, must not redirect, and Google may ask for its "
+    "domain to be verified in the project; see docs/operations.md",
+    "google_push_not_supported": "this calendar cannot be watched (holidays, imported calendars): "
+    "it is polled instead",
+    "microsoft_push_address_refused": "the address of the receiver does not answer as expected: "
+    "does the reverse proxy pass the path and its query on? See docs/operations.md",
+    "microsoft_push_address_silent": "the address of the receiver does not answer Microsoft "
+    "within 10 seconds: is it reachable from the internet? See docs/operations.md",
+    "microsoft_push_life_refused": "Microsoft accepts no subscription of this length: report it",
+    "push_address_unreachable": "the address of the receiver cannot be reached from here: is "
+    "`calendar-sync receive` running, and does the reverse proxy pass requests on? If only this "
+    "network cannot reach it, ignore this",
+    "push_address_other": "something else than the receiver answers at its address: check the "
+    "path in `push.address` and in the reverse proxy",
+    "push_unverified": "channels are open, and no notice has arrived: is the address reachable "
+    "from the internet?",
     # --- the first set-up ---------------------------------------------------------------------
     "state_missing": "there is a signing key, but no state database. If CALENDAR_SYNC_DATABASE_URL "
     "names another place here than for scheduler and workers, correct it; if the database is lost, "

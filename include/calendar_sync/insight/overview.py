@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import Platform, Step
+from calendar_sync.insight.push import Coverage, coverage
 from calendar_sync.insight.status import (
     bulk_skipped_at,
     deletions_told_by,
@@ -26,6 +27,7 @@ from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
 from calendar_sync.state.runs import PlatformFault, RecordedRun
+from calendar_sync.sync.roster import members
 
 DAY = timedelta(hours=24)
 RUNS = 10
@@ -92,6 +94,7 @@ class PlatformOverview:
     silent: bool
     former: int
     requests: Requests
+    push: Coverage | None = None
 
 
 @dataclass(frozen=True)
@@ -152,8 +155,18 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
         concerned = found.synced or former
         silent = bool(concerned) and (seen is None or now - seen > settings.freshness.target)
         fault, requests = store.runs.fault(platform), _requests(store, settings, platform, now)
+        synced = members(store, settings, platform, now).synced if settings.push.on else ()
         platforms.append(
-            PlatformOverview(platform.value, found, fault, seen, silent, former, requests)
+            PlatformOverview(
+                platform.value,
+                found,
+                fault,
+                seen,
+                silent,
+                former,
+                requests,
+                coverage(store, settings, platform, synced, now),
+            )
         )
     approval = t.approval
     digests = select(func.count(func.distinct(approval.c.digest)))

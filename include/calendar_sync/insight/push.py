@@ -1,18 +1,18 @@
 """How far push reaches: who has a channel, whose notices come, and how fast."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import Platform
 from calendar_sync.core.model.push import ChannelState
+from calendar_sync.core.plurals import plural
 from calendar_sync.push.channels import BLOCKED
 from calendar_sync.state import Store
-from calendar_sync.state.config import Revision
 from calendar_sync.state.push import Channel
 from calendar_sync.sync.pushed import healthy, watched
-from calendar_sync.sync.roster import members
 
 DAY = timedelta(days=1)
 
@@ -47,18 +47,12 @@ class Coverage:
     p95_seconds: float | None = None
 
 
-def coverage(store: Store, now: datetime) -> tuple[Coverage, ...]:
-    """One entry for each platform with synced accounts; none while push is off."""
-    revision = store.config.revision()
-    if not revision.settings.push.on:
-        return ()
-    found = (_of(store, revision, platform, now) for platform in Platform)
-    return tuple(each for each in found if each.eligible)
-
-
-def _of(store: Store, revision: Revision, platform: Platform, now: datetime) -> Coverage:
-    settings = revision.settings
-    synced = members(store, settings, platform, now).synced
+def coverage(
+    store: Store, settings: Settings, platform: Platform, synced: Collection[str], now: datetime
+) -> Coverage | None:
+    """The numbers of a platform whose users with these ids are synced; None while push is off."""
+    if not settings.push.on:
+        return None
     channels = [each for each in store.push.channels(platform) if each.user_id in synced]
     calendars = set(watched(settings, platform))
 
@@ -83,6 +77,20 @@ def _of(store: Store, revision: Revision, platform: Platform, now: datetime) -> 
         median_seconds=_share(delays, 0.5),
         p95_seconds=_share(delays, 0.95),
     )
+
+
+def in_words(found: Coverage) -> str:
+    """One sentence, for people."""
+    said = (
+        f"{found.registered} of {plural(found.eligible, 'account')} registered, "
+        f"{found.verified} verified by a delivery, {found.healthy} healthy; "
+        f"{plural(found.missed, 'missed notice')}"
+    )
+    if found.median_seconds is not None and found.p95_seconds is not None:
+        said += f"; delay: median {found.median_seconds:.0f} s, p95 {found.p95_seconds:.0f} s"
+    for code, count in sorted(found.refused.items()):
+        said += f"; {plural(count, 'channel')} refused [{code}]"
+    return said
 
 
 def _share(values: list[float], share: float) -> float | None:

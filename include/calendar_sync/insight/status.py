@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from calendar_sync.core.model import LinkState, Platform
+from calendar_sync.insight.push import Coverage, coverage
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import (
     NOBODY,
@@ -56,6 +57,7 @@ class PlatformStatus:
     approvals: int
     rereading: int
     failing: list[dict[str, Any]]
+    push: Coverage | None = None
 
 
 def status(store: Store, now: datetime) -> list[PlatformStatus]:
@@ -89,6 +91,7 @@ def _status(
         fault=fault.code if fault is not None else None,
         failing=[_failing(one) for one in failing],
         looked_at=looked_at(store, platform),
+        push=coverage(store, settings, platform, synced, now),
         **_counts(store, platform, synced, now),
     )
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from calendar_sync.core.model import Platform
+from calendar_sync.insight.push import Coverage, coverage
 from calendar_sync.push.channels import tend_channels
 from calendar_sync.push.receiver import create
 from calendar_sync.state.push import Channel
@@ -56,14 +57,22 @@ class PushStage(Stage):
         [found] = [each for each in self.channels() if each.user_id == self.ids[name]]
         return found
 
+    def coverage(self) -> Coverage:
+        store, now = self.store, self.clock.now()
+        settings = store.config.revision().settings
+        synced = members(store, settings, self.platform, now).synced
+        found = coverage(store, settings, self.platform, synced, now)
+        assert found is not None
+        return found
+
     def settle(self) -> None:
-        """Everybody is synced, has a channel that has delivered, and no notice is left."""
+        """Everybody is synced, was polled since a channel delivered, and no notice is left."""
         self.run()
         self.tend()
         self.deliver()
         self.later(minutes=2)
         self.deliver()
-        self.later(minutes=2)
+        self.later(minutes=6)
 
     def polls(self, since: int) -> int:
         kind = (

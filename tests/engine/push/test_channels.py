@@ -7,7 +7,6 @@ import pytest
 
 from calendar_sync.core.model import Platform
 from calendar_sync.core.model.push import ChannelState
-from calendar_sync.insight.push import coverage
 from calendar_sync.push.channels import BLOCKED, MOST
 from calendar_sync.push.keys import channel_token
 from calendar_sync.sync.pushed import healthy
@@ -298,7 +297,7 @@ def test_coverage_counts_what_notices_reach(push: Push) -> None:
     stage = push("dana", "ruben")
     stage.google.push.unwatchable.add("ruben@example.org")
     stage.settle()
-    [found] = coverage(stage.store, stage.clock.now())
+    found = stage.coverage()
     assert (found.eligible, found.registered, found.verified, found.healthy) == (2, 1, 1, 1)
     assert found.refused == {"google_push_not_supported": 1}
     assert healthy(stage.channel("dana"), stage.clock.now())
