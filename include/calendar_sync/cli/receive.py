@@ -1,5 +1,6 @@
 """`calendar-sync receive`: the process that takes notices of changes. It imports no Airflow."""
 
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -77,15 +78,28 @@ def _serve(
         timeout_keep_alive=60,
         timeout_graceful_shutdown=5,
     )
+    if uds is not None:
+        _clear(uds)
     try:
         # Bound here: where it fails, uvicorn itself would only log it.
-        socket = config.bind_socket()
+        bound = config.bind_socket()
     except SystemExit:
         where = str(uds) if uds is not None else f"{host}:{port}"
         raise ConfigurationError(detail=f"cannot listen on {where}") from None
-    where = str(uds) if uds is not None else "http://{}:{}".format(*socket.getsockname()[:2])
+    where = str(uds) if uds is not None else "http://{}:{}".format(*bound.getsockname()[:2])
     console.print(f"taking notices at {where}{prefix} until Ctrl-C", markup=False, highlight=False)
-    uvicorn.Server(config).run(sockets=[socket])
+    uvicorn.Server(config).run(sockets=[bound])
+
+
+def _clear(uds: Path) -> None:
+    """Delete the socket of a process that was killed: nobody answers there."""
+    if not uds.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(str(uds))
+        except ConnectionRefusedError:
+            uds.unlink(missing_ok=True)
 
 
 def _print_secrets(*, as_document: bool) -> None:

@@ -130,8 +130,8 @@ _ADVICE = {
     "within 10 seconds: is it reachable from the internet? See docs/operations.md",
     "microsoft_push_life_refused": "Microsoft accepts no subscription of this length: report it",
     "push_address_unreachable": "the address of the receiver cannot be reached from here: is "
-    "`calendar-sync receive` running, and does the reverse proxy pass requests on? If only this "
-    "network cannot reach it, ignore this",
+    "`calendar-sync receive` running, and does the reverse proxy pass requests on? Once a "
+    "notice has arrived, this is no longer tested",
     "push_address_other": "something else than the receiver answers at its address: check the "
     "path in `push.address` and in the reverse proxy",
     "push_unverified": "channels are open, and no notice has arrived: is the address reachable "
