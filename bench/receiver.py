@@ -28,7 +28,7 @@ from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
 
 RATE = 200
-SECONDS = 30
+SECONDS = 20
 CHANNELS = 1_000
 
 

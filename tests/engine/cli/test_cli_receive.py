@@ -13,7 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from calendar_sync.admin import receiving as receiving_in_airflow
 from calendar_sync.cli.app import app
 from calendar_sync.core.identity import push_key
 from calendar_sync.core.model import Platform
@@ -23,6 +26,7 @@ from calendar_sync.push.keys import (
     KEY_FILE_VARIABLE,
     KEY_VARIABLE,
     WELKIN_HEADER,
+    channel_token,
     find_key,
     welkin_secret,
 )
@@ -144,3 +148,31 @@ def test_status_and_check_tell_how_push_is_doing(
     database.close()
     assert "google_push_address_refused" in cli("check", code=1)
     assert "google_push_address_refused" in cli("status")
+
+
+def test_airflows_api_server_can_take_notices_itself(
+    cli: Command,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not receiving_in_airflow.wanted()
+    monkeypatch.setenv(receiving_in_airflow.VARIABLE, "true")
+    assert receiving_in_airflow.wanted()
+    monkeypatch.setattr(receiving_in_airflow, "_made", [])
+    key = cli.json("receive", "--secrets")["key"]
+    database = Database()
+    one = channel()
+    Store(database, "").push.add(one)
+    mounted = Starlette(routes=[Mount(receiving_in_airflow.PREFIX, app=receiving_in_airflow.app)])
+    headers = google(one, token=channel_token(key, one.id))
+
+    async def send() -> list[int]:
+        transport = httpx.ASGITransport(app=mounted)
+        async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
+            path = f"{receiving_in_airflow.PREFIX}/google"
+            return [(await client.post(path, headers=given)).status_code for given in (headers, {})]
+
+    assert asyncio.run(send()) == [204, 404]
+    [made] = receiving_in_airflow._made
+    made.state.receiver.close()
+    assert Store(database, "").push.channels(Platform.GOOGLE)[0].wanted
+    database.close()
