@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from calendar_sync_sandbox.outbox import Answer, Post
+from calendar_sync_sandbox.outbox import POLICIES, Answer, Post
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 #: The longest pause between two looks at the outbox: some things become due by time alone.
 LOOK = 0.5
-#: Most requests in flight. More wait for their turn, like behind a real sender.
-AT_ONCE = 50
+#: Most requests in flight, as many as stay connected; more wait, like behind a real sender.
+AT_ONCE = 20
 
 
 def into(app: ASGIApp) -> Post:
@@ -75,7 +75,8 @@ async def carrying(outbox: Outbox) -> AsyncIterator[None]:
     def woken() -> None:
         loop.call_soon_threadsafe(wake.set)
 
-    async with httpx.AsyncClient(verify=context, trust_env=False) as client:
+    whole = httpx.Timeout(max(policy.seconds for policy in POLICIES.values()))
+    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=whole) as client:
         outbox.post = _trusting(outbox, context, _poster(client))
         outbox.woken = woken
         carrier = asyncio.create_task(_carry(outbox, wake))

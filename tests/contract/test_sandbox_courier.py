@@ -275,3 +275,20 @@ def test_a_certificate_must_be_trusted(tmp_path: Path) -> None:
 
     with running(Sandbox()) as (root, ca):
         assert asyncio.run(play(root, ca)) == [0, 0, 400]
+
+
+def test_an_answer_is_awaited_as_long_as_the_service_says() -> None:
+    async def play() -> Answer:
+        async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        outbox = Outbox(ManualClock(), 1)
+        server = await asyncio.start_server(hang, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, carrying(outbox):
+            return await outbox.post(f"http://127.0.0.1:{port}/", {}, b"", 0.05)
+
+    answer = asyncio.run(play())
+    assert answer.status == 0
+    assert answer.seconds >= 0.05

@@ -101,6 +101,8 @@ def test_not_every_scope_is_enough(
 def test_busy_times_are_merged_and_cut(sandbox: Sandbox, google: Caller) -> None:
     for begin, end in hours((-1, 1), (3, 5), (4, 6), (6, 7), (9, 10), (4.5, 5)):
         sandbox.google.plan(DANA, begin, end, "Busy")
+    # One of Google's own making, without any length.
+    sandbox.google.add_event(DANA, start=START + 8 * HOUR, end=START + 8 * HOUR)
     assert busy(google, days=9.5 / 24) == hours((0, 1), (3, 7), (9, 9.5))
     sandbox.google.freebusy.cuts = False
     assert busy(google, days=9.5 / 24) == hours((-1, 1), (3, 7), (9, 10))

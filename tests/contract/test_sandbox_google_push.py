@@ -121,6 +121,7 @@ def test_the_channel_of_a_calendar_keeps_its_resource(google: Caller) -> None:
         ({"params": {"ttl": "7200"}, "expiration": str(1000 * (int(START.timestamp()) + 60))},
          timedelta(minutes=1)),
         ({"params": {"ttl": "999999999"}}, WEEK),
+        ({"params": {}}, WEEK),
     ],
 )  # fmt: skip
 def test_a_life_is_asked_for_and_the_granted_one_is_told(
@@ -144,6 +145,7 @@ def test_a_life_is_asked_for_and_the_granted_one_is_told(
         ({"address": "http://sync.example.org/push"}, 400, "push.webhookUrlNotHttps"),
         ({"address": "sync.example.org/push"}, 400, "push.webhookUrlNotHttps"),
         ({"address": "https:///push"}, 400, "invalid"),
+        ({"address": "https://[::1/"}, 400, "push.webhookUrlNotHttps"),
         ({"address": "https://a b.example.org/"}, 400, "invalid"),
         ({"token": "t" * 257}, 400, "invalid"),
         ({"expiration": "tomorrow"}, 400, "invalid"),

@@ -169,6 +169,16 @@ def test_a_bad_request_knocks_at_nobodys_door(graph: Graph, site: Site) -> None:
     assert site.handshakes == []
 
 
+@pytest.mark.parametrize(
+    "raw", [b'{"notificationUrl"', b'["notificationUrl"]', b"5", b"", b'{"notificationUrl": 5}']
+)
+def test_what_is_no_subscription_is_refused(graph: Graph, site: Site, raw: bytes) -> None:
+    assert graph("POST", "/subscriptions", raw).status == 400
+    for requests in ("notificationUrl", ["notificationUrl"], [{"body": "notificationUrl"}]):
+        assert graph("POST", "/$batch", {"requests": requests}).status == 400
+    assert site.handshakes == []
+
+
 def test_subscriptions_are_made_in_a_batch_too(graph: Graph, site: Site) -> None:
     requests = [
         {

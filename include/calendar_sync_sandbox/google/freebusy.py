@@ -20,16 +20,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from calendar_sync_sandbox.google import listing
 from calendar_sync_sandbox.google.delegation import SCOPE
 from calendar_sync_sandbox.google.errors import GoogleError
 from calendar_sync_sandbox.google.glance import INFORMATIONAL
 from calendar_sync_sandbox.google.parameters import read_body
-from calendar_sync_sandbox.google.times import moment_of, parse_rfc3339, write, zone
+from calendar_sync_sandbox.google.times import parse_rfc3339, write, zone
 from calendar_sync_sandbox.service import Reply
 
 if TYPE_CHECKING:
-    from calendar_sync_sandbox.google.store import Calendar, Json
+    from collections.abc import Iterator
+
+    from calendar_sync_sandbox.google.store import Calendar, Json, Version
     from calendar_sync_sandbox.google.world import Account, GoogleWorld
     from calendar_sync_sandbox.service import Call
 
@@ -128,14 +129,10 @@ class FreeBusy:
         lag = max(self.lag_seconds, self.world.lag_seconds)
         if lag:
             horizon = calendar.horizon(self.world.clock.now() - timedelta(seconds=lag))
-        wanted = listing.Filter(low=low, high=high, single=True)
         spans = sorted(
-            (
-                moment_of(body["start"], calendar.time_zone),
-                moment_of(body["end"], calendar.time_zone),
-            )
-            for body in listing.everything(calendar, wanted, horizon)
-            if _takes_time(body)
+            (version.start, version.end)
+            for version in _at_that_time(calendar, window, horizon)
+            if version.live and _takes_time(version.body)
         )
         merged: list[Span] = []
         for start, end in spans:
@@ -148,6 +145,23 @@ class FreeBusy:
             else:
                 merged.append((start, end))
         return merged
+
+
+def _at_that_time(calendar: Calendar, window: Span, horizon: int) -> Iterator[Version]:
+    """Yield single events and instances that touch a window, as of a change.
+
+    A sweep asks for thousands of calendars with years of history: one look at each event is all.
+    """
+    low, high = window
+    now = horizon >= calendar.seq
+    for event_id, versions in list(calendar.records.items()):
+        version = versions[-1] if now else calendar.at(event_id, horizon)
+        if version is None:
+            continue
+        if version.is_series:
+            yield from calendar.instances(event_id, low, high, horizon)
+        elif version.touches(low, high) and not version.series:
+            yield version
 
 
 def _takes_time(body: Json) -> bool:

@@ -5,7 +5,6 @@ https://learn.microsoft.com/graph/api/resources/calendar-overview
 
 from __future__ import annotations
 
-import json
 import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from calendar_sync_sandbox.microsoft.batch import Batch
 from calendar_sync_sandbox.microsoft.delta import Delta
 from calendar_sync_sandbox.microsoft.directory import CALENDARS, READ_CALENDARS, USERS
 from calendar_sync_sandbox.microsoft.errors import GraphError, error_body
-from calendar_sync_sandbox.microsoft.preferences import check_options, prefers
+from calendar_sync_sandbox.microsoft.preferences import check_options, prefers, read_body
 from calendar_sync_sandbox.microsoft.subscriptions import PATH
 from calendar_sync_sandbox.microsoft.times import Json, read_span
 from calendar_sync_sandbox.microsoft.traffic import Traffic
@@ -325,7 +324,7 @@ class MicrosoftApp:
 
     def _create(self, call: Call, mailbox: Mailbox) -> Reply:
         check_options(call, frozenset())
-        sent = _body(call)
+        sent = read_body(call)
         folder = self._calendar(call, mailbox)
         writes.check_names(sent, creating=True)
         fields = {**writes.blank(mailbox), **writes.read_fields(sent)}
@@ -349,7 +348,7 @@ class MicrosoftApp:
         check_options(call, frozenset())
         version, instance = self._found(call, mailbox)
         _check_match(call, version)
-        sent = _body(call)
+        sent = read_body(call)
         self._check_zones(sent)
         self._note_mail(call, mailbox, version, sent)
         day = instance.day if instance else None
@@ -383,16 +382,6 @@ class MicrosoftApp:
         row = version, version.instance(day) if day else None
         reply = self._views.one(call, mailbox, row)
         return Reply(status, reply.body)
-
-
-def _body(call: Call) -> Json:
-    try:
-        sent = json.loads(call.body)
-    except ValueError:
-        raise GraphError(400, "BadRequest", "Unable to read JSON request payload.") from None
-    if not isinstance(sent, dict):
-        raise GraphError(400, "BadRequest", "Unable to read JSON request payload.")
-    return sent
 
 
 def _check_match(call: Call, version: Version) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -109,7 +109,8 @@ class Changes:
         self.challenge_after = 0.75
         self.grace = timedelta(hours=1)
         self.endpoints: dict[str, Endpoint] = {}
-        self._pending: list[tuple[Subscription, Json]] = []
+        # Filled from any thread that edits a mailbox, emptied by the one that sends.
+        self._pending: deque[tuple[Subscription, Json]] = deque()
         outbox.gather.append(self._gather)
         outbox.settled["microsoft"] = self._settled
 
@@ -128,9 +129,9 @@ class Changes:
         watchers.append(changed)
 
     def drop(self, subscription: Subscription) -> None:
-        """Forget a subscription."""
-        del self.all[subscription.id]
-        self.count[subscription.mailbox.guid] -= 1
+        """Forget a subscription; a second time changes nothing."""
+        if self.all.pop(subscription.id, None) is not None:
+            self.count[subscription.mailbox.guid] -= 1
 
     def find(self, subscription_id: str) -> Subscription | None:
         """Return a living subscription, None where there is none of that id."""
@@ -223,7 +224,7 @@ class Changes:
             },
         }
         twice = self.world.unfriendly and self.random.random() < 0.3
-        self._pending += [(subscription, row)] * (2 if twice else 1)
+        self._pending.extend([(subscription, row)] * (2 if twice else 1))
         self.outbox.woken()
 
     def _row(self, subscription: Subscription) -> Json:
@@ -241,16 +242,11 @@ class Changes:
             if each.mailbox.state != "ok":
                 self.drop(each)
                 self.tell(each, "subscriptionRemoved")
-            elif (
-                now >= each.asked + AGAIN
-                if each.asked
-                else now
-                >= each.authorised + (each.expires - each.authorised) * self.challenge_after
-            ):
+            elif now >= self._next_challenge(each):
                 self._challenge(each)
-        pending, self._pending = self._pending, []
         by_url: dict[str, list[tuple[Subscription, Json]]] = {}
-        for subscription, row in pending:
+        while self._pending:
+            subscription, row = self._pending.popleft()
             by_url.setdefault(subscription.url, []).append((subscription, row))
         for url, rows in by_url.items():
             for first in range(0, len(rows), MOST_OF_A_BUNDLE):

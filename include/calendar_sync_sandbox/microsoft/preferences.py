@@ -5,10 +5,11 @@ https://learn.microsoft.com/graph/query-parameters
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from calendar_sync_sandbox.microsoft.errors import GraphError, bad_option
@@ -84,6 +85,21 @@ def prefers(call: Call) -> Preferences:
 
 
 _NONE = Preferences()
+
+
+def read_body(call: Call) -> dict[str, Any]:
+    """Read the object that was sent.
+
+    Raises:
+        GraphError: 400 for anything else.
+    """
+    try:
+        sent = json.loads(call.body)
+    except ValueError:
+        sent = None
+    if not isinstance(sent, dict):
+        raise GraphError(400, "BadRequest", "Unable to read JSON request payload.")
+    return sent
 
 
 def check_options(call: Call, allowed: frozenset[str]) -> None:

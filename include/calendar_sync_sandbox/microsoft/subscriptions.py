@@ -27,7 +27,7 @@ from urllib.parse import quote, urlsplit
 from calendar_sync_sandbox.microsoft.changes import Changes, Subscription
 from calendar_sync_sandbox.microsoft.directory import CALENDARS, READ_CALENDARS
 from calendar_sync_sandbox.microsoft.errors import GraphError
-from calendar_sync_sandbox.microsoft.preferences import check_options, prefers
+from calendar_sync_sandbox.microsoft.preferences import check_options, prefers, read_body
 from calendar_sync_sandbox.microsoft.times import parse, stamp7
 from calendar_sync_sandbox.outbox import Answer
 from calendar_sync_sandbox.sealed import seal, unseal
@@ -140,7 +140,7 @@ class Subscriptions:
     def create(self, call: Call) -> Reply:
         """Answer the creation of a subscription."""
         check_options(call, frozenset())
-        sent = _body(call)
+        sent = read_body(call)
         wanted = self._wanted(sent)
         self._check_proof(call, wanted.url, wanted.lifecycle_url)
         mailbox = self._mailbox("Create", wanted.user)
@@ -192,7 +192,7 @@ class Subscriptions:
         """Answer a renewal, which reauthorises too; the address may change with a handshake."""
         check_options(call, frozenset())
         subscription = self._found(call)
-        sent = _body(call)
+        sent = read_body(call)
         if not sent or sent.keys() - {"expirationDateTime", "notificationUrl", "@odata.type"}:
             raise _invalid("Only expirationDateTime and notificationUrl can be updated.")
         expires, url = subscription.expires, subscription.url
@@ -341,16 +341,6 @@ class Subscriptions:
             context = f"{directory.graph_root}/v1.0/$metadata#subscriptions/$entity"
             return {"@odata.context": context, **written}
         return written
-
-
-def _body(call: Call) -> Json:
-    try:
-        sent = json.loads(call.body)
-    except ValueError:
-        sent = None
-    if not isinstance(sent, dict):
-        raise GraphError(400, "BadRequest", "Unable to read JSON request payload.")
-    return sent
 
 
 def _addresses(call: Call) -> list[str]:
