@@ -99,7 +99,7 @@ async def _fill(
     ) as services:
         store, now = services.store, clock.now()
         store.config.save_settings(settings(), "bench", now)
-        store.config.replace_mapping(everybody(sandbox, platform), "bench", now)
+        store.config.edit_mapping(lambda _: everybody(sandbox, platform), "bench", now)
         for number in range(PASSES):
             result = await run_pass(
                 services,
@@ -143,6 +143,6 @@ def empty_state(sandbox: Sandbox, target: Path, platform: Platform) -> None:
     try:
         store, now = Store(database, HMAC_KEY), sandbox.clock.now()
         store.config.save_settings(settings(), "bench", now)
-        store.config.replace_mapping(everybody(sandbox, platform), "bench", now)
+        store.config.edit_mapping(lambda _: everybody(sandbox, platform), "bench", now)
     finally:
         database.close()

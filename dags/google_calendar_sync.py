@@ -1,8 +1,8 @@
 """### Sync Welkin with Google Calendar.
 
-This Airflow DAG runs every minute. `find_changed_users` reads changes from Welkin and from every
-mapped Google account; `sync_user` is mapped over the users with changes, and its label says what
-was done; `record_run` closes the run in the state database.
+Airflow's triggerer looks for changes and starts this DAG when somebody has work; besides, it
+runs every 5 minutes. `find_changed_users` takes the users with work; `sync_user` is mapped over
+them, and its label says what was done; `record_run` closes the run in the state database.
 
 *A user failed?* The log of the task gives the reason. Clear the task to retry at once; otherwise
 the user is retried later. *Sync users now:* trigger the DAG with `users`.

@@ -252,7 +252,7 @@ class World:
 
     async def map(self, users: list[MappedUser]) -> None:
         async with self.services() as services:
-            services.store.config.replace_mapping(users, "tests", self.clock.now())
+            services.store.config.edit_mapping(lambda _: users, "tests", self.clock.now())
 
     async def sync(self, platform: Platform = Platform.GOOGLE, **options: Any) -> PassResult:
         """One pass of one platform as the CLI and the DAG run it."""

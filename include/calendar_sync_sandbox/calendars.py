@@ -163,7 +163,7 @@ class CalendarWorld(ABC):
 
         Args:
             account: its address.
-            new: the other one, which nobody has.
+            new: the other one, which no account has.
             answers: whether the old address goes on opening it, as an alias may.
         """
 
@@ -176,7 +176,7 @@ class CalendarWorld(ABC):
         """Restore a mailbox from a copy: the same events under new ids, no change token holds.
 
         Args:
-            account: whose.
+            account: the mailbox.
             tombstones: whether the old ids are known as deleted, or not at all.
         """
 

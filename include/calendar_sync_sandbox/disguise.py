@@ -16,7 +16,7 @@ class Disguises:
     """What is shown instead, by the id of an item; a value of None shows null."""
 
     def __init__(self) -> None:
-        """Show everything as it is."""
+        """Show everything unchanged."""
         self._shown: dict[str, Json] = {}
 
     def put(self, item_id: str, **shown: Any) -> None:
@@ -24,11 +24,11 @@ class Disguises:
         self._shown[item_id] = shown
 
     def drop(self, item_id: str) -> None:
-        """Show the item as it is again."""
+        """Show the item unchanged again."""
         self._shown.pop(item_id, None)
 
     def over(self, body: Any) -> Any:
-        """The answer as it is to be sent; the original is left alone."""
+        """The answer to send; the original is not changed."""
         if not self._shown:
             return body
         if isinstance(body, list):

@@ -1,6 +1,6 @@
 """How long Airflow waits for SQLite: copied into a home as its `airflow_local_settings.py`.
 
-Airflow's API server records each action from its event loop. While it waits there for somebody's
+Airflow's API server records each action from its event loop. While it waits there for another
 transaction, no request ends; and a request that has the transaction needs the loop to end it. So
 the loop waits for a moment only, and the refused request is made again. Everybody else is patient.
 """

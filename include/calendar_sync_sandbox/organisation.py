@@ -61,8 +61,8 @@ def organise(
         users: members of staff, each with a mailbox.
         encounters: booked for each of them, one in six in the past.
         start: moment around which everything lies.
-        microsoft: whose mailbox is with Microsoft instead of Google: nobody's, everybody's, every
-            second one's (the second person then has one with each), or of those whose number,
+        microsoft: which users have their mailbox with Microsoft instead of Google: none, all,
+            every second one (the second person then has one with each), or those whose number,
             from 1, the function accepts.
     """
     sandbox.welkin.backdate = timedelta(days=1)

@@ -10,7 +10,6 @@ a session of its own, which ends the other once its starter is gone.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -142,7 +141,7 @@ def end_session(session: int, patience: float = 10) -> None:
 
 def guard(session: int, *folders: Path) -> subprocess.Popen[bytes]:
     """Have a session ended, and folders removed, when this process has ended, however it did."""
-    # Nobody else has the other end of its standard input: it closes with us.
+    # Only this process has the other end of its standard input: it closes with us.
     return subprocess.Popen(
         [sys.executable, "-P", __file__, str(session), *map(str, folders)],
         stdin=subprocess.PIPE,
@@ -153,7 +152,7 @@ def guard(session: int, *folders: Path) -> subprocess.Popen[bytes]:
 
 
 def dismiss(guard: subprocess.Popen[bytes]) -> None:
-    """End a guard: what it stood for is over. A second time does nothing."""
+    """End a guard, when its session has ended. A second call does nothing."""
     if guard.stdin is not None and not guard.stdin.closed:
         guard.communicate(b"over")
 
@@ -172,45 +171,6 @@ def _signal_all(pids: Sequence[int], number: signal.Signals) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             continue
-
-
-class Register:
-    """A file that names our sessions, so that a later run can end what a killed one left behind.
-
-    A number alone proves nothing, since the system gives it out again: only a process whose
-    working directory lies in our folder is ended.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder.resolve()
-        self._path = self._folder / "sessions.json"
-
-    def add(self, session: int) -> None:
-        """Note a session."""
-        self._path.write_text(json.dumps([*self._sessions(), session]))
-
-    def end_leftovers(self) -> int:
-        """End what still runs of the noted sessions and forget them; return how many ran."""
-        ended = 0
-        for session in self._sessions():
-            members = session_members(session)
-            if any(self._is_ours(pid) for pid in members):
-                ended += len(members)
-                end_session(session)
-        self._path.unlink(missing_ok=True)
-        return ended
-
-    def _sessions(self) -> list[int]:
-        try:
-            return [int(session) for session in json.loads(self._path.read_text())]
-        except (FileNotFoundError, ValueError):
-            return []
-
-    def _is_ours(self, pid: int) -> bool:
-        try:
-            return self._folder.as_posix() in psutil.Process(pid).cwd()
-        except psutil.Error:
-            return False
 
 
 if __name__ == "__main__":

@@ -121,5 +121,5 @@ class RequestLog(UserList[Entry]):
 
     @property
     def mail_risk(self) -> list[Entry]:
-        """Return the writes that could have sent mail to somebody."""
+        """Return the writes that could have sent e-mail."""
         return [entry for entry in self if entry.mail_risk]

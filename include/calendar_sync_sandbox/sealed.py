@@ -14,7 +14,7 @@ def seal(content: dict[str, Any]) -> str:
 
 
 def unseal(token: str) -> dict[str, Any]:
-    """Read a token of ours; empty for anything else."""
+    """Read one of our own tokens; empty for anything else."""
     try:
         content = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except ValueError:

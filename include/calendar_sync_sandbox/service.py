@@ -129,7 +129,7 @@ class Service:
         failure: formats an error answer from status, reason and message.
         default_headers: sent with every answer.
         finish: adds to an answer what depends on its request.
-        traffic: counts the requests in flight; None where nobody needs to know.
+        traffic: counts the requests in flight; None if it is not needed.
         before: what has to be waited for before a request is carried out.
     """
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FINAL_STATES = frozenset({"success", "failed"})
 #: The most that the REST API gives in one answer.
 PAGE = 100
-#: Seconds that Airflow waits for somebody else's transaction in SQLite. The default of 5 is over
+#: Seconds that Airflow waits for another transaction in SQLite. The default of 5 is over
 #: soon where the machine is slow; a component that gives up loses a task, or ends.
 PATIENCE = 60
 #: Pause before a request is made again that SQLite could not serve just then: a transaction was
@@ -138,7 +138,7 @@ class StandaloneAirflow:
 
     def start(self) -> None:
         """Start all components and return at once."""
-        # The password is ours to choose, so that nobody has to search for it in the output. All
+        # The password is ours to choose, so that it need not be read from the output. All
         # users have one: Airflow would write the file anew for others, while it is being read.
         users = self.env.get("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "").split(",")
         names = [name for user in users if (name := user.partition(":")[0].strip())]
@@ -269,8 +269,12 @@ class StandaloneAirflow:
             raise AirflowError(f"{method} {path}: {error}") from error
 
     def unpause(self, dag_id: str) -> None:
-        """Let the scheduler create runs of a DAG by its schedule."""
-        self.call("PATCH", f"/dags/{quote(dag_id)}", {"is_paused": False})
+        """Let the scheduler create runs of a DAG, by its schedule and by events.
+
+        Airflow starts the triggers of events when it next parses the file: it is asked to.
+        """
+        found = self.call("PATCH", f"/dags/{quote(dag_id)}", {"is_paused": False})
+        self.call("PUT", f"/parseDagFile/{quote(found['file_token'])}")
 
     def pause(self, dag_id: str) -> None:
         """Keep the scheduler from creating runs of a DAG; queued ones wait too."""

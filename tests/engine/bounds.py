@@ -25,6 +25,7 @@ from calendar_sync.config.mapping import read_mapping
 from calendar_sync.config.settings import parse
 from calendar_sync.core.bounded import read_json
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import ConfigurationError, SyncError, TransientError
 
 HEADER = b"welkin_user_id,platform,account\n"
@@ -144,7 +145,9 @@ def packed(megabytes: int) -> Iterator[bytes]:
 
 
 def classify(failure: Failure) -> SyncError:
-    return TransientError("down") if failure.status >= 500 else SyncError("refused")
+    return (
+        TransientError(code_of("down")) if failure.status >= 500 else SyncError(code_of("refused"))
+    )
 
 
 ANSWERS: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {

@@ -136,7 +136,7 @@ def collector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.server_close()
 
 
-def test_an_address_gets_it_and_nobody_that_it_names(
+def test_a_seal_goes_to_its_address_only_and_no_redirect_is_followed(
     store: Store, collector: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(seals.VARIABLE, f"{collector}/seals")

@@ -8,6 +8,7 @@ from threading import Thread
 import pytest
 from cryptography.fernet import Fernet
 
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import TransientError
 from calendar_sync.state import Database
 from calendar_sync.state.shared import TokenStore
@@ -29,7 +30,7 @@ class Office:
         for _ in range(5):
             await asyncio.sleep(0)
         if self.broken:
-            raise TransientError("down")
+            raise TransientError(code_of("down"))
         self.given += 1
         return f"token-{self.given}", self.clock.now() + timedelta(hours=1)
 

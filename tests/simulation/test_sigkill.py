@@ -54,8 +54,8 @@ class Killing:
             {"limits": {"welkin_requests_per_second": 100}, "polling": {"interval_seconds": 5}}
         )
         self.store.config.save_settings(quick, "tests", now)
-        self.store.config.replace_mapping(
-            [
+        self.store.config.edit_mapping(
+            lambda _: [
                 MappedUser(key, Platform.GOOGLE, f"{name}@example.org")
                 for name, key in self.ids.items()
             ],

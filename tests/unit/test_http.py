@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calendar_sync.adapters.http import Answer, Failure, HttpClient, retry_after, waiting_at_most
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import (
     BadItem,
     ConfigurationError,
@@ -36,7 +37,7 @@ def classify(failure: Failure) -> SyncError:
         429: RateLimited(retry_after=failure.retry_after),
     }
     if failure.status >= 500:
-        return TransientError("down")
+        return TransientError(code_of("down"))
     return known.get(failure.status) or BadItem()
 
 
@@ -333,7 +334,7 @@ def test_a_token_that_cannot_be_had_is_not_asked_for_again_by_every_attempt() ->
     class Failing:
         async def get(self) -> str:
             asked.append(1)
-            raise TransientError("token_server_down")
+            raise TransientError(code_of("token_server_down"))
 
         async def reject(self, token: str) -> None:
             raise AssertionError

@@ -239,13 +239,11 @@ def roles_of(service: str) -> set[str]:
 
 
 def test_each_component_is_a_database_role_of_its_own() -> None:
-    for name in ("api-server", "scheduler"):
+    for name in ("api-server", "scheduler", "triggerer"):
         role = name.replace("-", "_")
         by = f"{role.upper()}_PASSWORD"
         assert roles_of(name) == {f"{role}@airflow by {by}", f"{role}@calendar_sync by {by}"}
-    for name in ("dag-processor", "triggerer"):
-        role = name.replace("-", "_")
-        assert roles_of(name) == {f"{role}@airflow by {role.upper()}_PASSWORD"}
+    assert roles_of("dag-processor") == {"dag_processor@airflow by DAG_PROCESSOR_PASSWORD"}
     assert {one.partition("@")[0] for one in roles_of("init")} == {"owner"}
     told = (REPOSITORY / "docs" / "operations.md").read_text()
     for name in COMPOSE["services"]["postgres"]["environment"]:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from calendar_sync.core.codes import GoogleCode
 from calendar_sync.core.errors import BadItem, RateLimited
 from calendar_sync.core.redaction import describe, install, redact
 
@@ -35,7 +36,7 @@ def test_harmless_text_stays() -> None:
 
 
 def test_our_errors_in_full_and_others_by_type_and_place() -> None:
-    assert describe(BadItem("google_refused", detail="invalid")) == "google_refused: invalid"
+    assert describe(BadItem(GoogleCode.REFUSED, detail="invalid")) == "google_refused: invalid"
     assert describe(RateLimited()) == "rate_limited"
     try:
         raise ValueError("Zyxwanda")
@@ -84,7 +85,7 @@ def test_a_logging_configuration_of_the_host_neither_silences_us_nor_sees_more(
     assert "ours to wake" not in caplog.text
 
 
-def test_whoever_imports_a_module_has_the_net_under_it() -> None:
+def test_importing_a_module_installs_the_redaction() -> None:
     """Nobody has to call anything first: not a page, not a notebook, not a script."""
     script = (
         "import logging, calendar_sync.core.concurrency\n"

@@ -24,6 +24,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from calendar_sync.core.boundary import Hidden
 from calendar_sync.core.bounded import TooMuch, Unpacker, read_json
 from calendar_sync.core.clock import Clock
+from calendar_sync.core.codes import NetworkCode
 from calendar_sync.core.errors import (
     ConfigurationError,
     OutcomeUnknown,
@@ -316,23 +317,23 @@ class HttpClient:
             raise
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as broken:
             if _untrusted(broken):
-                raise TenantMisconfigured("untrusted_certificate", detail=kind) from None
-            raise TransientError("no_connection", detail=kind) from None
+                raise TenantMisconfigured(NetworkCode.UNTRUSTED_CERTIFICATE, detail=kind) from None
+            raise TransientError(NetworkCode.NO_CONNECTION, detail=kind) from None
         except TimeoutError:
             await handshake.abandon()
-            raise lost("timeout", detail=kind) from None
+            raise lost(NetworkCode.TIMEOUT, detail=kind) from None
         except httpx.TimeoutException:
-            raise lost("timeout", detail=kind) from None
+            raise lost(NetworkCode.TIMEOUT, detail=kind) from None
         except httpx.HTTPError:
-            raise lost("connection_lost", detail=kind) from None
+            raise lost(NetworkCode.CONNECTION_LOST, detail=kind) from None
         except TooMuch:
             raise _too_large(lost, kind) from None
         except ValueError:
-            raise lost("unreadable_answer", detail=kind) from None
+            raise lost(NetworkCode.UNREADABLE_ANSWER, detail=kind) from None
         if response.is_success:
             found = _json_of(response.status_code, content, kind, lost)
             if found is None and response.status_code == 200 and method != "DELETE":
-                raise lost("empty_answer", detail=kind)
+                raise lost(NetworkCode.EMPTY_ANSWER, detail=kind)
             return Answer(response.status_code, found, response.headers.get("ETag"))
         error = self._error_of(response, content)
         if isinstance(error, RateLimited):
@@ -348,16 +349,16 @@ class HttpClient:
         """The adapter's error; an HTML page or a redirect counts as no answer of the service.
 
         Proxies and balancers answer 403 and 404 with pages of their own: no event is missing, and
-        nobody forbidden, because of those.
+        no user forbidden, because of those.
         """
         status, body = response.status_code, None
         with contextlib.suppress(ValueError):
             body = read_json(content)
         if 300 <= status < 400:
-            return TransientError("redirected", detail=str(status))
+            return TransientError(NetworkCode.REDIRECTED, detail=str(status))
         page = body is None and bool(content.strip())
         if page and 400 <= status < 500 and status not in {408, 429}:
-            return TransientError("unreadable_answer", detail=str(status))
+            return TransientError(NetworkCode.UNREADABLE_ANSWER, detail=str(status))
         return self._classify(
             Failure(status, body, retry_after(response.headers, self._clock.now()))
         )
@@ -441,7 +442,7 @@ async def _content(response: httpx.Response) -> bytes:
 
 def _too_large(lost: type[TransientError], kind: str) -> TransientError:
     """It would be as large again, so the request is not repeated at once."""
-    error = lost("answer_too_large", detail=kind)
+    error = lost(NetworkCode.ANSWER_TOO_LARGE, detail=kind)
     error.exhausted = True
     return error
 
@@ -455,7 +456,7 @@ def _json_of(status: int, content: bytes, kind: str, lost: type[TransientError])
     except TooMuch:
         raise _too_large(lost, kind) from None
     except ValueError:
-        raise lost("unreadable_answer", detail=kind) from None
+        raise lost(NetworkCode.UNREADABLE_ANSWER, detail=kind) from None
 
 
 def _ssl_context(verify: str | bool) -> ssl.SSLContext | bool:

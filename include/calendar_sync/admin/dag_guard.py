@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from calendar_sync.orchestration.dag_ids import AIRFLOW_HERE, DECIDING
+from calendar_sync.core.dag_ids import AIRFLOW_HERE, DECIDING
 
 if TYPE_CHECKING:
     from calendar_sync.admin.web.access import Access

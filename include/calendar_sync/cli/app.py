@@ -38,8 +38,8 @@ from calendar_sync.cli.setup import setup
 from calendar_sync.cli.sync import sync
 from calendar_sync.cli.unsync import take_back
 from calendar_sync.config.credentials import GOOGLE, HMAC_KEY, MICROSOFT, WELKIN
-from calendar_sync.core.advice import advice
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.plurals import plural
 from calendar_sync.core.redaction import install
@@ -209,12 +209,20 @@ def _print_platform(entry: PlatformStatus) -> None:
         console.print(f"  push: {in_words(entry.push)}", markup=False, highlight=False)
         if entry.push.blocked:
             code = entry.push.blocked
-            console.print(f"  push: {advice(code)} [{code}]", style="yellow", markup=False)
+            console.print(
+                f"  push: {code_of(code).in_words} [{code}]", style="yellow", markup=False
+            )
     if entry.fault:
         console.print(f"  paused: {entry.fault}", style="red", markup=False)
+    for part in entry.noticing:
+        if part.stands_still:
+            console.print(f"  {part.sentence}", markup=False, highlight=False, soft_wrap=True)
     if entry.failing:
-        rows = [(u["account"], u["code"], u["since"], u["retry_at"]) for u in entry.failing]
-        table("  failing", ("account", "code", "since", "next try"), rows)
+        rows = [
+            (u["account"], u["code"], code_of(u["code"] or "").label, u["since"], u["retry_at"])
+            for u in entry.failing
+        ]
+        table("  failing", ("account", "code", "what is wrong", "since", "next try"), rows)
 
 
 def main() -> None:

@@ -12,13 +12,15 @@ from calendar_sync.cli.environment import load_fields, load_key, open_store, who
 from calendar_sync.cli.output import FAILED, as_json, console, reported
 from calendar_sync.config.credentials import HMAC_KEY, WELKIN, Missing, welkin_credentials
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
+from calendar_sync.insight.noticing import standing_still
 from calendar_sync.insight.status import deletions_told_by
 from calendar_sync.operations.connection_checks import (
+    CONNECTION_IDS,
     MAILBOXES,
-    NAMES,
     Checked,
     Finding,
     check_platform,
@@ -54,6 +56,7 @@ def check(
                     "works": works,
                     "connections": rows,
                     "deletions_told_by": deletions_told_by(store),
+                    "standing_still": [part.part for part in standing_still(store, CLOCK.now())],
                     "rights": who_may_decide(),
                 }
             )
@@ -64,6 +67,8 @@ def check(
                 console.print("all connections work")
             if told_by := deletions_told_by(store):
                 console.print(f"deletions in Welkin are found through: {told_by}")
+            for part in standing_still(store, CLOCK.now()):
+                console.print(part.sentence, markup=False, highlight=False, soft_wrap=True)
             for sentence in who_may_decide():
                 console.print(f"rights: {sentence}", markup=False, highlight=False, soft_wrap=True)
     if not works:
@@ -91,7 +96,7 @@ async def _check(store: Store, accounts: list[str], only: Platform | None) -> li
             calendars += await _calendar(store, platform, named, needed=needed)
     if not calendars:
         said = "no calendar system is connected yet: see docs/setup-google.md and "
-        fault = Finding("", "configuration", said + "docs/setup-microsoft.md")
+        fault = Finding("", SyncCode.CONFIGURATION, said + "docs/setup-microsoft.md")
         calendars = [Checked("calendars", "", [fault])]
     push = check_push(store, CLOCK.now())
     return [*checked, *calendars, *([] if push is None else [Checked("push", "", push)])]
@@ -118,14 +123,14 @@ async def _calendar(
     store: Store, platform: Platform, accounts: Sequence[str], *, needed: bool
 ) -> list[Checked]:
     """One calendar system; an empty list if it is neither connected nor needed."""
-    name, limits = NAMES[platform], store.config.revision().settings.limits
+    name, limits = CONNECTION_IDS[platform], store.config.revision().settings.limits
     try:
         fields = load_fields(name)
     except Missing:
         if not needed:
             return []
         said = f"no connection for {platform.value} is configured: create {name} in Airflow; "
-        fault = Finding("", "configuration", f"{said}see docs/setup-{platform.value}.md")
+        fault = Finding("", SyncCode.CONFIGURATION, f"{said}see docs/setup-{platform.value}.md")
         return [Checked(platform.value, name, [fault])]
     except ConfigurationError as error:
         return [Checked(platform.value, name, [found(error)])]

@@ -76,9 +76,9 @@ def close_in_airflow(digests: Iterable[str], who: str) -> bool:
     with contextlib.redirect_stdout(sys.stderr):
         from sqlalchemy.exc import SQLAlchemyError
 
+        from calendar_sync.core.dag_ids import GRANT
         from calendar_sync.orchestration.airflow_questions import close_questions
         from calendar_sync.orchestration.connections import server_context
-        from calendar_sync.orchestration.dag_ids import GRANT
 
         try:
             with server_context():

@@ -15,7 +15,6 @@ from calendar_sync.config.documents import read_file as read_bounded
 from calendar_sync.config.mapping import MappingFile, read_mapping, refuse_samples
 from calendar_sync.config.mapping.rows import staff_by_email
 from calendar_sync.config.settings import Settings
-from calendar_sync.core.advice import remedy
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError, SyncError
 from calendar_sync.core.model import MappedUser, WelkinUser
@@ -151,7 +150,7 @@ def compare(store: Store, users: Iterable[MappedUser]) -> Compared:
         # Not stored: what a run keeps of the list has its own time and meaning.
         unknown -= {user.id for user in asyncio.run(_staff())}
     except SyncError as error:
-        return Compared(not_compared=remedy(error))
+        return Compared(not_compared=error.remedy)
     return Compared(tuple(sorted(unknown)))
 
 
@@ -280,7 +279,7 @@ def row_of(user: MappedUser | None) -> dict[str, Any] | None:
 
 
 def words_of(user: MappedUser | None) -> str:
-    """One row in a few words, without whose it is."""
+    """One row in a few words, without the user."""
     if user is None:
         return ""
     words = [user.account]

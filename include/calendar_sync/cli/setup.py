@@ -19,8 +19,8 @@ from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.model.accounts import Finding
 from calendar_sync.operations.connection_checks import (
+    CONNECTION_IDS,
     MAILBOXES,
-    NAMES,
     check_platform,
     check_welkin,
     mailboxes,
@@ -29,7 +29,7 @@ from calendar_sync.operations.preview import preview
 from calendar_sync.operations.setup import Standing, Step, There, next_step, steps
 from calendar_sync.operations.setup.look import look
 from calendar_sync.operations.setup.record import fingerprint, note_dry_run, note_test
-from calendar_sync.operations.setup.steps import SPARED, Fault, dags_of, document, fault_of
+from calendar_sync.operations.setup.steps import SPARED, dags_of, document
 from calendar_sync.operations.setup.trying import try_typed
 from calendar_sync.operations.setup.typed import FORMS, Form, Input, Mistaken, Typed, read_typed
 from calendar_sync.state import Database, Store
@@ -141,12 +141,12 @@ def _print(made: list[Step]) -> None:
             console.print("Everything is set up.", style="green", **said)
         return
     console.print(f"\nNext: {upcoming.title}", style="bold", **said)
-    console.print(f"   It takes: {upcoming.needs}", **said)
-    console.print(f"   Who can give it: {upcoming.who}", **said)
+    console.print(f"   What you need: {upcoming.needs}", **said)
+    console.print(f"   Who can do it: {upcoming.who}", **said)
     console.print(f"   Command: {COMMANDS[upcoming.key]}", **said)
 
 
-def _print_fault(fault: Fault) -> None:
+def _print_fault(fault: Finding) -> None:
     whom = f"{fault.account}: " if fault.account else ""
     console.print(
         f"   {whom}{fault.advice} [{fault.code}] (who can fix it: {fault.whose})",
@@ -176,7 +176,7 @@ def _connect(store: Store, short: str) -> None:
     typed = _asked(form)
     limits = store.config.revision().settings.limits
     faults = [
-        fault_of(one.code, one.advice, one.account)
+        one
         for one in asyncio.run(try_typed(form.name, typed, "", limits, CLOCK))
         if one.code not in SPARED
     ]
@@ -197,7 +197,7 @@ def _at_terminal() -> bool:
 
 
 def _asked(form: Form) -> Typed:
-    """What somebody types; asked again until it can be used."""
+    """What a person types; asked again until it is valid."""
     while True:
         values = {one.name: _ask(one) for one in form.inputs if not one.rare}
         if typer.confirm("Special networks (CA bundle, other addresses)?", default=False):
@@ -239,7 +239,7 @@ def _tried(store: Store, name: str, fields: Fields) -> list[Finding]:
     if name == WELKIN:
         ids = {user.user_id for user in store.config.mapping() if user.enabled}
         return asyncio.run(check_welkin(welkin_credentials(fields), CLOCK, ids))
-    platform = next(each for each in Platform if NAMES[each] == name)
+    platform = next(each for each in Platform if CONNECTION_IDS[each] == name)
     some = mailboxes(store, platform)[:MAILBOXES]
     limits = store.config.revision().settings.limits
     return asyncio.run(check_platform(fields, platform, some, limits, CLOCK))

@@ -194,7 +194,10 @@ def _print(platform: Platform, result: PassResult, *, dry_run: bool, show_text: 
     if dry_run:
         _print_plan(platform, result, show_text=show_text)
     else:
-        rows = [(o.account, o.status, o.label.partition(": ")[2]) for o in result.outcomes.values()]
+        rows = [
+            (o.account, o.status.value, o.label.partition(": ")[2])
+            for o in result.outcomes.values()
+        ]
         if rows:
             table(f"Users on {platform.value}", ("account", "status", "changes"), rows)
     failed, users = len(result.failed), len(result.outcomes)
@@ -215,7 +218,7 @@ def _print_plan(platform: Platform, result: PassResult, *, show_text: bool) -> N
             rows.append((outcome.account, what, count))
         for reason, count in sorted(outcome.result.skipped.items()):
             rows.append((outcome.account, f"no mirror: {reason}", count))
-        if outcome.status == "failed":
+        if outcome.failed:
             rows.append((outcome.account, f"failed: {outcome.code}", ""))
         if made and show_text:
             for action in made.actions:

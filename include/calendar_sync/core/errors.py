@@ -1,21 +1,33 @@
 """All errors that this package raises, grouped by how to react to them.
 
-An error has a `code` and never contains text of a remote answer: it may hold patient data. `detail`
-is written by our own code (an opaque id, a staff account, a status).
+An error has a code (`core/codes` says what each means), and never contains text of a remote answer:
+it may hold patient data. `detail` is written by our own code (an opaque id, a staff account, a
+status).
 """
 
 from collections.abc import Sequence
+
+from calendar_sync.core.codes import Code, NetworkCode, SyncCode
 
 
 class SyncError(Exception):
     """Base of every error that this package raises on purpose."""
 
-    code = "sync_error"
+    code: Code = SyncCode.SYNC_ERROR
 
-    def __init__(self, code: str | None = None, *, detail: str = "") -> None:
+    def __init__(self, code: Code | None = None, *, detail: str = "") -> None:
         self.code = code or type(self).code
         self.detail = detail
         super().__init__(f"{self.code}: {detail}" if detail else self.code)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a connection that failed with this.
+
+        A detail of one word (a status, a kind of request) is left out: it does not help people.
+        """
+        said = self.code.in_test or self.code.in_words
+        return f"{self.detail}; {said}" if " " in self.detail else said
 
 
 # --- wait and try again -----------------------------------------------------------------------
@@ -27,7 +39,7 @@ class TransientError(SyncError):
     `exhausted`: the request was repeated often enough and is not repeated any more.
     """
 
-    code = "unavailable"
+    code: Code = NetworkCode.UNAVAILABLE
     exhausted = False
 
 
@@ -39,11 +51,11 @@ class RateLimited(TransientError):
     limit of ours was exceeded.
     """
 
-    code = "rate_limited"
+    code: Code = NetworkCode.RATE_LIMITED
 
     def __init__(
         self,
-        code: str | None = None,
+        code: Code | None = None,
         *,
         detail: str = "",
         retry_after: float | None = None,
@@ -59,13 +71,13 @@ class RateLimited(TransientError):
 class OutcomeUnknown(TransientError):
     """A write was sent, but its answer was lost. Check before sending it again."""
 
-    code = "outcome_unknown"
+    code: Code = SyncCode.OUTCOME_UNKNOWN
 
 
 class NotShownYet(TransientError):
     """Our own recent write does not show yet, since reads lag. Check again in a minute."""
 
-    code = "not_shown_yet"
+    code: Code = SyncCode.NOT_SHOWN_YET
 
 
 # --- read again, then decide ------------------------------------------------------------------
@@ -74,19 +86,19 @@ class NotShownYet(TransientError):
 class CursorExpired(SyncError):
     """The stored cursor is no longer valid. A full read is needed."""
 
-    code = "cursor_expired"
+    code: Code = NetworkCode.CURSOR_EXPIRED
 
 
 class PreconditionFailed(SyncError):
     """The item changed since it was read (If-Match)."""
 
-    code = "precondition_failed"
+    code: Code = NetworkCode.PRECONDITION_FAILED
 
 
 class Duplicate(SyncError):
     """An item with this id already exists, possibly as a deleted one."""
 
-    code = "duplicate"
+    code: Code = NetworkCode.DUPLICATE
 
 
 class NotFound(SyncError):
@@ -95,9 +107,11 @@ class NotFound(SyncError):
     `certain`: the other side says that it existed and was deleted (410).
     """
 
-    code = "not_found"
+    code: Code = NetworkCode.NOT_FOUND
 
-    def __init__(self, code: str | None = None, *, detail: str = "", certain: bool = False) -> None:
+    def __init__(
+        self, code: Code | None = None, *, detail: str = "", certain: bool = False
+    ) -> None:
         super().__init__(code, detail=detail)
         self.certain = certain
 
@@ -105,7 +119,7 @@ class NotFound(SyncError):
 class StillThere(TransientError):
     """A deletion was answered with "not found", but the item can still be read by its id."""
 
-    code = "still_there"
+    code: Code = SyncCode.STILL_THERE
 
 
 # --- one item, one user, everybody ------------------------------------------------------------
@@ -114,25 +128,25 @@ class StillThere(TransientError):
 class BadItem(SyncError):
     """The other side rejects this item. It is parked after three tries."""
 
-    code = "bad_item"
+    code: Code = SyncCode.BAD_ITEM
 
 
 class UserUnavailable(SyncError):
     """This user's account cannot be used. Other users are not affected."""
 
-    code = "user_unavailable"
+    code: Code = SyncCode.USER_UNAVAILABLE
 
 
 class TenantMisconfigured(SyncError):
     """Credentials, consent or rights are wrong for all users. Nothing may be written."""
 
-    code = "tenant_misconfigured"
+    code: Code = SyncCode.TENANT_MISCONFIGURED
 
 
 class TokenRejected(SyncError):
     """The access token was rejected. Refresh it once."""
 
-    code = "token_rejected"
+    code: Code = NetworkCode.TOKEN_REJECTED
 
 
 # --- this process must stop -------------------------------------------------------------------
@@ -141,19 +155,19 @@ class TokenRejected(SyncError):
 class LeaseLost(SyncError):
     """Another worker has taken over this user. Stop before the next write."""
 
-    code = "lease_lost"
+    code: Code = SyncCode.LEASE_LOST
 
 
 class LeaseHeld(SyncError):
     """Another worker is syncing this user. Not a failure."""
 
-    code = "lease_held"
+    code: Code = SyncCode.LEASE_HELD
 
 
 class PlatformStopped(SyncError):
     """The whole platform has a fault. Nothing is written, and no user counts as failed."""
 
-    code = "platform_stopped"
+    code: Code = SyncCode.PLATFORM_STOPPED
 
 
 class ConfigurationError(SyncError):
@@ -162,13 +176,18 @@ class ConfigurationError(SyncError):
     `mistakes` are all mistakes of a file with their places; `detail` names the first of them.
     """
 
-    code = "configuration"
+    code: Code = SyncCode.CONFIGURATION
 
     def __init__(
-        self, code: str | None = None, *, detail: str = "", mistakes: Sequence[str] = ()
+        self, code: Code | None = None, *, detail: str = "", mistakes: Sequence[str] = ()
     ) -> None:
         super().__init__(code, detail=detail)
         self.mistakes = tuple(mistakes)
+
+    @property
+    def remedy(self) -> str:
+        """The detail, which says it already."""
+        return self.detail or super().remedy
 
 
 class UsersFailed(SyncError):
@@ -177,9 +196,9 @@ class UsersFailed(SyncError):
     `words` is the message for people: who failed, why, and what to do.
     """
 
-    code = "users_failed"
+    code: Code = SyncCode.USERS_FAILED
 
-    def __init__(self, code: str | None = None, *, detail: str = "", words: str = "") -> None:
+    def __init__(self, code: Code | None = None, *, detail: str = "", words: str = "") -> None:
         super().__init__(code, detail=detail)
         self.words = words or detail
 
@@ -187,4 +206,4 @@ class UsersFailed(SyncError):
 class UnexpectedError(SyncError):
     """A bug: type and place of the exception, without its message."""
 
-    code = "unexpected"
+    code: Code = SyncCode.UNEXPECTED

@@ -1,9 +1,10 @@
 """The interfaces of Google and Microsoft: what a cycle asks of a calendar, and who has one."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from calendar_sync.core.codes import Code
 from calendar_sync.core.model import (
     CalendarEvent,
     Changes,
@@ -81,8 +82,8 @@ class CalendarPlatform(Protocol):
         """
         ...
 
-    async def account_fault(self, account: str) -> str:
-        """The code of what keeps us from reading and writing this mailbox, empty for nothing.
+    async def account_fault(self, account: str) -> Code | None:
+        """The code of what keeps us from reading and writing this mailbox, None for nothing.
 
         Nothing is written.
         """
@@ -194,6 +195,31 @@ class PushService(Protocol):
 
     async def listed(self, address: str) -> list[Listed] | None:
         """What is open for this address; None where the service does not tell."""
+        ...
+
+
+#: Start and end of each time, in order.
+BusyTimes = tuple[tuple[datetime, datetime], ...]
+
+
+class FreeBusy(Protocol):
+    """When many accounts of one calendar system are busy, without their events."""
+
+    #: How many calendars one request may name.
+    most: int
+
+    async def busy(
+        self, account: str, calendars: Sequence[str], window: Window
+    ) -> Mapping[str, BusyTimes | None]:
+        """The busy times of these calendars in the window (UTC), as `account` sees them.
+
+        None for a calendar whose times are not shown to the account.
+
+        Raises:
+            TenantMisconfigured: this is not allowed to us at all.
+            UserUnavailable: this account cannot ask.
+            BadItem: the window is too long; the detail is `timeRangeTooLong`.
+        """
         ...
 
 

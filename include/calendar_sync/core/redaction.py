@@ -52,7 +52,7 @@ def describe(error: BaseException) -> str:
 
 
 def as_ours(error: Exception) -> SyncError:
-    """An error of ours as it is, any other as one that says type and place only."""
+    """Our own error unchanged; any other becomes one that says only its type and place."""
     return error if isinstance(error, SyncError) else UnexpectedError(detail=describe(error))
 
 

@@ -96,7 +96,7 @@ def replace_before(asked: Asked, before: int | None) -> Asked:
 
 
 def _of_user(connection: Connection, user: str) -> Iterator[ColumnElement[bool]]:
-    """The operations of a Welkin user, or on an account: looked for by whose it is, or was."""
+    """The operations of a Welkin user, or on an account, also under its former users."""
     table, account = t.operation.c, user.lower()
     if "@" not in user:
         if user:

@@ -97,7 +97,7 @@ class OpenConflict:
 
 @dataclass(frozen=True)
 class Parked:
-    """One item that is not tried for now; `until` is when it is tried again by itself."""
+    """One item that is not tried now; `until` is when the sync tries it again."""
 
     user_id: str
     account: str
@@ -305,7 +305,7 @@ def _described(store: Store, rows: Iterable[Row[Any]], now: datetime) -> list[Op
 
 
 def item_of(kind: str, user_id: str, platform: Platform, source: Source) -> Item:
-    """Whose item it is about."""
+    """The user and item that it is about."""
     wanted = LinkKind.BLOCK if kind == ConflictKind.BLOCK_EDITED else LinkKind.MIRROR
     return user_id, platform, wanted, source
 
@@ -319,7 +319,7 @@ def _links(store: Store, rows: Iterable[Row[Any]]) -> dict[Item, list[Link]]:
 
 
 def item_of_link(link: Link) -> Item:
-    """Whose item it belongs to."""
+    """The user and item that the link belongs to."""
     return link.user_id, link.platform, link.kind, link.source
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import Platform, Step
+from calendar_sync.insight.noticing import NoticingState, silent_after, standing_still
 from calendar_sync.insight.push import Coverage, coverage
 from calendar_sync.insight.status import (
     bulk_skipped_at,
@@ -16,13 +17,7 @@ from calendar_sync.insight.status import (
     looked_at,
     requests_since,
 )
-from calendar_sync.insight.users import (
-    NOBODY,
-    ListedUser,
-    Standing,
-    needing_attention,
-    standing,
-)
+from calendar_sync.insight.users import NO_USERS, Everybody, ListedUser, Standing
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
@@ -119,6 +114,7 @@ class Overview:
     more_attention: int = 0
     deletions: str = ""
     bulk_skipped_at: datetime | None = None
+    standing_still: tuple[NoticingState, ...] = ()
 
     @property
     def oldest_change(self) -> datetime | None:
@@ -144,16 +140,17 @@ class Overview:
 
 def overview(store: Store, settings: Settings, now: datetime, *, working: bool = False) -> Overview:
     """The whole page's data; the last runs, or with `working` the last that did something."""
-    everybody = standing(store, settings, now)
+    everybody = Everybody(store, settings, now)
     platforms = []
     for platform in Platform:
-        found = everybody.get(platform, NOBODY)
-        former = 0 if platform in everybody else len(store.links.holders(platform))
-        if not (platform in everybody or former):
+        found = everybody.standing.get(platform, NO_USERS)
+        former = 0 if platform in everybody.standing else len(store.links.holders(platform))
+        if not (platform in everybody.standing or former):
             continue
         seen = looked_at(store, platform)
         concerned = found.synced or former
-        silent = bool(concerned) and (seen is None or now - seen > settings.freshness.target)
+        late = seen is None or now - seen > silent_after(store, settings, platform, now)
+        silent = bool(concerned) and late
         fault, requests = store.runs.fault(platform), _requests(store, settings, platform, now)
         synced = members(store, settings, platform, now).synced if settings.push.on else ()
         platforms.append(
@@ -177,7 +174,7 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
             for which in (open_conflicts, undecided)
         )
         left = connection.scalar(select(func.count()).select_from(t.parked_item).where(*parked()))
-    failing = needing_attention(store, settings, now)
+    failing = everybody.needing_attention()
     return Overview(
         tuple(platforms),
         settings.freshness.target_seconds,
@@ -191,6 +188,7 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
         max(0, len(failing) - NAMED),
         deletions_told_by(store),
         bulk_skipped_at(store),
+        tuple(standing_still(store, now)),
     )
 
 

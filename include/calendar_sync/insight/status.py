@@ -1,7 +1,7 @@
 """How each platform is doing, in numbers: for `calendar-sync status`, the report and metrics."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,18 +9,13 @@ from typing import Any
 from sqlalchemy import func, select
 
 from calendar_sync.core.model import LinkState, Platform
+from calendar_sync.insight.noticing import NoticingState, noticing
 from calendar_sync.insight.push import Coverage, coverage
 from calendar_sync.insight.user_state import UserState
-from calendar_sync.insight.users import (
-    NOBODY,
-    Standing,
-    UserStatus,
-    in_trouble,
-    left_behind,
-    standing,
-)
+from calendar_sync.insight.users import NO_USERS, Everybody, UserStatus
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
+from calendar_sync.state.config import Revision
 from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
 from calendar_sync.state.runs import (
     AUDIT_MATCHED_AT,
@@ -57,32 +52,45 @@ class PlatformStatus:
     approvals: int
     rereading: int
     failing: list[dict[str, Any]]
+    noticing: tuple[NoticingState, ...]
     push: Coverage | None = None
 
 
-def status(store: Store, now: datetime) -> list[PlatformStatus]:
-    """One entry a platform that has mapped users, or something of ours, or for a person to see."""
+def status(
+    store: Store,
+    now: datetime,
+    everybody: Everybody | None = None,
+    platforms: Iterable[Platform] = Platform,
+) -> list[PlatformStatus]:
+    """One entry a platform that has mapped users, or something of ours, or for a person to see.
+
+    Args:
+        store: the state database.
+        now: the time.
+        everybody: all users of this moment, if they are known already.
+        platforms: of these only.
+    """
     known = {user.platform for user in store.config.mapping()}
     known |= {one.platform for one in store.runs.pending()}
-    everybody = standing(store, store.config.revision().settings, now)
+    revision = store.config.revision()
+    everybody = everybody or Everybody(store, revision.settings, now)
     found = []
-    for platform in Platform:
-        entry = _status(store, platform, everybody, now)
+    for platform in platforms:
+        entry = _status(store, revision, platform, everybody, now)
         if platform in known or entry.conflicts or store.links.holders(platform):
             found.append(entry)
     return found
 
 
 def _status(
-    store: Store, platform: Platform, everybody: Mapping[Platform, Standing], now: datetime
+    store: Store, revision: Revision, platform: Platform, everybody: Everybody, now: datetime
 ) -> PlatformStatus:
-    settings = store.config.revision().settings
-    found = everybody.get(platform, NOBODY)
-    failing = [one for one in in_trouble(store, settings, now, platform) if one.failures]
-    failing += left_behind(store, settings, now, platform)
+    found = everybody.standing.get(platform, NO_USERS)
+    failing = [one for one in everybody.in_trouble(platform) if one.failures]
+    failing += everybody.left_behind(platform)
     behind = found.oldest_change
     fault = store.runs.fault(platform)
-    synced = members(store, settings, platform, now).synced.keys()
+    synced = members(store, revision.settings, platform, now).synced.keys()
     return PlatformStatus(
         platform=platform.value,
         users={state: count for state, count in found.states.items() if count},
@@ -91,8 +99,9 @@ def _status(
         fault=fault.code if fault is not None else None,
         failing=[_failing(one) for one in failing],
         looked_at=looked_at(store, platform),
-        push=coverage(store, settings, platform, synced, now),
-        **_counts(store, platform, synced, now),
+        push=coverage(store, revision.settings, platform, synced, now),
+        noticing=noticing(store, platform, now),
+        **_counts(store, revision, platform, synced, now),
     )
 
 
@@ -113,7 +122,7 @@ def looked_at(store: Store, platform: Platform) -> datetime | None:
 
 
 def deletions_told_by(store: Store) -> str:
-    """What tells of deletions in Welkin, in words; empty before anything has been read."""
+    """The source of deletions in Welkin, in words; empty before anything has been read."""
     facts = store.runs.facts(WELKIN)
     found = facts.get(DELETIONS_FROM)
     if found is None:
@@ -134,9 +143,8 @@ def bulk_skipped_at(store: Store) -> datetime | None:
 
 
 def _counts(
-    store: Store, platform: Platform, enabled: Collection[str], now: datetime
+    store: Store, revision: Revision, platform: Platform, enabled: Collection[str], now: datetime
 ) -> dict[str, Any]:
-    revision = store.config.revision()
     name = platform.value
     live = select(t.link.c.kind, func.count()).where(
         t.link.c.platform == name, t.link.c.state == LinkState.LIVE.value

@@ -8,9 +8,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import STANDING, LinkKind, LinkState, Platform
@@ -45,7 +57,7 @@ class Wanted:
 class UserStatus:
     """How one (user, platform) is doing.
 
-    `behind_since` is since when a change waits (`marked`), or since when nobody has seen into the
+    `behind_since` is since when a change waits (`marked`), or since when the sync has not read the
     account where that is too long; None when all is known and synced. `late`: that is longer than
     the target. `error` is the code of the last cycle or poll where that failed, `failing_since`
     since when.
@@ -103,7 +115,7 @@ class Standing:
         return sum(count for state, count in self.states.items() if state.synced)
 
 
-NOBODY = Standing(dict.fromkeys(UserState, 0))
+NO_USERS = Standing(dict.fromkeys(UserState, 0))
 
 
 def list_users(store: Store, settings: Settings, wanted: Wanted, now: datetime) -> UserList:
@@ -132,23 +144,72 @@ def list_users(store: Store, settings: Settings, wanted: Wanted, now: datetime) 
     return UserList(users, total, states, page, pages)
 
 
-def standing(store: Store, settings: Settings, now: datetime) -> dict[Platform, Standing]:
-    """All users counted, by platform; only platforms that have any."""
-    found = _source(store, settings, now).subquery()
-    synced = found.c.state.not_in(NOT_SYNCED)
-    query = select(
-        found.c.platform,
-        found.c.state,
-        func.count(),
-        func.sum(case((and_(synced, found.c.late), 1), else_=0)),
-        func.min(case((synced, found.c.behind_since))),
-        func.min(case((synced, found.c.last_success_at))),
-    ).group_by(found.c.platform, found.c.state)
-    rows: dict[str, list[Any]] = {}
-    with store.database.read() as connection:
-        for row in connection.execute(query):
-            rows.setdefault(row.platform, []).append(row)
-    return {Platform(platform): _counted(rows[platform]) for platform in sorted(rows)}
+class Everybody:
+    """All users as they are at one moment; the query that tells is built once, and asked once.
+
+    Args:
+        store: the state database.
+        settings: say which users are synced, and when they are late.
+        now: that moment.
+    """
+
+    def __init__(self, store: Store, settings: Settings, now: datetime) -> None:
+        self._store, self._settings, self._now = store, settings, now
+        self._found = _source(store, settings, now).subquery()
+
+    @cached_property
+    def standing(self) -> dict[Platform, Standing]:
+        """All users counted, by platform; only platforms that have any."""
+        found = self._found
+        synced = found.c.state.not_in(NOT_SYNCED)
+        query = select(
+            found.c.platform,
+            found.c.state,
+            func.count(),
+            func.sum(case((and_(synced, found.c.late), 1), else_=0)),
+            func.min(case((synced, found.c.behind_since))),
+            func.min(case((synced, found.c.last_success_at))),
+        ).group_by(found.c.platform, found.c.state)
+        rows: dict[str, list[Any]] = {}
+        with self._store.database.read() as connection:
+            for row in connection.execute(query):
+                rows.setdefault(row.platform, []).append(row)
+        return {Platform(platform): _counted(rows[platform]) for platform in sorted(rows)}
+
+    def in_trouble(self, platform: Platform) -> list[UserStatus]:
+        """Whoever should be in step and fails, or is late; by account."""
+        return [one for one in self._in_trouble if one.platform == platform]
+
+    def left_behind(self, platform: Platform) -> list[UserStatus]:
+        """Who leaves, and what they still have cannot be removed; with the former account."""
+        return [one for one in self._left_behind if one.platform == platform]
+
+    def needing_attention(self, platform: Platform | None = None) -> tuple[ListedUser, ...]:
+        """Whoever failed three times in a row, until they are well; and those `left_behind`."""
+        query = select(self._found).where(self._found.c.state == UserState.NEEDS_ATTENTION)
+        with self._store.database.read() as connection:
+            rows = [*connection.execute(query), *self._left(connection)]
+            rows = [row for row in rows if platform is None or row.platform == platform.value]
+            counts = _links(connection, [row.user_id for row in rows])
+        users = (_listed(row, counts) for row in rows)
+        return tuple(sorted(users, key=lambda one: (one.account, one.platform)))
+
+    @cached_property
+    def _in_trouble(self) -> list[UserStatus]:
+        found = self._found
+        failing = found.c.state.in_([UserState.NEEDS_ATTENTION, UserState.RETRYING])
+        late = and_(found.c.state.not_in(NOT_SYNCED), found.c.late)
+        query = select(found).where(or_(failing, late)).order_by(found.c.account)
+        with self._store.database.read() as connection:
+            return [UserStatus(**_status(row)) for row in connection.execute(query)]
+
+    @cached_property
+    def _left_behind(self) -> list[UserStatus]:
+        with self._store.database.read() as connection:
+            return [UserStatus(**_status(row)) for row in self._left(connection)]
+
+    def _left(self, connection: Connection) -> list[Any]:
+        return _left_behind(connection, self._settings, self._found, self._now)
 
 
 def _counted(rows: list[Any]) -> Standing:
@@ -174,44 +235,9 @@ def listed_user(
     return tuple(_listed(row, counts) for row in rows)
 
 
-def needing_attention(
-    store: Store, settings: Settings, now: datetime, platform: Platform | None = None
-) -> tuple[ListedUser, ...]:
-    """Whoever failed three times in a row, until they are well; and those `left_behind`."""
-    found = _source(store, settings, now).subquery()
-    query = select(found).where(found.c.state == UserState.NEEDS_ATTENTION)
-    with store.database.read() as connection:
-        rows = [*connection.execute(query), *_left_behind(connection, settings, found, now)]
-        rows = [row for row in rows if platform is None or row.platform == platform.value]
-        counts = _links(connection, [row.user_id for row in rows])
-    users = (_listed(row, counts) for row in rows)
-    return tuple(sorted(users, key=lambda one: (one.account, one.platform)))
-
-
-def in_trouble(
-    store: Store, settings: Settings, now: datetime, platform: Platform
-) -> tuple[UserStatus, ...]:
-    """Whoever should be in step and fails, or is late; by account."""
-    found = _source(store, settings, now).subquery()
-    failing = found.c.state.in_([UserState.NEEDS_ATTENTION, UserState.RETRYING])
-    late = and_(found.c.state.not_in(NOT_SYNCED), found.c.late)
-    query = select(found).where(found.c.platform == platform.value, or_(failing, late))
-    with store.database.read() as connection:
-        rows = connection.execute(query.order_by(found.c.account)).all()
-    return tuple(UserStatus(**_status(row)) for row in rows)
-
-
-def left_behind(
-    store: Store, settings: Settings, now: datetime, platform: Platform
-) -> tuple[UserStatus, ...]:
-    """Who leaves, and what they still have cannot be removed; with the former account."""
-    found = _source(store, settings, now).subquery()
-    with store.database.read() as connection:
-        rows = _left_behind(connection, settings, found, now)
-    return tuple(UserStatus(**_status(row)) for row in rows if row.platform == platform.value)
-
-
-def _left_behind(connection: Any, settings: Settings, found: Any, now: datetime) -> list[Any]:
+def _left_behind(
+    connection: Connection, settings: Settings, found: Any, now: datetime
+) -> list[Any]:
     if settings.on_unmapped != "remove":
         return []
     sync, link = t.user_sync, t.link

@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 
 from sqlalchemy import Connection
 
-from calendar_sync.core.model import Step, parse_iso
+from calendar_sync.core.model import Platform, Step, parse_iso
 from calendar_sync.core.plurals import plural
 from calendar_sync.planner.orphans import STRAY
 from calendar_sync.planner.plan import BRAKE, WRITE_BACK
@@ -35,7 +35,7 @@ WHY: Mapping[str, str] = {
     LEAVING: "So many users became inactive in Welkin at the same time that its list of users may "
     "be wrong. They are synced until you approve.",
 }
-_CALENDARS = {"google": "Google", "microsoft": "Microsoft 365"}
+_CALENDARS = {each.value: each.label for each in Platform}
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _record(
 
 
 def grant(store: Store, digest: str, author: str, now: datetime) -> int:
-    """Approve for 24 hours, and have the users concerned read in full: no delta tells of it again.
+    """Approve for 24 hours, and read the users concerned in full: no list names the changes again.
 
     Who approved it stands in the audit log, for each user; `store` has the key.
     Returns how many users it concerns; 0 when nothing waits under this digest.

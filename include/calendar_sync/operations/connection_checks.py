@@ -18,8 +18,8 @@ from calendar_sync.config.credentials import (
     microsoft_credentials,
 )
 from calendar_sync.config.settings import Limits
-from calendar_sync.core.advice import NO_MAILBOX_TRIED, advice, remedy
 from calendar_sync.core.clock import Clock
+from calendar_sync.core.codes import AccountVerdict, SetupCode
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import Finding, Platform
 from calendar_sync.state import Store
@@ -27,16 +27,16 @@ from calendar_sync.sync.runtime import open_calendar, open_welkin, try_welkin
 
 # Enough to tell one mailbox's fault from everybody's.
 MAILBOXES = 5
-UNKNOWN = "welkin_user_unknown"
-NAMES = {Platform.GOOGLE: GOOGLE, Platform.MICROSOFT: MICROSOFT}
+#: The connection of each platform in Airflow.
+CONNECTION_IDS = {Platform.GOOGLE: GOOGLE, Platform.MICROSOFT: MICROSOFT}
 CREDENTIALS: dict[Platform, Callable[[Fields], GoogleCredentials | MicrosoftCredentials]] = {
     Platform.GOOGLE: google_credentials,
     Platform.MICROSOFT: microsoft_credentials,
 }
 
 __all__ = [
+    "CONNECTION_IDS",
     "MAILBOXES",
-    "NAMES",
     "Checked",
     "Finding",
     "check_platform",
@@ -63,14 +63,16 @@ class Checked:
     @property
     def works(self) -> bool | None:
         """None: accepted, but not fully tested, and not needed yet."""
-        if not self.needed and [fault.code for fault in self.faults] == [NO_MAILBOX_TRIED]:
+        if not self.needed and [fault.code for fault in self.faults] == [
+            SetupCode.NO_MAILBOX_TRIED
+        ]:
             return None
         return not self.faults
 
 
 def found(error: SyncError, account: str = "") -> Finding:
     """An error as a fault of one account, or of everybody."""
-    return Finding(account, error.code, remedy(error))
+    return Finding(account, error.code, error.remedy)
 
 
 def mailboxes(store: Store, platform: Platform) -> list[str]:
@@ -81,7 +83,7 @@ def mailboxes(store: Store, platform: Platform) -> list[str]:
 def check_settings(store: Store) -> list[Finding]:
     """What earlier versions took and this one does not obey."""
     refusal = store.config.revision().settings.notify.refusal
-    return [Finding("", "settings_refused", refusal)] if refusal else []
+    return [Finding("", SetupCode.SETTINGS_REFUSED, refusal)] if refusal else []
 
 
 async def check_welkin(
@@ -103,7 +105,7 @@ async def check_welkin(
         )
         return [Finding("", error.code, said + "see docs/setup-welkin.md")]
     unknown = sorted(set(user_ids) - known)
-    return [Finding(user_id, UNKNOWN, advice(UNKNOWN)) for user_id in unknown]
+    return [Finding.of(AccountVerdict.WELKIN_USER_UNKNOWN, account=user_id) for user_id in unknown]
 
 
 async def check_platform(

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, update
 
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Link, LinkKind, LinkState, Platform, Source
 from calendar_sync.insight.attention import (
@@ -38,10 +39,12 @@ def decide(store: Store, number: int, choice: Choice, author: str, now: datetime
     """
     found = open_conflict(store, number, now)
     if found is None:
-        raise ConfigurationError("conflict_closed", detail="the conflict is no longer open")
+        raise ConfigurationError(
+            RequestCode.CONFLICT_CLOSED, detail="the conflict is no longer open"
+        )
     if choice not in found.choices:
         raise ConfigurationError(
-            "not_possible", detail=f"{choice.value} is not possible for this conflict"
+            RequestCode.NOT_POSSIBLE, detail=f"{choice.value} is not possible for this conflict"
         )
     if choice in {Choice.ACCEPT, Choice.DISMISS}:
         with store.database.write() as connection:
@@ -67,7 +70,7 @@ def decide(store: Store, number: int, choice: Choice, author: str, now: datetime
 
 
 def _forgotten(link: Link) -> Link:
-    """The link as the planner must find it to write our side of it once more.
+    """The link as the planner must find it to write our side again.
 
     What was read back stays: a difference from it would look like another edit by hand.
     """
@@ -91,7 +94,9 @@ def _close(
         t.conflict.c.id == found.id, t.conflict.c.dismissed_at.is_(None)
     )
     if connection.execute(statement.values(dismissed_at=now)).rowcount != 1:
-        raise ConfigurationError("conflict_closed", detail="the conflict is no longer open")
+        raise ConfigurationError(
+            RequestCode.CONFLICT_CLOSED, detail="the conflict is no longer open"
+        )
     _record(store, connection, found, choice.value, author, now)
 
 
@@ -118,7 +123,7 @@ def try_again(
     )
     item = next(iter(parked_items(store, platform, *this)), None)
     if item is None:
-        raise ConfigurationError("not_parked", detail="the item was retried already")
+        raise ConfigurationError(RequestCode.NOT_PARKED, detail="the item was retried already")
     with store.database.write() as connection:
         connection.execute(delete(table).where(table.c.platform == platform.value, *this))
         _look_again(store, connection, user_id, platform, now)

@@ -8,10 +8,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from calendar_sync.config.settings import Settings
+from calendar_sync.core.codes import Code, SyncCode
 from calendar_sync.core.model import ChangeLink, Platform
 from calendar_sync.state.config import Revision, blocks_hash
+from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
 from calendar_sync.sync.roster import members
-from calendar_sync.sync.runner import UserOutcome, sync_users
+from calendar_sync.sync.runner import sync_users
 from calendar_sync.sync.services import Services
 
 BATCH = 20
@@ -38,13 +40,13 @@ class Effect:
     planned: Counter[tuple[str, str]] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     held: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, Code] = field(default_factory=dict)
 
     def add(self, outcome: UserOutcome) -> None:
         """Count one user."""
         self.users += 1
-        if outcome.status in {"failed", "busy"}:
-            self.failed[outcome.account or outcome.user_id] = outcome.code or outcome.status
+        if outcome.status in {OutcomeStatus.FAILED, OutcomeStatus.BUSY}:
+            self.failed[outcome.account or outcome.user_id] = outcome.code or SyncCode.LEASE_HELD
             return
         made = outcome.result.plan
         if made is None:

@@ -8,6 +8,7 @@ happened in between. Only an encounter made for the purpose should be named.
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import BadItem, ConfigurationError, SyncError
 from calendar_sync.core.model import Span, WelkinEvent
 from calendar_sync.state.runs import ENCOUNTERS_MOVE, WELKIN
@@ -37,7 +38,7 @@ async def probe_reschedule(services: Services, event_id: str) -> bool:
         # Whatever was answered: a lost answer may hide that it was moved.
         back = await _undo(services, event)
     if back is None or back.span != event.span:
-        raise SyncError("probe_not_undone", detail=event_id)
+        raise SyncError(RequestCode.PROBE_NOT_UNDONE, detail=event_id)
     services.store.runs.set_facts(WELKIN, **{ENCOUNTERS_MOVE: moves})
     return moves
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from calendar_sync.adapters.http import send_once
 from calendar_sync.adapters.microsoft.push import PATH
-from calendar_sync.core.advice import advice
+from calendar_sync.core.codes import Code, PushCode, code_of
 from calendar_sync.core.errors import TransientError
 from calendar_sync.core.model import Finding, Platform
 from calendar_sync.push.channels import BLOCKED
@@ -28,23 +28,23 @@ def check_push(store: Store, now: datetime) -> list[Finding] | None:
     ]
     # What arrives, arrives: from inside, a public address may look unreachable.
     proved = bool(delivered) and now - max(delivered) <= PROVED_FOR
-    codes = ["" if proved else _answers(address)]
+    codes: list[Code | None] = [None if proved else _answers(address)]
     for platform in Platform:
         blocked = store.runs.facts(platform.value).get(BLOCKED) or {}
-        codes.append(blocked.get("code", ""))
+        codes.append(code_of(blocked["code"]) if blocked else None)
         opened = [each for each in store.push.channels(platform) if each.expires_at is not None]
         if opened and not any(each.delivered_at for each in opened):
             # The first message of Google's comes at once; of Microsoft's, with the first change.
-            codes.append("push_unverified" if platform is Platform.GOOGLE else "")
-    return [Finding("", code, advice(code)) for code in dict.fromkeys(codes) if code]
+            codes.append(PushCode.UNVERIFIED if platform is Platform.GOOGLE else None)
+    return [Finding.of(code) for code in dict.fromkeys(codes) if code is not None]
 
 
-def _answers(address: str) -> str:
+def _answers(address: str) -> Code | None:
     """The handshake of Microsoft's, which the receiver answers to anybody."""
     try:
         status, body = send_once(
             "POST", f"{address}{PATH}?validationToken={TOKEN}", b"", seconds=SECONDS
         )
     except TransientError:
-        return "push_address_unreachable"
-    return "" if status == 200 and body == TOKEN.encode() else "push_address_other"
+        return PushCode.ADDRESS_UNREACHABLE
+    return None if status == 200 and body == TOKEN.encode() else PushCode.ADDRESS_OTHER

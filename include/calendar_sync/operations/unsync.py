@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.codes import RequestCode, SetupCode
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import (
     ConfigurationError,
@@ -46,7 +47,7 @@ AUTHOR = "un-sync"
 
 @dataclass(frozen=True)
 class Standing:
-    """What one (user, platform) has of ours, by the state database."""
+    """The synced events and busy blocks of one (user, platform), by the state database."""
 
     user_id: str
     platform: Platform
@@ -75,7 +76,7 @@ class Unsynced:
 
     @property
     def clean(self) -> bool:
-        """Nothing failed, and nothing of ours was found afterwards."""
+        """Nothing failed, and no mirrors or blocks were found afterwards."""
         return not self.code and not self.left
 
     @property
@@ -92,7 +93,7 @@ class Unsynced:
 def standing(
     store: Store, platforms: Iterable[Platform], users: Collection[str] = ()
 ) -> list[Standing]:
-    """What would be removed for these users (everybody who has something of ours, or is mapped).
+    """What would be deleted for these users; without names, for all who are mapped or have links.
 
     They are named by id or address.
 
@@ -133,7 +134,7 @@ def disable(services: Services, rows: Sequence[Standing], author: str) -> int:
 async def unsync(
     services: Services, revision: Revision, rows: Sequence[Standing], *, run_id: str, owner: str
 ) -> list[Unsynced]:
-    """Remove what is ours for each of these, several at once; one's failure stays that one's.
+    """Delete the mirrors and blocks of each of these, several at once; a failure affects no other.
 
     The mapping must have been switched off before (`disable`).
     """
@@ -156,9 +157,9 @@ async def _unsync(
     store = services.store
     stored = store.config.mapped(row.user_id, row.platform)
     if stored is not None and stored.enabled:
-        return _failed(row, "mapped_and_enabled")
+        return _failed(row, RequestCode.MAPPED_AND_ENABLED)
     if row.platform not in services.platforms:
-        return _failed(row, "no_connection_configured")
+        return _failed(row, SetupCode.NO_CONNECTION_CONFIGURED)
     mapped = stored or MappedUser(row.user_id, row.platform, row.account, enabled=False)
     removed: Counter[str] = Counter()
     errors: list[SyncError] = []
@@ -245,7 +246,7 @@ def _pair(row: Standing) -> tuple[str, Platform]:
 async def _read_again(
     services: Services, revision: Revision, mapped: MappedUser, before: Sequence[Link]
 ) -> tuple[dict[str, int], int]:
-    """What both sides still show of ours: by our links, and by our marks."""
+    """The mirrors and blocks that both sides still show: by our links, and by our marks."""
     settings, now = revision.settings, services.clock.now()
     left: Counter[str] = Counter()
     mirrors = {(link.account.lower(), link.calendar) for link in before if _is(link, "mirror")}

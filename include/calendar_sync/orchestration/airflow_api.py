@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 from calendar_sync.adapters.http import send_once
 from calendar_sync.config.credentials import Fields
 from calendar_sync.core.bounded import read_json
+from calendar_sync.core.codes import SetupCode
 from calendar_sync.core.errors import ConfigurationError, NotFound, TransientError
 
 CONNECTION = "calendar_sync_airflow"
@@ -96,17 +97,17 @@ class AirflowApi:
                 method, self._root + path, sent, bearer=self._token, seconds=TIMEOUT, direct=True
             )
         except TransientError as error:
-            raise TransientError("airflow_unavailable", detail=error.detail) from None
+            raise TransientError(SetupCode.AIRFLOW_UNAVAILABLE, detail=error.detail) from None
         if status in {401, 403}:
             raise ConfigurationError(detail=f"connection {CONNECTION}: refused ({status})")
         if status == 404:
-            raise NotFound("airflow_not_found")
+            raise NotFound(SetupCode.AIRFLOW_NOT_FOUND)
         if not 200 <= status < 300:
-            raise TransientError("airflow_unavailable", detail=str(status))
+            raise TransientError(SetupCode.AIRFLOW_UNAVAILABLE, detail=str(status))
         try:
             found = read_json(text) if text else {}
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise TransientError("airflow_unavailable", detail="unreadable_answer")
+            raise TransientError(SetupCode.AIRFLOW_UNAVAILABLE, detail="unreadable_answer")
         return found

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from sqlalchemy import func, or_, select
 
-from calendar_sync.orchestration.dag_ids import DAGS, GOOGLE, MICROSOFT
+from calendar_sync.core.dag_ids import DAGS, GOOGLE, MICROSOFT
 
 SYNC_DAGS = {"google": GOOGLE, "microsoft": MICROSOFT}
 

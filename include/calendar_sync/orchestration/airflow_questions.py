@@ -5,7 +5,7 @@ Answers need Airflow's own database: the API server has it, the CLI may have it,
 
 from datetime import UTC, datetime
 
-from calendar_sync.orchestration.dag_ids import APPROVALS
+from calendar_sync.core.dag_ids import APPROVALS
 
 PAGES = "/calendar-sync"
 
@@ -19,7 +19,7 @@ def pages_address() -> str:
 
 
 def close_questions(digest: str, option: str, user_id: str, name: str) -> int:
-    """Answer what Airflow asks about this approval, as somebody has answered it elsewhere.
+    """Answer what Airflow asks about this approval, as a person has answered it on a page.
 
     Done as Airflow's own API does it, by the same person: the waiting task goes on with the answer.
     Returns how many questions were open.

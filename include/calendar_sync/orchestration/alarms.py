@@ -1,16 +1,20 @@
 """Alerts when a user or a platform is late, repeated after `notify.alert_again_hours`."""
 
 import logging
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.codes import code_of
+from calendar_sync.core.errors import LeaseHeld
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.health.render import Message
-from calendar_sync.insight.health.verdicts import advice
+from calendar_sync.insight.noticing import NoticingState, noticing, silent_after
 from calendar_sync.insight.status import looked_at
-from calendar_sync.insight.users import in_trouble
+from calendar_sync.insight.users import Everybody
 from calendar_sync.orchestration.notify import send
 from calendar_sync.state import Store
 from calendar_sync.state.runs import ALERTED
@@ -32,10 +36,24 @@ class Alarm:
 
 
 def raise_alarms(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
-    """Send an alert for what is newly late; returns what it named."""
+    """Send an alert for what is newly late; returns what it named.
+
+    Of two runs that end at the same time, one does so.
+    """
     settings = store.config.revision().settings
     if not (settings.notify.configured and settings.notify.alerts):
         return []
+    try:
+        lease = store.leases.take(f"alarms of {platform.value}", uuid.uuid4().hex, now)
+    except LeaseHeld:
+        return []
+    try:
+        return _raise(store, settings, platform, now)
+    finally:
+        store.leases.release(lease, now)
+
+
+def _raise(store: Store, settings: Settings, platform: Platform, now: datetime) -> list[Alarm]:
     again = timedelta(hours=settings.notify.alert_again_hours)
     told = _told(store, platform)
     alarms = _late(store, platform, now)
@@ -67,20 +85,32 @@ def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
         text = f"the sync is paused since {fault.since:%H:%M} UTC: {fault.code}"
         return [Alarm(EVERYBODY, ALL_USERS, text)]
     seen = looked_at(store, platform)
-    if seen is not None and now - seen > target:
+    if seen is not None and now - seen > silent_after(store, settings, platform, now):
         text = f"the sync is not running, or the calendars do not answer, since {seen:%H:%M} UTC"
         return [Alarm(EVERYBODY, ALL_USERS, text)]
-    found = []
-    for one in in_trouble(store, settings, now, platform):
+    found = [
+        Alarm(part.part, ALL_USERS, _still(part))
+        for part in noticing(store, platform, now)
+        if part.stands_still and (part.last_at is None or now - part.last_at > target)
+    ]
+    for one in Everybody(store, settings, now).in_trouble(platform):
         # A user who was never up to date is in the first sync.
         if not one.late or one.behind_since is None or one.last_success_at is None:
             continue
         why = "late" if one.marked else "its calendar does not answer"
         if one.error:
-            why = f"{one.error}: {advice(one.error)}"
+            why = f"{one.error}: {code_of(one.error).sentence}"
         what = f"{why} (since {one.behind_since:%H:%M} UTC)"
         found.append(Alarm(one.user_id, one.account, what))
     return found
+
+
+def _still(part: NoticingState) -> str:
+    return (
+        f"{part.sentence} {part.error}: {code_of(part.error).sentence}"
+        if part.error
+        else part.sentence
+    )
 
 
 def _message(platform: Platform, new: list[Alarm], now: datetime) -> Message:

@@ -19,6 +19,7 @@ from calendar_sync.config.credentials import (
     welkin_credentials,
 )
 from calendar_sync.core.boundary import Hidden
+from calendar_sync.core.codes import SetupCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.sync.runtime import Secrets
 
@@ -89,7 +90,7 @@ def connection_fields(name: str) -> Fields:
 
 @contextlib.contextmanager
 def airflow_database() -> Iterator[None]:
-    """Two databases are in play: a failure of Airflow's is not one of ours.
+    """Failures of Airflow's database as an error that says so: the state database is another.
 
     Raises:
         ConfigurationError: it cannot be read.
@@ -183,7 +184,7 @@ def ensure_hmac_key(*, links_stand: bool = False) -> bool:
             return False
         if links_stand:
             raise ConfigurationError(
-                "key_lost",
+                SetupCode.KEY_LOST,
                 detail=f"connection {HMAC_KEY} is gone, and events that were made with its key "
                 "still stand: restore it from a backup of Airflow's database",
             )
@@ -202,6 +203,6 @@ def ensure_hmac_key(*, links_stand: bool = False) -> bool:
                 with create_session() as session:
                     session.add(key)
             except IntegrityError:
-                # Somebody else was faster.
+                # Another process was faster.
                 return False
         return True

@@ -6,7 +6,6 @@ from typing import Any
 from airflow.sdk import BaseHook
 
 from calendar_sync.config.credentials import WelkinCredentials, welkin_credentials
-from calendar_sync.core.advice import remedy
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.redaction import describe
@@ -45,7 +44,7 @@ class WelkinHook(BaseHook):
         try:
             asyncio.run(try_welkin(self.get_conn(), SystemClock()))
         except SyncError as error:
-            return False, f"{error.code}: {remedy(error)}"
+            return False, f"{error.code}: {error.remedy}"
         except Exception as error:
             # Its text may hold what the connection holds.
             return False, f"unexpected: {describe(error)}"

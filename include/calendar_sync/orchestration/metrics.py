@@ -34,19 +34,18 @@ def emit_run(
     if not _wanted():
         return
     base = f"calendar_sync.{platform.value}"
-    for entry in status(store, now):
-        if entry.platform == platform.value:
-            Stats.gauge(f"{base}.freshness_seconds", entry.freshness_seconds)
-            Stats.gauge(f"{base}.stopped", int(entry.fault is not None))
-            Stats.gauge(f"{base}.conflicts", entry.conflicts)
-            Stats.gauge(f"{base}.parked", entry.parked)
-            Stats.gauge(f"{base}.approvals", entry.approvals)
-            if entry.push is not None:
-                for name, value in asdict(entry.push).items():
-                    if isinstance(value, int | float):
-                        Stats.gauge(f"{base}.push.{name}", value)
-            for state in UserState:
-                Stats.gauge(f"{base}.users.{_name(state)}", entry.users.get(state, 0))
+    for entry in status(store, now, platforms=[platform]):
+        Stats.gauge(f"{base}.freshness_seconds", entry.freshness_seconds)
+        Stats.gauge(f"{base}.stopped", int(entry.fault is not None))
+        Stats.gauge(f"{base}.conflicts", entry.conflicts)
+        Stats.gauge(f"{base}.parked", entry.parked)
+        Stats.gauge(f"{base}.approvals", entry.approvals)
+        if entry.push is not None:
+            for name, value in asdict(entry.push).items():
+                if isinstance(value, int | float):
+                    Stats.gauge(f"{base}.push.{name}", value)
+        for state in UserState:
+            Stats.gauge(f"{base}.users.{_name(state)}", entry.users.get(state, 0))
     done: Counter[str] = Counter()
     for row in rows:
         done.update(row["done"])

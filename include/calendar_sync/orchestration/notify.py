@@ -13,7 +13,7 @@ from calendar_sync.insight.health.render import Message
 
 logger = logging.getLogger(__name__)
 
-NOBODY = "no recipients in the settings (notify)"
+NO_RECIPIENTS = "no recipients in the settings (notify)"
 
 
 def send(notify: Notify, message: Message) -> str:
@@ -22,7 +22,7 @@ def send(notify: Notify, message: Message) -> str:
     Only the type of a failure is told, as its text may hold addresses and answers of servers.
     """
     if not notify.configured:
-        return NOBODY
+        return NO_RECIPIENTS
     try:
         if notify.refusal:
             raise ConfigurationError(detail=notify.refusal)

@@ -1,6 +1,6 @@
 """What Airflow's auth manager enforces of who may start and answer the DAGs that remove things."""
 
-from calendar_sync.orchestration.dag_ids import DECIDING
+from calendar_sync.core.dag_ids import DECIDING
 
 #: Auth managers that read `access_control` of a DAG.
 KNOWS_DAGS = ("FabAuthManager",)

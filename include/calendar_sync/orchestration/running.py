@@ -48,7 +48,7 @@ def run(
 
 
 def with_store(work: Callable[[Store], Value]) -> Value:
-    """The same for work that asks nobody but the state database."""
+    """The same for work that needs only the state database."""
     with guarded(), opened() as (store, _):
         return work(store)
 

@@ -1,7 +1,7 @@
 """The end of a failed task's log: one line for whoever is on duty, instead of frames.
 
 Airflow logs what ends a task with its traceback, through structlog. Our own errors say all that
-there is to say; their frames are of use to nobody. What is no error of ours stays as it is.
+there is to say, and their frames help no one. All other errors stay unchanged.
 https://www.structlog.org/en/stable/processors.html
 """
 
@@ -11,7 +11,6 @@ from typing import Any
 
 import structlog
 
-from calendar_sync.core.advice import advice, whose
 from calendar_sync.core.errors import ConfigurationError, SyncError, UsersFailed
 from calendar_sync.core.redaction import redact
 
@@ -21,7 +20,7 @@ class StateUnavailable(Exception):
 
 
 def shorten_failures() -> None:
-    """From now on this process logs errors of ours as one line."""
+    """From now on this process logs our own errors as one line."""
     # The loggers that exist hold this very list.
     processors = structlog.get_config()["processors"]
     if _shorten not in processors:
@@ -29,7 +28,7 @@ def shorten_failures() -> None:
 
 
 def line(error: BaseException) -> str:
-    """Who, what is wrong, whose it is, what to do."""
+    """The users, what is wrong, what to do, and who can."""
     if isinstance(error, StateUnavailable):
         return (
             "all users of this task: the state database did not answer, and Airflow retries once; "
@@ -39,10 +38,10 @@ def line(error: BaseException) -> str:
     if not isinstance(error, SyncError):
         return type(error).__name__
     if isinstance(error, UsersFailed):
-        return redact(error.words or advice(error.code))
-    said = error.detail if isinstance(error, ConfigurationError) else advice(error.code)
+        return redact(error.words or error.code.in_words)
+    said = error.detail if isinstance(error, ConfigurationError) else error.code.in_words
     what = f"{error.code}: {error.detail}" if said != error.detail else error.code
-    return redact(f"all users of this task: {said} (responsible: {whose(error.code)}) [{what}]")
+    return redact(f"all users of this task: {said} (responsible: {error.code.whose}) [{what}]")
 
 
 def _shorten(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from calendar_sync.adapters.http import waiting_at_most
 from calendar_sync.config.settings import Settings
+from calendar_sync.core.codes import GoogleCode, MicrosoftCode
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import (
     BadItem,
@@ -63,8 +64,8 @@ MOST_TRIES = 5
 #: Refusals that concern everybody: one try a time is enough.
 OF_ADDRESS = frozenset(
     {
-        "google_push_address_refused", "microsoft_push_address_refused",
-        "microsoft_push_address_silent",
+        GoogleCode.PUSH_ADDRESS_REFUSED, MicrosoftCode.PUSH_ADDRESS_REFUSED,
+        MicrosoftCode.PUSH_ADDRESS_SILENT,
     }
 )  # fmt: skip
 #: Facts of a platform. BLOCKED says what keeps all channels from being opened, and until when.

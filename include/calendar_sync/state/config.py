@@ -24,10 +24,11 @@ from sqlalchemy import (
 
 from calendar_sync.config.renames import with_old_names
 from calendar_sync.config.settings import Settings, parse
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import INACTIVE, NO_ACCESS, NOT_LISTED, Platform, WelkinUser
 from calendar_sync.state import tables as t
-from calendar_sync.state.mapping import CHANGED_MEANWHILE, MappingStore
+from calendar_sync.state.mapping import MappingStore
 from calendar_sync.state.marks import MarkStore
 
 UNLISTED_FOR = timedelta(days=1)
@@ -44,6 +45,7 @@ def _inactive(since: ColumnElement[datetime]) -> Select[tuple[str]]:
 # Made once: see links.py. Every pass asks several times.
 _INACTIVE = _inactive(bindparam("since", type_=t.welkin_user.c.inactive_since.type))
 _NEWEST = select(t.settings_revision).order_by(t.settings_revision.c.id.desc()).limit(1)
+_NEWEST_NUMBER = select(func.max(t.settings_revision.c.id))
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class ConfigStore(MappingStore):
         with self._database.read() as connection:
             row = connection.execute(_NEWEST).one_or_none()
         return self.revision_of(0) if row is None else _revision(row)
+
+    def newest_revision(self) -> int:
+        """The number of the newest settings; 0 before any was applied."""
+        with self._database.read() as connection:
+            return connection.scalar(_NEWEST_NUMBER) or 0
 
     def revisions(self, newest: int = 50) -> list[Revision]:
         """The newest revisions, newest first."""
@@ -121,7 +128,9 @@ class ConfigStore(MappingStore):
             if before.id and before.settings == settings:
                 return before.id, False
             if based_on is not None and based_on != before.id:
-                raise ConfigurationError(CHANGED_MEANWHILE, detail=_meanwhile(before, based_on))
+                raise ConfigurationError(
+                    RequestCode.CHANGED_MEANWHILE, detail=_meanwhile(before, based_on)
+                )
             made = connection.execute(insert(t.settings_revision).values(values))
             key = made.inserted_primary_key
         return int(key[0]) if key else 0, True
@@ -248,7 +257,15 @@ def _meanwhile(newest: Revision, seen: int) -> str:
 
 
 # Settings that change nothing of what a full read would plan.
-_RUNNING = {"limits", "polling", "deletion_guard", "freshness", "notify", "on_unmapped"}
+_RUNNING = {
+    "limits",
+    "polling",
+    "notice",
+    "deletion_guard",
+    "freshness",
+    "notify",
+    "on_unmapped",
+}
 
 
 def blocks_hash(settings: Settings) -> str:

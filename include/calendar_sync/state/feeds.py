@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, select
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from calendar_sync.core.model import Encounter
 from calendar_sync.state import tables as t
@@ -18,6 +18,16 @@ _CURSOR = select(t.cursor).where(
     t.cursor.c.scope == bindparam("of"),
     t.cursor.c.owner == bindparam("whose"),
     t.cursor.c.calendar == bindparam("in"),
+)
+_CURSORS = select(t.cursor).where(
+    t.cursor.c.scope == bindparam("of"),
+    t.cursor.c.owner.in_(bindparam("owners", expanding=True)),
+)
+_MOVE = update(t.cursor).where(
+    t.cursor.c.scope == bindparam("of"),
+    t.cursor.c.owner == bindparam("whose"),
+    t.cursor.c.calendar == bindparam("in"),
+    t.cursor.c.position == bindparam("before"),
 )
 _HELD_CURSOR = (
     select(t.cursor.c.position)
@@ -41,6 +51,16 @@ class Cursor:
     shape: str
     window_end: datetime | None = None
     saved_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A cursor's new position, and the one that it was read from."""
+
+    owner: str
+    calendar: str
+    before: str
+    position: str
 
 
 @dataclass(frozen=True)
@@ -70,11 +90,22 @@ class FeedStore:
             row = connection.execute(_CURSOR, named).one_or_none()
         return _cursor(row) if row is not None else None
 
-    def cursors(self, scope: str) -> dict[tuple[str, str], Cursor]:
-        """All cursors of a platform, by owner and calendar."""
-        query = select(t.cursor).where(t.cursor.c.scope == scope)
+    def cursors(
+        self, scope: str, owners: Iterable[str] | None = None
+    ) -> dict[tuple[str, str], Cursor]:
+        """The cursors of a platform, by user and calendar: of everybody, or of these users."""
+        if owners is None:
+            query = select(t.cursor).where(t.cursor.c.scope == scope)
+            with self._database.read() as connection:
+                rows = connection.execute(query).all()
+            return {(row.owner, row.calendar): _cursor(row) for row in rows}
+        wanted, found = sorted(set(owners)), {}
         with self._database.read() as connection:
-            return {(row.owner, row.calendar): _cursor(row) for row in connection.execute(query)}
+            for first in range(0, len(wanted), _BATCH):
+                named = {"of": scope, "owners": wanted[first : first + _BATCH]}
+                for row in connection.execute(_CURSORS, named):
+                    found[row.owner, row.calendar] = _cursor(row)
+        return found
 
     def save_cursor(
         self,
@@ -99,6 +130,13 @@ class FeedStore:
             statement.on_conflict_do_update(
                 index_elements=["scope", "owner", "calendar"], set_=values
             )
+        )
+
+    def move_cursor(self, connection: Connection, scope: str, moved: Moved, now: datetime) -> None:
+        """Move a position on, unless somebody has stored another one meanwhile."""
+        connection.execute(
+            _MOVE.values(position=moved.position, updated_at=now),
+            {"of": scope, "whose": moved.owner, "in": moved.calendar, "before": moved.before},
         )
 
     def lock_cursor(self, connection: Connection, scope: str, owner: str) -> str | None:

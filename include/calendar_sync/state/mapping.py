@@ -11,13 +11,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, tuple_
 
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Direction, MappedUser, Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 from calendar_sync.state.marks import MarkStore, Pair
-
-CHANGED_MEANWHILE = "changed_meanwhile"
 
 # Made once: see links.py. Every pass asks several times.
 _ALL = select(t.user_mapping).order_by(t.user_mapping.c.user_id, t.user_mapping.c.platform)
@@ -125,29 +124,13 @@ class MappingStore:
     def preview_mapping(
         self, users: Iterable[MappedUser], *, based_on: int | None = None
     ) -> MappingDifference:
-        """What `replace_mapping` would change, without changing it.
+        """What `edit_mapping` would change if these were all rows, without changing it.
 
         Raises:
-            ConfigurationError: `replace_mapping` would refuse.
+            ConfigurationError: `edit_mapping` would refuse.
         """
         with self._database.read() as connection:
             return _compare(connection, lambda _: users, based_on)[0]
-
-    def replace_mapping(
-        self,
-        users: Iterable[MappedUser],
-        author: str,
-        now: datetime,
-        *,
-        based_on: int | None = None,
-    ) -> MappingDifference:
-        """Make the mapping exactly these rows, in one transaction.
-
-        Raises:
-            ConfigurationError: two rows for one user and platform, or two users on one account;
-                or the mapping was changed since the revision `based_on`.
-        """
-        return self.edit_mapping(lambda _: users, author, now, based_on=based_on)
 
     def edit_mapping(
         self, edit: Edit, author: str, now: datetime, *, based_on: int | None = None
@@ -158,7 +141,8 @@ class MappingStore:
         passed by was judged under the old row.
 
         Raises:
-            ConfigurationError: as `replace_mapping` does.
+            ConfigurationError: two rows for one user and platform, or two users on one account;
+                or the mapping was changed since the revision `based_on`.
         """
         with self._database.write() as connection:
             self._database.lock(connection, t.user_mapping)
@@ -241,7 +225,9 @@ def _compare(
     if not found:
         return replace(found, revision=newest), newest
     if based_on is not None and based_on != newest:
-        raise ConfigurationError(CHANGED_MEANWHILE, detail=_meanwhile(connection, newest, based_on))
+        raise ConfigurationError(
+            RequestCode.CHANGED_MEANWHILE, detail=_meanwhile(connection, newest, based_on)
+        )
     return replace(found, revision=newest + 1), newest + 1
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, literal, select, update
+from sqlalchemy import Connection, Row, bindparam, case, exists, func, literal, or_, select, update
 
 from calendar_sync.core.model import Platform
 from calendar_sync.state import tables as t
@@ -24,6 +24,25 @@ BATCH = 500
 _ALL = select(t.user_sync)
 _OF_PLATFORM = _ALL.where(t.user_sync.c.platform == bindparam("of"))
 _OF = _OF_PLATFORM.where(t.user_sync.c.user_id == bindparam("user"))
+_WANTED = _OF_PLATFORM.where(
+    t.user_sync.c.mark_seq > t.user_sync.c.done_seq,
+    or_(t.user_sync.c.retry_at.is_(None), t.user_sync.c.retry_at <= bindparam("now")),
+)
+_FREE = _WANTED.where(
+    or_(
+        t.user_sync.c.taken_until.is_(None),
+        t.user_sync.c.taken_until <= bindparam("now"),
+        t.user_sync.c.taken_by == bindparam("run"),
+    ),
+    ~exists().where(
+        t.lease.c.user_id == t.user_sync.c.user_id,
+        t.lease.c.owner != "",
+        t.lease.c.expires_at > bindparam("now"),
+    ),
+)
+_TAKE = update(t.user_sync).where(
+    t.user_sync.c.user_id == bindparam("user"), t.user_sync.c.platform == bindparam("of")
+)
 # Why a user is compared fully: it was requested, or it is the daily comparison.
 ASKED, DAILY = "asked", "daily"
 
@@ -51,6 +70,8 @@ class UserSync:
     next_full_at: datetime | None = None
     full_because: str = ""
     compared_at: datetime | None = None
+    taken_by: str = ""
+    taken_until: datetime | None = None
 
     @property
     def marked(self) -> bool:
@@ -190,6 +211,40 @@ class MarkStore:
             states = [_state(row) for row in connection.execute(query, named)]
         return {(state.user_id, state.platform): state for state in states}
 
+    def wanted(self, platform: Platform, now: datetime) -> list[UserSync]:
+        """Who is marked and does not wait after a failure."""
+        named = {"of": platform.value, "now": now}
+        with self._database.read() as connection:
+            return [_state(row) for row in connection.execute(_WANTED, named)]
+
+    def free(self, platform: Platform, now: datetime, run_id: str = "") -> list[UserSync]:
+        """Those of them whom neither another run nor a cycle has in its hands."""
+        named = {"of": platform.value, "now": now, "run": run_id}
+        with self._database.read() as connection:
+            return [_state(row) for row in connection.execute(_FREE, named)]
+
+    def waiting(self, platform: Platform, now: datetime) -> int:
+        """How many are marked and wait after a failure."""
+        table = t.user_sync.c
+        query = select(func.count()).where(
+            table.platform == platform.value, table.mark_seq > table.done_seq, table.retry_at > now
+        )
+        with self._database.read() as connection:
+            return connection.scalar(query) or 0
+
+    def take(self, pairs: Iterable[Pair], run_id: str, until: datetime) -> None:
+        """These users are among the tasks of this run: no other run takes them until then."""
+        rows = [{"user": user_id, "of": platform.value} for user_id, platform in sorted(pairs)]
+        if rows:
+            values = {"taken_by": run_id, "taken_until": until}
+            with self._database.write() as connection:
+                connection.execute(_TAKE.values(**values), rows)
+
+    def give_back(self, pair: Pair) -> None:
+        """A task is done with this user: if there is still work, any run may have it."""
+        with self._database.write() as connection:
+            connection.execute(_where(update(t.user_sync), pair).values(taken_until=None))
+
     def done(
         self,
         connection: Connection,
@@ -258,6 +313,24 @@ class MarkStore:
         self.mark(connection, pairs, now)
         for pair in sorted(pairs):
             connection.execute(_where(update(t.user_sync), pair).values(retry_at=None))
+
+    def in_step(
+        self, connection: Connection, platform: Platform, user_ids: Iterable[str], now: datetime
+    ) -> None:
+        """A sweep has shown that nothing blocks them that did not before: as good as a poll."""
+        table, users = t.user_sync, sorted(user_ids)
+        for first in range(0, len(users), BATCH):
+            connection.execute(
+                update(table)
+                .where(
+                    table.c.platform == platform.value,
+                    table.c.user_id.in_(users[first : first + BATCH]),
+                    table.c.mark_seq <= table.c.done_seq,
+                    table.c.poll_error.is_(None),
+                    table.c.last_success_at.is_not(None),
+                )
+                .values(last_success_at=now)
+            )
 
     def polled(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, delete, exists, insert, or_, select, update
 
+from calendar_sync.core.codes import Code, code_of
 from calendar_sync.core.model import Hold, Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
@@ -56,7 +57,7 @@ _APPROVED_USERS = select(t.approval.c.user_id).where(
 class PlatformFault:
     """Why no cycle starts on a platform, and since when."""
 
-    code: str
+    code: Code
     since: datetime
 
 
@@ -95,8 +96,8 @@ class RecordedRun:
     requests: int
 
 
-#: How the names of runs begin that Airflow has not made.
-BY_HAND = ("cli-", "test-", "page-")
+#: How the names of runs begin that only tried the sync: the self-test's.
+TRIALS = ("test-", "page-")
 
 
 def _worked(row: Row[Any]) -> bool:
@@ -164,12 +165,12 @@ class RunStore:
                 statement.on_conflict_do_update(index_elements=["run_id", "platform"], set_=values)
             )
 
-    def any_by_airflow(self) -> bool:
-        """Some run was not made by hand: by a command or a test (`cli-…`, `test-…`, `page-…`)."""
+    def any_sync(self) -> bool:
+        """Users were synced, by Airflow or by the command line, and not only for a test."""
         name = t.sync_run.c.run_id
-        by_hand = or_(*(name.startswith(each) for each in BY_HAND))
+        trial = or_(*(name.startswith(each) for each in TRIALS))
         with self._database.read() as connection:
-            return bool(connection.scalar(select(exists().where(~by_hand))))
+            return bool(connection.scalar(select(exists().where(~trial))))
 
     def empty(self, platform: Platform, run_ids: Collection[str]) -> set[str]:
         """Which of these runs wrote nothing and had no failed users."""
@@ -244,9 +245,9 @@ class RunStore:
             row = connection.execute(_STATE, {"of": platform.value}).one_or_none()
         if row is None or row.fault_code is None:
             return None
-        return PlatformFault(row.fault_code, row.fault_since)
+        return PlatformFault(code_of(row.fault_code), row.fault_since)
 
-    def set_fault(self, platform: Platform, code: str | None, now: datetime) -> None:
+    def set_fault(self, platform: Platform, code: Code | None, now: datetime) -> None:
         """Raise, keep or (None) end the fault."""
         before = self.fault(platform)
         since = before.since if before is not None and code is not None else now

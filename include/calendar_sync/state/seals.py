@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from calendar_sync.adapters.http import send_once
+from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.errors import ConfigurationError, TransientError
 from calendar_sync.core.model import iso
 from calendar_sync.core.redaction import describe
@@ -142,7 +143,7 @@ def _to_syslog(place: str, note: str) -> None:
 def _to_https(place: str, note: str) -> None:
     status, _ = send_once("POST", place, note.encode(), seconds=SECONDS)
     if not 200 <= status < 300:
-        raise TransientError("seal_refused", detail=str(status))
+        raise TransientError(SyncCode.SEAL_REFUSED, detail=str(status))
 
 
 _SENDERS: dict[str, Callable[[str, str], None]] = {

@@ -7,9 +7,11 @@ from calendar_sync.state.feeds import FeedStore
 from calendar_sync.state.health import HealthStore
 from calendar_sync.state.links import LinkStore
 from calendar_sync.state.marks import MarkStore
+from calendar_sync.state.noticing import NoticingStore
 from calendar_sync.state.push import PushStore
 from calendar_sync.state.runs import RunStore
 from calendar_sync.state.shared import LeaseStore, RateStore, TokenStore
+from calendar_sync.state.sweeps import SweepStore
 
 
 class Store:
@@ -21,9 +23,11 @@ class Store:
         self.marks = MarkStore(database)
         self.push = PushStore(database)
         self.links = LinkStore(database)
+        self.noticing = NoticingStore(database)
         self.feeds = FeedStore(database)
         self.runs = RunStore(database)
         self.health = HealthStore(database)
+        self.sweeps = SweepStore(database)
         self.audit = AuditStore(database, key)
         self.leases = LeaseStore(database)
         self.tokens = TokenStore(database)

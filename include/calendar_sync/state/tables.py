@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Float,
     Index,
@@ -137,6 +138,9 @@ user_sync = Table(
     # "asked" for a requested full comparison, "daily" for the daily one.
     Column("full_because", _short(16), nullable=False, default="", server_default=""),
     Column("compared_at", UtcDateTime),
+    # The run that has this user among its tasks, and until when another may not have him.
+    Column("taken_by", _short(255), nullable=False, default="", server_default=""),
+    Column("taken_until", UtcDateTime),
 )
 
 drift = Table(
@@ -377,6 +381,39 @@ rate = Table(
     metadata,
     Column("name", _short(), primary_key=True),
     Column("free_at", Float, nullable=False),
+)
+
+# What a sweep last saw of a calendar: a keyed hash of its busy times from `day` on. Part 0 are the
+# next weeks, the others what comes after. See sync/noticing/sweeps.py.
+swept = Table(
+    "swept",
+    metadata,
+    Column("user_id", _short(), primary_key=True),
+    Column("calendar", _short(255), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("account", _short(320), nullable=False),
+    Column("hash", _short(), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    # As with marks: the number of changes seen, and how many of them a poll has looked into.
+    Column("changes", _Key, nullable=False, default=0),
+    Column("polled", _Key, nullable=False, default=0),
+)
+
+# Who notices changes, by what is looked at: "welkin", "google", "microsoft". See state/noticing.py.
+noticing = Table(
+    "noticing",
+    metadata,
+    Column("name", _short(16), primary_key=True),
+    Column("owner", _short(255), nullable=False, default=""),
+    Column("expires_at", UtcDateTime),
+    Column("heartbeat_at", UtcDateTime),
+    Column("error_code", _short()),
+    Column("requests", JSON, nullable=False, default=dict),
+    Column("asked_at", UtcDateTime),
+    Column("asks", Integer, nullable=False, default=0),
+    Column("run_at", UtcDateTime),
+    Column("expected", Boolean, nullable=False, default=False),
 )
 
 platform_state = Table(

@@ -19,7 +19,7 @@ class Deadlines:
     """Instants of one platform, before which something is late.
 
     `marked` is for the oldest change that waits, `seen` for the last time that an account was in
-    step: polls that answered must be at least so recent, or nobody knows what has changed there.
+    step: polls that answered must be at least so recent, or changes there are not known.
     """
 
     marked: datetime

@@ -36,7 +36,7 @@ class Members:
 
 
 def members(store: Store, settings: Settings, platform: Platform, now: datetime) -> Members:
-    """Who is synced on this platform now, and who has something of ours that must go.
+    """Who is synced on this platform now, and whose mirrors and blocks must be deleted.
 
     A user leaves by being unmapped or disabled, or by being inactive in Welkin. One whom Welkin's
     list merely lacks counts as inactive after a day: lists are incomplete at times.
@@ -86,11 +86,11 @@ def user_named(store: Store, name: str, platform: Platform | None = None) -> str
 
 
 def too_many(leaving: int, holders: int, settings: Settings) -> bool:
-    """So many of the mapped who have something of ours leave at once: a person must say so."""
+    """So many of the users with mirrors or blocks leave at once that a person must confirm it."""
     return leaving > max(LEAVERS, int(settings.deletion_guard.max_share * holders))
 
 
 def former_account(store: Store, user_id: str, platform: Platform) -> str:
-    """The account that still has something of ours, for a user who is not mapped; or nothing."""
+    """The account of a user who is not mapped any more, if it still has mirrors or blocks."""
     links = store.links.of(user_id, platform)
     return next((link.account for link in links if link.state in STANDING), "")

@@ -6,12 +6,13 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
+from calendar_sync.core.codes import AccountVerdict, Code, code_of
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import (
     BadItem,
@@ -28,8 +29,9 @@ from calendar_sync.state import Store, seals
 from calendar_sync.state.audit import TRY, CycleLog, Operation
 from calendar_sync.state.config import Revision
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
-from calendar_sync.sync.cycle import Cycle, CycleResult
+from calendar_sync.sync.cycle import Cycle
 from calendar_sync.sync.noticing import find_work
+from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
 from calendar_sync.sync.roster import Members, members
 from calendar_sync.sync.services import Services
 
@@ -39,72 +41,6 @@ ROUNDS = 200
 GROUP_SECONDS = 120.0
 # After an error of the database; a lease lasts for 90 seconds, and is renewed well before.
 RENEW_AGAIN_SECONDS = 5.0
-_MIRRORS = {
-    "create_mirror": "created",
-    "adopt_mirror": "recovered",
-    "update_mirror": "updated",
-    "delete_mirror": "deleted",
-}
-_BLOCKS = {
-    "create_block": "created",
-    "adopt_block": "recovered",
-    "update_block": "updated",
-    "delete_block": "deleted",
-}
-
-
-@dataclass(frozen=True)
-class UserOutcome:
-    """How one user's cycle ended: `ok`, `more` (work is left), `busy`, `idle` or `failed`."""
-
-    user_id: str
-    account: str
-    status: str
-    code: str = ""
-    attention: bool = False
-    detail: str = ""
-    result: CycleResult = field(default_factory=lambda: CycleResult("", ""))
-
-    @property
-    def label(self) -> str:
-        """One line for the run history: `dana@example.org: 2 created, 1 updated`."""
-        return f"{self.account or self.user_id}: {self._words()}"
-
-    @property
-    def row(self) -> dict[str, Any]:
-        """The outcome as XCom and JSON carry it."""
-        return {
-            "user_id": self.user_id,
-            "account": self.account,
-            "status": self.status,
-            "code": self.code,
-            "done": {str(step): count for step, count in self.result.done.items()},
-        }
-
-    def _words(self) -> str:
-        if self.status == "failed":
-            return f"{'still failing' if self.attention else 'failed'} ({self.code})"
-        if self.status == "busy":
-            return "busy"
-        if self.status == "idle":
-            return "nothing to do"
-        result = self.result
-        if result.plan is not None:
-            return f"dry run, {plural(len(result.plan.actions), 'change')} planned"
-        done = result.done
-        words = [f"{done[step]} {word}" for step, word in _MIRRORS.items() if step in done]
-        words += [
-            f"{plural(done[step], 'busy block')} {word}"
-            for step, word in _BLOCKS.items()
-            if step in done
-        ]
-        if result.held:
-            words.append(f"{result.held} waiting for approval")
-        if result.refused or result.parked:
-            words.append(f"{plural(result.refused + result.parked, 'write')} rejected")
-        if self.status == "more":
-            words.append("continues in the next run")
-        return ", ".join(words) or "up to date"
 
 
 async def sync_users(
@@ -125,7 +61,9 @@ async def sync_users(
     async def one(user_id: str) -> UserOutcome:
         if services.clock.monotonic() - begun > GROUP_SECONDS:
             # The rest of a large group stays marked for the next run.
-            return UserOutcome(user_id, _mapped(services, platform, user_id).account, "busy")
+            return UserOutcome(
+                user_id, _mapped(services, platform, user_id).account, OutcomeStatus.BUSY
+            )
         return await _sync_user(
             services, revision, people, user_id, run_id, owner, full=full, dry_run=dry_run
         )
@@ -152,18 +90,18 @@ async def _sync_user(
     state = store.marks.of(user_id, platform)
     kept = not mapped.enabled and user_id not in people.leaving
     if kept or not (state.marked or full or dry_run):
-        return UserOutcome(user_id, mapped.account, "idle")
+        return UserOutcome(user_id, mapped.account, OutcomeStatus.IDLE)
     begun = services.clock.monotonic()
     try:
         lease = store.leases.take(user_id, owner, services.clock.now())
     except LeaseHeld:
-        return UserOutcome(user_id, mapped.account, "busy")
+        return UserOutcome(user_id, mapped.account, OutcomeStatus.BUSY)
     try:
         async with hold(services, lease):
             cycle = Cycle(services, revision, mapped, lease, run_id)
             result = await cycle.run(full=full, dry_run=dry_run)
     except (LeaseLost, PlatformStopped):
-        return UserOutcome(user_id, mapped.account, "busy")
+        return UserOutcome(user_id, mapped.account, OutcomeStatus.BUSY)
     except (OperationalError, InterfaceError):
         raise
     except Exception as caught:
@@ -171,17 +109,21 @@ async def _sync_user(
         if isinstance(error, TenantMisconfigured):
             store.runs.set_fault(platform, error.code, services.clock.now())
         if dry_run:
-            return UserOutcome(user_id, mapped.account, "failed", error.code, detail=error.detail)
+            return UserOutcome(
+                user_id, mapped.account, OutcomeStatus.FAILED, error.code, detail=error.detail
+            )
         pause = error.retry_after if isinstance(error, RateLimited) else None
         store.marks.failed((user_id, platform), error.code, services.clock.now(), pause)
         took = services.clock.monotonic() - begun
         _record_try(services, mapped, run_id, error.code, state.failures + 1, took)
         return UserOutcome(
-            user_id, mapped.account, "failed", error.code, state.attention, error.detail
+            user_id, mapped.account, OutcomeStatus.FAILED, error.code, state.attention, error.detail
         )
     finally:
+        if state.taken_until is not None:
+            store.marks.give_back((user_id, platform))
         store.leases.release(lease, services.clock.now())
-    status = "ok" if result.complete else "more"
+    status = OutcomeStatus.OK if result.complete else OutcomeStatus.MORE
     return UserOutcome(user_id, mapped.account, status, result=result)
 
 
@@ -192,18 +134,21 @@ def judged(store: Store, platform: Platform, outcome: UserOutcome) -> UserOutcom
     as each refused item has its own.
     """
     result = outcome.result
-    if outcome.status not in {"ok", "more"} or result.writes:
+    if not outcome.status.ran or result.writes:
         return outcome
     if not (result.bad_items or result.parked) or not _has_nothing(store, platform, outcome):
         return outcome
     codes = Counter(result.bad_items or store.links.parked_codes(outcome.user_id, platform))
-    code = codes.most_common(1)[0][0] if codes else BadItem.code
+    code = code_of(codes.most_common(1)[0][0]) if codes else BadItem.code
     staff = {user.id for user in store.config.welkin_users()}
     if staff and outcome.user_id not in staff:
-        code = "welkin_user_unknown"
+        code = AccountVerdict.WELKIN_USER_UNKNOWN
     count = result.refused + result.parked
     return replace(
-        outcome, status="failed", code=code, detail=f"all {plural(count, 'write')} rejected"
+        outcome,
+        status=OutcomeStatus.FAILED,
+        code=code,
+        detail=f"all {plural(count, 'write')} rejected",
     )
 
 
@@ -214,7 +159,7 @@ def _has_nothing(store: Store, platform: Platform, outcome: UserOutcome) -> bool
 
 
 def _record_try(
-    services: Services, mapped: MappedUser, run_id: str, code: str, number: int, seconds: float
+    services: Services, mapped: MappedUser, run_id: str, code: Code, number: int, seconds: float
 ) -> None:
     """The user's timeline has every try that failed, whoever looks and however often it did."""
     store = services.store
@@ -270,12 +215,12 @@ class PassResult:
     outcomes: dict[str, UserOutcome]
     done: Counter[str]
     rounds: int
-    fault: str | None = None
+    fault: Code | None = None
 
     @property
     def failed(self) -> list[UserOutcome]:
         """Users whose last cycle failed."""
-        return [outcome for outcome in self.outcomes.values() if outcome.status == "failed"]
+        return [outcome for outcome in self.outcomes.values() if outcome.failed]
 
 
 async def run_pass(
@@ -300,9 +245,9 @@ async def run_pass(
     wrote: set[str] = set()
     done: Counter[str] = Counter()
 
-    def ended(number: int, fault: str | None = None) -> PassResult:
+    def ended(number: int, fault: Code | None = None) -> PassResult:
         for user, outcome in outcomes.items():
-            if outcome.status != "failed" and user not in wrote:
+            if not outcome.failed and user not in wrote:
                 outcomes[user] = judged(services.store, platform, refused.get(user, outcome))
         return PassResult(outcomes, done, number, fault)
 
@@ -343,7 +288,7 @@ async def run_pass(
 
 
 def _worth_trying(outcome: UserOutcome | None) -> bool:
-    return outcome is None or outcome.status in {"ok", "more"}
+    return outcome is None or outcome.status.ran
 
 
 def _batches(users: list[str], size: int) -> list[list[str]]:
@@ -375,7 +320,7 @@ def store_run(
         started_at,
         now,
         users=len(rows),
-        failed=counts["failed"],
+        failed=counts[OutcomeStatus.FAILED],
         summary={
             "statuses": dict(counts),
             "done": dict(done),

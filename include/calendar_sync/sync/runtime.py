@@ -12,7 +12,14 @@ from zoneinfo import ZoneInfo
 from aiolimiter import AsyncLimiter
 
 from calendar_sync.adapters import welkin as welkin_adapter
-from calendar_sync.adapters.google import DIRECTORY_SCOPE, SCOPE, GoogleCalendar, GoogleDirectory
+from calendar_sync.adapters.google import (
+    DIRECTORY_SCOPE,
+    FREEBUSY_SCOPE,
+    SCOPE,
+    GoogleCalendar,
+    GoogleDirectory,
+    GoogleFreeBusy,
+)
 from calendar_sync.adapters.google import fetch_token as fetch_google_token
 from calendar_sync.adapters.google.errors import classify as classify_google
 from calendar_sync.adapters.google.errors import classify_token as classify_google_token
@@ -40,7 +47,7 @@ from calendar_sync.sync.services import Services
 from calendar_sync.sync.tokens import Fetch, OwnTokens, TokenCache
 
 if TYPE_CHECKING:
-    from calendar_sync.core.ports import CalendarPlatform, Directory
+    from calendar_sync.core.ports import CalendarPlatform, Directory, FreeBusy
 
 # Requests that wait their turn are served a little slower than the limit: networks add jitter.
 RATE_MARGIN = 0.95
@@ -102,17 +109,17 @@ async def open_services(
     )
     platforms: dict[Platform, CalendarPlatform] = {}
     directories: dict[Platform, Directory] = {}
+    busy: dict[Platform, FreeBusy] = {}
     if secrets.google is not None:
-        platforms[Platform.GOOGLE], directories[Platform.GOOGLE] = _google(
-            secrets.google, tokens, clock, limits, client
-        )
+        made = _google(secrets.google, tokens, clock, limits, client)
+        platforms[Platform.GOOGLE], directories[Platform.GOOGLE], busy[Platform.GOOGLE] = made
     if secrets.microsoft is not None:
         platforms[Platform.MICROSOFT], directories[Platform.MICROSOFT] = _microsoft(
             secrets.microsoft, tokens, clock, limits, client
         )
     identity = Identity(secrets.hmac_key, credentials.organisation)
     try:
-        yield Services(welkin, platforms, store, identity, clock, client.meter, directories)
+        yield Services(welkin, platforms, store, identity, clock, client.meter, directories, busy)
     finally:
         await client.aclose()
 
@@ -161,7 +168,7 @@ async def try_welkin(credentials: WelkinCredentials, clock: Clock) -> None:
 
 
 class Tokens(Protocol):
-    """Where the clients' tokens come from: everybody's cache, or one's own."""
+    """Where the clients' tokens come from: the shared cache, or a cache of their own."""
 
     def source(self, name: str, fetch: Fetch) -> TokenSource:
         """The token of this name."""
@@ -204,7 +211,7 @@ def _google(
     clock: Clock,
     limits: Limits,
     client: Callable[..., HttpClient],
-) -> tuple[GoogleCalendar, GoogleDirectory]:
+) -> tuple[GoogleCalendar, GoogleDirectory, GoogleFreeBusy]:
     address = urlsplit(credentials.token_uri)
     token_http = client(
         f"{address.scheme}://{address.netloc}", classify_google_token, credentials.verify, None
@@ -221,13 +228,15 @@ def _google(
         return tokens.source(f"{kind}:{credentials.client_email}:{account.lower()}", fetch)
 
     calendar = GoogleCalendar(http, token_of)
+    busy = GoogleFreeBusy(http, lambda name: token_of(name, FREEBUSY_SCOPE, "google-freebusy"))
     if not credentials.directory_admin:
-        return calendar, GoogleDirectory(calendar, None, None)
-    return calendar, GoogleDirectory(
+        return calendar, GoogleDirectory(calendar, None, None), busy
+    directory = GoogleDirectory(
         calendar,
         client(credentials.directory_root, classify_google, credentials.verify, None),
         token_of(credentials.directory_admin, DIRECTORY_SCOPE, "google-directory"),
     )
+    return calendar, directory, busy
 
 
 def _microsoft(

@@ -8,7 +8,7 @@ from calendar_sync.adapters.welkin import Welkin
 from calendar_sync.core.clock import Clock
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Platform
-from calendar_sync.core.ports import CalendarPlatform, Directory
+from calendar_sync.core.ports import CalendarPlatform, Directory, FreeBusy
 from calendar_sync.state import Store
 
 
@@ -23,3 +23,4 @@ class Services:
     clock: Clock
     meter: Meter
     directories: Mapping[Platform, Directory] = field(default_factory=dict)
+    free_busy: Mapping[Platform, FreeBusy] = field(default_factory=dict)

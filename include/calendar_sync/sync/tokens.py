@@ -15,6 +15,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from calendar_sync.core.boundary import Hidden
 from calendar_sync.core.clock import Clock
+from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.errors import TransientError
 from calendar_sync.state.shared import StoredToken, TokenStore
 
@@ -63,7 +64,7 @@ class TokenCache:
                     return found
                 return await self._refresh(name, fetch)
             if waited >= LONGEST_WAIT:
-                raise TransientError("token_refresh_stuck")
+                raise TransientError(SyncCode.TOKEN_REFRESH_STUCK)
             await self._clock.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
 

@@ -163,7 +163,7 @@ class Demo:
         return table
 
     def stay(self, stage: Stage) -> None:
-        """Keep everything running until somebody ends it."""
+        """Keep everything running until it is interrupted."""
         airflow = stage.airflow
         # Ctrl-C is how this ends as planned, so that it is no failure.
         with contextlib.suppress(KeyboardInterrupt):

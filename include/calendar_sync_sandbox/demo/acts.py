@@ -1,4 +1,4 @@
-"""The steps of the story: those of one platform, and those of somebody who is on both."""
+"""The steps of the story: those of one platform, and those of a person with a mailbox on each."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Act:
         self.current = ""
         self._keep = keep
         self._template = world.templates()[0]
-        # A weekday well inside both windows, at minutes that nobody else uses.
+        # A weekday well inside both windows, at minutes that no other event has.
         day = datetime.now(UTC).replace(hour=15, minute=7, second=0, microsecond=0)
         day += timedelta(days=7 if day.weekday() < 5 else 9)
         self._morning = Slot(day, day + timedelta(minutes=34))
@@ -261,7 +261,7 @@ class OnePlatform(Act):
 
 
 class BothPlatforms(Act):
-    """What is played with one person who has a mailbox on each platform.
+    """The steps with one person who has a mailbox on each platform.
 
     Args:
         mailboxes: both of them.

@@ -24,7 +24,7 @@ def run_problems(
 ) -> list[str]:
     """What is wrong with runs that have ended.
 
-    The closing task is a teardown whose failure does not fail its run: nobody else would notice.
+    The closing task is a teardown whose failure does not fail its run: nothing else would notice.
 
     Args:
         runs: state and tasks of each run by its id.

@@ -81,7 +81,7 @@ class Runs:
         clock: tells the time by which the runs are stamped.
 
     Attributes:
-        stuck: nothing has moved for so long that nobody needs to wait again.
+        stuck: nothing has changed for so long that waiting again is useless.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Runs:
         return seconds
 
     def _too_late(self) -> bool:
-        """The promised time is over, and runs enough have come and gone for any machine."""
+        """The promised time is over, and enough runs have ended even for a slow machine."""
         return self.seconds > PROMISE.total_seconds() and all(
             sum(_moment(run["start_date"]) >= self._edited for run in self._ended(dag_id))
             >= ENOUGH_RUNS

@@ -16,7 +16,7 @@ import yaml
 
 from calendar_sync_sandbox.demo.world import PLATFORMS, User, World
 from calendar_sync_sandbox.patience import Patience
-from calendar_sync_sandbox.processes import Program, Register
+from calendar_sync_sandbox.processes import Program
 from calendar_sync_sandbox.standalone import StandaloneAirflow
 
 if TYPE_CHECKING:
@@ -98,14 +98,12 @@ class Stage:
         self._tick = tick
         self.folder = folder
         self._interrupts = interrupts
-        self._register = Register(folder)
         self._running = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         self.folder.mkdir(exist_ok=True)
         try:
             self._take_lock()
-            self._register.end_leftovers()
             for entry in self.folder.iterdir():
                 if entry.is_dir():
                     shutil.rmtree(entry)
@@ -125,7 +123,6 @@ class Stage:
         # A second Ctrl-C while ending is no reason to end less.
         with contextlib.suppress(KeyboardInterrupt), self._interrupts.held():
             self._running.close()
-            self._register.end_leftovers()
 
     @property
     def runs(self) -> bool:
@@ -142,7 +139,6 @@ class Stage:
 
     def _note(self, program: Program) -> None:
         self._running.callback(program.stop)
-        self._register.add(program.session)
 
     # --- Starting, in an order that keeps both cores busy -----------------------
 
@@ -229,7 +225,6 @@ class Stage:
             program = Program(
                 [self._cli, *arguments], log=log, folder=self.folder, env=self.airflow.env
             )
-            self._register.add(program.session)
         with program:
             self._wait(lambda: not program.running, program, f"{command} does not end")
         if program.code:

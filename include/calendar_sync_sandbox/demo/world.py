@@ -42,7 +42,7 @@ class WorldError(RuntimeError):
 
 @dataclass(frozen=True)
 class User:
-    """A member of staff with a mailbox; who has one on each platform is there twice."""
+    """A member of staff with one mailbox; a person with two mailboxes is two of these."""
 
     welkin_id: str
     email: str

@@ -43,7 +43,7 @@ def glimpse_of(event: Json, owner: str, zone_name: str, marker: str) -> Glimpse:
     guests = event.get("attendees", [])
     answers = {g.get("responseStatus") for g in guests if g["email"].lower() == owner.lower()}
     if not event["organizer"].get("self"):
-        # What somebody else asks for is undecided until it is answered.
+        # An invitation is undecided until it is answered.
         answers = {"tentative" if answer == "needsAction" else answer for answer in answers}
     shown: Shown = "busy"
     if event.get("transparency") == "transparent" or event["eventType"] in INFORMATIONAL:

@@ -39,7 +39,7 @@ When = datetime | date | dict[str, Any]
 class Account:
     """A mailbox; ``state`` is ok, revoked, suspended, archived, deleted or unlicensed.
 
-    ``aliases`` are further addresses, for mail only: nobody is impersonated by one.
+    ``aliases`` are further addresses, for mail only: they cannot be impersonated.
     """
 
     email: str
@@ -136,7 +136,7 @@ class GoogleWorld(Mailboxes):
         """Put an event into a calendar, as its owner or an application would.
 
         Args:
-            account: whose.
+            account: the mailbox.
             start: a moment, a day, or JSON of the API.
             end: the same, exclusive.
             calendar: which of the mailbox's calendars.
@@ -270,7 +270,7 @@ class GoogleWorld(Mailboxes):
         self._set_state(account, "suspended")
 
     def archive(self, account: str) -> None:
-        """Give a user who has left the licence that only keeps what there is."""
+        """Give a user who has left the "archived" licence: data are kept, nothing can be used."""
         self._set_state(account, "archived")
 
     def delete_account(self, account: str) -> None:

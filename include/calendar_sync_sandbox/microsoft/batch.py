@@ -84,7 +84,7 @@ class Batch:
 
 
 def _read(call: Call, root: str) -> list[Json]:
-    """Read the parts; whose address is absolute, lies below ours."""
+    """Read the parts; absolute addresses must be below our own."""
     try:
         sent: Any = json.loads(call.body)
         parts: Any = sent["requests"]

@@ -286,7 +286,7 @@ def begin(recurrence: Json) -> date:
 
 
 def shifted(recurrence: Json, start: date) -> Json:
-    """Return the rule of a series whose first day was moved: the pattern follows the day."""
+    """Return the rule of a series after its first day was moved: the pattern follows the day."""
     pattern = dict(recurrence["pattern"])
     if pattern["type"] == "weekly" and len(pattern["daysOfWeek"]) == 1:
         pattern["daysOfWeek"] = [WEEKDAYS[start.weekday()]]

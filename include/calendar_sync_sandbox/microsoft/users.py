@@ -98,7 +98,7 @@ class Users(History[str, User]):
         self._change(guid, now, aliases=(*self.records[guid][-1].aliases, address))
 
     def make_guest(self, guid: str, now: datetime) -> None:
-        """Make somebody a guest, whose mailbox is elsewhere."""
+        """Make a user a guest, with the mailbox in another tenant."""
         self._change(guid, now, kind="Guest")
 
     def present(self) -> list[User]:

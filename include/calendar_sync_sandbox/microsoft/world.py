@@ -54,7 +54,7 @@ class MicrosoftWorld(Mailboxes):
         """Put an event into a calendar, as its owner or an application would.
 
         Args:
-            account: whose.
+            account: the mailbox.
             start: a moment, a day, or JSON of the API (custom zones are allowed).
             end: the same, exclusive.
             calendar: which of the mailbox's calendars.
@@ -185,7 +185,7 @@ class MicrosoftWorld(Mailboxes):
     ) -> Json:
         """Answer an event with declined, tentative, accepted or needsAction.
 
-        An event of one's own becomes an invitation from somebody else.
+        An event of the user's own becomes an invitation from another person.
         """
         owner = self.account(account)
         version, _day = owner.find(event_id)
@@ -230,7 +230,7 @@ class MicrosoftWorld(Mailboxes):
         self._set_state(account, "unlicensed")
 
     def on_premises(self, account: str) -> None:
-        """Move the mailbox to a server of one's own: calls are 404."""
+        """Move the mailbox to an Exchange server on premises: calls are 404."""
         self._set_state(account, "on_premises")
 
     def expire_sync_tokens(self, account: str, *, calendar: str = "primary") -> None:

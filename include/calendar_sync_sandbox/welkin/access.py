@@ -34,7 +34,7 @@ class Access:
         self.secret = secret
         self.tokens: dict[str, datetime] = {}
         self.blocked_until: datetime | None = None
-        # Of its own, so that the ids in the world do not depend on how often somebody asks.
+        # Of its own, so that the ids in the world do not depend on how many requests there are.
         self._dice = random.Random(f"access-{world.client_id}")  # noqa: S311 - not secret
         self._asked: deque[datetime] = deque()
         self._calls: deque[datetime] = deque()
@@ -129,7 +129,7 @@ class Access:
             "exp": issued + int(LIFETIME.total_seconds()),
         }
         head = {"kid": "sandbox", "alg": "RS256"}
-        # Nobody can verify the seal without Cognito's key, so random bytes do.
+        # The signature cannot be verified without Cognito's key, so random bytes do.
         seal = self._dice.randbytes(256)
         return ".".join(
             base64.urlsafe_b64encode(part).decode().rstrip("=")

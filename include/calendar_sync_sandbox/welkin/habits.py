@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 Json = dict[str, Any]
-# An offset that no zone has, so that nobody can take it for one.
+# An offset that no zone has, so that it cannot be mistaken for one.
 ODD_OFFSET = timezone(timedelta(hours=3, minutes=17))
 TIMES = ("startDateTime", "endDateTime", "createdAt", "updatedAt", "externalIdUpdatedAt")
 WORDS = ("eventStatus", "eventType", "eventMode")
@@ -32,7 +32,7 @@ class Habits:
         shuffles: lists without ``sort`` come in another order each time.
         overlaps: False refuses (409) an event at a time at which its host has another one.
         omits_nulls: keys without a value are missing.
-        extra_keys: objects have keys that nobody knows.
+        extra_keys: objects have unknown keys.
         odd_times: times have an offset and six digits of fraction.
         odd_words: enumerations are written ``in-person`` or ``Group Therapy``.
         overcounts: so many more rows are announced by encounters, users and audit than there are.

@@ -55,7 +55,7 @@ class WelkinWorld:
         self, clock: Clock, seed: int, instance: str, client_name: str, canaries: set[str],
         outbox: Outbox | None = None, tenant: str = "demo-care",
     ) -> None:  # fmt: skip
-        """Start with the templates and nobody."""
+        """Start with the templates and no users."""
         self.clock = clock
         self.random = random.Random(f"welkin-{seed}")  # noqa: S311 - reproducible, not secret
         self.instance = instance
@@ -353,7 +353,7 @@ class WelkinWorld:
         ]
 
     def events_of(self, user_id: str) -> list[Event]:
-        """Return every event in which somebody takes part, cancelled ones too."""
+        """Return every event that has participants, cancelled ones too."""
         return [self.events[i] for i in self.by_participant.get(user_id, {})]
 
     # Shared by the API and by people

@@ -184,7 +184,7 @@ def open_stage(
             for platform in Platform
             for user in world.users(platform.value)
         ]
-        store.config.replace_mapping(mapped, "tests", now)
+        store.config.edit_mapping(lambda _: mapped, "tests", now)
         with airflow:
             for name, fields in {**world.connections, **(connections or {})}.items():
                 airflow.add_connection(name, fields)

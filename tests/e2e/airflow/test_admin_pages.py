@@ -81,7 +81,7 @@ def test_it_is_in_the_navigation(admin: httpx.Client) -> None:
         assert admin.get(f"/{view[address]}").status_code == 200, address
 
 
-def test_nobody_sees_anything_without_a_login(stage: Stage) -> None:
+def test_nothing_is_shown_without_a_login(stage: Stage) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{stage.airflow.port}", trust_env=False) as client:
         for path in ("/", "/users", "/activity.csv", "/api/v1/users", "/static/1/admin.css", "/x"):
             assert client.get(f"/calendar-sync{path}").status_code == 401, path

@@ -111,7 +111,7 @@ def test_edits_on_both_sides_reach_the_other(filled: Stage) -> None:
     assert {filled.state(run) for run in filled.runs(begun)} == {"success"}
 
 
-def test_a_run_for_a_named_user_syncs_nobody_else(filled: Stage) -> None:
+def test_a_run_for_a_named_user_syncs_no_other(filled: Stage) -> None:
     dana, ruben = filled.users[:2]
     slot = filled.slot(1)
     filled.calm()
@@ -190,7 +190,7 @@ def test_a_revoked_user_fails_alone_and_turns_green_when_cleared(filled: Stage) 
     assert healthy.last_success_at < waiting.retry_at
 
 
-def test_an_account_that_asks_for_an_hour_delays_nobody_else(filled: Stage) -> None:
+def test_an_account_that_asks_for_an_hours_pause_delays_no_other(filled: Stage) -> None:
     dana, ilse = filled.users[0], filled.users[3]
     slot = filled.slot(9)
     filled.calm()

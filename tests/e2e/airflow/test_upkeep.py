@@ -25,11 +25,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
 
-from calendar_sync.core.model import Platform
-from calendar_sync.core.plurals import plural
-from calendar_sync.insight.attention import decisions
-from calendar_sync.operations.approvals import waiting
-from calendar_sync.orchestration.dag_ids import (
+from calendar_sync.core.dag_ids import (
     APPROVALS,
     GRANT,
     HEALTH,
@@ -38,6 +34,10 @@ from calendar_sync.orchestration.dag_ids import (
     REMOVE,
     UNSYNC,
 )
+from calendar_sync.core.model import Platform
+from calendar_sync.core.plurals import plural
+from calendar_sync.insight.attention import decisions
+from calendar_sync.operations.approvals import waiting
 from calendar_sync.state.migrate import upgrade
 from calendar_sync.sync.roster import LEAVING
 from calendar_sync_sandbox.demo.checks import contents, leaks
@@ -478,7 +478,7 @@ def test_a_cleared_task_does_not_repeat_a_decision(filled: Stage) -> None:
         replace(row, enabled=True) if row.user_id == user.welkin_id else row
         for row in filled.store.config.mapping()
     ]
-    filled.store.config.replace_mapping(rows, "tests", datetime.now(UTC))
+    filled.store.config.edit_mapping(lambda _: rows, "tests", datetime.now(UTC))
     clear = {
         "dry_run": False,
         "dag_run_id": run_id,
@@ -495,7 +495,7 @@ def test_a_cleared_task_does_not_repeat_a_decision(filled: Stage) -> None:
     assert row.enabled
 
 
-def test_an_unsync_of_nobody_is_refused(filled: Stage) -> None:
+def test_an_unsync_without_users_is_refused(filled: Stage) -> None:
     run_id, state = run(filled, UNSYNC)
     assert state == "failed"
     assert "give either Users or Everybody" in filled.airflow.logs(UNSYNC, run_id, "ask")
@@ -592,7 +592,7 @@ def test_a_lost_state_database_is_filled_again_and_nothing_is_there_twice(filled
     settings = store.config.revision().settings
     both = [filled.on(platform.value) for platform in Platform]
     # Whoever was un-synced above comes back first.
-    store.config.replace_mapping(rows, "tests", datetime.now(UTC))
+    store.config.edit_mapping(lambda _: rows, "tests", datetime.now(UTC))
     for one in both:
         one.airflow.unpause(one.dag_id)
         one.run()
@@ -606,7 +606,7 @@ def test_a_lost_state_database_is_filled_again_and_nothing_is_there_twice(filled
         path.unlink()
     upgrade(filled.database)
     store.config.save_settings(settings, "tests", datetime.now(UTC))
-    store.config.replace_mapping(rows, "tests", datetime.now(UTC))
+    store.config.edit_mapping(lambda _: rows, "tests", datetime.now(UTC))
     for one in both:
         one.airflow.unpause(one.dag_id)
         for _ in range(2):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from calendar_sync_sandbox.processes import Program, Register, session_members
+from calendar_sync_sandbox.processes import Program, session_members
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,30 +75,6 @@ def test_stopping_twice_is_harmless(tmp_path: Path) -> None:
     program = start(tmp_path)
     program.stop(patience=0.5)
     program.stop(patience=0.5)
-
-
-def test_a_killed_demo_s_programs_are_ended_by_the_next_one(tmp_path: Path) -> None:
-    program = start(tmp_path)
-    wait_for_members(program, 2)
-    Register(tmp_path).add(program.session)
-
-    assert Register(tmp_path).end_leftovers() == 2
-
-    assert program.members == []
-    assert Register(tmp_path).end_leftovers() == 0
-    program.stop()
-
-
-def test_a_session_number_given_out_again_is_left_alone(tmp_path: Path) -> None:
-    ours, elsewhere = tmp_path / "ours", tmp_path / "elsewhere"
-    ours.mkdir()
-    elsewhere.mkdir()
-    with start(elsewhere, then="time.sleep(600)") as stranger:
-        wait_for_members(stranger, 2)
-        Register(ours).add(stranger.session)
-        assert Register(ours).end_leftovers() == 0
-        assert len(stranger.members) == 2
-        stranger.stop(patience=0.5)
 
 
 def test_zombies_are_not_counted(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_second_airflow_takes_another_port(airflow: StandaloneAirflow, tmp_pat
     assert other.port != airflow.port
 
 
-def test_a_run_asked_for_while_somebody_writes_for_long(airflow: StandaloneAirflow) -> None:
+def test_a_run_requested_during_a_long_transaction(airflow: StandaloneAirflow) -> None:
     """SQLite has one writer; five seconds, its usual patience, pass soon on a slow machine."""
     with contextlib.closing(sqlite3.connect(airflow.home / "airflow.db")) as other:
         other.execute("PRAGMA busy_timeout=60000")

@@ -52,7 +52,7 @@ def outside(
     mapped = [
         MappedUser(ids[name], Platform.GOOGLE, f"{name}@example.org") for name in ("dana", "ruben")
     ]
-    store.config.replace_mapping(mapped, "tests", now)
+    store.config.edit_mapping(lambda _: mapped, "tests", now)
     with running(sandbox, folder / "served"):
         found = json.loads((folder / "served" / "connections.json").read_text())
         for name, values in found.items():

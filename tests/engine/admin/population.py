@@ -27,7 +27,7 @@ def populate(
     chance = random.Random(seed)  # noqa: S311 - seeded on purpose
     store.config.save_settings(parse({}), "tests", now)
     mapped = [_user(number) for number in range(users)]
-    store.config.replace_mapping(mapped, "tests", now)
+    store.config.edit_mapping(lambda _: mapped, "tests", now)
     _states(store, mapped, now, chance)
     _links(store, mapped, now, links)
     _operations(store, mapped, now, operations, chance)

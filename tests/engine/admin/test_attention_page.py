@@ -46,7 +46,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 def conflict(store: Store, kind: str, decision: str, source: str = "visit-1") -> int:
     if store.config.mapped("ada", Platform.GOOGLE) is None:
         rows = [MappedUser("ada", Platform.GOOGLE, "ada@example.org")]
-        store.config.replace_mapping(rows, "tests", NOW)
+        store.config.edit_mapping(lambda _: rows, "tests", NOW)
     with store.database.write() as connection:
         link = Link(
             kind=LinkKind.MIRROR,
@@ -318,7 +318,7 @@ def test_who_approved_stands_in_the_record_of_everybody_concerned(
     assert store.audit.verify() == []
 
 
-def test_what_nobody_could_seal_is_not_approved(
+def test_an_approval_that_cannot_be_sealed_is_not_stored(
     operator: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     approval(store, "ada", "d1")

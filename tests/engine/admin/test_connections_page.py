@@ -77,7 +77,7 @@ def test_each_is_tried_and_a_fault_is_told_precisely(
         assert world.sandbox.requests.writes() == []
 
 
-def test_a_test_is_red_until_somebodys_calendar_was_opened_with_what_is_stored_now(
+def test_a_test_is_red_until_a_calendar_was_opened_with_the_stored_connection(
     pages: Pages, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with outside(store, tmp_path, NOW, monkeypatch), pages.browser(OPERATOR) as operator:
@@ -93,7 +93,7 @@ def test_a_test_is_red_until_somebodys_calendar_was_opened_with_what_is_stored_n
             assert "private_key cannot be read" in text
             assert "It works." not in text
             if mapped:
-                store.config.replace_mapping([], "tests", NOW)
+                store.config.edit_mapping(lambda _: [], "tests", NOW)
         monkeypatch.setenv(variable, json.dumps(google))
         text = tried(operator, "google_calendar_default").text
         assert "It works." not in text
@@ -120,7 +120,7 @@ def test_mail_and_airflow_that_do_not_answer_are_told(
     assert "airflow_unavailable" in tried(operator, "calendar_sync_airflow").text
 
 
-def test_a_mail_server_that_says_nothing_holds_up_nobody_else(
+def test_a_silent_mail_server_does_not_delay_other_requests(
     operator: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("calendar_sync.orchestration.connection_tests.MAIL_SECONDS", 3)

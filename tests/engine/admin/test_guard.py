@@ -46,7 +46,7 @@ def test_a_token_that_is_not_airflows_opens_nothing(pages: Pages) -> None:
             assert client.request(method, path).status_code == 401, (method, path)
 
 
-def test_somebody_without_any_right_sees_nothing(pages: Pages) -> None:
+def test_a_user_without_rights_sees_nothing(pages: Pages) -> None:
     # A user of the simple auth manager without a role has no permission at all.
     with pages.browser() as client:
         client.cookies.set("_token", token(None, name="guest"))

@@ -8,6 +8,7 @@ import pytest
 from calendar_sync.admin.web import jobs
 from calendar_sync.admin.web.jobs import AT_ONCE, Job, Jobs
 from calendar_sync.admin.web.problems import Problem
+from calendar_sync.core.codes import GoogleCode
 from calendar_sync.core.errors import TenantMisconfigured
 
 
@@ -50,13 +51,16 @@ def test_a_failure_is_told_without_a_foreign_text() -> None:
         raise RuntimeError("Nora Patient")
 
     async def ours(job: Job) -> None:
-        raise TenantMisconfigured("google_unauthorized_client", detail="the delegation")
+        raise TenantMisconfigured(GoogleCode.UNAUTHORIZED_CLIENT, detail="the delegation")
 
     found = ended(Jobs().start("kind", "x", foreign))
     assert found.state == "failed"
     assert "Nora" not in found.problem
     found = ended(Jobs().start("kind", "x", ours))
-    assert found.problem == "google_unauthorized_client: the delegation"
+    assert found.problem == (
+        "The delegation; the domain-wide delegation lacks the client or its scope: "
+        "see docs/setup-google.md. (google_unauthorized_client)"
+    )
 
 
 def test_a_job_ends_at_its_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def test_an_answer_that_takes_too_long_is_not_waited_for(
     assert viewer.get("/users/ada/explanation").status_code == 429
 
 
-def test_whoever_reads_connections_while_a_secrets_backend_hangs_is_not_waited_for(
+def test_a_hanging_secrets_backend_delays_only_the_connections_page(
     viewer: TestClient, hanging: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_tests, "connections", hanging)

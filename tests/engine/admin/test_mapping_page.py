@@ -42,7 +42,7 @@ def two(store: Store) -> None:
         [WelkinUser(name, f"{name}@welkin.example", None, True) for name in ("ada", "bob", "cy")],
         NOW,
     )
-    store.config.replace_mapping([ADA, BOB], "tests", NOW)
+    store.config.edit_mapping(lambda _: [ADA, BOB], "tests", NOW)
 
 
 def send(client: TestClient, path: str, **form: Any) -> Any:
@@ -195,7 +195,7 @@ def test_a_file_is_shown_before_it_is_stored(operator: TestClient, store: Store)
     }
 
 
-def test_a_file_removes_nobody_unless_that_is_chosen(operator: TestClient, store: Store) -> None:
+def test_a_file_removes_rows_only_if_that_is_chosen(operator: TestClient, store: Store) -> None:
     text = upload(operator, f"{HEADER}cy,google,c@x.org\n").text
     assert "1 added, 0 changed, 0 removed" in text
     assert "2 rows of the mapping are not in the file and stay" in text
@@ -208,7 +208,7 @@ def test_a_file_removes_nobody_unless_that_is_chosen(operator: TestClient, store
 
 def test_many_removals_are_typed(operator: TestClient, store: Store) -> None:
     many = [MappedUser(f"u{n}", Platform.GOOGLE, f"u{n}@example.org") for n in range(24)]
-    store.config.replace_mapping(many, "tests", NOW)
+    store.config.edit_mapping(lambda _: many, "tests", NOW)
     text = upload(operator, f"{HEADER}u0,google,u0@example.org\n", mode="replace").text
     assert "type how many rows stop being synced (23)" in text
     for typed in ("", "22", "x"):

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from calendar_sync.admin.web import forgery
 from calendar_sync.admin.web.nav import NAV
 from calendar_sync.config.documents import cell as safe
+from calendar_sync.core.codes import SyncCode, code_of
 from calendar_sync.core.model import MappedUser, Platform, WelkinUser
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
@@ -35,7 +36,7 @@ def full(store: Store) -> Store:
 def user(store: Store, user_id: str = "ada", account: str = "ada@example.org") -> None:
     """Mapped, and Airflow has begun to sync."""
     mapped = [MappedUser(user_id, Platform.GOOGLE, account)]
-    store.config.replace_mapping(mapped, "tests", NOW)
+    store.config.edit_mapping(lambda _: mapped, "tests", NOW)
     store.runs.record("scheduled__1", Platform.GOOGLE, NOW, NOW, 0, 0, {})
 
 
@@ -121,7 +122,7 @@ def test_names_and_codes_are_text_not_markup(store: Store, operator: TestClient,
         )
         approval = {"digest": HOSTILE, "user_id": "ada", "platform": "google", "reason": "<b>"}
         connection.execute(insert(t.approval), {**approval, "removals": 1, "requested_at": NOW})
-    store.runs.set_fault(Platform.GOOGLE, HOSTILE, NOW)
+    store.runs.set_fault(Platform.GOOGLE, code_of(HOSTILE), NOW)
     store.runs.record(HOSTILE, Platform.GOOGLE, NOW, NOW, 1, 1, {"done": {HOSTILE: 1}})
     write(store, account=HOSTILE, outcome=HOSTILE, reason=HOSTILE, source_id=HOSTILE)
     answer = operator.get(path)
@@ -166,7 +167,20 @@ def test_mapped_but_never_run(store: Store, viewer: TestClient) -> None:
     assert "Nothing was synced for this user yet" in viewer.get("/users/ada").text
 
 
-def test_nobody_of_this_id(viewer: TestClient) -> None:
+def test_the_overview_is_shown_after_a_sync_by_the_command_line(
+    store: Store, viewer: TestClient
+) -> None:
+    user(store)
+    store.runs.drop(Platform.GOOGLE, ["scheduled__1"])
+    store.runs.record("test-20260301", Platform.GOOGLE, NOW, NOW, 1, 0, {})
+    assert "Set up Calendar Sync" in viewer.get("/").text
+    store.runs.record("cli-20260301", Platform.GOOGLE, NOW, NOW, 1, 0, {})
+    text = viewer.get("/").text
+    assert "Set up Calendar Sync" not in text
+    assert "Nothing was synced in the last 24 hours" in text
+
+
+def test_an_unknown_user_id_is_404(viewer: TestClient) -> None:
     assert viewer.get("/users/nobody").status_code == 404
 
 
@@ -176,7 +190,7 @@ def test_nobody_of_this_id(viewer: TestClient) -> None:
 def test_a_fault_is_told_in_words(store: Store, viewer: TestClient) -> None:
     user(store)
     assert "sync is paused" not in viewer.get("/").text
-    store.runs.set_fault(Platform.GOOGLE, "many_accounts_failing", NOW)
+    store.runs.set_fault(Platform.GOOGLE, SyncCode.MANY_ACCOUNTS_FAILING, NOW)
     text = viewer.get("/").text
     assert "Google sync is paused" in text
     assert "Many accounts began to fail at the same time" in text
@@ -192,7 +206,7 @@ def test_freshness_is_held_against_the_target(store: Store, viewer: TestClient) 
         assert said in viewer.get("/").text
 
 
-def test_a_platform_that_nobody_asks_is_not_green(store: Store, viewer: TestClient) -> None:
+def test_a_platform_whose_sync_does_not_run_is_not_green(store: Store, viewer: TestClient) -> None:
     user(store)
     now = datetime.now(UTC)
     with store.database.write() as connection:

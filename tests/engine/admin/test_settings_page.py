@@ -123,7 +123,7 @@ def test_no_setting_is_infinite(value: float) -> None:
         ("notify.notifier", "subprocess.Popen"),
     ],
 )
-def test_nobody_reads_the_servers_files_with_the_form(
+def test_the_form_cannot_read_files_of_the_server(
     operator: TestClient, store: Store, name: str, value: str
 ) -> None:
     form = {**fill(parse({"notify": {"to": ["a@b.c"]}})), name: [value], "based_on": ["0"]}
@@ -223,7 +223,7 @@ def test_level_full_needs_the_recorded_agreement(operator: TestClient) -> None:
     assert "<strong>FL</strong>" in answer.text
 
 
-def test_the_sample_shows_what_the_inputs_say_and_nobodys_name(viewer: TestClient) -> None:
+def test_the_sample_shows_the_inputs_and_no_real_name(viewer: TestClient) -> None:
     form = {name: v for name, v in fill(parse(RICH)).items() if name.startswith("mirror_content.")}
     text = viewer.get("/settings/sample", params=form).text
     assert "<strong>Follow-up: FL</strong>" in text
@@ -375,7 +375,7 @@ def test_no_more_are_offered_than_fit_into_the_time(
 
 def test_the_review_says_how_long_it_would_take(operator: TestClient, store: Store) -> None:
     mapped = [MappedUser(f"u{n}", Platform.GOOGLE, f"u{n}@example.org") for n in range(900)]
-    store.config.replace_mapping(mapped, "tests", NOW)
+    store.config.edit_mapping(lambda _: mapped, "tests", NOW)
     text = posted(operator, Settings(), 0, mirror_moved=["report"]).text
     assert "all users (" not in text
     assert "700 of 900: about 11 min 40 s" in text

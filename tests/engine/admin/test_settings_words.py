@@ -2,6 +2,7 @@
 
 import html
 import re
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from calendar_sync.admin.settings.forms import controls, fill, sections
 from calendar_sync.admin.settings.reading import read
 from calendar_sync.admin.settings.usual import changed, defaults
 from calendar_sync.admin.settings.words import CHOICES, FIELDS, NAMES, full_name, name_of
+from calendar_sync.admin.web.lanes import Lane
 from calendar_sync.config.settings import TEXT_FIELDS, Settings, parse
 from calendar_sync.state import Store
 from tests.engine.admin.outside import outside
@@ -56,7 +58,7 @@ def test_every_setting_and_choice_has_words_of_its_own() -> None:
     assert set(FIELDS) == TEXT_FIELDS
 
 
-def test_names_that_nobody_wrote_words_for_are_readable() -> None:
+def test_names_without_written_labels_are_readable() -> None:
     assert name_of("limits.some_new_limit") == "Some new limit"
     assert full_name("notify.some_new.deep_name") == "Notifications: Some new: Deep name"
     assert full_name("mirror_content.type_titles.etmp-a.b_c") == (
@@ -247,9 +249,25 @@ def test_a_welkin_that_does_not_tell_its_types_costs_nothing(
     assert 'value="Europe/Berlin"' in answer.text
 
 
-def test_only_one_asks_welkin_at_a_time(store: Store) -> None:
-    with type_names.asking(), pytest.raises(Exception, match="Another user"):
-        type_names.ask(store)
+def test_a_slow_welkin_keeps_the_form_as_it_was_filled_in(
+    operator: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr("calendar_sync.admin.settings.page.TYPES", Lane("x", 1, 0.05))
+    monkeypatch.setattr(type_names, "ask", lambda store: answered.wait())
+    form = {
+        **fill(Settings()),
+        "based_on": "0",
+        "csrf_token": csrf(operator),
+        "time_zone": ["Europe/Berlin"],
+    }
+    try:
+        answer = operator.post("/settings/types", data=form)
+    finally:
+        answered.set()
+    assert answer.status_code == 200
+    assert "did not answer within" in plain(part(answer.text, "part-encounter-types"))
+    assert 'value="Europe/Berlin"' in answer.text
 
 
 def test_names_are_ticked_or_written() -> None:

@@ -222,7 +222,7 @@ def test_who_may_not_edit_connections_is_told_who_can(
     add_key()
     with whole.browser(VIEWER) as viewer:
         text = viewer.get("/setup").text
-        assert "Ask somebody whose role in Airflow may" in text
+        assert "Ask a person whose role in Airflow may" in text
         assert "<form" not in text
         assert viewer.post("/setup/prepare").status_code == 403
     with whole.script(USER) as program:
@@ -293,7 +293,7 @@ def test_the_database_is_made_by_a_button(whole: Pages, tmp_path: Path) -> None:
     whole.app.state.calendar_sync.close()
     whole.app.state.calendar_sync = State(url)
     with whole.browser(OPERATOR) as operator:
-        assert "Make it" in operator.get("/").text
+        assert "Create them" in operator.get("/").text
         answer = posted(operator, "prepare")
         assert answer.status_code == 200
         assert "State database and signing key exist" in answer.text
@@ -304,7 +304,7 @@ def test_the_database_is_made_by_a_button(whole: Pages, tmp_path: Path) -> None:
         whole.app.state.calendar_sync = State(f"sqlite:///{tmp_path}/other.db")
         text = operator.get("/").text
         assert "state_missing" in text
-        assert "Make a new state database" in text
+        assert "Create a new state database" in text
         posted(operator, "prepare")
         again = stored(HMAC_KEY)
         assert again is not None
@@ -348,7 +348,9 @@ def test_proposals_preview_and_test_lead_to_the_switch(
         assert 'name="back" value="setup"' in text
         user = next(iter(world[0].google.accounts.values())).email.lower()
         staff = next(one for one in world[0].welkin.users.values() if one.email.lower() == user)
-        store.config.replace_mapping([MappedUser(staff.id, Platform.GOOGLE, user)], "tests", NOW)
+        store.config.edit_mapping(
+            lambda _: [MappedUser(staff.id, Platform.GOOGLE, user)], "tests", NOW
+        )
         text = waited(operator, posted(operator, "dry-run"), "events for calendars")
         assert world[0].requests.writes() == []
         assert "1 account: " in step(text, "dry_run")

@@ -33,7 +33,7 @@ PAIR = ("ada", Platform.GOOGLE)
 def ada(store: Store) -> None:
     store.config.save_welkin_users([WelkinUser("ada", "ada@welkin.example", None, True)], NOW)
     row = MappedUser("ada", Platform.GOOGLE, "ada@example.org")
-    store.config.replace_mapping([row], "tests", NOW)
+    store.config.edit_mapping(lambda _: [row], "tests", NOW)
     mirror = Link(
         kind=LinkKind.MIRROR,
         user_id="ada",

@@ -493,7 +493,7 @@ def test_the_first_names_of_commands_work_and_tell_the_new_ones(cli: Command) ->
     assert not re.search(r"^│ (approve|test|exposure|--verify-audit)\s", helped, re.M)
 
 
-def test_approving_what_nobody_asked_for_fails(cli: Command) -> None:
+def test_approving_an_unknown_id_fails(cli: Command) -> None:
     assert "no approval is needed for 0123" in cli("approvals", "grant", "0123456789abcdef", code=1)
     assert cli.json("approvals", "list") == []
     cli("approvals", "grant", "--all", code=1)

@@ -57,7 +57,7 @@ def test_all_that_works_is_green_and_nothing_is_written(cli: Command) -> None:
     assert written == []
 
 
-def test_a_google_key_that_is_none_is_red_though_nobody_is_mapped(
+def test_an_invalid_google_key_is_red_even_without_mapped_users(
     cli: Command, monkeypatch: Environment
 ) -> None:
     another_key(monkeypatch, private_key="this is no key")
@@ -66,7 +66,7 @@ def test_a_google_key_that_is_none_is_red_though_nobody_is_mapped(
     assert "private_key cannot be read" in cli("check", code=1)
 
 
-def test_a_key_that_google_does_not_know_is_red_though_nobody_is_mapped(
+def test_an_unknown_google_key_is_red_even_without_mapped_users(
     cli: Command, monkeypatch: Environment
 ) -> None:
     another_key(monkeypatch, client_email="other@sandbox-project.example.org")
@@ -86,7 +86,7 @@ def test_no_mailbox_tried_is_not_green(cli: Command) -> None:
     assert "access to calendars was not tested" in output
 
 
-def test_a_system_that_nobody_uses_yet_is_not_called_good_and_makes_nobody_red(
+def test_an_unused_system_is_neither_good_nor_red(
     cli: Command,
 ) -> None:
     cli.map_everybody()
@@ -197,7 +197,7 @@ def test_what_is_missing_is_named_with_the_rest(cli: Command, monkeypatch: Envir
     assert "welkin_default" in output
 
 
-def test_a_platform_that_nobody_needs_may_be_without_a_connection(
+def test_a_platform_without_users_needs_no_connection(
     cli: Command, monkeypatch: Environment
 ) -> None:
     cli.map_everybody()

@@ -141,7 +141,7 @@ def many(cli: Command, count: int = 24) -> str:
     return text
 
 
-def test_a_file_that_lost_its_rows_removes_nobody(cli: Command) -> None:
+def test_a_file_that_lost_its_rows_removes_no_users(cli: Command) -> None:
     many(cli)
     before = rows(cli)
     output = cli("mapping", "import", cli.write("empty.csv", HEADER))
@@ -189,7 +189,7 @@ def test_few_removals_go_without_a_number(cli: Command) -> None:
     assert "3 removed" in cli("mapping", "import", cli.folder / "most.csv", "--replace")
 
 
-def test_a_folder_removes_nobody_unasked_and_cannot_lift_its_own_limit(cli: Command) -> None:
+def test_a_folder_removes_no_users_unasked_and_cannot_lift_its_own_limit(cli: Command) -> None:
     many(cli)
     folder = cli.folder / "config"
     folder.mkdir()

@@ -52,7 +52,7 @@ def test_the_self_test_takes_an_address_of_welkin(cli: Command) -> None:
     assert report["account"] == "d.hale@example.org"
 
 
-def test_an_address_of_nobody_is_named(cli: Command) -> None:
+def test_an_unknown_address_is_named(cli: Command) -> None:
     boxes(cli)
     for words in (("sync",), ("unsync", "--yes"), ("selftest",)):
         assert "no.one@example.org" in cli(*words, "--user", "no.one@example.org", code=1)

@@ -33,7 +33,7 @@ def quick(cli: Command) -> None:
     cli("config", "apply", folder)
 
 
-def test_the_example_folder_stores_nobody_outside_the_sandbox(
+def test_the_example_folder_stores_no_users_outside_the_sandbox(
     cli: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox = os.environ[VARIABLE]
@@ -98,7 +98,7 @@ def test_ids_that_welkin_does_not_know_are_named(cli: Command) -> None:
     assert [(f["account"], f["code"]) for f in faults] == [(STRANGER, "welkin_user_unknown")]
 
 
-def test_that_nobody_could_compare_the_ids_is_said_and_the_file_is_stored(
+def test_ids_that_could_not_be_compared_are_reported_and_the_file_is_stored(
     cli: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = {**json.loads(os.environ[VARIABLE]), "password": "wrong"}

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from calendar_sync.cli.app import app
 from calendar_sync.cli.output import as_json, console, table
+from calendar_sync_sandbox.processes import dismiss, guard
 from tests.harness import fresh
 
 RUN = CliRunner()
@@ -138,10 +139,14 @@ def test_the_sandbox_says_where_it_is(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("calendar-sync")), "sandbox", "--port", "0"]
     words = [*command, "--directory", str(tmp_path), "--users", "2", "--encounters", "1"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as served:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as served:
+        guarding = guard(served.pid)
         assert served.stdout is not None
         line = served.stdout.readline()
         served.terminate()
+    dismiss(guarding)
     assert "https://localhost:" in line
     assert str(tmp_path / "connections.json") in line
 

@@ -44,7 +44,7 @@ def mirrors(cli: Command, account: str) -> int:
 # --- health ---------------------------------------------------------------------
 
 
-def test_a_healthy_organisation_needs_nobody(cli: Command) -> None:
+def test_a_healthy_organisation_has_nothing_to_report(cli: Command) -> None:
     filled(cli)
     output = cli("health")
     assert "no problems" in output
@@ -79,7 +79,7 @@ def test_a_report_is_a_page_too(cli: Command, tmp_path: Path) -> None:
     assert "no such report" in cli("report", 77, code=1)
 
 
-def test_sending_to_nobody_says_so(cli: Command) -> None:
+def test_sending_without_recipients_says_so(cli: Command) -> None:
     filled(cli)
     assert "no recipients" in cli("health", "--send", code=1)
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from calendar_sync.core.codes import GoogleCode, SyncCode
 from calendar_sync.core.errors import TenantMisconfigured
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.operations.unsync import Unsynced, disable, standing, unsync
@@ -148,7 +149,7 @@ def test_with_nobody_mapped_any_more_an_old_fault_keeps_nothing_of_ours(
     s.meeting("dana")
     s.meeting("ruben")
     s.run()
-    s.store.runs.set_fault(platform, "many_accounts_failing", s.clock.now())
+    s.store.runs.set_fault(platform, SyncCode.MANY_ACCOUNTS_FAILING, s.clock.now())
     if leaving == "closed":
         s.calendar.revoke(mail("dana"))
         s.calendar.revoke(mail("ruben"))
@@ -166,7 +167,7 @@ def test_a_fault_ends_where_nobody_is_mapped_and_nothing_of_ours_is_left(
     s = stage(platform=platform)
     s.run()
     s.remap("dana")
-    s.store.runs.set_fault(platform, "many_accounts_failing", s.clock.now())
+    s.store.runs.set_fault(platform, SyncCode.MANY_ACCOUNTS_FAILING, s.clock.now())
     assert s.later().fault is None
     assert s.store.runs.fault(platform) is None
 
@@ -177,7 +178,7 @@ def test_leavers_are_not_touched_while_the_credentials_are_refused(stage: Make) 
     s.run()
     s.google.api_enabled = False
     s.remap("dana")
-    s.store.runs.set_fault(Platform.GOOGLE, "google_access_not_configured", s.clock.now())
+    s.store.runs.set_fault(Platform.GOOGLE, GoogleCode.ACCESS_NOT_CONFIGURED, s.clock.now())
     with pytest.raises(TenantMisconfigured):
         s.later()
     assert s.store.runs.fault(Platform.GOOGLE) is not None
@@ -192,7 +193,7 @@ def test_unsync_does_not_depend_on_an_old_fault(stage: Make, platform: Platform)
     s.meeting()
     s.busy()
     s.run()
-    s.store.runs.set_fault(platform, "many_accounts_failing", s.clock.now())
+    s.store.runs.set_fault(platform, SyncCode.MANY_ACCOUNTS_FAILING, s.clock.now())
 
     async def work(services: Services) -> list[Unsynced]:
         rows = standing(services.store, [platform])

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.model import LinkState, Platform
 from calendar_sync.operations.approvals import decline, grant, waiting
 from tests.engine.cycle.stage import HOUR, Stage, mail
@@ -477,7 +478,7 @@ def test_a_fault_found_by_others_stops_a_cycle_before_its_first_write(stage: Mak
     async def others_stop(request: httpx.Request) -> httpx.Response:
         answer = await inner(request)
         if request.url.path.endswith("/calendar/events") and request.method == "GET":
-            s.store.runs.set_fault(Platform.GOOGLE, "many_accounts_failing", s.clock.now())
+            s.store.runs.set_fault(Platform.GOOGLE, SyncCode.MANY_ACCOUNTS_FAILING, s.clock.now())
         return answer
 
     s.transport.handle_async_request = others_stop  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
+from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.model import INACTIVE, Direction, Platform, WelkinUser
 from calendar_sync.insight.explain import (
     Answer,
@@ -355,7 +356,7 @@ def test_a_series_and_its_instances(stage: Stage) -> None:
     assert found == ["block_ok"] * 3 + ["over_limit"] * 2
 
 
-def test_twins_are_said_to_be_held(stage: Stage) -> None:
+def test_duplicates_of_visits_are_shown_as_held(stage: Stage) -> None:
     for day in range(1, 7):
         stage.meeting(days=day)
         twin = stage.busy(days=day, hour=9)
@@ -445,7 +446,7 @@ def test_a_user_in_step(stage: Stage) -> None:
     assert ask(stage, "user", mail("dana").upper()).parts == answer.parts
 
 
-def test_a_user_whom_nobody_has_looked_after_for_long_is_late(stage: Stage) -> None:
+def test_a_user_who_was_not_checked_for_long_is_late(stage: Stage) -> None:
     stage.run()
     stage.clock.advance(hours=2)
     part = one(ask(stage, "user", stage.ids["dana"]))
@@ -497,7 +498,7 @@ def test_what_is_in_the_way_of_a_user(stage: Stage, how: str, verdict: str) -> N
     if how == "disabled":
         stage.remap(dana={"enabled": False})
     elif how == "stopped":
-        store.runs.set_fault(stage.platform, "many_accounts_failing", stage.clock.now())
+        store.runs.set_fault(stage.platform, SyncCode.MANY_ACCOUNTS_FAILING, stage.clock.now())
     elif how == "unlisted":
         store.config.save_welkin_users([], stage.clock.now())
     elif how == "inactive":

@@ -50,7 +50,7 @@ def states(s: Stage) -> tuple[dict[UserState, int], dict[UserState, int]]:
 
 @on_both
 @pytest.mark.parametrize(("kind", "details"), ERRORS)
-def test_a_calendar_system_that_never_answers_is_told_of(
+def test_a_calendar_system_that_never_answers_is_reported(
     platform: Platform, kind: str, details: dict[str, Any]
 ) -> None:
     s = stage(platform)
@@ -73,7 +73,7 @@ def test_a_calendar_system_that_never_answers_is_told_of(
 
 @on_both
 @pytest.mark.parametrize(("kind", "details"), ERRORS)
-def test_one_calendar_that_never_answers_is_told_of(
+def test_one_calendar_that_never_answers_is_reported(
     platform: Platform, kind: str, details: dict[str, Any]
 ) -> None:
     s = stage(platform)
@@ -91,7 +91,7 @@ def test_one_calendar_that_never_answers_is_told_of(
 
 
 @on_both
-def test_runs_that_no_longer_take_place_make_nobody_fresh(platform: Platform) -> None:
+def test_without_runs_no_user_counts_as_fresh(platform: Platform) -> None:
     s = stage(platform)
     s.clock.advance(minutes=4)
     assert states(s) == ({"ok": 2}, {"ok": 2})
@@ -105,7 +105,7 @@ def test_runs_that_no_longer_take_place_make_nobody_fresh(platform: Platform) ->
 
 
 @on_both
-def test_out_of_hours_nobody_is_late_for_being_asked_less_often(platform: Platform) -> None:
+def test_out_of_hours_slower_polls_make_no_user_late(platform: Platform) -> None:
     poll = {
         "working_hours": {"start": "08:00", "end": "18:00"},
         "off_hours_interval_seconds": 7200,

@@ -12,11 +12,12 @@ from sqlalchemy import insert
 
 from calendar_sync.config.notifiers import SMTP, VARIABLE
 from calendar_sync.config.settings import Notify, Settings, parse
+from calendar_sync.core.codes import GoogleCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.insight.health.render import Message
 from calendar_sync.orchestration.alarms import ALL_USERS, EVERYBODY, raise_alarms
-from calendar_sync.orchestration.notify import NOBODY, send
+from calendar_sync.orchestration.notify import NO_RECIPIENTS, send
 from calendar_sync.state import tables
 from calendar_sync.state.runs import LOOKED_AT
 from tests.engine.cycle.stage import HOUR, Stage, mail
@@ -71,8 +72,8 @@ def test_the_message_takes_the_place_of_its_names_once(monkeypatch: pytest.Monke
     ]
 
 
-def test_nobody_named_is_no_failure() -> None:
-    assert send(Notify(), MESSAGE) == NOBODY
+def test_no_recipients_is_no_failure() -> None:
+    assert send(Notify(), MESSAGE) == NO_RECIPIENTS
 
 
 def test_a_failure_tells_its_type_only(caplog: pytest.LogCaptureFixture) -> None:
@@ -240,7 +241,7 @@ def look(s: Stage, **step: float) -> list[str]:
     return [alarm.who for alarm in raise_alarms(s.store, s.platform, now)]
 
 
-def test_a_late_user_is_told_of_once_and_again_after_hours() -> None:
+def test_an_alert_names_a_late_user_once_and_again_after_hours() -> None:
     s = stage()
     make_late(s, "dana")
     assert look(s, minutes=4) == []
@@ -256,7 +257,7 @@ def test_a_late_user_is_told_of_once_and_again_after_hours() -> None:
     ]
 
 
-def test_who_was_in_step_between_is_told_of_anew() -> None:
+def test_an_alert_names_a_user_again_who_was_up_to_date_in_between() -> None:
     s = stage()
     make_late(s, "dana")
     assert look(s, minutes=6) == [mail("dana")]
@@ -277,7 +278,7 @@ def test_a_message_that_did_not_go_out_is_tried_again(monkeypatch: pytest.Monkey
 
 def test_a_platform_that_stands_still_is_one_alarm() -> None:
     s = stage()
-    s.store.runs.set_fault(Platform.GOOGLE, "google_unauthorized_client", s.clock.now())
+    s.store.runs.set_fault(Platform.GOOGLE, GoogleCode.UNAUTHORIZED_CLIENT, s.clock.now())
     make_late(s, "dana")
     assert look(s, minutes=6) == [ALL_USERS]
     assert "google_unauthorized_client" in Recorder.sent[0]["t"]

@@ -9,6 +9,7 @@ import pytest
 
 from calendar_sync.adapters.google.client import GoogleCalendar
 from calendar_sync.adapters.microsoft.client import MicrosoftCalendar
+from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.insight.health import accounts, build
 from calendar_sync.insight.health.render import message, page
@@ -46,7 +47,7 @@ def check(s: Stage) -> None:
 
 
 @on_both
-def test_an_organisation_in_step_needs_nobody(platform: Platform) -> None:
+def test_an_organisation_that_is_up_to_date_has_nothing_to_report(platform: Platform) -> None:
     s = Stage("dana", "ruben", platform=platform)
     s.visit()
     s.busy("ruben")
@@ -123,7 +124,7 @@ def test_what_waits_what_is_parked_and_open_conflicts(platform: Platform) -> Non
 
 
 @on_both
-def test_what_is_left_in_an_account_is_told_when_nobody_is_mapped_there(platform: Platform) -> None:
+def test_events_left_in_an_account_are_reported_without_mapped_users(platform: Platform) -> None:
     s = Stage("dana", platform=platform)
     s.visit()
     s.run()
@@ -206,7 +207,7 @@ def test_who_was_left_as_they_were_is_not_failing(platform: Platform) -> None:
 def test_a_stopped_platform_comes_first(platform: Platform) -> None:
     s = Stage("dana", platform=platform)
     s.run()
-    s.store.runs.set_fault(platform, "many_accounts_failing", s.clock.now())
+    s.store.runs.set_fault(platform, SyncCode.MANY_ACCOUNTS_FAILING, s.clock.now())
     [(kind, account, code)] = items(s)
     assert (kind, account, code) == ("platform_fault", "", "many_accounts_failing")
     assert "calendar-sync check" in report(s)["items"][0]["advice"]

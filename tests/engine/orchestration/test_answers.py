@@ -58,7 +58,7 @@ def test_an_answer_is_carried_out_once() -> None:
         answers.take(CONTEXT)
 
 
-def test_a_question_that_nobody_has_answered_decides_nothing() -> None:
+def test_an_unanswered_question_decides_nothing() -> None:
     answers.asked(CONTEXT, "d1")
     with pytest.raises(ConfigurationError, match="no answer was found"):
         answers.take(CONTEXT)
@@ -83,7 +83,7 @@ def test_what_no_person_has_chosen_is_no_answer(fields: dict[str, Any]) -> None:
         answers.take(CONTEXT)
 
 
-def test_the_default_that_airflow_takes_in_time_is_a_no_of_nobody() -> None:
+def test_the_default_answer_after_the_time_limit_is_not_a_persons_no() -> None:
     answers.asked(CONTEXT, "d1")
     answered(chosen_options=["Leave it"], responded_by_user=None)
     found = answers.take(CONTEXT)
@@ -114,7 +114,7 @@ def test_only_those_who_were_asked_about_are_unsynced(store: Store) -> None:
             answers.require_permitted("manual__1", [rows[0] | change])
 
 
-def test_what_nobody_took_is_forgotten_with_its_run(store: Store) -> None:
+def test_an_unused_answer_is_forgotten_with_its_run(store: Store) -> None:
     noted = (datetime.now(UTC) - timedelta(days=91)).isoformat()
     store.runs.set_facts(answers.ANSWERS, **{"old": {"about": "d0", "noted": noted}})
     answers.asked(CONTEXT, "d1")

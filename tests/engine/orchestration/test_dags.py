@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import CronTriggerTimetable, RetryAction
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, RetryAction
+from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
@@ -23,14 +24,16 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.file import might_contain_dag_via_default_heuristic
 
 from calendar_sync.adapters.welkin.client import AuditUnavailable
-from calendar_sync.core import errors
-from calendar_sync.orchestration.dag_ids import DAGS, MAINTENANCE, REMOVE
+from calendar_sync.core import codes, errors
+from calendar_sync.core.codes import SetupCode
+from calendar_sync.core.dag_ids import DAGS, MAINTENANCE, REMOVE
 from calendar_sync.orchestration.dags import health as health_dag
 from calendar_sync.orchestration.dags import sync as sync_dags
 from calendar_sync.orchestration.dags import unsync as unsync_dag
 from calendar_sync.orchestration.dags.sync import sync_dag
 from calendar_sync.orchestration.running import StateUnavailable
 from calendar_sync.orchestration.tasks import health, sync, unsync
+from calendar_sync.orchestration.watching import ChangesTrigger
 from tests.servers import REPOSITORY
 
 if TYPE_CHECKING:
@@ -66,15 +69,18 @@ print(json.dumps({
 ALLOWED = {
     "calendar_sync",
     "calendar_sync.core",
+    "calendar_sync.core.codes",
+    *{family.__module__ for family in vars(codes).values() if inspect.isclass(family)},
+    "calendar_sync.core.dag_ids",
     "calendar_sync.core.errors",
     "calendar_sync.orchestration",
-    "calendar_sync.orchestration.dag_ids",
     "calendar_sync.orchestration.dags",
     *(
         f"calendar_sync.orchestration.dags.{name}"
         for name in ("approvals", "common", "health", "maintenance", "sync", "unsync")
     ),
     "calendar_sync.core.redaction",
+    "calendar_sync.orchestration.watching",
     # Airflow itself reads this one to learn of our connection type.
     "calendar_sync.orchestration.provider_info",
 }
@@ -151,8 +157,8 @@ def test_a_file_imports_nothing_heavy(parsed: Any) -> None:
     ours = {name for name in parsed["all"] if name.split(".")[0] == "calendar_sync"}
     assert ours - ALLOWED == set()
     brought = {name.split(".")[0] for name in parsed["new"]}
-    if parsed["id"] in ASKS:
-        brought.discard("pydantic")  # comes with Airflow's own operator
+    if parsed["id"] in ASKS | PLATFORMS.keys():
+        brought.discard("pydantic")  # comes with Airflow's own operator or trigger
     assert brought.isdisjoint(
         {"sqlalchemy", "alembic", "httpx", "pydantic", "google", "msal", "cryptography", "yaml"}
     )
@@ -179,13 +185,28 @@ def test_the_last_task_closes_the_run_without_hiding_a_failure(dag: Any) -> None
     assert not any(dag.task_dict[name].is_teardown for name in ("find_changed_users", "sync_user"))
 
 
-def test_one_run_at_a_time_each_minute_and_none_for_the_past(dag: Any) -> None:
-    assert dag.max_active_runs == 1
+def test_runs_come_by_event_and_every_five_minutes_and_none_for_the_past(dag: Any) -> None:
+    assert dag.max_active_runs == sync_dags.RUNS_AT_ONCE > 1
     assert dag.catchup is False
-    assert isinstance(dag.timetable, CronTriggerTimetable)
-    assert dag.timetable.expression == "* * * * *"
-    assert str(dag.timetable.timezone) == "UTC"
+    assert isinstance(dag.timetable, AssetOrTimeSchedule)
+    assert isinstance(dag.timetable.timetable, CronTriggerTimetable)
+    assert dag.timetable.timetable.expression == "*/5 * * * *"
+    assert str(dag.timetable.timetable.timezone) == "UTC"
     assert dag.dagrun_timeout == timedelta(minutes=10)
+    platform = PLATFORMS[dag.dag_id]
+    (asset,) = dag.timetable.asset_condition.objects  # type: ignore[attr-defined]
+    (watcher,) = asset.watchers
+    path, arguments = watcher.trigger.serialize()
+    again = import_string(path)(**arguments)
+    assert isinstance(again, ChangesTrigger)
+    assert again.platform == platform
+
+
+def test_without_a_triggerer_runs_come_every_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_dags, "HAS_TRIGGERER", False)
+    made = sync_dag("google", "text")
+    assert isinstance(made.timetable, CronTriggerTimetable)
+    assert made.timetable.expression == "* * * * *"
 
 
 def test_what_the_interface_shows(dag: Any) -> None:
@@ -206,7 +227,7 @@ def test_a_dag_survives_the_scheduler(dag: Any) -> None:
         json.loads(json.dumps(DagSerialization.to_dict(dag), default=str))
     )
     assert set(stored.task_dict) == set(dag.task_dict)
-    assert stored.max_active_runs == 1
+    assert stored.max_active_runs == sync_dags.RUNS_AT_ONCE
     assert stored.task_dict["record_run"].is_teardown
 
 
@@ -424,7 +445,10 @@ def test_airflows_own_api_is_asked_again_until_it_answers() -> None:
     mapped = dag.task_dict["remove_old_runs"].partial_kwargs
     assert (mapped["retries"], mapped["retry_delay"]) == (4, timedelta(seconds=10))
     decide = _policy(dag, "remove_old_runs").evaluate
-    assert decide(errors.TransientError("airflow_unavailable"), 1, 4).action is RetryAction.RETRY
+    assert (
+        decide(errors.TransientError(SetupCode.AIRFLOW_UNAVAILABLE), 1, 4).action
+        is RetryAction.RETRY
+    )
     assert decide(errors.ConfigurationError(), 1, 4).action is RetryAction.FAIL
     assert decide(StateUnavailable("x"), 1, 4).action is RetryAction.DEFAULT
 

@@ -18,6 +18,7 @@ from calendar_sync.admin.web.guard import Guard
 from calendar_sync.cli.environment import load_secrets, open_store
 from calendar_sync.cli.output import reported
 from calendar_sync.core.boundary import Hidden
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import ConfigurationError, SyncError, UnexpectedError
 from calendar_sync.orchestration.hooks import WelkinHook
 from calendar_sync.orchestration.running import StateUnavailable, run
@@ -95,7 +96,7 @@ def fails_with(error: BaseException) -> Callable[..., Any]:
     [
         (Deep(CANARY), UnexpectedError),
         (RecursionError(CANARY), UnexpectedError),
-        (SyncError("welkin_odd"), SyncError),
+        (SyncError(code_of("welkin_odd")), SyncError),
         (ConfigurationError(detail="x"), ConfigurationError),
         (AirflowTaskTimeout("Timeout"), AirflowTaskTimeout),
         (KeyboardInterrupt(), KeyboardInterrupt),
@@ -162,7 +163,9 @@ def test_a_connection_that_cannot_be_read_leaves_a_task_alone(
         assert KEY not in collected(caught.value)
 
 
-@pytest.mark.parametrize("error", [Deep(CANARY), SyncError("odd"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize(
+    "error", [Deep(CANARY), SyncError(code_of("odd")), KeyboardInterrupt()], ids=repr
+)
 def test_a_command_leaves_nothing_behind(bench: Bench, error: BaseException) -> None:
     def command() -> None:
         with reported():

@@ -10,9 +10,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from sqlalchemy import insert, select
 
+from calendar_sync.core.codes import SetupCode
+from calendar_sync.core.dag_ids import GOOGLE
 from calendar_sync.core.errors import TransientError
 from calendar_sync.orchestration.airflow_api import AirflowApi
-from calendar_sync.orchestration.dag_ids import GOOGLE
 from calendar_sync.orchestration.tasks import maintenance
 from calendar_sync.state import Database
 from calendar_sync.state import tables as t
@@ -81,7 +82,7 @@ class Organisation:
         if method == "DELETE":
             run_id = unquote(parts.path.rpartition("/")[2])
             if run_id in self.refused:
-                raise TransientError("airflow_unavailable", detail="500")
+                raise TransientError(SetupCode.AIRFLOW_UNAVAILABLE, detail="500")
             del self.airflow[run_id]
             return {}
         asked = {name: values[0] for name, values in parse_qs(parts.query).items()}

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from calendar_sync.core.codes import GoogleCode, NetworkCode, code_of
 from calendar_sync.core.errors import (
     ConfigurationError,
     PlatformStopped,
@@ -17,7 +18,7 @@ from calendar_sync.core.errors import (
 from calendar_sync.orchestration.running import StateUnavailable
 from calendar_sync.orchestration.task_log import line
 from calendar_sync.orchestration.tasks import sync
-from calendar_sync.sync.runner import UserOutcome
+from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
 
 # As the process of a task does it: Airflow's own set-up, and its logger is there before ours.
 TASK = """
@@ -28,6 +29,7 @@ out = io.BytesIO()
 configure_logging(json_output=True, output=out, sending_to_supervisor=True)
 log = structlog.get_logger(logger_name="task")
 log.info("begins")
+from calendar_sync.core.codes import WelkinCode
 from calendar_sync.core.errors import TenantMisconfigured
 from calendar_sync.orchestration import running
 
@@ -38,9 +40,9 @@ def fail(error):
     except Exception:
         log.exception("Task failed with exception")
 
-fail(TenantMisconfigured("welkin_unauthorized", detail="welkin.token"))
+fail(TenantMisconfigured(WelkinCode.UNAUTHORIZED, detail="welkin.token"))
 fail(KeyError("a patient's name"))
-fail(TenantMisconfigured("welkin_unauthorized", detail="welkin.token"))
+fail(TenantMisconfigured(WelkinCode.UNAUTHORIZED, detail="welkin.token"))
 try:
     raise ValueError("not one of ours")
 except ValueError:
@@ -84,7 +86,9 @@ def test_our_own_errors_are_one_line_without_frames_and_others_stay_as_they_are(
 def test_a_failed_users_line_says_who_what_whose_and_what_to_do(
     code: str, what: str, owner: str
 ) -> None:
-    outcome = UserOutcome("u-1", "dana@example.org", "failed", code, detail="welkin.token")
+    outcome = UserOutcome(
+        "u-1", "dana@example.org", OutcomeStatus.FAILED, code_of(code), detail="welkin.token"
+    )
     with pytest.raises(UsersFailed) as raised:
         sync.raise_failures([outcome, outcome])
     said = line(raised.value)
@@ -98,8 +102,8 @@ def test_a_failed_users_line_says_who_what_whose_and_what_to_do(
     ("error", "words"),
     [
         (ConfigurationError(detail="connection welkin_default is missing"), "welkin_default"),
-        (TransientError("no_connection", detail="welkin.export"), "the network"),
-        (TenantMisconfigured("google_invalid_grant"), "service account's key"),
+        (TransientError(NetworkCode.NO_CONNECTION, detail="welkin.export"), "the network"),
+        (TenantMisconfigured(GoogleCode.INVALID_GRANT), "service account's key"),
         (PlatformStopped(detail="google: many_accounts_failing"), "many_accounts_failing"),
         (UnexpectedError(detail="KeyError at x.py:3"), "KeyError at x.py:3"),
         (UsersFailed(detail="nobody has answered: nothing was done"), "nobody has answered"),

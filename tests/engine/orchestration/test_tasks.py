@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import select, text
 
 from calendar_sync.config.settings import parse
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import (
     ConfigurationError,
     PlatformStopped,
@@ -29,7 +30,7 @@ from calendar_sync.orchestration.tasks import health, sync
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.sync.cycle import CycleResult
-from calendar_sync.sync.runner import UserOutcome
+from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
 from calendar_sync_sandbox import Fault, Sandbox, running
 from tests.harness import fresh
 
@@ -68,7 +69,7 @@ class Bench:
 
     def map(self, *names: str) -> None:
         users = [MappedUser(self.ids[name], Platform.GOOGLE, mail(name)) for name in names]
-        self.store.config.replace_mapping(users, "tests", datetime.now(UTC))
+        self.store.config.edit_mapping(lambda _: users, "tests", datetime.now(UTC))
 
     def visit(self, name: str, hours: int = 24) -> Any:
         start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + hours * HOUR
@@ -157,7 +158,7 @@ def test_a_user_who_is_not_mapped_is_refused(bench: Bench) -> None:
         sync.find_groups(GOOGLE, users=["nobody"])
 
 
-def test_one_wrong_name_fails_that_name_and_keeps_nobody_waiting(bench: Bench) -> None:
+def test_one_wrong_name_fails_alone_and_delays_no_user(bench: Bench) -> None:
     visit = bench.visit("dana")
     names = ["nobody", mail("dana").upper(), "no.one@example.org", bench.ids["ruben"]]
     groups = found(GOOGLE, users=names)
@@ -173,8 +174,8 @@ def test_one_wrong_name_fails_that_name_and_keeps_nobody_waiting(bench: Bench) -
     ]
     assert visit
     assert {o.account or o.user_id: (o.status, o.code) for o in outcomes} == {
-        mail("dana"): ("ok", ""),
-        mail("ruben"): ("ok", ""),
+        mail("dana"): ("ok", None),
+        mail("ruben"): ("ok", None),
         "nobody": ("failed", "not_mapped"),
         "no.one@example.org": ("failed", "not_mapped"),
     }
@@ -188,7 +189,7 @@ def test_one_wrong_name_fails_that_name_and_keeps_nobody_waiting(bench: Bench) -
 def test_a_platform_fault_stops_the_run(bench: Bench) -> None:
     sync.find_groups(GOOGLE)
     bench.sync(*NAMES)
-    bench.store.runs.set_fault(Platform.GOOGLE, "made_up_fault", datetime.now(UTC))
+    bench.store.runs.set_fault(Platform.GOOGLE, code_of("made_up_fault"), datetime.now(UTC))
     for name in NAMES:
         bench.sandbox.google.revoke(mail(name))
     with pytest.raises(PlatformStopped, match="google: made_up_fault"):
@@ -250,7 +251,7 @@ def test_a_user_in_other_hands_is_busy(bench: Bench) -> None:
 def _outcomes(count: int, name: str) -> list[UserOutcome]:
     done = CycleResult("", "", done=Counter({Step.CREATE_MIRROR: 123}))
     return [
-        UserOutcome(f"u-{number}", f"{name}{number}@example.org", "ok", result=done)
+        UserOutcome(f"u-{number}", f"{name}{number}@example.org", OutcomeStatus.OK, result=done)
         for number in range(count)
     ]
 
@@ -270,9 +271,11 @@ def test_a_label_has_its_limits(count: int, name: str) -> None:
 
 
 def test_a_failure_fails_the_task_however_often_it_was_seen() -> None:
-    fresh = UserOutcome("u-1", "dana@example.org", "failed", "made_up", False, "why")
-    known = UserOutcome("u-2", "ruben@example.org", "failed", "made_up", True)
-    good = UserOutcome("u-3", "mira@example.org", "ok")
+    fresh = UserOutcome(
+        "u-1", "dana@example.org", OutcomeStatus.FAILED, code_of("made_up"), False, "why"
+    )
+    known = UserOutcome("u-2", "ruben@example.org", OutcomeStatus.FAILED, code_of("made_up"), True)
+    good = UserOutcome("u-3", "mira@example.org", OutcomeStatus.OK)
     sync.raise_failures([good])
     assert sync.group_label([known]) == "ruben@example.org: still failing (made_up)"
     with pytest.raises(UsersFailed) as raised:
@@ -465,7 +468,7 @@ def test_a_bug_within_a_cycle_fails_its_user_without_its_text(
         f"BEGIN SELECT RAISE(ABORT, 'visit of {CANARY}'); END"
     )
     outcomes = bench.sync("dana", "ruben")
-    assert [(o.status, o.code) for o in outcomes] == [("failed", "unexpected"), ("ok", "")]
+    assert [(o.status, o.code) for o in outcomes] == [("failed", "unexpected"), ("ok", None)]
     with pytest.raises(UsersFailed) as raised:
         sync.raise_failures(outcomes)
     assert "IntegrityError" in str(raised.value)

@@ -114,7 +114,7 @@ def test_a_mailbox_outside_the_scope_is_told_from_a_missing_permission(tenant: T
     assert tenant.check() == [("", "microsoft_calendars_denied")], "or so it seems"
 
 
-def test_no_mailbox_no_licence_and_nobody(tenant: Tenant) -> None:
+def test_no_mailbox_no_licence_and_no_account(tenant: Tenant) -> None:
     tenant.microsoft.no_licence(DANA)
     assert tenant.check(DANA, RUBEN, "nobody@example.org") == [
         (DANA, "microsoft_no_mailbox"),

@@ -155,7 +155,7 @@ def test_where_batches_are_switched_off_each_is_asked_for_alone(ward: Ward) -> N
     assert "microsoft.batch" not in [entry.kind for entry in ward.sandbox.requests]
 
 
-def test_who_stops_waiting_takes_nobody_along(ward: Ward) -> None:
+def test_a_cancelled_request_cancels_no_other_of_the_batch(ward: Ward) -> None:
     """A poll has its own time limit: the others of its batch get their answers."""
     send = ward.transport.handle_async_request
     begun: list[str] = []

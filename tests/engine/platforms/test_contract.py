@@ -477,7 +477,7 @@ def test_an_account_out_of_use_concerns_this_user_only(desk: Desk, how: str) -> 
         desk.create(draft(hour(desk)))
 
 
-def test_an_account_that_nobody_has_concerns_nobody_else(desk: Desk) -> None:
+def test_an_unknown_account_concerns_no_other_user(desk: Desk) -> None:
     with pytest.raises(UserUnavailable):
         desk.ask(lambda p: p.changes("nobody@example.org", WHERE, None, desk.window))
 

@@ -177,7 +177,7 @@ def test_names_and_guests_of_microsoft(organisation: Organisation) -> None:
     assert organisation.state_of(M, BOSS) == "no mailbox"
 
 
-def test_a_name_of_two_is_nobodys_unless_the_api_calls_one_by_it(
+def test_a_shared_name_matches_no_account_unless_it_is_the_address_of_one(
     organisation: Organisation,
 ) -> None:
     now = organisation.clock.now()
@@ -226,7 +226,7 @@ def test_single_accounts_tell_whether_they_can_be_used(
     assert organisation.sandbox.requests.writes() == []
 
 
-def test_a_fault_of_everybody_is_nobodys(organisation: Organisation) -> None:
+def test_a_fault_of_the_platform_is_no_fault_of_a_user(organisation: Organisation) -> None:
     organisation.google.delegation.missing = True
     with pytest.raises(TenantMisconfigured):
         organisation.ask(G, lambda d: look_at(d, [WelkinUser("u1", DANA, None, active=True)]))

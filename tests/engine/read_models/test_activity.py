@@ -23,7 +23,7 @@ def _operations(store: Store) -> None:
         MappedUser("ada", Platform.GOOGLE, "ada@example.org"),
         MappedUser("bob", Platform.MICROSOFT, "bob@example.org"),
     ]
-    store.config.replace_mapping(mapped, "tests", NOW)
+    store.config.edit_mapping(lambda _: mapped, "tests", NOW)
     for number in range(10):
         write(store, number)
 
@@ -136,8 +136,8 @@ def plans(store: Store, work: Callable[[], object]) -> list[str]:
 
 def test_operations_on_an_account_are_found_whoever_held_it(store: Store) -> None:
     shared = MappedUser("ada", Platform.GOOGLE, "ada@example.org")
-    store.config.replace_mapping([shared], "tests", NOW)
-    store.config.replace_mapping([replace(shared, user_id="cy")], "tests", NOW)
+    store.config.edit_mapping(lambda _: [shared], "tests", NOW)
+    store.config.edit_mapping(lambda _: [replace(shared, user_id="cy")], "tests", NOW)
     log = CycleLog("later", "run", "cy", "google", "ada@example.org", 2)
     operation = Operation(Step.CREATE_MIRROR, "new", "s10", "r", "primary", "", "ok", 5)
     with store.database.write() as connection:

@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 @pytest.fixture(autouse=True)
 def ada(store: Store) -> None:
     row = MappedUser("ada", Platform.GOOGLE, "ada@example.org")
-    store.config.replace_mapping([row], "tests", NOW)
+    store.config.edit_mapping(lambda _: [row], "tests", NOW)
 
 
 def conflict(store: Store, decision: str, age: timedelta, dismissed: bool = False) -> None:

@@ -50,7 +50,7 @@ def test_requests_count_from_the_start_of_googles_day(store: Store) -> None:
         MappedUser("ada", Platform.GOOGLE, "ada@example.org"),
         MappedUser("ada", Platform.MICROSOFT, "ada@example.org"),
     ]
-    store.config.replace_mapping(mapped, "tests", NOW)
+    store.config.edit_mapping(lambda _: mapped, "tests", NOW)
     # 15:00 UTC is 7:00 in California.
     for run_id, ago in (("today", 6.9), ("yesterday", 7.1)):
         for platform in Platform:

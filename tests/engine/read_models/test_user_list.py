@@ -22,13 +22,11 @@ from calendar_sync.insight.overview import overview
 from calendar_sync.insight.status import status
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import (
+    Everybody,
     UserList,
     Wanted,
-    in_trouble,
     list_users,
     listed_user,
-    needing_attention,
-    standing,
 )
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
@@ -51,7 +49,7 @@ def connect(
     """Map `ada` of ada@example.org and so on; `at_rest` synced a minute ago, without work."""
     known = store.config.mapping()
     added = [MappedUser(each.partition("@")[0], platform, each) for each in accounts]
-    store.config.replace_mapping([*known, *added], "tests", NOW)
+    store.config.edit_mapping(lambda _: [*known, *added], "tests", NOW)
     if at_rest:
         for user in added:
             put(
@@ -126,7 +124,7 @@ def test_each_state_is_told(store: Store) -> None:
         connection.execute(insert(t.approval), [row])
     rows = store.config.mapping()
     changed = [replace(row, enabled=row.user_id != "disabled") for row in rows]
-    store.config.replace_mapping(changed, "tests", NOW)
+    store.config.edit_mapping(lambda _: changed, "tests", NOW)
     leave(store, "away")
     found = {user.user_id: user.state for user in ask(store).users}
     assert found == {
@@ -166,7 +164,7 @@ def test_who_is_late_and_since_when(
 ) -> None:
     connect(store, "dana@example.org", at_rest=False)
     put(store, "dana", **{"mark_seq": 0, "done_seq": 0, "marked_at": None, **state})
-    found = in_trouble(store, SETTINGS, NOW, GOOGLE)
+    found = Everybody(store, SETTINGS, NOW).in_trouble(GOOGLE)
     assert [(one.late, one.behind_since) for one in found] == [(True, since)] * (since is not None)
     [listed] = ask(store).users
     assert listed.late == (since is not None)
@@ -176,7 +174,7 @@ def test_who_is_late_and_since_when(
 def test_it_counts_as_the_report_does(store: Store, leaving: int) -> None:
     populate(store, NOW, 150)
     leave(store, *(f"user-{number:05}" for number in range(0, 3 * leaving, 3)))
-    found = standing(store, SETTINGS, NOW)
+    found = Everybody(store, SETTINGS, NOW).standing
     reported = {Platform(one.platform): one for one in status(store, NOW)}
     assert found.keys() == reported.keys() == set(Platform)
     for platform, one in found.items():
@@ -196,8 +194,8 @@ def test_late_are_those_over_the_target(store: Store) -> None:
         put(store, name, mark_seq=100, marked_at=NOW - timedelta(seconds=seconds))
     rows = store.config.mapping()
     changed = [replace(row, enabled=row.user_id != "off") for row in rows]
-    store.config.replace_mapping(changed, "tests", NOW)
-    found = standing(store, SETTINGS, NOW)[GOOGLE]
+    store.config.edit_mapping(lambda _: changed, "tests", NOW)
+    found = Everybody(store, SETTINGS, NOW).standing[GOOGLE]
     assert (found.synced, found.late) == (2, 1)
     assert found.oldest_change == NOW - timedelta(seconds=301)
 
@@ -325,16 +323,29 @@ def test_who_needs_attention_is_named_until_well_and_leavers_are_too(store: Stor
         store.marks.mark(connection, [("dee", GOOGLE), ("eve", GOOGLE)], NOW)
     put(store, "dee", **failed)
     put(store, "eve", **failed)  # nothing of hers is left: she needs nothing
-    found = needing_attention(store, SETTINGS, NOW)
+    found = Everybody(store, SETTINGS, NOW).needing_attention()
     assert [(one.account, one.state, one.failures) for one in found] == [
         ("bob@example.org", UserState.NEEDS_ATTENTION, 3),
         ("dee@example.org", UserState.NEEDS_ATTENTION, 3),
     ]
     assert found[0].error == "google_account_refused"
-    assert needing_attention(store, SETTINGS, NOW, MICROSOFT) == ()
+    assert Everybody(store, SETTINGS, NOW).needing_attention(MICROSOFT) == ()
     kept = parse({"on_unmapped": "keep"})
-    assert [one.user_id for one in needing_attention(store, kept, NOW)] == ["bob"]
+    assert [one.user_id for one in Everybody(store, kept, NOW).needing_attention()] == ["bob"]
     first = overview(store, SETTINGS, NOW)
     assert [one.account for one in first.attention] == ["bob@example.org", "dee@example.org"]
     put(store, "bob", failures=0, attention=False, error_code=None)
-    assert [one.user_id for one in needing_attention(store, SETTINGS, NOW)] == ["dee"]
+    assert [one.user_id for one in Everybody(store, SETTINGS, NOW).needing_attention()] == ["dee"]
+
+
+def test_the_status_asks_about_all_users_once_not_for_each_platform(store: Store) -> None:
+    populate(store, NOW, 20)
+    seen: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    event.listen(store.database.engine, "before_cursor_execute", note)
+    assert len(status(store, NOW)) == len(Platform)
+    # Counted; failing or late; leaving.
+    assert len([one for one in seen if "AS behind_since" in one]) == 3

@@ -412,7 +412,7 @@ def test_the_brake_is_not_touched_however_tight_it_is(stage: Stage) -> None:
     nothing_remains(stage)
 
 
-def test_a_user_without_a_free_quarter_of_an_hour_is_told_of(stage: Stage) -> None:
+def test_a_user_without_15_free_minutes_is_reported(stage: Stage) -> None:
     day = stage.day(0)
     stage.calendar.add_event(mail("dana"), start=day, end=stage.day(40))
     report = attempt(stage)

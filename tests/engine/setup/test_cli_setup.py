@@ -103,7 +103,9 @@ def test_from_nothing_to_the_switch(world: dict[str, Any], tmp_path: Path) -> No
     database = Database()
     store = Store(database, "")
     now = datetime.now(UTC)
-    store.config.replace_mapping([MappedUser(staff.id, Platform.GOOGLE, account)], "tests", now)
+    store.config.edit_mapping(
+        lambda _: [MappedUser(staff.id, Platform.GOOGLE, account)], "tests", now
+    )
     database.close()
     ran("--preview")
     assert standings()["dry_run"] == "done"

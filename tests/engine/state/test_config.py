@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from calendar_sync.config.differences import differences
 from calendar_sync.config.renames import with_old_names
 from calendar_sync.config.settings import parse
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.model import (
     DeleteBlock,
     Encounter,
@@ -97,8 +98,8 @@ def test_staff_who_are_no_longer_listed_are_inactive(store: Store) -> None:
 
 def test_a_fault_keeps_its_beginning(store: Store) -> None:
     assert store.runs.fault(G) is None
-    store.runs.set_fault(G, "one", NOW)
-    store.runs.set_fault(G, "two", NOW + HOUR)
+    store.runs.set_fault(G, code_of("one"), NOW)
+    store.runs.set_fault(G, code_of("two"), NOW + HOUR)
     fault = store.runs.fault(G)
     assert fault is not None
     assert (fault.code, fault.since) == ("two", NOW)

@@ -152,7 +152,7 @@ def test_who_has_left_something(
         ([row], set()),
         ([replace(row, enabled=False)], expected),
     ):
-        store.config.replace_mapping(rows, "x", NOW)
+        store.config.edit_mapping(lambda _: rows, "x", NOW)  # noqa: B023 - called at once
         assert members(store, parse({}), G, NOW).leaving == leaving
         assert members(store, parse({"on_unmapped": "keep"}), G, NOW).leaving == set()
 

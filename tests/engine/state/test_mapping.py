@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import event
 
 from calendar_sync.config.mapping import Format, read_mapping, write_mapping
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Direction, MappedUser, Platform
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.feeds import Cursor
-from calendar_sync.state.mapping import CHANGED_MEANWHILE
 from calendar_sync.state.marks import ASKED
 from tests.engine.state.conftest import NOW
 
@@ -32,51 +32,51 @@ def rows(store: Store) -> list[MappedUser]:
 
 
 def test_the_mapping_becomes_exactly_what_is_given(store: Store) -> None:
-    first = store.config.replace_mapping([ONE, TWO], "x", NOW)
+    first = store.config.edit_mapping(lambda _: [ONE, TWO], "x", NOW)
     assert (first.added, first.changed, first.removed) == ((ONE, TWO), (), ())
     assert rows(store) == [ONE, TWO]
     moved = replace(ONE, account="dana.new@example.org")
-    second = store.config.replace_mapping([moved], "x", NOW)
+    second = store.config.edit_mapping(lambda _: [moved], "x", NOW)
     assert second.changed == (moved,)
     assert [user.user_id for user in second.removed] == ["u2"]
     assert rows(store) == [moved]
     assert store.config.mapped("u1", G) is not None
     assert store.config.mapped("u2", G) is None
-    assert store.config.replace_mapping([moved], "x", NOW).changed == ()
+    assert store.config.edit_mapping(lambda _: [moved], "x", NOW).changed == ()
 
 
 def test_two_may_exchange_their_accounts(store: Store) -> None:
-    store.config.replace_mapping([ONE, TWO], "x", NOW)
+    store.config.edit_mapping(lambda _: [ONE, TWO], "x", NOW)
     swapped = [replace(ONE, account=TWO.account), replace(TWO, account=ONE.account)]
-    store.config.replace_mapping(swapped, "x", NOW)
+    store.config.edit_mapping(lambda _: swapped, "x", NOW)
     assert rows(store) == swapped
 
 
 def test_who_is_new_or_changed_gets_work_and_a_full_read(store: Store) -> None:
-    store.config.replace_mapping([ONE, TWO], "x", NOW)
+    store.config.edit_mapping(lambda _: [ONE, TWO], "x", NOW)
     for user in ("u1", "u2"):
         with store.database.write() as connection:
             store.feeds.save_cursor(connection, "google", user, Cursor("p", "s"), NOW, "primary")
             store.marks.done(connection, (user, G), 1, NOW, NOW + 24 * HOUR)
-    store.config.replace_mapping(
-        [replace(ONE, direction=Direction.CALENDAR_TO_WELKIN), TWO], "x", NOW
+    store.config.edit_mapping(
+        lambda _: [replace(ONE, direction=Direction.CALENDAR_TO_WELKIN), TWO], "x", NOW
     )
     one, two = store.marks.of("u1", G), store.marks.of("u2", G)
     assert one.marked
     assert one.next_full_at == NOW
     assert not two.marked
     assert set(store.feeds.cursors("google")) == {("u2", "primary")}
-    store.config.replace_mapping([ONE], "x", NOW)
+    store.config.edit_mapping(lambda _: [ONE], "x", NOW)
     assert store.feeds.cursors("google") == {}
 
 
 def test_every_change_has_a_number_and_stands_in_the_history(store: Store) -> None:
     assert store.config.mapping_revision() == 0
     assert store.config.mapping_history() == []
-    assert store.config.replace_mapping([ONE, TWO], "dana", NOW).revision == 1
+    assert store.config.edit_mapping(lambda _: [ONE, TWO], "dana", NOW).revision == 1
     moved = replace(ONE, account="dana.new@example.org", enabled=False)
-    assert store.config.replace_mapping([moved], "ruben", NOW + HOUR).revision == 2
-    assert store.config.replace_mapping([moved], "ruben", NOW + HOUR).revision == 2
+    assert store.config.edit_mapping(lambda _: [moved], "ruben", NOW + HOUR).revision == 2
+    assert store.config.edit_mapping(lambda _: [moved], "ruben", NOW + HOUR).revision == 2
     found = store.config.mapping_history()
     assert [(c.revision, c.author, c.at, c.user_id, c.platform) for c in found] == [
         (2, "ruben", NOW + HOUR, "u2", G),
@@ -91,26 +91,26 @@ def test_every_change_has_a_number_and_stands_in_the_history(store: Store) -> No
 
 
 def test_a_number_is_never_given_twice(store: Store) -> None:
-    store.config.replace_mapping([ONE], "x", NOW)
-    store.config.replace_mapping([ONE, TWO], "x", NOW)
-    assert store.config.replace_mapping([], "x", NOW).revision == 3
-    assert store.config.replace_mapping([ONE], "x", NOW).revision == 4
+    store.config.edit_mapping(lambda _: [ONE], "x", NOW)
+    store.config.edit_mapping(lambda _: [ONE, TWO], "x", NOW)
+    assert store.config.edit_mapping(lambda _: [], "x", NOW).revision == 3
+    assert store.config.edit_mapping(lambda _: [ONE], "x", NOW).revision == 4
     assert store.config.mapping_revision() == 4
 
 
 def test_numbers_from_before_there_was_a_history_count(store: Store) -> None:
-    store.config.replace_mapping([ONE], "x", NOW)
+    store.config.edit_mapping(lambda _: [ONE], "x", NOW)
     with store.database.write() as connection:
         connection.execute(t.mapping_change.delete())
         connection.execute(t.user_mapping.update().values(revision=7))
     assert store.config.mapping_revision() == 7
-    assert store.config.replace_mapping([], "x", NOW).revision == 8
+    assert store.config.edit_mapping(lambda _: [], "x", NOW).revision == 8
 
 
 def test_the_history_of_one_user_and_of_one_mailbox(store: Store) -> None:
     both = [ONE, replace(ONE, platform=M)]
-    store.config.replace_mapping([*both, TWO], "x", NOW)
-    store.config.replace_mapping([*both, replace(TWO, account="r@example.org")], "x", NOW)
+    store.config.edit_mapping(lambda _: [*both, TWO], "x", NOW)
+    store.config.edit_mapping(lambda _: [*both, replace(TWO, account="r@example.org")], "x", NOW)
 
     def seen(**wanted: Any) -> list[tuple[int, str, Platform]]:
         found = store.config.mapping_history(**wanted)
@@ -124,40 +124,40 @@ def test_the_history_of_one_user_and_of_one_mailbox(store: Store) -> None:
 
 
 def test_the_second_of_two_who_change_the_mapping_is_told(store: Store) -> None:
-    seen = store.config.replace_mapping([ONE], "dana", NOW).revision
-    store.config.replace_mapping([ONE, TWO], "ruben", NOW, based_on=seen)
+    seen = store.config.edit_mapping(lambda _: [ONE], "dana", NOW).revision
+    store.config.edit_mapping(lambda _: [ONE, TWO], "ruben", NOW, based_on=seen)
     before = rows(store)
     moved = [replace(ONE, enabled=False)]
     for refused in (store.config.preview_mapping, replace_as_dana(store)):
         with pytest.raises(ConfigurationError, match="revision 2 is by ruben") as caught:
             refused(moved, based_on=seen)
-        assert caught.value.code == CHANGED_MEANWHILE
+        assert caught.value.code == RequestCode.CHANGED_MEANWHILE
     assert rows(store) == before
     assert store.config.mapping_revision() == 2
     # What both want is no quarrel.
-    assert store.config.replace_mapping([ONE, TWO], "dana", NOW, based_on=seen).revision == 2
+    assert store.config.edit_mapping(lambda _: [ONE, TWO], "dana", NOW, based_on=seen).revision == 2
 
 
 def replace_as_dana(store: Store) -> Any:
-    return lambda users, based_on: store.config.replace_mapping(
-        users, "dana", NOW, based_on=based_on
+    return lambda users, based_on: store.config.edit_mapping(
+        lambda _: users, "dana", NOW, based_on=based_on
     )
 
 
 def test_of_many_at_the_same_moment_one_wins(store: Store) -> None:
-    store.config.replace_mapping([ONE], "x", NOW)
+    store.config.edit_mapping(lambda _: [ONE], "x", NOW)
 
     def change(number: int) -> str:
         user = replace(ONE, account=f"dana{number}@example.org")
         try:
-            store.config.replace_mapping([user], f"x{number}", NOW, based_on=1)
+            store.config.edit_mapping(lambda _: [user], f"x{number}", NOW, based_on=1)
         except ConfigurationError as error:
             return error.code
         return "stored"
 
     with ThreadPoolExecutor(4) as pool:
         ends = list(pool.map(change, range(4)))
-    assert sorted(ends) == [CHANGED_MEANWHILE] * 3 + ["stored"]
+    assert sorted(ends) == [RequestCode.CHANGED_MEANWHILE] * 3 + ["stored"]
     assert rows(store)[0].account == f"dana{ends.index('stored')}@example.org"
     assert store.config.mapping_revision() == 2
 
@@ -185,22 +185,22 @@ def test_edits_at_the_same_moment_all_hold(store: Store) -> None:
 def test_two_on_one_account_and_a_user_twice_are_refused(
     store: Store, users: list[MappedUser], words: list[str]
 ) -> None:
-    store.config.replace_mapping([TWO], "x", NOW)
+    store.config.edit_mapping(lambda _: [TWO], "x", NOW)
     before = rows(store)
     with pytest.raises(ConfigurationError) as caught:
-        store.config.replace_mapping(users, "x", NOW)
+        store.config.edit_mapping(lambda _: users, "x", NOW)
     assert all(word in caught.value.detail for word in words)
     assert rows(store) == before
 
 
 def test_an_account_is_stored_in_lower_case(store: Store) -> None:
-    store.config.replace_mapping([replace(ONE, account="Dana@Example.org")], "x", NOW)
+    store.config.edit_mapping(lambda _: [replace(ONE, account="Dana@Example.org")], "x", NOW)
     assert rows(store) == [ONE]
     assert not store.config.preview_mapping([replace(ONE, account="DANA@example.org")])
 
 
 def test_a_preview_changes_nothing(store: Store) -> None:
-    store.config.replace_mapping([ONE, TWO], "x", NOW)
+    store.config.edit_mapping(lambda _: [ONE, TWO], "x", NOW)
     moved, three = replace(ONE, enabled=False), MappedUser("u3", M, "mira@example.org")
     found = store.config.preview_mapping([moved, three])
     assert (found.added, found.changed) == ((three,), (moved,))
@@ -211,15 +211,15 @@ def test_a_preview_changes_nothing(store: Store) -> None:
 
 
 def test_a_disabled_row_is_no_work_and_an_enabled_one_is_again(store: Store) -> None:
-    store.config.replace_mapping([replace(ONE, enabled=False)], "x", NOW)
+    store.config.edit_mapping(lambda _: [replace(ONE, enabled=False)], "x", NOW)
     assert not store.marks.of("u1", G).marked
-    store.config.replace_mapping([ONE], "x", NOW)
+    store.config.edit_mapping(lambda _: [ONE], "x", NOW)
     assert store.marks.of("u1", G).marked
 
 
 def test_a_mark_that_waits_keeps_its_age(store: Store) -> None:
-    store.config.replace_mapping([ONE], "x", NOW)
-    store.config.replace_mapping([replace(ONE, account="d@example.org")], "x", NOW + HOUR)
+    store.config.edit_mapping(lambda _: [ONE], "x", NOW)
+    store.config.edit_mapping(lambda _: [replace(ONE, account="d@example.org")], "x", NOW + HOUR)
     state = store.marks.of("u1", G)
     assert (state.mark_seq, state.marked_at, state.next_full_at) == (2, NOW, NOW + HOUR)
     assert state.full_because == ASKED, "what it finds was not missed"
@@ -248,7 +248,7 @@ def test_the_number_of_statements_does_not_grow_with_the_rows(store: Store) -> N
         found = []
         for users in (every, moved, []):
             with statements(store) as seen:
-                store.config.replace_mapping(users, "x", NOW)
+                store.config.edit_mapping(lambda _: users, "x", NOW)  # noqa: B023 - called at once
             found.append(len(seen))
         return found
 
@@ -267,7 +267,7 @@ def test_a_mapping_of_100_000_rows_is_imported_in_seconds(store: Store) -> None:
     content = write_mapping(every, Format.CSV).encode()
     # Our own work: how long a busy machine takes for it proves nothing.
     begin = time.process_time()
-    found = store.config.replace_mapping(read_mapping(content, "m.csv").users, "x", NOW)
+    found = store.config.edit_mapping(lambda _: read_mapping(content, "m.csv").users, "x", NOW)
     assert time.process_time() - begin < 30
     assert len(found.added) == 100_000
     assert sum(state.marked for state in store.marks.all().values()) == 100_000

@@ -94,7 +94,7 @@ def test_who_runs_the_sync_or_shows_pages_may_work(
     assert store.rates.reserve(name, 5.0, 1000.0) == 0
     assert store.tokens.claim("google:x:dana@example.org", "me", NOW)
     store.tokens.drop_account("dana@example.org")
-    store.config.replace_mapping([], "tests", NOW)
+    store.config.edit_mapping(lambda _: [], "tests", NOW)
     store.runs.forget(NOW - timedelta(days=1), NOW - timedelta(days=1))
 
 

@@ -142,7 +142,7 @@ def test_what_the_database_cannot_hold_is_refused() -> None:
     assert "line 2, account" in problems(HEADER + "u1,,google,a@" + "b" * 320 + ",,\n")
 
 
-def test_an_address_of_two_users_names_nobody() -> None:
+def test_an_address_of_two_users_names_neither() -> None:
     def user(user_id: str, email: str, *, active: bool = True) -> WelkinUser:
         return WelkinUser(user_id, email, None, active)
 
@@ -224,7 +224,7 @@ def test_two_rows_of_yaml_that_contradict_each_other() -> None:
     )
 
 
-def test_an_empty_staff_list_knows_nobody() -> None:
+def test_an_empty_staff_list_matches_no_user() -> None:
     assert "email" in problems(HEADER + ",dana@example.org,google,a@b.example,,\n", {})
 
 

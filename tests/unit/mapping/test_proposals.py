@@ -76,7 +76,7 @@ def test_two_accounts_for_one_user_are_both_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["dana@example.org", "d.hale@example.org", ID])
-def test_an_account_of_somebody_else_is_not_proposed_whatever_the_row_calls_it(name: str) -> None:
+def test_another_persons_account_is_not_proposed_under_any_of_its_names(name: str) -> None:
     account = DirectoryAccount("dana@example.org", ("d.hale@example.org",), ID)
     rows = [MappedUser("u9", M, name)]
     assert found([user("u1", "dana@example.org")], [account], rows, M) == {

@@ -11,6 +11,7 @@ from calendar_sync.adapters.http import Answer, HttpClient, Meter, TokenSource
 from calendar_sync.adapters.microsoft import batches
 from calendar_sync.adapters.microsoft.batches import Batches
 from calendar_sync.adapters.microsoft.slots import Slots
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import (
     BadItem,
     NotFound,
@@ -91,15 +92,22 @@ def refusing(error: BaseException) -> Graph:
     return Graph(answer)
 
 
-@pytest.mark.parametrize("error", [BadItem("no"), NotFound("no"), UserUnavailable("no")])
+@pytest.mark.parametrize(
+    "error", [BadItem(code_of("no")), NotFound(code_of("no")), UserUnavailable(code_of("no"))]
+)
 def test_a_batch_that_is_refused_says_nothing_about_any_mailbox(error: SyncError) -> None:
     assert ask(refusing(error)) == [None, None, None]
 
 
 @pytest.mark.parametrize(
-    "error", [TransientError("x"), RateLimited("x", retry_after=9.0), TenantMisconfigured("x"),
-              TokenRejected("x")],
-)  # fmt: skip
+    "error",
+    [
+        TransientError(code_of("x")),
+        RateLimited(code_of("x"), retry_after=9.0),
+        TenantMisconfigured(code_of("x")),
+        TokenRejected(code_of("x")),
+    ],
+)
 def test_what_concerns_everybody_is_told_to_everybody(error: SyncError) -> None:
     found = ask(refusing(error))
     assert [(type(each), getattr(each, "code", "")) for each in found] == [(type(error), "x")] * 3
@@ -108,7 +116,7 @@ def test_what_concerns_everybody_is_told_to_everybody(error: SyncError) -> None:
         assert [getattr(each, "retry_after", 0) for each in found] == [9.0] * 3
 
 
-def test_a_mailbox_that_does_not_answer_holds_up_nobody_for_long(
+def test_a_mailbox_that_does_not_answer_delays_others_only_briefly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(batches, "PATIENCE", 0.05)

@@ -85,7 +85,7 @@ def test_api_errors(given: Failure, kind: type[SyncError], code: str) -> None:
     assert "Zyxwanda" not in str(vars(error))
 
 
-def test_a_pause_is_as_long_as_the_server_says_and_nobody_elses() -> None:
+def test_a_pause_is_as_long_as_the_server_says_and_only_for_that_user() -> None:
     for status in (429, 503, 504, 509):
         error = classify(failure(status, "", 7))
         assert isinstance(error, RateLimited)
@@ -233,7 +233,7 @@ def answered(status: int, **answer: Any) -> SyncError:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 412])
-def test_a_page_of_a_proxy_blames_nobody(status: int) -> None:
+def test_a_page_of_a_proxy_is_no_fault_of_a_user(status: int) -> None:
     error = answered(status, text="<html>Zyxwanda</html>", headers={"Content-Type": "text/html"})
     assert type(error) is TransientError
     assert "Zyxwanda" not in f"{error} {vars(error)}"

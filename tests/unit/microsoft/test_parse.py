@@ -266,7 +266,7 @@ def test_days_that_the_utc_preference_has_shifted_are_the_days_of_their_zone(
         ("2026-03-01T23:00:00", None),  # Paris
     ],
 )
-def test_days_of_a_zone_that_nobody_knows_are_those_of_the_nearest_midnight(
+def test_days_of_an_unknown_zone_are_those_of_the_nearest_midnight(
     start: str, zone: str | None
 ) -> None:
     begin = datetime.fromisoformat(start)
@@ -462,7 +462,7 @@ def test_texts_of_any_kind_have_a_hash(text: str) -> None:
      {"emailAddress": {"address": 7}}, {"emailAddress": {}}],
     ids=str,
 )  # fmt: skip
-def test_without_an_address_nobody_is_the_organizer(organizer: Any) -> None:
+def test_without_an_address_there_is_no_organizer(organizer: Any) -> None:
     assert parsed(organizer=organizer).organizer is None
 
 
@@ -561,7 +561,7 @@ def test_days_become_times_and_times_days_with_the_same_fields() -> None:
     assert mirror_body(draft(DAY), "m").keys() == mirror_body(draft(HOUR), "m").keys()
 
 
-def test_a_name_that_nobody_knows_is_no_reason_to_write_another_time() -> None:
+def test_an_unknown_zone_name_does_not_change_the_time() -> None:
     assert mirror_body(draft(HOUR, "no such zone"), "m") == mirror_body(draft(HOUR), "m")
 
 

@@ -311,7 +311,7 @@ def test_a_place_that_was_given_to_a_cancelled_request_goes_to_the_next() -> Non
     run(work)
 
 
-def test_a_cancelled_request_for_many_places_holds_up_nobody() -> None:
+def test_a_cancelled_request_for_many_places_delays_no_other() -> None:
     async def work() -> None:
         gate = Gate(AdaptiveLimit(4))
         first, large, small = gate.send(2), gate.send(4), gate.send(2)

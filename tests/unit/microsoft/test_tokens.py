@@ -280,7 +280,7 @@ def test_an_answer_without_a_token_is_tried_again_later(given: Any) -> None:
     [(3599, 3599), (86399, 86399), ("3599", 3599), (None, 3600), (0, 3600), (-5, 3600),
      (10**9, 3600)],
 )  # fmt: skip
-def test_a_lifetime_that_nobody_believes_is_an_hour(lifetime: Any, seconds: int) -> None:
+def test_an_implausible_lifetime_counts_as_an_hour(lifetime: Any, seconds: int) -> None:
     entra = Entra()
     entra.given["expires_in"] = lifetime
     if lifetime is None:

@@ -56,7 +56,7 @@ def test_zones(name: str, moment: datetime, hours: int) -> None:
      "\ud800", "x" * 5000],
     ids=ascii,
 )  # fmt: skip
-def test_what_nobody_knows_counts_as_utc(name: Any) -> None:
+def test_an_unknown_zone_counts_as_utc(name: Any) -> None:
     assert zone_of(name) == ZoneInfo("UTC")
 
 

@@ -2,6 +2,20 @@
 
 from calendar_sync.adapters.google.client import GoogleCalendar
 from calendar_sync.adapters.google.directory import GoogleDirectory
-from calendar_sync.adapters.google.tokens import DIRECTORY_SCOPE, SCOPE, fetch_token
+from calendar_sync.adapters.google.freebusy import GoogleFreeBusy
+from calendar_sync.adapters.google.tokens import (
+    DIRECTORY_SCOPE,
+    FREEBUSY_SCOPE,
+    SCOPE,
+    fetch_token,
+)
 
-__all__ = ["DIRECTORY_SCOPE", "SCOPE", "GoogleCalendar", "GoogleDirectory", "fetch_token"]
+__all__ = [
+    "DIRECTORY_SCOPE",
+    "FREEBUSY_SCOPE",
+    "SCOPE",
+    "GoogleCalendar",
+    "GoogleDirectory",
+    "GoogleFreeBusy",
+    "fetch_token",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calendar_sync.core.advice import NO_MAILBOX_TRIED, advice, remedy
+from calendar_sync.core.codes import SetupCode
 from calendar_sync.core.errors import (
     ConfigurationError,
     RateLimited,
@@ -24,15 +24,15 @@ async def check_access(calendar: GoogleCalendar, accounts: Sequence[str]) -> lis
     """Every fault that these mailboxes show; without any the key is tried."""
     if not accounts:
         await calendar.authenticate()
-        return [Finding("", NO_MAILBOX_TRIED, advice(NO_MAILBOX_TRIED))]
+        return [Finding.of(SetupCode.NO_MAILBOX_TRIED)]
     faults: list[Finding] = []
     for account in accounts:
         try:
             await calendar.look(account)
         except SyncError as error:
             if _of_everybody(error):
-                return [*faults, Finding("", error.code, remedy(error))]
-            faults.append(Finding(account, error.code, remedy(error)))
+                return [*faults, Finding("", error.code, error.remedy)]
+            faults.append(Finding(account, error.code, error.remedy))
     return faults
 
 

@@ -22,6 +22,7 @@ from calendar_sync.adapters.google.push import GooglePush
 from calendar_sync.adapters.google.recurrence import may_have_instances
 from calendar_sync.adapters.http import Answer, HttpClient, TokenSource
 from calendar_sync.adapters.zone_names import UTC, ZoneNames
+from calendar_sync.core.codes import Code, GoogleCode
 from calendar_sync.core.errors import (
     BadItem,
     CursorExpired,
@@ -104,12 +105,12 @@ class GoogleCalendar:
             )
         except TokenRejected:
             # A fresh token is refused too: the account, not the token, is the matter.
-            raise UserUnavailable("google_unauthorized", detail=account) from None
+            raise UserUnavailable(GoogleCode.UNAUTHORIZED, detail=account) from None
         except CursorExpired:
             if kind == "events.list":
                 raise
             # Only lists have cursors: of one event it says that it was deleted.
-            raise NotFound("google_deleted", certain=True) from None
+            raise NotFound(GoogleCode.DELETED, certain=True) from None
         except (UserUnavailable, TenantMisconfigured) as error:
             error.detail = account
             raise
@@ -134,8 +135,8 @@ class GoogleCalendar:
             elif isinstance(token, str) and token:
                 return Changes(tuple(found.values()), token, full=cursor is None)
             else:
-                raise TransientError("google_list_without_cursor", detail=account)
-        raise TransientError("google_endless_list", detail=account)
+                raise TransientError(GoogleCode.LIST_WITHOUT_CURSOR, detail=account)
+        raise TransientError(GoogleCode.ENDLESS_LIST, detail=account)
 
     async def listed(self, account: str, calendar: str, window: Window) -> Changes:
         """See `CalendarPlatform.listed`."""
@@ -156,17 +157,17 @@ class GoogleCalendar:
         except NotFound as error:
             # Is the whole calendar gone? A read without a cursor says so for certain.
             if with_cursor:
-                raise CursorExpired("google_calendar_gone", detail=error.detail) from None
+                raise CursorExpired(GoogleCode.CALENDAR_GONE, detail=error.detail) from None
             raise
         except BadItem as error:
             if path:
                 raise
             # Some servers call a malformed or foreign token a bad request.
             if with_cursor:
-                raise CursorExpired("google_cursor_refused", detail=error.detail) from None
-            raise UserUnavailable("google_list_refused", detail=error.detail) from None
+                raise CursorExpired(GoogleCode.CURSOR_REFUSED, detail=error.detail) from None
+            raise UserUnavailable(GoogleCode.LIST_REFUSED, detail=error.detail) from None
         if not isinstance(answer.json, Mapping):
-            raise TransientError("google_unreadable_page", detail=account)
+            raise TransientError(GoogleCode.UNREADABLE_PAGE, detail=account)
         return answer.json
 
     async def event(self, account: str, calendar: str, event_id: str) -> Row | None:
@@ -176,7 +177,7 @@ class GoogleCalendar:
             return None
         event = _event(row)
         if event is None:
-            raise TransientError("google_unreadable_event")
+            raise TransientError(GoogleCode.UNREADABLE_EVENT)
         return event
 
     async def _row(self, account: str, calendar: str, event_id: str) -> Any | None:
@@ -232,7 +233,7 @@ class GoogleCalendar:
         if master is None or isinstance(master, Removed):
             return SeriesSet((), known=master is not None)
         if not isinstance(master, CalendarEvent) or master.is_master:
-            raise TransientError("google_series_unreadable", detail=account)
+            raise TransientError(GoogleCode.SERIES_UNREADABLE, detail=account)
         return SeriesSet((master,))
 
     async def mirror(self, account: str, calendar: str, key: str, marker: str) -> Row | None:
@@ -333,7 +334,7 @@ class GoogleCalendar:
             if not isinstance(page, str) or not page:
                 return [event.id for event in found.values() if not isinstance(event, Removed)]
             params["pageToken"] = page
-        raise TransientError("google_endless_list", detail=account)
+        raise TransientError(GoogleCode.ENDLESS_LIST, detail=account)
 
     async def delete_test_event(self, account: str, calendar: str, event_id: str) -> bool:
         """See `CalendarPlatform.delete_test_event`."""
@@ -359,15 +360,15 @@ class GoogleCalendar:
         try:
             await self._list(account, "primary", "", params, with_cursor=False)
         except NotFound:
-            raise UserUnavailable("google_no_calendar", detail=account) from None
+            raise UserUnavailable(GoogleCode.NO_CALENDAR, detail=account) from None
 
-    async def account_fault(self, account: str) -> str:
+    async def account_fault(self, account: str) -> Code | None:
         """Reading is tried: delegation grants one scope for both."""
         try:
             await self.look(account)
         except (UserUnavailable, BadItem) as error:
             return error.code
-        return ""
+        return None
 
     async def check_access(self, accounts: Sequence[str]) -> list[Finding]:
         """Mailbox by mailbox."""
@@ -392,5 +393,5 @@ def _event(row: Any) -> Row | None:
 def _read(answer: Answer) -> CalendarEvent:
     event = _event(answer.json)
     if not isinstance(event, CalendarEvent):
-        raise TransientError("google_unreadable_event")
+        raise TransientError(GoogleCode.UNREADABLE_EVENT)
     return event

@@ -9,6 +9,7 @@ from typing import Any
 
 from calendar_sync.adapters.google.client import GoogleCalendar
 from calendar_sync.adapters.http import HttpClient, TokenSource
+from calendar_sync.core.codes import Code, GoogleCode
 from calendar_sync.core.errors import (
     BadItem,
     NotFound,
@@ -24,15 +25,14 @@ USERS = "/admin/directory/v1/users"
 PAGE = 500
 LONGEST_LIST = 2000
 FIELDS = "users(primaryEmail,aliases,nonEditableAliases,suspended,archived),nextPageToken"
-DENIED = "google_directory_denied"
 _REFUSED = (BadItem, NotFound, TenantMisconfigured, TokenRejected, UserUnavailable)
-_ADVICE = {
-    "google_unauthorized_client": "the scope admin.directory.user.readonly is not authorised for "
+_ADVICE: Mapping[Code, str] = {
+    GoogleCode.UNAUTHORIZED_CLIENT: "the scope admin.directory.user.readonly is not authorised for "
     "the client",
-    "google_access_not_configured": "the Admin SDK API is not enabled in the project",
-    "google_account_refused": "directory_admin is not an active account",
-    "google_account_malformed": "directory_admin is not an active account",
-    "google_forbidden": "directory_admin is not an administrator who can read users",
+    GoogleCode.ACCESS_NOT_CONFIGURED: "the Admin SDK API is not enabled in the project",
+    GoogleCode.ACCOUNT_REFUSED: "directory_admin is not an active account",
+    GoogleCode.ACCOUNT_MALFORMED: "directory_admin is not an active account",
+    GoogleCode.FORBIDDEN: "directory_admin is not an administrator who can read users",
 }
 
 
@@ -74,7 +74,7 @@ class GoogleDirectory:
             if page == params.get("pageToken"):
                 break
             params["pageToken"] = page
-        raise TransientError("google_endless_list", detail="directory")
+        raise TransientError(GoogleCode.ENDLESS_LIST, detail="directory")
 
     async def _page(self, http: HttpClient, params: Mapping[str, str]) -> Mapping[str, Any]:
         try:
@@ -82,9 +82,9 @@ class GoogleDirectory:
                 "google.directory.users", "GET", USERS, params=params, token=self._token
             )
         except _REFUSED as error:
-            raise TenantMisconfigured(DENIED, detail=_advice(error)) from None
+            raise TenantMisconfigured(GoogleCode.DIRECTORY_DENIED, detail=_advice(error)) from None
         if not isinstance(answer.json, Mapping):
-            raise TransientError("google_unreadable_page", detail="directory")
+            raise TransientError(GoogleCode.UNREADABLE_PAGE, detail="directory")
         return answer.json
 
 

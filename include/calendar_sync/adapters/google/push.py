@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from calendar_sync.adapters.http import HttpClient, TokenSource
+from calendar_sync.core.codes import GoogleCode, NetworkCode
 from calendar_sync.core.errors import (
     BadItem,
     NotFound,
@@ -76,10 +77,10 @@ class GooglePush:
         except BadItem as error:
             if error.detail == "channelIdNotUnique":
                 # An earlier attempt has opened it, and its answer is lost: so is what stops it.
-                raise OutcomeUnknown("google_duplicate") from None
+                raise OutcomeUnknown(GoogleCode.DUPLICATE) from None
             raise
         except TokenRejected:
-            raise UserUnavailable("google_unauthorized", detail=account) from None
+            raise UserUnavailable(GoogleCode.UNAUTHORIZED, detail=account) from None
         except (UserUnavailable, TenantMisconfigured) as error:
             error.detail = account
             raise
@@ -90,7 +91,7 @@ def _granted(body: Any, wished: datetime) -> Granted:
     """The answer. A channel without an end is taken to end as was wished."""
     resource = body.get("resourceId") if isinstance(body, Mapping) else None
     if not isinstance(resource, str) or not resource or len(resource) > 255:
-        raise OutcomeUnknown("google_unreadable_answer")
+        raise OutcomeUnknown(NetworkCode.UNREADABLE_ANSWER)
     end = body.get("expiration")
     if not isinstance(end, str | int) or not str(end).isdigit() or len(str(end)) > 14:
         return Granted(resource, wished)

@@ -14,12 +14,14 @@ from google.auth import crypt, jwt
 from calendar_sync.adapters.http import HttpClient
 from calendar_sync.config.credentials import GoogleCredentials
 from calendar_sync.core.boundary import Hidden
+from calendar_sync.core.codes import GoogleCode
 from calendar_sync.core.errors import ConfigurationError, TransientError
 from calendar_sync.core.model import to_second
 
 # Google takes no assertion from the future; one issued a while ago is as good for the same token.
 CLOCK_MARGIN = timedelta(minutes=10)
 SCOPE = "https://www.googleapis.com/auth/calendar.events"
+FREEBUSY_SCOPE = "https://www.googleapis.com/auth/calendar.freebusy"
 DIRECTORY_SCOPE = "https://www.googleapis.com/auth/admin.directory.user.readonly"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -63,7 +65,7 @@ async def fetch_token(
     body = answer.json if isinstance(answer.json, Mapping) else {}
     token, lifetime = body.get("access_token"), body.get("expires_in")
     if not isinstance(token, str) or not token:
-        raise TransientError("google_token_unreadable")
+        raise TransientError(GoogleCode.TOKEN_UNREADABLE)
     seconds = lifetime if isinstance(lifetime, int) and 0 < lifetime < 86_400 else 3600
     return Hidden(token), to_second(now) + timedelta(seconds=seconds)
 

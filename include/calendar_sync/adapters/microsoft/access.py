@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calendar_sync.core.advice import NO_MAILBOX_TRIED, advice, remedy
+from calendar_sync.core.codes import Code, MicrosoftCode, SetupCode
 from calendar_sync.core.errors import (
     BadItem,
     NotFound,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from calendar_sync.adapters.microsoft.client import MicrosoftCalendar
 
-DENIED, READ_ONLY = "microsoft_access_denied", "microsoft_read_only"
 # So many mailboxes are asked to tell a missing permission from a scope.
 SAMPLE = 5
 
@@ -44,63 +43,46 @@ async def check_access(calendar: MicrosoftCalendar, accounts: Sequence[str]) -> 
     except UserUnavailable:
         listed = None  # Exchange's way to say no, where the directory's is expected
     except TenantMisconfigured as error:
-        if error.code != "microsoft_directory_denied":
-            return [Finding("", error.code, remedy(error))]
+        if error.code != MicrosoftCode.DIRECTORY_DENIED:
+            return [Finding("", error.code, error.remedy)]
         listed = None
     states = {account: await account_fault(calendar, account) for account in accounts}
     if not accounts:
         states = await _anybody(calendar, listed or ())
-    denied = [account for account, code in states.items() if code == DENIED]
+    denied = [account for account, code in states.items() if code == MicrosoftCode.ACCESS_DENIED]
     findings = _everybody(listed is not None)
     if denied and not await _any_works(calendar, states, listed or ()):
         if listed is None:
-            return [Finding("", "microsoft_no_consent", _NO_CONSENT)]
-        findings.append(Finding("", "microsoft_calendars_denied", _NO_CALENDARS))
+            return [Finding.of(MicrosoftCode.NO_CONSENT)]
+        findings.append(Finding.of(MicrosoftCode.CALENDARS_DENIED))
     else:
-        findings += [Finding(account, "microsoft_outside_scope", _OUTSIDE) for account in denied]
+        findings += [Finding.of(MicrosoftCode.OUTSIDE_SCOPE, account=one) for one in denied]
     if not states:
-        findings.append(Finding("", NO_MAILBOX_TRIED, advice(NO_MAILBOX_TRIED)))
+        findings.append(Finding.of(SetupCode.NO_MAILBOX_TRIED))
     for account, code in states.items():
-        if code and code != DENIED:
-            findings.append(Finding(account, code, _ADVICE.get(code) or advice(code)))
+        if code and code != MicrosoftCode.ACCESS_DENIED:
+            findings.append(Finding.of(code, account=account))
     return findings
 
 
-_NO_CONSENT = (
-    "the app has no permissions: add Calendars.ReadWrite and User.Read.All (application "
-    "permissions), and have an administrator grant consent"
-)
-_NO_CALENDARS = (
-    "no mailbox can be opened: the application permission Calendars.ReadWrite is missing, or no "
-    "consent was granted, or the scope of RBAC for Applications holds none of these mailboxes"
-)
-_NO_DIRECTORY = "the application permission User.Read.All is missing, or no consent was granted"
-_OUTSIDE = "the mailbox is outside the scope of RBAC for Applications (or an access policy)"
-_ADVICE = {
-    READ_ONLY: "events can be read, but not written: Calendars.ReadWrite is missing",
-    "microsoft_no_mailbox": "the user has no mailbox in Exchange Online: assign a licence",
-    "microsoft_account_unknown": "the tenant has no user with this name",
-}
-
-
-async def _anybody(calendar: MicrosoftCalendar, listed: Sequence[str]) -> dict[str, str]:
+async def _anybody(calendar: MicrosoftCalendar, listed: Sequence[str]) -> dict[str, Code | None]:
     """Without mapped users, any mailbox shows if the permission works.
 
     Users without a mailbox are skipped.
     """
     for account in filter(None, listed):
         code = await account_fault(calendar, account)
-        if code in ("", DENIED, READ_ONLY):
+        if code in (None, MicrosoftCode.ACCESS_DENIED, MicrosoftCode.READ_ONLY):
             return {account: code}
     return {}
 
 
 def _everybody(directory: bool) -> list[Finding]:
-    return [] if directory else [Finding("", "microsoft_directory_denied", _NO_DIRECTORY)]
+    return [] if directory else [Finding.of(MicrosoftCode.DIRECTORY_DENIED)]
 
 
-async def account_fault(calendar: MicrosoftCalendar, account: str) -> str:
-    """The code of what keeps us from this mailbox, empty for nothing.
+async def account_fault(calendar: MicrosoftCalendar, account: str) -> Code | None:
+    """The code of what keeps us from this mailbox, None for nothing.
 
     Raises:
         TransientError: the service does not answer now.
@@ -114,21 +96,25 @@ async def account_fault(calendar: MicrosoftCalendar, account: str) -> str:
     try:
         await calendar.try_write(account)
     except UserUnavailable as error:
-        return READ_ONLY if error.code == DENIED else error.code
+        denied = error.code == MicrosoftCode.ACCESS_DENIED
+        return MicrosoftCode.READ_ONLY if denied else error.code
     except TransientError:
         raise
     except SyncError as error:
         return error.code
-    return ""
+    return None
 
 
 async def _any_works(
-    calendar: MicrosoftCalendar, states: dict[str, str], listed: Sequence[str]
+    calendar: MicrosoftCalendar, states: dict[str, Code | None], listed: Sequence[str]
 ) -> bool:
     """Some mailbox can be opened: then the permission is there."""
-    if any(code in ("", READ_ONLY) for code in states.values()):
+    if any(code in (None, MicrosoftCode.READ_ONLY) for code in states.values()):
         return True
     for account in listed:
-        if account not in states and await account_fault(calendar, account) in ("", READ_ONLY):
+        if account not in states and await account_fault(calendar, account) in (
+            None,
+            MicrosoftCode.READ_ONLY,
+        ):
             return True
     return False

@@ -16,6 +16,7 @@ from typing import Any
 from calendar_sync.adapters.http import Answer, Failure, HttpClient, TokenSource, retry_after
 from calendar_sync.adapters.microsoft.errors import classify
 from calendar_sync.adapters.microsoft.slots import Slots
+from calendar_sync.core.codes import MicrosoftCode
 from calendar_sync.core.errors import (
     RateLimited,
     SyncError,
@@ -73,7 +74,7 @@ class Batches:
         self._sending: set[asyncio.Task[None]] = set()
 
     async def get(self, kind: str, account: str, path: str) -> Answer | None:
-        """The answer to a GET; None where it is to be asked for by itself.
+        """The answer to a GET; None if it must be sent on its own.
 
         Raises:
             SyncError: as for any request; a part that was refused is not sent again.
@@ -169,7 +170,7 @@ class Batches:
     def _outcome(self, entry: Mapping[str, Any] | None) -> Answer | BaseException:
         status, body = (entry.get("status"), entry.get("body")) if entry is not None else (0, None)
         if not isinstance(status, int) or status == 0:
-            return TransientError("microsoft_unreadable_batch")
+            return TransientError(MicrosoftCode.UNREADABLE_BATCH)
         if 200 <= status < 300:
             return Answer(status, body)
         headers = entry.get("headers") if entry is not None else None

@@ -31,6 +31,7 @@ from calendar_sync.adapters.microsoft.push import MicrosoftPush
 from calendar_sync.adapters.microsoft.recurrence import may_have_instances
 from calendar_sync.adapters.microsoft.slots import Slots
 from calendar_sync.adapters.zone_names import UTC, ZoneNames
+from calendar_sync.core.codes import Code, MicrosoftCode
 from calendar_sync.core.errors import (
     BadItem,
     CursorExpired,
@@ -134,7 +135,7 @@ class MicrosoftCalendar:
                 if kind == "events.delta":
                     raise
                 # Only deltas have cursors: of one event it says that it was deleted.
-                raise NotFound("microsoft_deleted", certain=True) from None
+                raise NotFound(MicrosoftCode.DELETED, certain=True) from None
 
     async def _poll(self, account: str, path: str) -> Answer:
         """One page of a delta, asked for together with those of others where there are any."""
@@ -150,7 +151,7 @@ class MicrosoftCalendar:
         """See `CalendarPlatform.changes`. The cursor is the path of a delta link."""
         if cursor is not None:
             if not cursor.startswith(VERSION):
-                raise CursorExpired("microsoft_cursor_refused", detail=account)
+                raise CursorExpired(MicrosoftCode.CURSOR_REFUSED, detail=account)
             rows, following = await self._delta(account, cursor, {})
             return Changes(tuple(rows.values()), following, full=False)
         # The cursor comes first: what changes while the window is read, is told again.
@@ -198,16 +199,16 @@ class MicrosoftCalendar:
                 if first:
                     raise
                 # Stale links are said to be answered with 400 and 404, too.
-                raise CursorExpired("microsoft_cursor_refused", detail=error.code) from None
+                raise CursorExpired(MicrosoftCode.CURSOR_REFUSED, detail=error.code) from None
             following = self._link(body, "@odata.nextLink")
             cursor = self._link(body, "@odata.deltaLink")
             if not (following or cursor) or following == path:
-                raise TransientError("microsoft_list_without_cursor", detail=account)
+                raise TransientError(MicrosoftCode.LIST_WITHOUT_CURSOR, detail=account)
             found.update(_events(body, listed=True))
             if not following:
                 return found, cursor
             path, params = following, {}
-        raise TransientError("microsoft_endless_list", detail=account)
+        raise TransientError(MicrosoftCode.ENDLESS_LIST, detail=account)
 
     async def _all(
         self, kind: str, account: str, path: str, params: Mapping[str, str]
@@ -223,7 +224,7 @@ class MicrosoftCalendar:
             if following == path:
                 break
             path, params = following, {}
-        raise TransientError("microsoft_endless_list", detail=account)
+        raise TransientError(MicrosoftCode.ENDLESS_LIST, detail=account)
 
     async def _page(
         self, kind: str, account: str, path: str, params: Mapping[str, str]
@@ -240,7 +241,7 @@ class MicrosoftCalendar:
         if not isinstance(link, str) or not link:
             return ""
         if not link.startswith(f"{self._root}/"):
-            raise TransientError("microsoft_foreign_link")
+            raise TransientError(MicrosoftCode.FOREIGN_LINK)
         return link.removeprefix(self._root)
 
     async def series(
@@ -268,7 +269,7 @@ class MicrosoftCalendar:
         if isinstance(master, CalendarEvent) and not master.is_master:
             return SeriesSet((master,))
         if master is not None and (refused or isinstance(master, Unreadable)):
-            raise TransientError("microsoft_series_unreadable", detail=account)
+            raise TransientError(MicrosoftCode.SERIES_UNREADABLE, detail=account)
         if row is None:
             return SeriesSet((), known=False)
         promised = may_have_instances(row, window)
@@ -377,7 +378,7 @@ class MicrosoftCalendar:
             )
         except Duplicate:
             # Either status may stand for "changed meanwhile".
-            raise PreconditionFailed("microsoft_changed_meanwhile") from None
+            raise PreconditionFailed(MicrosoftCode.CHANGED_MEANWHILE) from None
         return _written(answer.json, marker)
 
     async def delete_mirror(self, account: str, calendar: str, event_id: str) -> bool:
@@ -442,7 +443,7 @@ class MicrosoftCalendar:
         """
         await self.delete_mirror(account, "primary", "nobody-has-this")
 
-    async def account_fault(self, account: str) -> str:
+    async def account_fault(self, account: str) -> Code | None:
         """The mailbox is looked at, and a removal of nothing is tried."""
         return await access.account_fault(self, account)
 
@@ -459,7 +460,7 @@ def _zone(draft: Draft) -> str:
 def _page(answer: Answer, account: str) -> Mapping[str, Any]:
     body = answer.json
     if not isinstance(body, Mapping) or not isinstance(body.get("value"), list):
-        raise TransientError("microsoft_unreadable_page", detail=account)
+        raise TransientError(MicrosoftCode.UNREADABLE_PAGE, detail=account)
     return body
 
 
@@ -475,14 +476,14 @@ def _seen(row: Any, *, listed: bool = False) -> Row | None:
 def _read(row: Any) -> Row:
     event = _seen(row)
     if event is None:
-        raise TransientError("microsoft_unreadable_event")
+        raise TransientError(MicrosoftCode.UNREADABLE_EVENT)
     return event
 
 
 def _live(row: Any) -> CalendarEvent:
     event = _read(row)
     if not isinstance(event, CalendarEvent):
-        raise TransientError("microsoft_unreadable_event")
+        raise TransientError(MicrosoftCode.UNREADABLE_EVENT)
     return event
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from calendar_sync.adapters.http import HttpClient, TokenSource
 from calendar_sync.adapters.microsoft.addresses import VERSION
 from calendar_sync.adapters.microsoft.client import MicrosoftCalendar
+from calendar_sync.core.codes import MicrosoftCode
 from calendar_sync.core.errors import (
     BadItem,
     NotFound,
@@ -23,7 +24,6 @@ SELECT = "id,mail,userPrincipalName,accountEnabled,userType,proxyAddresses"
 # The most that Graph gives at once.
 PAGE = 999
 LONGEST_LIST = 2000
-DENIED = "microsoft_directory_denied"
 _SMTP = "smtp:"
 
 
@@ -60,12 +60,12 @@ class MicrosoftDirectory:
             if not isinstance(link, str) or not link:
                 return DirectoryAccounts(found)
             if not link.startswith(f"{self._root}/"):
-                raise TransientError("microsoft_foreign_link")
+                raise TransientError(MicrosoftCode.FOREIGN_LINK)
             following = link.removeprefix(self._root)
             if following == path:
                 break
             path, params = following, {}
-        raise TransientError("microsoft_endless_list", detail="directory")
+        raise TransientError(MicrosoftCode.ENDLESS_LIST, detail="directory")
 
     async def _page(self, path: str, params: Mapping[str, str]) -> Mapping[str, Any]:
         try:
@@ -73,16 +73,18 @@ class MicrosoftDirectory:
                 "microsoft.users.list", "GET", path, params=params, token=self._token
             )
         except TokenRejected:
-            raise TenantMisconfigured("microsoft_unauthorized", detail="directory") from None
+            raise TenantMisconfigured(MicrosoftCode.UNAUTHORIZED, detail="directory") from None
         except TenantMisconfigured as error:
-            if error.code == DENIED:
-                raise TenantMisconfigured(DENIED, detail=_ADVICE) from None
+            if error.code == MicrosoftCode.DIRECTORY_DENIED:
+                raise TenantMisconfigured(MicrosoftCode.DIRECTORY_DENIED, detail=_ADVICE) from None
             raise
         except (BadItem, NotFound, UserUnavailable) as error:
-            raise TenantMisconfigured(DENIED, detail=f"{error.code}; {_ADVICE}") from None
+            raise TenantMisconfigured(
+                MicrosoftCode.DIRECTORY_DENIED, detail=f"{error.code}; {_ADVICE}"
+            ) from None
         body = answer.json
         if not isinstance(body, Mapping) or not isinstance(body.get("value"), list):
-            raise TransientError("microsoft_unreadable_page", detail="directory")
+            raise TransientError(MicrosoftCode.UNREADABLE_PAGE, detail="directory")
         return body
 
 

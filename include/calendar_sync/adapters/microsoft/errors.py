@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from calendar_sync.adapters.http import Failure
+from calendar_sync.core.codes import MicrosoftCode
 from calendar_sync.core.errors import (
     BadItem,
     CursorExpired,
@@ -60,14 +61,20 @@ _CODES = (
         "itemNotFound", "resyncRequired", "syncStateNotFound",
     }
 )  # fmt: skip
-_TOKEN_ERRORS = frozenset(
-    {
-        "access_denied", "consent_required", "interaction_required", "invalid_client",
-        "invalid_grant", "invalid_instance", "invalid_request", "invalid_resource",
-        "invalid_scope", "invalid_tenant", "temporarily_unavailable", "unauthorized_client",
-        "unsupported_grant_type",
-    }
-)  # fmt: skip
+_TOKEN_ERRORS = {
+    "access_denied": MicrosoftCode.ACCESS_DENIED,
+    "consent_required": MicrosoftCode.CONSENT_REQUIRED,
+    "interaction_required": MicrosoftCode.INTERACTION_REQUIRED,
+    "invalid_client": MicrosoftCode.INVALID_CLIENT,
+    "invalid_grant": MicrosoftCode.INVALID_GRANT,
+    "invalid_instance": MicrosoftCode.INVALID_INSTANCE,
+    "invalid_request": MicrosoftCode.INVALID_REQUEST,
+    "invalid_resource": MicrosoftCode.INVALID_RESOURCE,
+    "invalid_scope": MicrosoftCode.INVALID_SCOPE,
+    "invalid_tenant": MicrosoftCode.INVALID_TENANT,
+    "unauthorized_client": MicrosoftCode.UNAUTHORIZED_CLIENT,
+    "unsupported_grant_type": MicrosoftCode.UNSUPPORTED_GRANT_TYPE,
+}
 # The numbers may change: they decide nothing, they only make the message say more.
 _ADVICE = {
     7000215: "the client secret is wrong (use its value, not its id)",
@@ -82,9 +89,9 @@ _ADVICE = {
 # Of a subscription, for which the code alone says too little. The beginnings of messages decide.
 # https://learn.microsoft.com/graph/change-notifications-delivery-webhooks
 _PUSH = (
-    ("Subscription validation request timed out", "microsoft_push_address_silent"),
-    ("Subscription validation request failed", "microsoft_push_address_refused"),
-    ("Subscription expiration can only be", "microsoft_push_life_refused"),
+    ("Subscription validation request timed out", MicrosoftCode.PUSH_ADDRESS_SILENT),
+    ("Subscription validation request failed", MicrosoftCode.PUSH_ADDRESS_REFUSED),
+    ("Subscription expiration can only be", MicrosoftCode.PUSH_LIFE_REFUSED),
 )
 _NUMBER = re.compile(r"AADSTS([0-9]{1,9})\b")
 
@@ -95,43 +102,44 @@ def classify(failure: Failure) -> SyncError:
     if status == 400 and (push := _push_code(failure.json)):
         return BadItem(push)
     if status == 429:
-        return RateLimited("microsoft_rate_limited", retry_after=failure.retry_after)
+        return RateLimited(MicrosoftCode.RATE_LIMITED, retry_after=failure.retry_after)
     if status in {503, 504, 509} and failure.retry_after is not None:
-        return RateLimited("microsoft_busy", retry_after=failure.retry_after, overloaded=True)
+        return RateLimited(MicrosoftCode.BUSY, retry_after=failure.retry_after, overloaded=True)
     if status >= 500 or status == 408:
-        return TransientError("microsoft_unavailable", detail=str(status))
+        return TransientError(MicrosoftCode.UNAVAILABLE, detail=str(status))
     if status == 401:
-        return TokenRejected("microsoft_token_rejected")
+        return TokenRejected(MicrosoftCode.TOKEN_REJECTED)
     if status == 403 and code == "Authorization_RequestDenied":
-        return TenantMisconfigured("microsoft_directory_denied")
+        return TenantMisconfigured(MicrosoftCode.DIRECTORY_DENIED)
     if status == 403:
-        return UserUnavailable("microsoft_access_denied")
+        return UserUnavailable(MicrosoftCode.ACCESS_DENIED)
     if code in _NO_MAILBOX:
-        return UserUnavailable("microsoft_no_mailbox")
+        return UserUnavailable(MicrosoftCode.NO_MAILBOX)
     if status == 404 and code in _NO_ACCOUNT:
-        return UserUnavailable("microsoft_account_unknown")
+        return UserUnavailable(MicrosoftCode.ACCOUNT_UNKNOWN)
     if status == 404 or code in _NO_ITEM:
-        return NotFound("microsoft_not_found")
+        return NotFound(MicrosoftCode.NOT_FOUND)
     if status == 409:
-        return Duplicate("microsoft_conflict")
+        return Duplicate(MicrosoftCode.CONFLICT)
     if status == 410:
-        return CursorExpired("microsoft_cursor_expired")
+        return CursorExpired(MicrosoftCode.CURSOR_EXPIRED)
     if status == 412:
-        return PreconditionFailed("microsoft_changed_meanwhile")
-    return BadItem("microsoft_refused", detail=code or str(status))
+        return PreconditionFailed(MicrosoftCode.CHANGED_MEANWHILE)
+    return BadItem(MicrosoftCode.REFUSED, detail=code or str(status))
 
 
 def classify_token(failure: Failure) -> SyncError:
     """An answer of the token endpoint, or of the discovery before it. All concern everybody."""
     body = failure.json if isinstance(failure.json, Mapping) else {}
-    error = body.get("error")
-    error = error.lower() if isinstance(error, str) else ""
-    error = error if error in _TOKEN_ERRORS else "token_refused"
+    said = body.get("error")
+    error = said.lower() if isinstance(said, str) else ""
     if failure.status == 429:
-        return RateLimited("microsoft_token_limited", retry_after=failure.retry_after)
+        return RateLimited(MicrosoftCode.TOKEN_LIMITED, retry_after=failure.retry_after)
     if failure.status >= 500 or failure.status == 408 or error == "temporarily_unavailable":
-        return TransientError("microsoft_token_unavailable", detail=str(failure.status))
-    return TenantMisconfigured(f"microsoft_{error}", detail=_advice(body))
+        return TransientError(MicrosoftCode.TOKEN_UNAVAILABLE, detail=str(failure.status))
+    return TenantMisconfigured(
+        _TOKEN_ERRORS.get(error, MicrosoftCode.TOKEN_REFUSED), detail=_advice(body)
+    )
 
 
 def _advice(body: Mapping[str, Any]) -> str:
@@ -139,12 +147,12 @@ def _advice(body: Mapping[str, Any]) -> str:
     return _ADVICE.get(int(match[1]), f"AADSTS{match[1]}") if match else ""
 
 
-def _push_code(body: Any) -> str:
+def _push_code(body: Any) -> MicrosoftCode | None:
     error = body.get("error") if isinstance(body, Mapping) else None
     message = error.get("message") if isinstance(error, Mapping) else None
     if not isinstance(message, str):
-        return ""
-    return next((code for begins, code in _PUSH if begins in message[:200]), "")
+        return None
+    return next((code for begins, code in _PUSH if begins in message[:200]), None)
 
 
 def code_of(body: Any) -> str:
@@ -160,7 +168,7 @@ def concerning(account: str) -> Iterator[None]:
     try:
         yield
     except TokenRejected:
-        raise TenantMisconfigured("microsoft_unauthorized", detail=account) from None
+        raise TenantMisconfigured(MicrosoftCode.UNAUTHORIZED, detail=account) from None
     except UserUnavailable as error:
         error.detail = account
         raise
@@ -172,8 +180,8 @@ def listing(account: str, calendar: str) -> Iterator[None]:
     try:
         yield
     except BadItem as error:
-        raise UserUnavailable("microsoft_list_refused", detail=error.detail) from None
+        raise UserUnavailable(MicrosoftCode.LIST_REFUSED, detail=error.detail) from None
     except NotFound:
         if calendar == "primary":
-            raise UserUnavailable("microsoft_no_calendar", detail=account) from None
+            raise UserUnavailable(MicrosoftCode.NO_CALENDAR, detail=account) from None
         raise

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 from calendar_sync.adapters.http import HttpClient, TokenSource
 from calendar_sync.adapters.microsoft.addresses import VERSION, user
 from calendar_sync.adapters.microsoft.errors import concerning
+from calendar_sync.core.codes import MicrosoftCode, NetworkCode
 from calendar_sync.core.errors import (
     BadItem,
     NotFound,
@@ -59,7 +60,7 @@ class MicrosoftPush:
         try:
             return await self._ask("create", "POST", "subscriptions", body, wanted)
         except NotFound:
-            raise UserUnavailable("microsoft_account_unknown", detail=wanted.account) from None
+            raise UserUnavailable(MicrosoftCode.ACCOUNT_UNKNOWN, detail=wanted.account) from None
 
     async def renew(self, wanted: Wanted, remote_id: str) -> Granted:
         """See `PushService.renew`; it answers `reauthorizationRequired`, too."""
@@ -94,9 +95,9 @@ class MicrosoftPush:
             if following is None:
                 return found
             if not isinstance(following, str) or not following.startswith(self._root + "/"):
-                raise TransientError("microsoft_foreign_link")
+                raise TransientError(MicrosoftCode.FOREIGN_LINK)
             path = following.removeprefix(self._root)
-        raise TransientError("microsoft_endless_list")
+        raise TransientError(MicrosoftCode.ENDLESS_LIST)
 
     async def _ask(
         self, kind: str, method: str, path: str, body: Mapping[str, str], wanted: Wanted
@@ -115,7 +116,7 @@ class MicrosoftPush:
                     )
             except BadItem as error:
                 shorter = self._now() + SHORTER_LIFE
-                if error.code != "microsoft_push_life_refused" or until <= shorter:
+                if error.code != MicrosoftCode.PUSH_LIFE_REFUSED or until <= shorter:
                     raise
                 until = shorter
                 continue
@@ -128,9 +129,9 @@ def _gone() -> Iterator[None]:
     try:
         yield
     except UserUnavailable as error:
-        if error.code != "microsoft_account_unknown":
+        if error.code != MicrosoftCode.ACCOUNT_UNKNOWN:
             raise
-        raise NotFound("microsoft_not_found") from None
+        raise NotFound(MicrosoftCode.NOT_FOUND) from None
 
 
 def client_state(channel_id: str, token: str) -> str:
@@ -145,7 +146,7 @@ def _path(remote_id: str) -> str:
 def _granted(body: Any, wished: datetime) -> Granted:
     remote_id = body.get("id") if isinstance(body, Mapping) else None
     if not isinstance(remote_id, str) or not remote_id or len(remote_id) > 255:
-        raise OutcomeUnknown("microsoft_unreadable_answer")
+        raise OutcomeUnknown(NetworkCode.UNREADABLE_ANSWER)
     return Granted(remote_id, _moment(body.get("expirationDateTime")) or wished)
 
 

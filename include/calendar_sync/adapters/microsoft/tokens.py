@@ -17,6 +17,7 @@ from msal import ConfidentialClientApplication
 from calendar_sync.adapters.http import HttpClient
 from calendar_sync.config.credentials import MicrosoftCredentials
 from calendar_sync.core.boundary import Hidden
+from calendar_sync.core.codes import MicrosoftCode
 from calendar_sync.core.errors import TenantMisconfigured, TransientError
 from calendar_sync.core.model import to_second
 
@@ -104,7 +105,7 @@ async def fetch_token(
             form=request.form,
         )
         answers.known[request.method, request.url] = _Response(json.dumps(answer.json))
-    raise TransientError("microsoft_token_unreadable")
+    raise TransientError(MicrosoftCode.TOKEN_UNREADABLE)
 
 
 def _ask(credentials: MicrosoftCredentials, answers: _Answers) -> Mapping[str, Any]:
@@ -128,14 +129,14 @@ def _ask(credentials: MicrosoftCredentials, answers: _Answers) -> Mapping[str, A
         raise
     except Exception:
         # MSAL looks at answers with great trust, and may quote them in its errors.
-        raise TransientError("microsoft_token_unreadable") from None
+        raise TransientError(MicrosoftCode.TOKEN_UNREADABLE) from None
     return found
 
 
 def _token(found: Mapping[str, Any], now: datetime) -> tuple[str, datetime]:
     token, lifetime = found.get("access_token"), found.get("expires_in")
     if not isinstance(token, str) or not token:
-        raise TransientError("microsoft_token_unreadable")
+        raise TransientError(MicrosoftCode.TOKEN_UNREADABLE)
     seconds = int(str(lifetime)) if str(lifetime).isdecimal() else 0
     seconds = seconds if 0 < seconds < 100_000 else 3600
     return Hidden(token), to_second(now) + timedelta(seconds=seconds)
@@ -149,5 +150,5 @@ def _path(url: str, authority: str) -> str:
     """
     address, own = urlsplit(url), urlsplit(authority)
     if (address.scheme, address.netloc.lower()) != (own.scheme, own.netloc.lower()):
-        raise TenantMisconfigured("microsoft_foreign_authority", detail="the token endpoint")
+        raise TenantMisconfigured(MicrosoftCode.FOREIGN_AUTHORITY, detail="the token endpoint")
     return address.path + (f"?{address.query}" if address.query else "")

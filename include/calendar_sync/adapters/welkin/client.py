@@ -36,6 +36,7 @@ from calendar_sync.adapters.welkin.parse import (
 )
 from calendar_sync.adapters.zone_names import ZoneNames
 from calendar_sync.config.credentials import WelkinCredentials
+from calendar_sync.core.codes import Code, WelkinCode
 from calendar_sync.core.errors import (
     BadItem,
     NotFound,
@@ -70,12 +71,12 @@ class Encounters(dict[str, Encounter]):
 class AuditUnavailable(TenantMisconfigured):
     """The API client may not read the audit: deletions must be found by sweeping."""
 
-    code = "audit_unavailable"
+    code: Code = WelkinCode.AUDIT_UNAVAILABLE
 
 
 @dataclass(frozen=True)
 class BlockDraft:
-    """The content of a block: whose time, when, and a neutral title."""
+    """The content of a block: the user, the time, and a neutral title."""
 
     user_id: str
     span: Span
@@ -101,20 +102,22 @@ def classify(failure: Failure) -> SyncError:
     status = failure.status
     if status == 401:
         if code in {"TOKEN_EXPIRED", "NOT_VALID_JSON_WEB_TOKEN"}:
-            return TokenRejected("welkin_token_rejected")
-        return TenantMisconfigured("welkin_unauthorized", detail=code)
+            return TokenRejected(WelkinCode.TOKEN_REJECTED)
+        return TenantMisconfigured(WelkinCode.UNAUTHORIZED, detail=code)
     if status == 403:
         # Regions and policies may hide single users: whoever asks for everybody fails as a whole.
-        return UserUnavailable("welkin_access_restricted", detail=code)
+        return UserUnavailable(WelkinCode.ACCESS_RESTRICTED, detail=code)
     if status == 404:
-        return NotFound("welkin_not_found", detail=code)
+        return NotFound(WelkinCode.NOT_FOUND, detail=code)
     if status == 410:
-        return NotFound("welkin_gone", detail=code, certain=True)
+        return NotFound(WelkinCode.GONE, detail=code, certain=True)
     if status == 429:
-        return RateLimited("welkin_rate_limited", retry_after=failure.retry_after, tenant_wide=True)
+        return RateLimited(
+            WelkinCode.RATE_LIMITED, retry_after=failure.retry_after, tenant_wide=True
+        )
     if status >= 500 or status in {408, 425}:
-        return TransientError("welkin_unavailable", detail=str(status))
-    return BadItem("welkin_refused", detail=code or str(status))
+        return TransientError(WelkinCode.UNAVAILABLE, detail=str(status))
+    return BadItem(WelkinCode.REFUSED, detail=code or str(status))
 
 
 class Welkin:
@@ -134,7 +137,7 @@ class Welkin:
         self._instance_name = credentials.instance
         self._instance = f"/{credentials.tenant}/{credentials.instance}"
         self._admin = f"/{credentials.tenant}/admin"
-        self._zones = ZoneNames(lambda refused: refused.code == "welkin_refused")
+        self._zones = ZoneNames(lambda refused: refused.code == WelkinCode.REFUSED)
         self._lists = Lists(self._call, f"{self._instance}/calendar/events")
 
     async def _call(
@@ -159,14 +162,14 @@ class Welkin:
             )
         except TokenRejected:
             # A fresh token is refused, too.
-            raise TenantMisconfigured("welkin_unauthorized") from None
+            raise TenantMisconfigured(WelkinCode.UNAUTHORIZED) from None
 
     async def _item(self, *args: Any, **options: Any) -> Answer:
         """A call about a single event: what is forbidden there concerns that event only."""
         try:
             return await self._call(*args, **options)
         except UserUnavailable as error:
-            raise BadItem("welkin_item_restricted", detail=error.detail) from None
+            raise BadItem(WelkinCode.ITEM_RESTRICTED, detail=error.detail) from None
 
     # --- calendar events ----------------------------------------------------------------------
 
@@ -260,7 +263,7 @@ class Welkin:
             return _read(answer, draft.zone)
         found = await self.event(event_id, draft.zone)
         if found is None:
-            raise NotFound("welkin_not_found")
+            raise NotFound(WelkinCode.NOT_FOUND)
         return found
 
     async def move_event(self, event_id: str, span: Span, zone: ZoneInfo) -> WelkinEvent | None:
@@ -334,7 +337,7 @@ class Welkin:
         )
 
     async def delete_event(self, event_id: str) -> bool:
-        """Delete, with the answer of `remove_block`. Welkin keeps what has begun, as CANCELLED."""
+        """Delete, as `remove_block` does. Welkin keeps an event that has begun, as CANCELLED."""
         return await self._removed("events.delete", "DELETE", event_id)
 
     async def _removed(self, kind: str, method: str, event_id: str, **options: Any) -> bool:
@@ -407,7 +410,7 @@ class Welkin:
         body = answer.json if isinstance(answer.json, Mapping) else {}
         data, cursor = body.get("data"), body.get("cursor")
         if not isinstance(data, list) or not isinstance(cursor, Mapping):
-            raise TransientError("welkin_unreadable_page")
+            raise TransientError(WelkinCode.UNREADABLE_PAGE)
         rows = tuple(row for row in map(read, data) if row is not None)
         # A past fault: hasNext was false although more followed. A full page means more.
         more = cursor.get("hasNext") is True or len(data) >= size
@@ -474,7 +477,7 @@ def _read(answer: Answer, zone: ZoneInfo) -> WelkinEvent:
     try:
         return parse_event(answer.json, zone)
     except Unreadable as error:
-        raise BadItem("welkin_unreadable_event", detail=error.event_id) from None
+        raise BadItem(WelkinCode.UNREADABLE_EVENT, detail=error.event_id) from None
     except Exception as bug:
         event_id = note(bug, "welkin event", answer.json)
-        raise BadItem("welkin_unreadable_event", detail=event_id) from None
+        raise BadItem(WelkinCode.UNREADABLE_EVENT, detail=event_id) from None

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from calendar_sync.adapters.http import Answer
 from calendar_sync.adapters.welkin.parse import welkin_time
+from calendar_sync.core.codes import WelkinCode
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import BadItem, TransientError
 
@@ -148,7 +149,7 @@ class Lists:
             # The same rows every time: not the pages are wrong but the count (rows may be hidden
             # from us). Events have no such leave, since much is concluded from their absence.
             return list(rows.values())
-        raise TransientError("welkin_unstable_pages")
+        raise TransientError(WelkinCode.UNSTABLE_PAGES)
 
 
 class Reading(Protocol):
@@ -166,7 +167,7 @@ def _spring(body: Any, number: int) -> tuple[list[Any], int, bool | None]:
     page = body if isinstance(body, Mapping) else {}
     content = page.get("content")
     if not isinstance(content, list) or page.get("number", number) != number:
-        raise TransientError("welkin_unreadable_page")
+        raise TransientError(WelkinCode.UNREADABLE_PAGE)
     return content, _count(page.get("totalElements")), _flag(page.get("last"))
 
 
@@ -175,7 +176,7 @@ def _meta(body: Any, number: int) -> tuple[list[Any], int, bool | None]:
     data, meta = page.get("data"), page.get("metaInfo")
     meta = meta if isinstance(meta, Mapping) else {}
     if not isinstance(data, list) or meta.get("page", number) != number:
-        raise TransientError("welkin_unreadable_page")
+        raise TransientError(WelkinCode.UNREADABLE_PAGE)
     return data, _count(meta.get("totalElements")), _flag(meta.get("lastPage"))
 
 

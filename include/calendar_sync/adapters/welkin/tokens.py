@@ -10,6 +10,7 @@ from calendar_sync.adapters.http import HttpClient
 from calendar_sync.config.credentials import WelkinCredentials
 from calendar_sync.core.boundary import Hidden
 from calendar_sync.core.bounded import read_json
+from calendar_sync.core.codes import WelkinCode
 from calendar_sync.core.errors import BadItem, NotFound, TenantMisconfigured, TransientError
 from calendar_sync.core.model import parse_iso
 
@@ -30,11 +31,11 @@ async def fetch_token(
             "welkin.token", "POST", path, json={"secret": credentials.secret}
         )
     except (NotFound, BadItem) as error:
-        raise TenantMisconfigured("welkin_client_unknown", detail=error.detail) from None
+        raise TenantMisconfigured(WelkinCode.CLIENT_UNKNOWN, detail=error.detail) from None
     body = answer.json if isinstance(answer.json, Mapping) else {}
     token = body.get("token")
     if not isinstance(token, str) or not token:
-        raise TransientError("welkin_token_unreadable")
+        raise TransientError(WelkinCode.TOKEN_UNREADABLE)
     return Hidden(token), _expiry(token, body.get("expiresAt"), now)
 
 

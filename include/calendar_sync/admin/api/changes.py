@@ -21,6 +21,7 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.config.mapping.rows import Place, Rows, staff_by_email
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser
 from calendar_sync.insight.attention import (
@@ -33,7 +34,6 @@ from calendar_sync.insight.attention import (
 from calendar_sync.operations.approvals import Waiting, waiting
 from calendar_sync.operations.mapping.taking import Mode
 from calendar_sync.state import Store
-from calendar_sync.state.mapping import CHANGED_MEANWHILE
 
 router = APIRouter(
     tags=["v1"], responses=problems(401, 403, 404, 413, 422, 503), route_class=WideRoute
@@ -228,7 +228,9 @@ def _take(
     try:
         found = mapping.take(request, store, rows, mode, revision, remove)
     except ConfigurationError as error:
-        raise Problem(409 if error.code == CHANGED_MEANWHILE else 422, error.detail) from None
+        raise Problem(
+            409 if error.code == RequestCode.CHANGED_MEANWHILE else 422, error.detail
+        ) from None
     return MappingStored(
         revision=found.revision,
         added=len(found.added),

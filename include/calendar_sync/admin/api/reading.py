@@ -120,7 +120,7 @@ def check_activity(store: Opened) -> Check:
 
 @router.get("/openapi.json", include_in_schema=False)
 def openapi(request: Request) -> dict[str, Any]:
-    """What there is."""
+    """The description of this API (OpenAPI)."""
     return get_openapi(
         title="Welkin Calendar Sync",
         version="1",

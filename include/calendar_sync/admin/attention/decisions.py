@@ -11,12 +11,12 @@ from calendar_sync.admin.web import live
 from calendar_sync.admin.web.actions import author
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.dag_ids import GRANT, LEAVE
 from calendar_sync.core.errors import ConfigurationError, LeaseHeld, LeaseLost
 from calendar_sync.core.model import Platform, Source
 from calendar_sync.insight.attention import Choice, OpenConflict
 from calendar_sync.operations import approvals, deciding
 from calendar_sync.orchestration.airflow_questions import close_questions
-from calendar_sync.orchestration.dag_ids import GRANT, LEAVE
 from calendar_sync.state import Store
 
 logger = logging.getLogger(__name__)

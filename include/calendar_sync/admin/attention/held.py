@@ -10,6 +10,7 @@ from calendar_sync.admin.web.jobs import Job
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.model import Action, Hold, Platform
 from calendar_sync.state import Store
+from calendar_sync.sync.outcomes import OutcomeStatus
 from calendar_sync.sync.runner import sync_users
 
 RUN_ID = "preview"
@@ -18,7 +19,7 @@ SHOWN = 500
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that would be done. Whose appointment it is, and when, is not for a page."""
+    """One action that would be done. Patient and time of the appointment are not shown."""
 
     step: str
     reason: str
@@ -54,10 +55,11 @@ def work(
                 full=True,
                 dry_run=True,
             )
-            if outcome.status == "busy":
+            if outcome.status is OutcomeStatus.BUSY:
                 raise Problem(409, "This user is being synced. Try again in a moment.")
             if outcome.result.plan is None:
-                raise Problem(503, f"Welkin or the calendar cannot be read: {outcome.code}.")
+                why = f": {outcome.code.in_words} ({outcome.code})" if outcome.code else ""
+                raise Problem(503, f"Welkin or the calendar cannot be read{why}.")
             holds = outcome.result.plan.holds
             return _listed([h for h in holds if h.digest == digest], services.clock.now(), store)
 

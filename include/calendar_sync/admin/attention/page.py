@@ -25,7 +25,7 @@ from calendar_sync.insight.attention import (
     users_of,
 )
 from calendar_sync.insight.attention import decisions as decided
-from calendar_sync.insight.users import needing_attention
+from calendar_sync.insight.users import Everybody
 from calendar_sync.operations.approvals import waiting
 from calendar_sync.state import Store
 from calendar_sync.sync.roster import LEAVING
@@ -59,7 +59,7 @@ def attention(
     parked_page = min(parked_page, _pages(total_parked))
     found = waiting(store)
     shown = found[:APPROVALS_SHOWN]
-    failing = needing_attention(store, store.config.revision().settings, now, platform)
+    failing = Everybody(store, store.config.revision().settings, now).needing_attention(platform)
     named = [name for one in shown for name in list(one.users)[:USERS_SHOWN]]
     return render(
         request,

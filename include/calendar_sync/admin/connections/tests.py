@@ -23,15 +23,15 @@ from calendar_sync.config.credentials import (
     microsoft_credentials,
     welkin_credentials,
 )
-from calendar_sync.core.advice import NO_MAILBOX_TRIED
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import SetupCode, SyncCode
 from calendar_sync.core.errors import ConfigurationError, SyncError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.core.redaction import describe
 from calendar_sync.operations.connection_checks import (
+    CONNECTION_IDS,
     MAILBOXES,
-    NAMES,
     Finding,
     check_platform,
     found,
@@ -107,7 +107,7 @@ CONNECTIONS: Mapping[str, Known] = {
         ),
         Known(
             GOOGLE,
-            "Google Calendar",
+            Platform.GOOGLE.calendars,
             "Service account with domain-wide delegation.",
             "Google Cloud",
             False,
@@ -116,7 +116,7 @@ CONNECTIONS: Mapping[str, Known] = {
         ),
         Known(
             MICROSOFT,
-            "Microsoft 365",
+            Platform.MICROSOFT.calendars,
             "App registration with access to calendars.",
             "Microsoft Graph API",
             False,
@@ -184,16 +184,18 @@ def test(store: Store, name: str) -> Tested:
 def _test(store: Store, name: str, now: Connection) -> Tested:
     if now.status != "configured":
         said = now.detail or f"connection {name} is missing"
-        return Tested(name, False, [Finding("", "configuration", said)])
+        return Tested(name, False, [Finding("", SyncCode.CONFIGURATION, said)])
     try:
         return _TESTS[name](store)
     except SyncError as error:
         return Tested(name, False, [found(error)])
     except Problem as problem:
-        return Tested(name, False, [Finding("", "configuration", problem.detail)])
+        return Tested(name, False, [Finding("", SyncCode.CONFIGURATION, problem.detail)])
     except Exception as error:
         logger.error("admin: test of %s: %s", name, describe(error))
-        return Tested(name, False, [Finding("", "unexpected", "see the log of the API server")])
+        return Tested(
+            name, False, [Finding("", SyncCode.UNEXPECTED, "see the log of the API server")]
+        )
 
 
 def _welkin(store: Store) -> Tested:
@@ -202,7 +204,7 @@ def _welkin(store: Store) -> Tested:
 
 
 def _calendar(platform: Platform) -> Callable[[Store], Tested]:
-    name = NAMES[platform]
+    name = CONNECTION_IDS[platform]
 
     def tested(store: Store) -> Tested:
         some = mailboxes(store, platform)[:MAILBOXES]
@@ -213,7 +215,7 @@ def _calendar(platform: Platform) -> Callable[[Store], Tested]:
         note = f"Opened {plural(len(some), 'mailbox', 'mailboxes')}."
         if not some:
             note = "No users are mapped yet."
-            if [fault.code for fault in faults] == [NO_MAILBOX_TRIED]:
+            if [fault.code for fault in faults] == [SetupCode.NO_MAILBOX_TRIED]:
                 note = "The credentials are accepted. No users are mapped yet."
         return Tested(name, not faults, faults, note)
 
@@ -231,7 +233,7 @@ def _present(store: Store) -> Tested:
 
 def _mail(store: Store) -> Tested:
     said = mail_fault(MAIL, outside.as_server())
-    return Tested(MAIL, not said, [Finding("", "not_working", said)] if said else [])
+    return Tested(MAIL, not said, [Finding("", SetupCode.NOT_WORKING, said)] if said else [])
 
 
 def _airflow(store: Store) -> Tested:

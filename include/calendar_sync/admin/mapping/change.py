@@ -15,11 +15,12 @@ from calendar_sync.config.credentials import WELKIN
 from calendar_sync.config.mapping import MappingFile, read_mapping, read_row, refuse_samples
 from calendar_sync.config.mapping.rows import staff_by_email
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.operations.mapping.taking import Mode, confirmed, taken
 from calendar_sync.state import Store
-from calendar_sync.state.mapping import CHANGED_MEANWHILE, Edit, MappingDifference
+from calendar_sync.state.mapping import Edit, MappingDifference
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def set_row(request: Request, store: Store, values: Mapping[str, Any]) -> Mappin
             raise ConfigurationError(detail="the row was removed in the meantime: add it again")
         if there is not None and there.revision != seen:
             raise ConfigurationError(
-                CHANGED_MEANWHILE, detail="the row was changed in the meantime"
+                RequestCode.CHANGED_MEANWHILE, detail="the row was changed in the meantime"
             )
         return with_row(rows, row)
 

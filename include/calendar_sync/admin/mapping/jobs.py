@@ -18,10 +18,10 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import render
 from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.config.mapping import read_row
+from calendar_sync.core.codes import AccountVerdict
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.insight.health import accounts
-from calendar_sync.insight.health.verdicts import ADVICE, AccountVerdict
 from calendar_sync.operations.mapping.proposing import Proposals, find_proposals
 from calendar_sync.state import Store
 from calendar_sync.state.health import Checked
@@ -75,7 +75,7 @@ def apply_proposals(
     row: Annotated[list[str] | None, Form(max_length=MOST)] = None,
     back: Annotated[str, Form(max_length=16)] = "",
 ) -> Response:
-    """Add the rows that somebody has ticked, and no others; `back` is setup where it began."""
+    """Add the selected rows only; `back` is "setup" if the set-up began it."""
     if not row:
         raise Problem(422, "Nothing is selected.", hints=("Go back and select the rows to add.",))
     try:
@@ -127,9 +127,7 @@ def validation(request: Request, number: str, alone: bool = False) -> Response:
 
 
 def _checked(request: Request, job: Job | None, number: str, alone: bool) -> Response:
-    return render(
-        request, "mapping_checked.html", job=job, number=number, advice=_advice, alone=alone
-    )
+    return render(request, "mapping_checked.html", job=job, number=number, alone=alone)
 
 
 def _validate(store: Store, wanted: list[MappedUser]) -> Callable[[Job], Awaitable[list[Checked]]]:
@@ -149,10 +147,6 @@ def _validate(store: Store, wanted: list[MappedUser]) -> Callable[[Job], Awaitab
         return sorted(found, key=lambda one: (one.verdict == AccountVerdict.OK, one.account))
 
     return work
-
-
-def _advice(one: Checked) -> str:
-    return ADVICE[AccountVerdict(one.verdict)]
 
 
 def _platform(value: str) -> Platform | None:

@@ -17,11 +17,11 @@ from calendar_sync.admin.web.rendering import render
 from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.config.mapping import Format, write_mapping
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Direction, Platform
 from calendar_sync.insight.users import listed_user
 from calendar_sync.state import Store
-from calendar_sync.state.mapping import CHANGED_MEANWHILE
 
 router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
@@ -97,7 +97,7 @@ def set_row(
     try:
         change.set_row(request, store, values)
     except ConfigurationError as error:
-        if error.code == CHANGED_MEANWHILE:
+        if error.code == RequestCode.CHANGED_MEANWHILE:
             return _changed_meanwhile(request, store, user.strip(), platform)
         response = _row(request, store, values, mistake=error.detail)
         response.status_code = 422
@@ -113,7 +113,7 @@ def ask(
     platform: AnyPlatform,
     to: Literal["disable", "remove"],
 ) -> Response:
-    """Ask before a row is disabled or removed: whose it is, and what is taken away."""
+    """Ask before a row is disabled or removed; names the user and what is deleted."""
     found = store.config.mapped(user, platform) if platform else None
     if found is None:
         raise Problem(404, "This row does not exist.")
@@ -198,7 +198,7 @@ def _row(
 def _changed_meanwhile(
     request: Request, store: Store, user_id: str, platform: Platform
 ) -> Response:
-    """The row as it is now, with who made it so."""
+    """The row as it is now, and who changed it."""
     history = store.config.mapping_history(user_id)
     newest = next((one for one in history if one.platform is platform), None)
     by = f" by {newest.author}, {newest.at:%Y-%m-%d %H:%M} UTC" if newest else ""

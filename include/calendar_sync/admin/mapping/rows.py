@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from calendar_sync.core.codes import AccountVerdict, Code, code_of
 from calendar_sync.core.model import MappedUser, Platform
-from calendar_sync.insight.health.verdicts import ADVICE, AccountVerdict
 from calendar_sync.state import Store
 from calendar_sync.state.health import Checked
 from calendar_sync.state.mapping import MappingDifference
@@ -22,9 +22,9 @@ class Row:
     checked: Checked | None
 
     @property
-    def advice(self) -> str:
-        """What to do about the verdict."""
-        return ADVICE[AccountVerdict(self.checked.verdict)] if self.checked is not None else ""
+    def verdict(self) -> Code | None:
+        """What the last check found, None if there was none."""
+        return code_of(self.checked.verdict) if self.checked is not None else None
 
 
 @dataclass(frozen=True)

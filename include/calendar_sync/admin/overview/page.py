@@ -15,8 +15,8 @@ from calendar_sync.admin.web.opening import NOT_SET_UP, store_of
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import render
 from calendar_sync.admin.web.wording import DIRECTIONS, PLATFORMS
-from calendar_sync.core.advice import advice
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import code_of
 from calendar_sync.insight.overview import DAY, Overview
 from calendar_sync.insight.overview import overview as read
 
@@ -44,16 +44,16 @@ async def overview(request: Request, runs: Literal["", "all", "working"] = "") -
         found=found,
         chart=chart(found, now),
         working=runs == "working",
-        advice=advice,
+        code_of=code_of,
     )
 
 
 def _read(request: Request, *, working: bool) -> tuple[Overview, bool]:
-    """The overview, and whether Airflow has begun to sync: a run has ended, or was stopped."""
+    """The overview, and whether the sync has begun: a run has ended, or the sync is paused."""
     store = store_of(request)
     found = read(store, store.config.revision().settings, SystemClock().now(), working=working)
     stopped = any(one.fault for one in found.platforms)
-    return found, stopped or store.runs.any_by_airflow()
+    return found, stopped or store.runs.any_sync()
 
 
 def chart(found: Overview, now: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Settings: a form over the whole model, what a change would do, and every revision so far."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from calendar_sync.admin.settings.samples import samples
 from calendar_sync.admin.settings.usual import changed, defaults
 from calendar_sync.admin.settings.words import FIELDS, full_name
 from calendar_sync.admin.web.jobs import JOBS
+from calendar_sync.admin.web.lanes import TYPES
 from calendar_sync.admin.web.opening import store_of
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import environment, render
@@ -80,11 +82,11 @@ def _content(request: Request) -> dict[str, list[str]]:
 
 
 @router.post("/settings/types")
-def list_types(request: Request, store: Opened, form: Posted) -> Response:
+async def list_types(request: Request, store: Opened, form: Posted) -> Response:
     """The form as it was filled in, with the names of types that Welkin has."""
     problem = ""
     try:
-        type_names.ask(store)
+        await TYPES.run(request, partial(type_names.ask, store))
     except Problem as found:
         problem = found.detail
     return _form(request, store, read(form), based_on=_based_on(form), problem=problem)

@@ -1,26 +1,23 @@
 """What may be picked as a type of appointment: Welkin's encounter templates and its plain events.
 
-Welkin is asked when a user wants to see the names, for a few seconds at most and by one person at
-a time; what it said is kept for some minutes.
+Welkin is asked when a user wants to see the names (`lanes.TYPES`); what it said is kept for some
+minutes.
 """
 
 import asyncio
 import logging
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from calendar_sync.admin.web import outside
 from calendar_sync.admin.web.problems import Problem
+from calendar_sync.admin.web.wording import told
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.redaction import describe
 from calendar_sync.state import Store
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 10.0
 KEPT_SECONDS = 600.0
 MOST = 500
 #: What is no encounter goes by its type of event.
@@ -36,7 +33,6 @@ class Type:
 
 
 EVERYTHING = Type("*", "All types")
-_ASKING = threading.Lock()
 _kept: dict[str, tuple[float, list[Type]]] = {}
 
 
@@ -51,21 +47,6 @@ def forget() -> None:
     _kept.clear()
 
 
-@contextmanager
-def asking() -> Iterator[None]:
-    """One at a time: whoever comes meanwhile is not kept waiting.
-
-    Raises:
-        Problem: another user is asking.
-    """
-    if not _ASKING.acquire(blocking=False):
-        raise Problem(503, "Another user is reading the types from Welkin. Try again.")
-    try:
-        yield
-    finally:
-        _ASKING.release()
-
-
 def ask(store: Store) -> list[Type]:
     """The names, from Welkin where they are not known yet.
 
@@ -74,14 +55,11 @@ def ask(store: Store) -> list[Type]:
     """
     if found := kept(store):
         return found
-    with asking():
-        try:
-            titles = asyncio.run(asyncio.wait_for(_titles(store), SECONDS))
-        except TimeoutError:
-            raise Problem(503, "Welkin did not answer in time. Try again later.") from None
-        except SyncError as error:
-            logger.warning("admin: encounter templates: %s", describe(error))
-            raise Problem(503, f"Welkin's types cannot be read ({error.code}).") from None
+    try:
+        titles = asyncio.run(_titles(store))
+    except SyncError as error:
+        logger.warning("admin: encounter templates: %s", describe(error))
+        raise Problem(503, f"Welkin's types cannot be read. {told(error)}") from None
     named = sorted(titles.items(), key=lambda one: one[1].casefold())[:MOST]
     found = [EVERYTHING, *(Type(*one) for one in (*named, *PLAIN.items()))]
     _kept[_key(store)] = time.monotonic(), found

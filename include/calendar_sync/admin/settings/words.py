@@ -6,6 +6,8 @@ here has its name and docstring in the model as label and explanation.
 
 from collections.abc import Mapping
 
+from calendar_sync.core.model import Platform
+
 #: Label of a setting, and an explanation if the docstring in the model is not plain enough.
 NAMES: Mapping[str, tuple[str, str]] = {
     "time_zone": ("Time zone of the organisation", ""),
@@ -188,6 +190,11 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Google: check a calendar with push every (seconds)",
         "Only calendars whose notices arrive reliably. All others are checked as set above.",
     ),
+    "notice": ("How often Welkin is checked", "To find changes of appointments."),
+    "notice.welkin_seconds": (
+        "Check Welkin every (seconds)",
+        "Two requests each time, and two more every 30 seconds. Welkin's limit applies to all.",
+    ),
     "freshness": ("When a change is late", "Late changes cause an alert."),
     "freshness.target_seconds": (
         "Late after (seconds)",
@@ -293,7 +300,7 @@ FIELDS: Mapping[str, str] = {
     "patient_first_name": "Patient's first name",
     "patient_last_name": "Patient's last name",
 }
-_PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365"}
+_PLATFORMS: Mapping[str, str] = {each.value: each.label for each in Platform}
 
 
 def name_of(path: str) -> str:

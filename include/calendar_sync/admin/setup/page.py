@@ -28,10 +28,11 @@ from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.config.credentials import WELKIN
 from calendar_sync.config.settings import Limits, MirrorContent
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import SetupCode
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.model import DetailLevel
+from calendar_sync.core.model import DetailLevel, Finding
 from calendar_sync.core.redaction import describe
-from calendar_sync.operations.setup.steps import SPARED, Fault, dags_of, fault_of
+from calendar_sync.operations.setup.steps import SPARED, dags_of
 from calendar_sync.operations.setup.trying import try_typed
 from calendar_sync.operations.setup.typed import FORMS, Mistaken, Typed, read_typed
 from calendar_sync.orchestration.first_start import make_state
@@ -45,7 +46,7 @@ Name = Annotated[str, Path(max_length=64)]
 #: Characters of a mailbox, as everywhere.
 LONGEST_MAILBOX = 320
 WHO_CONNECTS = (
-    "Your account may not edit Airflow's connections. Ask somebody whose role in Airflow may "
+    "Your account may not edit Airflow's connections. Ask a person whose role in Airflow may "
     "(Op or Admin) to open this page and take this step."
 )
 LEVELS: tuple[tuple[DetailLevel, str], ...] = (
@@ -64,7 +65,7 @@ async def page(
     request: Request,
     *,
     opened: str = "",
-    faults: dict[str, list[Fault]] | None = None,
+    faults: dict[str, list[Finding]] | None = None,
     mistakes: dict[str, dict[str, str]] | None = None,
     status: int = 200,
 ) -> Response:
@@ -104,13 +105,13 @@ async def prepare(request: Request) -> Response:
     try:
         await READING.run(request, partial(_prepare, state))
     except ConfigurationError as error:
-        fault = fault_of(error.code, error.detail)
+        fault = Finding.of(error.code, error.detail)
     except DBAPIError as error:
         logger.error("admin: state database: %s", describe(error))
-        fault = fault_of("state_refused")
+        fault = Finding.of(SetupCode.STATE_REFUSED)
     except OSError as error:
         logger.error("admin: state database: %s", describe(error))
-        fault = fault_of("state_unreachable")
+        fault = Finding.of(SetupCode.STATE_UNREACHABLE)
     else:
         logger.info("admin: %s prepared the state database", request.state.viewer.name)
         return _back(request, "welkin")
@@ -173,13 +174,13 @@ async def _values(request: Request) -> dict[str, str]:
 LARGEST_KEY = 64 * 1024
 
 
-def _try(name: str, typed: Typed, mailbox: str, limits: Limits) -> list[Fault]:
+def _try(name: str, typed: Typed, mailbox: str, limits: Limits) -> list[Finding]:
     found = asyncio.run(try_typed(name, typed, mailbox, limits, SystemClock()))
-    return [fault_of(one.code, one.advice, one.account) for one in found if one.code not in SPARED]
+    return [one for one in found if one.code not in SPARED]
 
 
 async def _store(request: Request, name: str, typed: Typed) -> None:
-    """Replace it, or add it, in the person's own name.
+    """Add or replace the connection, in the person's own name.
 
     Raises:
         Problem: Airflow refuses.
@@ -198,7 +199,7 @@ async def _store(request: Request, name: str, typed: Typed) -> None:
 BY_HAND = "Its API server's log says why. You can also add it in Airflow: Admin, Connections."
 
 
-def _test_stored(store: Store, name: str, typed: Typed) -> Fault | None:
+def _test_stored(store: Store, name: str, typed: Typed) -> Finding | None:
     """Test what Airflow reads now; a fault where that is another connection than the one stored."""
     connection_tests.test(store, name)
     read = outside.fields(name)
@@ -208,7 +209,7 @@ def _test_stored(store: Store, name: str, typed: Typed) -> Fault | None:
         str(typed.fields.password),
         dict(typed.fields.extra),
     )
-    return None if same else fault_of("hidden_connection")
+    return None if same else Finding.of(SetupCode.HIDDEN_CONNECTION)
 
 
 async def _refused(
@@ -216,7 +217,7 @@ async def _refused(
     step: str,
     name: str,
     *,
-    faults: list[Fault] | None = None,
+    faults: list[Finding] | None = None,
     mistakes: dict[str, str] | None = None,
 ) -> Response:
     """What is wrong: beside the form for scripts, which keep what was typed, else the page."""
@@ -283,7 +284,7 @@ async def switch_on(request: Request) -> Response:
             raise Problem(
                 403,
                 f"Your account may not switch on {dag_id}.",
-                hints=("Ask somebody whose role in Airflow may edit DAGs.",),
+                hints=("Ask a person whose role in Airflow may edit DAGs.",),
             )
         if status >= 400:
             said = f"Airflow did not switch on {dag_id} ({status})."

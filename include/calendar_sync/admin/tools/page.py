@@ -14,12 +14,12 @@ from calendar_sync.admin.web.inputs import AnyPlatform, Text
 from calendar_sync.admin.web.opening import store_of
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import render
+from calendar_sync.core.dag_ids import UNSYNC
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform, iso
 from calendar_sync.insight.exposure import Exposure, exposure
 from calendar_sync.insight.health.render import KINDS
 from calendar_sync.operations.unsync import standing
-from calendar_sync.orchestration.dag_ids import UNSYNC
 from calendar_sync.state import Store
 
 router = APIRouter()
@@ -30,7 +30,7 @@ _HEAD = tuple(field.name for field in fields(Exposure))
 
 @router.get("/tools")
 def tools(request: Request, store: Opened) -> Response:
-    """What there is beside the everyday pages."""
+    """The list of tools."""
     return render(request, "tools.html", newest=store.health.report(), unsync=UNSYNC)
 
 

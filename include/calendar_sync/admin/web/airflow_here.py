@@ -1,7 +1,7 @@
 """Airflow's own API, asked within this process in the name of whoever is looking.
 
 The request goes on with the person's own cookie or token, so that Airflow decides whether they may
-and writes its own record of it. No address is needed, and nobody has more rights than elsewhere.
+and writes its own record of it. No address is needed, and rights are the same as elsewhere.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any
 from starlette.requests import Request
 
 from calendar_sync.admin.web.rendering import airflow_root
+from calendar_sync.core.dag_ids import AIRFLOW_HERE
 from calendar_sync.core.redaction import describe
-from calendar_sync.orchestration.dag_ids import AIRFLOW_HERE
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ NOT_HERE = 501
 async def ask(
     request: Request, method: str, path: str, body: Mapping[str, Any], query: str = ""
 ) -> int:
-    """The status of Airflow's answer; what it says besides is passed on to nobody.
+    """The status of Airflow's answer; its body is not passed on.
 
     Args:
         request: whose name it is asked in.

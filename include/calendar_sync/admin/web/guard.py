@@ -144,7 +144,7 @@ async def _field(request: Request, body: bytes) -> str:
 
 
 def _replayed(body: bytes, rest: Receive) -> Receive:
-    """Gives the body once more; whoever asks further waits for the end of the connection."""
+    """Gives the body a second time; a further read waits for the end of the connection."""
     given = False
 
     async def receive() -> Message:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from calendar_sync.admin.web.lanes import busy
 from calendar_sync.admin.web.problems import Problem
+from calendar_sync.admin.web.wording import told
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.redaction import describe
 
@@ -72,7 +73,7 @@ class Job:
             self.state, self.problem = "failed", problem.detail
         except SyncError as error:
             logger.warning("admin: %s: %s", self.kind, describe(error))
-            self.state, self.problem = "failed", f"{error.code}: {error.detail}".rstrip(": ")
+            self.state, self.problem = "failed", told(error)
         except Exception as error:
             logger.error("admin: %s: %s", self.kind, describe(error))
             self.state, self.problem = (

@@ -10,6 +10,7 @@ import threading
 from calendar_sync.admin.web import outside
 from calendar_sync.admin.web.lanes import busy
 from calendar_sync.admin.web.problems import Problem
+from calendar_sync.admin.web.wording import told
 from calendar_sync.config.credentials import HMAC_KEY
 from calendar_sync.core.errors import ConfigurationError, SyncError
 from calendar_sync.core.model import Platform
@@ -71,7 +72,7 @@ def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:
         ) from None
     except SyncError as error:
         logger.warning("admin: explain %s: %s", user_id, describe(error))
-        raise Problem(503, f"Welkin and the calendar cannot be read: {error.code}.") from None
+        raise Problem(503, f"Welkin and the calendar cannot be read: {told(error)}") from None
 
 
 async def _explain(

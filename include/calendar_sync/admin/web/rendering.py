@@ -16,8 +16,9 @@ from starlette.responses import HTMLResponse
 from calendar_sync.admin.web import PREFIX, forgery
 from calendar_sync.admin.web.access import Right, Viewer
 from calendar_sync.admin.web.nav import NAV
-from calendar_sync.admin.web.wording import GLOBALS, remedy, sentence
+from calendar_sync.admin.web.wording import GLOBALS, sentence
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import code_of
 from calendar_sync.insight.step_words import done as steps_done
 
 STATIC = Path(__file__).parent / "static"
@@ -91,7 +92,7 @@ _SAID = re.compile(r"(\d{4}-\d\d-\d\d )?(\d\d:\d\d)(:\d\d)? UTC")
 
 
 def timed(text: str, now: datetime) -> Markup:
-    """A text whose times are written in UTC: shown in the reader's zone as all others are.
+    """A text with times in UTC; they are shown in the reader's zone, as all times are.
 
     A time without a date is of today, as `explain` says it.
     """
@@ -174,6 +175,6 @@ def environment() -> Environment:
     found.filters.update(
         breakable=breakable, moment=moment, duration=duration, number=number, plural=plural
     )
-    found.filters.update(done=done, remedy=remedy, sentence=sentence)
+    found.filters.update(done=done, code=code_of, sentence=sentence)
     found.globals.update(GLOBALS, with_query=with_query)
     return found

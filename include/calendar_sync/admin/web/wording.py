@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from calendar_sync.core.advice import advice
-from calendar_sync.core.model import ConflictKind
+from calendar_sync.core.errors import SyncError
+from calendar_sync.core.model import ConflictKind, Platform
 from calendar_sync.insight import step_words
 from calendar_sync.operations.approvals import WORDS as APPROVALS
 
-PLATFORMS: Mapping[str, str] = {"google": "Google", "microsoft": "Microsoft 365"}
+PLATFORMS: Mapping[str, str] = {each.value: each.label for each in Platform}
 STEPS: Mapping[str, str] = {
     **step_words.STEPS,
     "decision": "decision",
@@ -19,10 +19,10 @@ DIRECTIONS: Mapping[str, str] = {"to_calendar": "to the calendar", "to_welkin": 
 CONFLICTS: Mapping[str, str] = {kind.value: kind.label for kind in ConflictKind}
 
 
-def remedy(code: str) -> str:
-    """What to do about an error, as a sentence."""
-    said = advice(code)
-    return sentence(said) + ("" if said.endswith(("?", ".")) else ".") if said else ""
+def told(error: SyncError) -> str:
+    """What is wrong and what to do, with the code for looking it up."""
+    said = sentence(error.remedy)
+    return f"{said}{'' if said.endswith(('?', '.')) else '.'} ({error.code})"
 
 
 def sentence(text: str) -> str:

@@ -69,7 +69,7 @@ class Rows:
         raise ConfigurationError(detail=f"{name}: " + "; ".join(shown), mistakes=mistakes)
 
     def problem(self, place: Place, column: str, text: str) -> None:
-        """Something is wrong there. A place is looked for only where it is told of."""
+        """Note a mistake with its place in the file."""
         self.wrong += 1
         if len(self.problems) < _LISTED:
             self.problems.append(f"{place(column)}: {text}")

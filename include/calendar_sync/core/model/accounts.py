@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
+
+from calendar_sync.core.codes import Code, Whose
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class DirectoryAccounts:
                 self._named.setdefault(name, []).append(account)
 
     def named(self, name: str) -> tuple[DirectoryAccount, ...]:
-        """All that are called so: one's address may be another's alias (Microsoft)."""
+        """All accounts with this name: one's address may be an alias of another."""
         return tuple(self._named.get(name.lower(), ()))
 
     def of(self, name: str) -> DirectoryAccount | None:
@@ -52,5 +55,15 @@ class Finding:
     """One fault of a connection: whom it concerns (empty: everybody), its code, what to do."""
 
     account: str
-    code: str
+    code: Code
     advice: str
+
+    @classmethod
+    def of(cls, code: Code, said: str = "", account: str = "") -> Self:
+        """A code with what to do about it, unless there are better words."""
+        return cls(account, code, said or code.in_words)
+
+    @property
+    def whose(self) -> Whose:
+        """Who can fix it."""
+        return self.code.whose

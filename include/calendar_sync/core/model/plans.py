@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
+from calendar_sync.core.codes import Code
 from calendar_sync.core.model.calendar import CalendarEvent, Draft, Source
 from calendar_sync.core.model.conflicts import ConflictDecision, ConflictKind
 from calendar_sync.core.model.links import Link
@@ -220,14 +221,14 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An item about which nothing can be decided: it is left as it is, and shown by its `code`.
+    """An item that cannot be decided: it is left unchanged, and shown with its `code`.
 
     `step` is what would most likely have been done. `detail` is the place of a bug.
     """
 
     step: Step
     source: Source
-    code: str
+    code: Code
     detail: str = ""
 
 

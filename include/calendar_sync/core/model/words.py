@@ -9,6 +9,16 @@ class Platform(StrEnum):
     GOOGLE = "google"
     MICROSOFT = "microsoft"
 
+    @property
+    def label(self) -> str:
+        """Its name on pages."""
+        return {"google": "Google", "microsoft": "Microsoft 365"}[self.value]
+
+    @property
+    def calendars(self) -> str:
+        """The name of the service that keeps its calendars."""
+        return {"google": "Google Calendar", "microsoft": "Microsoft 365"}[self.value]
+
 
 class Direction(StrEnum):
     """Which sides are written."""

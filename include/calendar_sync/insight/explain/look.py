@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from calendar_sync.core.advice import advice
+from calendar_sync.core.codes import Code, SetupCode, code_of
 from calendar_sync.core.errors import BadItem, NotFound, SyncError, UserUnavailable
 from calendar_sync.core.model import (
     Encounter,
@@ -25,14 +25,14 @@ from calendar_sync.sync.cycle.scope import Scope, scope_of
 from calendar_sync.sync.roster import Members, members, user_named
 from calendar_sync.sync.services import Services
 
-NOBODY = ""
+NO_ACCOUNT = ""
 
 
 @dataclass(frozen=True)
 class Unread:
     """What could not be asked now, by the code of the reason."""
 
-    code: str
+    code: Code
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Look:
         """Whom it is about; users who are not mapped have no account."""
         store = self.services.store
         mapped = store.config.mapped(user_id, platform)
-        mapped = mapped or MappedUser(user_id, platform, NOBODY, enabled=False)
+        mapped = mapped or MappedUser(user_id, platform, NO_ACCOUNT, enabled=False)
         return scope_of(store, self.revision, mapped, self.now)
 
     def members(self, platform: Platform) -> Members:
@@ -107,7 +107,7 @@ class Look:
         """One event of a calendar; None for a 404."""
         platform = self.services.platforms.get(scope.platform)
         if platform is None:
-            return Unread("no_connection")
+            return Unread(SetupCode.NO_CONNECTION_CONFIGURED)
         try:
             return await platform.event(account, calendar, event_id)
         except SyncError as error:
@@ -129,7 +129,7 @@ def history(
             f"{item.step}: {item.code}, {plural(item.tries, 'try', 'tries')}, the last at "
             f"{when(item.last_at, now)}"
             + (f"; next try {when(item.next_at, now)}" if item.parked else "")
-            + f" ({advice(item.code)})",
+            + f" ({code_of(item.code).in_words})",
         )
         for item in parked_items(store, *pair, source_id, original_start)
     ]
@@ -147,12 +147,12 @@ def history(
     ]
     state = store.marks.of(*pair)
     if state.failures:
-        code = state.error_code or ""
+        code = code_of(state.error_code or "")
         facts.append(
             Fact(
                 "user fails",
                 f"{code} since {when(state.failing_since, now)}, next try "
-                f"{when(state.retry_at, now)} ({advice(code)})",
+                f"{when(state.retry_at, now)} ({code.in_words})",
             )
         )
     elif state.marked:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
-from calendar_sync.core.advice import advice
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import LinkState, Platform, WelkinUser, Window
 from calendar_sync.core.plurals import plural
@@ -57,7 +57,7 @@ async def _welkin_answers(look: Look, user_id: str) -> Fact:
     try:
         await look.services.welkin.events([user_id], window, zone)
     except SyncError as error:
-        return Fact("Welkin's calendar", f"{error.code} ({advice(error.code)})")
+        return Fact("Welkin's calendar", f"{error.code} ({error.code.in_words})")
     return Fact("Welkin's calendar", "answers")
 
 
@@ -96,13 +96,13 @@ def _verdict(
 ) -> tuple[str, str]:
     """The first thing that is in the way."""
     fault = look.services.store.runs.fault(scope.platform)
-    code = state.error_code or ""
+    code = code_of(state.error_code or "")
     if fault is not None:
-        return "platform_stopped", f"the sync is paused: {fault.code} ({advice(fault.code)})"
+        return "platform_stopped", f"the sync is paused: {fault.code} ({fault.code.in_words})"
     if state.failures:
         found = UserState.NEEDS_ATTENTION if state.attention else UserState.RETRYING
         next_try = when(state.retry_at, look.now)
-        return "failing", f"{found.label}: {code} ({advice(code)}); next try {next_try}"
+        return "failing", f"{found.label}: {code} ({code.in_words}); next try {next_try}"
     if welkin is not None and not welkin.active:
         people = look.members(scope.platform)
         said = "inactive in Welkin; synced for another day, until that is certain"
@@ -142,7 +142,7 @@ async def _calendar_answers(look: Look, scope: Scope) -> Fact:
         try:
             await platform.changes(scope.account, calendar, None, window)
         except SyncError as error:
-            return Fact("calendar", f"{calendar}: {error.code} ({advice(error.code)})")
+            return Fact("calendar", f"{calendar}: {error.code} ({error.code.in_words})")
     return Fact("calendar", f"answers ({', '.join(scope.calendars.all)})")
 
 
@@ -158,7 +158,7 @@ def _progress(look: Look, scope: Scope, state: UserSync) -> Iterator[Fact]:
     if state.retry_at is not None and state.retry_at > now:
         yield Fact("next try", when(state.retry_at, now))
     if state.poll_error:
-        yield Fact("poll", f"{state.poll_error} ({advice(state.poll_error)})")
+        yield Fact("poll", f"{state.poll_error} ({code_of(state.poll_error).in_words})")
     enabled = [row for row in store.config.mapping(scope.platform) if row.enabled]
     interval = Poller(look.services, look.revision, scope.platform).interval(len(enabled))
     polled = state.last_poll_at
@@ -202,7 +202,7 @@ def _items(look: Look, scope: Scope) -> Iterator[Fact]:
             f"{item.step} {item.code}, {plural(item.tries, 'try', 'tries')}, next "
             f"{when(item.next_at, now)}"
         )
-        yield Fact(word, f"{item.source_id} {said} ({advice(item.code)})")
+        yield Fact(word, f"{item.source_id} {said} ({code_of(item.code).in_words})")
     for entry in store.runs.pending():
         if (entry.user_id, entry.platform) == pair:
             yield Fact("waits for approval", f"{entry.digest}: {entry.count} ({entry.reason})")

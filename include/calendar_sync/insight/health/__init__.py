@@ -2,6 +2,5 @@
 
 from calendar_sync.insight.health.accounts import groups, validate
 from calendar_sync.insight.health.report import build
-from calendar_sync.insight.health.verdicts import ADVICE, AccountVerdict
 
-__all__ = ["ADVICE", "AccountVerdict", "build", "groups", "validate"]
+__all__ = ["build", "groups", "validate"]

@@ -9,10 +9,11 @@ from datetime import timedelta
 from calendar_sync.adapters.http import waiting_at_most
 from calendar_sync.config.mapping.doubts import SHARED, doubts
 from calendar_sync.config.settings import PRIMARY, Settings
+from calendar_sync.core.codes import AccountVerdict, Code, MicrosoftCode, SetupCode, code_of
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import NotFound, SyncError, UserUnavailable
 from calendar_sync.core.model import DirectoryAccounts, MappedUser, Platform, Window
-from calendar_sync.insight.health.verdicts import AccountVerdict, of_error, of_welkin
+from calendar_sync.insight.health.verdicts import of_error, of_welkin
 from calendar_sync.state.health import Checked
 from calendar_sync.sync.services import Services
 
@@ -110,10 +111,10 @@ async def validate(services: Services, settings: Settings, group: Group) -> list
     rows = [row for row in rows if row.enabled]
 
     async def one(row: MappedUser) -> Checked:
-        verdict = of_welkin(store.config.welkin_user(row.user_id))
+        verdict: Code = of_welkin(store.config.welkin_user(row.user_id))
         code = ""
         if verdict is AccountVerdict.OK and row.user_id in group.known:
-            verdict = AccountVerdict(group.known[row.user_id])
+            verdict = code_of(group.known[row.user_id])
         if verdict is AccountVerdict.OK:
             try:
                 with waiting_at_most(WAITS):
@@ -135,7 +136,7 @@ async def _open(services: Services, settings: Settings, row: MappedUser) -> None
         SyncError: why the sync cannot work there.
     """
     if row.platform not in services.platforms:
-        raise UserUnavailable("no_connection_configured", detail=row.platform.value)
+        raise UserUnavailable(SetupCode.NO_CONNECTION_CONFIGURED, detail=row.platform.value)
     platform, now = services.platforms[row.platform], services.clock.now()
     calendars = settings.calendars_of(row.platform)
     if fault := await platform.account_fault(row.account):
@@ -147,7 +148,9 @@ async def _open(services: Services, settings: Settings, row: MappedUser) -> None
             await platform.changes(row.account, name, None, Window(now, now + HOUR))
         except NotFound:
             if name == calendars.mirrors:
-                raise UserUnavailable("calendar_not_found", detail=row.account) from None
+                raise UserUnavailable(
+                    AccountVerdict.CALENDAR_NOT_FOUND, detail=row.account
+                ) from None
 
 
 def _scoped(found: list[Checked]) -> list[Checked]:
@@ -155,7 +158,7 @@ def _scoped(found: list[Checked]) -> list[Checked]:
     others = any(one.verdict in {AccountVerdict.OK, AccountVerdict.READ_ONLY} for one in found)
     return [
         replace(one, verdict=AccountVerdict.OUTSIDE_SCOPE.value)
-        if others and one.code == "microsoft_access_denied"
+        if others and one.code == MicrosoftCode.ACCESS_DENIED
         else one
         for one in found
     ]

@@ -11,7 +11,7 @@ from calendar_sync.state import Store, seals
 
 @dataclass(frozen=True)
 class Kept:
-    """A report under its number, the message that tells of it, and who is to be told."""
+    """A stored report with its number, the message about it, and the recipients."""
 
     id: int
     at: datetime

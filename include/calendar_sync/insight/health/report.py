@@ -11,14 +11,15 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from calendar_sync.core.codes import AccountVerdict, SyncCode, code_of
 from calendar_sync.core.model import Platform
 from calendar_sync.core.model.conflicts import decision_in_words
 from calendar_sync.core.plurals import plural
-from calendar_sync.insight.health.verdicts import ADVICE, AccountVerdict, advice
+from calendar_sync.insight.noticing import silent_after
 from calendar_sync.insight.push import in_words
 from calendar_sync.insight.status import PlatformStatus, requests_since, status
 from calendar_sync.insight.user_state import UserState
-from calendar_sync.insight.users import UserStatus, in_trouble, left_behind
+from calendar_sync.insight.users import Everybody, UserStatus
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import Revision
@@ -28,14 +29,6 @@ from calendar_sync.sync.roster import former_account
 
 DAY = timedelta(days=1)
 SHOWN = 200
-_LATE = "Changes of this user are late: see the label of the user's last `sync_user` task."
-_UNSEEN = (
-    "The calendar does not answer, so changes there are not noticed: see `calendar-sync explain`."
-)
-_LOOK = (
-    "The sync is not running, or no calendar answers. Check that the DAG is switched on and the "
-    "scheduler runs; then see the label of the last `find_changed_users` task."
-)
 _APPROVE = "Review it on the page Attention, or with `calendar-sync approvals list`."
 
 
@@ -82,11 +75,12 @@ def build(
         text = "Welkin's list of users could not be read: see the log of the task."
         items.append(Item("check_failed", "", "", "", "accounts_not_checked", None, text))
     platforms = []
-    for each in status(store, now):
+    everybody = Everybody(store, revision.settings, now)
+    for each in status(store, now, everybody):
         platform = Platform(each.platform)
         stopped = _of_platform(store, revision, each, now)
         items += stopped
-        items += _of_users(store, revision, platform, now, stopped=bool(stopped))
+        items += _of_users(store, everybody, platform, stopped=bool(stopped))
         items += _left_to_people(store, platform, now)
         platforms.append(
             {
@@ -119,16 +113,26 @@ def _of_platform(
     fault = store.runs.fault(Platform(each.platform))
     if fault is not None:
         text = "The sync is paused until this is fixed: run `calendar-sync check`."
-        return [Item("platform_fault", each.platform, "", "", fault.code, fault.since, text)]
-    target = revision.settings.freshness.target
+        return [Item("platform_fault", each.platform, "", "", fault.code.value, fault.since, text)]
+    patience = silent_after(store, revision.settings, Platform(each.platform), now)
     concerned = any(state.synced for state in each.users) or each.mirrors or each.blocks
-    if concerned and each.looked_at is not None and now - each.looked_at > target:
-        return [Item("silent", each.platform, "", "", "not_looked_at", each.looked_at, _LOOK)]
+    if concerned and each.looked_at is not None and now - each.looked_at > patience:
+        return [
+            Item(
+                "silent",
+                each.platform,
+                "",
+                "",
+                SyncCode.NOT_LOOKED_AT.value,
+                each.looked_at,
+                SyncCode.NOT_LOOKED_AT.sentence,
+            )
+        ]
     return []
 
 
 def _of_users(
-    store: Store, revision: Revision, platform: Platform, now: datetime, *, stopped: bool
+    store: Store, everybody: Everybody, platform: Platform, *, stopped: bool
 ) -> list[Item]:
     """Users who cannot be synced, by the check of their account or by their failures.
 
@@ -141,27 +145,27 @@ def _of_users(
         if one.verdict != AccountVerdict.OK and one.user_id in mapped
     }
     items = [_verdict(one) for one in bad.values()]
-    for one in in_trouble(store, revision.settings, now, platform):
+    for one in everybody.in_trouble(platform):
         if one.user_id in bad:
             continue
         if one.state is UserState.NEEDS_ATTENTION:
             items.append(_failing(one))
         elif one.late and not stopped:
-            code, text = ("over_target", _LATE) if one.marked else ("not_seen", _UNSEEN)
-            found = (one.account, one.user_id, code, one.behind_since, text)
+            code = SyncCode.OVER_TARGET if one.marked else SyncCode.NOT_SEEN
+            found = (one.account, one.user_id, code.value, one.behind_since, code.sentence)
             items.append(Item("late", platform.value, *found))
-    return items + [_failing(one) for one in left_behind(store, revision.settings, now, platform)]
+    return items + [_failing(one) for one in everybody.left_behind(platform)]
 
 
 def _verdict(one: Checked) -> Item:
-    text = ADVICE[AccountVerdict(one.verdict)]
+    text = code_of(one.verdict).sentence
     found = (one.account, one.user_id, one.verdict, one.since, text)
     return Item("account", one.platform.value, *found)
 
 
 def _failing(one: UserStatus) -> Item:
     code = one.error or ""
-    found = (one.account, one.user_id, code, one.failing_since, advice(code))
+    found = (one.account, one.user_id, code, one.failing_since, code_of(code).sentence)
     return Item("failing", one.platform.value, *found)
 
 
@@ -199,7 +203,7 @@ def _parked(store: Store, platform: Platform, item: Callable[..., Item]) -> list
             user_id,
             code,
             since,
-            f"{plural(count, 'item')} rejected three times: {advice(code)}",
+            f"{plural(count, 'item')} rejected three times: {code_of(code).sentence}",
         )
         for user_id, code, count, since in rows
     ]

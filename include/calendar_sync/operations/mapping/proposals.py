@@ -7,6 +7,7 @@ listed with its reason and not proposed: a wrong row shows one person's schedule
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from calendar_sync.core.codes import GoogleCode, MicrosoftCode
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import NotFound, UserUnavailable
 from calendar_sync.core.model import (
@@ -21,10 +22,10 @@ from calendar_sync.core.ports import Directory
 UNKNOWN, UNKNOWN_OR_SUSPENDED = "no such account", "unknown or suspended"
 # Answers for a single account that say more than that it is not there.
 _REASONS = {
-    "google_not_acalendar_user": "no calendar",
-    "microsoft_no_mailbox": "no mailbox",
-    "microsoft_access_denied": "outside the scope of the app",
-    "microsoft_account_unknown": UNKNOWN,
+    GoogleCode.NOT_A_CALENDAR_USER: "no calendar",
+    MicrosoftCode.NO_MAILBOX: "no mailbox",
+    MicrosoftCode.ACCESS_DENIED: "outside the scope of the app",
+    MicrosoftCode.ACCOUNT_UNKNOWN: UNKNOWN,
 }
 LOOKS_AT_ONCE = 8
 
@@ -132,7 +133,7 @@ def _proposal(
 async def look_at(
     directory: Directory, users: Iterable[WelkinUser]
 ) -> tuple[DirectoryAccounts, dict[str, str]]:
-    """Try each address by itself, where no directory may be read.
+    """Try each address on its own, if no directory can be read.
 
     Returns:
         The accounts that answered, and by address what keeps from the others.

@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from calendar_sync.config.settings import Settings
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser
 from calendar_sync.state.mapping import Edit, MappingDifference
 from calendar_sync.sync.roster import too_many
-
-NOT_CONFIRMED = "removals_not_confirmed"
 
 
 class Mode(StrEnum):
@@ -57,7 +56,7 @@ def confirmed(edit: Edit, settings: Settings, number: int | None) -> Edit:
     """The same edit, which refuses to remove many rows unless `number` says how many.
 
     The edit raises:
-        ConfigurationError: `NOT_CONFIRMED`; or another number goes than the one that was given.
+        ConfigurationError: `REMOVALS_NOT_CONFIRMED`; or the number that was given is another.
     """
 
     def checked(rows: list[MappedUser]) -> list[MappedUser]:
@@ -65,13 +64,13 @@ def confirmed(edit: Edit, settings: Settings, number: int | None) -> Edit:
         gone = going(rows, after)
         if number is not None and gone != number:
             raise ConfigurationError(
-                NOT_CONFIRMED,
+                RequestCode.REMOVALS_NOT_CONFIRMED,
                 detail=f"{gone} of {len(rows)} rows would be removed or disabled, not {number}: "
                 "review the changes, and give that number",
             )
         if number is None and needs_confirmation(gone, len(rows), settings):
             raise ConfigurationError(
-                NOT_CONFIRMED,
+                RequestCode.REMOVALS_NOT_CONFIRMED,
                 detail=f"{gone} of {len(rows)} rows would be removed or disabled: confirm "
                 f"it with their number, {gone} (command line: --remove {gone})",
             )

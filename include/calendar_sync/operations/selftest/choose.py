@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from calendar_sync.core.codes import SelfTestCode
 from calendar_sync.core.errors import BadItem, ConfigurationError
 from calendar_sync.core.model import (
     CalendarEvent,
@@ -104,10 +105,10 @@ def free_times(
     free = (span for span in _candidates(scope) if not _overlaps(span, taken))
     first = next(free, None)
     if first is None:
-        raise BadItem("no_free_time")
+        raise BadItem(SelfTestCode.NO_FREE_TIME)
     second = next((span for span in free if span[0] >= first[1] + APART), None)
     if second is None:
-        raise BadItem("no_free_time")
+        raise BadItem(SelfTestCode.NO_FREE_TIME)
     return Span(*first), Span(*second)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from calendar_sync.core.advice import advice
+from calendar_sync.core.codes import Code, SelfTestCode
 from calendar_sync.core.errors import SyncError
 
 
@@ -56,50 +56,33 @@ class SelfTestStep:
             state=StepState.FAILED,
             seconds=seconds,
             detail=error.detail,
-            code=error.code,
-            advice=WORDS.get(error.code) or advice(error.code),
+            code=error.code.value,
+            advice=error.code.in_words,
         )
 
 
 class NotInTime(SyncError):
     """What was waited for did not show."""
 
-    code = "not_in_time"
+    code: Code = SelfTestCode.NOT_IN_TIME
 
 
 class Differs(SyncError):
     """What the sync made is not what it should be; names the fields."""
 
-    code = "differs"
+    code: Code = SelfTestCode.DIFFERS
 
 
 class Remains(SyncError):
     """Something that the test made could not be removed."""
 
-    code = "remains"
+    code: Code = SelfTestCode.REMAINS
 
 
 class Interrupted(SyncError):
     """The user stopped the test."""
 
-    code = "interrupted"
-
-
-#: Advice for the codes that only a test knows.
-WORDS: Mapping[str, str] = {
-    NotInTime.code: "the change did not reach the other side in time: is the DAG of this platform "
-    "switched on and running? `calendar-sync explain` says how the sync handles it",
-    Differs.code: "the calendar shows other fields than the settings allow: report it, and do "
-    "not go live",
-    Remains.code: "the sync, or the next `calendar-sync selftest`, deletes it when both sides "
-    "answer",
-    Interrupted.code: "stopped by the user",
-    "no_free_time": "the user has no 15 minutes free: choose another user with --user",
-    "mirrored_all_the_same": "the test appointment was synced, although its type is excluded: "
-    "report it, and do not go live",
-    "blocked_all_the_same": "the test event blocked time, although a setting excludes it: "
-    "report it",
-}
+    code: Code = SelfTestCode.INTERRUPTED
 
 
 @dataclass

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from calendar_sync.core.codes import SelfTestCode
 from calendar_sync.core.errors import BadItem, LeaseHeld, SyncError, UnexpectedError
 from calendar_sync.core.model import (
     CalendarEvent,
@@ -182,7 +183,7 @@ class SelfTest:
             if not scope.settings.encounter_types.wants("APPOINTMENT"):
                 await self.sync.looked_at(appointment.id)
                 if self.traces.mirrored(appointment.id):
-                    raise Differs("mirrored_all_the_same")
+                    raise Differs(SelfTestCode.MIRRORED_ALL_THE_SAME)
                 return appointment
             seen: list[CalendarEvent] = []
             await self.sync.until(lambda: self._mirror(appointment, seen), appointment.id)
@@ -231,7 +232,7 @@ class SelfTest:
             else:
                 await self.sync.looked_at()
                 if await self._blocked(then, title):
-                    raise Differs("blocked_all_the_same")
+                    raise Differs(SelfTestCode.BLOCKED_ALL_THE_SAME)
         async with self._step("release"):
             await self.traces.remove_event(calendar, event.id)
         if self._asked("unblocked"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import PlatformStopped, SyncError
 from calendar_sync.insight.explain.answer import when
 from calendar_sync.insight.explain.records import last_run, parked_items
@@ -13,6 +14,7 @@ from calendar_sync.operations.selftest.report import NotInTime
 from calendar_sync.state.config import Revision
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.noticing.feeds import EVENTS
+from calendar_sync.sync.outcomes import OutcomeStatus
 from calendar_sync.sync.runner import run_pass, store_run
 from calendar_sync.sync.services import Services
 
@@ -91,9 +93,9 @@ class Syncing:
         if outcome is None:
             return False
         self._rows.append(outcome.row)
-        if outcome.status != "failed":
+        if not outcome.failed:
             self._failures = 0
-            return outcome.status == "ok"
+            return outcome.status is OutcomeStatus.OK
         self._failures += 1
         if self._failures >= FAILURES:
             raise SyncError(outcome.code, detail=outcome.detail)
@@ -103,7 +105,9 @@ class Syncing:
         """An item that one side refuses again and again will not show."""
         for item in parked_items(self.services.store, *self.scope.pair, source_id):
             if item.tries >= FAILURES:
-                raise SyncError(item.code, detail=f"{item.step} was rejected {item.tries} times")
+                raise SyncError(
+                    code_of(item.code), detail=f"{item.step} was rejected {item.tries} times"
+                )
 
     async def looked_at(self, appointment_id: str | None = None) -> None:
         """Wait until the sync has seen what was made, and has decided about it."""

@@ -124,7 +124,7 @@ class Traces:
 
 
 def noted(store: Store) -> Iterator[MappedUser]:
-    """Users whose test has begun and was not seen to end."""
+    """Users with a test that began and has not ended."""
     for key, account in store.runs.facts(TESTS).items():
         platform, _, user_id = key.partition("|")
         if account:

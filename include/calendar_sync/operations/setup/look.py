@@ -8,7 +8,7 @@ from dataclasses import replace
 from calendar_sync.config.credentials import HMAC_KEY, WELKIN, Fields, Missing, welkin_credentials
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
-from calendar_sync.operations.connection_checks import CREDENTIALS, NAMES
+from calendar_sync.operations.connection_checks import CONNECTION_IDS, CREDENTIALS
 from calendar_sync.operations.setup import record
 from calendar_sync.operations.setup.steps import Connected, There, dags_of
 from calendar_sync.state import Store
@@ -42,7 +42,7 @@ def look(place: Place, store: Store | None, read: Read, paused: Paused) -> There
         mark = record.fingerprint(fields, secret)
         return Connected("configured", tested=record.tested(found, name, mark))
 
-    calendars = {each: connected(NAMES[each], CREDENTIALS[each]) for each in Platform}
+    calendars = {each: connected(CONNECTION_IDS[each], CREDENTIALS[each]) for each in Platform}
     there = There(place, key, connected(WELKIN, welkin_credentials), calendars)
     if store is None:
         return there

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from calendar_sync.config.credentials import Fields
-from calendar_sync.core.advice import whose
+from calendar_sync.core.codes import code_of
 from calendar_sync.core.model import iso
 from calendar_sync.core.model.accounts import Finding
 from calendar_sync.operations.preview import Effect
 from calendar_sync.operations.selftest import Report
-from calendar_sync.operations.setup.steps import Counted, Fault, Tested, Walked
+from calendar_sync.operations.setup.steps import Counted, Tested, Walked
 from calendar_sync.state import Store
 
 _PLACE = "setup"
@@ -35,7 +35,7 @@ def _plain(extra: Mapping[str, Any]) -> str:
 
 def note_test(store: Store, name: str, mark: str, faults: Iterable[Finding], now: datetime) -> None:
     """What a test of a connection found; `mark` is the fingerprint of what was tested."""
-    found = [[fault.account, fault.code, fault.advice] for fault in faults][:KEPT]
+    found = [[fault.account, fault.code.value, fault.advice] for fault in faults][:KEPT]
     store.runs.set_facts(_PLACE, **{name: {"at": iso(now), "mark": mark, "faults": found}})
 
 
@@ -44,7 +44,7 @@ def tested(facts: Mapping[str, Any], name: str, mark: str) -> Tested | None:
     row = facts.get(name)
     if row is None or row["mark"] != mark:
         return None
-    faults = (Fault(code, said, whose(code), account) for account, code, said in row["faults"])
+    faults = (Finding(account, code_of(code), said) for account, code, said in row["faults"])
     return Tested(datetime.fromisoformat(row["at"]), tuple(faults))
 
 

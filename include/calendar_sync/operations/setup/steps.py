@@ -6,17 +6,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from calendar_sync.core.advice import NO_MAILBOX_TRIED, advice, whose
-from calendar_sync.core.model import Platform
+from calendar_sync.core import dag_ids
+from calendar_sync.core.codes import Code, MicrosoftCode, SetupCode, SyncCode, code_of
+from calendar_sync.core.model import Finding, Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.state.place import Place
 
-HEALTH, MAINTENANCE = "sync_health", "calendar_sync_maintenance"
 #: So many accounts that cannot be read are named.
 NAMED = 5
 #: The sync works all the same, as far as is known.
-SPARED = frozenset({NO_MAILBOX_TRIED, "microsoft_directory_denied"})
-NAMES = {Platform.GOOGLE: "Google Calendar", Platform.MICROSOFT: "Microsoft 365"}
+SPARED = frozenset({SetupCode.NO_MAILBOX_TRIED, MicrosoftCode.DIRECTORY_DENIED})
 
 
 class Standing(StrEnum):
@@ -28,17 +27,11 @@ class Standing(StrEnum):
     LATER = "not known yet"
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong, what to do about it, and who can; `account` is empty where it is everybody."""
-
-    code: str
-    advice: str
-    whose: str
-    account: str = ""
-
-
-_NO_FAULT: tuple[Fault, ...] = ()
+_PLACES = {
+    Place.OTHER_VERSION: SetupCode.STATE_OTHER_VERSION,
+    Place.UNREACHABLE: SetupCode.STATE_UNREACHABLE,
+}
+_NO_FAULT: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,17 +39,17 @@ class Tested:
     """The last test of a connection as it is stored now."""
 
     at: datetime
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Finding, ...] = ()
 
     @property
     def works(self) -> bool:
-        """Accepted, for everybody: what is wrong with single mailboxes stops nobody else."""
+        """Accepted. A fault of a single mailbox does not keep others from working."""
         return all(fault.account or fault.code in SPARED for fault in self.faults)
 
     @property
-    def shown(self) -> tuple[Fault, ...]:
-        """What somebody should know of: not that nobody is mapped yet."""
-        return tuple(fault for fault in self.faults if fault.code != NO_MAILBOX_TRIED)
+    def shown(self) -> tuple[Finding, ...]:
+        """The faults to show: without the one that no users are mapped yet."""
+        return tuple(fault for fault in self.faults if fault.code != SetupCode.NO_MAILBOX_TRIED)
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Walked:
-    """The last self-test: whose, and where it failed."""
+    """The last self-test: the account, and the step that failed."""
 
     at: datetime
     account: str
@@ -98,7 +91,7 @@ class There:
     """What is there.
 
     `settings` and `mapping` are the newest revisions, 0 for none; `mapped` counts enabled rows;
-    `paused` has each DAG, None for one that Airflow does not know, and is empty where nobody could
+    `paused` has each DAG, None for one that Airflow does not know, and is empty if they could not
     look.
     """
 
@@ -121,7 +114,7 @@ class There:
 
     @property
     def in_use(self) -> list[Platform]:
-        """Platforms with somebody mapped; before that those with a connection."""
+        """Platforms with mapped users; before there are any, those with a connection."""
         mapped = [platform for platform in Platform if self.mapped.get(platform)]
         return mapped or [
             platform for platform, one in self.calendars.items() if one.status == "configured"
@@ -138,7 +131,7 @@ class Step:
     who: str
     standing: Standing
     said: str = ""
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Finding, ...] = ()
 
 
 def steps(there: There) -> list[Step]:
@@ -149,7 +142,7 @@ def steps(there: There) -> list[Step]:
 
 
 def next_step(found: Iterable[Step]) -> Step | None:
-    """The first that somebody can do something about; None when all is done."""
+    """The first that can be done now; None when all are done."""
     for step in found:
         if step.standing in {Standing.TODO, Standing.FAULT}:
             return step
@@ -158,12 +151,7 @@ def next_step(found: Iterable[Step]) -> Step | None:
 
 def dags_of(platforms: Iterable[Platform]) -> list[str]:
     """The DAGs to switch on."""
-    return [*(f"{platform.value}_calendar_sync" for platform in platforms), HEALTH, MAINTENANCE]
-
-
-def fault_of(code: str, said: str = "", account: str = "") -> Fault:
-    """A code with its remedy, unless there are better words, and who can mend it."""
-    return Fault(code, said or advice(code), whose(code), account)
+    return [*map(dag_ids.sync_of, platforms), dag_ids.HEALTH, dag_ids.MAINTENANCE]
 
 
 # --- the steps ----------------------------------------------------------------------------------
@@ -172,23 +160,23 @@ def fault_of(code: str, said: str = "", account: str = "") -> Fault:
 def _prepare(there: There) -> Step:
     standing, said, faults = Standing.DONE, "State database and signing key exist.", _NO_FAULT
     if there.place.is_free and there.key.status != "missing":
-        standing, faults = Standing.FAULT, _one("state_missing")
+        standing, faults = Standing.FAULT, _one(SetupCode.STATE_MISSING)
     elif there.place.is_free:
         standing, said = Standing.TODO, "The state database does not exist yet."
     elif there.place is not Place.READY:
-        standing, faults = Standing.FAULT, _one(f"state_{there.place.value}")
+        standing, faults = Standing.FAULT, _one(_PLACES[there.place])
     elif there.key.status == "missing":
         standing, said = Standing.TODO, "The signing key is missing."
     elif there.key.status != "configured":
-        standing, faults = Standing.FAULT, _one("configuration", there.key.detail)
+        standing, faults = Standing.FAULT, _one(SyncCode.CONFIGURATION, there.key.detail)
     return Step(
         "prepare",
         "Prepare the database",
-        "A place for the state database: a file beside Airflow, or a PostgreSQL that "
-        "CALENDAR_SYNC_DATABASE_URL names. And a signing key, kept as an Airflow connection.",
+        "A state database: a file beside Airflow, or the PostgreSQL database in "
+        "CALENDAR_SYNC_DATABASE_URL. And a signing key, stored as an Airflow connection.",
         "Created automatically at the first start. If that fails: the Airflow administrator.",
         standing,
-        said if standing is not Standing.FAULT else "It cannot be used as it is.",
+        said if standing is not Standing.FAULT else "The database cannot be used.",
         faults,
     )
 
@@ -201,7 +189,7 @@ def _welkin(there: There) -> Step:
             "welkin",
             "Connect Welkin",
             "Base URL, organization, environment, and an API client with its secret.",
-            "The Welkin administrator makes the API client; its secret is shown once.",
+            "The Welkin administrator creates the API client. Its secret is shown only once.",
             standing,
             said,
             faults,
@@ -210,7 +198,7 @@ def _welkin(there: There) -> Step:
 
 
 def _calendars(there: There) -> Step:
-    found = {name: _of_connection(one, NAMES[name]) for name, one in there.calendars.items()}
+    found = {name: _of_connection(one, name.calendars) for name, one in there.calendars.items()}
     there_are = {
         name: one for name, one in found.items() if there.calendars[name].status != "missing"
     }
@@ -218,7 +206,7 @@ def _calendars(there: There) -> Step:
     standings = {one[0] for one in there_are.values()}
     unconnected = [name for name, count in there.mapped.items() if count and name not in there_are]
     if unconnected:
-        names = " and ".join(NAMES[name] for name in unconnected)
+        names = " and ".join(name.calendars for name in unconnected)
         standing, said = Standing.TODO, f"Users are mapped to {names}, which is not connected."
     elif not there_are:
         standing, said = Standing.TODO, "No calendar system is connected yet. One is enough."
@@ -233,7 +221,8 @@ def _calendars(there: There) -> Step:
             "Connect the calendars",
             "For Google: a service account's key (JSON), with domain-wide delegation. "
             "For Microsoft 365: tenant ID, client ID and a client secret.",
-            "The Google Workspace super administrator. The Microsoft 365 administrator (Entra).",
+            "For Google: a super administrator of the Workspace. For Microsoft 365: an "
+            "administrator of Entra.",
             standing,
             said,
             faults,
@@ -270,13 +259,16 @@ def _level(level: str) -> str:
 
 
 def _people(there: There) -> Step:
-    counts = [f"{count} on {NAMES[platform]}" for platform, count in there.mapped.items() if count]
+    counts = [
+        f"{count} on {platform.calendars}" for platform, count in there.mapped.items() if count
+    ]
     return _after(
         there.place is Place.READY,
         Step(
             "people",
-            "Say who has which mailbox",
-            "The staff to be synced. They are proposed by e-mail address, or come from a file.",
+            "Map users to mailboxes",
+            "The staff to sync, and their mailboxes. Calendar Sync proposes matches by e-mail "
+            "address; you can also import a file.",
             "Someone who knows the staff and their mailboxes.",
             Standing.DONE if counts else Standing.TODO,
             f"Mapped: {', '.join(counts)}." if counts else "No user is mapped yet.",
@@ -290,7 +282,7 @@ def _dry_run(there: There, ready: bool) -> Step:
         said = "Settings or mapping have changed since the last preview."
     elif run is not None and run.failed:
         some = list(run.failed.items())[:NAMED]
-        faults = tuple(fault_of(code, account=account) for account, code in some)
+        faults = tuple(Finding.of(code_of(code), account=account) for account, code in some)
         standing = Standing.FAULT
         said = f"{len(run.failed)} of {run.users} accounts cannot be read."
     elif run is not None:
@@ -300,7 +292,7 @@ def _dry_run(there: There, ready: bool) -> Step:
         Step(
             "dry_run",
             "Preview the first sync",
-            "Nothing: both sides are read, and nothing is written.",
+            "Nothing. Both sides are read; nothing is written.",
             "You.",
             standing,
             said,
@@ -328,15 +320,19 @@ def _selftest(there: There, ready: bool) -> Step:
     elif walked is not None:
         standing = Standing.FAULT
         said = f"Failed for {walked.account}: {walked.step or 'it was not finished'}."
-        faults = (fault_of(walked.code, walked.advice, walked.account),) if walked.code else ()
+        faults = (
+            (Finding.of(code_of(walked.code), walked.advice, walked.account),)
+            if walked.code
+            else ()
+        )
     return _after(
         ready,
         Step(
             "selftest",
             "Test with one person",
-            "One mapped person whose calendar may be written to. A visit is booked: it appears in "
-            "the calendar. A personal event is added: Welkin shows the time as unavailable. Both "
-            "are cancelled: they are gone. All of it is marked, private, and removed.",
+            "One mapped person whose calendar may be written to. The test books a visit and checks "
+            "that it appears in the calendar. It adds a private event to the calendar and checks "
+            "that Welkin shows the time as unavailable. Then it deletes both.",
             "You, and the person whose calendar it is.",
             standing,
             said,
@@ -354,7 +350,7 @@ def _switch_on(there: There, ready: bool) -> Step:
         standing, said = Standing.LATER, "The DAGs could not be read from Airflow."
     elif unknown:
         standing, said = Standing.FAULT, f"Airflow does not know {', '.join(unknown)}."
-        faults = _one("dag_unknown")
+        faults = _one(SetupCode.DAG_UNKNOWN)
     elif not off:
         standing, said = Standing.DONE, "The sync is on."
     return _after(
@@ -374,18 +370,18 @@ def _switch_on(there: There, ready: bool) -> Step:
 # --- pieces -------------------------------------------------------------------------------------
 
 
-def _of_connection(one: Connected, name: str) -> tuple[Standing, str, tuple[Fault, ...]]:
+def _of_connection(one: Connected, name: str) -> tuple[Standing, str, tuple[Finding, ...]]:
     if one.status == "missing":
         return Standing.TODO, f"{name} is not connected yet.", ()
     if one.status == "incomplete":
-        return Standing.FAULT, f"{name}: incomplete.", _one("configuration", one.detail)
+        return Standing.FAULT, f"{name} is incomplete.", _one(SyncCode.CONFIGURATION, one.detail)
     if one.tested is None:
         return Standing.TODO, f"{name}: stored, not tested yet.", ()
     if not one.tested.works:
         return Standing.FAULT, f"{name} does not work.", one.tested.faults
     said = f"{name} works."
-    if any(fault.code == NO_MAILBOX_TRIED for fault in one.tested.faults):
-        said = f"{name} accepts the credentials. The preview tries the mailboxes."
+    if any(fault.code == SetupCode.NO_MAILBOX_TRIED for fault in one.tested.faults):
+        said = f"{name} accepts the credentials. The preview will try the mailboxes."
     return Standing.DONE, said, one.tested.shown
 
 
@@ -397,8 +393,8 @@ def _after(before: bool, step: Step) -> Step:
     return Step(step.key, step.title, step.needs, step.who, Standing.LATER, said)
 
 
-def _one(code: str, said: str = "") -> tuple[Fault, ...]:
-    return (fault_of(code, said),)
+def _one(code: Code, said: str = "") -> tuple[Finding, ...]:
+    return (Finding.of(code, said),)
 
 
 def document(found: Sequence[Step]) -> list[dict[str, object]]:

@@ -5,10 +5,15 @@ from calendar_sync.config.settings import Limits
 from calendar_sync.core.clock import Clock
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model.accounts import Finding
-from calendar_sync.operations.connection_checks import NAMES, check_platform, check_welkin, found
+from calendar_sync.operations.connection_checks import (
+    CONNECTION_IDS,
+    check_platform,
+    check_welkin,
+    found,
+)
 from calendar_sync.operations.setup.typed import Typed
 
-_PLATFORMS = {name: platform for platform, name in NAMES.items()}
+_PLATFORMS = {name: platform for platform, name in CONNECTION_IDS.items()}
 
 
 async def try_typed(

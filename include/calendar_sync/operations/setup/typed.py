@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from calendar_sync.config.credentials import GOOGLE, MICROSOFT, WELKIN, Fields
 from calendar_sync.core.boundary import Hidden
 from calendar_sync.core.bounded import HALF, read_json
+from calendar_sync.core.model import Platform
 
 Values = Mapping[str, str]
 #: Characters that any field may have; a key file has some 2,400.
@@ -86,7 +87,7 @@ FORMS: Mapping[str, Form] = {
         ),
         Form(
             GOOGLE,
-            "Google Calendar",
+            Platform.GOOGLE.calendars,
             "google_cloud_platform",
             "Google Cloud",
             "google",
@@ -111,7 +112,7 @@ FORMS: Mapping[str, Form] = {
         ),
         Form(
             MICROSOFT,
-            "Microsoft 365",
+            Platform.MICROSOFT.calendars,
             "msgraph",
             "Microsoft Graph API",
             "microsoft",

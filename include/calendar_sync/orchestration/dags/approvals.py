@@ -4,7 +4,7 @@ from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task, task_group
 
-from calendar_sync.orchestration.dag_ids import APPROVALS, GRANT
+from calendar_sync.core.dag_ids import APPROVALS, GRANT
 from calendar_sync.orchestration.dags.common import ACCESS, ONLY_LOST_WORK, one_at_a_time, question
 
 

@@ -14,7 +14,7 @@ from airflow.sdk import (
     dag,
 )
 
-from calendar_sync.orchestration.dag_ids import LEAVE
+from calendar_sync.core.dag_ids import LEAVE
 
 # The sync retries its own errors, by times in the state database. Airflow retries only a lost
 # process or database.
@@ -34,6 +34,8 @@ ARGUMENTS = {
     "execution_timeout": timedelta(minutes=30),
 }
 TAGS = ["calendar-sync"]
+# Whether the deployment runs Airflow's triggerer, which looks for changes all the time.
+HAS_TRIGGERER = os.environ.get("CALENDAR_SYNC_TRIGGERER", "on").strip().lower() != "off"
 # Where Airflow's auth manager knows rights for single DAGs (FAB): who is given them for the DAGs
 # that ask. Whom another role gives all DAGs, admin/dag_guard.py stops.
 DECIDERS = os.environ.get("CALENDAR_SYNC_DECIDING_ROLES", "Op").split(",")

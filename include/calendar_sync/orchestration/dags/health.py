@@ -4,8 +4,8 @@ from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
 
+from calendar_sync.core.dag_ids import HEALTH
 from calendar_sync.core.errors import UsersFailed
-from calendar_sync.orchestration.dag_ids import HEALTH
 from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK, one_at_a_time
 
 

@@ -12,7 +12,7 @@ from airflow.sdk import (
     task,
 )
 
-from calendar_sync.orchestration.dag_ids import DAGS, MAINTENANCE
+from calendar_sync.core.dag_ids import DAGS, MAINTENANCE
 from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK, one_at_a_time
 
 # No state of ours keeps a back-off for Airflow's own API, and to remove a run twice does no harm.

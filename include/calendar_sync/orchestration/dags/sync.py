@@ -5,6 +5,9 @@ from typing import Any
 
 from airflow.sdk import (
     DAG,
+    Asset,
+    AssetOrTimeSchedule,
+    AssetWatcher,
     CronTriggerTimetable,
     Param,
     dag,
@@ -12,10 +15,14 @@ from airflow.sdk import (
     task,
 )
 
-from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK
+from calendar_sync.core.dag_ids import sync_of
+from calendar_sync.orchestration.dags.common import HAS_TRIGGERER, ONLY_LOST_WORK
+from calendar_sync.orchestration.watching import ChangesTrigger
 
-EVERY_MINUTE = "* * * * *"
+EVERY_MINUTE, EVERY_FIVE_MINUTES = "* * * * *", "*/5 * * * *"
 LONGEST_OWNER = 255
+# One user who takes long, or a large group, holds nobody up: leases and marks keep runs apart.
+RUNS_AT_ONCE = 3
 PARAMS = {
     "users": Param(
         [],
@@ -41,21 +48,21 @@ PARAMS = {
 }
 
 
-def sync_dag(platform: str, doc: str, schedule: str = EVERY_MINUTE) -> DAG:
+def sync_dag(platform: str, doc: str, schedule: str = "") -> DAG:
     """The DAG `{platform}_calendar_sync`: find who has work, sync each, record the run.
 
     Args:
         platform: `google` or `microsoft`.
         doc: the text shown in the Airflow UI.
-        schedule: cron expression, in UTC.
+        schedule: cron expression in UTC, instead of events and the safety run.
     """
 
     @dag(
-        dag_id=f"{platform}_calendar_sync",
-        schedule=CronTriggerTimetable(schedule, timezone="UTC"),
+        dag_id=sync_of(platform),
+        schedule=_schedule(platform, schedule),
         start_date=datetime(2026, 1, 1),
         catchup=False,
-        max_active_runs=1,
+        max_active_runs=RUNS_AT_ONCE,
         dagrun_timeout=timedelta(minutes=10),
         params=PARAMS,
         doc_md=doc,
@@ -75,15 +82,31 @@ def sync_dag(platform: str, doc: str, schedule: str = EVERY_MINUTE) -> DAG:
     return build()
 
 
+def _schedule(platform: str, cron: str) -> CronTriggerTimetable | AssetOrTimeSchedule:
+    """By events of the triggerer, and every 5 minutes in any case; without one every minute."""
+    if cron or not HAS_TRIGGERER:
+        return CronTriggerTimetable(cron or EVERY_MINUTE, timezone="UTC")
+    watcher = AssetWatcher(name=f"{platform}_changes", trigger=ChangesTrigger(platform))
+    changes = Asset(name=f"{platform}_calendar_changes", watchers=[watcher])
+    return AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable(EVERY_FIVE_MINUTES, timezone="UTC"), assets=[changes]
+    )
+
+
 @task(retry_policy=ONLY_LOST_WORK)
 def find_changed_users(platform: str) -> list[list[str]]:
-    """Read Welkin's feeds, poll the accounts, and return the users with work."""
+    """Return the users with work; where nobody else does, look for it first."""
     from calendar_sync.orchestration.tasks import sync
 
     context: Any = get_current_context()
     params = context["params"]
     work = sync.find_groups(
-        platform, users=params["users"] or (), full_comparison=params["full_comparison"]
+        platform,
+        users=params["users"] or (),
+        full_comparison=params["full_comparison"],
+        run_id="" if params["dry_run"] else context["run_id"],
+        run_type=str(context["dag_run"].run_type),
+        noticing=HAS_TRIGGERER,
     )
     context["ti"].xcom_push(key="requests", value=work.requests)
     return work.groups

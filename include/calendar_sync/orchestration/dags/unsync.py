@@ -5,8 +5,8 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
+from calendar_sync.core.dag_ids import REMOVE, UNSYNC
 from calendar_sync.core.errors import UsersFailed
-from calendar_sync.orchestration.dag_ids import REMOVE, UNSYNC
 from calendar_sync.orchestration.dags.common import ACCESS, ONLY_LOST_WORK, one_at_a_time, question
 
 UNSYNC_PARAMS = {
@@ -74,7 +74,7 @@ def switch_off() -> list[list[dict[str, Any]]]:
 
 
 # Each group takes ten minutes at Welkin's rate: 20 users with 120 blocks, 4.75 requests a second.
-# But Airflow runs 16 side by side, which share it: 2 hours 15 minutes, and nobody is in a hurry.
+# But Airflow runs 16 side by side, which share it: 2 hours 15 minutes, which is soon enough.
 @task(
     map_index_template="{{ label }}",
     retry_policy=ONLY_LOST_WORK,

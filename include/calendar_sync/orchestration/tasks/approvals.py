@@ -65,7 +65,7 @@ def leave(digest: str, author: str) -> int:
 
 
 def short(digest: str) -> str:
-    """One digest as it is, of several the first and their number."""
+    """One digest unchanged; of several, the first and their number."""
     first, *others = digest.split(",")
     return f"{first} and {len(others)} more" if others else first
 

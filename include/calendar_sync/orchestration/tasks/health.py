@@ -52,7 +52,7 @@ class Reported:
 
 
 def report(run_id: str, *, checked: bool = True) -> Reported:
-    """Put the report together, keep it, and send it if somebody wants it.
+    """Put the report together, keep it, and send it if the settings name recipients.
 
     Args:
         run_id: of the DAG run, or of the command.

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from calendar_sync.config.credentials import Missing
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.dag_ids import GOOGLE, MICROSOFT
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.orchestration.airflow_api import CONNECTION, AirflowApi, Run
 from calendar_sync.orchestration.connections import connection_fields
-from calendar_sync.orchestration.dag_ids import GOOGLE, MICROSOFT
 from calendar_sync.orchestration.running import guarded, with_store
 from calendar_sync.state import Store
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from calendar_sync.core.advice import advice, whose
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError, PlatformStopped, UsersFailed
 from calendar_sync.core.model import Platform
 from calendar_sync.orchestration.alarms import raise_alarms
@@ -20,15 +20,19 @@ from calendar_sync.orchestration.metrics import emit_run
 from calendar_sync.orchestration.running import run, with_store
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
-from calendar_sync.sync.noticing import WorkFound, find_work
+from calendar_sync.state.runs import WELKIN
+from calendar_sync.sync.noticing import Looking, WorkFound, find_work
+from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
 from calendar_sync.sync.roster import members, user_named
-from calendar_sync.sync.runner import UserOutcome, judged, store_run, sync_users
+from calendar_sync.sync.runner import judged, store_run, sync_users
 from calendar_sync.sync.services import Services
 
 logger = logging.getLogger(__name__)
 
 LONGEST_LABEL = 240
-NOT_MAPPED = "not_mapped"
+# Airflow's types of runs; the others are by hand.
+MANUAL = "manual"
+LOOKING = {"asset_triggered": Looking.NEVER, "scheduled": Looking.IF_STILL}
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,26 @@ class Done:
     requests: dict[str, int]
 
 
-def find_groups(platform: str, *, users: Sequence[str] = (), full_comparison: bool = False) -> Work:
+def find_groups(
+    platform: str,
+    *,
+    users: Sequence[str] = (),
+    full_comparison: bool = False,
+    run_id: str = "",
+    run_type: str = MANUAL,
+    noticing: bool = False,
+) -> Work:
     """Who has work.
+
+    A run by event takes whoever is marked. One by timetable looks for changes itself where
+    noticing stands still, and one by hand in any case. `noticing`: the deployment has a triggerer.
+    With a `run_id` the users are this run's until their tasks have begun.
 
     Of several users who are named by id or address, one who is not mapped gets a group of its own,
     and fails there: the others are not kept waiting.
 
     Raises:
-        SyncError: nobody can be synced now; the code says why.
+        SyncError: no user can be synced now; the code says why.
     """
 
     async def work(
@@ -65,11 +81,16 @@ def find_groups(platform: str, *, users: Sequence[str] = (), full_comparison: bo
             services,
             revision,
             Platform(platform),
-            # Where nobody of them is known, the search says so.
+            # If none of them is known, `find_work` says so.
             users=known or strangers,
             full_comparison=full_comparison,
+            looking=LOOKING.get(run_type, Looking.ALWAYS),
+            take_for=run_id,
         )
-        return found, strangers, services.meter.row
+        store, now = services.store, services.clock.now()
+        store.noticing.run_came(platform, now, expected=noticing)
+        requests = store.noticing.take_requests(platform, WELKIN) + Counter(services.meter.row)
+        return found, strangers, dict(requests)
 
     found, strangers, requests = run(work)
     logger.info(
@@ -88,7 +109,7 @@ def find_groups(platform: str, *, users: Sequence[str] = (), full_comparison: bo
 def _known(
     services: Services, revision: Revision, platform: Platform, names: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """The ids of these users, and the names that are nobody's on this platform."""
+    """The ids of these users, and the names that match no user of this platform."""
     if not names:
         return [], []
     store = services.store
@@ -114,7 +135,7 @@ def sync_group(
     dry_run: bool = False,
     named: bool = False,
 ) -> Done:
-    """Run the cycles of one group; `named`: somebody has asked for these users."""
+    """Run the cycles of one group; `named`: a person has asked for these users."""
 
     async def work(services: Services, revision: Revision) -> Done:
         users, strangers = group, list[str]()
@@ -130,7 +151,13 @@ def sync_group(
             dry_run=dry_run,
         )
         outcomes += [
-            UserOutcome(name, "", "failed", NOT_MAPPED, detail=f"not mapped on {platform}")
+            UserOutcome(
+                name,
+                "",
+                OutcomeStatus.FAILED,
+                RequestCode.NOT_MAPPED,
+                detail=f"not mapped on {platform}",
+            )
             for name in strangers
         ]
         outcomes = [judged(services.store, Platform(platform), outcome) for outcome in outcomes]
@@ -138,7 +165,7 @@ def sync_group(
 
     done = run(work)
     for outcome in done.outcomes:
-        level = "warning" if outcome.status == "failed" else "info"
+        level = "warning" if outcome.failed else "info"
         getattr(logger, level)("%s", outcome.label)
     return done
 
@@ -149,13 +176,14 @@ def raise_failures(outcomes: Sequence[UserOutcome]) -> None:
     Raises:
         UsersFailed: names opaque ids, accounts and codes.
     """
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    failed = [outcome for outcome in outcomes if outcome.failed]
     if failed:
         raise UsersFailed(
             detail="; ".join(f"{_who(o)}: {_what(o)}" for o in failed),
             words="; ".join(
-                f"{_who(o)}: {advice(o.code)} (responsible: {whose(o.code)}) [{_what(o)}]"
+                f"{_who(o)}: {o.code.in_words} (responsible: {o.code.whose}) [{_what(o)}]"
                 for o in failed
+                if o.code
             ),
         )
 
@@ -174,7 +202,7 @@ def group_label(outcomes: Sequence[UserOutcome]) -> str:
     if len(outcomes) == 1:
         text = outcomes[0].label
     else:
-        working = [o.label for o in outcomes if o.result.writes or o.status == "failed"]
+        working = [o.label for o in outcomes if o.result.writes or o.failed]
         text = f"{len(outcomes)} users: " + ("; ".join(working) or "up to date")
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 

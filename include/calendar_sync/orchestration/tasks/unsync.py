@@ -105,7 +105,7 @@ def prove(run_id: str, rows: Sequence[dict[str, Any]], *, expected: int) -> dict
 
 
 def raise_left(rows: Sequence[dict[str, Any]]) -> None:
-    """Fail for accounts where something of ours is left, or may be.
+    """Fail for accounts where mirrors or blocks are left, or may be.
 
     Raises:
         UsersFailed: names them.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from calendar_sync.adapters.welkin import BlockDraft
+from calendar_sync.core.codes import WelkinCode
 from calendar_sync.core.errors import BadItem
 from calendar_sync.core.model import Link, LinkKind, Span, WelkinEvent, Window, iso, parse_iso
 from calendar_sync.state.runs import EXTERNAL_IDS, EXTERNAL_IDS_AT, WELKIN
@@ -45,7 +46,7 @@ class BlockIds:
             found = await find()
             if found is not None:
                 return found, False
-            if external_id is None or refused.code != "welkin_refused":
+            if external_id is None or refused.code != WelkinCode.REFUSED:
                 raise
             # If the process is killed from here on, the id is not reliable.
             self._note(UNSURE)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.codes import AccountVerdict, SyncCode
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import (
     CursorExpired,
@@ -129,7 +130,9 @@ class CalendarReader:
                 found = await self._followed(calendar, stored, shape)
         except NotFound as error:
             if calendar == scope.calendars.mirrors:
-                raise UserUnavailable("calendar_not_found", detail=scope.account) from None
+                raise UserUnavailable(
+                    AccountVerdict.CALENDAR_NOT_FOUND, detail=scope.account
+                ) from None
             return self._no_calendar(calendar, stored, shape, error)
         except TransientError as error:
             if not await self._only_the_list(error):
@@ -287,7 +290,7 @@ class CalendarReader:
             if not found.known and self._all_gone(view, calendar, key):
                 series[key] = SeriesSet((), known=False)
                 self.tries.shown({key})
-            elif self._count(calendar, key, TransientError("series_incomplete")):
+            elif self._count(calendar, key, TransientError(SyncCode.SERIES_INCOMPLETE)):
                 lookups[key] = LookUp.CLOSED
             else:
                 lookups[key] = LookUp.DENIED
@@ -370,7 +373,9 @@ class CalendarReader:
         try:
             await self._platform.look(self.scope.account)
         except NotFound:
-            raise UserUnavailable("calendar_not_found", detail=self.scope.account) from None
+            raise UserUnavailable(
+                AccountVerdict.CALENDAR_NOT_FOUND, detail=self.scope.account
+            ) from None
         self._answers = True
 
     # --- controls: many 404s at once are believed only if a living id still answers -----------
@@ -382,7 +387,7 @@ class CalendarReader:
             asked = partial(self._platform.event, self.scope.account, calendar.name, key)
             [answer] = (await self._ask({key: asked})).values()
             if answer is None:
-                raise TransientError("calendar_denies_living_events", detail=str(len(gone)))
+                raise TransientError(SyncCode.CALENDAR_DENIES_LIVING_EVENTS, detail=str(len(gone)))
             if isinstance(answer, Row):
                 return
 

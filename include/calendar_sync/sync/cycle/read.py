@@ -1,12 +1,13 @@
 """Read both sides of one (user, platform) and join them into what the planner looks at."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from calendar_sync.adapters.welkin import Encounters
+from calendar_sync.core.codes import Code, GoogleCode, MicrosoftCode, SyncCode, WelkinCode
 from calendar_sync.core.concurrency import both, together
 from calendar_sync.core.errors import (
     BadItem,
@@ -43,6 +44,11 @@ from calendar_sync.sync.services import Services
 ROUNDS = 6
 DAY = timedelta(days=1)
 DOUBTFUL = 5
+
+_UNREADABLE: Mapping[Platform, Code] = {
+    Platform.GOOGLE: GoogleCode.UNREADABLE_EVENT,
+    Platform.MICROSOFT: MicrosoftCode.UNREADABLE_EVENT,
+}
 
 
 @dataclass
@@ -104,7 +110,7 @@ class Reader:
                 break
             view = await self._answer(view, asked)
         else:
-            raise TransientError("too_many_questions")
+            raise TransientError(SyncCode.TOO_MANY_QUESTIONS)
         settled = tuple(self._calendars.settle(view, calendar) for calendar in view.calendars)
         view = self._with_unlinked(replace(view, calendars=settled))
         cursors = {
@@ -126,13 +132,12 @@ class Reader:
 
     def _refused(self, view: View) -> tuple[Refusal, ...]:
         """What is there, and cannot be read: it is shown, and nothing else is done about it."""
-        steps = [(Step.CREATE_MIRROR, key, "welkin") for key in sorted(self._unreadable) if key]
+        ours: Code = WelkinCode.UNREADABLE_EVENT
+        steps = [(Step.CREATE_MIRROR, key, ours) for key in sorted(self._unreadable) if key]
         for calendar in view.calendars:
             ids = sorted(calendar.undecided - calendar.denied - calendar.closed)
-            steps += [(Step.CREATE_BLOCK, key, self.scope.platform.value) for key in ids]
-        return tuple(
-            Refusal(step, Source(key), f"{system}_unreadable_event") for step, key, system in steps
-        )
+            steps += [(Step.CREATE_BLOCK, key, _UNREADABLE[self.scope.platform]) for key in ids]
+        return tuple(Refusal(step, Source(key), code) for step, key, code in steps)
 
     def _with_unlinked(self, view: View) -> View:
         """Whose the events are that have our mark, and that no link of this user knows.
@@ -316,7 +321,7 @@ class Reader:
         self._unreadable |= {
             key
             for key, answer in answers.items()
-            if isinstance(answer, BadItem) and answer.code == "welkin_unreadable_event"
+            if isinstance(answer, BadItem) and answer.code == WelkinCode.UNREADABLE_EVENT
         }
         await self._control_welkin(view, absent)
         appointments, blocks = await self._sort(
@@ -349,4 +354,4 @@ class Reader:
             return
         living = next(iter([*view.appointments, *view.blocks]), None)
         if living and await self.services.welkin.event(living, self.scope.zone) is None:
-            raise TransientError("welkin_denies_living_events", detail=str(len(absent)))
+            raise TransientError(WelkinCode.DENIES_LIVING_EVENTS, detail=str(len(absent)))

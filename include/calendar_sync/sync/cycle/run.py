@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.errors import PlatformStopped, SyncError, UserUnavailable
 from calendar_sync.core.model import (
     SETTLING,
@@ -42,7 +43,6 @@ from calendar_sync.sync.services import Services
 
 logger = logging.getLogger(__name__)
 
-LEFT = "left_in_account"
 ACCOUNT_LEFT = "account_left"
 
 
@@ -258,7 +258,9 @@ class Cycle:
             if left.complete and not left.conflicts:
                 services.store.marks.done(connection, scope.pair, seq, now, None)
         if left.conflicts:
-            raise left.error or UserUnavailable(LEFT, detail=str(len(left.conflicts)))
+            raise left.error or UserUnavailable(
+                SyncCode.LEFT_IN_ACCOUNT, detail=str(len(left.conflicts))
+            )
         return left.result(scope)
 
     async def _leave(self, links: list[Link]) -> Leaving:
@@ -289,7 +291,10 @@ class Cycle:
         if accounts and left.complete and not left.conflicts:
             with self._services.store.database.write() as connection:
                 self._services.store.links.settle(
-                    connection, self._scope.pair, LEFT, self._services.clock.now()
+                    connection,
+                    self._scope.pair,
+                    SyncCode.LEFT_IN_ACCOUNT,
+                    self._services.clock.now(),
                 )
         return left
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import assert_never
 
 from calendar_sync.adapters.welkin import BlockDraft
+from calendar_sync.core.codes import SyncCode, WelkinCode
 from calendar_sync.core.errors import (
     BadItem,
     Duplicate,
@@ -132,7 +133,7 @@ class Writer:
                     replace(link, remote_id=event.id), draft, marker, event.etag
                 )
             return self._mirrored(replace(link, remote_id=event.id), action, event)
-        raise BadItem("no_free_generation")
+        raise BadItem(SyncCode.NO_FREE_GENERATION)
 
     async def _made_before(self, action: CreateMirror, marker: str) -> Row | None:
         """A mirror of this appointment that the state does not know.
@@ -179,7 +180,7 @@ class Writer:
         except PreconditionFailed:
             event = await platform.event(link.account, link.calendar, link.remote_id)
             if event is None or isinstance(event, Removed):
-                raise NotFound("mirror_gone") from None
+                raise NotFound(SyncCode.MIRROR_GONE) from None
             if isinstance(event, CalendarEvent) and self._is_written(event, draft):
                 return event
             return await platform.update_mirror(
@@ -245,7 +246,7 @@ class Writer:
             action.source.id, action.span, self.scope.zone
         )
         if moved is None or moved.span != action.span:
-            raise BadItem("welkin_did_not_reschedule")
+            raise BadItem(WelkinCode.DID_NOT_RESCHEDULE)
         encounter = action.appointment.encounter
         appointment = self.services.identity.appointment(moved, encounter)
         settings, zone = self.scope.settings, self.scope.zone
@@ -266,7 +267,7 @@ class Writer:
         """
         event = await self.services.welkin.cancel_event(action.source.id, self.scope.zone)
         if event is not None and not event.cancelled:
-            raise BadItem("welkin_did_not_cancel")
+            raise BadItem(WelkinCode.DID_NOT_CANCEL)
         link = self._written(action.link, "")
         return replace(link, state=LinkState.DELETED, etag=None)
 
@@ -303,7 +304,7 @@ class Writer:
                 return self._blocked(link, action, found)
             link = self.begin(self._next_generation(replace(link, span=action.span)))
             found = None
-        raise BadItem("no_free_generation")
+        raise BadItem(SyncCode.NO_FREE_GENERATION)
 
     @property
     def _block_ids(self) -> BlockIds:

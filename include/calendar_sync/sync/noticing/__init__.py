@@ -1,5 +1,5 @@
 """Find out which users have work: Welkin's feeds, polls of the calendars, and what is due."""
 
-from calendar_sync.sync.noticing.find import WorkFound, find_work
+from calendar_sync.sync.noticing.find import Looking, WorkFound, find_work
 
-__all__ = ["WorkFound", "find_work"]
+__all__ = ["Looking", "WorkFound", "find_work"]

@@ -11,6 +11,7 @@ The state is the platform's fault in the state database; what is here are its de
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.model import MappedUser
 from calendar_sync.state.marks import Pair, UserSync
 
@@ -20,7 +21,7 @@ FAULT_OF_AT_LEAST = 10
 PROBES = 3
 
 
-def platform_fault(states: Iterable[UserSync], now: datetime) -> str | None:
+def platform_fault(states: Iterable[UserSync], now: datetime) -> SyncCode | None:
     """From closed to open: too many accounts that were healthy a quarter of an hour ago fail."""
     healthy, newly = 0, 0
     for state in states:
@@ -36,7 +37,7 @@ def platform_fault(states: Iterable[UserSync], now: datetime) -> str | None:
             newly += 1
     candidates = healthy + newly
     if candidates >= FAULT_OF_AT_LEAST and newly > FAULT_SHARE * candidates:
-        return "many_accounts_failing"
+        return SyncCode.MANY_ACCOUNTS_FAILING
     return None
 
 

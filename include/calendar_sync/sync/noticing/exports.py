@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from calendar_sync.adapters.welkin import EncounterRow, EventRow, FeedPage
 from calendar_sync.adapters.welkin.parse import welkin_time
+from calendar_sync.core.codes import WelkinCode
 from calendar_sync.core.errors import TransientError
 from calendar_sync.core.model import iso, parse_iso
 from calendar_sync.state import runs
@@ -33,7 +34,7 @@ class Exports:
     """Reads pages; `pairs` are all users, who are compared where rows cannot be read at all."""
 
     services: Services
-    pairs: Iterable[Pair]
+    pairs: Callable[[], Iterable[Pair]]
 
     async def pages(
         self,
@@ -59,7 +60,7 @@ class Exports:
             elif page.size and page.end == start and skips < MOST_SKIPS:
                 start, skips = self._beyond(feed, start), skips + 1
             else:
-                raise TransientError("welkin_feed_does_not_advance", detail=feed)
+                raise TransientError(WelkinCode.FEED_DOES_NOT_ADVANCE, detail=feed)
 
     def _believed(self, end: str) -> str:
         """How far a page reaches: no farther than now. Who is ahead of time would hide the rest."""
@@ -77,11 +78,11 @@ class Exports:
         store, now = self.services.store, self.services.clock.now()
         value = instant_of(start)
         if value is None or value > now + SHOWN_AFTER:
-            raise TransientError("welkin_feed_does_not_advance", detail=feed)
+            raise TransientError(WelkinCode.FEED_DOES_NOT_ADVANCE, detail=feed)
         skipped = store.runs.facts(WELKIN).get(runs.SKIPPED) or {}
         if start not in skipped.get(feed, []):
             # Noted first: a process that dies in between has everybody compared twice, not never.
-            everybody = set(self.pairs)
+            everybody = set(self.pairs())
             with store.database.write() as connection:
                 store.marks.mark(connection, everybody, now)
                 store.marks.compare_fully(connection, everybody, now)

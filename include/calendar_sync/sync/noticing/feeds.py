@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -23,6 +24,7 @@ from calendar_sync.core.model import (
     Encounter,
     Link,
     LinkKind,
+    MappedUser,
     Platform,
     WelkinEvent,
     Window,
@@ -53,27 +55,49 @@ class WelkinFeeds:
     settings: Settings
 
     def __post_init__(self) -> None:
-        """Whom a Welkin user's changes concern."""
-        self.pairs: dict[str, list[Pair]] = {}
-        self.mirrored: set[Pair] = set()
-        store, now = self.services.store, self.services.clock.now()
-        for platform in Platform:
-            for mapped in members(store, self.settings, platform, now).synced.values():
-                pair = (mapped.user_id, platform)
-                self.pairs.setdefault(mapped.user_id, []).append(pair)
-                if self.settings.direction_of(platform, mapped.direction).writes_calendar:
-                    self.mirrored.add(pair)
-        everybody = [pair for pairs in self.pairs.values() for pair in pairs]
-        self._exports = Exports(self.services, everybody)
+        """A read that brings no news asks for none of the users."""
+        self._exports = Exports(
+            self.services, lambda: [pair for pairs in self.pairs.values() for pair in pairs]
+        )
 
-    async def read(self) -> None:
-        """All feeds. The encounter index is filled before anything else."""
+    @cached_property
+    def pairs(self) -> dict[str, list[Pair]]:
+        """Whom a Welkin user's changes concern."""
+        found: dict[str, list[Pair]] = {}
+        for mapped in self._members:
+            found.setdefault(mapped.user_id, []).append((mapped.user_id, mapped.platform))
+        return found
+
+    @cached_property
+    def mirrored(self) -> set[Pair]:
+        """Whose calendars are written to."""
+        return {
+            (mapped.user_id, mapped.platform)
+            for mapped in self._members
+            if self.settings.direction_of(mapped.platform, mapped.direction).writes_calendar
+        }
+
+    @cached_property
+    def _members(self) -> list[MappedUser]:
+        store, now = self.services.store, self.services.clock.now()
+        return [
+            mapped
+            for platform in Platform
+            for mapped in members(store, self.settings, platform, now).synced.values()
+        ]
+
+    async def read(self, *, deletions: bool = True) -> None:
+        """All feeds. The encounter index is filled before anything else.
+
+        Without `deletions` two requests, with them four, or a comparison of many calendars.
+        """
         await self._users()
-        await learn_window(self.services, self.settings, self.pairs)
+        await learn_window(self.services, self.settings, lambda: self.pairs)
         self._begin_audit()
         await self._encounters()
         await self._events()
-        await self._deletions()
+        if deletions:
+            await self._deletions()
 
     # --- staff --------------------------------------------------------------------------------
 

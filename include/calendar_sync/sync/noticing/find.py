@@ -2,22 +2,29 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import Enum
 
-from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.codes import Code
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.model import MappedUser, Platform
+from calendar_sync.core.model import Platform
 from calendar_sync.state.config import Revision
-from calendar_sync.state.marks import DAILY, Pair, UserSync
-from calendar_sync.state.runs import LOOKED_AT
-from calendar_sync.sync.noticing.breaker import begins, closes, platform_fault, to_ask
-from calendar_sync.sync.noticing.feeds import WelkinFeeds
-from calendar_sync.sync.noticing.polls import Poller, PollResult
-from calendar_sync.sync.roster import LEAVING, Members, former_account, members
+from calendar_sync.state.marks import UserSync
+from calendar_sync.state.runs import WELKIN
+from calendar_sync.sync.noticing.look import Look
+from calendar_sync.sync.roster import members
 from calendar_sync.sync.services import Services
 
-FEED_WAITS = 20.0
-REREADS_AT_LEAST = 10
+# A run has its users to itself until their tasks have begun; then they have their leases.
+TAKEN_FOR, TAKEN_FOR_EACH = timedelta(seconds=90), timedelta(seconds=1)
+
+
+class Looking(Enum):
+    """When a run reads the feeds and polls, before it collects those with work."""
+
+    ALWAYS = "always"
+    IF_STILL = "noticing stands still"
+    NEVER = "never"
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class WorkFound:
     polled: int = 0
     marked: int = 0
     waiting: int = 0
-    fault: str | None = None
+    fault: Code | None = None
 
 
 async def find_work(
@@ -38,8 +45,19 @@ async def find_work(
     *,
     users: Collection[str] = (),
     full_comparison: bool = False,
+    looking: Looking = Looking.ALWAYS,
+    take_for: str = "",
 ) -> WorkFound:
-    """Read the feeds, poll the accounts, add who is due, and return those with work.
+    """Look for changes as far as asked to, and return those with work.
+
+    Args:
+        services: clients and state.
+        revision: the settings.
+        platform: whose users.
+        users: these alone, whatever is known of them.
+        full_comparison: have everybody, or `users`, compared fully.
+        looking: whether to read the feeds and poll the accounts first.
+        take_for: the id of a run: until its tasks have begun, no other run takes its users.
 
     Raises:
         ConfigurationError: a user named in `users` is not mapped, or the platform has users but
@@ -48,6 +66,7 @@ async def find_work(
         SyncError: Welkin's feeds cannot be read.
     """
     store, now = services.store, services.clock.now()
+    look = Look(services, revision, platform)
     people = members(store, revision.settings, platform, now)
     mapped, departed = people.synced, people.leaving
     if platform not in services.platforms:
@@ -60,174 +79,53 @@ async def find_work(
             names = ", ".join(sorted(unknown))
             raise ConfigurationError(detail=f"not mapped on {platform.value}: {names}")
         pairs = [(user, platform) for user in sorted(users)]
-        _mark(services, pairs, full=full_comparison)
+        look.mark(pairs, full=full_comparison)
         if store.config.welkin_users_seen_at() is None:
-            await _read_feeds(services, revision)
-        return WorkFound(_pack(sorted(users), revision), marked=len(pairs))
-    await _read_feeds(services, revision)
-    people = members(store, revision.settings, platform, now)
-    mapped, departed = people.synced, people.leaving
-    _ask_about_leavers(services, people)
-    poller = Poller(services, revision, platform)
-    if fault := await _still_faulty(poller, people):
-        return WorkFound(fault=fault)
-    polls = await poller.poll(mapped.values(), store.marks.all(platform))
-    poller.tenant_fault(polls)
-    states = [s for s in store.marks.all(platform).values() if s.user_id in mapped]
-    if fault := platform_fault(states, now):
-        store.runs.set_fault(platform, fault, now)
-        return WorkFound(fault=fault, polled=polls.polled)
-    _mark_due(services, platform, mapped, departed, full=full_comparison)
-    _mark(services, _next_rereads(services, revision, platform, polls.outdated), full=False)
-    if _looked_around(polls, states, now):
-        store.runs.set_facts(platform.value, **{LOOKED_AT: now.isoformat()})
-    return _collect(services, revision, platform, polls, mapped, departed)
-
-
-def _looked_around(polls: PollResult, states: Collection[UserSync], now: datetime) -> bool:
-    """Some account has answered. Where none was due, not all wait because they did not before."""
-    if polls.asked:
-        return polls.answered > 0
-    return not states or not all(state.waiting(now) for state in states)
-
-
-def _ask_about_leavers(services: Services, people: Members) -> None:
-    """So many users left Welkin at the same time that a person must confirm it."""
-    store, platform = services.store, people.platform
-    asked = any(one.reason == LEAVING and one.platform == platform for one in store.runs.pending())
-    if not (people.held or asked):
-        return
-    counts = {user: len(store.links.standing(user, platform)) for user in people.held}
-    store.runs.ask_for(LEAVING, people.digest, counts, platform, services.clock.now())
-
-
-async def _read_feeds(services: Services, revision: Revision) -> None:
-    with waiting_at_most(FEED_WAITS):
-        await WelkinFeeds(services, revision.settings).read()
-
-
-async def _still_faulty(poller: Poller, people: Members) -> str | None:
-    """While a fault stands, a few accounts are asked; when most answer, work goes on.
-
-    Without users to sync, those who leave are tested: their mirrors must not stay because of
-    what is over.
-    """
-    services, platform = poller.services, poller.platform
-    store, now = services.store, services.clock.now()
-    fault = store.runs.fault(platform)
-    if fault is None:
-        return None
-    leavers = not people.synced
-    users = list(people.synced.values())
-    if leavers:
-        users = [
-            MappedUser(user_id, platform, account, enabled=False)
-            for user_id in sorted(people.leaving)
-            if (account := former_account(store, user_id, platform))
-        ]
-    asked = to_ask(users, store.marks.all(platform), fault.since, now)
-    if not closes(asked, await poller.probe(asked, leavers=leavers)):
-        return fault.code
-    with store.database.write() as connection:
-        store.marks.forgive(connection, platform, begins(fault.since))
-    store.runs.set_fault(platform, None, now)
-    return None
-
-
-def _mark_due(
-    services: Services,
-    platform: Platform,
-    mapped: Collection[str],
-    departed: Collection[str],
-    *,
-    full: bool,
-) -> None:
-    """Daily full comparisons, users who are no longer mapped, and everybody when asked to."""
-    now = services.clock.now()
-    states = services.store.marks.all(platform)
-    daily: list[Pair] = []
-    due = [
-        (user_id, platform)
-        for user_id in departed
-        if (user_id, platform) not in states or not states[user_id, platform].marked
-    ]
-    for user_id in mapped:
-        state = states.get((user_id, platform))
-        comparison = state is None or state.next_full_at is None or state.next_full_at <= now
-        if (full or comparison) and not (state is not None and state.marked):
-            due.append((user_id, platform))
-            if state is not None and state.next_full_at is not None:
-                daily.append((user_id, platform))
-    # A delta does not tell of parked items again: whoever has one that is due is read in full.
-    parked = [
-        (user_id, platform)
-        for user_id in services.store.links.due_again(platform, now) & set(mapped)
-    ]
-    with services.store.database.write() as connection:
-        services.store.marks.mark(connection, [*due, *parked], now)
-        services.store.marks.compare_fully(connection, daily, now, DAILY)
-        services.store.marks.compare_fully(connection, parked, now)
-        if full:
-            everybody = [(user_id, platform) for user_id in mapped]
-            services.store.marks.compare_fully(connection, everybody, now)
-
-
-def rereads_at_once(revision: Revision) -> int:
-    """How many users a pass re-reads because the settings have changed.
-
-    Reading a user's whole window costs Welkin a request for every 90 days. Half of what Welkin
-    allows in a minute, the time between two runs, is left to the changes of everybody else.
-    """
-    windows, limits = revision.settings.windows, revision.settings.limits
-    reads = 1 + (windows.mirrors_past_days + windows.mirrors_future_days) // 90
-    return max(REREADS_AT_LEAST, int(30 * limits.welkin_requests_per_second / reads))
-
-
-def _next_rereads(
-    services: Services, revision: Revision, platform: Platform, outdated: list[Pair]
-) -> list[Pair]:
-    """Some of those who were read under other settings; all whose mirrors now show too much.
-
-    The others keep their cursor and are polled with it: what changes there is not delayed.
-    """
-    if not outdated:
-        return []
-    talkative = services.store.links.talkative(platform, revision.settings.mirror_content.level)
-    at_once = [pair for pair in outdated if pair[0] in talkative]
-    others = [pair for pair in outdated if pair[0] not in talkative]
-    return at_once + others[: rereads_at_once(revision)]
-
-
-def _mark(services: Services, pairs: list[Pair], *, full: bool) -> None:
-    now = services.clock.now()
-    with services.store.database.write() as connection:
-        services.store.marks.mark(connection, pairs, now)
-        if full:
-            services.store.marks.compare_fully(connection, pairs, now)
+            await look.read_feeds()
+        found = WorkFound(_pack(sorted(users), revision), marked=len(pairs))
+        return _taken(services, platform, found, take_for)
+    always = looking is Looking.ALWAYS or full_comparison
+    if always or (looking is Looking.IF_STILL and not store.noticing.of(WELKIN).alive(now)):
+        await look.read_feeds()
+    polled = 0
+    if always or (looking is Looking.IF_STILL and not store.noticing.of(platform).alive(now)):
+        await look.sweep()
+        polls = await look.poll()
+        if polls.fault:
+            return WorkFound(fault=polls.fault, polled=polls.polled)
+        polled = polls.polled
+        look.mark_due(full=full_comparison)
+        look.reread(polls.outdated)
+    elif fault := store.runs.fault(platform):
+        return WorkFound(fault=fault.code)
+    found = _collect(services, revision, platform, polled, take_for)
+    return _taken(services, platform, found, take_for)
 
 
 def _collect(
-    services: Services,
-    revision: Revision,
-    platform: Platform,
-    polls: PollResult,
-    mapped: Collection[str],
-    departed: Collection[str],
+    services: Services, revision: Revision, platform: Platform, polled: int, run_id: str
 ) -> WorkFound:
-    now = services.clock.now()
-    states = [
-        state
-        for state in services.store.marks.all(platform).values()
-        if state.marked and (state.user_id in mapped or state.user_id in departed)
-    ]
-    ready = [state for state in states if not state.waiting(now)]
+    store, now = services.store, services.clock.now()
+    people = members(store, revision.settings, platform, now)
+    everybody = people.synced.keys() | people.leaving
+    wanted = store.marks.wanted(platform, now)
+    ready = store.marks.free(platform, now, run_id) if run_id else wanted
+    ready = [state for state in ready if state.user_id in everybody]
     ready.sort(key=lambda state: _age_order(state, now))
     return WorkFound(
         _pack([state.user_id for state in ready], revision),
-        polled=polls.polled,
+        polled=polled,
         marked=len(ready),
-        waiting=len(states) - len(ready),
+        waiting=store.marks.waiting(platform, now),
     )
+
+
+def _taken(services: Services, platform: Platform, found: WorkFound, run_id: str) -> WorkFound:
+    if run_id:
+        until = services.clock.now() + TAKEN_FOR + TAKEN_FOR_EACH * len(found.groups)
+        pairs = [(user_id, platform) for group in found.groups for user_id in group]
+        services.store.marks.take(pairs, run_id, until)
+    return found
 
 
 def _age_order(state: UserSync, now: datetime) -> tuple[datetime, str]:

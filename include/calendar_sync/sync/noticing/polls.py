@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.core.codes import Code
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import (
     CursorExpired,
@@ -32,12 +33,14 @@ from calendar_sync.core.model import (
 )
 from calendar_sync.core.redaction import as_ours
 from calendar_sync.state.config import Revision
-from calendar_sync.state.feeds import Cursor
+from calendar_sync.state.feeds import Cursor, Moved
 from calendar_sync.state.marks import Pair, UserSync
+from calendar_sync.state.sweeps import Key
 from calendar_sync.sync.cycle.scope import NO_CALENDAR, NO_CHANGES, cursor_shape, same_request
 from calendar_sync.sync.freshness import poll_interval, unheard
 from calendar_sync.sync.pushed import Found, Pushed
 from calendar_sync.sync.services import Services
+from calendar_sync.sync.swept import Swept
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,8 @@ UNANSWERED_PAUSE = 120.0
 UNANSWERED_OF_ALL = 16
 # Where changes cannot be followed, a cycle reads the whole window so often.
 WINDOW_PAUSE = timedelta(minutes=10)
+# What a long round has found is stored so often: nobody waits for the last account of all.
+RECORD_SECONDS = 1.0
 
 
 @dataclass
@@ -57,7 +62,7 @@ class PollResult:
     """What one round of polls showed. `outdated` were read under other settings.
 
     `asked` accounts were due, `answered` of them did so, if only with a refusal, those `well`
-    without one.
+    without one. `fault`: nobody can be synced on the platform.
     """
 
     asked: int = 0
@@ -67,7 +72,20 @@ class PollResult:
     outdated: list[Pair] = field(default_factory=list)
     failed: dict[Pair, str] = field(default_factory=dict)
     well: set[Pair] = field(default_factory=set)
-    tenant_fault: str | None = None
+    tenant_fault: Code | None = None
+    fault: Code | None = None
+
+
+@dataclass
+class _Found:
+    """What a round has found and not stored yet. `postponed`: seconds until the next try."""
+
+    well: list[Pair] = field(default_factory=list)
+    failed: dict[Pair, str] = field(default_factory=dict)
+    news: list[Pair] = field(default_factory=list)
+    postponed: dict[Pair, float] = field(default_factory=dict)
+    moved: list[Moved] = field(default_factory=list)
+    told: dict[Pair, Found] = field(default_factory=dict)
 
 
 @dataclass
@@ -79,23 +97,36 @@ class Poller:
     platform: Platform
     _cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
     _zones: dict[str, str | None] = field(default_factory=dict)
-    _moved: list[tuple[str, str, Cursor]] = field(default_factory=list)
-    _postponed: dict[Pair, float] = field(default_factory=dict)
     _outdated: set[Pair] = field(default_factory=set)
     _states: Mapping[Pair, UserSync] = field(default_factory=dict)
-    _found: dict[Pair, Found] = field(default_factory=dict)
+    _found: _Found = field(default_factory=_Found)
+    _recorded_at: float = 0.0
+    _swept: Swept = field(default_factory=Swept)
+    _changes: dict[Key, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Whom notices concern."""
-        self._pushed = Pushed.read(self.services.store, self.revision.settings, self.platform)
+        self._pushed = Pushed(self.platform)
 
     async def poll(
-        self, mapped: Iterable[MappedUser], states: Mapping[Pair, UserSync]
+        self,
+        mapped: Iterable[MappedUser],
+        states: Mapping[Pair, UserSync],
+        *,
+        only_changed: bool = False,
     ) -> PollResult:
-        """Poll who is due. Marked users are left out: their cycle reads anyway."""
+        """Poll who is due. Marked users are left out: their cycle reads anyway.
+
+        With `only_changed` those alone of whom something has told that there is news.
+        """
         users, self._states = list(mapped), states
-        now, plain = self.services.clock.now(), self.interval(len(users))
-        return await self._round([user for user in users if self._due(user, plain, now)])
+        now, settings = self.services.clock.now(), self.revision.settings
+        self._pushed = Pushed.read(self.services.store, settings, self.platform)
+        self._swept = Swept.read(self.services.store, settings, self.platform, users, now)
+        plain = self.interval(len(users))
+        return await self._round(
+            [user for user in users if self._due(user, plain, now, only_changed=only_changed)]
+        )
 
     async def probe(self, users: list[MappedUser], *, leavers: bool = False) -> set[Pair]:
         """During a platform fault: ask these accounts; returns those that answer well.
@@ -143,9 +174,14 @@ class Poller:
     async def _round(self, users: list[MappedUser]) -> PollResult:
         result = PollResult(asked=len(users), polled=len(users))
         settings = self.revision.settings
-        self._cursors = self.services.store.feeds.cursors(self.platform.value)
-        self._zones = self.services.store.config.zones()
-        self._moved, self._postponed, self._outdated, self._found = [], {}, set(), {}
+        store = self.services.store
+        owners = (user.user_id for user in users)
+        self._cursors = store.feeds.cursors(self.platform.value, owners)
+        self._zones = store.config.zones()
+        if self._swept.pace is not None:
+            self._changes = store.sweeps.counts(user.user_id for user in users)
+        self._outdated, self._found = set(), _Found()
+        self._recorded_at = self.services.clock.monotonic()
         gate = asyncio.Event()
 
         async def one(user: MappedUser) -> None:
@@ -157,19 +193,22 @@ class Poller:
                     async with asyncio.timeout(POLL_SECONDS):
                         news = await self._news(user)
                 if news:
+                    self._found.news.append(pair)
                     result.news.append(pair)
             except TenantMisconfigured as error:
                 result.tenant_fault = error.code
                 gate.set()
+                return
             except UserUnavailable as error:
-                result.failed[pair] = error.code
+                self._found.failed[pair] = error.code
             except (TransientError, TimeoutError) as error:
                 if await self._only_the_list(user, error):
+                    self._found.news.append(pair)
                     result.news.append(pair)
                     return
                 # Nothing is known of this account: its cursor stays, and it is asked again later.
                 asked = error.retry_after if isinstance(error, RateLimited) else None
-                self._postponed[pair] = UNANSWERED_PAUSE if asked is None else asked
+                self._found.postponed[pair] = UNANSWERED_PAUSE if asked is None else asked
                 result.polled -= 1
                 unanswered.add(pair)
                 if len(unanswered) >= UNANSWERED_OF_ALL and not answered:
@@ -181,16 +220,24 @@ class Poller:
                 ours = as_ours(caught)
                 if isinstance(ours, UnexpectedError):
                     logger.warning("poll of %s: %s", user.account, ours.detail)
-                result.failed[pair] = ours.code
+                self._found.failed[pair] = ours.code
             answered.add(pair)
+            if pair in self._found.failed:
+                result.failed[pair] = self._found.failed[pair]
+            else:
+                self._found.well.append(pair)
+                result.well.add(pair)
+            waited = self.services.clock.monotonic() - self._recorded_at
+            if waited >= RECORD_SECONDS and result.tenant_fault is None:
+                self._record()
 
         unanswered: set[Pair] = set()
         answered: set[Pair] = set()
         carried = min(self.services.platforms[self.platform].asks_together, POLLS_CARRIED)
         await together((one(user) for user in users), settings.limits.poll_concurrency * carried)
         result.answered = len(answered)
-        result.well = answered - result.failed.keys()
-        self._record(result.well, result)
+        if result.tenant_fault is None:
+            self._record()
         result.outdated = sorted((self._outdated & answered) - {*result.news, *result.failed})
         return result
 
@@ -216,7 +263,7 @@ class Poller:
         zone = self.revision.settings.zone(self._zones.get(user.user_id))
         shape = cursor_shape(platform.shape, self.revision, user, zone)
         window = self.revision.settings.list_window(self.services.clock.now())
-        moved: list[tuple[str, str, Cursor]] = []
+        moved: list[Moved] = []
         for calendar in self.revision.settings.calendars_of(self.platform).all:
             stored = self._cursors.get((user.user_id, calendar))
             if stored is None or not same_request(stored.shape, shape):
@@ -236,12 +283,11 @@ class Poller:
                 return True
             if found.events and not self._echoes(user, found.events):
                 newest = max(event.version for event in found.events)
-                self._found[user.user_id, user.platform] = Found(calendar, newest)
+                self._found.told[user.user_id, user.platform] = Found(calendar, newest)
                 return True
             if found.cursor != stored.position:
-                cursor = Cursor(found.cursor, stored.shape, stored.window_end)
-                moved.append((user.user_id, calendar, cursor))
-        self._moved += moved
+                moved.append(Moved(user.user_id, calendar, stored.position, found.cursor))
+        self._found.moved += moved
         return False
 
     def _echoes(self, user: MappedUser, events: Iterable[Row]) -> bool:
@@ -268,40 +314,45 @@ class Poller:
         untouched = link.untouched(event.etag) and event.span == link.span
         return standing and (same or untouched)
 
-    def _record(self, good: set[Pair], result: PollResult) -> None:
-        store, now = self.services.store, self.services.clock.now()
-        if result.tenant_fault is not None:
+    def _record(self) -> None:
+        """Store what was found since the last time."""
+        store, now, found = self.services.store, self.services.clock.now(), self._found
+        self._found, self._recorded_at = _Found(), self.services.clock.monotonic()
+        touched = {*found.well, *found.failed, *found.postponed, *found.news}
+        if not touched:
             return
-        touched = {*good, *result.failed, *self._postponed, *result.news}
         with store.database.write() as connection:
             store.marks.ensure(connection, touched)
             store.marks.lock(connection, touched)
-            for pair, seconds in sorted(self._postponed.items()):
+            for pair, seconds in sorted(found.postponed.items()):
                 store.marks.postpone(connection, pair, now + timedelta(seconds=seconds))
-            store.marks.polled(connection, good, result.failed.items(), now=now)
-            store.marks.mark(connection, (*result.news, *result.failed), now)
-            for owner, calendar, cursor in self._moved:
-                store.feeds.save_cursor(
-                    connection, self.platform.value, owner, cursor, now, calendar
-                )
+            store.marks.polled(connection, found.well, found.failed.items(), now=now)
+            store.marks.mark(connection, (*found.news, *found.failed), now)
+            for moved in found.moved:
+                store.feeds.move_cursor(connection, self.platform.value, moved, now)
+            self._swept.record(store, connection, self._changes, {*found.well, *found.news})
             self._pushed.record(
                 store,
                 connection,
                 asked=touched,
-                answered={*good, *result.news},
-                found=self._found,
+                answered={*found.well, *found.news},
+                found=found.told,
                 states=self._states,
                 now=now,
             )
 
-    def _due(self, user: MappedUser, plain: timedelta, now: datetime) -> bool:
+    def _due(
+        self, user: MappedUser, plain: timedelta, now: datetime, *, only_changed: bool
+    ) -> bool:
         state = self._states.get((user.user_id, user.platform))
         if state is None:
-            return True
+            return not only_changed
         if state.marked or state.waiting(now):
             return False
-        if state.last_poll_at is None or self._pushed.wanted(user.user_id, now):
+        if self._swept.wanted(user.user_id) or self._pushed.wanted(user.user_id, now):
             return True
+        if only_changed:
+            return False
         # Runs begin a little early or late: nine tenths of the interval count as due.
-        interval = self._pushed.interval(user.user_id, plain, now)
-        return now - state.last_poll_at >= interval * 0.9
+        interval = self._pushed.interval(user.user_id, self._swept.interval(user, plain), now)
+        return state.last_poll_at is None or now - state.last_poll_at >= interval * 0.9

@@ -5,7 +5,7 @@ at a time until this tenant has answered a whole window exactly as its parts. Da
 on in parts, so that nothing can stay hidden behind a window that is cut off one day.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,9 @@ UNDECIDED_FOR = timedelta(days=1)
 UTC = ZoneInfo("UTC")
 
 
-async def learn_window(services: Services, settings: Settings, user_ids: Iterable[str]) -> None:
+async def learn_window(
+    services: Services, settings: Settings, user_ids: Callable[[], Iterable[str]]
+) -> None:
     """Compare whole windows of some users with their parts, once a week; note what may be asked.
 
     What cannot be read is no news here: whom it concerns will meet it again.
@@ -34,7 +36,7 @@ async def learn_window(services: Services, settings: Settings, user_ids: Iterabl
     pause = EVERY if facts.get(WINDOW_DAYS) else UNDECIDED_FOR
     if isinstance(asked_at, datetime) and now - asked_at < pause:
         return
-    days = await _trusted(services, sorted(user_ids)[:SAMPLE], settings.mirror_window(now))
+    days = await _trusted(services, sorted(user_ids())[:SAMPLE], settings.mirror_window(now))
     runs.set_facts(WELKIN, **{WINDOW_DAYS: days, WINDOW_AT: iso(now)})
 
 

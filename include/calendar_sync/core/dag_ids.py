@@ -13,3 +13,8 @@ DAGS = (GOOGLE, MICROSOFT, HEALTH, APPROVALS, UNSYNC, MAINTENANCE)
 DECIDING = frozenset({APPROVALS, UNSYNC})
 # Answers to what waits for approval, and to an un-sync.
 GRANT, REMOVE, LEAVE = "Approve", "Delete", "Keep for now"
+
+
+def sync_of(platform: str) -> str:
+    """The DAG that syncs this platform."""
+    return f"{platform}_calendar_sync"

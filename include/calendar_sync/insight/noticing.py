@@ -1,0 +1,67 @@
+"""Whether changes are noticed all the time, or only by the safety run."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.model import Platform
+from calendar_sync.state import Store
+from calendar_sync.state.runs import WELKIN
+
+SYSTEMS = {WELKIN: "Welkin", "google": "Google", "microsoft": "Microsoft"}
+#: How often a run looks for changes where nobody else does (orchestration/dags/sync).
+SAFETY_RUN_EVERY = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class NoticingState:
+    """One part: `welkin`, `google` or `microsoft`.
+
+    `expected`: the deployment has a triggerer that should do it. `last_at` is when it last looked
+    successfully, `error` the code of its last failure if it has not succeeded since.
+    """
+
+    part: str
+    expected: bool
+    alive: bool
+    last_at: datetime | None
+    error: str = ""
+
+    @property
+    def stands_still(self) -> bool:
+        """Changes wait for the safety run."""
+        return self.expected and not self.alive
+
+    @property
+    def sentence(self) -> str:
+        """What follows, and what to look at."""
+        since = f" since {self.last_at:%Y-%m-%d %H:%M} UTC" if self.last_at is not None else ""
+        return (
+            f"Changes in {SYSTEMS[self.part]} are looked for only every 5 minutes{since}, by a run "
+            "of the DAG. Check that Airflow's triggerer runs, and its log."
+        )
+
+
+def noticing(store: Store, platform: Platform, now: datetime) -> tuple[NoticingState, ...]:
+    """The two parts that a platform needs: Welkin's feeds, and its own polls."""
+    expected = store.noticing.of(platform.value).expected
+    return tuple(
+        NoticingState(name, expected, row.alive(now), row.heartbeat_at, row.error_code or "")
+        for name in (WELKIN, platform.value)
+        for row in (store.noticing.of(name),)
+    )
+
+
+def silent_after(store: Store, settings: Settings, platform: Platform, now: datetime) -> timedelta:
+    """A platform that nobody has looked at for longer is not being synced.
+
+    While changes wait for the safety run, a look may be as old as the time between two of these.
+    """
+    still = any(part.stands_still for part in noticing(store, platform, now))
+    return settings.freshness.target + (SAFETY_RUN_EVERY if still else timedelta(0))
+
+
+def standing_still(store: Store, now: datetime) -> list[NoticingState]:
+    """The parts, each once, that should be looked at all the time and are not."""
+    parts = {part.part: part for platform in Platform for part in noticing(store, platform, now)}
+    return [part for part in parts.values() if part.stands_still]

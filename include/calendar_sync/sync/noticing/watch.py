@@ -1,0 +1,237 @@
+"""Noticing all the time: look for changes every few seconds, and ask for a run where there is work.
+
+One `Watch` a platform, wherever it runs. Welkin's feeds serve both platforms: one of the watches
+reads them. Each of the steps may be left out or done twice; marks are all that they leave behind.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from calendar_sync.core.errors import SyncError, TenantMisconfigured
+from calendar_sync.core.model import Platform
+from calendar_sync.state.config import Revision
+from calendar_sync.state.marks import Pair
+from calendar_sync.state.noticing import Noticing
+from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
+from calendar_sync.sync.noticing.look import Look
+from calendar_sync.sync.roster import members
+from calendar_sync.sync.services import Services
+
+logger = logging.getLogger(__name__)
+
+STEP = 1.0
+# The lease lasts three times as long.
+HELD_FOR = timedelta(seconds=15)
+POLLS_EVERY = timedelta(seconds=5)
+DELETIONS_EVERY, COMPARED_EVERY = timedelta(seconds=30), timedelta(minutes=1)
+DUE_EVERY = timedelta(seconds=30)
+REREADS_EVERY = timedelta(minutes=1)
+PROBES_EVERY = timedelta(minutes=1)
+# Whether there should be sweeps is asked so often while there are none.
+NO_SWEEPS = timedelta(minutes=1)
+CHANGED = timedelta(seconds=2)
+FAILED_FEEDS = timedelta(seconds=30)
+# Where no run has come for so long, the DAG is paused or broken: its accounts are left alone.
+RESTS_AFTER = timedelta(minutes=16)
+# Connections are read again; sooner where one was refused.
+LASTS, LASTS_REFUSED = timedelta(minutes=10), timedelta(minutes=1)
+
+
+@dataclass
+class Watch:
+    """The steps, each for about every second.
+
+    `ask` starts a run, unless one that has not begun is there already: then it returns False.
+    """
+
+    services: Services
+    revision: Revision
+    platform: Platform
+    owner: str
+    ask: Callable[[], bool]
+    _held_until: dict[str, datetime] = field(default_factory=dict)
+    _next: dict[str, datetime] = field(default_factory=dict)
+    _outdated: set[Pair] = field(default_factory=set)
+    _counted: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Look with the settings of now; `ended` says when to begin again with others."""
+        self._look = Look(self.services, self.revision, self.platform)
+        self._ends = self.services.clock.now() + LASTS
+
+    def ended(self) -> bool:
+        """Settings or connections may have changed."""
+        newest = self.services.store.config.newest_revision()
+        return newest != self.revision.id or self.services.clock.now() >= self._ends
+
+    def release(self) -> None:
+        """Leave everything to another process."""
+        for name in self._held_until:
+            self.services.store.noticing.release(name, self.owner)
+        self._held_until.clear()
+
+    async def feeds(self) -> None:
+        """Read Welkin's feeds when it is time."""
+        every = timedelta(seconds=self.revision.settings.notice.welkin_seconds)
+        if not self._time_for("feeds", every) or self._resting() or not self._holds(WELKIN):
+            return
+        store = self.services.store
+        swept = store.runs.facts(WELKIN).get(DELETIONS_FROM) == SWEEP
+        deletions = self._time_for("deletions", COMPARED_EVERY if swept else DELETIONS_EVERY)
+        try:
+            await self._look.read_feeds(deletions=deletions)
+        except SyncError as error:
+            logger.warning("Welkin's changes cannot be read: %s", error.code)
+            store.noticing.failed(WELKIN, error.code, self._requests())
+            self._put_off("feeds", FAILED_FEEDS)
+            self._end_soon()
+        else:
+            self._beat(WELKIN)
+
+    async def polls(self) -> None:
+        """Poll the accounts that are due, and mark what the calendar says is due."""
+        if not self._time_for("polls", POLLS_EVERY) or self._resting():
+            return
+        if self.platform not in self.services.platforms or not self._holds(self.platform.value):
+            return
+        begun = self.services.clock.monotonic()
+        try:
+            result = await self._look.poll()
+        except TenantMisconfigured as error:
+            # It is stored, and shown; a run will say so.
+            logger.warning("%s refuses us: %s", self.platform.value, error.code)
+            self._put_off("polls", PROBES_EVERY)
+            self._end_soon()
+        else:
+            self._outdated |= set(result.outdated)
+            if result.fault:
+                self._put_off("polls", PROBES_EVERY)
+            elif self._time_for("due", DUE_EVERY):
+                self._look.mark_due()
+            if self._outdated and self._time_for("rereads", REREADS_EVERY):
+                self._look.reread(sorted(self._outdated))
+                self._outdated.clear()
+        # The search for who is due costs more with more users: at most a fifth of the time.
+        took = timedelta(seconds=4 * (self.services.clock.monotonic() - begun))
+        self._put_off("polls", max(POLLS_EVERY, took), at_least=True)
+        self._beat(self.platform.value)
+
+    async def sweeps(self) -> None:
+        """Ask when everybody is busy, where polls alone would be too slow."""
+        if not self._time_for("sweeps", NO_SWEEPS) or self._resting():
+            return
+        if not self._holds(self.platform.value):
+            return
+        try:
+            if pace := await self._look.sweep():
+                self._put_off("sweeps", pace.sweeps)
+        except SyncError as error:
+            logger.warning("%s tells no busy times: %s", self.platform.value, error.code)
+
+    async def changed(self) -> None:
+        """Poll whoever has changed as a sweep has shown: not behind everybody whose poll is due."""
+        if self.platform.value not in self._held_until or self._resting():
+            return
+        if not self.services.store.sweeps.any_changed() or not self._time_for("changed", CHANGED):
+            return
+        try:
+            await self._look.poll_changed()
+        except TenantMisconfigured as error:
+            logger.warning("%s refuses us: %s", self.platform.value, error.code)
+            self._put_off("changed", PROBES_EVERY)
+
+    async def runs(self) -> None:
+        """Ask for a run while somebody has work that no run has taken."""
+        store, now = self.services.store, self.services.clock.now()
+        if self.platform.value not in self._held_until:
+            return
+        row = store.noticing.of(self.platform.value)
+        if self._rests(row, now) or not row.may_ask(now) or now < self._next.get("runs", now):
+            return
+        free = {state.user_id for state in store.marks.free(self.platform, now)}
+        if not free or store.runs.fault(self.platform) is not None:
+            return
+        people = members(store, self.revision.settings, self.platform, now)
+        if not free & (people.synced.keys() | people.leaving):
+            self._put_off("runs", HELD_FOR)
+        elif self.ask():
+            store.noticing.asked(self.platform.value, now)
+        else:
+            self._put_off("runs", POLLS_EVERY)
+
+    def _resting(self) -> bool:
+        now = self.services.clock.now()
+        return self._rests(self.services.store.noticing.of(self.platform.value), now)
+
+    def _rests(self, row: Noticing, now: datetime) -> bool:
+        return row.run_at is None or now - row.run_at >= RESTS_AFTER
+
+    def _holds(self, name: str) -> bool:
+        """This part is ours; asked for again well before the lease ends."""
+        now = self.services.clock.now()
+        if now < self._held_until.get(name, now):
+            return True
+        if self.services.store.noticing.take(name, self.owner, now):
+            self._held_until[name] = now + HELD_FOR
+            return True
+        self._held_until.pop(name, None)
+        return False
+
+    def _beat(self, name: str) -> None:
+        if self._time_for(f"beat {name}", HELD_FOR):
+            self.services.store.noticing.beat(name, self.services.clock.now(), self._requests())
+
+    def _requests(self) -> Counter[str]:
+        """Requests since the last call."""
+        total = Counter(self.services.meter.row)
+        since, self._counted = total - self._counted, total
+        return since
+
+    def _time_for(self, step: str, every: timedelta) -> bool:
+        now = self.services.clock.now()
+        if now < self._next.get(step, now):
+            return False
+        self._next[step] = now + every
+        return True
+
+    def _put_off(self, step: str, pause: timedelta, *, at_least: bool = False) -> None:
+        until = self.services.clock.now() + pause
+        self._next[step] = max(until, self._next.get(step, until)) if at_least else until
+
+    def _end_soon(self) -> None:
+        self._ends = min(self._ends, self.services.clock.now() + LASTS_REFUSED)
+
+
+async def keep_watch(watch: Watch, stopped: Callable[[], bool]) -> None:
+    """Do the steps side by side until `stopped`, or until the watch has ended; then release it.
+
+    Raises:
+        SQLAlchemyError: the state database does not answer.
+    """
+
+    async def repeat(step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while not over.is_set():
+            await step()
+            await watch.services.clock.sleep(STEP)
+
+    async def end() -> None:
+        while not (stopped() or watch.ended()):
+            await watch.services.clock.sleep(STEP)
+        over.set()
+
+    over = asyncio.Event()
+    try:
+        async with asyncio.TaskGroup() as group:
+            steps = [watch.feeds, watch.polls, watch.sweeps, watch.changed, watch.runs]
+            working = [group.create_task(repeat(step)) for step in steps]
+            await end()
+            for task in working:
+                # What it has not stored it will find again.
+                task.cancel()
+    finally:
+        watch.release()

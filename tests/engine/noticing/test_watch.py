@@ -1,0 +1,297 @@
+"""Noticing all the time: what it asks of others, when it asks for a run, and who takes over."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from calendar_sync.core.errors import SyncError
+from calendar_sync.core.model import Platform
+from calendar_sync.state.feeds import Moved
+from calendar_sync.state.noticing import ALIVE, ASK_AGAIN, LEASE
+from calendar_sync.state.runs import WELKIN
+from calendar_sync.sync.noticing import Looking, find_work
+from calendar_sync.sync.noticing.watch import RESTS_AFTER, Watch
+from tests.engine.cycle.stage import Stage
+
+PLATFORMS = list(Platform)
+MINUTE = timedelta(minutes=1)
+
+
+class Watched:
+    """A stage whose platform is watched; one event loop for all of a test."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage, self.platform = stage, stage.platform
+        self.asks: list[float] = []
+        self.queued = False
+        self._runner = asyncio.Runner()
+        self._open = AsyncExitStack()
+        self.services = self.do(self._open.enter_async_context(stage.services()))
+        self.store = self.services.store
+        self.watch = self.another("first")
+
+    def do(self, work: Any) -> Any:
+        return self._runner.run(work)
+
+    def close(self) -> None:
+        self.do(self._open.aclose())
+        self._runner.close()
+
+    def another(self, owner: str) -> Watch:
+        revision = self.store.config.revision()
+        return Watch(self.services, revision, self.platform, owner, self.ask)
+
+    def ask(self) -> bool:
+        if not self.queued:
+            self.asks.append(self.stage.clock.monotonic())
+        return not self.queued
+
+    def run_comes(self) -> None:
+        self.store.noticing.run_came(self.platform.value, self.stage.clock.now(), expected=True)
+
+    def goes_on(self, seconds: int, *watches: Watch, runs: bool = True) -> None:
+        """So many seconds with one step each; while `runs`, safety runs come and find nothing."""
+
+        async def steps() -> None:
+            for second in range(seconds):
+                if runs and second % 300 == 0:
+                    self.run_comes()
+                for watch in watches or (self.watch,):
+                    await watch.feeds()
+                    await watch.polls()
+                    await watch.runs()
+                self.stage.clock.advance(1)
+
+        self.do(steps())
+
+    def collect(self, run_id: str = "run", looking: Looking = Looking.NEVER) -> set[str]:
+        """What a run finds, and has for itself."""
+        revision = self.store.config.revision()
+        found = self.do(
+            find_work(self.services, revision, self.platform, looking=looking, take_for=run_id)
+        )
+        if found.fault:
+            return {found.fault}
+        self.run_comes()
+        return {user for group in found.groups for user in group}
+
+    def requests(self, since: int = 0) -> Counter[str]:
+        return Counter(entry.kind for entry in self.stage.sandbox.requests.since(since))
+
+    @property
+    def sent(self) -> int:
+        return len(self.stage.sandbox.requests)
+
+
+@pytest.fixture(params=PLATFORMS, ids=[platform.value for platform in PLATFORMS])
+def watched(request: pytest.FixtureRequest) -> Iterator[Watched]:
+    stage = Stage("dana", "omar", platform=request.param)
+    stage.run()
+    stage.later(again=3, minutes=1)
+    made = Watched(stage)
+    yield made
+    made.close()
+
+
+def test_a_visit_asks_for_one_run_that_takes_its_user(watched: Watched) -> None:
+    watched.goes_on(20)
+    assert watched.asks == []
+    booked = watched.stage.clock.monotonic()
+    watched.stage.visit("omar")
+    watched.goes_on(10)
+    assert len(watched.asks) == 1
+    assert watched.asks[0] - booked <= 6
+    assert watched.collect() == {watched.stage.ids["omar"]}
+    watched.goes_on(60)
+    assert len(watched.asks) == 1, "the run has the user"
+
+
+def test_an_edit_in_the_calendar_asks_for_a_run_when_its_poll_is_due(watched: Watched) -> None:
+    watched.goes_on(20)
+    added = watched.stage.clock.monotonic()
+    watched.stage.busy("omar")
+    watched.goes_on(75)
+    assert watched.collect() == {watched.stage.ids["omar"]}
+    assert watched.asks[0] - added <= 66
+
+
+def test_a_run_that_does_not_come_is_asked_for_again_less_and_less_often(watched: Watched) -> None:
+    watched.goes_on(20)
+    watched.stage.visit("omar")
+    watched.goes_on(600, runs=False)
+    pauses = [
+        round(later - one) for one, later in zip(watched.asks, watched.asks[1:], strict=False)
+    ]
+    assert pauses[0] == pytest.approx(ASK_AGAIN.total_seconds(), abs=1)
+    assert pauses == sorted(pauses)
+    assert len(pauses) <= 5
+
+
+def test_while_a_run_is_queued_no_other_is_asked_for(watched: Watched) -> None:
+    watched.goes_on(20)
+    watched.queued = True
+    watched.stage.visit("omar")
+    watched.goes_on(30)
+    assert watched.asks == []
+    watched.queued = False
+    watched.goes_on(10)
+    assert len(watched.asks) == 1
+
+
+def test_users_of_a_run_are_no_other_runs_until_their_tasks_should_have_begun(
+    watched: Watched,
+) -> None:
+    watched.stage.visit("omar")
+    watched.goes_on(10)
+    omar = {watched.stage.ids["omar"]}
+    assert watched.collect("one") == omar
+    assert watched.collect("two") == set()
+    assert watched.collect("one") == omar, "Airflow has begun the task again"
+    watched.goes_on(120)
+    assert watched.collect("two") == omar, "the first run's tasks are lost"
+
+
+def test_whoever_is_in_a_cycle_is_asked_for_when_it_ends(watched: Watched) -> None:
+    watched.goes_on(20)
+    store, now = watched.store, watched.stage.clock.now
+    lease = store.leases.take(watched.stage.ids["omar"], "a cycle", now())
+    watched.stage.visit("omar")
+    watched.goes_on(30)
+    assert watched.asks == []
+    store.leases.release(lease, now())
+    watched.goes_on(10)
+    assert len(watched.asks) == 1
+
+
+def test_an_idle_organisation_costs_little(watched: Watched) -> None:
+    watched.goes_on(60)
+    sent = watched.sent
+    watched.goes_on(600)
+    assert watched.asks == []
+    found = watched.requests(sent)
+    to_welkin = sum(count for kind, count in found.items() if kind.startswith("welkin."))
+    assert 0 < to_welkin <= 0.1 * 5 * 600
+    assert 0 < sum(found.values()) - to_welkin <= 3 * 11, "two accounts, or a batch and two"
+
+
+def test_the_accounts_of_a_paused_dag_are_left_alone(watched: Watched) -> None:
+    watched.goes_on(int(RESTS_AFTER.total_seconds()) + 5)
+    watched.goes_on(int(RESTS_AFTER.total_seconds()), runs=False)
+    sent = watched.sent
+    watched.stage.visit("omar")
+    watched.goes_on(120, runs=False)
+    assert watched.sent == sent
+    assert watched.asks == []
+    watched.goes_on(10)
+    assert len(watched.asks) == 1
+
+
+def test_nothing_is_read_before_a_dag_has_ever_run(watched: Watched) -> None:
+    sent = watched.sent
+    watched.goes_on(60, runs=False)
+    assert watched.sent == sent
+
+
+def test_another_watch_takes_over_from_one_that_has_died(watched: Watched) -> None:
+    second = watched.another("second")
+    watched.goes_on(20, watched.watch, second)
+    assert watched.store.noticing.of(WELKIN).owner == "first"
+    watched.stage.visit("omar")
+    watched.goes_on(int(LEASE.total_seconds()) + 20, second)
+    assert watched.store.noticing.of(WELKIN).owner == "second"
+    assert watched.store.noticing.of(watched.platform.value).owner == "second"
+    assert len(watched.asks) >= 1
+
+
+def test_one_that_ends_leaves_its_place_at_once(watched: Watched) -> None:
+    second = watched.another("second")
+    watched.goes_on(20)
+    watched.watch.release()
+    watched.goes_on(6, second)
+    assert watched.store.noticing.of(WELKIN).owner == "second"
+
+
+def test_new_settings_begin_a_new_watch(watched: Watched) -> None:
+    assert not watched.watch.ended()
+    watched.store.config.save_settings(
+        watched.store.config.revision().settings.model_copy(update={"time_zone": "Europe/Berlin"}),
+        "somebody",
+        watched.stage.clock.now(),
+    )
+    assert watched.watch.ended()
+
+
+# --- the safety run -------------------------------------------------------------------------------
+
+
+def test_a_safety_run_looks_for_changes_only_where_noticing_stands_still(watched: Watched) -> None:
+    watched.goes_on(60)
+    watched.stage.visit("omar")
+    sent = watched.sent
+    assert watched.collect("safety", Looking.IF_STILL) == set()
+    assert watched.sent == sent, "noticing is alive, and has not seen it yet"
+    watched.stage.clock.advance(ALIVE.total_seconds() + 1)
+    assert watched.collect("safety", Looking.IF_STILL) == {watched.stage.ids["omar"]}
+    assert watched.sent > sent
+
+
+def test_a_run_by_event_asks_nobody(watched: Watched) -> None:
+    watched.stage.visit("omar")
+    sent = watched.sent
+    assert watched.collect("event", Looking.NEVER) == set()
+    assert watched.sent == sent
+
+
+def test_where_welkin_does_not_answer_a_safety_run_says_so(watched: Watched) -> None:
+    watched.goes_on(60)
+    watched.stage.fault("welkin", "status", status=503, times=None)
+    watched.goes_on(int(ALIVE.total_seconds()) + 20)
+    found = watched.store.noticing.of(WELKIN)
+    assert not found.alive(watched.stage.clock.now())
+    assert found.error_code
+    assert watched.store.noticing.of(watched.platform.value).alive(watched.stage.clock.now())
+    with pytest.raises(SyncError):
+        watched.collect("safety", Looking.IF_STILL)
+
+
+def test_a_fault_of_the_platform_stops_asking_and_is_told_by_a_run(watched: Watched) -> None:
+    watched.goes_on(20)
+    watched.stage.visit("omar")
+    watched.store.runs.set_fault(watched.platform, "made_up_fault", watched.stage.clock.now())
+    watched.watch._next["polls"] = watched.stage.clock.now() + 10 * MINUTE  # no probe meanwhile
+    watched.goes_on(30)
+    assert watched.asks == []
+    assert watched.collect("safety", Looking.IF_STILL) == {"made_up_fault"}
+    watched.watch._next.pop("polls")
+    watched.goes_on(15)
+    assert watched.store.runs.fault(watched.platform) is None, "the accounts answer"
+    assert len(watched.asks) == 1
+
+
+def test_requests_of_noticing_are_counted_once(watched: Watched) -> None:
+    watched.goes_on(120)
+    names = (WELKIN, watched.platform.value)
+    counted = watched.store.noticing.take_requests(*names)
+    assert counted.total() > 0
+    assert watched.store.noticing.take_requests(*names).total() == 0
+
+
+def test_polls_do_not_move_a_cursor_that_a_cycle_has_moved(watched: Watched) -> None:
+    """A poll may begin before a cycle and end after it."""
+    omar, platform = watched.stage.ids["omar"], watched.platform.value
+    before = watched.store.feeds.cursors(platform, [omar])[omar, "primary"]
+    with watched.store.database.write() as connection:
+        now = watched.stage.clock.now()
+        watched.store.feeds.move_cursor(
+            connection, platform, Moved(omar, "primary", before.position, "of the cycle"), now
+        )
+        watched.store.feeds.move_cursor(
+            connection, platform, Moved(omar, "primary", before.position, "of the poll"), now
+        )
+    found = watched.store.feeds.cursors(platform, [omar])[omar, "primary"]
+    assert found.position == "of the cycle"
