@@ -177,6 +177,19 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Outside working hours, every (seconds)",
         "Used only if working hours are set.",
     ),
+    "push": (
+        "Push",
+        "Google, Microsoft and Welkin report changes as they happen. Needs a public address: see "
+        "docs/operations.md.",
+    ),
+    "push.address": (
+        "Public address of the receiver",
+        "For example https://sync.example.org/calendar-sync-push. Empty: push is off.",
+    ),
+    "push.poll_seconds": (
+        "Google: check a calendar with push every (seconds)",
+        "Only calendars whose notices arrive reliably. All others are checked as set above.",
+    ),
     "notice": ("How often Welkin is checked", "To find changes of appointments."),
     "notice.welkin_seconds": (
         "Check Welkin every (seconds)",

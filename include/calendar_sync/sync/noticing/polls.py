@@ -37,6 +37,7 @@ from calendar_sync.state.marks import Pair, UserSync
 from calendar_sync.state.sweeps import Key
 from calendar_sync.sync.cycle.scope import NO_CALENDAR, NO_CHANGES, cursor_shape, same_request
 from calendar_sync.sync.freshness import poll_interval, unheard
+from calendar_sync.sync.pushed import Found, Pushed
 from calendar_sync.sync.services import Services
 from calendar_sync.sync.swept import Swept
 
@@ -83,6 +84,7 @@ class _Found:
     news: list[Pair] = field(default_factory=list)
     postponed: dict[Pair, float] = field(default_factory=dict)
     moved: list[Moved] = field(default_factory=list)
+    told: dict[Pair, Found] = field(default_factory=dict)
 
 
 @dataclass
@@ -101,6 +103,10 @@ class Poller:
     _swept: Swept = field(default_factory=Swept)
     _changes: dict[Key, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Whom notices concern."""
+        self._pushed = Pushed(self.platform)
+
     async def poll(
         self,
         mapped: Iterable[MappedUser],
@@ -114,6 +120,7 @@ class Poller:
         """
         users, self._states = list(mapped), states
         now, settings = self.services.clock.now(), self.revision.settings
+        self._pushed = Pushed.read(self.services.store, settings, self.platform)
         self._swept = Swept.read(self.services.store, settings, self.platform, users, now)
         plain = self.interval(len(users))
         return await self._round(
@@ -237,8 +244,9 @@ class Poller:
         """Its list of changes has not answered for a while, and the mailbox does: a cycle reads."""
         state = self._states.get((user.user_id, user.platform))
         limited = isinstance(error, RateLimited) and not error.overloaded
-        interval = self.interval(len(self._states))
-        if limited or state is None or not unheard(state, interval, self.services.clock.now()):
+        now = self.services.clock.now()
+        interval = self._pushed.interval(user.user_id, self.interval(len(self._states)), now)
+        if limited or state is None or not unheard(state, interval, now):
             return False
         try:
             with waiting_at_most(0):
@@ -273,6 +281,8 @@ class Poller:
             except (CursorExpired, NotFound):
                 return True
             if found.events and not self._echoes(user, found.events):
+                newest = max(event.version for event in found.events)
+                self._found.told[user.user_id, user.platform] = Found(calendar, newest)
                 return True
             if found.cursor != stored.position:
                 moved.append(Moved(user.user_id, calendar, stored.position, found.cursor))
@@ -320,6 +330,15 @@ class Poller:
             for moved in found.moved:
                 store.feeds.move_cursor(connection, self.platform.value, moved, now)
             self._swept.record(store, connection, self._changes, {*found.well, *found.news})
+            self._pushed.record(
+                store,
+                connection,
+                asked=touched,
+                answered={*found.well, *found.news},
+                found=found.told,
+                states=self._states,
+                now=now,
+            )
 
     def _due(
         self, user: MappedUser, plain: timedelta, now: datetime, *, only_changed: bool
@@ -329,10 +348,10 @@ class Poller:
             return not only_changed
         if state.marked or state.waiting(now):
             return False
-        if self._swept.wanted(user.user_id):
+        if self._swept.wanted(user.user_id) or self._pushed.wanted(user.user_id, now):
             return True
         if only_changed:
             return False
         # Runs begin a little early or late: nine tenths of the interval count as due.
-        interval = self._swept.interval(user, plain)
+        interval = self._pushed.interval(user.user_id, self._swept.interval(user, plain), now)
         return state.last_poll_at is None or now - state.last_poll_at >= interval * 0.9
