@@ -36,6 +36,7 @@ from calendar_sync.state.config import Revision
 from calendar_sync.state.push import Channel
 from calendar_sync.state.runs import WELKIN
 from calendar_sync.sync.pushed import FAIR, watched
+from calendar_sync.sync.roster import members
 from calendar_sync.sync.services import Services
 
 if TYPE_CHECKING:
@@ -93,22 +94,11 @@ class _Action(NamedTuple):
     channel: Channel
 
 
-async def tend_channels(
-    services: Services,
-    revision: Revision,
-    platform: Platform,
-    members: Mapping[str, MappedUser],
-) -> int:
+async def tend_channels(services: Services, revision: Revision, platform: Platform) -> int:
     """Bring the channels of a platform to what settings and mapping want; returns requests made.
 
     Call it as often as you like: a round takes place every 15 seconds. What one account's service
     answers is stored with its channel and raises nothing.
-
-    Args:
-        services: clients and state.
-        revision: the settings.
-        platform: whose channels.
-        members: the users who are synced, by id (`roster.members(...).synced`).
     """
     store, now = services.store, services.clock.now()
     settings = revision.settings
@@ -126,7 +116,8 @@ async def tend_channels(
         store.push.drop(WELKIN)
     if store.push.untold(platform, now - FAIR):
         store.push.judge(platform, now - FAIR, FAIR)
-    return await _Round(services, settings, platform, members, now).tend()
+    synced = members(store, settings, platform, now).synced
+    return await _Round(services, settings, platform, synced, now).tend()
 
 
 @dataclass

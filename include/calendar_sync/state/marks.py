@@ -245,6 +245,16 @@ class MarkStore:
         with self._database.write() as connection:
             connection.execute(_where(update(t.user_sync), pair).values(taken_until=None))
 
+    def some(self, platform: Platform, user_ids: Iterable[str]) -> dict[Pair, UserSync]:
+        """The states of these users."""
+        wanted, found = sorted(set(user_ids)), {}
+        with self._database.read() as connection:
+            for first in range(0, len(wanted), BATCH):
+                query = _OF_PLATFORM.where(t.user_sync.c.user_id.in_(wanted[first : first + BATCH]))
+                for row in connection.execute(query, {"of": platform.value}):
+                    found[row.user_id, platform] = _state(row)
+        return found
+
     def done(
         self,
         connection: Connection,

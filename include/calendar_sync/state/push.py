@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, select, update
+from sqlalchemy import Connection, bindparam, case, delete, or_, select, update
 from sqlalchemy import Row as DatabaseRow
 
 from calendar_sync.core.model import Platform
@@ -120,11 +120,24 @@ class PushStore:
 
     # --- channels -----------------------------------------------------------------------------
 
-    def channels(self, platform: Platform) -> list[Channel]:
-        """All of a platform."""
+    def channels(self, platform: Platform, users: Collection[str] | None = None) -> list[Channel]:
+        """All of a platform, or of these users there."""
+        query = _OF_PLATFORM
+        if users is not None:
+            query = query.where(_C.user_id.in_(sorted(users)))
         with self._database.read() as connection:
-            rows = connection.execute(_OF_PLATFORM, {"of": platform.value}).all()
+            rows = connection.execute(query, {"of": platform.value}).all()
         return [_channel(row) for row in rows]
+
+    def told(self, platform: Platform, before: datetime) -> list[str]:
+        """Users of whom a notice waits for its poll, and who had none for a notice since then."""
+        query = select(_C.user_id).where(
+            _C.platform == platform.value,
+            _C.notices > _C.answered,
+            or_(_C.asked_at.is_(None), _C.asked_at <= before),
+        )
+        with self._database.read() as connection:
+            return sorted(set(connection.scalars(query)))
 
     def any(self, platform: Platform) -> bool:
         """There is a channel of this platform."""

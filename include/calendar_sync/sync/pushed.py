@@ -67,12 +67,18 @@ class Pushed:
     channels: Mapping[str, list[Channel]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, store: Store, settings: Settings, platform: Platform) -> "Pushed":
-        """As the state database has it."""
+    def read(
+        cls,
+        store: Store,
+        settings: Settings,
+        platform: Platform,
+        users: Collection[str] | None = None,
+    ) -> "Pushed":
+        """As the state database has it; of these users alone, if they are given."""
         if not settings.push.on:
             return cls(platform)
         channels: dict[str, list[Channel]] = defaultdict(list)
-        for channel in store.push.channels(platform):
+        for channel in store.push.channels(platform, users):
             channels[channel.user_id].append(channel)
         return cls(
             platform, watched(settings, platform), pushed_interval(settings, platform), channels

@@ -37,8 +37,7 @@ class PushStage(Stage):
 
         async def once(services: Any) -> int:
             revision = services.store.config.revision()
-            found = members(services.store, revision.settings, self.platform, self.clock.now())
-            return await tend_channels(services, revision, self.platform, found.synced)
+            return await tend_channels(services, revision, self.platform)
 
         requests = 0
         for _ in range(rounds):

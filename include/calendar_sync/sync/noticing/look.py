@@ -17,6 +17,7 @@ from calendar_sync.sync.noticing.breaker import begins, closes, platform_fault, 
 from calendar_sync.sync.noticing.feeds import WelkinFeeds
 from calendar_sync.sync.noticing.polls import Poller, PollResult
 from calendar_sync.sync.noticing.sweeps import Sweep
+from calendar_sync.sync.pushed import EVERY
 from calendar_sync.sync.roster import LEAVING, Members, former_account, members
 from calendar_sync.sync.services import Services
 from calendar_sync.sync.swept import Pace, Swept
@@ -74,16 +75,29 @@ class Look:
         runs.set_facts(self.platform.value, **{fact: now.isoformat()})
         return True
 
-    async def poll_changed(self) -> None:
-        """Poll those alone of whom a sweep has shown that something changed."""
+    def told(self) -> list[str]:
+        """Users of whom a sweep or a notice has told, and whom no poll has answered yet."""
+        store, now = self.services.store, self.services.clock.now()
+        users = set(store.sweeps.changed()) if self.platform in self.services.free_busy else set()
+        if self.revision.settings.push.on:
+            users |= set(store.push.told(self.platform, now - EVERY))
+        return sorted(users)
+
+    async def poll_told(self, user_ids: list[str]) -> int:
+        """Poll these alone, of whom something has told; returns how many could be polled now.
+
+        Raises:
+            TenantMisconfigured: the credentials are refused; the platform is paused.
+        """
         store, now = self.services.store, self.services.clock.now()
         if store.runs.fault(self.platform) is not None:
-            return
-        people = members(store, self.revision.settings, self.platform, now)
+            return 0
+        synced = members(store, self.revision.settings, self.platform, now).synced
+        users = [synced[user_id] for user_id in user_ids if user_id in synced]
         poller = Poller(self.services, self.revision, self.platform)
-        states = store.marks.all(self.platform)
-        result = await poller.poll(people.synced.values(), states, only_changed=True)
+        result = await poller.poll_told(users, store.marks.some(self.platform, user_ids))
         poller.tenant_fault(result)
+        return result.asked
 
     async def poll(self) -> PollResult:
         """Poll the accounts that are due, unless a fault of the platform stands and stays.

@@ -54,6 +54,8 @@ UNANSWERED_OF_ALL = 16
 WINDOW_PAUSE = timedelta(minutes=10)
 # What a long round has found is stored so often: nobody waits for the last account of all.
 RECORD_SECONDS = 1.0
+# Of whom something has told, so many are polled in one round; the rest come in the next.
+TOLD_AT_ONCE = 200
 
 
 @dataclass
@@ -111,21 +113,25 @@ class Poller:
         self,
         mapped: Iterable[MappedUser],
         states: Mapping[Pair, UserSync],
-        *,
-        only_changed: bool = False,
     ) -> PollResult:
-        """Poll who is due. Marked users are left out: their cycle reads anyway.
-
-        With `only_changed` those alone of whom something has told that there is news.
-        """
+        """Poll who is due. Marked users are left out: their cycle reads anyway."""
         users, self._states = list(mapped), states
         now, settings = self.services.clock.now(), self.revision.settings
         self._pushed = Pushed.read(self.services.store, settings, self.platform)
         self._swept = Swept.read(self.services.store, settings, self.platform, users, now)
         plain = self.interval(len(users))
-        return await self._round(
-            [user for user in users if self._due(user, plain, now, only_changed=only_changed)]
-        )
+        return await self._round([user for user in users if self._due(user, plain, now)])
+
+    async def poll_told(
+        self, told: Iterable[MappedUser], states: Mapping[Pair, UserSync]
+    ) -> PollResult:
+        """Poll these, of whom a notice or a sweep has told; marked users are left out, too."""
+        users, self._states = list(told), states
+        now, settings = self.services.clock.now(), self.revision.settings
+        free = [user for user in users if self._free(user, now)][:TOLD_AT_ONCE]
+        ids = {user.user_id for user in free}
+        self._pushed = Pushed.read(self.services.store, settings, self.platform, ids)
+        return await self._round(free, told=True)
 
     async def probe(self, users: list[MappedUser], *, leavers: bool = False) -> set[Pair]:
         """During a platform fault: ask these accounts; returns those that answer well.
@@ -170,14 +176,14 @@ class Poller:
         now = self.services.clock.now()
         return poll_interval(self.revision.settings, self.platform, accounts, now)
 
-    async def _round(self, users: list[MappedUser]) -> PollResult:
+    async def _round(self, users: list[MappedUser], *, told: bool = False) -> PollResult:
         result = PollResult(asked=len(users), polled=len(users))
         settings = self.revision.settings
         store = self.services.store
         owners = (user.user_id for user in users)
         self._cursors = store.feeds.cursors(self.platform.value, owners)
         self._zones = store.config.zones()
-        if self._swept.pace is not None:
+        if told or self._swept.pace is not None:
             self._changes = store.sweeps.counts(user.user_id for user in users)
         self._outdated, self._found = set(), _Found()
         self._recorded_at = self.services.clock.monotonic()
@@ -329,7 +335,10 @@ class Poller:
             store.marks.mark(connection, (*found.news, *found.failed), now)
             for moved in found.moved:
                 store.feeds.move_cursor(connection, self.platform.value, moved, now)
-            self._swept.record(store, connection, self._changes, {*found.well, *found.news})
+            answered = {user_id for user_id, _ in (*found.well, *found.news)}
+            store.sweeps.polled(
+                connection, [one for one in self._changes.items() if one[0][0] in answered]
+            )
             self._pushed.record(
                 store,
                 connection,
@@ -340,18 +349,18 @@ class Poller:
                 now=now,
             )
 
-    def _due(
-        self, user: MappedUser, plain: timedelta, now: datetime, *, only_changed: bool
-    ) -> bool:
+    def _free(self, user: MappedUser, now: datetime) -> bool:
+        state = self._states.get((user.user_id, user.platform))
+        return state is None or not (state.marked or state.waiting(now))
+
+    def _due(self, user: MappedUser, plain: timedelta, now: datetime) -> bool:
+        if not self._free(user, now):
+            return False
         state = self._states.get((user.user_id, user.platform))
         if state is None:
-            return not only_changed
-        if state.marked or state.waiting(now):
-            return False
+            return True
         if self._swept.wanted(user.user_id) or self._pushed.wanted(user.user_id, now):
             return True
-        if only_changed:
-            return False
         # Runs begin a little early or late: nine tenths of the interval count as due.
         interval = self._pushed.interval(user.user_id, self._swept.interval(user, plain), now)
         return state.last_poll_at is None or now - state.last_poll_at >= interval * 0.9
