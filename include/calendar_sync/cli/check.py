@@ -29,6 +29,7 @@ from calendar_sync.operations.connection_checks import (
     found,
     mailboxes,
 )
+from calendar_sync.operations.push_checks import check_push
 from calendar_sync.state import Store
 
 CLOCK = SystemClock()
@@ -97,7 +98,8 @@ async def _check(store: Store, accounts: list[str], only: Platform | None) -> li
         said = "no calendar system is connected yet: see docs/setup-google.md and "
         fault = Finding("", SyncCode.CONFIGURATION, said + "docs/setup-microsoft.md")
         calendars = [Checked("calendars", "", [fault])]
-    return [*checked, *calendars]
+    push = check_push(store, CLOCK.now())
+    return [*checked, *calendars, *([] if push is None else [Checked("push", "", push)])]
 
 
 def _key() -> Checked:

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from calendar_sync.core.model import LinkState, Platform
 from calendar_sync.insight.noticing import NoticingState, noticing
+from calendar_sync.insight.push import Coverage, coverage
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import NO_USERS, Everybody, UserStatus
 from calendar_sync.state import Store
@@ -52,6 +53,7 @@ class PlatformStatus:
     rereading: int
     failing: list[dict[str, Any]]
     noticing: tuple[NoticingState, ...]
+    push: Coverage | None = None
 
 
 def status(
@@ -97,6 +99,7 @@ def _status(
         fault=fault.code if fault is not None else None,
         failing=[_failing(one) for one in failing],
         looked_at=looked_at(store, platform),
+        push=coverage(store, revision.settings, platform, synced, now),
         noticing=noticing(store, platform, now),
         **_counts(store, revision, platform, synced, now),
     )

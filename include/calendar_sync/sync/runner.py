@@ -138,7 +138,7 @@ def judged(store: Store, platform: Platform, outcome: UserOutcome) -> UserOutcom
         return outcome
     if not (result.bad_items or result.parked) or not _has_nothing(store, platform, outcome):
         return outcome
-    codes = Counter(result.bad_items or store.links.parked_codes(outcome.user_id, platform))
+    codes = Counter(result.bad_items or store.items.parked_codes(outcome.user_id, platform))
     code = code_of(codes.most_common(1)[0][0]) if codes else BadItem.code
     staff = {user.id for user in store.config.welkin_users()}
     if staff and outcome.user_id not in staff:

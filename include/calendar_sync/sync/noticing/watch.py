@@ -19,6 +19,7 @@ from calendar_sync.state.marks import Pair
 from calendar_sync.state.noticing import Noticing
 from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 from calendar_sync.sync.noticing.look import Look
+from calendar_sync.sync.pushed import feeds_read, feeds_wanted
 from calendar_sync.sync.roster import members
 from calendar_sync.sync.services import Services
 
@@ -34,7 +35,7 @@ REREADS_EVERY = timedelta(minutes=1)
 PROBES_EVERY = timedelta(minutes=1)
 # Whether there should be sweeps is asked so often while there are none.
 NO_SWEEPS = timedelta(minutes=1)
-CHANGED = timedelta(seconds=2)
+TOLD_EVERY = timedelta(seconds=1)
 FAILED_FEEDS = timedelta(seconds=30)
 # Where no run has come for so long, the DAG is paused or broken: its accounts are left alone.
 RESTS_AFTER = timedelta(minutes=16)
@@ -78,9 +79,12 @@ class Watch:
     async def feeds(self) -> None:
         """Read Welkin's feeds when it is time."""
         every = timedelta(seconds=self.revision.settings.notice.welkin_seconds)
+        store, now = self.services.store, self.services.clock.now()
+        notices = feeds_wanted(store, now) if self.revision.settings.push.on else None
+        if notices is not None:
+            self._next.pop("feeds", None)
         if not self._time_for("feeds", every) or self._resting() or not self._holds(WELKIN):
             return
-        store = self.services.store
         swept = store.runs.facts(WELKIN).get(DELETIONS_FROM) == SWEEP
         deletions = self._time_for("deletions", COMPARED_EVERY if swept else DELETIONS_EVERY)
         try:
@@ -91,6 +95,8 @@ class Watch:
             self._put_off("feeds", FAILED_FEEDS)
             self._end_soon()
         else:
+            if notices is not None:
+                feeds_read(store, notices, now)
             self._beat(WELKIN)
 
     async def polls(self) -> None:
@@ -133,17 +139,18 @@ class Watch:
         except SyncError as error:
             logger.warning("%s tells no busy times: %s", self.platform.value, error.code)
 
-    async def changed(self) -> None:
-        """Poll whoever has changed as a sweep has shown: not behind everybody whose poll is due."""
-        if self.platform.value not in self._held_until or self._resting():
+    async def told(self) -> None:
+        """Poll of whom a sweep or a notice has told: not behind everybody whose poll is due."""
+        if not self._time_for("told", TOLD_EVERY) or not self.leads():
             return
-        if not self.services.store.sweeps.any_changed() or not self._time_for("changed", CHANGED):
+        if not (told := self._look.told()):
             return
         try:
-            await self._look.poll_changed()
+            if not await self._look.poll_told(told):
+                self._put_off("told", HELD_FOR)
         except TenantMisconfigured as error:
             logger.warning("%s refuses us: %s", self.platform.value, error.code)
-            self._put_off("changed", PROBES_EVERY)
+            self._put_off("told", PROBES_EVERY)
 
     async def runs(self) -> None:
         """Ask for a run while somebody has work that no run has taken."""
@@ -163,6 +170,10 @@ class Watch:
             store.noticing.asked(self.platform.value, now)
         else:
             self._put_off("runs", POLLS_EVERY)
+
+    def leads(self) -> bool:
+        """This watch has the platform, whose DAG runs."""
+        return self.platform.value in self._held_until and not self._resting()
 
     def _resting(self) -> bool:
         now = self.services.clock.now()
@@ -207,14 +218,19 @@ class Watch:
         self._ends = min(self._ends, self.services.clock.now() + LASTS_REFUSED)
 
 
-async def keep_watch(watch: Watch, stopped: Callable[[], bool]) -> None:
+Step = Callable[[], Coroutine[Any, Any, None]]
+
+
+async def keep_watch(watch: Watch, stopped: Callable[[], bool], *beside: Step) -> None:
     """Do the steps side by side until `stopped`, or until the watch has ended; then release it.
+
+    `beside`: further steps. Each is repeated a second after it has ended.
 
     Raises:
         SQLAlchemyError: the state database does not answer.
     """
 
-    async def repeat(step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def repeat(step: Step) -> None:
         while not over.is_set():
             await step()
             await watch.services.clock.sleep(STEP)
@@ -227,7 +243,7 @@ async def keep_watch(watch: Watch, stopped: Callable[[], bool]) -> None:
     over = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as group:
-            steps = [watch.feeds, watch.polls, watch.sweeps, watch.changed, watch.runs]
+            steps = [watch.feeds, watch.polls, watch.sweeps, watch.told, watch.runs, *beside]
             working = [group.create_task(repeat(step)) for step in steps]
             await end()
             for task in working:
