@@ -62,7 +62,9 @@ class Airflow:
         chance = self.fate.random()
         if self.swallows or (not self.kind and chance < 0.3):
             return True
-        seconds = 0.0 if self.kind else 1.0 if chance < 0.6 else self.fate.choice([10.0, 45.0, 120.0])
+        seconds = (
+            0.0 if self.kind else 1.0 if chance < 0.6 else self.fate.choice([10.0, 45.0, 120.0])
+        )
         for _ in range(2 if not self.kind and chance > 0.8 else 1):
             self.later(seconds, lambda: self._create(platform, Looking.NEVER))
         return True

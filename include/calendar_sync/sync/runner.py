@@ -59,6 +59,13 @@ async def sync_users(
     people = members(services.store, revision.settings, platform, services.clock.now())
 
     async def one(user_id: str) -> UserOutcome:
+        try:
+            return await in_time(user_id)
+        finally:
+            if not dry_run:
+                services.store.marks.give_back((user_id, platform), run_id)
+
+    async def in_time(user_id: str) -> UserOutcome:
         if services.clock.monotonic() - begun > GROUP_SECONDS:
             # The rest of a large group stays marked for the next run.
             return UserOutcome(
@@ -120,8 +127,6 @@ async def _sync_user(
             user_id, mapped.account, OutcomeStatus.FAILED, error.code, state.attention, error.detail
         )
     finally:
-        if state.taken_until is not None:
-            store.marks.give_back((user_id, platform))
         store.leases.release(lease, services.clock.now())
     status = OutcomeStatus.OK if result.complete else OutcomeStatus.MORE
     return UserOutcome(user_id, mapped.account, status, result=result)
