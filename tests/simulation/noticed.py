@@ -4,7 +4,6 @@ Watches die and others take over, events get lost, runs overlap, sweeps lie: see
 `processes`. All of it is drawn from a generator of its own.
 """
 
-import asyncio
 import json
 import random
 from collections import Counter
@@ -12,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 from uuid import UUID
 
@@ -34,6 +33,9 @@ from tests.simulation.airflow import SAFETY, Airflow
 from tests.simulation.engine import FAULTS, MICROSOFT_FAULTS, POLLS, Simulation
 from tests.simulation.processes import Crowd
 
+if TYPE_CHECKING:
+    from asyncio import Task
+
 STEPS = ("feeds", "polls", "sweeps", "told", "runs")
 #: A trigger that has ended with an error begins again so much later.
 AGAIN = timedelta(seconds=15)
@@ -51,7 +53,7 @@ class Triggerer:
         self.process = story.crowd.start()
         self._open = AsyncExitStack()
         self._watch: Watch | None = None
-        self._steps: dict[str, asyncio.Task[None]] = {}
+        self._steps: dict[str, Task[None]] = {}
         self._begins = story.world.clock.now()
 
     async def tick(self) -> None:
@@ -180,7 +182,7 @@ class Noticed(Simulation):
             await one.tick()
         await self.crowd.go_on(turns)
 
-    async def _goes_on(self, seconds: float, every: float = 20.0) -> None:
+    async def _goes_on(self, seconds: float, every: float = 30.0) -> None:
         """Calm time: nobody dies, and whoever has something to do does it at once."""
         until = self.world.clock.now() + timedelta(seconds=seconds)
         while self.world.clock.now() < until:
@@ -352,7 +354,7 @@ class Noticed(Simulation):
                 self.airflow.by_hand(platform)
         # A safety run does one round each five minutes, where nothing else starts runs.
         slow = mode in {"dead", "swallows"}
-        await self._goes_on(1500 if slow else 480, 60 if slow else 20)
+        await self._goes_on(1500 if slow else 480, 60 if slow else 30)
         await self._stays_still()
         if mode == "well":
             await self._costs_little()
@@ -373,10 +375,10 @@ class Noticed(Simulation):
         store, learnt = Store(self.world.database, HMAC_KEY), self._window_learnt_at()
         before, asked = len(self.world.sandbox.requests), self.airflow.done["asked"]
         minutes = 5
-        for _ in range(3 * minutes):
+        for _ in range(2 * minutes):
             if self.push:
                 self._pester()
-            await self._goes_on(20)
+            await self._goes_on(30)
         late = [f"{e.kind} {e.path[-40:]}" for e in self.world.writes(before)]
         assert not late, f"I21: {late}"
         if self._comparison_due() or learnt != self._window_learnt_at():

@@ -39,7 +39,7 @@ class Process(httpx.AsyncBaseTransport):
         self.crowd, self.owner = crowd, owner
         self.dead = self.frozen = False
         self.doom: int | None = None
-        self.database = cast(Database, _Dying(self))
+        self.database = cast("Database", _Dying(self))
 
     def now(self) -> datetime:
         return self.crowd.world.clock.now()
