@@ -242,6 +242,8 @@ class MarkStore:
 
     def give_back(self, pair: Pair) -> None:
         """A task is done with this user: if there is still work, any run may have it."""
+        if self.of(*pair).taken_until is None:
+            return
         with self._database.write() as connection:
             connection.execute(_where(update(t.user_sync), pair).values(taken_until=None))
 
