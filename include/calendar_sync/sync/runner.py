@@ -66,12 +66,12 @@ async def sync_users(
 
     async def one(user_id: str) -> UserOutcome:
         try:
-            return await wanted(user_id)
+            return await in_time(user_id)
         finally:
-            # Whatever came of it: if there is still work, any run may have this user.
-            services.store.marks.give_back((user_id, platform))
+            if not dry_run:
+                services.store.marks.give_back((user_id, platform), run_id)
 
-    async def wanted(user_id: str) -> UserOutcome:
+    async def in_time(user_id: str) -> UserOutcome:
         if services.clock.monotonic() - begun > GROUP_SECONDS:
             # The rest of a large group stays marked for the next run.
             return UserOutcome(
