@@ -141,16 +141,14 @@ def measure(folder: Path, scale: Scale, path: Path) -> Latency:
     """Both organisations in both variants; each part is kept in `path` as soon as it is there."""
     about = Results.begin(scale)
     found = Latency(about.date, scale.edits, about.machine)
-    large = 60 / (scale.accounts * SHARE_A_MINUTE) * len(DIRECTIONS)
-    small = min(SMALL, scale.accounts)
-    for users, every, minutes in (
-        (small, SMALL_EVERY, scale.idle_minutes),
-        (scale.accounts, large, 0),
-    ):
+    often = min(SMALL_EVERY, 60 / (scale.accounts * SHARE_A_MINUTE) * len(DIRECTIONS))
+    sizes = {
+        "small": (min(SMALL, scale.accounts), SMALL_EVERY, scale.idle_minutes),
+        "large": (scale.accounts, often, 0),
+    }
+    for name, (users, every, minutes) in sizes.items():
         arguments = ("--users", str(users), "--encounters", str(scale.encounters), "--filled")
-        with Stage(
-            folder / f"latency-{users}-{every:.0f}", *arguments, platforms=PLATFORMS
-        ) as stage:
+        with Stage(folder / f"latency-{name}", *arguments, platforms=PLATFORMS) as stage:
             say(f"made: {users:,} users on both platforms, {stage.story}")
             # As shipped: what is measured here are seconds.
             stage.configure(limits={"welkin_requests_per_second": 5})

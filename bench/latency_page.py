@@ -38,7 +38,8 @@ account: {_poll_seconds()} s at most where all are polled in time.""",
         ),
         """Where the time goes: medians of the seconds from the edit until it was noticed (the user
 is marked), the run that writes it was created, its task started, and it was written. A run each
-minute notices by itself: it is created first.""",
+minute is created first and notices then; with noticing, an edit may still come into a run that was
+created for another.""",
         table(
             ("users", "variant", "edit", "noticed", "run created", "task started", "written"),
             [line for part in found.parts for line in _stages(part)],
@@ -53,7 +54,7 @@ minute notices by itself: it is created first.""",
             [_idle_row(part, part.idle) for part in found.parts if part.idle],
         ),
         "\n".join(f"- {line}" for line in _loads(found)),
-        table(("", "target", "measured", ""), _targets(found)),
+        table(("", "target", "measured", ""), targets) if (targets := _targets(found)) else "",
     ]  # fmt: skip
     return "\n\n".join(wrapped(part) for part in parts if part) + "\n"
 
@@ -100,13 +101,13 @@ def share(values: list[float], wanted: float) -> float:
 
 def _floor(found: Latency) -> str:
     lines = [
-        f"With {part.users:,} users, the only task of an empty DAG ended "
-        f"{statistics.median(part.floor):.1f} s after the event that started it (median of "
-        f"{len(part.floor)}; p95 {share(part.floor, 0.95):.1f} s)."
+        f"{statistics.median(part.floor):.1f} s beside {part.users:,} users (n = "
+        f"{len(part.floor)}, p95 {share(part.floor, 0.95):.1f} s)"
         for part in found.parts
         if part.floor
     ]
-    return " ".join(["Airflow's own floor, in the same Airflow:", *lines]) if lines else ""
+    told = "from an event to the end of the only task of an empty DAG, median"
+    return f"Airflow's own floor, in the same Airflow, {told}: {'; '.join(lines)}." if lines else ""
 
 
 def _idle_row(part: Part, idle: Idle) -> tuple[str, ...]:

@@ -100,6 +100,6 @@ def test_the_page_says_where_a_target_is_missed(tmp_path: Path) -> None:
     assert all(len(line) <= 100 or line.startswith("|") for line in text.splitlines())
 
 
-@pytest.mark.parametrize("name", ["sync_dag", "hook_dag"])
+@pytest.mark.parametrize("name", ["sync_dag", "hook_dag", "floor_dag"])
 def test_the_dags_of_the_bench_can_be_parsed(name: str) -> None:
     runpy.run_path(str(REPOSITORY / "bench" / "dags" / f"{name}.py"))
