@@ -53,8 +53,10 @@ SMALL, SMALL_EVERY = 25, 15.0
 SHARE_A_MINUTE = 0.05
 FLOOR = "floor"
 LOOK_SECONDS = 0.2
-#: Looks at nothing new, of the time between two looks each: a quarter of an hour.
-LOOKS = 4500
+#: Asking Airflow costs it CPU time.
+ASK_SECONDS = 1.0
+#: So long may nothing move.
+PATIENCE_SECONDS = 900
 
 
 @dataclass
@@ -254,14 +256,14 @@ class Runs:
         return self.airflow.runs(dag, "queued", "running")
 
     def _wait(self, look: Any, what: str) -> None:
-        patience = Patience(LOOKS)
+        patience = Patience(round(PATIENCE_SECONDS / ASK_SECONDS))
         while True:
             done, seen = look()
             if done:
                 return
             if not patience.left(seen):
                 raise BenchError(f"no {what}: {seen}")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(ASK_SECONDS)
 
     # --- Nothing happens --------------------------------------------------------------------------
 
@@ -292,7 +294,7 @@ class Runs:
         pending: dict[str, tuple[Edit, Slot, User]] = {}
         done: list[tuple[Edit, Slot, User]] = []
         last = self._last_operation()
-        patience = Patience(LOOKS)
+        patience = Patience(round(PATIENCE_SECONDS / LOOK_SECONDS))
         while planned or pending:
             now = time.time()
             while planned and planned[0][0] <= now:
@@ -391,16 +393,17 @@ class Runs:
         for dag, run_id in sorted({(sync_of(edit.platform), edit.run_id) for edit in edits}):
             path = f"/dags/{dag}/dagRuns/{quote(run_id, safe='')}"
             created = _epoch(self.airflow.call("GET", path)["queued_at"])
-            tasks = self.airflow.call("GET", f"{path}/taskInstances?limit=100")["task_instances"]
+            tasks = self.airflow.task_instances(dag, run_id)
             for edit in edits:
                 if (sync_of(edit.platform), edit.run_id) != (dag, run_id):
                     continue
                 edit.created = created
                 starts = [
-                    _epoch(task["start_date"])
+                    _epoch(task.started)
                     for task in tasks
-                    if task["task_id"] == "sync_user"
-                    and (task["rendered_map_index"] or "").startswith(accounts[edit.user_id])
+                    if task.task_id == "sync_user"
+                    and (task.label or "").startswith(f"{accounts[edit.user_id]}:")
+                    and task.started
                 ]
                 if len(starts) != 1:
                     raise BenchError(f"{len(starts)} tasks of {run_id} are about one user")
@@ -423,9 +426,9 @@ class Runs:
 
             self._wait(ended, "run of the empty DAG")
             [run] = self.airflow.runs(FLOOR, newest=1)
-            path = f"/dags/{FLOOR}/dagRuns/{quote(run['dag_run_id'], safe='')}/taskInstances"
-            [task] = self.airflow.call("GET", path)["task_instances"]
-            found.append(_epoch(task["end_date"]) - begun)
+            [task] = self.airflow.task_instances(FLOOR, run["dag_run_id"])
+            assert task.ended is not None
+            found.append(_epoch(task.ended) - begun)
         return found
 
 
