@@ -8,6 +8,7 @@ database, when its run was created and its task started from Airflow.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import shutil
@@ -42,9 +43,11 @@ if TYPE_CHECKING:
     from calendar_sync_sandbox.demo.world import Slot, User
 
 PLATFORMS = (Platform.GOOGLE, Platform.MICROSOFT)
-#: Runs each minute as where there is no triggerer, or noticing in the triggerer.
-TIMETABLE, NOTICING = "timetable", "noticing"
-VARIANTS = {TIMETABLE: "off", NOTICING: "on"}
+#: Runs each minute as where there is no triggerer; noticing in the triggerer; that and push.
+TIMETABLE, NOTICING, PUSH = "timetable", "noticing", "push"
+VARIANTS = {TIMETABLE: "off", NOTICING: "on", PUSH: "on"}
+#: All else is as shipped: what is measured here are seconds.
+WELKIN = {"welkin_requests_per_second": 5}
 #: Whose edit it is, where it shows, and the step of the sync that makes it.
 DIRECTIONS = {("welkin", one.value): "create_mirror" for one in PLATFORMS} | {
     (one.value, "welkin"): "create_block" for one in PLATFORMS
@@ -152,8 +155,6 @@ def measure(folder: Path, scale: Scale, path: Path) -> Latency:
         arguments = ("--users", str(users), "--encounters", str(scale.encounters), "--filled")
         with Stage(folder / f"latency-{name}", *arguments, platforms=PLATFORMS) as stage:
             say(f"made: {users:,} users on both platforms, {stage.story}")
-            # As shipped: what is measured here are seconds.
-            stage.configure(limits={"welkin_requests_per_second": 5})
             for variant in VARIANTS:
                 found.parts.append(measure_part(stage, variant, scale.edits, every, minutes))
                 found.save(path)
@@ -171,7 +172,12 @@ def measure_part(stage: Stage, variant: str, edits: int, every: float, idle_minu
         idle_minutes: how long nothing happens before; 0 to leave that out.
     """
     part = Part(len(stage.users), variant, load())
-    with Runs(stage, variant) as runs:
+    with contextlib.ExitStack() as running:
+        stage.configure(limits=WELKIN)
+        if variant == PUSH:
+            address = running.enter_context(stage.receiver())
+            stage.configure(limits=WELKIN, push={"address": address})
+        runs = running.enter_context(Runs(stage, variant))
         runs.edits(1, 0.0)  # Forks the executor's workers, gets tokens.
         if idle_minutes:
             part.idle = runs.idle(idle_minutes * 60)
@@ -249,8 +255,10 @@ class Runs:
         now, noticing = datetime.now(UTC), NoticingStore(self.database)
         names = ["welkin", *(platform.value for platform in PLATFORMS)]
         beats = [noticing.of(name).alive(now) for name in names]
+        channels = self.stage.world.channels() if self.variant == PUSH else len(self.stage.users)
+        missing = len(self.stage.users) - channels
         done = all(ended) and not active and (all(beats) or self.variant == TIMETABLE)
-        return done, (active, ended, beats)
+        return done and missing <= 0, (active, ended, beats, missing)
 
     def _active(self, dag: str) -> list[dict[str, Any]]:
         return self.airflow.runs(dag, "queued", "running")

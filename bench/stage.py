@@ -21,7 +21,7 @@ from bench.measure import (
     worker_environment,
 )
 from bench.server import STATE, STORY
-from bench.setup import HMAC_KEY, SETTINGS
+from bench.setup import HMAC_KEY, RECEIVER_PORT, SETTINGS
 from calendar_sync.config.settings import parse
 from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
@@ -51,6 +51,15 @@ class BenchWorld(World):
         """Requests so far, by kind."""
         answer = self._control("GET", "/requests/counts")
         return {str(kind): int(count) for kind, count in answer.items()}
+
+    def trust_for_notices(self, authority: Path) -> None:
+        """Whose certificates the senders of notices trust."""
+        self._control("POST", "/push", {"trust": str(authority)})
+
+    def channels(self) -> int:
+        """How many accounts send notices: channels of Google, subscriptions of Microsoft."""
+        told = self._control("GET", "/push")
+        return int(told["channels"]) + int(told["subscriptions"])
 
     def answer_after(self, platform: Platform, seconds: float) -> None:
         """How long a platform takes for an answer from now on."""
@@ -152,6 +161,25 @@ class Stage:
         hour_ago = datetime.now(UTC) - timedelta(hours=1)
         with self._state() as connection:
             connection.execute(update(t.user_sync).values(last_poll_at=hour_ago))
+
+    @contextlib.contextmanager
+    def receiver(self) -> Iterator[str]:
+        """A receiver of push that the sandbox trusts, as a process; gives its address."""
+        place = self.folder / RECEIVER_PORT
+        place.unlink(missing_ok=True)
+        program = Program(
+            [sys.executable, "-m", "bench.receive", str(self.folder)],
+            log=self.folder / "receiver.log",
+            folder=REPOSITORY,
+            env=worker_environment(self.folder, self.state),
+        )
+        with program:
+            while not (place.exists() and place.read_text()):
+                if not program.running:
+                    raise BenchError(f"the receiver did not start:\n{program.tail()}")
+                time.sleep(0.1)
+            self.world.trust_for_notices(self.folder / "ca.pem")
+            yield f"https://localhost:{place.read_text()}"
 
     def forget_tokens(self) -> None:
         """All access tokens have expired, as they do within an hour."""
