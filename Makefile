@@ -52,7 +52,7 @@ test: install ## Run all tests (PYTEST_ARGS="-k words" for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: test-full
-test-full: install ## Run all tests with every seed of the simulation: before a release
+test-full: install ## Run all tests with every seed and every input: before a release
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --every-seed
 
 .PHONY: coverage

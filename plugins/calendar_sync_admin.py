@@ -2,7 +2,7 @@
 
 from airflow.plugins_manager import AirflowPlugin
 
-from calendar_sync.admin import app
+from calendar_sync.admin import app, receiving
 from calendar_sync.admin.dag_guard import DagGuard
 from calendar_sync.admin.web import PREFIX
 
@@ -11,7 +11,14 @@ class CalendarSyncAdmin(AirflowPlugin):
     """The pages show inside the Airflow UI, which frames them."""
 
     name = "calendar_sync_admin"
-    fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Calendar Sync"}]  # noqa: RUF012
+    fastapi_apps = [  # noqa: RUF012
+        {"app": app, "url_prefix": PREFIX, "name": "Calendar Sync"},
+        *(
+            [{"app": receiving.app, "url_prefix": receiving.PREFIX, "name": "Calendar Sync Push"}]
+            if receiving.wanted()
+            else []
+        ),
+    ]
     # Around all of Airflow's API: who may start and answer what removes things for many.
     fastapi_root_middlewares = [{"middleware": DagGuard, "name": "Calendar Sync"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012

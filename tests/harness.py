@@ -9,8 +9,9 @@ from functools import cache
 from typing import Any
 
 import httpx
+import psycopg
 from cryptography.fernet import Fernet
-from sqlalchemy import Connection, Engine
+from sqlalchemy import URL, Connection, Engine
 
 from calendar_sync.config.credentials import (
     Fields,
@@ -136,7 +137,7 @@ def sandbox_secrets(sandbox: Sandbox, hmac_key: str, fernet_key: str) -> Secrets
 
 
 def fresh(url: str) -> Database:
-    """An empty state database; migrations run once, hundreds of SQLite's are copies of that."""
+    """An empty state database; migrations run once for each kind, all others are copies of that."""
     database = Database(url)
     if url == IN_MEMORY:
         _share_compiled(database)
@@ -149,8 +150,31 @@ def fresh(url: str) -> Database:
             copy.backup(_raw(connection))
         copy.close()
     else:
-        upgrade(database)
+        _copy_template(database.url)
     return database
+
+
+def _copy_template(url: URL) -> None:
+    """Put a copy of a migrated PostgreSQL database in the place of an empty one."""
+    template = _template(url.set(database="postgres"))
+    with psycopg.connect(_conninfo(url.set(database="postgres")), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{url.database}"'.encode())
+        connection.execute(f'CREATE DATABASE "{url.database}" TEMPLATE {template}'.encode())
+
+
+@cache
+def _template(server: URL) -> str:
+    name = "migrated"
+    with psycopg.connect(_conninfo(server), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    database = Database(server.set(database=name).render_as_string(hide_password=False))
+    upgrade(database)
+    database.close()
+    return name
+
+
+def _conninfo(url: URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 @cache
@@ -163,9 +187,8 @@ def _first() -> Engine:
 
 def _share_compiled(database: Database) -> None:
     """Statements are compiled once: an engine keeps its own, and each world has one."""
-    for engine in (database.engine, database._reader):
-        engine.dialect = _first().dialect
-        engine._compiled_cache = _first()._compiled_cache
+    database.engine.dialect = _first().dialect
+    database.engine._compiled_cache = _first()._compiled_cache
 
 
 @cache

@@ -465,7 +465,7 @@ class Simulation:
         """Somebody's daily comparison, or a parked item, is due: more than a poll is right then."""
         store = Store(self.world.database, HMAC_KEY)
         now = self.world.clock.now()
-        if any(store.links.due_again(platform, now) for platform in self.platforms):
+        if any(store.items.due_again(platform, now) for platform in self.platforms):
             return True
         states = [s for platform in self.platforms for s in store.marks.all(platform).values()]
         return any(state.next_full_at is None or state.next_full_at <= now for state in states)

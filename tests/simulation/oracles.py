@@ -165,7 +165,7 @@ class Oracles:
         assert not free + extra, f"I14: not blocked {free}, blocked in vain {extra}, for {user}"
 
     def _decided_by_people(self, user: str) -> tuple[set[tuple[str, str]], set[str]]:
-        """Sources whose blocks were edited in Welkin and let be, and held twins; their blocks."""
+        """Sources of blocks that were edited and accepted, and of duplicates; their blocks."""
         link, conflict = t.link.c, t.conflict.c
         let_be = select(conflict.source_id, conflict.original_start).where(
             conflict.user_id == user,

@@ -36,7 +36,13 @@ from calendar_sync.core.errors import (
 )
 
 USER_AGENT = "welkin-calendar-sync (gzip)"
-TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+TIMEOUT = httpx.Timeout(30.0, connect=10.0).as_dict()
+HEADERS = {
+    "User-Agent": USER_AGENT,
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "Connection": "keep-alive",
+}
 #: Seconds that one answer may take as a whole, however steadily it drips.
 LONGEST_ANSWER = 120.0
 ATTEMPTS = 4
@@ -192,13 +198,7 @@ class HttpClient:
         self._client = httpx.AsyncClient(
             transport=transport,
             verify=_ssl_context(verify) if transport is None else False,
-            timeout=TIMEOUT,
             follow_redirects=False,
-            headers={
-                "User-Agent": USER_AGENT,
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip",
-            },
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
         )
 
@@ -291,27 +291,28 @@ class HttpClient:
         bearer: str,
         repeatable: bool,
     ) -> Answer:
-        sent = dict(headers or {})
+        sent = HEADERS | dict(headers or {})
         if bearer:
             sent["Authorization"] = Hidden(f"Bearer {bearer}")
         self.meter.requests[kind] += 1
         lost = TransientError if repeatable else OutcomeUnknown
         handshake = _Handshake()
         try:
-            async with (
-                asyncio.timeout(LONGEST_ANSWER),
-                self._client.stream(
-                    method,
-                    self._base_url + path,
-                    # Even empty ones would take the place of those in the path.
-                    params=params or None,
-                    json=json,
-                    data=form,
-                    headers=sent,
-                    extensions={"trace": handshake},
-                ) as response,
-            ):
-                content = await _content(response)
+            # Made here, since the client's `build_request` takes every address apart three times.
+            request = httpx.Request(
+                method,
+                self._base_url + path,
+                # Even empty ones would take the place of those in the path.
+                params=params or None,
+                json=json,
+                data=form,
+                headers=sent,
+                extensions={"timeout": TIMEOUT, "trace": handshake},
+            )
+            async with asyncio.timeout(LONGEST_ANSWER):
+                response = await self._client.send(request, stream=True)
+                async with contextlib.aclosing(response):
+                    content = await _content(response)
         except asyncio.CancelledError:
             await handshake.abandon()
             raise

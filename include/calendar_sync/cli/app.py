@@ -31,6 +31,7 @@ from calendar_sync.cli.output import (
 )
 from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
+from calendar_sync.cli.receive import receive
 from calendar_sync.cli.sandbox import sandbox
 from calendar_sync.cli.selftest import selftest
 from calendar_sync.cli.setup import setup
@@ -42,6 +43,7 @@ from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.plurals import plural
 from calendar_sync.core.redaction import install
+from calendar_sync.insight.push import in_words
 from calendar_sync.insight.status import PlatformStatus, status
 from calendar_sync.state import Database, seals
 from calendar_sync.state.migrate import upgrade
@@ -74,6 +76,7 @@ app.command()(runs)
 app.command("unsync")(take_back)
 app.command()(selftest)
 app.command()(explain)
+app.command()(receive)
 # The names that commands had first.
 app.command("test", hidden=True)(renamed(selftest, "test", "selftest"))
 app.command("approve", hidden=True)(renamed(approve, "approve", "approvals list|grant"))
@@ -202,6 +205,16 @@ def _print_platform(entry: PlatformStatus) -> None:
     )
     if entry.rereading:
         console.print(f"  new settings still to be applied to {plural(entry.rereading, 'user')}")
+    if entry.push is not None:
+        console.print(f"  push: {in_words(entry.push)}", markup=False, highlight=False)
+        if entry.push.blocked:
+            code = entry.push.blocked
+            console.print(
+                f"  push: {code_of(code).in_words} [{code}]", style="yellow", markup=False
+            )
+    if entry.sweeps is not None:
+        said = f"  sweeps: {entry.sweeps.sentence}"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
     if entry.fault:
         console.print(f"  paused: {entry.fault}", style="red", markup=False)
     for part in entry.noticing:

@@ -25,6 +25,7 @@ from calendar_sync.config.pace import Freshness as Freshness
 from calendar_sync.config.pace import Limits as Limits
 from calendar_sync.config.pace import Notice as Notice
 from calendar_sync.config.pace import Polling as Polling
+from calendar_sync.config.push import Push
 from calendar_sync.config.renames import with_new_names
 from calendar_sync.config.sections import STORED, Section
 from calendar_sync.core.bounded import TooMuch, refuse_deep
@@ -265,6 +266,8 @@ class Settings(Section):
     """When deletions need approval."""
     polling: Polling = Polling()
     """How often accounts are checked for changes."""
+    push: Push = Push()
+    """Whether calendar systems tell of changes themselves."""
     notice: Notice = Notice()
     """How often changes in Welkin are looked for."""
     freshness: Freshness = Freshness()

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 
+from calendar_sync.core.boundary import Hidden
 from calendar_sync.core.model import (
     GUESTS,
     Appointment,
@@ -44,6 +45,18 @@ def made_as_mirror(event: Row) -> bool:
     return any(_MIRROR_KEY.fullmatch(key) for key in (event.id, event.key or ""))
 
 
+def derived(key: str, *purpose: str) -> str:
+    """Another secret for one purpose, 43 characters; the key cannot be made of it again."""
+    text = "\x1f".join(("calendar-sync", *purpose)).encode("utf-8", "surrogatepass")
+    made = hmac.new(key.encode(), text, hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(made).decode().rstrip("=")
+
+
+def push_key(organisation_key: str) -> str:
+    """The key of the receiver of push notices, from the organisation's."""
+    return Hidden(derived(organisation_key, "push"))
+
+
 class Identity:
     """Makes ids and hashes for one Welkin organisation (`tenant/instance`)."""
 
@@ -51,6 +64,7 @@ class Identity:
         self._key = key.encode()
         self._organisation = organisation
         self._tag = self._digest("organisation").hex()[:10]
+        self.push_key = push_key(key)
 
     def _digest(self, *parts: str) -> bytes:
         text = "\x1f".join((self._organisation, *parts))

@@ -1,7 +1,7 @@
 """The interfaces of Google and Microsoft: what a cycle asks of a calendar, and who has one."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from calendar_sync.core.codes import Code
@@ -17,6 +17,7 @@ from calendar_sync.core.model import (
     Span,
     Window,
 )
+from calendar_sync.core.model.push import Granted, Listed, Wanted
 
 
 class CalendarPlatform(Protocol):
@@ -32,6 +33,11 @@ class CalendarPlatform(Protocol):
     chooses_ids: bool
     #: For how many accounts one request can ask what has changed.
     asks_together: int
+
+    @property
+    def push(self) -> "PushService":
+        """How it tells of changes itself."""
+        ...
 
     @property
     def shape(self) -> str:
@@ -150,6 +156,45 @@ class CalendarPlatform(Protocol):
 
     async def delete_test_event(self, account: str, calendar: str, event_id: str) -> bool:
         """Delete, as `delete_mirror` does."""
+        ...
+
+
+class PushService(Protocol):
+    """How one calendar system tells of changes: channels (Google), subscriptions (Microsoft).
+
+    All methods raise `SyncError`s as those of `CalendarPlatform` do.
+    """
+
+    #: A channel's life can be prolonged; otherwise a new one takes over.
+    renews: bool
+    #: One channel tells of all calendars of a mailbox; otherwise each calendar has its own.
+    covers_mailbox: bool
+    #: The longest life that is asked for.
+    life: timedelta
+
+    async def open(self, wanted: Wanted) -> Granted:
+        """Open a channel.
+
+        Raises:
+            BadItem: it is refused: the address, or this calendar.
+            OutcomeUnknown: it may be open.
+        """
+        ...
+
+    async def renew(self, wanted: Wanted, remote_id: str) -> Granted:
+        """Prolong its life, where it can be.
+
+        Raises:
+            NotFound: there is no such channel any more.
+        """
+        ...
+
+    async def close(self, channel_id: str, remote_id: str, account: str) -> None:
+        """Close a channel; one that is gone is closed."""
+        ...
+
+    async def listed(self, address: str) -> list[Listed] | None:
+        """What is open for this address; None where the service does not tell."""
         ...
 
 

@@ -28,7 +28,7 @@ from calendar_sync.core.model.conflicts import decision_in_words
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import DECISION
-from calendar_sync.state.links import REFUSED_PAUSE, TRANSIENT_PAUSE
+from calendar_sync.state.items import REFUSED_PAUSE, TRANSIENT_PAUSE
 from calendar_sync.state.open_items import UNDECIDED, parked
 from calendar_sync.state.open_items import open_conflicts as shown
 

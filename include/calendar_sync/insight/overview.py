@@ -10,17 +10,20 @@ from sqlalchemy import func, select
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import Platform, Step
 from calendar_sync.insight.noticing import NoticingState, silent_after, standing_still
+from calendar_sync.insight.push import Coverage, coverage
 from calendar_sync.insight.status import (
     bulk_skipped_at,
     deletions_told_by,
     looked_at,
     requests_since,
 )
+from calendar_sync.insight.sweeps import SweepCoverage, sweep_coverage
 from calendar_sync.insight.users import NO_USERS, Everybody, ListedUser, Standing
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
 from calendar_sync.state.runs import PlatformFault, RecordedRun
+from calendar_sync.sync.roster import members
 
 DAY = timedelta(hours=24)
 RUNS = 10
@@ -87,6 +90,8 @@ class PlatformOverview:
     silent: bool
     former: int
     requests: Requests
+    push: Coverage | None = None
+    sweeps: SweepCoverage | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,7 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
         late = seen is None or now - seen > silent_after(store, settings, platform, now)
         silent = bool(concerned) and late
         fault, requests = store.runs.fault(platform), _requests(store, settings, platform, now)
+        synced = members(store, settings, platform, now).synced
         platforms.append(
             PlatformOverview(
                 platform.value,
@@ -158,6 +164,8 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
                 silent,
                 former,
                 requests,
+                coverage(store, settings, platform, synced, now),
+                sweep_coverage(store, settings, platform, synced.values(), now),
             )
         )
     approval = t.approval

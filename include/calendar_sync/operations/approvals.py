@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from calendar_sync.core.model import Platform, Step, parse_iso
 from calendar_sync.core.plurals import plural
-from calendar_sync.planner.orphans import STRAY
-from calendar_sync.planner.plan import BRAKE, WRITE_BACK
+from calendar_sync.planner.orphans import ORPHAN
+from calendar_sync.planner.plan import DELETION_GUARD, WRITE_BACK
 from calendar_sync.state import Store
 from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
 from calendar_sync.state.marks import Pair
@@ -19,18 +19,18 @@ from calendar_sync.sync.roster import LEAVING
 
 APPROVED, DECLINED = "approved", "kept_for_now"
 WORDS = {
-    BRAKE: "deletions of events whose appointment or event was not found",
+    DELETION_GUARD: "deletions of events whose appointment or event was not found",
     WRITE_BACK: "changes of appointments because their events were edited",
-    STRAY: "orphans: synced events and busy blocks that match nothing",
+    ORPHAN: "orphans: synced events and busy blocks that match nothing",
     LEAVING: "synced events and busy blocks of many users who left Welkin",
 }
 #: Why it waits, and what happens meanwhile.
 WHY: Mapping[str, str] = {
-    BRAKE: "So many deletions may be a mistake: the appointments or events were not found, but "
-    "were not reported as deleted either. Nothing is deleted until you approve.",
+    DELETION_GUARD: "So many deletions may be a mistake: the appointments or events were not "
+    "found, but were not reported as deleted either. Nothing is deleted until you approve.",
     WRITE_BACK: "Edits in a user's calendar change at most three appointments a day without "
     "approval. Nothing is changed in Welkin until you approve.",
-    STRAY: "The sync created them, but they match no appointment and no event, for example after "
+    ORPHAN: "The sync created them, but they match no appointment and no event, for example after "
     "the state database was lost. Nothing is deleted until you approve.",
     LEAVING: "So many users became inactive in Welkin at the same time that its list of users may "
     "be wrong. They are synced until you approve.",
@@ -95,7 +95,7 @@ class Waiting:
             where = f"the {name} calendars of {self._whose()}"
         its, was = ("Its", "was") if count == 1 else ("Their", "were")
         many = "" if count == 1 else "s"
-        left = "orphaned " if self.reason == STRAY else ""
+        left = "orphaned " if self.reason == ORPHAN else ""
         match step:
             case Step.DELETE_MIRROR:
                 why = "" if left else f" {its} appointment{many} {was} not found in Welkin."

@@ -7,12 +7,13 @@ again, a dismissed one whose appointment is forgotten is made again. The next ru
 import uuid
 from dataclasses import replace
 from datetime import datetime
+from typing import assert_never
 
 from sqlalchemy import Connection, delete, update
 
 from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.model import Link, LinkKind, LinkState, Platform, Source
+from calendar_sync.core.model import BlockLink, Link, LinkState, MirrorLink, Platform, Source
 from calendar_sync.insight.attention import (
     Choice,
     OpenConflict,
@@ -77,9 +78,13 @@ def _forgotten(link: Link) -> Link:
     link = replace(link, restores=0, restored_at=None)
     if link.state is LinkState.LIVE:
         return replace(link, wanted_hash="")
-    if link.kind is LinkKind.MIRROR:
-        return replace(link, source_hash="")
-    return replace(link, state=LinkState.DELETED)
+    match link:
+        case MirrorLink():
+            return replace(link, appointment_hash="")
+        case BlockLink():
+            return replace(link, state=LinkState.DELETED)
+        case _:
+            assert_never(link)
 
 
 def _close(

@@ -20,10 +20,11 @@ from calendar_sync.core.errors import (
 from calendar_sync.core.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.core.model import (
     STANDING,
+    BlockLink,
     Link,
-    LinkKind,
     LinkState,
     MappedUser,
+    MirrorLink,
     Platform,
     Removed,
     Window,
@@ -249,26 +250,23 @@ async def _read_again(
     """The mirrors and blocks that both sides still show: by our links, and by our marks."""
     settings, now = revision.settings, services.clock.now()
     left: Counter[str] = Counter()
-    mirrors = {(link.account.lower(), link.calendar) for link in before if _is(link, "mirror")}
+    mirrors = [link for link in before if isinstance(link, MirrorLink)]
+    known = {(link.account.lower(), link.calendar) for link in mirrors}
     here = settings.calendars_of(mapped.platform)
-    accounts = {account for account, _ in mirrors} | {mapped.account.lower()}
-    places = mirrors | {(account, here.mirrors) for account in accounts if account}
+    accounts = {account for account, _ in known} | {mapped.account.lower()}
+    places = known | {(account, here.mirrors) for account in accounts if account}
     seen: set[str] = set()
     for account, calendar in sorted(places):
         ids = await _marked(services, mapped.platform, account, calendar, settings.list_window(now))
         left["mirrors"] += len(ids)
         seen |= ids
     # What lies outside of the window that was listed is asked for by name.
-    asked = [link for link in before if _is(link, "mirror") and link.remote_id not in seen]
+    asked = [link for link in mirrors if link.mirror_id not in seen]
     answers = await together(_exists(services, link) for link in asked)
     left["mirrors"] += sum(answers)
     blocks, history = await _blocks(services, revision, mapped, before)
     left["blocks"] += blocks
     return {kind: count for kind, count in left.items() if count}, history
-
-
-def _is(link: Link, kind: str) -> bool:
-    return link.kind is LinkKind(kind)
 
 
 async def _marked(
@@ -286,11 +284,11 @@ async def _marked(
     }
 
 
-async def _exists(services: Services, link: Link) -> bool:
-    if link.state is LinkState.INTENT and not link.remote_id:
+async def _exists(services: Services, link: MirrorLink) -> bool:
+    if link.state is LinkState.INTENT and not link.mirror_id:
         return False
     platform = services.platforms[link.platform]
-    event = await platform.event(link.account, link.calendar, link.remote_id)
+    event = await platform.event(link.account, link.calendar, link.mirror_id)
     return event is not None and not isinstance(event, Removed)
 
 
@@ -304,14 +302,14 @@ async def _blocks(
     mirrors, ahead = settings.mirror_window(now), settings.block_window(now, zone)
     window = Window(min(mirrors.start, ahead.start), max(mirrors.end, ahead.end))
     events, _ = await services.welkin.events([mapped.user_id], window, zone)
-    ours = {link.remote_id for link in before if _is(link, "block")}
+    ours = {link.block_id for link in before if isinstance(link, BlockLink)}
     # The other platform's blocks of the same user are not ours to count here.
     others = {
-        link.remote_id
+        link.block_id
         for platform in Platform
         if platform is not mapped.platform
         for link in services.store.links.of(mapped.user_id, platform)
-        if _is(link, "block")
+        if isinstance(link, BlockLink)
     }
     standing, past = 0, 0
     for event in events.values():

@@ -8,6 +8,7 @@ https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deploym
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +40,10 @@ def emit_run(
         Stats.gauge(f"{base}.conflicts", entry.conflicts)
         Stats.gauge(f"{base}.parked", entry.parked)
         Stats.gauge(f"{base}.approvals", entry.approvals)
+        if entry.push is not None:
+            for name, value in asdict(entry.push).items():
+                if isinstance(value, int | float):
+                    Stats.gauge(f"{base}.push.{name}", value)
         for state in UserState:
             Stats.gauge(f"{base}.users.{_name(state)}", entry.users.get(state, 0))
     done: Counter[str] = Counter()

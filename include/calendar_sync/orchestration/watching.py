@@ -72,13 +72,19 @@ def notice(platform: str, ask: Callable[[], bool], stop: threading.Event) -> Non
     from calendar_sync.core.model import Platform
     from calendar_sync.core.redaction import describe
     from calendar_sync.orchestration.running import run
+    from calendar_sync.push.channels import tend_channels
     from calendar_sync.sync.noticing.watch import Watch, keep_watch
 
     owner = f"{socket.gethostname()}/{os.getpid()}/{platform}/{uuid.uuid4().hex}"[-LONGEST_OWNER:]
 
     async def work(services: "Services", revision: "Revision") -> None:
         watch = Watch(services, revision, Platform(platform), owner, ask)
-        await keep_watch(watch, stop.is_set)
+
+        async def channels() -> None:
+            if watch.leads():
+                await tend_channels(services, revision, Platform(platform))
+
+        await keep_watch(watch, stop.is_set, channels)
 
     while not stop.is_set():
         try:

@@ -1,7 +1,7 @@
 """Decide what a cycle does: pure functions of what was read, without clock, I/O or chance.
 
-`questions` says what must still be asked before a plan can be made (an id that is missing from a
-complete read is asked for by name, never believed missing); `plan` then makes the actions.
+`questions` says what must still be read before a plan can be made (an item that a complete read
+does not show is read by its id before it counts as missing); `plan` then makes the actions.
 """
 
 from calendar_sync.planner.busy import blocks_time

@@ -1,4 +1,4 @@
-"""Rules 5 to 8b: from the account's busy time to blocks in Welkin."""
+"""Rules 5 to 8: from the account's busy time to blocks in Welkin."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,6 +7,7 @@ from datetime import datetime
 
 from calendar_sync.config.settings import BlockTime, Settings
 from calendar_sync.core.model import (
+    BlockLink,
     CalendarEvent,
     ChangeLink,
     Conflict,
@@ -15,8 +16,6 @@ from calendar_sync.core.model import (
     CreateBlock,
     DeleteBlock,
     Direction,
-    Link,
-    LinkKind,
     LinkState,
     Removed,
     Row,
@@ -27,25 +26,26 @@ from calendar_sync.core.model import (
     UpdateBlock,
 )
 from calendar_sync.planner.busy import why_not_busy
-from calendar_sync.planner.duplicates import Twins
+from calendar_sync.planner.duplicates import Duplicates
 from calendar_sync.planner.guard import guarded
 from calendar_sync.planner.mirror_text import block_title
 from calendar_sync.planner.mirrors import Decision, left_behind, restored_too_often
 from calendar_sync.planner.snapshot import CalendarView, Doubt, View
 
-_NO_BLOCK = frozenset({LinkState.INTENT, LinkState.DELETED, LinkState.TWIN})
+_NO_BLOCK = frozenset({LinkState.INTENT, LinkState.DELETED, LinkState.DUPLICATE})
 
 
 def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
     """One block for each busy instance of a calendar that counts, none for anything else."""
     if not view.direction.writes_welkin:
-        for link in view.live(LinkKind.BLOCK):
-            if link.remote_id in view.absent:
+        links = view.live(BlockLink)
+        for link in links:
+            if link.block_id in view.absent:
                 yield _change("block_gone", link, LinkState.DELETED)
-        yield from left_behind(view, LinkKind.BLOCK)
+        yield from left_behind(view, (one for one in links if one.block_id not in view.absent))
         return
     busy = {calendar.name for calendar in view.calendars if calendar.counts_as_busy}
-    for link in view.live(LinkKind.BLOCK):
+    for link in view.live(BlockLink):
         wanted = settings.block_time.enabled and link.calendar in busy
         yield from guarded(Step.UPDATE_BLOCK, link.source, _live(view, link, wanted=wanted))
     for link in view.block_links.values():
@@ -53,43 +53,43 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
         yield from guarded(Step.UPDATE_BLOCK, link.source, _known(view, link, wanted=wanted))
     if not settings.block_time.enabled:
         return
-    twins = Twins(view, settings)
+    duplicates = Duplicates(view, settings)
     for calendar in view.calendars:
         if calendar.counts_as_busy:
-            yield from _CalendarBlocks(view, settings, calendar, twins).plan()
-    if twins.held:
+            yield from _CalendarBlocks(view, settings, calendar, duplicates).plan()
+    if duplicates.held:
         yield Conflict(ConflictKind.DUPLICATES, Source(view.user_id), ConflictDecision.HELD)
 
 
-def _live(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
+def _live(view: View, link: BlockLink, *, wanted: bool) -> Iterator[Decision]:
     if view.past(link.span) and not link.span.overlaps(view.block_window, view.zone):
-        if not _wandered(view, link):
+        if not _moved_out_of_the_past(view, link):
             yield _change("left_the_window", link, LinkState.RETIRED)
     elif not wanted:
         yield from _remove(view, link, "not_wanted_by_settings")
 
 
-def _known(view: View, link: Link, *, wanted: bool) -> Iterator[Decision]:
+def _known(view: View, link: BlockLink, *, wanted: bool) -> Iterator[Decision]:
     if not wanted:
         yield from _forget(view, link)
     ended = link.state in {LinkState.LIVE, LinkState.RETIRED} and view.past(link.span)
     outside = ended and not link.span.overlaps(view.block_window, view.zone)
-    if outside and _wandered(view, link):
+    if outside and _moved_out_of_the_past(view, link):
         yield DeleteBlock("block_edited", link)
 
 
-def _forget(view: View, link: Link) -> Iterator[Decision]:
-    """Nobody wants blocks of this calendar any more: what was begun or held ends, too."""
+def _forget(view: View, link: BlockLink) -> Iterator[Decision]:
+    """The settings no longer want blocks of this calendar: what was begun or held ends, too."""
     if link.state is LinkState.INTENT:
         yield from _remove(view, link, "not_wanted_by_settings")
-    elif link.state is LinkState.TWIN:
-        yield _change("not_wanted_by_settings", replace(link, remote_id=""), LinkState.DELETED)
+    elif link.state is LinkState.DUPLICATE:
+        yield _change("not_wanted_by_settings", replace(link, block_id=""), LinkState.DELETED)
 
 
-def _wandered(view: View, link: Link) -> bool:
-    """A block of the past that somebody has moved to where it takes time again."""
-    seen = view.blocks.get(link.remote_id)
-    if seen is None or seen.cancelled or seen.hash == link.remote_hash:
+def _moved_out_of_the_past(view: View, link: BlockLink) -> bool:
+    """A person has moved a past block to where it takes time again."""
+    seen = view.blocks.get(link.block_id)
+    if seen is None or seen.cancelled or seen.hash == link.block_hash:
         return False
     if view.outdated(link, seen.version):
         return False
@@ -97,9 +97,9 @@ def _wandered(view: View, link: Link) -> bool:
 
 
 def why_no_block(view: View, rules: BlockTime, event: CalendarEvent) -> str | None:
-    """The rule by which an event of a calendar that counts gets no block; None when it gets one.
+    """The rule by which an event of a busy calendar gets no block; None when it gets one.
 
-    Of a series that is too long only the instances that `nearest` names get theirs.
+    Of a series that is too long, only the instances that `nearest` chooses get one.
     """
     objection = why_not_busy(event, rules, view.zone)
     if objection is None and not event.span.overlaps(view.block_window, view.zone):
@@ -110,7 +110,7 @@ def why_no_block(view: View, rules: BlockTime, event: CalendarEvent) -> str | No
 def nearest(
     view: View, rules: BlockTime, wanted: Mapping[Source, CalendarEvent]
 ) -> dict[Source, CalendarEvent]:
-    """Endless series: only so many instances, those nearest to now."""
+    """Of a series that is too long: so many instances, those nearest to now."""
 
     def distance(event: CalendarEvent) -> float:
         return abs((_start(view, event) - view.now).total_seconds())
@@ -123,10 +123,10 @@ class _CalendarBlocks:
     """The blocks of one calendar: what should be there against what is linked."""
 
     def __init__(
-        self, view: View, settings: Settings, calendar: CalendarView, twins: Twins
+        self, view: View, settings: Settings, calendar: CalendarView, duplicates: Duplicates
     ) -> None:
         self.view = view
-        self.twins = twins
+        self.duplicates = duplicates
         self.rules = settings.block_time
         self.calendar = calendar
         self._partial = calendar.partial_series
@@ -146,14 +146,14 @@ class _CalendarBlocks:
             yield from guarded(Step.CREATE_BLOCK, Source(series_id), decisions)
         for series_id, rows in self._rows.items():
             if series_id in self._partial:
-                # Not a set: each row speaks for itself.
+                # The set is not known: each row is decided about on its own.
                 decisions = self._match(self._busy(rows), links.pop(series_id, []))
                 yield from guarded(Step.CREATE_BLOCK, Source(series_id), decisions)
         for source_id, left in links.items():
             yield from guarded(Step.DELETE_BLOCK, Source(source_id), self._match({}, left))
 
     def _group(
-        self, source_id: str, events: Iterable[Row], links: list[Link]
+        self, source_id: str, events: Iterable[Row], links: list[BlockLink]
     ) -> Iterator[Decision]:
         """One event, or the instances of one series."""
         wanted = self._busy(events)
@@ -187,17 +187,17 @@ class _CalendarBlocks:
 
     def _links_in_reach(
         self, singles: Mapping[str, object], series: Mapping[str, object]
-    ) -> dict[str, list[Link]]:
-        """Links about which this read has the last word, by series or event id.
+    ) -> dict[str, list[BlockLink]]:
+        """Links that this read can decide about, by series or event id.
 
-        A delta speaks only of the events and series that came with it; a full read of all.
+        A list of changes decides only about its own events and series, a full read about all.
         """
-        reach: dict[str, list[Link]] = defaultdict(list)
+        reach: dict[str, list[BlockLink]] = defaultdict(list)
         for (calendar, source), link in self.view.block_links.items():
             if calendar != self.calendar.name or link.event_id in self.calendar.undecided:
                 continue
             if source.id in self._partial and source.id not in series:
-                if self._told_of(link):
+                if self._shown(link):
                     reach[source.id].append(link)
                 continue
             part_of_read = (
@@ -209,8 +209,8 @@ class _CalendarBlocks:
                 reach[source.id].append(link)
         return reach
 
-    def _told_of(self, link: Link) -> bool:
-        """This read speaks of one instance of a series whose whole set is not known."""
+    def _shown(self, link: BlockLink) -> bool:
+        """This read shows the instance, or that it is gone; its series is not known as a whole."""
         calendar, series = self.calendar, link.source.id
         rows = self._rows.get(series, [])
         if link.event_id in calendar.events.keys() | calendar.gone:
@@ -223,13 +223,13 @@ class _CalendarBlocks:
             return missing or isinstance(master, Tombstone)
         if not missing or any(isinstance(row, CalendarEvent) for row in rows):
             return False
-        # There is no such series; the instance that was asked for by name speaks for the others.
+        # There is no such series: the instance that was read by its id counts for the others.
         return not any(
             other.source.id == series and other.event_id in calendar.undecided
             for other in self.view.block_links.values()
         )
 
-    def _must_be_listed(self, link: Link) -> bool:
+    def _must_be_listed(self, link: BlockLink) -> bool:
         return link.state in {LinkState.LIVE, LinkState.INTENT} and link.span.overlaps(
             self.view.block_window, self.view.zone
         )
@@ -242,15 +242,17 @@ class _CalendarBlocks:
             and why_no_block(self.view, self.rules, event) is None
         }
 
-    def _match(self, wanted: dict[Source, CalendarEvent], links: list[Link]) -> Iterator[Decision]:
-        """Keep what fits; pair what vanished with what is new, in time order; the rest is plain."""
+    def _match(
+        self, wanted: dict[Source, CalendarEvent], links: list[BlockLink]
+    ) -> Iterator[Decision]:
+        """Keep what fits, pair vanished events with new ones in order of time, add, delete."""
         by_source = {link.source: link for link in links}
         new = []
         for source, event in wanted.items():
             link = by_source.pop(source, None)
             if link is None or link.state in _NO_BLOCK:
                 interrupted = link is not None and link.state is LinkState.INTENT
-                if not interrupted and self.twins.holds(event):
+                if not interrupted and self.duplicates.holds(event):
                     yield from self._hold(event, link)
                 else:
                     new.append((event, link))
@@ -260,7 +262,7 @@ class _CalendarBlocks:
             else:
                 yield from self._keep(event, link)
         for link in by_source.values():
-            if link.state is LinkState.TWIN:
+            if link.state is LinkState.DUPLICATE:
                 yield _change("twin_gone", link, LinkState.DELETED)
         left = [
             link
@@ -275,23 +277,23 @@ class _CalendarBlocks:
         for event, link in new:
             yield self._create(event, link)
         for link in left:
-            yield from self._take_away(link)
+            yield from self._vanished(link)
 
-    def _keep(self, event: CalendarEvent, link: Link) -> Iterator[Decision]:
+    def _keep(self, event: CalendarEvent, link: BlockLink) -> Iterator[Decision]:
         view = self.view
-        seen = view.blocks.get(link.remote_id)
+        seen = view.blocks.get(link.block_id)
         lagging = seen is not None and view.outdated(link, seen.version)
-        if lagging or (link.remote_id in view.absent and view.settling(link)):
+        if lagging or (link.block_id in view.absent and view.settling(link)):
             yield Doubt(link.source)
             return
-        lost = link.remote_id in view.absent or (seen is not None and seen.cancelled)
-        edited = lost or (seen is not None and seen.hash != link.remote_hash)
-        # What is over may be edited, unless the edit takes time that is still to come.
+        lost = link.block_id in view.absent or (seen is not None and seen.cancelled)
+        edited = lost or (seen is not None and seen.hash != link.block_hash)
+        # A past block may be edited, unless the edit takes time in the future.
         over = view.past(event.span) and (lost or seen is None or view.past(seen.span))
         own = seen is not None and seen.span == event.span and not lost
         content, uid = self._content(event), view.identity.event_uid(event)
         if edited and own and content != link.wanted_hash:
-            # Most likely our own write whose answer was lost: nobody is to blame.
+            # Most likely our own write whose answer was lost: no conflict.
             yield self._update(event, link, "changed")
         elif edited and not over:
             yield from self._damaged(event, link, lost=lost)
@@ -302,10 +304,10 @@ class _CalendarBlocks:
         elif uid not in ("", link.event_uid):
             yield ChangeLink("identified", replace(link, event_uid=uid))
 
-    def _damaged(self, event: CalendarEvent, link: Link, *, lost: bool) -> Iterator[Decision]:
-        """Somebody edited or deleted the block in Welkin (rule 8b)."""
+    def _damaged(self, event: CalendarEvent, link: BlockLink, *, lost: bool) -> Iterator[Decision]:
+        """A person edited or deleted the block in Welkin (rule 8)."""
         view = self.view
-        seen = view.blocks.get(link.remote_id)
+        seen = view.blocks.get(link.block_id)
         decision = ConflictDecision.RESTORED
         if view.direction is Direction.BIDIRECTIONAL and self.rules.block_edited == "accept":
             decision = ConflictDecision.ACCEPTED
@@ -317,26 +319,25 @@ class _CalendarBlocks:
         elif lost or seen is None:
             yield _change("block_edited", link, LinkState.DISMISSED)
         else:
-            yield ChangeLink("block_edited", replace(link, remote_hash=seen.hash))
-        # One way, what is put back is not worth a word; what is left as it is, is.
+            yield ChangeLink("block_edited", replace(link, block_hash=seen.hash))
+        # One way, a restored block is not shown; one that is left as it is, is shown.
         if view.direction is Direction.BIDIRECTIONAL or decision is ConflictDecision.PARKED:
             yield Conflict(ConflictKind.BLOCK_EDITED, link.source, decision)
 
-    def _hold(self, event: CalendarEvent, link: Link | None) -> Iterator[ChangeLink]:
-        """Remember the twin, without a block."""
-        if link is None or link.state is not LinkState.TWIN or link.span != event.span:
-            view, name = self.view, self.calendar.name
-            owner = (view.user_id, view.platform, view.account)
-            link = link or Link(LinkKind.BLOCK, *owner, name, event.source, event.span)
-            twin = replace(link, span=event.span, event_id=event.id)
-            yield _change("twin", twin, LinkState.TWIN)
+    def _hold(self, event: CalendarEvent, link: BlockLink | None) -> Iterator[ChangeLink]:
+        """Remember the duplicate, without a block."""
+        if link is None or link.state is not LinkState.DUPLICATE or link.span != event.span:
+            place = self.view.place(self.calendar.name)
+            link = link or BlockLink(*place, source=event.source, span=event.span)
+            held = replace(link, span=event.span, event_id=event.id)
+            yield _change("twin", held, LinkState.DUPLICATE)
 
-    def _take_away(self, link: Link) -> Iterator[Decision]:
+    def _vanished(self, link: BlockLink) -> Iterator[Decision]:
         """The instance is no longer there, or no longer busy."""
         events = self.calendar.events
         event, master = events.get(link.event_id), events.get(link.source.id)
         found = self.calendar.series.get(link.source.id)
-        if any(isinstance(told, Removed) for told in (event, master)):
+        if any(isinstance(row, Removed) for row in (event, master)):
             reason, absence = "event_deleted", False
         elif found is not None and found.known:
             listed = any(instance.id == link.event_id for instance in found.instances)
@@ -347,48 +348,50 @@ class _CalendarBlocks:
             # The series shows nothing, or is not there, and the instance itself is not found.
             reason, absence = "instance_gone", True
         elif not self.calendar.full:
-            # Not found, but the list of changes is silent about it: one of them is wrong.
+            # Not found, but the list of changes does not mention it: one of them is wrong.
             yield Doubt(link.source)
             return
         else:
-            # Confirmed by name; and where its series lives on, the series has simply changed.
+            # Not found by its id. If its series has other instances, the series has changed.
             alive = link.source.id in self._living
             reason, absence = "instance_gone" if alive else "event_gone", not alive
         yield from _remove(self.view, link, reason, absence=absence)
 
-    def _create(self, event: CalendarEvent, link: Link | None) -> CreateBlock:
+    def _create(self, event: CalendarEvent, link: BlockLink | None) -> CreateBlock:
         return CreateBlock("busy", event, self._content(event), self.calendar.name, link)
 
-    def _update(self, event: CalendarEvent, link: Link, reason: str) -> UpdateBlock:
+    def _update(self, event: CalendarEvent, link: BlockLink, reason: str) -> UpdateBlock:
         return UpdateBlock(reason, event, self._content(event), link)
 
     def _content(self, event: CalendarEvent) -> str:
         """Names what the block of this event should be."""
         span, write = event.span, ""
         if span.all_day:
-            # Days are written as moments: where their zone changes, the block has to follow.
+            # Days are written as moments: if the user's zone changes, the block changes, too.
             span, write = Span(*span.instants(self.view.zone)), self.rules.all_day_write
         return self.view.identity.hash("block", str(span), block_title(event, self.rules), write)
 
 
-def _movable(link: Link, pair: tuple[CalendarEvent, Link | None], view: View) -> bool:
-    """A live block, still in Welkin, may take the place of a new instance that has no row."""
-    seen = view.blocks.get(link.remote_id)
-    lost = link.remote_id in view.absent or (seen is not None and seen.cancelled)
+def _movable(link: BlockLink, pair: tuple[CalendarEvent, BlockLink | None], view: View) -> bool:
+    """The block is still in Welkin, and the new instance has no link of its own."""
+    seen = view.blocks.get(link.block_id)
+    lost = link.block_id in view.absent or (seen is not None and seen.cancelled)
     return link.state is LinkState.LIVE and pair[1] is None and not lost
 
 
-def _remove(view: View, link: Link, reason: str, *, absence: bool = False) -> Iterator[Decision]:
-    seen = view.blocks.get(link.remote_id)
-    if link.remote_id in view.absent and view.settling(link):
-        yield Doubt(link.source)  # made a moment ago, it may be there all the same
-    elif link.remote_id in view.absent or (seen is not None and seen.cancelled):
+def _remove(
+    view: View, link: BlockLink, reason: str, *, absence: bool = False
+) -> Iterator[Decision]:
+    seen = view.blocks.get(link.block_id)
+    if link.block_id in view.absent and view.settling(link):
+        yield Doubt(link.source)  # written a moment ago: it may exist
+    elif link.block_id in view.absent or (seen is not None and seen.cancelled):
         yield _change(reason, link, LinkState.DELETED)
     else:
         yield DeleteBlock(reason, link, absence)
 
 
-def _change(reason: str, link: Link, state: LinkState) -> ChangeLink:
+def _change(reason: str, link: BlockLink, state: LinkState) -> ChangeLink:
     return ChangeLink(reason, replace(link, state=state))
 
 

@@ -1,4 +1,4 @@
-"""One item that trips us up is refused: the rules go on with all the others."""
+"""An item that causes an error is refused, and the others are decided about."""
 
 from collections.abc import Iterator
 from typing import TypeVar

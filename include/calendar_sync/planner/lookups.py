@@ -1,25 +1,26 @@
-"""What a cycle must still ask before it may plan.
+"""What a cycle must still read before it can plan.
 
-Absence is only believed after a GET by id; and when one instance of a series changes, the whole
-set of the series is read again, because calendars lose, thin and merge tombstones of instances.
+An item counts as missing only after a GET by its id. When one instance of a series changes, the
+whole series is read again, because calendars lose, omit and merge tombstones of instances.
 """
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from calendar_sync.core.model import (
+    BlockLink,
     CalendarEvent,
-    LinkKind,
     LinkState,
     LookUp,
+    MirrorLink,
     Removed,
     Tombstone,
 )
 from calendar_sync.planner.snapshot import CalendarView, View
 
-# Retired mirrors that show too much are asked for one by one; so many in one cycle.
-TALKATIVE_A_CYCLE = 50
-# Of a series that shows nothing although it promises something: so many instances are asked for.
+# The appointments of retired mirrors that show too much are read one by one, so many in a cycle.
+TOO_DETAILED_A_CYCLE = 50
+# Of a series that shows no instance although its rule has some, so many are read by their ids.
 NEXT = 5
 
 
@@ -39,14 +40,14 @@ class Questions:
 
 
 def questions(view: View) -> Questions:
-    """Ask for everything that is missing from a complete read, and for touched series."""
+    """Ask for everything that a complete read lacks, and for series of which a part changed."""
     welkin: list[str] = []
     answered = view.appointments.keys() | view.blocks.keys() | view.absent | view.unreadable
     if view.direction.writes_calendar:
         welkin += _unanswered_mirrors(view, answered)
-    for link in view.live(LinkKind.BLOCK):
-        if link.remote_id not in answered and link.span.overlaps(view.block_window, view.zone):
-            welkin.append(link.remote_id)
+    for link in view.live(BlockLink):
+        if link.block_id not in answered and link.span.overlaps(view.block_window, view.zone):
+            welkin.append(link.block_id)
     events: dict[str, tuple[str, ...]] = {}
     series: dict[str, tuple[str, ...]] = {}
     for calendar in view.calendars:
@@ -60,24 +61,24 @@ def questions(view: View) -> Questions:
 
 
 def _unanswered_mirrors(view: View, answered: Set[str]) -> list[str]:
-    """Appointments of mirrors that a read did not show, and of retired ones that show too much."""
+    """Appointments that were not read, of mirrors, and of retired mirrors that show too much."""
     asked = [
-        link.source.id
+        link.appointment_id
         for link in view.standing_mirrors
-        if link.source.id not in answered and link.span.overlaps(view.mirror_window, view.zone)
+        if link.appointment_id not in answered and link.span.overlaps(view.mirror_window, view.zone)
     ]
-    talkative = [link for link in view.talkative_mirrors if link.source.id not in answered]
-    room = max(0, TALKATIVE_A_CYCLE - len(view.talkative_mirrors) + len(talkative))
-    return asked + [link.source.id for link in talkative[:room]]
+    too_detailed = [one for one in view.too_detailed_mirrors if one.appointment_id not in answered]
+    room = max(0, TOO_DETAILED_A_CYCLE - len(view.too_detailed_mirrors) + len(too_detailed))
+    return asked + [link.appointment_id for link in too_detailed[:room]]
 
 
 def _touched_series(view: View, calendar: CalendarView) -> set[str]:
-    """Series of which a member came with this delta. A full read holds every set already."""
+    """Series of which a part came with this list of changes. A full read has every set already."""
     if calendar.full or not calendar.counts_as_busy:
         return set()
     by_event: dict[str, str] = {}
     linked: set[str] = set()
-    for link in view.live(LinkKind.BLOCK, calendar.name):
+    for link in view.live(BlockLink, calendar.name):
         if link.source.original_start:
             by_event[link.event_id] = link.source.id
             linked.add(link.source.id)
@@ -95,17 +96,17 @@ def _touched_series(view: View, calendar: CalendarView) -> set[str]:
 
 
 def _of_doubtful_series(view: View, calendar: CalendarView) -> Iterator[str]:
-    """Linked instances to ask for by name, where a series does not show them.
+    """Instances with blocks to read by their ids, where their series does not show them.
 
-    Vanished from a set: one of them, still there, says that the list has lost rows. Nothing shown
-    although the rule promises something: the last ones may have been deleted one by one. No such
-    series for this account (any more): the next instance speaks for the others, unless somebody
-    was invited to single ones, of which each speaks for itself.
+    - The series shows others: if one of these is still there, the list has lost rows.
+    - The series shows none although its rule has some: they may have been deleted one by one.
+    - The account has no such series (any more): the answer for the next instance counts for the
+      others. If the user was invited to single instances, each of them is read.
     """
     for series, found in calendar.series.items():
         links = [
             link
-            for link in view.live(LinkKind.BLOCK, calendar.name)
+            for link in view.live(BlockLink, calendar.name)
             if link.source.id == series and link.span.overlaps(view.block_window, view.zone)
         ]
         links.sort(key=lambda link: (view.past(link.span), *link.span.instants(view.zone)))
@@ -115,27 +116,27 @@ def _of_doubtful_series(view: View, calendar: CalendarView) -> Iterator[str]:
         listed = {event.id for event in found.instances}
         ids = [link.event_id for link in links if link.event_id not in listed]
         asked = (calendar.gone | calendar.asked(LookUp.CONFIRMED)).intersection(ids)
-        untold = [event_id for event_id in ids if event_id not in calendar.events]
+        unread = [event_id for event_id in ids if event_id not in calendar.events]
         rows = any(event.series_id == series for event in calendar.events.values())
         if found.missing:
-            yield from untold if asked or rows else untold[:1]
+            yield from unread if asked or rows else unread[:1]
         elif not asked:
             lost = listed or not found.known
-            yield from untold[: (1 if found.known else NEXT)] if lost else ()
+            yield from unread[: (1 if found.known else NEXT)] if lost else ()
 
 
-def _who_tells(view: View, calendar: CalendarView) -> set[str]:
-    """What to ask for where a full read does not show the events of blocks.
+def _events_of_blocks(view: View, calendar: CalendarView) -> set[str]:
+    """What to read by id where a full read does not show the events of blocks.
 
-    Of a series without any instance left the master is asked first: its tombstone answers for all.
-    Where it is not found, the next instance is asked, too, and speaks for the others.
+    Of a series without any listed instance, the master is read first: its tombstone counts for all
+    instances. If it is not found, the next instance is read, too, and counts for the others.
     """
     living = {event.series_id for event in calendar.living.values()}
     asked: set[str] = set()
-    spoken_for: set[str] = set()
+    answered_for: set[str] = set()
     links = [
         link
-        for link in view.live(LinkKind.BLOCK, calendar.name)
+        for link in view.live(BlockLink, calendar.name)
         if link.span.overlaps(view.block_window, view.zone)
     ]
     for link in sorted(links, key=lambda link: link.span.instants(view.zone)):
@@ -146,45 +147,43 @@ def _who_tells(view: View, calendar: CalendarView) -> set[str]:
             asked.add(link.event_id)
         elif master is None and series not in calendar.gone:
             asked.add(series)
-        elif master is None and series not in spoken_for:
-            spoken_for.add(series)
+        elif master is None and series not in answered_for:
+            answered_for.add(series)
             asked.add(link.event_id)
     return asked
 
 
 def _missing_events(view: View, calendar: CalendarView) -> set[str]:
-    """Live links whose event a full read did not show, and events whose block must be restored."""
-    missing: set[str] = set()
+    """Events that a full read did not show although they have a link, or whose block is damaged."""
+    mirrors = view.live(MirrorLink, calendar.name)
     unsure = {
-        link.remote_id
-        for link in view.live(LinkKind.MIRROR, calendar.name)
-        if isinstance(calendar.events.get(link.remote_id), Removed)
+        mirror.mirror_id
+        for mirror in mirrors
+        if isinstance(calendar.events.get(mirror.mirror_id), Removed)
     }
-    # A mirror that somebody made a series is listed by its instances only.
-    repeated = {event.series_id or "" for event in calendar.events.values()}
-    missing |= repeated & {link.remote_id for link in view.live(LinkKind.MIRROR, calendar.name)}
+    # A mirror that a person has made a series is listed by its instances only.
+    repeated = {event.series_id for event in calendar.events.values()}
+    missing = {mirror.mirror_id for mirror in mirrors if mirror.mirror_id in repeated}
     if calendar.full:
-        for link in view.live(LinkKind.MIRROR, calendar.name):
-            if link.span.overlaps(view.list_window, view.zone):
-                missing.add(link.remote_id)
-        missing |= _who_tells(view, calendar)
+        missing |= {m.mirror_id for m in mirrors if m.span.overlaps(view.list_window, view.zone)}
+        missing |= _events_of_blocks(view, calendar)
     for link in view.block_links.values() if view.direction.writes_welkin else ():
-        # An interrupted creation: the calendar may never mention this event again. And a twin whose
-        # appointment has moved away: it takes time of its own.
+        # An interrupted creation: the calendar may never mention this event again. And a duplicate
+        # whose appointment has moved: it is not at the time of an appointment any more.
         waiting = link.state is LinkState.INTENT
-        alone = link.state is LinkState.TWIN and link.span not in view.twin_times
+        moved = link.state is LinkState.DUPLICATE and link.span not in view.appointment_times
         here = link.calendar == calendar.name and link.span.overlaps(view.block_window, view.zone)
-        if (waiting or alone) and here:
+        if (waiting or moved) and here:
             missing.add(link.event_id)
-    for link in view.live(LinkKind.BLOCK, calendar.name):
-        seen = view.blocks.get(link.remote_id)
-        damaged = link.remote_id in view.absent or (
-            seen is not None and (seen.cancelled or seen.hash != link.remote_hash)
+    for link in view.live(BlockLink, calendar.name):
+        seen = view.blocks.get(link.block_id)
+        damaged = link.block_id in view.absent or (
+            seen is not None and (seen.cancelled or seen.hash != link.block_hash)
         )
         if damaged:
             missing.add(link.event_id)
     unsure.update(_unread(view, calendar))
-    # Lists tell of what left their window as of what was deleted: tombstones are confirmed.
+    # Lists report events that left their window as deleted: each is confirmed by its id.
     confirmed = calendar.gone | calendar.asked(LookUp.CONFIRMED)
     missing |= set(_of_doubtful_series(view, calendar))
     asked = (missing - calendar.events.keys() - calendar.gone) | (unsure - confirmed)
@@ -192,7 +191,7 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
 
 
 def _unread(view: View, calendar: CalendarView) -> Iterator[str]:
-    """Events that concern us, of which the list has not shown everything. Series are read whole."""
+    """Events that matter here and that the list shows incompletely. A series is read as a whole."""
     partial = calendar.partial_series
     linked = {
         link.event_id
@@ -200,12 +199,12 @@ def _unread(view: View, calendar: CalendarView) -> Iterator[str]:
         if not link.source.original_start or link.source.id in partial
     }
     for event in calendar.events.values():
-        alone = event.series_id in partial
-        if (event.series_id and not alone) or event.is_master:
+        single = event.series_id in partial
+        if (event.series_id and not single) or event.is_master:
             continue
         if isinstance(event, CalendarEvent):
-            # A bare occurrence tells its time only: all else stands in its series.
-            bare = alone and not event.version
+            # A row without a version gives only the occurrence's time; the rest is in its series.
+            bare = single and not event.version
             unsure = (event.unread or bare) and view.is_external(event, calendar)
         else:
             unsure = event.id in linked and not isinstance(event, Tombstone)

@@ -1,6 +1,6 @@
 """Rules 1 to 4 and 9 to 12: from appointments to mirrors."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,8 +22,8 @@ from calendar_sync.core.model import (
     Direction,
     Draft,
     Link,
-    LinkKind,
     LinkState,
+    MirrorLink,
     Platform,
     Refusal,
     Removed,
@@ -41,8 +41,8 @@ from calendar_sync.planner.snapshot import CalendarView, Doubt, View
 
 PENDING = "pending"
 RESTORES_A_DAY = 3
-# What edits of a mirror may change: no session of a group, and encounters only as far as probed.
 _LEFT_ALONE = frozenset({ConflictDecision.REPORTED, ConflictDecision.PARKED})
+# What edits of a mirror may change: no group sessions, and encounters only after a probe.
 _PLAIN = frozenset({"APPOINTMENT"})
 _PROBED = frozenset({"ENCOUNTER"})
 
@@ -52,13 +52,13 @@ Decision = Action | Conflict | Doubt | Refusal
 def plan_mirrors(view: View, settings: Settings) -> Iterator[Decision]:
     """One mirror for each wanted appointment, none for any other."""
     if not view.direction.writes_calendar:
-        yield from left_behind(view, LinkKind.MIRROR)
+        yield from left_behind(view, view.live(MirrorLink))
         return
     calendar = next(calendar for calendar in view.calendars if calendar.holds_mirrors)
     for appointment in view.appointments.values():
         decisions = _appointment(view, settings, calendar, appointment)
         yield from guarded(Step.CREATE_MIRROR, Source(appointment.id), decisions)
-    for link in (*view.standing_mirrors, *view.talkative_mirrors):
+    for link in (*view.standing_mirrors, *view.too_detailed_mirrors):
         yield from guarded(Step.UPDATE_MIRROR, link.source, _standing(view, calendar, link))
 
 
@@ -76,23 +76,24 @@ def _appointment(
         yield from _unwanted(view, _present(view, calendar, link), objection, appointment)
 
 
-def _standing(view: View, calendar: CalendarView, link: Link) -> Iterator[Decision]:
+def _standing(view: View, calendar: CalendarView, link: MirrorLink) -> Iterator[Decision]:
     """A mirror whose appointment was not read."""
-    if link.source.id in view.absent:
+    if link.appointment_id in view.absent:
         yield DeleteMirror("appointment_gone", _present(view, calendar, link), absence=True)
-    elif link.source.id not in view.unreadable and link.source.id not in view.appointments:
+    elif (
+        link.appointment_id not in view.unreadable and link.appointment_id not in view.appointments
+    ):
         if link.state is LinkState.RETIRED:
-            yield Doubt(link.source)  # more than a cycle asks for: the next one goes on
+            yield Doubt(link.source)  # not read in this cycle: the next one continues
         else:
             yield from _unseen(view, link)
 
 
-def left_behind(view: View, kind: LinkKind) -> Iterator[Conflict]:
-    """A direction that no longer writes this side cannot remove what stands there: it is shown."""
+def left_behind(view: View, links: Iterable[Link]) -> Iterator[Conflict]:
+    """A direction that no longer writes this side cannot delete what is there: it is shown."""
     if all(calendar.full for calendar in view.calendars):
-        for link in view.live(kind):
-            if kind is LinkKind.MIRROR or link.remote_id not in view.absent:
-                yield Conflict(ConflictKind.LEFT_BY_DIRECTION, link.source, ConflictDecision.LEFT)
+        for link in links:
+            yield Conflict(ConflictKind.LEFT_BY_DIRECTION, link.source, ConflictDecision.LEFT)
 
 
 def judge(view: View, settings: Settings, appointment: Appointment) -> str | None:
@@ -128,23 +129,23 @@ NO_MIRROR: Mapping[str, Callable[[View, Settings, Appointment], bool]] = {
 }
 
 
-def edited(link: Link, event: CalendarEvent, content: str) -> bool:
-    """Somebody has changed this mirror, whose content has this hash, since we wrote it.
+def edited(link: MirrorLink, event: CalendarEvent, content: str) -> bool:
+    """A person has changed this mirror, whose content has this hash, since we wrote it.
 
-    While nobody has touched it, a difference is the server's way of telling what we wrote. Guests
-    are no edit: they are the owner's.
+    If its etag is that of our write, a difference comes from how the server shows what we wrote.
+    Guests do not count as an edit: they are the user's.
     """
-    same = without_guests(content) == without_guests(link.remote_hash)
+    same = without_guests(content) == without_guests(link.mirror_hash)
     return not same and not link.untouched(event.etag)
 
 
-def shifted(link: Link, event: CalendarEvent, content: str) -> bool:
-    """The server shows another time than we wrote, though nobody has touched the mirror.
+def shifted(link: MirrorLink, event: CalendarEvent, content: str) -> bool:
+    """The server shows another time than we wrote, although no person has changed the mirror.
 
-    That is how it follows changed rules of a time zone. It may excuse another text, never another
-    time.
+    Servers do so when the rules of a time zone change. A different text is accepted in this case, a
+    different time never.
     """
-    same = without_guests(content) == without_guests(link.remote_hash)
+    same = without_guests(content) == without_guests(link.mirror_hash)
     return not same and link.untouched(event.etag) and event.span != link.span
 
 
@@ -154,13 +155,13 @@ def _wanted(
     calendar: CalendarView,
     appointment: Appointment,
     draft: Draft,
-    link: Link | None,
+    link: MirrorLink | None,
 ) -> Iterator[Decision]:
     create = CreateMirror("wanted", appointment, draft, link)
     if link is None or link.state in {LinkState.DELETED, LinkState.INTENT}:
-        same = link is not None and link.source_hash == appointment.source_hash
+        same = link is not None and link.appointment_hash == appointment.source_hash
         if link is not None and same and link.state is LinkState.DELETED and view.settling(link):
-            yield Doubt(link.source)  # cancelled by us a moment ago, says an older reading
+            yield Doubt(link.source)  # we have just cancelled it: this reading is older
         else:
             yield create
         return
@@ -169,39 +170,39 @@ def _wanted(
         link = here
         yield ChangeLink("found_again", link)
     if link.state is LinkState.DISMISSED:
-        if link.source_hash != appointment.source_hash:
+        if link.appointment_hash != appointment.source_hash:
             yield CreateMirror("changed_after_dismissal", appointment, draft, link)
         return
     if is_gone(calendar, link):
-        proven = isinstance(calendar.events.get(link.remote_id), Tombstone)
+        proven = isinstance(calendar.events.get(link.mirror_id), Tombstone)
         if not proven and view.settling(link):
             yield Doubt(link.source)
         else:
             yield from _deleted_by_hand(view, settings, appointment, draft, link, proven=proven)
         return
-    event = calendar.living.get(link.remote_id)
+    event = calendar.living.get(link.mirror_id)
     if event is not None and view.outdated(link, event.version):
         event = None
         yield Doubt(link.source)
-    if event is not None and event.has_attendees != link.remote_hash.endswith(GUESTS):
-        # Invited, or taken away: the owner's business, never undone, and told once.
-        seen = without_guests(link.remote_hash) + GUESTS * event.has_attendees
-        link = replace(link, remote_hash=seen)
+    if event is not None and event.has_attendees != link.mirror_hash.endswith(GUESTS):
+        # The user invited guests or removed them: that is never undone, and shown once.
+        seen = without_guests(link.mirror_hash) + GUESTS * event.has_attendees
+        link = replace(link, mirror_hash=seen)
         yield ChangeLink("guests", link)
         if event.has_attendees:
             yield Conflict(ConflictKind.GUESTS_ADDED, link.source, ConflictDecision.LEFT)
     if event is not None and without_guests(calendar.hashes[event.id]) == draft.hash != (
         link.wanted_hash
     ):
-        # Our own write whose answer was lost.
+        # Our own write: its answer was lost.
         written = replace(
             link,
             state=LinkState.LIVE,
             span=draft.span,
             etag=event.etag,
             wanted_hash=draft.hash,
-            remote_hash=calendar.hashes[event.id],
-            source_hash=appointment.source_hash,
+            mirror_hash=calendar.hashes[event.id],
+            appointment_hash=appointment.source_hash,
             level=draft.level,
         )
         yield ChangeLink("written_before", written)
@@ -211,16 +212,16 @@ def _wanted(
     if draft.hash != link.wanted_hash or draft.level != link.level:
         if not (by_hand and view.direction is Direction.BIDIRECTIONAL) or event is None:
             yield update
-        elif link.source_hash == appointment.source_hash:
-            # Settings changed, nobody touched Welkin: it is the edit alone that is decided about.
+        elif link.appointment_hash == appointment.source_hash:
+            # The settings changed and the appointment did not: only the edit is decided about.
             yield from _edited_by_hand(view, settings, calendar, event, update)
-        # A level that was lowered is written whatever the policy: privacy comes first.
+        # A lowered level is always written, whatever the settings say about conflicts.
         elif settings.both_changed == "report" and draft.level == link.level:
             known = replace(
                 link,
                 wanted_hash=draft.hash,
-                remote_hash=calendar.hashes[link.remote_id],
-                source_hash=appointment.source_hash,
+                mirror_hash=calendar.hashes[link.mirror_id],
+                appointment_hash=appointment.source_hash,
                 span=draft.span,
             )
             yield ChangeLink("both_changed", known)
@@ -232,35 +233,35 @@ def _wanted(
         yield from _edited_by_hand(view, settings, calendar, event, update)
     elif event is not None and shifted(link, event, calendar.hashes[event.id]):
         yield from _shifted(view, calendar, event, update)
-    elif link.source_hash != appointment.source_hash or link.state is LinkState.RETIRED:
-        known = replace(link, source_hash=appointment.source_hash, state=LinkState.LIVE)
+    elif link.appointment_hash != appointment.source_hash or link.state is LinkState.RETIRED:
+        known = replace(link, appointment_hash=appointment.source_hash, state=LinkState.LIVE)
         yield ChangeLink("unchanged_for_the_calendar", known)
 
 
-def is_gone(calendar: CalendarView, link: Link) -> bool:
+def is_gone(calendar: CalendarView, link: MirrorLink) -> bool:
     """The mirror was deleted, or is not found by its id."""
-    told = calendar.events.get(link.remote_id)
-    return link.remote_id in calendar.gone or isinstance(told, Removed)
+    row = calendar.events.get(link.mirror_id)
+    return link.mirror_id in calendar.gone or isinstance(row, Removed)
 
 
-def _present(view: View, calendar: CalendarView, link: Link) -> Link:
-    """The link as the calendar has it now, the same one where nothing has become of its mirror.
+def _present(view: View, calendar: CalendarView, link: MirrorLink) -> MirrorLink:
+    """The link as the calendar has its mirror now; the same link where nothing has changed.
 
-    A mirror that was deleted by hand, and not to be restored, may have been taken out of the bin;
-    and in a mailbox that was restored, or imported anew, it has another id.
+    A mirror that was deleted by hand and not restored may have been taken out of the bin. In a
+    mailbox that was restored or imported again, it has another id.
     """
-    event = calendar.living.get(link.remote_id)
+    event = calendar.living.get(link.mirror_id)
     if link.state is LinkState.DISMISSED:
         undone = event is not None and event.version > link.version
         return replace(link, state=LinkState.LIVE) if undone else link
     if link.state not in STANDING or not is_gone(calendar, link):
         return link
-    again = view.unlinked.get(view.marker(link.source.id), ())
+    again = view.unlinked.get(view.marker(link.appointment_id), ())
     known = [each for each in again if each.id in calendar.hashes]
     if not known:
         return link
-    event = min(known, key=lambda each: calendar.hashes[each.id] != link.remote_hash)
-    return replace(link, remote_id=event.id, etag=None, version=event.version)
+    event = min(known, key=lambda each: calendar.hashes[each.id] != link.mirror_hash)
+    return replace(link, mirror_id=event.id, etag=None, version=event.version)
 
 
 def _deleted_by_hand(
@@ -268,7 +269,7 @@ def _deleted_by_hand(
     settings: Settings,
     appointment: Appointment,
     draft: Draft,
-    link: Link,
+    link: MirrorLink,
     *,
     proven: bool,
 ) -> Iterator[Decision]:
@@ -279,12 +280,12 @@ def _deleted_by_hand(
     if view.past(draft.span):
         yield dismiss
         return
-    # A tombstone says that it was deleted; a mere "not found" cancels nothing.
+    # Only a tombstone proves the deletion; "not found" cancels nothing.
     deleted = both_ways and proven
     follow = settings.mirror_deleted == "cancel" and appointment.event.kind in _PLAIN
     if deleted and follow and _hosts(view, appointment):
-        if appointment.source_hash != link.source_hash:
-            # Whoever deleted it did not know what the appointment is now.
+        if appointment.source_hash != link.appointment_hash:
+            # The user deleted the mirror of an older version of the appointment.
             yield restore
             yield Conflict(ConflictKind.BOTH_CHANGED, link.source, ConflictDecision.WELKIN_WINS)
             return
@@ -297,7 +298,7 @@ def _deleted_by_hand(
     elif restored_too_often(view, link):
         decision = ConflictDecision.PARKED
     yield restore if decision is ConflictDecision.RESTORED else dismiss
-    # One way, what is put back is not worth a word; what is left as it is, is.
+    # One way, a restored mirror is not shown; one that is left as it is, is shown.
     if both_ways or decision is ConflictDecision.PARKED:
         yield Conflict(ConflictKind.MIRROR_DELETED, link.source, decision)
 
@@ -326,7 +327,7 @@ def _edited_by_hand(
     elif both_ways and moved and settings.mirror_moved == "report":
         decision = ConflictDecision.REPORTED
     elif event.has_attendees and view.platform is Platform.MICROSOFT:
-        # Exchange would mail its guests about whatever is written.
+        # Exchange would send e-mail to its guests about each write.
         decision = ConflictDecision.REPORTED
     elif restored_too_often(view, link):
         decision = ConflictDecision.PARKED
@@ -336,7 +337,7 @@ def _edited_by_hand(
         yield update
         decision = decision and ConflictDecision.RESTORED
     else:
-        seen = replace(link, etag=event.etag, remote_hash=calendar.hashes[event.id])
+        seen = replace(link, etag=event.etag, mirror_hash=calendar.hashes[event.id])
         yield ChangeLink("edited_by_hand", replace(seen, wanted_hash=draft.hash))
     if decision and (both_ways or decision in _LEFT_ALONE):
         kind = ConflictKind.MIRROR_MOVED if moved else ConflictKind.MIRROR_EDITED
@@ -346,10 +347,10 @@ def _edited_by_hand(
 def _shifted(
     view: View, calendar: CalendarView, event: CalendarEvent, update: UpdateMirror
 ) -> Iterator[Decision]:
-    """Not an edit by a user: it is corrected silently and never changes Welkin."""
+    """Not an edit by a user: it is corrected without a conflict and never changes Welkin."""
     link = update.link
     if restored_too_often(view, link):
-        yield ChangeLink("shifted", replace(link, remote_hash=calendar.hashes[event.id]))
+        yield ChangeLink("shifted", replace(link, mirror_hash=calendar.hashes[event.id]))
         yield Conflict(ConflictKind.MIRROR_MOVED, link.source, ConflictDecision.PARKED)
     else:
         yield replace(update, reason="shifted", restore=True)
@@ -361,19 +362,21 @@ def _hosts(view: View, appointment: Appointment) -> bool:
 
 
 def _is_a_new_time(view: View, found: Span, wanted: Span) -> bool:
-    """The mirror was moved to a time that an appointment can have: ahead, and of some length."""
+    """The mirror was moved to a time that an appointment can have: in the future, not empty."""
     ahead = all(span.instants(view.zone)[0] > view.now for span in (found, wanted))
     timed = not found.all_day and not wanted.all_day
     return found != wanted and timed and not found.empty(view.zone) and ahead
 
 
 def restored_too_often(view: View, link: Link) -> bool:
-    """Someone keeps undoing what we do: after three restores in a day a person decides."""
+    """Restored three times in a day: it is left as it is, and a person decides."""
     recent = link.restored_at is not None and view.now - link.restored_at < timedelta(days=1)
     return recent and link.restores >= RESTORES_A_DAY
 
 
-def _unwanted(view: View, link: Link, objection: str, appointment: Appointment) -> Iterator[Action]:
+def _unwanted(
+    view: View, link: MirrorLink, objection: str, appointment: Appointment
+) -> Iterator[Action]:
     if link.state not in {LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED}:
         return
     if objection == "outside_window" and _before_window(view, link):
@@ -388,7 +391,7 @@ def _unwanted(view: View, link: Link, objection: str, appointment: Appointment) 
     yield DeleteMirror(objection, link, absence)
 
 
-def _unseen(view: View, link: Link) -> Iterator[Action]:
+def _unseen(view: View, link: MirrorLink) -> Iterator[Action]:
     """The link lies outside the window that was read."""
     if _before_window(view, link):
         yield _retire(link)
@@ -396,9 +399,9 @@ def _unseen(view: View, link: Link) -> Iterator[Action]:
         yield DeleteMirror("outside_window", link)
 
 
-def _before_window(view: View, link: Link) -> bool:
+def _before_window(view: View, link: MirrorLink) -> bool:
     return link.span.instants(view.zone)[1] <= view.mirror_window.start
 
 
-def _retire(link: Link) -> ChangeLink:
+def _retire(link: MirrorLink) -> ChangeLink:
     return ChangeLink("left_the_window", replace(link, state=LinkState.RETIRED))

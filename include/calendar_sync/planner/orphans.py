@@ -1,7 +1,7 @@
-"""What carries our mark although no link knows it: left by a lost state database, or copied.
+"""Orphans: items with our mark but without a link, from a lost state database or from a copy.
 
-What fits something that is to be created is taken for it, so that nothing is there twice. The rest
-is not ours to delete (I4) without a person's word: its removal is held for approval.
+An orphan that fits an item to be created is adopted, so that nothing exists twice. The others may
+be deleted only with a person's approval (I4).
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,26 +11,25 @@ from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import (
     Action,
     Appointment,
+    BlockLink,
     CreateBlock,
     DeleteBlock,
     DeleteMirror,
-    Link,
-    LinkKind,
     LinkState,
+    MirrorLink,
     Refusal,
     Removal,
-    Source,
     Step,
 )
 from calendar_sync.planner.guard import guarded
 from calendar_sync.planner.mirrors import PENDING, judge
-from calendar_sync.planner.snapshot import BlockSeen, View, row_of
+from calendar_sync.planner.snapshot import BlockSeen, View, found_block, found_mirror
 
-STRAY = "stray"
+ORPHAN = "stray"
 
 
 def adopt(view: View, actions: Iterable[Action]) -> list[Action]:
-    """Blocks to create take over unclaimed ones: by the id that we gave, else by the same time."""
+    """Creations adopt blocks without a link: by the id that we gave, else by the same time."""
     actions = list(actions)
     free = {block.event_id: block for block in _unclaimed(view)}
     if not free:
@@ -55,70 +54,75 @@ def adopt(view: View, actions: Iterable[Action]) -> list[Action]:
     ]
 
 
-def strays(
+def orphans(
     view: View, settings: Settings, actions: Iterable[Action]
 ) -> Iterator[Removal | Refusal]:
-    """The removal of what nobody claims, seen by a full read when all other links are known.
+    """Deletions of orphans: only after a full read, and when all other links are known.
 
-    What `leftovers` takes care of has a link, or the mark of one that stands.
+    Items that have a closed link, or the mark of an existing one, are left to `leftovers`.
 
-    A mirror whose mark names an appointment that is known, never had a link, and is to have no
-    mirror, was ours for certain: it goes for that appointment's reason. All else is a STRAY.
+    A mirror is deleted for its appointment's reason if its mark names an appointment that is known,
+    should have no mirror, and never had a link. All others have the reason ORPHAN.
     """
-    if not view.alone or not all(calendar.full for calendar in view.calendars):
+    if not view.other_blocks_known or not all(calendar.full for calendar in view.calendars):
         return
     actions = list(actions)
     adopted = {action.adopts for action in actions if isinstance(action, CreateBlock)}
     for block in _unclaimed(view):
         ahead = block.span.overlaps(view.block_window, view.zone) and not view.past(block.span)
         if ahead and block.event_id not in adopted:
-            yield DeleteBlock(STRAY, row_of(view, LinkKind.BLOCK, block.event_id, "", block.span))
+            yield DeleteBlock(ORPHAN, found_block(view, block))
     if view.direction.writes_calendar:
-        going = {a.link.remote_id for a in actions if isinstance(a, DeleteMirror)}
+        going = {a.link.mirror_id for a in actions if isinstance(a, DeleteMirror)}
         yield from _mirrors(view, settings, going)
 
 
 def _mirrors(view: View, settings: Settings, going: set[str]) -> Iterator[DeleteMirror | Refusal]:
-    """Events with our mark of appointments that have no mirror here, and get none now.
+    """Events with our mark whose appointments have no mirror here, and get none now.
 
-    One whose encounter is not known may be wanted again: nothing is certain about it.
+    While its encounter is not known, the appointment may get a mirror again: then it is an orphan.
     """
-    standing = {view.marker(link.source.id) for link in view.standing_mirrors}
+    standing = {view.marker(link.appointment_id) for link in view.standing_mirrors}
     standing |= {view.marker(appointment_id) for appointment_id in view.unreadable}
-    told: set[str | None] = set()
+    seen: set[str | None] = set()
     for calendar in view.calendars:
         for event in calendar.living.values() if calendar.holds_mirrors else ():
             known = event.id in view.mirror_ids or event.marker in standing
             known = known or event.id in view.claimed_elsewhere or event.id in going
             if known or event.id not in calendar.ours:
                 continue
-            link = row_of(view, LinkKind.MIRROR, event.id, calendar.name, event.span)
+            link = found_mirror(view, event.id, calendar.name, event.span)
             appointment = view.appointment_by_mark.get(event.marker or "")
-            removal = _mirror(view, settings, link, appointment, first=event.marker not in told)
-            told.add(event.marker)
+            removal = _mirror(view, settings, link, appointment, first=event.marker not in seen)
+            seen.add(event.marker)
             yield from guarded(Step.DELETE_MIRROR, link.source, removal)
 
 
 def _mirror(
-    view: View, settings: Settings, link: Link, appointment: Appointment | None, *, first: bool
+    view: View,
+    settings: Settings,
+    link: MirrorLink,
+    appointment: Appointment | None,
+    *,
+    first: bool,
 ) -> Iterator[DeleteMirror]:
-    """`first`: of several of one appointment only one can be the row that stands for it."""
-    objection = judge(view, settings, appointment) if appointment is not None else STRAY
+    """Of several mirrors of one appointment, only the `first` can have its link."""
+    objection = judge(view, settings, appointment) if appointment is not None else ORPHAN
     if objection is None:
         return
-    certain = objection not in {PENDING, STRAY}
+    certain = objection not in {PENDING, ORPHAN}
     if certain and appointment is not None and appointment.id not in view.mirror_links:
-        link = replace(link, source=Source(appointment.id)) if first else link
+        link = replace(link, appointment_id=appointment.id) if first else link
     else:
-        objection = STRAY
+        objection = ORPHAN
     yield DeleteMirror(objection, link)
 
 
 def _unclaimed(view: View) -> list[BlockSeen]:
-    """Blocks that are ours by their id, and of no link of this user on any platform."""
+    """Blocks that are ours by their id and have no link of this user on any platform."""
     if not view.direction.writes_welkin:
         return []
-    known = {link.name for link in view.links if link.kind is LinkKind.BLOCK}
+    known = {link.name for link in view.links if isinstance(link, BlockLink)}
     known |= view.claimed_elsewhere
     return [
         block

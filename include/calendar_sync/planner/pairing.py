@@ -1,4 +1,4 @@
-"""Events that are there again under other ids: a mailbox was restored, or imported anew."""
+"""Events that exist again with other ids: a mailbox was restored or imported again."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
@@ -20,10 +20,10 @@ _GONE = frozenset({"event_deleted", "event_gone", "instance_gone"})
 
 
 def paired(view: View, actions: Iterable[Action]) -> list[Action]:
-    """Blocks of events that are gone stand for the same events under new ids: none is made twice.
+    """Blocks of vanished events are used for the same events with new ids: no block is made twice.
 
-    An event is the same by its iCalUID, whatever its time now (a back-up is older than what it
-    replaces), else by its time.
+    An event is the same if it has the same iCalUID, whatever its time (a backup is older than what
+    it replaces), otherwise if it has the same time.
     """
     actions = list(actions)
     left = [action for action in actions if isinstance(action, DeleteBlock) and _leaves(action)]
@@ -45,11 +45,11 @@ def paired(view: View, actions: Iterable[Action]) -> list[Action]:
 
 
 def _moved(view: View, new: CreateBlock, removal: DeleteBlock) -> Action:
-    """The block that was to go stands for the event that was to get one of its own."""
+    """The block that was to be deleted is used for the event that was to get a new one."""
     event, uid = new.event, view.identity.event_uid(new.event)
     link = replace(removal.link, source=new.source, event_id=event.id, event_uid=uid)
-    seen = view.blocks.get(link.remote_id)
-    as_it_was = seen is not None and seen.hash == link.remote_hash
+    seen = view.blocks.get(link.block_id)
+    as_it_was = seen is not None and seen.hash == link.block_hash
     if as_it_was and new.content == link.wanted_hash:
         return ChangeLink(FOUND_AGAIN, link)
     return UpdateBlock(FOUND_AGAIN, event, new.content, link)

@@ -28,17 +28,17 @@ from calendar_sync.core.model import (
 from calendar_sync.planner.blocks import plan_blocks
 from calendar_sync.planner.leftovers import leftovers
 from calendar_sync.planner.mirrors import judge, plan_mirrors
-from calendar_sync.planner.orphans import STRAY, adopt, strays
+from calendar_sync.planner.orphans import ORPHAN, adopt, orphans
 from calendar_sync.planner.pairing import paired
 from calendar_sync.planner.snapshot import Doubt, View
 
-BRAKE = "brake"
+DELETION_GUARD = "brake"
 WRITE_BACK = "write_back"
 WRITE_BACKS_A_DAY = 3
 
 
 def plan(view: View, settings: Settings) -> Plan:
-    """The actions that bring both sides in step, in the order in which to take them."""
+    """The actions that bring both sides up to date, in the order in which to carry them out."""
     actions: list[Action] = []
     conflicts: list[Conflict] = []
     doubted: set[Source] = set()
@@ -55,16 +55,16 @@ def plan(view: View, settings: Settings) -> Plan:
             actions.append(decision)
     actions = adopt(view, paired(view, actions))
     found = []
-    for stray in strays(view, settings, actions):
-        if isinstance(stray, Refusal):
-            refused.append(stray)
+    for deletion in orphans(view, settings, actions):
+        if isinstance(deletion, Refusal):
+            refused.append(deletion)
         else:
-            found.append(stray)
-    unclaimed = [action for action in found if action.reason == STRAY]
+            found.append(deletion)
+    unclaimed = [action for action in found if action.reason == ORPHAN]
     actions += found
     actions.sort(key=lambda action: _order(view, action))
-    holds = [*_brake(view, settings, actions), *_write_backs(view, actions)]
-    # What shows more than a lowered level allows cannot wait for a person: it is put back.
+    holds = [*_deletion_guard(view, settings, actions), *_write_backs(view, actions)]
+    # A mirror that shows more than a lowered level allows cannot wait for a person: it is restored.
     back = {
         id(action): action.instead()
         for hold in holds
@@ -74,10 +74,10 @@ def plan(view: View, settings: Settings) -> Plan:
     holds = [hold for hold in holds if id(hold.actions[0]) not in back]
     actions = [back.get(id(action), action) for action in actions]
     restored = {action.source for action in back.values()}
-    # Apart, as a stray block is seen from either platform, and gone once one has removed it.
+    # One hold for each side: both platforms see an orphaned block, and the first one deletes it.
     for kind in (DeleteMirror, DeleteBlock):
         if mine := [action for action in unclaimed if isinstance(action, kind)]:
-            holds += _unless_approved(view, STRAY, mine)
+            holds += _unless_approved(view, ORPHAN, mine)
     held = {id(action) for hold in holds for action in hold.actions}
     skipped = Counter(
         objection
@@ -95,17 +95,17 @@ def plan(view: View, settings: Settings) -> Plan:
 
 
 def _objection(view: View, settings: Settings, appointment: Appointment) -> str | None:
-    """Why it has no mirror, to be counted; one that trips us up is refused already."""
+    """Why it has no mirror, to be counted; one that causes an error is refused elsewhere."""
     try:
         return judge(view, settings, appointment)
     except Exception:
         return "refused"
 
 
-def _brake(view: View, settings: Settings, actions: Iterable[Action]) -> Iterator[Hold]:
-    """Rule 13: too many removals that rest on absence alone wait for a person.
+def _deletion_guard(view: View, settings: Settings, actions: Iterable[Action]) -> Iterator[Hold]:
+    """Rule 13: too many deletions only because the other side was not found wait for a person.
 
-    A series that has been asked for by its own name counts once: it goes as a whole.
+    A series that was read by its own id counts once: it is deleted as a whole.
     """
     doubtful = [action for action in actions if isinstance(action, Removal) and action.absence]
     asked = {event_id for calendar in view.calendars for event_id in calendar.gone}
@@ -118,11 +118,11 @@ def _brake(view: View, settings: Settings, actions: Iterable[Action]) -> Iterato
         (link.kind, counted(link.source)) for link in view.links if link.state is LinkState.LIVE
     }
     if not settings.deletion_guard.allows(len(gone), len(live)):
-        yield from _unless_approved(view, BRAKE, doubtful)
+        yield from _unless_approved(view, DELETION_GUARD, doubtful)
 
 
 def _write_backs(view: View, actions: Iterable[Action]) -> Iterator[Hold]:
-    """Rules 9 and 10: edits of mirrors change so many appointments a day, no more."""
+    """Rules 9 and 10: edits of mirrors change a few appointments a day without approval."""
     left = WRITE_BACKS_A_DAY - len(view.written_back)
     for action in actions:
         if not isinstance(action, WriteBack) or action.source.id in view.written_back:
@@ -130,7 +130,7 @@ def _write_backs(view: View, actions: Iterable[Action]) -> Iterator[Hold]:
         if left > 0:
             left -= 1
         else:
-            # One approval each: which of them come together in one cycle is chance.
+            # One approval each: it is by chance which of them are in the same cycle.
             yield from _unless_approved(view, WRITE_BACK, [action])
 
 
@@ -141,7 +141,7 @@ def _unless_approved(view: View, reason: str, actions: Sequence[Action]) -> Iter
 
 
 def _as_held(conflict: Conflict, holds: Iterable[Hold], restored: Collection[Source]) -> Conflict:
-    """A conflict says what was decided: about what is held, nothing yet."""
+    """The conflict with what was decided: about an action that is held, nothing yet."""
     waiting = {a.source for hold in holds if hold.reason == WRITE_BACK for a in hold.actions}
     if conflict.decision not in {ConflictDecision.CANCELLED, ConflictDecision.RESCHEDULED}:
         return conflict
@@ -153,13 +153,13 @@ def _as_held(conflict: Conflict, holds: Iterable[Hold], restored: Collection[Sou
 
 
 def digest_of(actions: Iterable[tuple[Step, Source]]) -> str:
-    """Names a set of removals by their opaque ids, so that an approval covers these and no more."""
+    """Names a set of actions by their opaque ids, so that an approval covers only these."""
     lines = sorted(f"{step}|{source.id}|{source.original_start}" for step, source in actions)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _order(view: View, action: Action) -> tuple[int, timedelta, str]:
-    """Rows first (free), then removals (privacy), then the dates nearest to now."""
+    """Links first (no request), then deletions (privacy), then the dates nearest to now."""
     if isinstance(action, ChangeLink):
         return 0, timedelta(), ""
     rank = 1 if isinstance(action, Removal) else 2

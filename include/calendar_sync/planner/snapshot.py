@@ -9,14 +9,16 @@ from zoneinfo import ZoneInfo
 from calendar_sync.core.identity import GENERATIONS, Identity
 from calendar_sync.core.model import (
     SETTLING,
+    AnyLink,
     Appointment,
+    BlockLink,
     CalendarEvent,
     Direction,
     Draft,
     Link,
-    LinkKind,
     LinkState,
     LookUp,
+    MirrorLink,
     Platform,
     Removed,
     Row,
@@ -28,23 +30,23 @@ from calendar_sync.core.model import (
     exceeds,
 )
 
-# What is older than our own last write can be told from a newer edit, and is doubted for longer
-# than what is merely not found.
+# A reading that is older than our own last write is recognised by its version, so it is doubted for
+# longer than an item that is only not found.
 LONGEST_LAG = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """An item that was read older than we wrote it: not decided now, looked at again."""
+    """An item whose reading may be older than our own write: the next cycle decides about it."""
 
     source: Source
 
 
 @dataclass(frozen=True)
 class BlockSeen:
-    """A block as Welkin showed it: its time, the hash of its content, cancelled or not.
+    """A block as Welkin showed it; `hash` is of its content.
 
-    `external_id` is there where it is one that we gave.
+    `external_id` is empty unless we gave it.
     """
 
     event_id: str
@@ -60,11 +62,11 @@ class CalendarView:
     """One calendar of the account.
 
     `events` are all events of the listed window (`full`) or those that changed since the cursor.
-    `series` are complete instance sets of touched series, `lookups` say what events and series were
-    asked for by their ids, and what came of it. `events` lacks what that does not show, and nothing
-    is decided about it.
-    `hashes` are of mirrors, and of whatever has our marker, by event id. `ours` are ids of events
-    with our marker.
+    `series` are the instances of series that were read as a whole. `lookups` are the results of
+    reading events and series by their ids; `events` lacks those that could not be read, and nothing
+    is decided about them.
+    `hashes` are of mirrors and of all other events with our marker, by event id. `ours` are the ids
+    of events with our marker.
     """
 
     name: str
@@ -78,7 +80,7 @@ class CalendarView:
     ours: frozenset[str] = frozenset()
 
     def asked(self, *outcomes: LookUp) -> frozenset[str]:
-        """Events and series of which a look by id has come to one of these."""
+        """Events and series whose reading by id had one of these results."""
         return frozenset(key for key, outcome in self.lookups.items() if outcome in outcomes)
 
     @cached_property
@@ -88,29 +90,29 @@ class CalendarView:
 
     @cached_property
     def denied(self) -> frozenset[str]:
-        """To be looked at again."""
+        """Could not be read, and are tried again."""
         return self.asked(LookUp.DENIED, LookUp.DOUBTED)
 
     @cached_property
     def closed(self) -> frozenset[str]:
-        """Not shown so often that they are left alone."""
+        """Could not be read so often that they are parked."""
         return self.asked(LookUp.CLOSED)
 
     @cached_property
     def living(self) -> Mapping[str, CalendarEvent]:
-        """Of the events those that are there."""
+        """The events that exist."""
         return {key: one for key, one in self.events.items() if isinstance(one, CalendarEvent)}
 
     @cached_property
     def undecided(self) -> frozenset[str]:
-        """Events and series of which nobody knows now what they are."""
+        """Events and series that could not be read: nothing is decided about them."""
         instances = (one for found in self.series.values() for one in found.instances)
         unread = {one.id for one in instances if isinstance(one, Unreadable)}
         return self.denied | self.closed | self.asked(LookUp.UNREADABLE) | unread
 
     @cached_property
     def partial_series(self) -> frozenset[str]:
-        """Series of which single instances may be known, and the whole set is not."""
+        """Series that could not be read as a whole; single instances of them may be known."""
         unknown = {key for key, found in self.series.items() if not found.known}
         return self.denied | self.closed | unknown
 
@@ -121,14 +123,14 @@ class View:
 
     `appointments` holds every appointment of the complete window read, and those fetched by id.
     `absent` are Welkin ids that a GET has confirmed as missing. `drafts` are the mirrors' contents
-    by appointment id, `identity` is what makes our names and hashes. `approved` are digests of
-    actions that a person has approved, `level` the detail level allowed now, `unreadable` Welkin
-    ids of which only the id could be read: nothing is decided about them.
+    by appointment id, `identity` makes our ids and hashes. `approved` are digests of actions that a
+    person has approved, `level` is the detail level allowed now. `unreadable` are ids of Welkin
+    events of which nothing else could be read: nothing is decided about them.
     `written_back` are appointments that edits of mirrors have changed within a day;
-    `encounters_move` says that this Welkin has been shown to let encounters be rescheduled.
-    `claimed_elsewhere` are blocks of the user's other platform and mirrors of other users; `alone`
-    says that all of those blocks are known. `made` are events that the record names as mirrors of
-    this user.
+    `encounters_move` says that this Welkin tenant lets encounters be rescheduled.
+    `claimed_elsewhere` are blocks of the user's other platform and mirrors of other users;
+    `other_blocks_known` says that these are all blocks of the other platform. `recorded_mirrors`
+    are events that the audit log names as mirrors of this user.
     """
 
     user_id: str
@@ -153,8 +155,12 @@ class View:
     written_back: frozenset[str] = frozenset()
     encounters_move: bool = False
     claimed_elsewhere: frozenset[str] = frozenset()
-    alone: bool = True
-    made: frozenset[str] = frozenset()
+    other_blocks_known: bool = True
+    recorded_mirrors: frozenset[str] = frozenset()
+
+    def place(self, calendar: str) -> tuple[str, Platform, str, str]:
+        """Whose a new link is, and where."""
+        return self.user_id, self.platform, self.account, calendar
 
     def marker(self, appointment_id: str) -> str:
         """The mark of an appointment's mirror."""
@@ -167,57 +173,57 @@ class View:
         return frozenset(self.identity.block_external_id(*place, each) for each in generations)
 
     @cached_property
-    def mirror_links(self) -> dict[str, Link]:
+    def mirror_links(self) -> dict[str, MirrorLink]:
         """Mirror links by appointment id."""
-        return {link.source.id: link for link in self.links if link.kind is LinkKind.MIRROR}
+        return {link.appointment_id: link for link in self.links if isinstance(link, MirrorLink)}
 
     @cached_property
-    def block_links(self) -> dict[tuple[str, Source], Link]:
+    def block_links(self) -> dict[tuple[str, Source], BlockLink]:
         """Block links by calendar and source."""
         return {
-            (link.calendar, link.source): link for link in self.links if link.kind is LinkKind.BLOCK
+            (link.calendar, link.source): link for link in self.links if isinstance(link, BlockLink)
         }
 
     @cached_property
     def mirror_ids(self) -> frozenset[str]:
-        """Remote ids of all mirrors that ever were: none of them is an external event."""
-        return frozenset(link.remote_id for link in self.mirror_links.values())
+        """Ids of all mirrors that ever were: none of them is an external event."""
+        return frozenset(link.mirror_id for link in self.mirror_links.values())
 
-    def live(self, kind: LinkKind, calendar: str | None = None) -> list[Link]:
-        """Live links of one kind (in one calendar)."""
+    def live(self, kind: type[AnyLink], calendar: str | None = None) -> list[AnyLink]:
+        """Live links of one type (in one calendar)."""
         return [
             link
             for link in self.links
-            if link.kind is kind
+            if isinstance(link, kind)
             and link.state is LinkState.LIVE
             and (calendar is None or link.calendar == calendar)
         ]
 
     @cached_property
-    def standing_mirrors(self) -> list[Link]:
-        """Mirrors that are there, or may be: an interrupted creation counts."""
+    def standing_mirrors(self) -> list[MirrorLink]:
+        """Links of mirrors that exist or may exist: an interrupted creation counts."""
         states = {LinkState.LIVE, LinkState.INTENT}
         return [link for link in self.mirror_links.values() if link.state in states]
 
     @cached_property
-    def closed_mirrors(self) -> dict[str, Link]:
-        """Links whose mirrors we have removed, by the mirrors' ids."""
+    def closed_mirrors(self) -> dict[str, MirrorLink]:
+        """Links whose mirrors we have deleted, by the mirrors' ids."""
         closed = {
-            link.remote_id: link
+            link.mirror_id: link
             for link in self.links
-            if link.kind is LinkKind.MIRROR and link.state is LinkState.DELETED
+            if isinstance(link, MirrorLink) and link.state is LinkState.DELETED
         }
         for link in self.mirror_links.values():
             if link.state is not LinkState.DELETED:
-                closed.pop(link.remote_id, None)
+                closed.pop(link.mirror_id, None)
         closed.pop("", None)
         return closed
 
     @cached_property
-    def mirror_by_mark(self) -> dict[str, Link]:
-        """Links by the marks that their mirrors carry: there, past, or removed."""
+    def mirror_by_mark(self) -> dict[str, MirrorLink]:
+        """Links by the marks that their mirrors carry: there, past, or deleted."""
         return {
-            self.marker(link.source.id): link
+            self.marker(link.appointment_id): link
             for link in self.mirror_links.values()
             if link.state in {LinkState.LIVE, LinkState.RETIRED, LinkState.DELETED}
         }
@@ -229,7 +235,7 @@ class View:
 
     @cached_property
     def unlinked(self) -> dict[str, list[CalendarEvent]]:
-        """Events with our marker where mirrors go, alive and of no link, by that marker."""
+        """Existing events with our marker but without a link, where mirrors go, by that marker."""
         found: dict[str, list[CalendarEvent]] = {}
         for calendar in self.calendars:
             for event in calendar.living.values() if calendar.holds_mirrors else ():
@@ -239,13 +245,13 @@ class View:
         return found
 
     def is_external(self, event: Row, calendar: CalendarView) -> bool:
-        """Neither our marker nor a mirror link, nor an instance of a mirror that was repeated."""
+        """It has neither our marker nor a link, and its series (if any) is not a mirror."""
         own = event.id in self.mirror_ids or event.series_id in self.mirror_ids
         return not own and event.id not in calendar.ours
 
     @cached_property
-    def talkative_mirrors(self) -> list[Link]:
-        """Retired mirrors that show more than is allowed now."""
+    def too_detailed_mirrors(self) -> list[MirrorLink]:
+        """Links of retired mirrors that show more than is allowed now."""
         return [
             link
             for link in self.mirror_links.values()
@@ -253,15 +259,15 @@ class View:
         ]
 
     def outdated(self, link: Link, version: str) -> bool:
-        """What was read is older than our own last write: the server lags behind itself."""
+        """What was read is older than our own last write: the server lags."""
         return link.written_within(LONGEST_LAG, self.now) and "" != version < link.version
 
     def settling(self, link: Link) -> bool:
-        """Written so recently that its absence may be a lagging answer, too."""
+        """Written so recently that "not found" may be the answer of a server that lags."""
         return link.written_within(SETTLING, self.now)
 
     @cached_property
-    def twin_times(self) -> frozenset[Span]:
+    def appointment_times(self) -> frozenset[Span]:
         """The times of the user's appointments where blocks are made."""
         return frozenset(
             appointment.event.span
@@ -276,7 +282,25 @@ class View:
         return span.instants(self.zone)[1] <= self.now
 
 
-def row_of(view: View, kind: LinkKind, remote_id: str, calendar: str, span: Span) -> Link:
-    """A row for something that had none; it is stored once the removal has been done."""
-    place = (view.user_id, view.platform, view.account, calendar)
-    return Link(kind, *place, Source(remote_id), span, 1, LinkState.LIVE, remote_id)
+def found_mirror(view: View, event_id: str, calendar: str, span: Span) -> MirrorLink:
+    """A link for a mirror that had none; it is stored once the mirror has been deleted."""
+    return MirrorLink(
+        *view.place(calendar),
+        appointment_id=event_id,
+        mirror_id=event_id,
+        span=span,
+        generation=1,
+        state=LinkState.LIVE,
+    )
+
+
+def found_block(view: View, block: BlockSeen) -> BlockLink:
+    """The same for a block; its calendar is not known."""
+    return BlockLink(
+        *view.place(""),
+        source=Source(block.event_id),
+        block_id=block.event_id,
+        span=block.span,
+        generation=1,
+        state=LinkState.LIVE,
+    )

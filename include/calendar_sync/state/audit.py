@@ -1,9 +1,9 @@
-"""The append-only record of every external write, sealed against later changes.
+"""The audit log: an append-only record of every external write, sealed against later changes.
 
-Each operation carries a keyed hash over itself and the one before it in its cycle. `seal` ties
-the heads of all finished cycles into one chain; its newest value goes to the run's log, and where
-the deployment says so to a place outside (`seals.py`). `verify` finds a changed byte and a removed
-row; a tail that was cut everywhere at once it finds by a seal that was kept outside.
+Each operation has a keyed hash over itself and the operation before it in its cycle. `seal` adds
+the last hashes of all finished cycles to one chain. Its newest value goes to the run's log and, if
+the deployment names one, to a place outside (`seals.py`). `verify` finds a changed byte and a
+removed row; if the newest rows were removed from all tables, only a seal kept outside shows it.
 """
 
 import hashlib
@@ -19,20 +19,20 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Row, Select, func, insert, inspect, select, type_coerce
 from sqlalchemy.types import TypeEngine
 
-from calendar_sync.core.model import iso
+from calendar_sync.core.model import Platform, Step, iso
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
 SEAL_OVERLAP = timedelta(hours=1)
 SEAL_LOCK = 0x5EA1
-# Decisions of people stand in the record, too: step and outcome; the reason is what was decided,
-# and the author stands in the place of the run.
+# The step and outcome of people's decisions: the reason is what was decided, and the author is in
+# the column of the run.
 DECISION, RECORDED = "decision", "recorded"
-#: Where it is noted, apart from the record, that there is one.
-BEGUN = "audit"
-# So does every try to sync a user that failed as a whole; the outcome is its code.
+# The step of a failed cycle; the outcome is its code.
 TRY = "sync"
-#: How many problems a check tells of, and how many operations it keeps in mind at a time.
+#: The name of the fact, outside of the audit log, that the log has been started.
+BEGUN = "audit"
+#: How many problems a check returns, and how many operations it keeps in memory at a time.
 PROBLEMS = 1000
 CHUNK = 500
 # Made once: see links.py.
@@ -68,7 +68,7 @@ class CycleLog:
 
 
 class AuditStore:
-    """Writes and checks the record."""
+    """Writes and checks the audit log."""
 
     def __init__(self, database: Database, key: str) -> None:
         self._database = database
@@ -96,8 +96,21 @@ class AuditStore:
         connection.execute(_INSERT, values)
         return values["seq"], values["hash"]
 
+    def written_back(self, user_id: str, platform: Platform, since: datetime) -> frozenset[str]:
+        """Appointments that edits of this user's mirrors have changed since then."""
+        table = t.operation
+        query = select(table.c.source_id).where(
+            table.c.user_id == user_id,
+            table.c.platform == platform.value,
+            table.c.at >= since,
+            table.c.step.in_([Step.RESCHEDULE.value, Step.CANCEL.value]),
+            table.c.outcome == "ok",
+        )
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(query))
+
     def mirrors_made(self, user_id: str, platform: str, ids: Collection[str]) -> frozenset[str]:
-        """Those of these events that we made as mirrors of this user, under any name of theirs."""
+        """Those of these events that we made as mirrors of this user, in any of their accounts."""
         row = t.operation.c
         query = select(row.remote_id).where(
             row.user_id == user_id,
@@ -110,7 +123,7 @@ class AuditStore:
             return frozenset(connection.scalars(query))
 
     def seal(self, run_id: str, now: datetime) -> str:
-        """Tie all heads that no seal covers yet into the chain; returns its newest value."""
+        """Add the last hashes that have no seal yet to the chain; returns its newest value."""
         with self._database.write() as connection:
             if not self._database.is_sqlite:
                 # One seal at a time; the lock ends with the transaction.
@@ -148,7 +161,7 @@ class AuditStore:
             return seal
 
     def newest(self) -> tuple[str, str]:
-        """The newest seal, for noting down, and the run that made it; empty before the first."""
+        """The newest seal and the run that made it; empty before the first."""
         query = _lenient(t.audit_seal).order_by(t.audit_seal.c.id.desc()).limit(1)
         with self._database.snapshot(any_text=True) as connection:
             if not inspect(connection).has_table(t.audit_seal.name):
@@ -157,12 +170,12 @@ class AuditStore:
         return (_shown(row.seal), _shown(row.run_id)) if row is not None else ("", "")
 
     def verify(self, expected_seal: str | Iterable[str] | None = None) -> list[str]:
-        """What is wrong with the record; empty when it is whole, `PROBLEMS` when that or more is.
+        """The problems of the audit log, at most `PROBLEMS`; empty if it is complete.
 
-        Every run noted the seal that it reached: all of them must still be part of the chain, and
-        so must `expected_seal`, one or more values that were kept outside (a run's log, the place
-        that the deployment names). One moment is looked at, a row at a time: runs go on, and the
-        record may be larger than the memory. Whatever stands in the rows is told, not raised.
+        Each run stored the seal that it reached: all of them must still be part of the chain, and
+        so must `expected_seal`, one or more values that were kept outside (in a run's log, or in
+        the place that the deployment names). One moment is read, row by row: runs continue, and the
+        log may be larger than the memory. Wrong values in rows are returned, not raised.
         """
         if expected_seal is None or isinstance(expected_seal, str):
             expected_seal = [expected_seal] if expected_seal else []
@@ -276,7 +289,7 @@ class _Lenient(TypeEngine[Any]):
         self.kind = kind
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        """Whatever goes wrong is a value, too."""
+        """Each error becomes a value."""
         read = self.kind.dialect_impl(dialect).result_processor(dialect, coltype)
 
         def lenient(value: Any) -> Any:
@@ -289,20 +302,20 @@ class _Lenient(TypeEngine[Any]):
 
 
 class _Unreadable:
-    """Stands for a value of a wrong shape: equal to nothing, and always written alike."""
+    """A value of a wrong shape: equal to nothing, and always written the same way."""
 
     def __repr__(self) -> str:
         return "unreadable"
 
 
 def _lenient(table: Any, *names: str) -> Select[Any]:
-    """Columns of a table (all of them), whatever stands in them."""
+    """Columns of a table (all of them), whatever their values."""
     columns = [table.c[name] for name in names] or list(table.c)
     return select(*(type_coerce(one, _Lenient(one.type)).label(one.name) for one in columns))
 
 
 def _missing_columns(connection: Connection) -> Iterator[str]:
-    """What of the record's tables is not there."""
+    """The missing tables and columns of the audit log."""
     there = inspect(connection)
     for table in (t.operation, t.audit_seal, t.sync_run):
         if not there.has_table(table.name):
@@ -314,7 +327,7 @@ def _missing_columns(connection: Connection) -> Iterator[str]:
 
 
 def _heads_of(value: Any) -> list[tuple[str, int, str]] | None:
-    """The heads that a seal's row holds: cycle, number and hash each; None of a wrong shape."""
+    """The last hashes in a seal's row: cycle, number and hash; None if the shape is wrong."""
     shape = (str, int, str)
     if not isinstance(value, list):
         return None
@@ -325,7 +338,7 @@ def _heads_of(value: Any) -> list[tuple[str, int, str]] | None:
 
 
 def _runs_without_operations(connection: Connection) -> Iterator[str]:
-    """Runs that counted writes of which the record knows none."""
+    """Runs that counted writes, none of which is in the audit log."""
     some: dict[str, int] = {}
     for row in _streamed(connection, _lenient(t.sync_run, "run_id", "summary")):
         done = row.summary.get("done") if isinstance(row.summary, dict) else None
@@ -361,7 +374,7 @@ def _shown(value: Any) -> str:
 
 
 def _missing(connection: Connection, heads: Sequence[Sequence[Any]]) -> Iterator[str]:
-    """Which of the sealed ends of cycles are not, or no longer, what was sealed."""
+    """The last operations of cycles that are missing or differ from what was sealed."""
     table = t.operation.c
     query = select(table.cycle_id, table.seq, table.hash)
     rows = connection.execute(query.where(table.cycle_id.in_({head[0] for head in heads})))

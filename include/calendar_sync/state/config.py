@@ -1,4 +1,4 @@
-"""Settings revisions, and what Welkin said of its users; the user mapping is next door."""
+"""Revisions of the settings, and Welkin's users; the user mapping is in `mapping.py`."""
 
 import hashlib
 import json
@@ -50,7 +50,7 @@ _NEWEST_NUMBER = select(func.max(t.settings_revision.c.id))
 
 @dataclass(frozen=True)
 class Revision:
-    """A stored state of the settings. `blocks_hash` covers what decides which events block."""
+    """A stored state of the settings; for `blocks_hash` see the function."""
 
     id: int
     settings: Settings
@@ -103,14 +103,14 @@ class ConfigStore(MappingStore):
         """Store a revision unless nothing changed; returns its number and whether it is new.
 
         Args:
-            settings: what shall hold from now on.
-            author: who wants it.
+            settings: the new settings.
+            author: who saves them.
             now: the time of the revision.
             based_on: the revision that the author has seen; None if none was seen.
 
         Raises:
-            ConfigurationError: the settings were changed since `based_on`; or they
-                hold what is no longer allowed.
+            ConfigurationError: the settings were changed since `based_on`; or they contain what is
+                no longer allowed.
         """
         if settings.notify.refusal:
             raise ConfigurationError(detail=settings.notify.refusal)
@@ -138,9 +138,9 @@ class ConfigStore(MappingStore):
     # --- Welkin's users -----------------------------------------------------------------------
 
     def save_welkin_users(self, users: Iterable[WelkinUser], now: datetime) -> None:
-        """Keep zone and state of every member of staff; who is no longer listed is inactive.
+        """Store zone and state of each member of staff; whoever is not listed is inactive.
 
-        Of whom the list's row cannot be read, everything stays as it was.
+        If the row of a member cannot be read, nothing is changed for them.
         """
         listed = list(users)
         unreadable = [user.id for user in listed if user.unreadable]
@@ -184,7 +184,7 @@ class ConfigStore(MappingStore):
             self._welcome_back(connection, back, now)
 
     def _welcome_back(self, connection: Connection, users: list[str], now: datetime) -> None:
-        """Who is active again is read in full: what a cursor has passed by was not for them."""
+        """Users who are active again are read in full: changes were not applied meanwhile."""
         mapping = t.user_mapping
         query = select(mapping.c.user_id, mapping.c.platform).where(
             mapping.c.user_id.in_(users), mapping.c.enabled.is_(True)
@@ -209,7 +209,7 @@ class ConfigStore(MappingStore):
             return {row.user_id: row.time_zone for row in rows}
 
     def inactive(self, now: datetime) -> set[str]:
-        """Who is not at work in Welkin; whom its list merely lacks, after a day."""
+        """Users who are inactive in Welkin; those that its list only lacks count after a day."""
         with self._database.read() as connection:
             return set(connection.scalars(_INACTIVE, {"since": now - UNLISTED_FOR}))
 
@@ -256,7 +256,7 @@ def _meanwhile(newest: Revision, seen: int) -> str:
     )
 
 
-# Settings that change nothing of what a full read would plan.
+# Settings that do not change what a full read would plan.
 _RUNNING = {
     "limits",
     "polling",
@@ -269,7 +269,7 @@ _RUNNING = {
 
 
 def blocks_hash(settings: Settings) -> str:
-    """Names the settings that decide what a full read would plan: a cursor carries it.
+    """A hash of the settings that decide what a full read would plan; part of each cursor.
 
     A new name for a setting changes no hash, or every calendar would be read in full once.
     """

@@ -8,7 +8,9 @@ request to a remote service.
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from calendar_sync.core.errors import ConfigurationError
 
 URL_VARIABLE = "CALENDAR_SYNC_DATABASE_URL"
 BUSY_SECONDS = 30
-_READ = "calendar_sync_read"
+READ = "BEGIN"
+WRITE = "BEGIN IMMEDIATE"
 
 
 def default_url() -> str:
@@ -39,8 +42,8 @@ class Database:
     def __init__(self, url: str | None = None) -> None:
         self.url = make_url(url or default_url())
         self.engine = _open(self.url)
-        self._reader = self.engine.execution_options(**{_READ: True})
         self._kept: Connection | None = None
+        self._here = threading.local()
 
     @property
     def is_sqlite(self) -> bool:
@@ -51,15 +54,29 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A transaction that may write; committed at the end, rolled back on an exception."""
         self._keep_open()
-        with self.engine.begin() as connection:
+        with self.engine.connect() as connection, connection.begin():
+            self._begin(connection, WRITE)
             yield connection
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads and so never waits for writers."""
+        """A transaction that only reads and so never waits for writers.
+
+        Inside another one of the same thread it is that one: most of a small read's time is spent
+        on beginning and ending it. No task waits for another inside such a block.
+        """
+        outer: Connection | None = getattr(self._here, "reading", None)
+        if outer is not None:
+            yield outer
+            return
         self._keep_open()
-        with self._reader.begin() as connection:
-            yield connection
+        with self.engine.connect() as connection, connection.begin():
+            self._begin(connection, READ)
+            self._here.reading = connection
+            try:
+                yield connection
+            finally:
+                self._here.reading = None
 
     @contextlib.contextmanager
     def snapshot(self, *, any_text: bool = False) -> Iterator[Connection]:
@@ -70,7 +87,8 @@ class Database:
         """
         level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._keep_open()
-        with self._reader.execution_options(**level).begin() as connection:
+        with self.engine.execution_options(**level).begin() as connection:
+            self._begin(connection, READ)
             raw: Any = connection.connection.driver_connection
             if any_text and self.is_sqlite:
                 raw.text_factory = lambda value: value.decode("utf-8", "replace")
@@ -84,6 +102,10 @@ class Database:
         """An INSERT of this dialect that knows ON CONFLICT."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
+    def upsert(self, table: Table, key: tuple[str, ...], values: tuple[str, ...]) -> Any:
+        """An INSERT that overwrites these values of a row with the same key; made once."""
+        return _upsert(self.is_sqlite, table, key, values)
+
     def lock(self, connection: Connection, table: Table) -> None:
         """Lock this table for writes until the transaction ends (no effect with SQLite)."""
         if not self.is_sqlite:
@@ -96,14 +118,40 @@ class Database:
             self._kept = None
         self.engine.dispose()
 
+    def _begin(self, connection: Connection, word: str) -> None:
+        """Begin a transaction in SQLite, whose driver begins none by itself (`_prepare`).
+
+        Past SQLAlchemy, for which this word would be as much work as a whole statement; and no
+        listener of its event "begin": with any, it looks for listeners at each statement.
+        """
+        if not self.is_sqlite:
+            return
+        driver: Any = connection.connection.driver_connection
+        try:
+            driver.execute(word)
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(
+                word, None, error, sqlite3.Error, hide_parameters=True, dialect=connection.dialect
+            ) from error
+
     def _keep_open(self) -> None:
         """Hold an idle connection to a SQLite file from the first transaction to `close`.
 
-        Without it each transaction's connection would be the last to leave, and SQLite would write
+        Without it each transaction's connection would be the last to close, and SQLite would write
         its log back to the file and wait for the disk every time: 7 to 17 ms instead of 0.5.
         """
         if self._kept is None and isinstance(self.engine.pool, NullPool):
             self._kept = self.engine.connect()
+            # Whoever makes the file has no part in its log before reading it.
+            self._kept.exec_driver_sql("PRAGMA schema_version")
+            self._kept.rollback()
+
+
+@cache
+def _upsert(is_sqlite: bool, table: Table, key: tuple[str, ...], values: tuple[str, ...]) -> Any:
+    statement = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+    new = {name: statement.excluded[name] for name in values}
+    return statement.on_conflict_do_update(index_elements=key, set_=new)
 
 
 def _open(url: Any) -> Engine:
@@ -113,7 +161,7 @@ def _open(url: Any) -> Engine:
     if name != "sqlite":
         raise ConfigurationError(detail=f"{URL_VARIABLE}: sqlite or postgresql, not {name}")
     if url.database and url.database != ":memory:":
-        # SQLite's own form of a name ("file:…?mode=ro") opens what is there.
+        # SQLite's own form of a name ("file:…?mode=ro") opens an existing file.
         named = not url.database.startswith("file:")
         if named:
             _make_folder(Path(url.database).parent)
@@ -126,25 +174,24 @@ def _open(url: Any) -> Engine:
     else:
         engine = create_engine(url, hide_parameters=True)
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
     return engine
 
 
 def _make_folder(folder: Path) -> None:
-    """With those above it; what we make is for its owner alone, what is there stays as it is."""
+    """Make it and its parents, readable by the owner only; existing folders stay as they are."""
     if not folder.exists():
         _make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _make_file(file: Path) -> None:
-    """Whom visits are with stands in it: for its owner alone. SQLite gives its log the same."""
+    """Readable by the owner only: it tells whom visits are with. SQLite does so with its log."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def close_to_others(database: Database) -> None:
-    """Take from everybody else what they may do with a SQLite file, and with its log."""
+    """Remove all rights of other users on a SQLite file and its log."""
     name = database.url.database
     if not database.is_sqlite or not name or name == ":memory:" or name.startswith("file:"):
         return
@@ -162,16 +209,3 @@ def _prepare(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    read = connection.get_execution_options().get(_READ)
-    word = "BEGIN" if read else "BEGIN IMMEDIATE"
-    driver: Any = connection.connection.driver_connection
-    try:
-        # Past SQLAlchemy, for which this word would be as much work as a whole statement.
-        driver.execute(word)
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(
-            word, None, error, sqlite3.Error, hide_parameters=True, dialect=connection.dialect
-        ) from error

@@ -1,4 +1,4 @@
-"""Cursors, what the feeds have shown already, and the encounter index."""
+"""Cursors, the rows of feeds that were read before, and the index of encounters."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +29,8 @@ _MOVE = update(t.cursor).where(
     t.cursor.c.calendar == bindparam("in"),
     t.cursor.c.position == bindparam("before"),
 )
+_CURSOR_KEY = ("scope", "owner", "calendar")
+_CURSOR_VALUES = ("position", "shape", "window_end", "updated_at")
 _HELD_CURSOR = (
     select(t.cursor.c.position)
     .where(t.cursor.c.scope == bindparam("of"), t.cursor.c.owner == bindparam("whose"))
@@ -65,9 +67,9 @@ class Moved:
 
 @dataclass(frozen=True)
 class Seen:
-    """An item of a feed: its `updatedAt`, when that was first shown, and whether it is done with.
+    """An item of a feed: its `updatedAt`, and when this was first shown.
 
-    Not settled means that what a cycle read since then may have been older than the item.
+    It is settled once a cycle has certainly read data that is not older than the item.
     """
 
     updated_at: str
@@ -117,19 +119,17 @@ class FeedStore:
         calendar: str = "",
     ) -> None:
         """Store a position, inside the caller's transaction."""
-        values = {
-            "position": cursor.position,
-            "shape": cursor.shape,
-            "window_end": cursor.window_end,
-            "updated_at": now,
-        }
-        statement = self._database.insert(t.cursor).values(
-            scope=scope, owner=owner, calendar=calendar, **values
-        )
         connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["scope", "owner", "calendar"], set_=values
-            )
+            self._database.upsert(t.cursor, _CURSOR_KEY, _CURSOR_VALUES),
+            {
+                "scope": scope,
+                "owner": owner,
+                "calendar": calendar,
+                "position": cursor.position,
+                "shape": cursor.shape,
+                "window_end": cursor.window_end,
+                "updated_at": now,
+            },
         )
 
     def move_cursor(self, connection: Connection, scope: str, moved: Moved, now: datetime) -> None:
@@ -140,7 +140,7 @@ class FeedStore:
         )
 
     def lock_cursor(self, connection: Connection, scope: str, owner: str) -> str | None:
-        """Hold this position until the transaction ends; returns it."""
+        """Lock this position until the transaction ends; returns it."""
         position: str | None = connection.scalar(_HELD_CURSOR, {"of": scope, "whose": owner})
         return position
 
@@ -157,7 +157,7 @@ class FeedStore:
         return found
 
     def remember(self, connection: Connection, feed: str, items: Mapping[str, Seen]) -> None:
-        """Note what was shown, by item id."""
+        """Store the rows that were read, by item id."""
         if not items:
             return
         statement = self._database.insert(t.feed_seen)
@@ -183,7 +183,7 @@ class FeedStore:
         )
 
     def forget_seen(self, connection: Connection, before: datetime) -> None:
-        """Drop what no overlap can show again."""
+        """Delete rows that are so old that no read shows them again."""
         connection.execute(delete(t.feed_seen).where(t.feed_seen.c.seen_at < before))
 
     # --- encounter index ----------------------------------------------------------------------
@@ -222,7 +222,7 @@ class FeedStore:
             connection.execute(statement.on_conflict_do_nothing(), rows)
 
     def forget_encounters(self, connection: Connection, event_ids: Iterable[str]) -> None:
-        """Have the encounters of these events looked up again."""
+        """Delete the encounters of these events, so that they are read again."""
         if ids := sorted(set(event_ids)):
             table = t.encounter_index
             connection.execute(delete(table).where(table.c.event_id.in_(ids)))

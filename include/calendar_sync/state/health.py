@@ -49,7 +49,7 @@ class HealthStore:
         self._database = database
 
     def save_verdicts(self, found: Iterable[Checked]) -> None:
-        """Keep the newest verdict of each user; where nothing is known, the one before stays."""
+        """Store the newest verdict of each user; if nothing is known, the previous one stays."""
         table = t.verdict
         rows = [
             {
@@ -83,7 +83,7 @@ class HealthStore:
             connection.execute(statement, rows)
 
     def verdicts(self, platform: Platform | None = None) -> list[Checked]:
-        """The newest verdict of everybody who is mapped and enabled."""
+        """The newest verdict of each user who is mapped and enabled."""
         table, mapping = t.verdict, t.user_mapping
         query = (
             select(table)
@@ -141,7 +141,7 @@ class HealthStore:
             return [StoredReport(**row._mapping) for row in connection.execute(query)]
 
     def forget_before(self, moment: datetime) -> int:
-        """Drop reports and drift from before then; returns how many rows."""
+        """Delete reports and drift from before then; returns how many rows."""
         with self._database.write() as connection:
             return sum(
                 connection.execute(delete(table).where(table.c.at < moment)).rowcount

@@ -1,9 +1,9 @@
-"""Links, their operations, and everything else that a cycle writes about single items."""
+"""Links: the rows become mirror links and block links here, and nowhere else."""
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, assert_never
 
 from sqlalchemy import (
     ColumnElement,
@@ -12,10 +12,8 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
     func,
     insert,
-    not_,
     or_,
     select,
     update,
@@ -23,38 +21,29 @@ from sqlalchemy import (
 
 from calendar_sync.core.model import (
     STANDING,
-    Conflict,
+    AnyLink,
+    BlockLink,
     Link,
     LinkKind,
     LinkState,
+    MirrorLink,
     Platform,
-    Refusal,
     Source,
     Span,
-    Step,
     exceeds,
 )
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
-TRIES_BEFORE_PARKING = 3
-TRANSIENT_PAUSE = timedelta(hours=1)
-REFUSED_PAUSE = timedelta(hours=23)
 _BATCH = 500
 
 # Made once: putting a statement together takes longer than running it, and these are the ones
 # that every write to either side needs.
 _INSERT = insert(t.link)
 _UPDATE = update(t.link).where(t.link.c.id == bindparam("link_id"))
-_UNPARK = delete(t.parked_item).where(
-    t.parked_item.c.user_id == bindparam("user"),
-    t.parked_item.c.platform == bindparam("of"),
-    t.parked_item.c.source_id == bindparam("source"),
-    t.parked_item.c.original_start == bindparam("start"),
-)
 _OF_PLATFORM = select(t.link).where(t.link.c.platform == bindparam("of"))
 _OF = _OF_PLATFORM.where(t.link.c.user_id == bindparam("user"))
-# Asked user by user, as an index answers: links are a hundred times as many.
+# A subquery for each user, answered by an index: there are a hundred times as many links.
 _STANDING = _OF_PLATFORM.where(
     t.link.c.user_id == t.user_sync.c.user_id, t.link.c.state.in_(STANDING)
 )
@@ -63,24 +52,8 @@ _HOLDERS = select(t.user_sync.c.user_id).where(
 )
 
 
-@dataclass(frozen=True)
-class Try:
-    """How often an item did not work, with what content, and since when."""
-
-    content: str
-    tries: int
-    transient: bool
-    first_at: datetime
-    last_at: datetime
-
-    def pausing(self, now: datetime) -> bool:
-        """It is left alone for now."""
-        pause = TRANSIENT_PAUSE if self.transient else REFUSED_PAUSE
-        return self.tries >= TRIES_BEFORE_PARKING and self.last_at > now - pause
-
-
 class LinkStore:
-    """Reads and writes links, conflicts and parked items."""
+    """Reads and writes links."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -92,11 +65,11 @@ class LinkStore:
             return [_link(row) for row in connection.execute(_OF, named)]
 
     def standing(self, user_id: str, platform: Platform) -> list[Link]:
-        """Links of one (user, platform) that have something remote now."""
+        """Live links of one (user, platform)."""
         return [link for link in self.of(user_id, platform) if link.state is LinkState.LIVE]
 
     def deleted_among(self, welkin_ids: Iterable[str]) -> bool:
-        """Some of these events of Welkin had a mirror, or was a block, and is gone as we know."""
+        """One of these Welkin events had a mirror or was a block, and its link is closed."""
         link = t.link.c
         wanted = sorted(set(welkin_ids))
         gone = link.state == LinkState.DELETED.value
@@ -114,9 +87,9 @@ class LinkStore:
     def counts(
         self, platform: Platform, users: Collection[str] = ()
     ) -> dict[str, tuple[str, int, int]]:
-        """By user (of `users`) who has something of ours: an account of theirs, mirrors, blocks.
+        """An account, and the numbers of mirrors and blocks, of each user (of `users`) with any.
 
-        It reads every link: who they are is told by `holders` twenty times as fast.
+        It reads every link; `holders` returns these users twenty times as fast.
         """
         link = t.link.c
         of_kind = (func.sum(case((link.kind == kind.value, 1), else_=0)) for kind in LinkKind)
@@ -134,11 +107,11 @@ class LinkStore:
             }
 
     def holders(self, platform: Platform) -> set[str]:
-        """Users with mirrors or blocks of ours."""
+        """Users with mirrors or blocks."""
         with self._database.read() as connection:
             return set(connection.scalars(_HOLDERS, {"of": platform.value}))
 
-    def talkative(self, platform: Platform, allowed: str) -> set[str]:
+    def too_detailed(self, platform: Platform, allowed: str) -> set[str]:
         """Users with mirrors that show more than this level."""
         query = select(t.link.c.user_id, t.link.c.level).where(
             _standing_on(platform),
@@ -149,20 +122,30 @@ class LinkStore:
             rows = connection.execute(query.distinct()).all()
         return {row.user_id for row in rows if exceeds(row.level, allowed)}
 
-    def live_by_source(self, kind: LinkKind, ids: Iterable[str]) -> list[Link]:
-        """Live links by what they were made of: Welkin event id, or external event id."""
-        return self._live(kind, t.link.c.source_id, ids)
+    def mirrors_of(self, appointments: Iterable[str]) -> list[MirrorLink]:
+        """Mirrors that exist or may exist, by their appointments' ids."""
+        return [
+            _mirror(row) for row in self._live(LinkKind.MIRROR, t.link.c.source_id, appointments)
+        ]
 
-    def live_by_remote(self, kind: LinkKind, ids: Iterable[str]) -> list[Link]:
-        """The same by the id on the side that we wrote."""
-        return self._live(kind, t.link.c.remote_id, ids)
+    def mirrors(self, ids: Iterable[str]) -> list[MirrorLink]:
+        """The same by their own ids in the calendar."""
+        return [_mirror(row) for row in self._live(LinkKind.MIRROR, t.link.c.remote_id, ids)]
 
-    def _live(self, kind: LinkKind, column: Any, ids: Iterable[str]) -> list[Link]:
-        wanted, found = sorted(set(ids)), []
-        states = [LinkState.LIVE.value, LinkState.INTENT.value]
-        if kind is LinkKind.BLOCK:
-            # Past blocks, too: a user may move one into the future.
-            states.append(LinkState.RETIRED.value)
+    def blocks_of(self, events: Iterable[str]) -> list[BlockLink]:
+        """Blocks that exist or may exist, by the ids of their single events or series.
+
+        Past ones, too: a user may move one into the future.
+        """
+        return [_block(row) for row in self._live(LinkKind.BLOCK, t.link.c.source_id, events)]
+
+    def blocks(self, ids: Iterable[str]) -> list[BlockLink]:
+        """The same by their own ids in Welkin."""
+        return [_block(row) for row in self._live(LinkKind.BLOCK, t.link.c.remote_id, ids)]
+
+    def _live(self, kind: LinkKind, column: Any, ids: Iterable[str]) -> Iterator[Row[Any]]:
+        wanted = sorted(set(ids))
+        states = STANDING if kind is LinkKind.BLOCK else STANDING - {LinkState.RETIRED}
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):
                 query = select(t.link).where(
@@ -170,36 +153,22 @@ class LinkStore:
                     column.in_(wanted[first : first + _BATCH]),
                     t.link.c.state.in_(states),
                 )
-                found += [_link(row) for row in connection.execute(query)]
-        return found
+                yield from connection.execute(query)
 
     def about(self, key: str) -> list[Link]:
-        """Every link, of whatever state, that has this id as its source, event or remote item."""
+        """Links of any state with this id: of the appointment or event, the mirror or block."""
         columns = (t.link.c.source_id, t.link.c.event_id, t.link.c.remote_id)
         query = select(t.link).where(or_(*(column == key for column in columns)))
         with self._database.read() as connection:
             return [_link(row) for row in connection.execute(query.order_by(t.link.c.id))]
 
     def of_sources(self, ids: Collection[str]) -> list[Link]:
-        """Every link, of whatever state, of these sources (not many): one look at an index."""
+        """Links of any state of these appointments, events or series (not many)."""
         query = select(t.link).where(t.link.c.source_id.in_(sorted(ids))).order_by(t.link.c.id)
         with self._database.read() as connection:
             return [_link(row) for row in connection.execute(query)]
 
-    def written_back(self, user_id: str, platform: Platform, since: datetime) -> frozenset[str]:
-        """Appointments that edits of this user's mirrors have changed since then."""
-        table = t.operation
-        query = select(table.c.source_id).where(
-            table.c.user_id == user_id,
-            table.c.platform == platform.value,
-            table.c.at >= since,
-            table.c.step.in_([Step.RESCHEDULE.value, Step.CANCEL.value]),
-            table.c.outcome == "ok",
-        )
-        with self._database.read() as connection:
-            return frozenset(connection.scalars(query))
-
-    def save(self, connection: Connection, link: Link, now: datetime, revision: int) -> Link:
+    def save(self, connection: Connection, link: AnyLink, now: datetime, revision: int) -> AnyLink:
         """Insert a link, or write the values of a known one."""
         values = _values(link) | {"updated_at": now, "mapping_revision": revision}
         if link.id is None:
@@ -209,240 +178,23 @@ class LinkStore:
         connection.execute(_UPDATE, {**values, "link_id": link.id})
         return link
 
-    # --- conflicts and parked items -----------------------------------------------------------
-
-    def record_conflicts(
-        self,
-        connection: Connection,
-        user_id: str,
-        platform: Platform,
-        conflicts: Iterable[Conflict],
-        now: datetime,
-    ) -> None:
-        """One row an item and kind; seen again, it counts up and is shown again."""
-        for conflict in conflicts:
-            statement = self._database.insert(t.conflict).values(
-                user_id=user_id,
-                platform=platform.value,
-                kind=conflict.kind.value,
-                source_id=conflict.source.id,
-                original_start=conflict.source.original_start,
-                decision=conflict.decision.value,
-                times=1,
-                first_at=now,
-                last_at=now,
-            )
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["user_id", "platform", "kind", "source_id", "original_start"],
-                    set_={
-                        "times": t.conflict.c.times + 1,
-                        "last_at": now,
-                        "decision": conflict.decision.value,
-                        "dismissed_at": None,
-                    },
-                )
-            )
-
-    def settle(
-        self, connection: Connection, pair: tuple[str, Platform], kind: str, now: datetime
-    ) -> None:
-        """Close conflicts of this kind: they are over."""
-        table, (user_id, platform) = t.conflict, pair
-        connection.execute(
-            update(table)
-            .where(
-                table.c.user_id == user_id,
-                table.c.platform == platform.value,
-                table.c.kind == kind,
-                table.c.dismissed_at.is_(None),
-            )
-            .values(dismissed_at=now)
-        )
-
-    def parked(
-        self, user_id: str, platform: Platform, now: datetime
-    ) -> dict[tuple[Step, Source], str]:
-        """Items that are not tried now, with the hash of the content that was refused.
-
-        What a server failed is tried again after an hour, what it refused after a day.
-        """
-        table = t.parked_item
-        query = select(table).where(
-            table.c.user_id == user_id,
-            table.c.platform == platform.value,
-            table.c.tries >= TRIES_BEFORE_PARKING,
-            _pausing(now),
-        )
-        with self._database.read() as connection:
-            return {
-                (Step(row.step), Source(row.source_id, row.original_start)): row.content
-                for row in connection.execute(query)
-            }
-
     def holders_of(self, account: str) -> set[str]:
-        """Users of whom something of ours is in this mailbox, whoever has it now."""
+        """Users who have mirrors or blocks in this mailbox, whoever is mapped to it now."""
         query = select(t.link.c.user_id).where(
             func.lower(t.link.c.account) == account.lower(), t.link.c.state.in_(STANDING)
         )
         with self._database.read() as connection:
             return set(connection.scalars(query.distinct()))
 
-    def parked_codes(self, user_id: str, platform: Platform) -> list[str]:
-        """Why this user's items were refused, a code for each."""
-        table = t.parked_item
-        query = select(table.c.code).where(
-            table.c.user_id == user_id, table.c.platform == platform.value
-        )
-        with self._database.read() as connection:
-            return list(connection.scalars(query))
-
-    def due_again(self, platform: Platform, now: datetime) -> set[str]:
-        """Users with parked items whose pause has passed."""
-        table = t.parked_item
-        query = (
-            select(table.c.user_id)
-            .where(
-                table.c.platform == platform.value,
-                table.c.tries >= TRIES_BEFORE_PARKING,
-                not_(_pausing(now)),
-            )
-            .distinct()
-        )
-        with self._database.read() as connection:
-            return set(connection.scalars(query))
-
-    def forget_parked(
-        self, connection: Connection, pair: tuple[str, Platform], begun: datetime
-    ) -> None:
-        """After a full comparison: what was due again and was not tried is wanted no more."""
-        table = t.parked_item
-        user_id, platform = pair
-        connection.execute(
-            delete(table).where(
-                table.c.user_id == user_id,
-                table.c.platform == platform.value,
-                table.c.last_at < begun,
-                not_(_pausing(begun)),
-            )
-        )
-
-    def park(
-        self,
-        connection: Connection,
-        pair: tuple[str, Platform],
-        refusals: Iterable[Refusal],
-        now: datetime,
-    ) -> None:
-        """Items that no try can help until they change: they are parked at once."""
-        for one in refusals:
-            self.refused(
-                connection,
-                pair,
-                one.step,
-                one.source,
-                "",
-                one.code,
-                now,
-                transient=False,
-                tries=TRIES_BEFORE_PARKING,
-            )
-
-    def refused(
-        self,
-        connection: Connection,
-        pair: tuple[str, Platform],
-        step: Step,
-        source: Source,
-        content: str,
-        code: str,
-        now: datetime,
-        *,
-        transient: bool,
-        tries: int = 1,
-    ) -> None:
-        """Count a rejection (as so many tries); changed content of the item starts from zero."""
-        table = t.parked_item
-        user_id, platform = pair
-        statement = self._database.insert(table).values(
-            user_id=user_id,
-            platform=platform.value,
-            step=step.value,
-            source_id=source.id,
-            original_start=source.original_start,
-            content=content,
-            code=code,
-            tries=tries,
-            transient=transient,
-            first_at=now,
-            last_at=now,
-        )
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["user_id", "platform", "step", "source_id", "original_start"],
-                set_={
-                    "tries": _again(table, content, tries),
-                    "first_at": case((table.c.content == content, table.c.first_at), else_=now),
-                    "content": content,
-                    "code": code,
-                    "transient": transient,
-                    "last_at": now,
-                },
-            )
-        )
-
-    def unread(self, user_id: str, platform: Platform) -> dict[tuple[Step, Source], Try]:
-        """What of this user's calendars could not be read when it was last tried."""
-        table = t.parked_item
-        query = select(table).where(
-            table.c.user_id == user_id,
-            table.c.platform == platform.value,
-            table.c.step.in_([Step.READ.value, Step.FOLLOW.value]),
-        )
-        with self._database.read() as connection:
-            return {
-                (Step(row.step), Source(row.source_id, row.original_start)): Try(
-                    row.content, row.tries, row.transient, row.first_at, row.last_at
-                )
-                for row in connection.execute(query)
-            }
-
-    def readable(
-        self, connection: Connection, pair: tuple[str, Platform], step: Step, source: Source
-    ) -> None:
-        """It could be read: what a write of the same item came to stays."""
-        user_id, platform = pair
-        item = {"source": source.id, "start": source.original_start}
-        statement = _UNPARK.where(t.parked_item.c.step == step.value)
-        connection.execute(statement, {"user": user_id, "of": platform.value, **item})
-
-    def unpark(self, connection: Connection, pair: tuple[str, Platform], source: Source) -> None:
-        """The item works again."""
-        user_id, platform = pair
-        item = {"source": source.id, "start": source.original_start}
-        connection.execute(_UNPARK, {"user": user_id, "of": platform.value, **item})
-
 
 def _standing_on(platform: Platform) -> ColumnElement[bool]:
-    """Links that have something of ours on this platform, or may have."""
+    """Links on this platform whose mirror or block exists or may exist."""
     return and_(t.link.c.platform == platform.value, t.link.c.state.in_(STANDING))
 
 
-def _pausing(now: datetime) -> ColumnElement[bool]:
-    """What a server failed waits an hour, what it refused a day."""
-    table = t.parked_item
-    return or_(
-        and_(table.c.transient.is_(True), table.c.last_at > now - TRANSIENT_PAUSE),
-        and_(table.c.transient.is_(False), table.c.last_at > now - REFUSED_PAUSE),
-    )
-
-
-def _again(table: Any, content: str, tries: int) -> Any:
-    return case((table.c.content == content, table.c.tries + tries), else_=tries)
-
-
 def _values(link: Link) -> dict[str, Any]:
-    return {
+    """The columns of a link's row; those that the other type has stay as they are."""
+    values = {
         "kind": link.kind.value,
         "user_id": link.user_id,
         "platform": link.platform.value,
@@ -450,48 +202,80 @@ def _values(link: Link) -> dict[str, Any]:
         "calendar": link.calendar,
         "source_id": link.source.id,
         "original_start": link.source.original_start,
-        "event_id": link.event_id,
-        "event_uid": link.event_uid,
+        "span": str(link.span),
         "generation": link.generation,
         "state": link.state.value,
-        "remote_id": link.remote_id,
-        "creation_key": link.creation_key,
-        "etag": link.etag,
-        "span": str(link.span),
         "wanted_hash": link.wanted_hash,
-        "remote_hash": link.remote_hash,
-        "source_hash": link.source_hash,
-        "level": link.level,
-        "restores": link.restores,
-        "restored_at": link.restored_at,
         "version": link.version[:40],
         "written_at": link.written_at,
+        "restores": link.restores,
+        "restored_at": link.restored_at,
     }
+    match link:
+        case MirrorLink():
+            return values | {
+                "source_hash": link.appointment_hash,
+                "remote_id": link.mirror_id,
+                "creation_key": link.creation_key,
+                "remote_hash": link.mirror_hash,
+                "etag": link.etag,
+                "level": link.level,
+            }
+        case BlockLink():
+            return values | {
+                "event_id": link.event_id,
+                "event_uid": link.event_uid,
+                "remote_id": link.block_id,
+                "creation_key": link.external_id,
+                "remote_hash": link.block_hash,
+            }
+        case _:
+            assert_never(link)
 
 
 def _link(row: Row[Any]) -> Link:
-    return Link(
-        id=row.id,
-        kind=LinkKind(row.kind),
-        user_id=row.user_id,
-        platform=Platform(row.platform),
-        account=row.account,
-        calendar=row.calendar,
+    """The link of a row, of the type that its `kind` names."""
+    return _mirror(row) if LinkKind(row.kind) is LinkKind.MIRROR else _block(row)
+
+
+def _mirror(row: Row[Any]) -> MirrorLink:
+    return MirrorLink(
+        **_shared(row),
+        appointment_id=row.source_id,
+        appointment_hash=row.source_hash,
+        mirror_id=row.remote_id,
+        creation_key=row.creation_key,
+        mirror_hash=row.remote_hash,
+        etag=row.etag,
+        level=row.level,
+    )
+
+
+def _block(row: Row[Any]) -> BlockLink:
+    return BlockLink(
+        **_shared(row),
         source=Source(row.source_id, row.original_start),
         event_id=row.event_id,
         event_uid=row.event_uid,
-        generation=row.generation,
-        state=LinkState(row.state),
-        remote_id=row.remote_id,
-        creation_key=row.creation_key,
-        etag=row.etag,
-        span=Span.parse(row.span),
-        wanted_hash=row.wanted_hash,
-        remote_hash=row.remote_hash,
-        source_hash=row.source_hash,
-        level=row.level,
-        restores=row.restores,
-        restored_at=row.restored_at,
-        version=row.version,
-        written_at=row.written_at,
+        block_id=row.remote_id,
+        external_id=row.creation_key,
+        block_hash=row.remote_hash,
     )
+
+
+def _shared(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "user_id": row.user_id,
+        "platform": Platform(row.platform),
+        "account": row.account,
+        "calendar": row.calendar,
+        "span": Span.parse(row.span),
+        "generation": row.generation,
+        "state": LinkState(row.state),
+        "wanted_hash": row.wanted_hash,
+        "version": row.version,
+        "written_at": row.written_at,
+        "restores": row.restores,
+        "restored_at": row.restored_at,
+    }

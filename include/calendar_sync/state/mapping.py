@@ -1,7 +1,7 @@
 """The user mapping in the state database: its rows, its revisions, and who changed what when.
 
-Every change is one revision: the number stands in each row that came with it, and in the history.
-Both are compared, so that a number is never given twice, whatever was removed meanwhile.
+Each change is one revision: its number is in each row that came with it, and in the history. The
+next number is above both, so that none is used twice, whatever was removed meanwhile.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -137,8 +137,8 @@ class MappingStore:
     ) -> MappingDifference:
         """Make the mapping what `edit` makes of its rows, in one transaction.
 
-        Who is new or changed gets work: both sides are read in full, because what a cursor has
-        passed by was judged under the old row.
+        New and changed users are marked, and both sides are read in full: changes up to the cursor
+        were handled under the old row.
 
         Raises:
             ConfigurationError: two rows for one user and platform, or two users on one account;
@@ -160,7 +160,7 @@ class MappingStore:
         author: str,
         now: datetime,
     ) -> None:
-        """Rows and history go in one by one; the rest follows from the history, in the database."""
+        """Insert rows and history; the rest is done in the database from the history."""
         connection.execute(
             insert(t.mapping_change),
             [
@@ -258,7 +258,7 @@ def _checked(users: Iterable[MappedUser]) -> Mapping[Pair, MappedUser]:
 
 
 def _pairs(found: MappingDifference) -> Sequence[tuple[Any, Any]]:
-    """Former and new row of everybody concerned, in the order of the user ids."""
+    """The previous and the new row of each user concerned, in the order of the user ids."""
     pairs: list[tuple[MappedUser | None, MappedUser | None]] = [
         *((None, user) for user in found.added),
         *zip(found.replaced, found.changed, strict=True),
@@ -273,7 +273,7 @@ def _pairs(found: MappingDifference) -> Sequence[tuple[Any, Any]]:
 
 
 def _newest(connection: Connection) -> int:
-    """Rows of the time before there was a history have numbers, too."""
+    """Rows from before there was a history have numbers, too."""
     numbers = [
         connection.scalar(select(func.max(table.c.revision)))
         for table in (t.mapping_change, t.user_mapping)

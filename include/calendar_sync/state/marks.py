@@ -80,11 +80,11 @@ class UserSync:
 
     @property
     def daily(self) -> bool:
-        """The day's full comparison is all the work: whatever it finds, the changes have missed."""
+        """Only the daily comparison is due: all that it finds was not reported as a change."""
         return self.full_because == DAILY and self.mark_seq == self.done_seq + 1
 
     def waiting(self, now: datetime) -> bool:
-        """A failure's pause has not passed yet."""
+        """The pause after a failure is not over."""
         return self.retry_at is not None and self.retry_at > now
 
 
@@ -124,7 +124,7 @@ class MarkStore:
         connection.execute(statement, rows)
 
     def lock(self, connection: Connection, pairs: Collection[Pair]) -> None:
-        """Take the rows in one order, so that no two processes wait for each other."""
+        """Lock the rows, always in the same order: no two processes wait for each other."""
         platforms = {platform for _, platform in pairs}
         users = sorted({user_id for user_id, _ in pairs})
         table = t.user_sync
@@ -164,9 +164,9 @@ class MarkStore:
             connection.execute(statement)
 
     def mark_mapped(self, connection: Connection, revision: int, now: datetime) -> None:
-        """Give work and a full read to everybody whose row came with this revision.
+        """Mark all users whose row came with this revision, for a full read.
 
-        One statement in the database, however many they are. A disabled row is no work.
+        One statement, however many there are. Disabled rows are not marked.
         """
         table, rows = t.user_sync, t.user_mapping.c
         moment = literal(now, table.c.marked_at.type)
@@ -181,7 +181,7 @@ class MarkStore:
                 literal(ASKED, table.c.full_because.type),
             )
             .where(rows.revision == revision, rows.enabled)
-            # The order of everybody else who takes these rows.
+            # The order in which all others lock these rows.
             .order_by(rows.user_id, rows.platform)
         )
         full = ("next_full_at", "full_because")
@@ -242,8 +242,20 @@ class MarkStore:
 
     def give_back(self, pair: Pair) -> None:
         """A task is done with this user: if there is still work, any run may have it."""
+        if self.of(*pair).taken_until is None:
+            return
         with self._database.write() as connection:
             connection.execute(_where(update(t.user_sync), pair).values(taken_until=None))
+
+    def some(self, platform: Platform, user_ids: Iterable[str]) -> dict[Pair, UserSync]:
+        """The states of these users."""
+        wanted, found = sorted(set(user_ids)), {}
+        with self._database.read() as connection:
+            for first in range(0, len(wanted), BATCH):
+                query = _OF_PLATFORM.where(t.user_sync.c.user_id.in_(wanted[first : first + BATCH]))
+                for row in connection.execute(query, {"of": platform.value}):
+                    found[row.user_id, platform] = _state(row)
+        return found
 
     def done(
         self,
@@ -253,7 +265,7 @@ class MarkStore:
         now: datetime,
         next_full_at: datetime | None,
     ) -> None:
-        """A good cycle that began at `seq`. A mark set since then keeps its own age."""
+        """A successful cycle that began at `seq`. A mark that was set since then stays."""
         table = t.user_sync
         still = table.c.mark_seq > seq
         values: dict[str, Any] = {
@@ -267,7 +279,7 @@ class MarkStore:
             "last_success_at": now,
         }
         if next_full_at is not None:
-            # One asked for meanwhile is not done by this cycle.
+            # A comparison that was requested meanwhile is still to be done.
             values["next_full_at"] = case((still, table.c.next_full_at), else_=next_full_at)
             values["full_because"] = case((still, table.c.full_because), else_="")
             values["compared_at"] = now
@@ -296,7 +308,7 @@ class MarkStore:
         return self.of(*pair)
 
     def forgive(self, connection: Connection, platform: Platform, since: datetime) -> None:
-        """Forget the failed polls since then, and the pauses of those who had them."""
+        """Forget polls that failed since then, and the pauses after them."""
         table = t.user_sync
         connection.execute(
             update(table)
@@ -305,7 +317,7 @@ class MarkStore:
         )
 
     def postpone(self, connection: Connection, pair: Pair, until: datetime) -> None:
-        """Leave this user alone for as long as the server asks."""
+        """Do not sync this user before this time: the server asks for it."""
         connection.execute(_where(update(t.user_sync), pair).values(retry_at=until))
 
     def hurry(self, connection: Connection, pairs: Collection[Pair], now: datetime) -> None:

@@ -20,7 +20,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 def _config(database: Database) -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["engine"] = database.engine
+    config.attributes["database"] = database
     return config
 
 
@@ -33,7 +33,7 @@ def upgrade(database: Database) -> str:
 
 def current(database: Database) -> str | None:
     """The revision of the schema, None for an empty database."""
-    with database.engine.connect() as connection:
+    with database.read() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 

@@ -1,9 +1,10 @@
-"""What counts as open, once for the command line, the pages, the report and the mail.
+"""What counts as open, for the command line, the pages, the report and the mail.
 
-A conflict is *undecided* while both sides still differ, or something waits, and it was not closed
-it. One that the sync meets again and again while it lasts is over when it was not met for a week;
-so long what the sync has settled by a rule is told, too. An item is *parked* after three refusals:
-before that it is merely tried again. A question is open until it is answered, either way.
+A conflict is *undecided* while both sides still differ, or something waits, and it was not closed.
+One that the sync finds again and again while it lasts is over if it was not found for a week. For
+a week, conflicts that the sync has settled by a rule are shown, too. An item is *parked* after
+three failures: before that it is only tried again. A question is open until it is answered, either
+way.
 """
 
 from collections.abc import Sequence
@@ -13,11 +14,11 @@ from sqlalchemy import ColumnElement, and_, or_
 
 from calendar_sync.core.model import ConflictDecision
 from calendar_sync.state import tables as t
-from calendar_sync.state.links import TRIES_BEFORE_PARKING
+from calendar_sync.state.items import TRIES_BEFORE_PARKING
 
 # Left as it was edited, until it is closed.
 _LEFT_ALONE = (ConflictDecision.PARKED.value, ConflictDecision.REPORTED.value)
-# Met again by every full comparison, or every try, for as long as it lasts.
+# Found again by each full comparison, or each try, for as long as it lasts.
 _LASTING = (
     ConflictDecision.HELD.value,
     ConflictDecision.LEFT.value,

@@ -1,4 +1,4 @@
-"""What stands where the state database should be."""
+"""Whether there is a state database, and of which version."""
 
 import logging
 from enum import StrEnum
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Place(StrEnum):
-    """How it stands."""
+    """The state of the configured database."""
 
     READY = "ready"
     MISSING = "missing"
@@ -29,16 +29,16 @@ class Place(StrEnum):
 
     @property
     def is_free(self) -> bool:
-        """A state database can be made here, and replaces none."""
+        """A state database can be created here without replacing one."""
         return self in {Place.MISSING, Place.EMPTY}
 
 
 def place_of(database: Database) -> Place:
-    """Look, without making anything."""
+    """The state, without creating anything."""
     if database.is_sqlite:
         file = database.url.database or ""
         if file != ":memory:" and not Path(file).exists():
-            # Looking would make an empty one.
+            # Opening it would create an empty one.
             return Place.MISSING
     try:
         if current(database) is None:
@@ -53,7 +53,7 @@ def place_of(database: Database) -> Place:
 
 
 def has_links(database: Database) -> bool:
-    """Something that we made stands in a calendar or in Welkin, as far as is known."""
+    """There are links of mirrors or blocks that exist or may exist."""
     with database.read() as connection:
         query = select(exists().where(t.link.c.state.in_(sorted(STANDING))))
         return bool(connection.scalar(query))

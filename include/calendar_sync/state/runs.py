@@ -25,15 +25,15 @@ DELETIONS_FROM = "deletions_from"
 EXTERNAL_IDS = "external_ids"
 EXTERNAL_IDS_AT = "external_ids_at"
 SWEEP = "sweep"
-# When a row of the audit was first seen to name what had really been deleted.
+# When a row of Welkin's audit log first named an item that really was deleted.
 AUDIT_MATCHED_AT = "audit_matched_at"
-# Instants with more rows of a feed than a page can show, by feed, and when the last was met.
+# Moments with more rows of a feed than a page can show, by feed, and when the last one was found.
 SKIPPED, SKIPPED_AT = "feed_skipped", "feed_skipped_at"
-# Facts about a calendar system: when it was last asked for changes, and who was told of what.
+# Facts about a calendar system: when it was last asked for changes, and which alerts were sent.
 LOOKED_AT = "looked_at"
 ALERTED = "alerted"
 AUDIT = "audit"
-# What a cycle holds back; a full comparison knows whether it still does.
+# The reasons for which a cycle holds actions; a full comparison finds whether it still does.
 CYCLE_REASONS = ("brake", "write_back", "stray")
 BATCH = 500
 APPROVAL_LASTS = timedelta(hours=24)
@@ -119,7 +119,7 @@ def _recorded(row: Row[Any]) -> RecordedRun:
 
 
 def _asked_anew(now: datetime) -> dict[str, Any]:
-    """What becomes of an approval's row when it is asked for once more."""
+    """The new values of an approval's row if it is needed once more."""
     declined = t.approval.c.declined_at
     lasting = case((declined > now - APPROVAL_LASTS, declined), else_=None)
     cleared = {"granted_at": None, "granted_by": None, "expires_at": None}
@@ -261,13 +261,13 @@ class RunStore:
             )
 
     def facts(self, platform: str) -> dict[str, Any]:
-        """Small facts about a platform (or about Welkin) that health shows."""
+        """Facts about a platform or about Welkin, for example for the health report."""
         with self._database.read() as connection:
             facts = connection.scalar(_FACTS, {"of": platform})
         return dict(facts or {})
 
     def set_facts(self, platform: str, **facts: Any) -> None:
-        """Add or change facts; those that another process learns meanwhile stay."""
+        """Add or change facts; those that another process adds meanwhile stay."""
         with self._database.write() as connection:
             known = connection.scalar(_HELD_FACTS, {"of": platform})
             if known is None:
@@ -278,7 +278,7 @@ class RunStore:
             connection.execute(_SET_FACTS, {"of": platform, "facts": {**known, **facts}})
 
     def take_fact(self, platform: str, name: str) -> Any:
-        """A fact that is there no longer afterwards, None where there was none: for one taker."""
+        """Delete a fact and return it: only one process gets it, all others None."""
         table = t.platform_state
         mine = table.c.platform == platform
         with self._database.write() as connection:
@@ -293,7 +293,7 @@ class RunStore:
     # --- approvals ----------------------------------------------------------------------------
 
     def request_approval(self, hold: Hold, user_id: str, platform: Platform, now: datetime) -> None:
-        """Show that actions wait for a person; an approval that has expired is asked for again."""
+        """Store that actions wait for a person; an approval that has expired is needed again."""
         statement = self._database.insert(t.approval).values(
             digest=hold.digest,
             user_id=user_id,
@@ -315,7 +315,7 @@ class RunStore:
     def withdraw(
         self, connection: Connection, pair: tuple[str, Platform], still: Iterable[str]
     ) -> None:
-        """After a full comparison: a hold that it did not find again is no longer asked for."""
+        """After a full comparison: delete the approvals of holds that it did not find again."""
         user_id, platform = pair
         table = t.approval
         connection.execute(
@@ -336,7 +336,7 @@ class RunStore:
         platform: Platform,
         now: datetime,
     ) -> None:
-        """Have one approval wait for these users together, and none for others of this reason.
+        """Store one approval for these users together, and delete others for this reason.
 
         One that has expired waits again.
         """

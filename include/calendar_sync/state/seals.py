@@ -1,7 +1,7 @@
-"""Seals of the audit log, kept where whoever writes in the state database cannot.
+"""Seals of the audit log, kept where those who write in the state database cannot change them.
 
-A chain whose end was cut, rows, runs and all, fits as well as before: only a seal that was noted
-elsewhere tells. Each run's log has its own, and the deployment may name further places in
+If the end of the chain was removed, rows, runs and all, the rest is still consistent: only a seal
+that was kept elsewhere shows it. Each run's log has one, and the deployment may name more places in
 `CALENDAR_SYNC_SEAL_SINKS` (separated by spaces; never a setting, which a page can edit):
 
     file:/path             one line of JSON a seal, appended
@@ -31,14 +31,14 @@ logger = logging.getLogger(__name__)
 VARIABLE = "CALENDAR_SYNC_SEAL_SINKS"
 SECONDS = 10.0
 LENGTH = 40
-#: The end of a file, in which its last line surely is.
+#: So many bytes at the end of a file certainly contain its last line.
 TAIL = 4096
 
 
 def seal(store: Store, run_id: str, now: datetime) -> str:
-    """Seal what no seal covers yet and hand a new seal to each place; returns the newest.
+    """Seal what has no seal yet, and write a new seal to each place; returns the newest.
 
-    A place that does not take it is named in the log, and fails nothing: the log itself is one.
+    If a place cannot be written, this is logged and nothing fails: the log itself has the seal.
     """
     before, _ = store.audit.newest()
     made = store.audit.seal(run_id, now)
@@ -53,7 +53,7 @@ def seal(store: Store, run_id: str, now: datetime) -> str:
 
 
 def verify(store: Store, given: Iterable[str] = ()) -> list[str]:
-    """What is wrong with the record: by itself, by seals that were given, and by files of seals.
+    """The problems of the audit log, also compared with the given seals and files of seals.
 
     Raises:
         ConfigurationError: one of those given is no seal.
@@ -100,7 +100,7 @@ def _places() -> list[str]:
 
 
 def _name(place: str) -> str:
-    """What may be logged of a place: an address without its path, which may be a secret."""
+    """A place as it may be logged: an address without its path, which may be a secret."""
     return place if not place.startswith("https:") else f"https://{urlsplit(place).hostname}"
 
 

@@ -13,7 +13,7 @@ LEASE_SECONDS = 90
 RENEW_SECONDS = 30
 REFRESH_SECONDS = 45
 LONGEST_QUEUE = 900.0
-#: How the names of tokens that act as one mailbox begin; they end with its address.
+#: The names of tokens that act as one mailbox begin so, and end with its address.
 OF_ACCOUNT = "google:"
 
 # Made once: see links.py. Every write asks for its lease three times and for its turn once.
@@ -34,7 +34,7 @@ class Lease:
 
 
 class LeaseStore:
-    """One worker a user, for both platforms together: they share Welkin's side."""
+    """One worker for each user, for both platforms together: both write to Welkin."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -69,7 +69,7 @@ class LeaseStore:
             return Lease(user_id, owner, row.fence + 1)
 
     def renew(self, lease: Lease, now: datetime) -> None:
-        """Hold on for another 90 s.
+        """Keep it for another 90 s.
 
         Raises:
             LeaseLost: another worker has it.
@@ -84,7 +84,7 @@ class LeaseStore:
         """Fencing: nothing is written for a user whom another worker has taken over.
 
         Raises:
-            LeaseLost: so it is.
+            LeaseLost: another worker has it.
         """
         # Shared lock: no takeover commits before the caller's transaction does.
         if connection.scalar(_HELD_FENCE, {"user": lease.user_id}) != lease.fence:
@@ -97,7 +97,7 @@ class LeaseStore:
                 raise LeaseLost(detail=lease.user_id)
 
     def release(self, lease: Lease, now: datetime) -> None:
-        """Give the user back; the row stays, so that the fence only ever rises."""
+        """End the lease; the row stays, so that the fence only rises."""
         with self._database.write() as connection:
             connection.execute(_mine(update(t.lease), lease).values(owner="", expires_at=now))
 
@@ -130,7 +130,7 @@ class TokenStore:
         return StoredToken(row.ciphertext, row.expires_at)
 
     def claim(self, name: str, process: str, now: datetime) -> bool:
-        """Become the one that refreshes; a claim lapses with its process after 45 s."""
+        """Become the process that refreshes the token; a claim expires after 45 s."""
         table = t.access_token
         with self._database.write() as connection:
             row_is_new = self._database.insert(table).values(name=name).on_conflict_do_nothing()
@@ -152,7 +152,7 @@ class TokenStore:
             return claimed.rowcount == 1
 
     def save(self, name: str, process: str, token: StoredToken) -> None:
-        """Store what the refresh brought and end the claim."""
+        """Store the new token and end the claim."""
         self._end(name, process, ciphertext=token.ciphertext, expires_at=token.expires_at)
 
     def give_up(self, name: str, process: str) -> None:
@@ -207,13 +207,13 @@ class RateStore:
     def reserve(self, name: str, per_second: float, now: float) -> float:
         """Reserve the next free moment; returns the seconds until then.
 
-        `now` is seconds since the epoch. A queue of a quarter of an hour comes from a wrong
-        clock somewhere: it starts again.
+        `now` is seconds since the epoch. A queue of a quarter of an hour comes from a wrong clock:
+        then the queue starts again.
         """
         with self._database.write() as connection:
             free_at = connection.scalar(_FREE_AT, {"of": name})
             if free_at is None:
-                # A row that is not there yet cannot be locked: whoever comes first makes it.
+                # A row must exist before it can be locked: the first process inserts it.
                 row = self._database.insert(t.rate).on_conflict_do_nothing()
                 connection.execute(row, {"name": name, "free_at": now})
                 free_at = connection.execute(_FREE_AT, {"of": name}).scalar_one()

@@ -5,9 +5,11 @@ from calendar_sync.state.config import ConfigStore
 from calendar_sync.state.database import Database
 from calendar_sync.state.feeds import FeedStore
 from calendar_sync.state.health import HealthStore
+from calendar_sync.state.items import ItemStore
 from calendar_sync.state.links import LinkStore
 from calendar_sync.state.marks import MarkStore
 from calendar_sync.state.noticing import NoticingStore
+from calendar_sync.state.push import PushStore
 from calendar_sync.state.runs import RunStore
 from calendar_sync.state.shared import LeaseStore, RateStore, TokenStore
 from calendar_sync.state.sweeps import SweepStore
@@ -20,7 +22,9 @@ class Store:
         self.database = database
         self.config = ConfigStore(database)
         self.marks = MarkStore(database)
+        self.push = PushStore(database)
         self.links = LinkStore(database)
+        self.items = ItemStore(database)
         self.noticing = NoticingStore(database)
         self.feeds = FeedStore(database)
         self.runs = RunStore(database)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, bindparam, case, delete, exists, func, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
@@ -82,10 +82,10 @@ class SweepStore:
                 for row in connection.execute(_BY_USER)
             }
 
-    def any_changed(self) -> bool:
-        """Some change waits for its poll."""
+    def changed(self) -> list[str]:
+        """Users with a change that waits for its poll."""
         with self._database.read() as connection:
-            return bool(connection.scalar(select(exists().where(_OPEN))))
+            return list(connection.scalars(select(t.swept.c.user_id).where(_OPEN).distinct()))
 
     def save(self, connection: Connection, seen: Collection[SweptCalendar]) -> None:
         """Store what was seen; `changes` of one that exists is added to its count."""

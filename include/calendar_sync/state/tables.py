@@ -212,6 +212,9 @@ encounter_index = Table(
     Column("status", _short(32), nullable=False),
 )
 
+# Mirror links and block links (`kind`). `source_id` and `original_start` are the appointment or the
+# external event, `remote_id` and `creation_key` the mirror or block. `source_hash`, `etag` and
+# `level` are of mirrors only, `event_id` and `event_uid` of blocks only; see `links.py`.
 link = Table(
     "link",
     metadata,
@@ -251,7 +254,7 @@ link = Table(
     Index(None, "remote_id"),
 )
 
-# The few that did not work: activity.py asks for them in these words.
+# Failed operations, which are few: activity.py uses the same condition.
 _FAILED = text("outcome <> 'ok' AND outcome <> 'recorded'")
 operation = Table(
     "operation",
@@ -413,7 +416,7 @@ noticing = Table(
     Column("asked_at", UtcDateTime),
     Column("asks", Integer, nullable=False, default=0),
     Column("run_at", UtcDateTime),
-    Column("expected", Boolean, nullable=False, default=False),
+    Column("expected_since", UtcDateTime),
 )
 
 platform_state = Table(
@@ -423,4 +426,50 @@ platform_state = Table(
     Column("fault_code", _short()),
     Column("fault_since", UtcDateTime),
     Column("facts", JSON, nullable=False),
+)
+
+push_channel = Table(
+    "push_channel",
+    metadata,
+    # Ours: what comes back with each notice. The secret is made of it, and stored nowhere.
+    Column("id", _short(), primary_key=True),
+    Column("platform", _short(16), nullable=False),
+    Column("user_id", _short(), nullable=False),
+    Column("account", _short(320), nullable=False),
+    Column("calendar", _short(255), nullable=False),
+    Column("address", _short(255), nullable=False),
+    # The resource's id (Google) or the subscription's (Microsoft).
+    Column("remote_id", _short(255), nullable=False, default="", server_default=""),
+    Column("state", _short(16), nullable=False),
+    Column("code", _short(), nullable=False, default="", server_default=""),
+    Column("tries", Integer, nullable=False, default=0, server_default="0"),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    # When it is to be renewed, tried or stopped again.
+    Column("next_at", UtcDateTime),
+    # What a lifecycle message said last.
+    Column("told", _short(32), nullable=False, default="", server_default=""),
+    # As with marks: a poll notes the count at its start, and has answered so many.
+    Column("notices", _Key, nullable=False, default=0, server_default="0"),
+    Column("answered", _Key, nullable=False, default=0, server_default="0"),
+    Column("wanted_since", UtcDateTime),
+    Column("delivered_at", UtcDateTime),
+    Column("asked_at", UtcDateTime),
+    # A poll found what no notice had told; it may still come.
+    Column("untold_at", UtcDateTime),
+    Column("missed", Integer, nullable=False, default=0, server_default="0"),
+    Column("doubts", Integer, nullable=False, default=0, server_default="0"),
+    Column("trusted", Boolean, nullable=False, default=True, server_default=true()),
+    Index(None, "platform", "user_id"),
+)
+
+push_delay = Table(
+    "push_delay",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("platform", _short(16), nullable=False),
+    # When the notice came, and how long after the change it told of.
+    Column("at", UtcDateTime, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Index(None, "platform", "at"),
 )

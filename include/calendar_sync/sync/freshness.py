@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import Platform
 from calendar_sync.state.marks import UserSync
+from calendar_sync.sync.pushed import pushed_interval
 
 #: Polls use so much of Google's daily quota at most.
 QUOTA_SHARE = 0.6
@@ -51,5 +52,7 @@ def deadlines(settings: Settings, platform: Platform, accounts: int, now: dateti
     marked = now - settings.freshness.target
     # Out of hours the polls were further apart than they are now.
     moments = (now, marked - poll_interval(settings, platform, accounts, now))
-    longest = max(poll_interval(settings, platform, accounts, moment) for moment in moments)
+    polls = [poll_interval(settings, platform, accounts, moment) for moment in moments]
+    # Where notices come, their absence is no reason to worry until the next poll.
+    longest = max(*polls, pushed_interval(settings, platform))
     return Deadlines(marked, marked - longest)

@@ -41,11 +41,13 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
     A user leaves by being unmapped or disabled, or by being inactive in Welkin. One whom Welkin's
     list merely lacks counts as inactive after a day: lists are incomplete at times.
     """
-    mapped = {user.user_id: user for user in store.config.mapping(platform) if user.enabled}
-    inactive = store.config.inactive(now) & mapped.keys()
-    holders = store.links.holders(platform)
-    approved = store.runs.approved_users(LEAVING, platform, now)
-    doubtful = (inactive & holders) - approved
+    with store.database.read():
+        mapped = {user.user_id: user for user in store.config.mapping(platform) if user.enabled}
+        inactive = store.config.inactive(now) & mapped.keys()
+        holders = store.links.holders(platform)
+        doubtful = inactive & holders
+        if doubtful:
+            doubtful -= store.runs.approved_users(LEAVING, platform, now)
     many = too_many(len(doubtful), len(mapped.keys() & holders), settings)
     held = frozenset(doubtful if many else ())
     synced = {

@@ -41,6 +41,8 @@ ROUNDS = 200
 GROUP_SECONDS = 120.0
 # After an error of the database; a lease lasts for 90 seconds, and is renewed well before.
 RENEW_AGAIN_SECONDS = 5.0
+# Between two looks whether another process is done with a user.
+AGAIN_SECONDS = 2.0
 
 
 async def sync_users(
@@ -53,20 +55,37 @@ async def sync_users(
     owner: str,
     full: bool = False,
     dry_run: bool = False,
+    patience: float = 0.0,
 ) -> list[UserOutcome]:
-    """Run the cycles of a group, several users at once; one user's failure stays that user's."""
+    """Run the cycles of a group, several users at once; one user's failure stays that user's.
+
+    With `patience`, a user whom another process works on is waited for, so many seconds.
+    """
     begun = services.clock.monotonic()
     people = members(services.store, revision.settings, platform, services.clock.now())
 
     async def one(user_id: str) -> UserOutcome:
+        try:
+            return await wanted(user_id)
+        finally:
+            # Whatever came of it: if there is still work, any run may have this user.
+            services.store.marks.give_back((user_id, platform))
+
+    async def wanted(user_id: str) -> UserOutcome:
         if services.clock.monotonic() - begun > GROUP_SECONDS:
             # The rest of a large group stays marked for the next run.
             return UserOutcome(
                 user_id, _mapped(services, platform, user_id).account, OutcomeStatus.BUSY
             )
-        return await _sync_user(
-            services, revision, people, user_id, run_id, owner, full=full, dry_run=dry_run
-        )
+        begun_at = services.clock.monotonic()
+        while True:
+            outcome = await _sync_user(
+                services, revision, people, user_id, run_id, owner, full=full, dry_run=dry_run
+            )
+            waited = services.clock.monotonic() - begun_at
+            if outcome.status is not OutcomeStatus.BUSY or waited >= patience:
+                return outcome
+            await services.clock.sleep(AGAIN_SECONDS)
 
     at_once = revision.settings.limits.user_concurrency
     return await together((one(user_id) for user_id in user_ids), at_once)
@@ -120,8 +139,6 @@ async def _sync_user(
             user_id, mapped.account, OutcomeStatus.FAILED, error.code, state.attention, error.detail
         )
     finally:
-        if state.taken_until is not None:
-            store.marks.give_back((user_id, platform))
         store.leases.release(lease, services.clock.now())
     status = OutcomeStatus.OK if result.complete else OutcomeStatus.MORE
     return UserOutcome(user_id, mapped.account, status, result=result)
@@ -138,7 +155,7 @@ def judged(store: Store, platform: Platform, outcome: UserOutcome) -> UserOutcom
         return outcome
     if not (result.bad_items or result.parked) or not _has_nothing(store, platform, outcome):
         return outcome
-    codes = Counter(result.bad_items or store.links.parked_codes(outcome.user_id, platform))
+    codes = Counter(result.bad_items or store.items.parked_codes(outcome.user_id, platform))
     code = code_of(codes.most_common(1)[0][0]) if codes else BadItem.code
     staff = {user.id for user in store.config.welkin_users()}
     if staff and outcome.user_id not in staff:

@@ -5,17 +5,14 @@ of 50 of them shows whose have changed. What it cannot show (a renamed mirror, a
 became a visit's twin) is found by the polls that go on, more rarely.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-
-from sqlalchemy import Connection
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.state import Store
-from calendar_sync.state.marks import Pair
-from calendar_sync.state.sweeps import Key, SweptUser
+from calendar_sync.state.sweeps import SweptUser
 from calendar_sync.sync.freshness import QUOTA_SHARE, poll_interval
 
 #: Calendars in one request.
@@ -110,13 +107,6 @@ class Swept:
         return (
             self.pace is not None and (one := self.users.get(user_id)) is not None and one.changed
         )
-
-    def record(
-        self, store: Store, connection: Connection, before: Mapping[Key, int], well: Iterable[Pair]
-    ) -> None:
-        """These accounts have answered a poll that began when so many changes had been seen."""
-        answered = {user_id for user_id, _ in well}
-        store.sweeps.polled(connection, [one for one in before.items() if one[0][0] in answered])
 
 
 def refused(store: Store, platform: Platform, now: datetime) -> str:

@@ -14,10 +14,9 @@ from typer.testing import CliRunner
 from calendar_sync.cli.app import app
 from calendar_sync.config.settings import parse
 from calendar_sync.core.model import (
-    Link,
-    LinkKind,
     LinkState,
     MappedUser,
+    MirrorLink,
     Platform,
     Source,
     Span,
@@ -48,19 +47,18 @@ def conflict(store: Store, kind: str, decision: str, source: str = "visit-1") ->
         rows = [MappedUser("ada", Platform.GOOGLE, "ada@example.org")]
         store.config.edit_mapping(lambda _: rows, "tests", NOW)
     with store.database.write() as connection:
-        link = Link(
-            kind=LinkKind.MIRROR,
+        link = MirrorLink(
             user_id="ada",
             platform=Platform.GOOGLE,
             account="ada@example.org",
             calendar="primary",
-            source=Source(source),
+            appointment_id=source,
             generation=1,
             state=LinkState.LIVE,
-            remote_id=f"remote-{source}",
+            mirror_id=f"remote-{source}",
             span=Span(NOW + HOUR, NOW + 2 * HOUR),
             wanted_hash="wanted",
-            remote_hash="seen",
+            mirror_hash="seen",
         )
         store.links.save(connection, link, NOW, 1)
         made = connection.execute(
@@ -114,7 +112,8 @@ def test_a_decision_is_carried_to_the_state_and_recorded(
     answer = send(operator, f"/attention/conflicts/{number}", choice="reapply_welkin")
     assert answer.status_code == 303
     [link] = store.links.of("ada", Platform.GOOGLE)
-    assert (link.wanted_hash, link.remote_hash) == ("", "seen")
+    assert isinstance(link, MirrorLink)
+    assert (link.wanted_hash, link.mirror_hash) == ("", "seen")
     state = store.marks.of("ada", Platform.GOOGLE)
     assert state.marked
     assert state.full_because == "asked"
@@ -173,7 +172,7 @@ def test_a_parked_item_is_tried_again(operator: TestClient, store: Store) -> Non
     pair, source = ("ada", Platform.GOOGLE), Source("visit-1")
     with store.database.write() as connection:
         for _ in range(3):
-            store.links.refused(
+            store.items.refused(
                 connection,
                 pair,
                 Step.UPDATE_MIRROR,
@@ -191,7 +190,7 @@ def test_a_parked_item_is_tried_again(operator: TestClient, store: Store) -> Non
         "source_id": "visit-1",
     }
     assert send(operator, "/attention/parked", **item).status_code == 303
-    assert store.links.parked("ada", Platform.GOOGLE, NOW) == {}
+    assert store.items.parked("ada", Platform.GOOGLE, NOW) == {}
     assert store.marks.of("ada", Platform.GOOGLE).marked
     assert send(operator, "/attention/parked", **item).status_code == 409
 

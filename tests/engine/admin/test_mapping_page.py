@@ -16,11 +16,11 @@ from starlette.testclient import TestClient
 from calendar_sync.admin.mapping.imports import LARGEST
 from calendar_sync.config.mapping import read_mapping
 from calendar_sync.core.model import (
+    BlockLink,
     Direction,
-    Link,
-    LinkKind,
     LinkState,
     MappedUser,
+    MirrorLink,
     Platform,
     Source,
     Span,
@@ -65,20 +65,17 @@ def confirm(client: TestClient, text: str, **more: str) -> Any:
     return send(client, "/mapping/import/apply", content=html.unescape(found[1]), **form)
 
 
-def link(kind: LinkKind, source: str) -> Link:
-    """Something of ours that ada has, ahead of now."""
-    return Link(
-        kind=kind,
-        user_id="ada",
-        platform=Platform.GOOGLE,
-        account="ada@example.org",
-        calendar="primary",
-        source=Source(source),
-        generation=1,
-        state=LinkState.LIVE,
-        remote_id=f"remote-{source}",
-        span=Span(NOW + timedelta(hours=1), NOW + timedelta(hours=2)),
-    )
+# What ada has of ours, ahead of now.
+ADAS: dict[str, Any] = {
+    "user_id": "ada", "platform": Platform.GOOGLE, "account": "ada@example.org",
+    "calendar": "primary", "generation": 1, "state": LinkState.LIVE,
+    "span": Span(NOW + timedelta(hours=1), NOW + timedelta(hours=2)),
+}  # fmt: skip
+LINKS = (
+    MirrorLink(**ADAS, appointment_id="a", mirror_id="mirror-a"),
+    MirrorLink(**ADAS, appointment_id="b", mirror_id="mirror-b"),
+    BlockLink(**ADAS, source=Source("c"), block_id="block-c"),
+)
 
 
 def rows(store: Store) -> set[tuple[str, str, str, bool]]:
@@ -233,9 +230,8 @@ def test_many_removals_are_typed(operator: TestClient, store: Store) -> None:
 def test_disable_and_remove_ask_and_say_what_is_taken_away(
     operator: TestClient, viewer: TestClient, store: Store
 ) -> None:
-    links = [link(LinkKind.MIRROR, "a"), link(LinkKind.MIRROR, "b"), link(LinkKind.BLOCK, "c")]
     with store.database.write() as connection:
-        for each in links:
+        for each in LINKS:
             store.links.save(connection, each, NOW, 1)
     before = rows(store)
     assert "to=disable" in html.unescape(operator.get("/mapping").text)

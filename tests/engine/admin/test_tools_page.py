@@ -10,12 +10,10 @@ from starlette.testclient import TestClient
 
 from calendar_sync.admin.web.rendering import timed
 from calendar_sync.core.model import (
-    Link,
-    LinkKind,
     LinkState,
     MappedUser,
+    MirrorLink,
     Platform,
-    Source,
     Span,
     WelkinUser,
 )
@@ -34,16 +32,15 @@ def ada(store: Store) -> None:
     store.config.save_welkin_users([WelkinUser("ada", "ada@welkin.example", None, True)], NOW)
     row = MappedUser("ada", Platform.GOOGLE, "ada@example.org")
     store.config.edit_mapping(lambda _: [row], "tests", NOW)
-    mirror = Link(
-        kind=LinkKind.MIRROR,
+    mirror = MirrorLink(
         user_id="ada",
         platform=Platform.GOOGLE,
         account="ada@example.org",
         calendar="primary",
-        source=Source("visit-1"),
+        appointment_id="visit-1",
         generation=1,
         state=LinkState.LIVE,
-        remote_id="remote-1",
+        mirror_id="remote-1",
         span=Span(NOW + HOUR, NOW + 2 * HOUR),
     )
     with store.database.write() as connection:

@@ -89,7 +89,7 @@ def test_an_event_without_a_title_and_an_appointment_with_null(stage: Make) -> N
 
 
 @pytest.mark.parametrize("minutes", [0, -1, -60, -1500])
-def test_what_ends_before_it_begins_has_no_twin_and_stops_nothing(
+def test_what_ends_before_it_begins_has_no_counterpart_and_stops_nothing(
     stage: Make, minutes: int
 ) -> None:
     s = stage()
@@ -101,7 +101,7 @@ def test_what_ends_before_it_begins_has_no_twin_and_stops_nothing(
     result = s.run()
     assert result.failed == []
     assert len(s.mirrors()) == len(s.blocks()) == 1
-    # Put right, both get their twin.
+    # Put right, both get their counterpart.
     s.google.move_event(SELF, event, s.at(1, 14), s.at(1, 15))
     s.move(visit.id, 1, 9)
     s.later()

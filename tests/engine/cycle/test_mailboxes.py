@@ -415,7 +415,7 @@ def test_what_is_not_made_by_us_for_this_user_stays_beside_the_mirror(
     there = {seen.id for seen in s.calendar.mirrors(SELF)}
     assert there == {mine.id, *copies}
     pair = (s.ids["dana"], platform)
-    assert s.store.links.parked(*pair, s.clock.now()) == {}
+    assert s.store.items.parked(*pair, s.clock.now()) == {}
 
 
 @BOTH

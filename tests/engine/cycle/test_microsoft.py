@@ -534,9 +534,9 @@ def test_a_link_holds_the_key_until_the_calendar_has_named_the_event(office: Mak
     graph(s, "status", method="POST", path="/events", code=503, times=None)
     s.run()
     (intent,) = s.links("dana", LinkState.INTENT)
-    assert (intent.remote_id, len(intent.creation_key)) == ("", 32)
+    assert (intent.mirror_id, len(intent.creation_key)) == ("", 32)
     s.sandbox.faults.clear()
     s.later(again=2)
     (link,) = s.links("dana", LinkState.LIVE)
     (mirror,) = s.calendar.mirrors(ME)
-    assert link.remote_id == mirror.id
+    assert link.mirror_id == mirror.id

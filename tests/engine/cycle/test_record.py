@@ -48,5 +48,7 @@ def test_every_external_write_has_its_line_and_every_line_its_write(stage: Make)
     recorded = Counter(REQUEST_OF[row.step] for row in rows if row.outcome == "ok")
     assert recorded == done
     assert set(REQUEST_OF.values()) == set(done), "a kind of write is missing from this story"
+    levels = {(row.step.endswith("_block"), row.level) for row in rows}
+    assert levels == {(True, ""), (False, "busy/busy")}, "only mirrors have a level of detail"
     s.store.audit.seal("run", s.clock.now())
     assert s.store.audit.verify() == []

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from calendar_sync.core.model import LinkKind, LinkState, MappedUser, Platform
+from calendar_sync.core.model import LinkState, MappedUser, MirrorLink, Platform
 from calendar_sync.operations.approvals import grant
-from calendar_sync.planner.orphans import STRAY
+from calendar_sync.planner.orphans import ORPHAN
 from calendar_sync.state import tables as t
 from tests.engine.cycle.stage import HOUR, Stage, mail
 from tests.harness import IN_MEMORY, Killed, fresh
@@ -145,7 +145,7 @@ def test_a_visit_cancelled_meanwhile_loses_its_mirror(platform: Platform) -> Non
     s.run()
     assert len(s.calendar.mirrors(mail("dana"))) == 1
     links = s.store.links.of(s.ids["dana"], platform)
-    states = {link.source.id: link.state for link in links if link.kind is LinkKind.MIRROR}
+    states = {link.appointment_id: link.state for link in links if isinstance(link, MirrorLink)}
     assert states[meeting.id] is LinkState.DELETED
     s.welkin.uncancel_event(meeting.id)
     s.later()
@@ -165,7 +165,7 @@ def test_what_nobody_can_explain_waits_for_a_person(platform: Platform) -> None:
     assert [len(part) for part in holdings(s)] == [2, 6]
     waiting = s.store.runs.pending()
     assert [(one.reason, one.user_id, one.count) for one in waiting] == [
-        (STRAY, s.ids["dana"], 1)
+        (ORPHAN, s.ids["dana"], 1)
     ] * 2
     for one in waiting:
         assert grant(s.store, one.digest, "admin", s.clock.now()) == 1

@@ -244,10 +244,10 @@ def test_rule_15_one_bad_item_stops_no_other_and_one_user_no_other(stage: Make) 
     s.visit("ruben")
     s.run()
     s.welkin.move_event(bad.event_id, s.at(4, 9), s.at(4, 9) + HOUR)
-    mirror = next(link for link in s.links() if link.source.id == bad.event_id).remote_id
+    mirror = next(link for link in s.links() if link.source.id == bad.event_id).mirror_id
     s.fault("google", "status", "PATCH", mirror, code=400, times=None)
     s.later(again=4)
     assert len(s.mirrors("dana")) == 2
     assert len(s.mirrors("ruben")) == 1
     assert s.state("dana").failures == 0
-    assert s.store.links.parked(s.ids["dana"], Platform.GOOGLE, s.clock.now())
+    assert s.store.items.parked(s.ids["dana"], Platform.GOOGLE, s.clock.now())

@@ -1,4 +1,4 @@
-"""Rules 13 to 15: brake, platform fault, parked items, isolation; and who may disturb whom."""
+"""Rules 13 to 15: deletion guard, platform fault, parked items, isolation."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def vanish(s: Stage, event_ids: list[str]) -> None:
         s.welkin.delete_event(event_id)
 
 
-# --- brake ----------------------------------------------------------------------------------------
+# --- deletion guard -------------------------------------------------------------------------------
 
 
 def test_many_vanished_appointments_are_held_until_somebody_approves(stage: Make) -> None:
@@ -129,7 +129,7 @@ def test_ten_removals_need_nobodys_approval(stage: Make) -> None:
 
 
 @pytest.mark.parametrize("what", ["cancelled", "encounters cancelled", "other host", "filter"])
-def test_what_is_said_outright_does_not_trip_the_brake(stage: Make, what: str) -> None:
+def test_what_is_said_outright_does_not_trip_the_deletion_guard(stage: Make, what: str) -> None:
     s = stage("dana", "ruben")
     ids = full_house(s)
     s.run()
@@ -149,7 +149,7 @@ def test_what_is_said_outright_does_not_trip_the_brake(stage: Make, what: str) -
     assert len(s.mirrors("ruben")) == (20 if what == "other host" else 0)
 
 
-def test_a_holiday_clean_up_of_the_calendar_does_not_trip_the_brake(stage: Make) -> None:
+def test_a_holiday_clean_up_of_the_calendar_does_not_trip_the_deletion_guard(stage: Make) -> None:
     s = stage()
     events = [s.busy(days=1 + n // 8, hour=8 + n % 8) for n in range(20)]
     s.run()
@@ -579,7 +579,7 @@ def test_a_parked_item_is_tried_again_after_an_hour_without_anybodys_doing(stage
     s.sandbox.faults.clear()
     s.later(again=3, minutes=50)
     assert len(s.blocks()) == 2
-    assert s.store.links.due_again(Platform.GOOGLE, s.clock.now() + timedelta(days=9)) == set()
+    assert s.store.items.due_again(Platform.GOOGLE, s.clock.now() + timedelta(days=9)) == set()
 
 
 def test_two_items_that_always_fail_do_not_hold_up_the_others_for_ever(stage: Make) -> None:
@@ -606,5 +606,5 @@ def test_what_nobody_wants_any_more_is_not_parked_for_ever(stage: Make) -> None:
     s.sandbox.faults.clear()
     s.later(again=4, minutes=50)
     s.later(hours=30)
-    assert s.store.links.due_again(Platform.GOOGLE, s.clock.now() + timedelta(days=9)) == set()
+    assert s.store.items.due_again(Platform.GOOGLE, s.clock.now() + timedelta(days=9)) == set()
     s.in_step()

@@ -167,7 +167,7 @@ def test_two_blocks_of_one_time_and_a_persons_own_leave_are_told_apart(stage: Ma
         s.transport.revive()
         s.clock.advance(minutes=2)
     assert len(leave(s)) == 3
-    assert len({link.remote_id for link in s.links()}) == 2
+    assert len({link.block_id for link in s.links()}) == 2
     s.google.delete_event(SELF, first)
     s.google.delete_event(SELF, second)
     s.later()
@@ -247,7 +247,7 @@ def test_an_overlap_that_welkin_refuses_parks_that_block_and_no_other(stage: Mak
     s.move(visit.event_id, 5, 9)
     s.later(days=1)
     s.later()
-    assert s.store.links.parked(s.ids["dana"], s.links()[0].platform, s.clock.now()) == {}
+    assert s.store.items.parked(s.ids["dana"], s.links()[0].platform, s.clock.now()) == {}
 
 
 def test_a_patch_that_answers_nothing_is_read_back(stage: Make) -> None:

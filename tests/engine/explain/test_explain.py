@@ -359,9 +359,9 @@ def test_a_series_and_its_instances(stage: Stage) -> None:
 def test_duplicates_of_visits_are_shown_as_held(stage: Stage) -> None:
     for day in range(1, 7):
         stage.meeting(days=day)
-        twin = stage.busy(days=day, hour=9)
+        copy = stage.busy(days=day, hour=9)
     stage.run()
-    part = one(ask(stage, "event", twin))
+    part = one(ask(stage, "event", copy))
     assert (part.verdict, decided(part)) == ("twin_held", "twin_held")
 
 

@@ -41,7 +41,7 @@ class Sweeping(Watched):
             for second in range(seconds):
                 if runs and second % 300 == 0:
                     self.run_comes()
-                for step in ("feeds", "polls", "sweeps", "changed", "runs"):
+                for step in ("feeds", "polls", "sweeps", "told", "runs"):
                     await getattr(self.watch, step)()
                 self.stage.clock.advance(1)
 
@@ -161,7 +161,7 @@ def test_a_change_seen_while_the_account_is_polled_is_not_lost(swept: Watched) -
             connection, [type(one)(**{**vars(one), "changes": 1}) for one in seen.values()]
         )
         store.sweeps.polled(connection, before.items())
-    assert store.sweeps.any_changed()
+    assert store.sweeps.changed()
 
 
 # --- how often ------------------------------------------------------------------------------------

@@ -9,12 +9,10 @@ from sqlalchemy import event, insert, update
 
 from calendar_sync.config.settings import Settings, parse
 from calendar_sync.core.model import (
-    Link,
-    LinkKind,
     LinkState,
     MappedUser,
+    MirrorLink,
     Platform,
-    Source,
     Span,
     WelkinUser,
 )
@@ -61,18 +59,17 @@ def connect(
             )
 
 
-def mirror(user_id: str) -> Link:
+def mirror(user_id: str) -> MirrorLink:
     """One that stands in the calendar of this user's account."""
-    return Link(
-        kind=LinkKind.MIRROR,
+    return MirrorLink(
         user_id=user_id,
         platform=GOOGLE,
         account=f"{user_id}@example.org",
         calendar="primary",
-        source=Source("visit"),
+        appointment_id="visit",
         generation=1,
         state=LinkState.LIVE,
-        remote_id=f"remote-{user_id}",
+        mirror_id=f"remote-{user_id}",
         span=Span(NOW, NOW + timedelta(hours=1)),
     )
 

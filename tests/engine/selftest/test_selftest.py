@@ -405,7 +405,7 @@ def test_a_users_own_things_are_never_taken_for_leftovers(stage: Stage) -> None:
     assert not stage.welkin.events[visit.id].cancelled
 
 
-def test_the_brake_is_not_touched_however_tight_it_is(stage: Stage) -> None:
+def test_the_deletion_guard_is_not_touched_however_tight_it_is(stage: Stage) -> None:
     stage.document["deletion_guard"] = {"max_deletions": 0, "max_share": 0}
     stage.run()
     assert attempt(stage).passed

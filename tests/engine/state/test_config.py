@@ -10,11 +10,10 @@ from calendar_sync.config.renames import with_old_names
 from calendar_sync.config.settings import parse
 from calendar_sync.core.codes import code_of
 from calendar_sync.core.model import (
+    BlockLink,
     DeleteBlock,
     Encounter,
     Hold,
-    Link,
-    LinkKind,
     Platform,
     Source,
     Span,
@@ -115,9 +114,9 @@ def test_facts_are_merged(store: Store) -> None:
     assert store.runs.facts("welkin") == {"a": 1, "b": 3}
 
 
-BLOCK = Link(
-    LinkKind.BLOCK, "u1", Platform.GOOGLE, "dana@example.org", "primary", Source("x"),
-    Span(NOW, NOW + HOUR),
+BLOCK = BlockLink(
+    user_id="u1", platform=Platform.GOOGLE, account="dana@example.org", calendar="primary",
+    source=Source("x"), span=Span(NOW, NOW + HOUR),
 )  # fmt: skip
 REMOVAL = DeleteBlock("event_gone", BLOCK)
 HOLD = Hold("brake", "d", (REMOVAL,) * 12)

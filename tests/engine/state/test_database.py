@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -121,6 +122,28 @@ def test_a_name_in_sqlites_own_form_makes_no_folder(
     monkeypatch.chdir(tmp_path)
     Database("sqlite:///file:below/state.db?mode=ro&uri=true").close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_within_a_read_is_the_same_transaction(database: Database) -> None:
+    seen: list[object] = []
+
+    def elsewhere() -> None:
+        with database.read() as connection:
+            seen.append(connection)
+
+    with database.read() as outer:
+        with database.read() as inner:
+            assert inner is outer
+        with pytest.raises(ZeroDivisionError), database.read() as inner:
+            raise ZeroDivisionError
+        # Still open: the inner ones end nothing.
+        assert outer.scalar(text("SELECT 1")) == 1
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        seen.append(outer)
+    with database.read() as later:
+        assert len({id(one) for one in [*seen, later]}) == 3
 
 
 # --- who may read it ------------------------------------------------------------

@@ -123,7 +123,7 @@ def test_our_own_mirrors_never_block(how: str) -> None:
     else:
         little = Little().add(appointment())
         little.run()
-        mirror = little.events[little.link().remote_id]
+        mirror = little.events[little.mirror().mirror_id]
         little.events[mirror.id] = replace(mirror, marker=None)
         little.appointments.clear()
     assert [a for a in little.plan().actions if isinstance(a, WelkinWrite)] == []
@@ -266,15 +266,15 @@ def test_a_single_event_that_becomes_a_series_keeps_its_block() -> None:
 
 
 def damage(little: Little, how: str) -> None:
-    link = little.link()
-    seen = little.blocks[link.remote_id]
+    link = little.block()
+    seen = little.blocks[link.block_id]
     if how == "absent":
-        del little.blocks[link.remote_id]
-        little.absent.add(link.remote_id)
+        del little.blocks[link.block_id]
+        little.absent.add(link.block_id)
     elif how == "cancelled":
-        little.blocks[link.remote_id] = replace(seen, cancelled=True, hash="other")
+        little.blocks[link.block_id] = replace(seen, cancelled=True, hash="other")
     else:
-        little.blocks[link.remote_id] = replace(seen, span=span(99), hash=seen_hash(span(99)))
+        little.blocks[link.block_id] = replace(seen, span=span(99), hash=seen_hash(span(99)))
 
 
 @pytest.mark.parametrize("how", ["absent", "cancelled", "moved"])

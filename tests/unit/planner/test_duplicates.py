@@ -26,20 +26,20 @@ def copied(count: int, visits: int = 0, **rules: object) -> Little:
     return little
 
 
-def twins(little: Little) -> list[str]:
+def held_duplicates(little: Little) -> list[str]:
     return [key for key in little.events if held(little, key)]
 
 
 def held(little: Little, key: str) -> bool:
     found = [link for link in little.links.values() if link.source.id == key]
-    return bool(found) and found[0].state is LinkState.TWIN
+    return bool(found) and found[0].state is LinkState.DUPLICATE
 
 
 def test_from_five_on_and_half_of_all_they_are_held_and_shown_once() -> None:
     little = copied(5, 10)
     made = little.run()
     assert made.conflicts == (Conflict(ConflictKind.DUPLICATES, Source(ME), ConflictDecision.HELD),)
-    assert len(twins(little)) == 5
+    assert len(held_duplicates(little)) == 5
     again = little.plan()
     assert again.actions == ()
     assert again.conflicts == (
@@ -50,7 +50,7 @@ def test_from_five_on_and_half_of_all_they_are_held_and_shown_once() -> None:
 def test_four_are_not_many_and_five_of_eleven_are_less_than_half() -> None:
     for little in (copied(4), copied(5, 11)):
         little.run()
-        assert twins(little) == []
+        assert held_duplicates(little) == []
         assert len(little.blocks) >= 4
 
 
@@ -121,7 +121,7 @@ def test_an_interrupted_block_is_finished_first() -> None:
     assert ("create_block", "busy") in steps(little.plan())
 
 
-def test_calendars_that_do_not_count_as_busy_hold_no_twins() -> None:
+def test_calendars_that_do_not_count_as_busy_hold_no_duplicates() -> None:
     little = copied(5)
     view = little.view()
     [calendar] = view.calendars

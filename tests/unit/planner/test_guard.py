@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 
 from calendar_sync.core.model import CalendarEvent, LookUp, SeriesSet, Unreadable
-from calendar_sync.planner import blocks, mirrors, plan, questions
-from calendar_sync.planner import duplicates as twins
-from calendar_sync.planner import orphans as stray_rules
+from calendar_sync.planner import blocks, duplicates, mirrors, orphans, plan, questions
 from calendar_sync.planner import plan as planned
 from tests.unit.planner.views import IDENTITY, ME, Little, appointment, event, instance, span, steps
 
@@ -16,7 +14,7 @@ TRIPS = [
     (mirrors, "judge", "a1"),
     (mirrors, "_wanted", "a1"),
     (blocks, "why_no_block", "x1"),
-    (twins, "blocks_time", "x1"),
+    (duplicates, "blocks_time", "x1"),
 ]
 
 
@@ -44,7 +42,7 @@ def test_the_others_are_planned_and_the_odd_one_is_named(
     trip(monkeypatch, owner, name, odd)
     made = little.plan()
     sources = {action.source.id for action in made.actions}
-    if owner is twins:
+    if owner is duplicates:
         assert sources == {"a1", "a2", "x1", "x2"}
         return
     assert sources == {"a1", "a2", "x1", "x2"} - {odd}
@@ -69,17 +67,17 @@ def test_counting_goes_on_past_an_odd_one(monkeypatch: pytest.MonkeyPatch) -> No
     assert little.plan().skipped == {"refused": 1}
 
 
-def test_an_odd_stray_is_refused_and_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_odd_orphan_is_refused_and_not_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     little = Little().add(replace(appointment("a1", span(20)), encounter=None))
     marker = IDENTITY.marker(ME, "a1")
     little.add(CalendarEvent("m1", span=span(20), private=True, title="Busy", marker=marker))
-    trip(monkeypatch, stray_rules, "judge", "a1")
+    trip(monkeypatch, orphans, "judge", "a1")
     made = little.plan()
     assert [refused.source.id for refused in made.refused] == ["m1"]
     assert made.held == made.actions == ()
 
 
-def test_a_mark_of_an_appointment_that_cannot_be_read_is_no_stray() -> None:
+def test_a_mark_of_an_appointment_that_cannot_be_read_is_no_orphan() -> None:
     little = Little()
     marker = IDENTITY.marker(ME, "a1")
     little.add(CalendarEvent("m1", span=span(20), private=True, title="Busy", marker=marker))

@@ -11,6 +11,7 @@ from calendar_sync.core.model import (
     Conflict,
     ConflictDecision,
     ConflictKind,
+    DeleteMirror,
     LinkState,
     Platform,
     Source,
@@ -77,7 +78,7 @@ def test_a_block_that_is_none_of_a_closed_link_stays(why: str) -> None:
     little = Little().add(event(when=span(30)))
     little.settle()
     little.events.clear()
-    link, [block] = little.link(), little.blocks.values()
+    link, [block] = little.block(), little.blocks.values()
     little.change(link, state=LinkState.DELETED)
     if why == "past":
         little.blocks[block.event_id] = replace(block, span=span(-3))
@@ -99,7 +100,7 @@ def test_an_earlier_mirror_that_is_there_again_goes() -> None:
     little.add(other(mirror, "copy"), other(mirror, UUID.hex), other(mirror, "x", key=str(UUID)))
     made = little.plan()
     assert steps(made) == [("delete_mirror", "made_before")] * 2
-    gone = {action.link.remote_id for action in made.actions if action.link}
+    gone = {action.link.name for action in made.actions if action.link}
     assert gone == {KEY, "named-by-exchange"}, "a copy of somebody's is theirs"
     assert made.refused == ()
 
@@ -129,8 +130,8 @@ def test_a_mirror_with_another_id_goes_when_its_appointment_does() -> None:
     little.gone.add(mirror.id)
     little.appointments["a1"] = appointment(cancelled=True)
     [action] = little.plan().actions
-    assert action.link is not None
-    assert action.link.remote_id == "new"
+    assert isinstance(action, DeleteMirror)
+    assert action.link.mirror_id == "new"
 
 
 def test_what_cannot_be_compared_is_not_taken_for_the_mirror() -> None:
@@ -194,7 +195,7 @@ def test_what_the_record_names_as_ours_goes_unless_its_appointment_may_take_it_o
     little, mirror = mirrored()
     little.links.clear()
     little.appointments["a1"] = appointment(cancelled=cancelled)
-    view = replace(little.view(), made=frozenset({mirror.id}))
+    view = replace(little.view(), recorded_mirrors=frozenset({mirror.id}))
     made = plan(view, little.rules)
     expected = ("delete_mirror", "made_before") if cancelled else ("create_mirror", "wanted")
     assert steps(made) == [expected]
@@ -212,7 +213,7 @@ def test_guests_are_told_of_once_and_never_undone() -> None:
     assert made.conflicts == (
         Conflict(ConflictKind.GUESTS_ADDED, Source("a1"), ConflictDecision.LEFT),
     )
-    little.change(little.link(), remote_hash=IDENTITY.event_hash(little.event(mirror.id)))
+    little.change(little.link(), mirror_hash=IDENTITY.event_hash(little.event(mirror.id)))
     assert little.plan().conflicts == ()
     little.events[mirror.id] = mirror
     made = little.plan()

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from calendar_sync.core.model import LinkState, Removed, SeriesSet, Tombstone
+from calendar_sync.core.model import BlockLink, LinkState, Removed, SeriesSet, Tombstone
 from calendar_sync.planner import questions
 from tests.unit.planner.views import Little, appointment, event, instance, reasons, span
 
@@ -38,10 +38,10 @@ def test_an_interrupted_mirror_is_asked_for_too_and_a_retired_one_is_not() -> No
 
 def test_a_missing_block_is_asked_for_and_then_its_event() -> None:
     little = small()
-    link = little.link("x1")
-    del little.blocks[link.remote_id]
-    assert questions(little.view()).welkin_events == (link.remote_id,)
-    little.absent.add(link.remote_id)
+    link = little.block("x1")
+    del little.blocks[link.block_id]
+    assert questions(little.view()).welkin_events == (link.block_id,)
+    little.absent.add(link.block_id)
     little.full = False
     little.events.clear()
     assert questions(little.view()).calendar_events == {"primary": ("x1",)}
@@ -49,8 +49,8 @@ def test_a_missing_block_is_asked_for_and_then_its_event() -> None:
 
 def test_an_edited_block_needs_its_event() -> None:
     little = small()
-    link = little.link("x1")
-    little.blocks[link.remote_id] = replace(little.blocks[link.remote_id], hash="edited")
+    link = little.block("x1")
+    little.blocks[link.block_id] = replace(little.blocks[link.block_id], hash="edited")
     little.full = False
     little.events.clear()
     assert questions(little.view()).calendar_events == {"primary": ("x1",)}
@@ -60,7 +60,7 @@ def test_an_edited_block_needs_its_event() -> None:
 
 def test_a_full_read_must_show_every_live_link_and_a_delta_need_not() -> None:
     little = small()
-    mirror = little.link("a1").remote_id
+    mirror = little.mirror("a1").mirror_id
     little.events.clear()
     asked = questions(little.view()).calendar_events["primary"]
     assert asked == (mirror, "s1", "x1"), "of a series without instances, the master first"
@@ -118,7 +118,7 @@ def test_a_mirror_of_which_instances_are_listed_is_asked_for_itself() -> None:
     """Somebody has made it a series (simulation, seed 148): lists then show its instances only."""
     little = small()
     little.full = False
-    mirror = little.link("a1").remote_id
+    mirror = little.mirror("a1").mirror_id
     little.events = {"n": instance(mirror, span(24), span(24), marker="ours")}
     assert questions(little.view()).calendar_events == {"primary": (mirror,)}
     assert questions(little.view()).series == {}
@@ -129,7 +129,7 @@ def test_removed_is_believed_only_together_with_not_found() -> None:
     """A list that also says so of what has left its window: a GET tells which of both it was."""
     little = small()
     little.full = False
-    mirror = little.link("a1").remote_id
+    mirror = little.mirror("a1").mirror_id
     little.events = {key: Removed(key) for key in ("x1", mirror, "never")}
     assert questions(little.view()).calendar_events == {"primary": tuple(sorted(("x1", mirror)))}
     assert not isinstance(little.view().calendars[0].events[mirror], Tombstone)
@@ -154,7 +154,7 @@ def test_a_touched_instance_has_its_whole_series_read() -> None:
 def test_so_does_a_tombstone_that_names_only_the_instance_or_the_series() -> None:
     little = small()
     little.full = False
-    first = min(link.event_id for link in little.links.values() if link.source.id == "s1")
+    first = min(link.event_id for link in little.view().live(BlockLink) if link.source.id == "s1")
     for key in (first, "s1"):
         little.events = {key: Tombstone(key)}
         assert questions(little.view()).series == {"primary": ("s1",)}
@@ -168,7 +168,7 @@ def test_a_new_master_has_its_instances_read() -> None:
 def test_single_events_and_mirrors_need_no_series() -> None:
     little = small()
     little.full = False
-    mirror = little.events[little.link("a1").remote_id]
+    mirror = little.events[little.mirror("a1").mirror_id]
     little.events = {"x7": event("x7"), mirror.id: mirror}
     assert questions(little.view()).count == 0
 

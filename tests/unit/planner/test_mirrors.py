@@ -188,7 +188,7 @@ def test_moved_beyond_the_window_the_old_time_does_not_stay() -> None:
 
 def by_hand(little: Little, *, moved: float | None = None) -> None:
     """Somebody deletes the mirror, or moves it by so many hours."""
-    event = little.event(little.link().remote_id)
+    event = little.event(little.mirror().mirror_id)
     if moved is None:
         little.events[event.id] = tombstone(event)
     else:
@@ -295,7 +295,7 @@ def test_a_mirror_that_has_the_wanted_content_already_is_no_conflict() -> None:
 def test_a_mirror_lost_without_a_trace_is_created_again() -> None:
     little = Little().add(appointment())
     little.run()
-    gone = little.link().remote_id
+    gone = little.mirror().mirror_id
     del little.events[gone]
     little.gone.add(gone)
     assert steps(little.run()) == [("create_mirror", "deleted_by_hand")]
@@ -306,8 +306,8 @@ def test_a_text_told_differently_by_the_server_is_no_edit_while_nobody_has_touch
     """Exchange keeps a page and answers with its words: links and spaces may come out otherwise."""
     little = Little().add(appointment())
     little.settle()
-    link = little.link()
-    mirror = little.event(link.remote_id)
+    link = little.mirror()
+    mirror = little.event(link.mirror_id)
     little.change(link, etag="1")
     little.events[mirror.id] = replace(mirror, title="told otherwise", etag="1")
     assert little.plan().actions == ()
@@ -320,8 +320,8 @@ def test_a_time_told_differently_is_put_right_without_a_word_until_that_helps_no
     little = Little().add(appointment())
     little.settle()
     for restores in range(4):
-        link = little.link()
-        mirror = little.event(link.remote_id)
+        link = little.mirror()
+        mirror = little.event(link.mirror_id)
         little.change(link, etag="1")
         little.events[mirror.id] = replace(mirror, span=span(25), etag="1")
         made = little.run()

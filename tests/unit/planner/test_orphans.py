@@ -7,13 +7,14 @@ import pytest
 
 from calendar_sync.core.model import (
     CalendarEvent,
+    DeleteMirror,
     Direction,
     LinkState,
     Source,
     Span,
     Step,
 )
-from calendar_sync.planner.orphans import STRAY
+from calendar_sync.planner.orphans import ORPHAN
 from calendar_sync.planner.snapshot import BlockSeen
 from tests.unit.planner.views import (
     IDENTITY,
@@ -65,7 +66,7 @@ def test_a_block_is_known_by_the_id_that_we_gave(generation: int) -> None:
     [action] = made.actions
     assert (action.step, adopted(made)) == (Step.CREATE_BLOCK, ["w1"])
     [hold] = made.holds
-    assert [held.link.remote_id for held in hold.actions if held.link] == ["w2"]
+    assert [held.link.name for held in hold.actions if held.link] == ["w2"]
 
 
 def test_else_by_its_time_and_each_once() -> None:
@@ -107,7 +108,7 @@ def test_instances_of_a_series_find_theirs() -> None:
     ],
     ids=["not ours", "cancelled", "past", "out of reach"],
 )
-def test_what_is_no_stray(seen: BlockSeen) -> None:
+def test_what_is_no_orphan(seen: BlockSeen) -> None:
     made = with_blocks(Little(), seen).plan()
     assert (made.actions, made.holds) == ((), ())
 
@@ -120,16 +121,16 @@ def test_a_block_of_the_other_platform_is_not_ours_to_take() -> None:
     assert made.holds == ()
 
 
-def test_before_the_other_platform_was_in_step_nothing_is_a_stray() -> None:
+def test_before_the_other_platform_was_synced_nothing_is_an_orphan() -> None:
     little = with_blocks(Little().add(mirror("m1", "gone")), block("w1", span(24)))
-    little.alone = False
+    little.other_blocks_known = False
     assert little.plan().holds == ()
-    little.alone = True
+    little.other_blocks_known = True
     holds = little.plan().holds
-    assert [(hold.reason, len(hold.actions)) for hold in holds] == [(STRAY, 1), (STRAY, 1)]
+    assert [(hold.reason, len(hold.actions)) for hold in holds] == [(ORPHAN, 1), (ORPHAN, 1)]
 
 
-def test_a_delta_is_no_proof_of_a_stray() -> None:
+def test_a_list_of_changes_is_no_proof_of_an_orphan() -> None:
     little = with_blocks(Little(full=False), block("w1", span(24)))
     assert little.plan().holds == ()
 
@@ -138,7 +139,7 @@ def test_an_interrupted_creation_waits_for_its_own() -> None:
     little = with_blocks(Little().add(event()))
     do(little)
     [link] = little.links.values()
-    little.change(link, state=LinkState.INTENT, remote_id="", creation_key="calsync-intent")
+    little.change(link, state=LinkState.INTENT, block_id="", external_id="calsync-intent")
     little.blocks.clear()
     with_blocks(little, block("w1", span(24), "calsync-intent"))
     made = little.plan()
@@ -162,10 +163,10 @@ def test_a_mirror_of_an_appointment_that_nobody_knows_waits_for_a_person() -> No
     [hold] = made.holds
     little.approved = frozenset({hold.digest})
     made = little.plan()
-    assert steps(made) == [("delete_mirror", STRAY)]
+    assert steps(made) == [("delete_mirror", ORPHAN)]
     [action] = made.actions
-    assert action.link is not None
-    assert (action.link.remote_id, action.link.id) == ("m1", None)
+    assert isinstance(action, DeleteMirror)
+    assert (action.link.mirror_id, action.link.id) == ("m1", None)
 
 
 def test_a_mirror_of_a_cancelled_appointment_goes_at_once() -> None:
@@ -203,7 +204,7 @@ def test_a_pending_appointment_keeps_its_mirror_until_a_person_says_so() -> None
     made = little.plan()
     assert made.actions == ()
     [hold] = made.holds
-    assert hold.reason == STRAY
+    assert hold.reason == ORPHAN
     little.appointments["a1"] = appointment("a1")
     made = little.plan()
     assert steps(made) == [("create_mirror", "wanted")]
@@ -226,13 +227,13 @@ def test_a_copy_that_outlives_its_appointment_waits_for_a_person() -> None:
     made = little.plan()
     assert made.actions == ()
     [hold] = made.holds
-    assert [held.link.remote_id for held in hold.actions if held.link] == ["copy"]
+    assert [held.link.name for held in hold.actions if held.link] == ["copy"]
 
 
 @pytest.mark.parametrize("change", [tombstone, lambda row: replace(row, marker="other.mark")])
-def test_what_is_no_stray_mirror(change: Callable[[CalendarEvent], CalendarEvent]) -> None:
+def test_what_is_no_orphaned_mirror(change: Callable[[CalendarEvent], CalendarEvent]) -> None:
     little = Little().add(change(mirror("m1", "gone")))
-    assert all(hold.reason != STRAY for hold in little.plan().holds)
+    assert all(hold.reason != ORPHAN for hold in little.plan().holds)
 
 
 def test_the_other_way_leaves_the_calendar_alone() -> None:

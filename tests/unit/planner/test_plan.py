@@ -1,4 +1,4 @@
-"""The plan as a whole: order, brake, and what must hold for any pair of sides."""
+"""The plan as a whole: order, deletion guard, and what must hold for any pair of sides."""
 
 from collections import Counter
 from dataclasses import replace
@@ -13,7 +13,6 @@ from calendar_sync.core.model import (
     CalendarEvent,
     CalendarWrite,
     Direction,
-    LinkKind,
     LinkState,
     Step,
     WelkinWrite,
@@ -38,7 +37,7 @@ from tests.unit.planner.views import (
     tombstone,
 )  # fmt: skip
 
-# --- order and brake ------------------------------------------------------------------------------
+# --- order and deletion guard ---------------------------------------------------------------------
 
 
 def test_rows_then_removals_then_the_nearest_dates() -> None:
@@ -90,7 +89,7 @@ def test_a_series_that_was_asked_for_by_name_counts_once() -> None:
     little = Little().add(*[instance("s1", span(24 * day)) for day in range(1, 31)])
     little.run()
     little.events.clear()
-    little.gone |= {link.event_id for link in little.links.values()}
+    little.gone |= {link.event_id for link in little.view().block_links.values()}
     assert len(little.plan().held) == 30, "each may be missing for a reason of its own"
     little.gone.add("s1")
     made = little.plan()
@@ -134,13 +133,13 @@ def test_series_that_count_once_are_compared_with_series_that_count_once() -> No
         little.add(*[instance(f"s{n}", span(24 * day + n)) for day in range(1, 31)])
     little.run()
     little.events.clear()
-    little.gone |= {link.event_id for link in little.links.values()}
+    little.gone |= {link.event_id for link in little.view().block_links.values()}
     little.gone |= {link.source.id for link in little.links.values()}
     made = little.plan()
     assert (len(made.actions), len(made.held)) == (0, 330)
 
 
-def test_both_sides_count_together_for_the_brake() -> None:
+def test_both_sides_count_together_for_the_deletion_guard() -> None:
     little = house(6)
     for n in range(6):
         little.add(event(f"x{n}", span(100 + n)))
@@ -280,7 +279,7 @@ def pick(found: Any, number: int) -> Any:
 
 
 def mirrors(little: Little) -> list[str]:
-    ids = {link.remote_id for link in little.links.values() if link.kind is LinkKind.MIRROR}
+    ids = little.view().mirror_ids
     return [key for key in little.events if key in ids]
 
 
@@ -330,7 +329,7 @@ def check_sides(little: Little) -> None:
     """Exactly what is wanted stands on either side, but for what was dismissed or is history."""
     view = little.view()
     if little.direction.writes_welkin:
-        links = [link for link in little.links.values() if link.kind is LinkKind.BLOCK]
+        links = view.block_links.values()
         quiet = {link.source for link in links if link.state is LinkState.DISMISSED}
         accepted = little.rules.block_time.block_edited == "accept"
         wanted = Counter(

@@ -12,7 +12,6 @@ from calendar_sync.core.model import (
     ConflictDecision,
     ConflictKind,
     Direction,
-    LinkKind,
     LinkState,
     Source,
     Span,
@@ -46,12 +45,12 @@ def plain(*hours: float, **more: Any) -> Little:
 
 
 def move(little: Little, key: str = "a0", to: Span | None = None, **more: Any) -> None:
-    mirror = little.link(key).remote_id
+    mirror = little.mirror(key).mirror_id
     little.events[mirror] = replace(little.event(mirror), span=to or span(50), **more)
 
 
 def delete(little: Little, key: str = "a0") -> None:
-    mirror = little.link(key).remote_id
+    mirror = little.mirror(key).mirror_id
     little.events[mirror] = tombstone(little.events[mirror])
 
 
@@ -131,9 +130,9 @@ def test_sessions_of_a_group_follow_nobodys_calendar() -> None:
 
 def test_a_mirror_that_is_merely_not_found_cancels_nothing() -> None:
     little = plain()
-    link = little.link()
-    del little.events[link.remote_id]
-    little.gone.add(link.remote_id)
+    link = little.mirror()
+    del little.events[link.mirror_id]
+    little.gone.add(link.mirror_id)
     assert steps(little.plan()) == [("create_mirror", "deleted_by_hand")]
 
 
@@ -313,7 +312,7 @@ def test_an_older_mirror_is_written_all_the_same_when_the_appointment_changed() 
 def test_a_mirror_missing_right_after_our_write_is_doubted(seconds: float, doubted: int) -> None:
     little = plain()
     written(little, "a0", seconds)
-    mirror = little.link().remote_id
+    mirror = little.mirror().mirror_id
     del little.events[mirror]
     little.gone.add(mirror)
     assert little.plan().doubted == doubted
@@ -323,14 +322,14 @@ def test_a_mirror_missing_right_after_our_write_is_doubted(seconds: float, doubt
 def test_a_block_is_doubted_likewise(kind: str) -> None:
     little = Little().add(event("x1", span(30)))
     little.settle()
-    link = little.link()
+    link = little.block()
     written(little, "x1", 30 if kind != "settled" else SETTLING.total_seconds() + 1)
-    seen = little.blocks.pop(link.remote_id)
+    seen = little.blocks.pop(link.block_id)
     if kind == "outdated":
         older = replace(seen, span=span(40), hash="older", version="1")
-        little.blocks[link.remote_id] = older
+        little.blocks[link.block_id] = older
     else:
-        little.absent.add(link.remote_id)
+        little.absent.add(link.block_id)
     made = little.plan()
     assert (made.doubted, len(made.actions)) == ((0, 1) if kind == "settled" else (1, 0))
 
@@ -338,10 +337,10 @@ def test_a_block_is_doubted_likewise(kind: str) -> None:
 def test_an_older_past_block_has_not_wandered() -> None:
     little = Little().add(event("x1", span(3)))
     little.settle()
-    link = little.link()
+    link = little.block()
     little.now += timedelta(hours=30)
-    seen = little.blocks[link.remote_id]
-    little.blocks[link.remote_id] = replace(seen, span=span(60), hash="older", version="1")
+    seen = little.blocks[link.block_id]
+    little.blocks[link.block_id] = replace(seen, span=span(60), hash="older", version="1")
     little.change(link, version="2", written_at=little.now - timedelta(seconds=5))
     assert steps(little.plan()) == [("note", "left_the_window")]
 
@@ -352,7 +351,7 @@ def test_a_cancelled_appointment_read_as_it_was_before_is_doubted() -> None:
     little.run()
     older = appointment("a0", kind="APPOINTMENT")
     just_now = NOW - timedelta(seconds=5)
-    little.change(little.link(), written_at=just_now, source_hash=older.source_hash)
+    little.change(little.link(), written_at=just_now, appointment_hash=older.source_hash)
     little.add(older)
     assert (little.plan().actions, little.plan().doubted) == ((), 1)
     little.now += timedelta(seconds=60)
@@ -363,20 +362,17 @@ def test_a_cancelled_appointment_read_as_it_was_before_is_doubted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("direction", "kind"),
-    [
-        (Direction.CALENDAR_TO_WELKIN, LinkKind.MIRROR),
-        (Direction.WELKIN_TO_CALENDAR, LinkKind.BLOCK),
-    ],
+    ("direction", "source"),
+    [(Direction.CALENDAR_TO_WELKIN, "a0"), (Direction.WELKIN_TO_CALENDAR, "x1")],
 )
 def test_what_a_direction_leaves_behind_is_shown_by_a_full_read(
-    direction: Direction, kind: LinkKind
+    direction: Direction, source: str
 ) -> None:
     little = Little().add(appointment("a0"), event("x1", span(30)))
     little.settle()
     little.direction = direction
     [left] = little.plan().conflicts
     assert left.kind == "left_by_direction"
-    assert left.source.id == ("a0" if kind is LinkKind.MIRROR else "x1")
+    assert left.source.id == source
     little.full = False
     assert little.plan().conflicts == ()

@@ -10,7 +10,9 @@ from calendar_sync.config.settings import Settings, parse
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import (
     Action,
+    AnyLink,
     Appointment,
+    BlockLink,
     CalendarEvent,
     Cancel,
     ChangeLink,
@@ -21,9 +23,9 @@ from calendar_sync.core.model import (
     Direction,
     Encounter,
     Link,
-    LinkKind,
     LinkState,
     LookUp,
+    MirrorLink,
     Plan,
     Platform,
     Removal,
@@ -49,6 +51,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 ME, ACCOUNT = "user-1", "dana@example.org"
 IDENTITY = Identity("key", "demo/live")
+PLACE = (ME, Platform.GOOGLE, ACCOUNT, "primary")
 
 
 def settings(**document: Any) -> Settings:
@@ -134,7 +137,7 @@ class Little:
     approved: frozenset[str] = frozenset()
     full: bool = True
     written_back: set[str] = field(default_factory=set)
-    alone: bool = True
+    other_blocks_known: bool = True
     claimed_elsewhere: frozenset[str] = frozenset()
     platform: Platform = Platform.GOOGLE
     counter: int = 0
@@ -149,7 +152,7 @@ class Little:
 
     def view(self) -> View:
         rules, now = self.rules, self.now
-        mirrors = {link.remote_id for link in self.links.values() if link.kind is LinkKind.MIRROR}
+        mirrors = {link.mirror_id for link in self.links.values() if isinstance(link, MirrorLink)}
         return View(
             user_id=ME,
             platform=self.platform,
@@ -195,7 +198,7 @@ class Little:
             ),
             links=tuple(self.links.values()),
             identity=IDENTITY,
-            alone=self.alone,
+            other_blocks_known=self.other_blocks_known,
             claimed_elsewhere=self.claimed_elsewhere,
             level=rules.mirror_content.level,
             approved=self.approved,
@@ -222,6 +225,16 @@ class Little:
         [found] = [link for link in self.links.values() if key in ("", link.source.id)]
         return found
 
+    def mirror(self, key: str = "") -> MirrorLink:
+        found = self.link(key)
+        assert isinstance(found, MirrorLink)
+        return found
+
+    def block(self, key: str = "") -> BlockLink:
+        found = self.link(key)
+        assert isinstance(found, BlockLink)
+        return found
+
     def event(self, key: str) -> CalendarEvent:
         found = self.events[key]
         assert isinstance(found, CalendarEvent)
@@ -240,17 +253,17 @@ class Little:
             case CreateMirror() | UpdateMirror():
                 self._write_mirror(action)
             case DeleteMirror():
-                old = self.events.get(action.link.remote_id)
+                old = self.events.get(action.link.mirror_id)
                 if old is not None:
                     self.events[old.id] = tombstone(old)
                 self.change(action.link, state=LinkState.DELETED)
             case CreateBlock() | UpdateBlock():
                 self._write_block(action)
             case DeleteBlock():
-                self.blocks.pop(action.link.remote_id, None)
+                self.blocks.pop(action.link.block_id, None)
                 self.change(action.link, state=LinkState.DELETED)
 
-    def _stored(self, link: Link) -> Link:
+    def _stored(self, link: AnyLink) -> AnyLink:
         if link.id is not None:
             return link
         self.counter += 1
@@ -273,33 +286,30 @@ class Little:
             link,
             span=draft.span,
             wanted_hash=draft.hash,
-            remote_hash=IDENTITY.event_hash(self.event(link.remote_id)),
-            source_hash=content,
+            mirror_hash=IDENTITY.event_hash(self.event(link.mirror_id)),
+            appointment_hash=content,
         )
 
     def _next(
-        self, action: CreateMirror | UpdateMirror | CreateBlock | UpdateBlock, kind: LinkKind
-    ) -> Link:
-        place = (Platform.GOOGLE, ACCOUNT, "primary", action.source, action.span)
-        link = self._stored(action.link or Link(kind, ME, *place))
+        self, link: AnyLink, action: CreateMirror | UpdateMirror | CreateBlock | UpdateBlock
+    ) -> AnyLink:
+        link = self._stored(link)
         made = isinstance(action, CreateMirror | CreateBlock)
-        generation = link.generation + 1 if made else link.generation
-        restores = link.restores + 1 if action.restore else link.restores
         return replace(
             link,
-            generation=generation,
-            remote_id=f"{kind}-{link.id}-{generation}",
+            generation=link.generation + 1 if made else link.generation,
             state=LinkState.LIVE,
             span=action.span,
-            restores=restores,
+            restores=link.restores + 1 if action.restore else link.restores,
             restored_at=self.now if action.restore else link.restored_at,
         )
 
     def _write_mirror(self, action: CreateMirror | UpdateMirror) -> None:
         draft = action.draft
-        link = self._next(action, LinkKind.MIRROR)
+        new = MirrorLink(*PLACE, appointment_id=action.source.id, span=action.span)
+        link = self._next(action.link or new, action)
         written = CalendarEvent(
-            link.remote_id,
+            f"mirror-{link.id}-{link.generation}",
             span=draft.span,
             private=True,
             title=draft.title,
@@ -311,25 +321,26 @@ class Little:
         assert content == draft.hash
         self.change(
             link,
+            mirror_id=written.id,
             wanted_hash=draft.hash,
-            remote_hash=content,
-            source_hash=self.appointments[action.source.id].source_hash,
+            mirror_hash=content,
+            appointment_hash=self.appointments[action.source.id].source_hash,
             level=draft.level,
         )
 
     def _write_block(self, action: CreateBlock | UpdateBlock) -> None:
-        link = self._next(action, LinkKind.BLOCK)
-        content = seen_hash(action.span)
-        self.blocks[link.remote_id] = BlockSeen(
-            link.remote_id, action.span, content, cancelled=False
-        )
-        self.absent.discard(link.remote_id)
+        new = BlockLink(*PLACE, source=action.source, span=action.span)
+        link = self._next(action.link or new, action)
+        key, content = f"block-{link.id}-{link.generation}", seen_hash(action.span)
+        self.blocks[key] = BlockSeen(key, action.span, content, cancelled=False)
+        self.absent.discard(key)
         self.change(
             replace(link, source=action.source),
             event_id=action.event.id,
             event_uid=IDENTITY.event_uid(action.event),
+            block_id=key,
             wanted_hash=action.content,
-            remote_hash=content,
+            block_hash=content,
         )
 
 

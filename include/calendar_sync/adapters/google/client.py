@@ -18,6 +18,7 @@ from calendar_sync.adapters.google.parse import (
     parse_event,
     test_body,
 )
+from calendar_sync.adapters.google.push import GooglePush
 from calendar_sync.adapters.google.recurrence import may_have_instances
 from calendar_sync.adapters.http import Answer, HttpClient, TokenSource
 from calendar_sync.adapters.zone_names import UTC, ZoneNames
@@ -62,6 +63,7 @@ class GoogleCalendar:
     def __init__(self, http: HttpClient, token_of: Callable[[str], TokenSource]) -> None:
         self._http = http
         self._token_of = token_of
+        self.push = GooglePush(http, token_of)
         self._zones = ZoneNames(lambda refused: refused.detail == "invalid")
         # Everything but the window and the cursor: a token got with other parameters is void.
         self._list_params = {

@@ -26,6 +26,7 @@ from calendar_sync.core.errors import (
 _USER_LIMITS = frozenset({"userRateLimitExceeded", "quotaExceeded"})
 _LIMITS = _USER_LIMITS | {
     "rateLimitExceeded", "dailyLimitExceeded", "sharingRateLimitExceeded", "RATE_LIMIT_EXCEEDED",
+    "subscriptionRateLimitExceeded",
 }  # fmt: skip
 # Used up for hours: whatever pause the answer names, asking again in this run is in vain.
 _USED_UP = {
@@ -45,15 +46,23 @@ _FORBIDDEN = {
     "requiredAccessLevel": GoogleCode.REQUIRED_ACCESS_LEVEL,
     "userAccessDenied": GoogleCode.USER_ACCESS_DENIED,
 }
+# Of a channel. The first comes with status 401 as well as 400, and is not about the token.
+_PUSH = {
+    "push.webhookUrlUnauthorized": GoogleCode.PUSH_ADDRESS_REFUSED,
+    "push.webhookUrlNotHttps": GoogleCode.PUSH_ADDRESS_REFUSED,
+    "pushNotSupportedForRequestedResource": GoogleCode.PUSH_NOT_SUPPORTED,
+}
 # Only what is known becomes part of a code or a detail: both are shown, and a server may write
 # anything into its answer.
 _REASONS = (
     _LIMITS
     | _TENANT.keys()
     | _FORBIDDEN.keys()
+    | _PUSH.keys()
     | {
         "authError", "backendError", "badRequest", "calendarNotFound", "conditionNotMet",
-        "cannotChangeOrganizer", "cannotChangeOrganizerOfInstance", "conflict", "deleted",
+        "cannotChangeOrganizer", "cannotChangeOrganizerOfInstance", "channelIdNotUnique",
+        "conflict", "deleted",
         "duplicate", "eventTypeRestriction", "forbidden", "forbiddenForNonOrganizer",
         "fullSyncRequired", "gone", "internalError", "invalid",
         "invalidParameter", "invalidSharingRequest", "invalidSyncToken",
@@ -81,6 +90,8 @@ QUOTA_PAUSE = 3600.0
 def classify(failure: Failure) -> SyncError:
     """An answer of the Calendar API."""
     status, reason = failure.status, reason_of(failure.json)
+    if reason in _PUSH:
+        return BadItem(_PUSH[reason])
     if status == 429 or (status == 403 and reason in _LIMITS):
         pause, code = failure.retry_after, _USED_UP.get(reason, GoogleCode.RATE_LIMITED)
         if reason in _USED_UP:

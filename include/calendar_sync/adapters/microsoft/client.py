@@ -27,6 +27,7 @@ from calendar_sync.adapters.microsoft.parse import (
     parse_event,
     test_body,
 )
+from calendar_sync.adapters.microsoft.push import MicrosoftPush
 from calendar_sync.adapters.microsoft.recurrence import may_have_instances
 from calendar_sync.adapters.microsoft.slots import Slots
 from calendar_sync.adapters.zone_names import UTC, ZoneNames
@@ -93,6 +94,7 @@ class MicrosoftCalendar:
         self._http = http
         self._root = root
         self._token = token
+        self.push = MicrosoftPush(http, root, token, now)
         self._slots = slots
         self._zones = ZoneNames()
         self._batches = Batches(http, token, slots, {"Prefer": PREFER}, now, batch)

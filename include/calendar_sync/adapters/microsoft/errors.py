@@ -86,12 +86,21 @@ _ADVICE = {
     65001: "the app's permissions have no consent: an administrator must grant it",
     500011: "the tenant does not know the service that a token was asked for",
 }
+# Of a subscription, for which the code alone says too little. The beginnings of messages decide.
+# https://learn.microsoft.com/graph/change-notifications-delivery-webhooks
+_PUSH = (
+    ("Subscription validation request timed out", MicrosoftCode.PUSH_ADDRESS_SILENT),
+    ("Subscription validation request failed", MicrosoftCode.PUSH_ADDRESS_REFUSED),
+    ("Subscription expiration can only be", MicrosoftCode.PUSH_LIFE_REFUSED),
+)
 _NUMBER = re.compile(r"AADSTS([0-9]{1,9})\b")
 
 
 def classify(failure: Failure) -> SyncError:
     """An answer of Graph. The status decides first, the code second."""
     status, code = failure.status, code_of(failure.json)
+    if status == 400 and (push := _push_code(failure.json)):
+        return BadItem(push)
     if status == 429:
         return RateLimited(MicrosoftCode.RATE_LIMITED, retry_after=failure.retry_after)
     if status in {503, 504, 509} and failure.retry_after is not None:
@@ -136,6 +145,14 @@ def classify_token(failure: Failure) -> SyncError:
 def _advice(body: Mapping[str, Any]) -> str:
     match = _NUMBER.match(str(body.get("error_description") or ""))
     return _ADVICE.get(int(match[1]), f"AADSTS{match[1]}") if match else ""
+
+
+def _push_code(body: Any) -> MicrosoftCode | None:
+    error = body.get("error") if isinstance(body, Mapping) else None
+    message = error.get("message") if isinstance(error, Mapping) else None
+    if not isinstance(message, str):
+        return None
+    return next((code for begins, code in _PUSH if begins in message[:200]), None)
 
 
 def code_of(body: Any) -> str:

@@ -16,6 +16,7 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import render
 from calendar_sync.admin.web.wording import DIRECTIONS, PLATFORMS
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import code_of
 from calendar_sync.insight.overview import DAY, Overview
 from calendar_sync.insight.overview import overview as read
 
@@ -43,6 +44,7 @@ async def overview(request: Request, runs: Literal["", "all", "working"] = "") -
         found=found,
         chart=chart(found, now),
         working=runs == "working",
+        code_of=code_of,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import time
 from enum import Enum
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -123,6 +124,7 @@ class Section:
         return tuple(control.name for control in controls(self.controls))
 
 
+@cache
 def sections() -> tuple[Section, ...]:
     """Every setting of the model, in sections."""
     named = {name for _, _, names in SECTIONS for name in names}

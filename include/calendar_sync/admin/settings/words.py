@@ -177,6 +177,28 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Outside working hours, every (seconds)",
         "Used only if working hours are set.",
     ),
+    "push": (
+        "Push",
+        "Google, Microsoft and Welkin report changes as they happen. Needs a public address: see "
+        "docs/operations.md.",
+    ),
+    "push.address": (
+        "Public address of the receiver",
+        "For example https://sync.example.org/calendar-sync-push. Empty: push is off.",
+    ),
+    "push.poll_seconds": (
+        "Google: check a calendar with push every (seconds)",
+        "Only calendars whose notices arrive reliably. All others are checked as set above.",
+    ),
+    "polling.sweep": (
+        "Ask Google about many calendars at once",
+        "One request shows when 50 accounts are busy. Finds new events sooner if there are more "
+        "than about 400 Google accounts. Needs the scope calendar.freebusy.",
+    ),
+    "polling.sweep_as": (
+        "Account that asks",
+        "E-mail address. Empty: any mapped account. It must see the free/busy times of the others.",
+    ),
     "notice": ("How often Welkin is checked", "To find changes of appointments."),
     "notice.welkin_seconds": (
         "Check Welkin every (seconds)",
@@ -228,6 +250,11 @@ NAMES: Mapping[str, tuple[str, str]] = {
 _RESTORE, _REPORT = "Restore Welkin's version", "Only report it"
 #: Labels of choices.
 CHOICES: Mapping[str, Mapping[str, str]] = {
+    "polling.sweep": {
+        "auto": "If polls alone are too slow",
+        "on": "Always",
+        "off": "Never",
+    },
     "direction.*": {
         "": "both ways (not set)",
         "welkin_to_calendar": "Welkin to calendar only",

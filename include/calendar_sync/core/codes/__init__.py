@@ -11,6 +11,7 @@ from calendar_sync.core.codes.google import GoogleCode
 from calendar_sync.core.codes.microsoft import MicrosoftCode
 from calendar_sync.core.codes.network import NetworkCode
 from calendar_sync.core.codes.operations import RequestCode, SelfTestCode, SetupCode
+from calendar_sync.core.codes.push import PushCode
 from calendar_sync.core.codes.sync import AccountVerdict, SyncCode
 from calendar_sync.core.codes.welkin import WelkinCode
 
@@ -20,6 +21,7 @@ __all__ = [
     "GoogleCode",
     "MicrosoftCode",
     "NetworkCode",
+    "PushCode",
     "RequestCode",
     "SelfTestCode",
     "SetupCode",
@@ -32,7 +34,7 @@ __all__ = [
 
 _FAMILIES: tuple[type[Code], ...] = (
     WelkinCode, GoogleCode, MicrosoftCode, NetworkCode, SyncCode, AccountVerdict, SetupCode,
-    RequestCode, SelfTestCode,
+    RequestCode, SelfTestCode, PushCode,
 )  # fmt: skip
 
 

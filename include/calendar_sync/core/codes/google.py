@@ -118,6 +118,15 @@ class GoogleCode(Code):
         "google_org_internal", "the service account belongs to another Google Workspace",
         _SEE, Whose.GOOGLE,
     )  # fmt: skip
+    PUSH_ADDRESS_REFUSED = (
+        "google_push_address_refused", "Google does not accept the address of the receiver",
+        "it must be https with a publicly trusted certificate and must not redirect; Google may "
+        "ask for its domain to be verified in the project; see docs/operations.md", Whose.SYNC,
+    )  # fmt: skip
+    PUSH_NOT_SUPPORTED = (
+        "google_push_not_supported", "this calendar cannot be watched (holidays, imported ones)",
+        "it is polled instead", Whose.SERVICE,
+    )  # fmt: skip
     QUOTA_EXCEEDED = (
         "google_quota_exceeded", "Google's quota for this mailbox is used up",
         "the sync waits", Whose.GOOGLE,

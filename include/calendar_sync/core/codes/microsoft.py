@@ -116,6 +116,20 @@ class MicrosoftCode(Code):
         "the mailbox is outside the scope of RBAC for Applications (or an access policy)",
         f"have it added; {_SEE}", Whose.MICROSOFT,
     )  # fmt: skip
+    PUSH_ADDRESS_REFUSED = (
+        "microsoft_push_address_refused",
+        "the address of the receiver does not answer as Microsoft expects",
+        "does the reverse proxy pass the path and its query on? See docs/operations.md", Whose.SYNC,
+    )  # fmt: skip
+    PUSH_ADDRESS_SILENT = (
+        "microsoft_push_address_silent",
+        "the address of the receiver does not answer Microsoft within 10 seconds",
+        "is it reachable from the internet? See docs/operations.md", Whose.SYNC,
+    )  # fmt: skip
+    PUSH_LIFE_REFUSED = (
+        "microsoft_push_life_refused", "Microsoft accepts no subscription of this length",
+        "report it", Whose.SERVICE,
+    )  # fmt: skip
     RATE_LIMITED = (
         "microsoft_rate_limited", "Microsoft asks for a pause", RETRIED, Whose.SERVICE,
     )  # fmt: skip

@@ -22,9 +22,12 @@ from calendar_sync.core.model.conflicts import ConflictDecision, ConflictKind
 from calendar_sync.core.model.links import (
     GUESTS,
     STANDING,
+    AnyLink,
+    BlockLink,
     Link,
     LinkKind,
     LinkState,
+    MirrorLink,
     without_guests,
 )
 from calendar_sync.core.model.plans import (
@@ -87,8 +90,10 @@ __all__ = [
     "STANDING",
     "UNRECORDED",
     "Action",
+    "AnyLink",
     "Appointment",
     "Availability",
+    "BlockLink",
     "CalendarEvent",
     "CalendarWrite",
     "Cancel",
@@ -114,6 +119,7 @@ __all__ = [
     "LinkState",
     "LookUp",
     "MappedUser",
+    "MirrorLink",
     "Patient",
     "Plan",
     "Platform",

@@ -16,10 +16,10 @@ class Availability(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The item at the other end of a link.
+    """The item that a mirror or a block was made of.
 
-    A mirror's is the Welkin event (`original_start` empty); a block's is the series or event id
-    and, inside a series, the canonical original start.
+    For a mirror it is the Welkin event (`original_start` is empty), for a block the event's id, or
+    the series' id and the canonical original start.
     """
 
     id: str
@@ -59,10 +59,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CalendarEvent(Row):
-    """An event, or one instance of a series, that is there.
+    """An existing event, or one instance of a series.
 
-    `unread` is a row of a list that does not show everything: the marker is not known, a GET by id
-    tells. `source_url` is where the event says that it comes from (Google only).
+    `unread` is a row of a list that does not show everything: the marker is known only after a GET
+    by its id. `source_url` is where the event says that it comes from (Google only).
     """
 
     span: Span = field(kw_only=True)
@@ -83,15 +83,15 @@ class CalendarEvent(Row):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Unreadable(Row):
-    """An event that is there, and when is not known: nothing can be decided about it."""
+    """An existing event whose time cannot be read: nothing can be decided about it."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Removed(Row):
-    """A list says that the event is there no more: deleted, or merely out of its window."""
+    """A list reports the event as removed: it was deleted, or it only left the list's window."""
 
     def not_found(self) -> "Removed":
-        """What it says once its id is not found, either: proof that it was deleted."""
+        """The row if its id is not found, either: that proves the deletion."""
         return Tombstone(*astuple(self))
 
 
@@ -100,15 +100,15 @@ class Tombstone(Removed):
     """Proof that the event was deleted."""
 
     def not_found(self) -> Removed:
-        """What it says once its id is not found: the server contradicts itself."""
+        """The row if its id is not found instead of deleted: the server contradicts itself."""
         return Removed(*astuple(self))
 
 
 class LookUp(StrEnum):
-    """What a look at an event by its id, or at a series as a whole, has come to.
+    """The result of reading an event by its id, or a series as a whole.
 
-    DOUBTED: not found, and a list has shown it alive. DENIED: the server would not show it. Both
-    are looked at again. CLOSED has not been shown three times, UNREADABLE is there.
+    DOUBTED: not found, although a list has shown it. DENIED: the server returned an error. Both
+    are read again. CLOSED: three errors, so it is parked. UNREADABLE: it exists.
     """
 
     CONFIRMED = "confirmed"
@@ -132,10 +132,10 @@ class Changes:
 class SeriesSet:
     """All instances of one series inside a window.
 
-    `known` is False where the calendar answered 404 for the series itself: then an empty set rests
-    on absence alone (who was invited to single occurrences has those, and no series); and where
-    this may not be the whole set (`doubted`): nothing was shown although the rule promises
-    something, or something else shows an instance that the set lacks.
+    `known` is False if the calendar answered 404 for the series itself: then an empty set proves
+    nothing (a user who was invited to single occurrences has those, and no series). It is also
+    False if this may not be the whole set (`doubted`): it is empty although the rule of the series
+    has instances, or another answer shows an instance that the set lacks.
     """
 
     instances: tuple[CalendarEvent | Unreadable, ...]

@@ -1,8 +1,9 @@
-"""The stored ties between both sides."""
+"""The stored links between an item of one side and what we made of it on the other."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import ClassVar, TypeVar
 
 from calendar_sync.core.model.calendar import Source
 from calendar_sync.core.model.times import Span
@@ -10,7 +11,7 @@ from calendar_sync.core.model.words import Platform
 
 
 class LinkKind(StrEnum):
-    """Which side the linked item was made on."""
+    """The stored word for the type of a link."""
 
     MIRROR = "mirror"
     BLOCK = "block"
@@ -19,11 +20,11 @@ class LinkKind(StrEnum):
 class LinkState(StrEnum):
     """The life of a link. A row is never deleted, so that its generation is never used twice."""
 
-    INTENT = "intent"  # about to be created; the remote side may have it already
+    INTENT = "intent"  # about to be created; the other side may have it already
     LIVE = "live"
-    RETIRED = "retired"  # left the window; the remote item stays
-    DISMISSED = "dismissed"  # removed by hand and not to be restored
-    TWIN = "twin"  # looks like a copy of an appointment: no block until a person decides
+    RETIRED = "retired"  # left the window; what we made stays
+    DISMISSED = "dismissed"  # deleted by hand and not to be restored
+    DUPLICATE = "twin"  # an event that looks like a copy of an appointment: no block until decided
     DELETED = "deleted"
 
 
@@ -41,49 +42,94 @@ STANDING = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """The stored tie between an item and what we made of it on the other side.
+class _Link:
+    """What both types of links have.
 
-    `remote_id` is the mirror's id in the calendar, or the block's id in Welkin, empty while it is
-    not known; `creation_key` is what the latest creation was sent under. `wanted_hash` is
-    of the content that we meant to write, `remote_hash` of the content read back after the write,
-    `source_hash` of the appointment. `event_uid` names the external event in any mailbox.
-    `version` is the other side's of our last write, `written_at` our own clock's time of it.
+    `account` and `calendar` are where the mirror or the external event is, `span` is the time that
+    both sides have. `generation` counts the creations, `wanted_hash` is of the content that we
+    meant to write. `version` is the other side's of our last write, `written_at` our own clock's
+    time of it. `restores` were made since `restored_at`.
     """
 
-    kind: LinkKind
     user_id: str
     platform: Platform
     account: str
     calendar: str
-    source: Source
+    _: KW_ONLY
     span: Span
+    id: int | None = None
     generation: int = 0
     state: LinkState = LinkState.INTENT
-    remote_id: str = ""
-    creation_key: str = ""
-    id: int | None = None
-    event_id: str = ""
-    event_uid: str = ""
-    etag: str | None = None
     wanted_hash: str = ""
-    remote_hash: str = ""
-    source_hash: str = ""
-    level: str = "busy/busy"
-    restores: int = 0
-    restored_at: datetime | None = None
     version: str = ""
     written_at: datetime | None = None
-
-    @property
-    def name(self) -> str:
-        """The id on the other side, or what is known of it after an interrupted creation."""
-        return self.remote_id or self.creation_key
-
-    def untouched(self, etag: str | None) -> bool:
-        """An item with this etag is as our last write has left it."""
-        return etag is not None and etag == self.etag
+    restores: int = 0
+    restored_at: datetime | None = None
 
     def written_within(self, time: timedelta, now: datetime) -> bool:
         """We wrote, or began to, so recently."""
         return self.written_at is not None and now - self.written_at < time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorLink(_Link):
+    """An appointment in Welkin and its mirror in the user's calendar.
+
+    `appointment_id` is that of the Welkin event (of a mirror that is found without a link and whose
+    appointment is not known, the mirror's own id), `appointment_hash` of what it was when we last
+    wrote. `mirror_id` is the event's id in the calendar, empty while it is not known;
+    `creation_key` is what the latest creation was sent under. `mirror_hash` and `etag` are of the
+    mirror as it was read back after the write, `level` is the detail level that it shows.
+    """
+
+    kind: ClassVar = LinkKind.MIRROR
+    appointment_id: str
+    appointment_hash: str = ""
+    mirror_id: str = ""
+    creation_key: str = ""
+    mirror_hash: str = ""
+    etag: str | None = None
+    level: str = "busy/busy"
+
+    @property
+    def source(self) -> Source:
+        """The appointment."""
+        return Source(self.appointment_id)
+
+    @property
+    def name(self) -> str:
+        """The mirror's id, or what is known of it after an interrupted creation."""
+        return self.mirror_id or self.creation_key
+
+    def untouched(self, etag: str | None) -> bool:
+        """A mirror with this etag is as our last write has left it."""
+        return etag is not None and etag == self.etag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockLink(_Link):
+    """An external event in the user's calendar and its block in Welkin.
+
+    `source` is the event, or its series and the original start; `event_id` is the event's own id,
+    also within a series; `event_uid` names it in any mailbox. (Of a block that is found without a
+    link, `source` is the block's id.) `block_id` is that of the leave in Welkin, empty while it is
+    not known; `external_id` is what the latest creation was sent with. `block_hash` is of the block
+    as it was read back after the write.
+    """
+
+    kind: ClassVar = LinkKind.BLOCK
+    source: Source
+    event_id: str = ""
+    event_uid: str = ""
+    block_id: str = ""
+    external_id: str = ""
+    block_hash: str = ""
+
+    @property
+    def name(self) -> str:
+        """The block's id, or what is known of it after an interrupted creation."""
+        return self.block_id or self.external_id
+
+
+Link = MirrorLink | BlockLink
+AnyLink = TypeVar("AnyLink", bound=Link)

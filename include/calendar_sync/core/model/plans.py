@@ -8,7 +8,7 @@ from typing import ClassVar
 from calendar_sync.core.codes import Code
 from calendar_sync.core.model.calendar import CalendarEvent, Draft, Source
 from calendar_sync.core.model.conflicts import ConflictDecision, ConflictKind
-from calendar_sync.core.model.links import Link
+from calendar_sync.core.model.links import BlockLink, Link, MirrorLink
 from calendar_sync.core.model.times import Span
 from calendar_sync.core.model.welkin import Appointment
 
@@ -36,8 +36,8 @@ UNRECORDED = frozenset({Step.NOTE, Step.READ, Step.FOLLOW})
 
 # Actions. Each has a `reason` (the rule that asked for it), its `step` and `source`, the time that
 # it is about (`span`), the stored `link`, and `content`, which names what it would write: a refused
-# item is tried again with other content. `restore` puts back what a person has changed; `absence`
-# marks removals that rest on absence alone.
+# item is tried again with other content. `restore` undoes what a person has changed; `absence`
+# marks deletions only because the other side was not found.
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class CreateMirror(_OfAppointment):
     """`link` is that of an earlier mirror."""
 
     step: ClassVar = Step.CREATE_MIRROR
-    link: Link | None
+    link: MirrorLink | None
     restore: bool = False
 
 
@@ -75,17 +75,17 @@ class UpdateMirror(_OfAppointment):
     """`event` is the mirror, where it was read."""
 
     step: ClassVar = Step.UPDATE_MIRROR
-    link: Link
+    link: MirrorLink
     event: CalendarEvent | None = None
     restore: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Reschedule(_OfAppointment):
-    """The appointment follows its mirror, `event`, that was moved by hand."""
+    """The appointment is moved, because its mirror, `event`, was moved by hand."""
 
     step: ClassVar = Step.RESCHEDULE
-    link: Link
+    link: MirrorLink
     event: CalendarEvent
 
     @property
@@ -94,7 +94,7 @@ class Reschedule(_OfAppointment):
         return self.event.span
 
     def instead(self) -> UpdateMirror:
-        """The mirror is put back, where the edit is not to reach Welkin."""
+        """The mirror is restored, if the edit must not reach Welkin."""
         return UpdateMirror(
             self.reason, self.appointment, self.draft, self.link, self.event, restore=True
         )
@@ -102,13 +102,13 @@ class Reschedule(_OfAppointment):
 
 @dataclass(frozen=True, slots=True)
 class Cancel(_OfAppointment):
-    """The appointment follows its mirror, that was deleted by hand."""
+    """The appointment is cancelled, because its mirror was deleted by hand."""
 
     step: ClassVar = Step.CANCEL
-    link: Link
+    link: MirrorLink
 
     def instead(self) -> CreateMirror:
-        """The mirror is made again, where the edit is not to reach Welkin."""
+        """The mirror is created again, if the edit must not reach Welkin."""
         return CreateMirror(self.reason, self.appointment, self.draft, self.link, restore=True)
 
 
@@ -131,11 +131,11 @@ class _OfEvent:
 
 @dataclass(frozen=True, slots=True)
 class CreateBlock(_OfEvent):
-    """`calendar` is where the event was read, `adopts` the id of a block that stands already."""
+    """`calendar` is where the event was read, `adopts` the id of a block that exists already."""
 
     step: ClassVar = Step.CREATE_BLOCK
     calendar: str
-    link: Link | None
+    link: BlockLink | None
     restore: bool = False
     adopts: str = ""
 
@@ -145,13 +145,13 @@ class UpdateBlock(_OfEvent):
     """The block of `link` becomes that of the event."""
 
     step: ClassVar = Step.UPDATE_BLOCK
-    link: Link
+    link: BlockLink
     restore: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _OfLink:
-    """What becomes of what we have made."""
+    """Concerns an existing link."""
 
     reason: str
     link: Link
@@ -171,23 +171,25 @@ class _OfLink:
 
 @dataclass(frozen=True, slots=True)
 class DeleteMirror(_OfLink):
-    """The mirror goes."""
+    """The mirror is deleted."""
 
     step: ClassVar = Step.DELETE_MIRROR
+    link: MirrorLink
     absence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteBlock(_OfLink):
-    """The block goes."""
+    """The block is deleted."""
 
     step: ClassVar = Step.DELETE_BLOCK
+    link: BlockLink
     absence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeLink(_OfLink):
-    """The row is to say what `link` says, and no request is made."""
+    """`link` is stored, and no request is made."""
 
     step: ClassVar = Step.NOTE
 
@@ -212,7 +214,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Actions that wait for a person's approval of their `digest`, and why they are held."""
+    """Actions that wait until a person approves their `digest`, and why they are held."""
 
     reason: str
     digest: str
@@ -237,7 +239,7 @@ class Plan:
     """What a cycle is going to do, and what it must not do yet.
 
     `doubted` counts items whose reading may be older than our own last write: nothing is decided
-    about them, and the user is looked at again. About those `refused` nothing can be decided.
+    about them, and the user is synced again. Nothing can be decided about those `refused`.
     """
 
     actions: tuple[Action, ...]

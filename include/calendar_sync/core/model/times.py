@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 # A server may answer for so long as if the last write had not been made.
 SETTLING = timedelta(seconds=60)
-# The ends of what a computer can hold. Nothing that lies beyond them can be told from them.
+# The first and last datetimes in Python: times beyond them are cut to them.
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 

@@ -105,9 +105,9 @@ NOT_LISTED = "not_listed"
 
 @dataclass(frozen=True, slots=True)
 class WelkinUser:
-    """A member of staff; whoever is not active is so because of something, since some time.
+    """A member of staff; for an inactive one, the reason and the time.
 
-    Of one who is `unreadable` no more than the id is known: all else stays as it was.
+    If the row is `unreadable`, only the id is known, and everything else stays as it was.
     """
 
     id: str

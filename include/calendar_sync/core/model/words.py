@@ -1,4 +1,4 @@
-"""Words of the settings that everything else is told in."""
+"""Platforms, directions and detail levels, as the settings name them."""
 
 from enum import StrEnum
 

@@ -7,11 +7,11 @@ from calendar_sync.core.identity import EXTERNAL_ID_PREFIX, TEST_PREFIX
 from calendar_sync.core.model import (
     STANDING,
     Appointment,
+    BlockLink,
     CalendarEvent,
     Encounter,
-    Link,
-    LinkKind,
     LinkState,
+    MirrorLink,
     Platform,
     Removed,
     Source,
@@ -23,7 +23,7 @@ from calendar_sync.insight.explain.answer import Answer, Fact, Part, rules, when
 from calendar_sync.insight.explain.look import (
     Look,
     Unread,
-    brake_of,
+    guard_hold,
     history,
     link_fact,
     of_kind,
@@ -56,8 +56,8 @@ async def explain_appointment(
     """Every rule in turn, for each mapped participant, and the state of the mirror."""
     store = look.services.store
     about = store.links.about(event_id)
-    mirrors = [link for link in of_kind(about, LinkKind.MIRROR) if link.source.id == event_id]
-    blocks = [link for link in of_kind(about, LinkKind.BLOCK) if link.remote_id == event_id]
+    mirrors = [link for link in of_kind(about, MirrorLink) if link.appointment_id == event_id]
+    blocks = [link for link in of_kind(about, BlockLink) if link.block_id == event_id]
     if blocks:
         return _block(look, event_id, blocks)
     anybody = look.scope(user_id or "", platform or Platform.GOOGLE)
@@ -130,15 +130,15 @@ async def _part(
     event: WelkinEvent | Unread | None,
     encounter: Encounter | None,
 ) -> Part:
-    links = [link for link in look.links(scope) if link.kind is LinkKind.MIRROR]
-    mine = [link for link in links if link.source.id == event_id]
+    links = of_kind(look.links(scope), MirrorLink)
+    mine = [link for link in links if link.appointment_id == event_id]
     # A remapped user has links of former accounts, too.
     mine.sort(key=lambda link: (link.account != scope.account, link.state is LinkState.DELETED))
     link = mine[0] if mine else None
     verdict = await _verdict(look, scope, event_id, event, encounter, link)
     facts: list[Fact] = []
     if link is not None:
-        facts.append(Fact("mirror", f"{link.remote_id} in {link.calendar} of {link.account}"))
+        facts.append(Fact("mirror", f"{link.mirror_id} in {link.calendar} of {link.account}"))
         facts.append(link_fact(look, link, f"level {link.level}"))
     return Part(
         scope.user_id,
@@ -157,7 +157,7 @@ async def _verdict(
     event_id: str,
     event: WelkinEvent | Unread | None,
     encounter: Encounter | None,
-    link: Link | None,
+    link: MirrorLink | None,
 ) -> MirrorVerdict:
     """The first thing that decides, in the order in which a cycle meets them."""
     early = _before_the_rules(look, scope)
@@ -194,7 +194,7 @@ def _before_the_rules(look: Look, scope: Scope) -> MirrorVerdict | None:
 
 
 def _with_remains(
-    look: Look, scope: Scope, verdict: MirrorVerdict, link: Link | None
+    look: Look, scope: Scope, verdict: MirrorVerdict, link: MirrorLink | None
 ) -> MirrorVerdict:
     if link is None or link.state not in STANDING:
         return verdict
@@ -204,14 +204,14 @@ def _with_remains(
 
 
 def _without_event(
-    look: Look, scope: Scope, event: Unread | None, link: Link | None
+    look: Look, scope: Scope, event: Unread | None, link: MirrorLink | None
 ) -> MirrorVerdict:
     if link is None or link.state not in STANDING:
         return MirrorVerdict("removed")
     if isinstance(event, Unread):
         text = f"link {link.state.value}; Welkin could not be read ({event.code})"
         return MirrorVerdict("welkin_unread", text)
-    held = brake_of(look, scope)
+    held = guard_hold(look, scope)
     if held is not None:
         said = f"it was not found in Welkin; deleting its mirror needs approval {held}"
         return MirrorVerdict("held", said)
@@ -219,7 +219,7 @@ def _without_event(
 
 
 def _objection(
-    scope: Scope, appointment: Appointment, rule: str, link: Link | None
+    scope: Scope, appointment: Appointment, rule: str, link: MirrorLink | None
 ) -> MirrorVerdict:
     said = {
         "filtered": lambda: words.filtered(scope.settings.encounter_types, appointment.type_name),
@@ -249,7 +249,7 @@ def _held(look: Look, scope: Scope, event_id: str) -> MirrorVerdict | None:
 
 
 async def _state(
-    look: Look, scope: Scope, appointment: Appointment, link: Link | None, wanted_hash: str
+    look: Look, scope: Scope, appointment: Appointment, link: MirrorLink | None, wanted_hash: str
 ) -> MirrorVerdict:
     """What became of the mirror that it should have."""
     if link is None or link.state is LinkState.DELETED:
@@ -262,9 +262,9 @@ async def _state(
     if link.state is LinkState.INTENT:
         return MirrorVerdict("interrupted")
     if link.state is LinkState.DISMISSED:
-        changed = link.source_hash != appointment.source_hash
+        changed = link.appointment_hash != appointment.source_hash
         return MirrorVerdict("to_create") if changed else MirrorVerdict("dismissed")
-    event = await look.event(scope, link.account, link.calendar, link.remote_id)
+    event = await look.event(scope, link.account, link.calendar, link.mirror_id)
     if isinstance(event, Unread):
         return MirrorVerdict("mirror_unread", f"{words.MIRROR['mirror_unread']} ({event.code})")
     if event is None or isinstance(event, Removed):
@@ -284,7 +284,7 @@ async def _state(
     return MirrorVerdict("mirror_ok", f"mirror OK, last written {written}, level {link.level}")
 
 
-def _block(look: Look, event_id: str, links: list[Link]) -> Answer:
+def _block(look: Look, event_id: str, links: list[BlockLink]) -> Answer:
     """The id is that of a block: which event of which calendar it stands for."""
     parts = tuple(
         Part(

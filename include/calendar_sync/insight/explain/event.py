@@ -8,10 +8,11 @@ from calendar_sync.config.settings import BlockTime
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import (
     STANDING,
+    BlockLink,
     CalendarEvent,
     Link,
-    LinkKind,
     LinkState,
+    MirrorLink,
     Platform,
     Removed,
     Row,
@@ -23,7 +24,7 @@ from calendar_sync.insight.explain.appointment import explain_appointment
 from calendar_sync.insight.explain.look import (
     Look,
     Unread,
-    brake_of,
+    guard_hold,
     history,
     link_fact,
     of_kind,
@@ -61,8 +62,8 @@ async def explain_event(
 ) -> Answer:
     """Which rule decides about it, for each account that has it, and the state of its block."""
     about = look.services.store.links.about(event_id)
-    for block in of_kind(about, LinkKind.BLOCK):
-        if block.remote_id == event_id:
+    for block in of_kind(about, BlockLink):
+        if block.block_id == event_id:
             # Welkin's id of the block itself: what it stands for is meant.
             found = await explain_event(
                 look, block.event_id, user_id=block.user_id, platform=block.platform
@@ -70,7 +71,7 @@ async def explain_event(
             said = f"a block in Welkin, for event {found.id}, {found.text}"
             return replace(found, id=event_id, text=said)
     known = {(link.user_id, link.platform) for link in about if link.source.id != event_id}
-    known |= {(x.user_id, x.platform) for x in about if x.kind is LinkKind.BLOCK}
+    known |= {(x.user_id, x.platform) for x in about if isinstance(x, BlockLink)}
     pairs = known or _everybody(look)
     asked = sorted(pair for pair in pairs if wanted(platform, user_id, pair))
     if not known and len(asked) > MOST_ASKED:
@@ -93,19 +94,19 @@ async def _parts(look: Look, pair: Pair, event_id: str, about: Sequence[Link]) -
     """One part a calendar in which it is, or was."""
     scope = look.scope(*pair)
     mine = [link for link in about if (link.user_id, link.platform) == pair]
-    for link in of_kind(mine, LinkKind.MIRROR):
+    for link in of_kind(mine, MirrorLink):
         return [await _mirror(look, scope, link)]
     places = {(link.account, link.calendar) for link in mine if link.state in STANDING}
     places = places or {(scope.account, calendar) for calendar in scope.calendars.all}
     return [await _part(look, scope, *place, event_id) for place in sorted(places)]
 
 
-async def _mirror(look: Look, scope: Scope, link: Link) -> Part:
+async def _mirror(look: Look, scope: Scope, link: MirrorLink) -> Part:
     """What the appointment behind it says of this user."""
     answer = await explain_appointment(
-        look, link.source.id, user_id=scope.user_id, platform=scope.platform
+        look, link.appointment_id, user_id=scope.user_id, platform=scope.platform
     )
-    text = f"mirror of appointment {link.source.id}: {answer.text}"
+    text = f"mirror of appointment {link.appointment_id}: {answer.text}"
     if not answer.parts:
         return Part(scope.user_id, link.account, scope.platform.value, "mirror", text)
     part = answer.parts[0]
@@ -122,7 +123,7 @@ async def _part(look: Look, scope: Scope, account: str, calendar: str, event_id:
         verdict = await _verdict(look, scope, view, calendar, event, link)
     facts = [Fact("calendar", calendar)]
     if link is not None:
-        facts.append(link_fact(look, link, f"block {link.remote_id}"))
+        facts.append(link_fact(look, link, f"block {link.block_id}"))
     return Part(
         scope.user_id,
         account,
@@ -134,14 +135,16 @@ async def _part(look: Look, scope: Scope, account: str, calendar: str, event_id:
     )
 
 
-def _history(look: Look, scope: Scope, link: Link | None, event_id: str) -> tuple[Fact, ...]:
+def _history(look: Look, scope: Scope, link: BlockLink | None, event_id: str) -> tuple[Fact, ...]:
     """Of one instance alone, where the event is part of a series."""
     if link is None:
         return history(look, scope, event_id)
-    return history(look, scope, link.source.id, link.source.original_start, link.remote_id)
+    return history(look, scope, link.source.id, link.source.original_start, link.block_id)
 
 
-def _link_of(view: View, calendar: str, event_id: str, event: Row | Unread | None) -> Link | None:
+def _link_of(
+    view: View, calendar: str, event_id: str, event: Row | Unread | None
+) -> BlockLink | None:
     if isinstance(event, Row):
         found = view.block_links.get((calendar, event.source))
         if found is not None:
@@ -171,7 +174,7 @@ async def _verdict(
     view: View,
     calendar: str,
     event: Row | Unread | None,
-    link: Link | None,
+    link: BlockLink | None,
 ) -> BlockVerdict:
     stands = link is not None and link.state in STANDING
     if isinstance(event, Unread):
@@ -181,7 +184,7 @@ async def _verdict(
     if event is None:
         if not stands:
             return BlockVerdict("removed" if link is not None else "not_there", judged=False)
-        held = brake_of(look, scope)
+        held = guard_hold(look, scope)
         if held is not None:
             said = f"it was not found in the calendar; deleting its block needs approval {held}"
             return BlockVerdict("held", said, judged=False)
@@ -206,7 +209,7 @@ async def _verdict(
     return await _state(look, scope, link)
 
 
-async def _state(look: Look, scope: Scope, link: Link | None) -> BlockVerdict:
+async def _state(look: Look, scope: Scope, link: BlockLink | None) -> BlockVerdict:
     """What became of the block that it should have."""
     states = {
         LinkState.DELETED: "to_create",
@@ -216,11 +219,11 @@ async def _state(look: Look, scope: Scope, link: Link | None) -> BlockVerdict:
     }
     if link is None:
         return BlockVerdict("to_create")
-    if link.state is LinkState.TWIN:
+    if link.state is LinkState.DUPLICATE:
         return BlockVerdict("twin_held", rule="twin_held")
     if link.state in states:
         return BlockVerdict(states[link.state])
-    block = await look.appointment(link.remote_id, scope)
+    block = await look.appointment(link.block_id, scope)
     if isinstance(block, Unread):
         return BlockVerdict("block_unread", f"{words.BLOCK['block_unread']} ({block.code})")
     if not _as_written(look, block, link):
@@ -231,8 +234,8 @@ async def _state(look: Look, scope: Scope, link: Link | None) -> BlockVerdict:
     return BlockVerdict("block_ok", f"block OK, last written {when(link.written_at, look.now)}")
 
 
-def _as_written(look: Look, block: WelkinEvent | None, link: Link) -> bool:
-    same = block is not None and look.services.identity.block_hash(block) == link.remote_hash
+def _as_written(look: Look, block: WelkinEvent | None, link: BlockLink) -> bool:
+    same = block is not None and look.services.identity.block_hash(block) == link.block_hash
     return same and block is not None and not block.cancelled
 
 

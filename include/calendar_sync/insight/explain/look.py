@@ -7,9 +7,10 @@ from datetime import datetime
 from calendar_sync.core.codes import Code, SetupCode, code_of
 from calendar_sync.core.errors import BadItem, NotFound, SyncError, UserUnavailable
 from calendar_sync.core.model import (
+    AnyLink,
     Encounter,
     Link,
-    LinkKind,
+    LinkState,
     MappedUser,
     Platform,
     Row,
@@ -19,6 +20,7 @@ from calendar_sync.core.plurals import plural
 from calendar_sync.insight.explain.answer import Fact, when
 from calendar_sync.insight.explain.records import conflicts, operations, parked_items
 from calendar_sync.planner import View
+from calendar_sync.planner.plan import DELETION_GUARD
 from calendar_sync.state.config import Revision
 from calendar_sync.sync.cycle.read import Reader
 from calendar_sync.sync.cycle.scope import Scope, scope_of
@@ -180,10 +182,10 @@ def parked(
     return None
 
 
-def brake_of(look: Look, scope: Scope) -> str | None:
-    """The digest under which removals of this user that rest on absence wait."""
+def guard_hold(look: Look, scope: Scope) -> str | None:
+    """The digest of this user's deletions that the deletion guard holds."""
     for entry in look.services.store.runs.pending():
-        if (entry.user_id, entry.platform) == scope.pair and entry.reason == "brake":
+        if (entry.user_id, entry.platform) == scope.pair and entry.reason == DELETION_GUARD:
             return entry.digest
     return None
 
@@ -193,9 +195,10 @@ def wanted(platform: Platform | None, user_id: str | None, pair: tuple[str, Plat
     return platform in (None, pair[1]) and user_id in (None, pair[0])
 
 
-def of_kind(links: Iterable[Link], kind: LinkKind) -> list[Link]:
-    """Links of one kind, the live ones first."""
-    return sorted((x for x in links if x.kind is kind), key=lambda x: x.state.value != "live")
+def of_kind(links: Iterable[Link], kind: type[AnyLink]) -> list[AnyLink]:
+    """Links of one type, the live ones first."""
+    found = [link for link in links if isinstance(link, kind)]
+    return sorted(found, key=lambda link: link.state is not LinkState.LIVE)
 
 
 def by_address(look: Look, user_id: str) -> str:

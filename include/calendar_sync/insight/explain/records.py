@@ -10,7 +10,7 @@ from sqlalchemy import select
 from calendar_sync.core.model import Platform
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.links import REFUSED_PAUSE, TRANSIENT_PAUSE, TRIES_BEFORE_PARKING
+from calendar_sync.state.items import REFUSED_PAUSE, TRANSIENT_PAUSE, TRIES_BEFORE_PARKING
 
 NEWEST = 10
 

@@ -16,6 +16,7 @@ from calendar_sync.core.model import Platform
 from calendar_sync.core.model.conflicts import decision_in_words
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.noticing import silent_after
+from calendar_sync.insight.push import in_words
 from calendar_sync.insight.status import PlatformStatus, requests_since, status
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import Everybody, UserStatus
@@ -84,6 +85,7 @@ def build(
         platforms.append(
             {
                 **{key: value for key, value in asdict(each).items() if key != "failing"},
+                "push_in_words": in_words(each.push) if each.push is not None else "",
                 "target_seconds": revision.settings.freshness.target_seconds,
                 "synced": _synced(store, platform, now - DAY),
                 "requests": requests_since(store, platform, now - DAY),

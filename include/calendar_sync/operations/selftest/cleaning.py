@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from calendar_sync.core.errors import SyncError
-from calendar_sync.core.model import LinkKind, MappedUser, Source
+from calendar_sync.core.model import MappedUser, Source
 from calendar_sync.operations.selftest.report import Remains
 from calendar_sync.operations.selftest.syncing import PAUSE, Syncing
 from calendar_sync.operations.selftest.traces import FoundTraces, Traces, noted
@@ -87,7 +87,7 @@ class Cleaning:
         sources |= {event_id for _, event_id in found.events}
 
         async def followed() -> bool:
-            blocks = self.services.store.links.live_by_source(LinkKind.BLOCK, sources)
+            blocks = self.services.store.links.blocks_of(sources)
             return not blocks and not any(map(traces.mirrored, sources))
 
         if not await followed():
@@ -132,7 +132,7 @@ class Cleaning:
         store = self.services.store
         with store.database.write() as connection:
             for source_id in made:
-                store.links.unpark(connection, self.scope.pair, Source(source_id))
+                store.items.unpark(connection, self.scope.pair, Source(source_id))
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[None]:

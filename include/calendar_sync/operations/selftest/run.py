@@ -11,7 +11,7 @@ from calendar_sync.core.codes import SelfTestCode
 from calendar_sync.core.errors import BadItem, LeaseHeld, SyncError, UnexpectedError
 from calendar_sync.core.model import (
     CalendarEvent,
-    LinkKind,
+    MirrorLink,
     Removed,
     Row,
     Span,
@@ -243,30 +243,30 @@ class SelfTest:
         async with self._step("cancel"):
             await self.services.welkin.cancel_event(appointment.id, self.scope.zone)
         if self._asked("unmirrored"):
-            mirror = self._link(LinkKind.MIRROR, appointment.id)
+            mirror = self._link(appointment.id)
             async with self._step("unmirrored"):
-                remote = (mirror.calendar, mirror.remote_id) if mirror is not None else None
+                remote = (mirror.calendar, mirror.mirror_id) if mirror is not None else None
                 await self.sync.until(lambda: self._unmirrored(appointment, remote), appointment.id)
 
     # --- what is looked at ------------------------------------------------------------------------
 
-    def _link(self, kind: LinkKind, source_id: str) -> Any:
+    def _link(self, appointment_id: str) -> MirrorLink | None:
         pair = self.scope.pair
-        links = self.services.store.links.live_by_source(kind, [source_id])
+        links = self.services.store.links.mirrors_of([appointment_id])
         return next((link for link in links if (link.user_id, link.platform) == pair), None)
 
     async def _mirror(self, appointment: WelkinEvent, seen: list[CalendarEvent]) -> bool:
-        link = self._link(LinkKind.MIRROR, appointment.id)
+        link = self._link(appointment.id)
         if link is None:
             return False
-        event = await self.platform.event(link.account, link.calendar, link.remote_id)
+        event = await self.platform.event(link.account, link.calendar, link.mirror_id)
         if not isinstance(event, CalendarEvent):
             return False
         seen.append(event)
         return True
 
     async def _unmirrored(self, appointment: WelkinEvent, remote: tuple[str, str] | None) -> bool:
-        if self._link(LinkKind.MIRROR, appointment.id) is not None:
+        if self._link(appointment.id) is not None:
             return False
         event = await self.platform.event(self.scope.account, *remote) if remote else None
         return event is None or isinstance(event, Removed)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from calendar_sync.core.model import LinkKind, MappedUser, Platform, WelkinEvent, Window
+from calendar_sync.core.model import MappedUser, Platform, WelkinEvent, Window
 from calendar_sync.state import Store
-from calendar_sync.sync.cycle.removal import is_there, remove, stands
+from calendar_sync.sync.cycle.removal import event_exists, remove, welkin_event_exists
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
 
@@ -81,7 +81,7 @@ class Traces:
         platform = self.services.platforms[self.scope.platform]
         place = (self.scope.account, calendar, event_id)
         await remove(
-            partial(platform.delete_test_event, *place), partial(is_there, platform, *place)
+            partial(platform.delete_test_event, *place), partial(event_exists, platform, *place)
         )
 
     async def cancel(self, found: FoundTraces) -> None:
@@ -97,13 +97,12 @@ class Traces:
                 welkin, zone = self.services.welkin, self.scope.zone
                 await remove(
                     partial(welkin.delete_event, event.id),
-                    partial(stands, welkin, event.id, zone),
+                    partial(welkin_event_exists, welkin, event.id, zone),
                 )
 
     def mirrored(self, appointment_id: str) -> bool:
-        """Some mirror stands, or may stand."""
-        links = self.services.store.links.live_by_source(LinkKind.MIRROR, [appointment_id])
-        return bool(links)
+        """Some mirror welkin_event_exists, or may stand."""
+        return bool(self.services.store.links.mirrors_of([appointment_id]))
 
     @property
     def mark(self) -> str:

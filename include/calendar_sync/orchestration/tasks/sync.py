@@ -18,6 +18,7 @@ from calendar_sync.core.model import Platform
 from calendar_sync.orchestration.alarms import raise_alarms
 from calendar_sync.orchestration.metrics import emit_run
 from calendar_sync.orchestration.running import run, with_store
+from calendar_sync.push.channels import tend_channels
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
 from calendar_sync.state.runs import WELKIN
@@ -32,7 +33,9 @@ logger = logging.getLogger(__name__)
 LONGEST_LABEL = 240
 # Airflow's types of runs; the others are by hand.
 MANUAL = "manual"
-LOOKING = {"asset_triggered": Looking.NEVER, "scheduled": Looking.IF_STILL}
+LONGEST_CYCLE = 90.0
+BY_EVENT = "asset_triggered"
+LOOKING = {BY_EVENT: Looking.NEVER, "scheduled": Looking.IF_STILL}
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ def find_groups(
             take_for=run_id,
         )
         store, now = services.store, services.clock.now()
+        if run_type != BY_EVENT and not store.noticing.of(platform).alive(now):
+            await tend_channels(services, revision, Platform(platform))
         store.noticing.run_came(platform, now, expected=noticing)
         requests = store.noticing.take_requests(platform, WELKIN) + Counter(services.meter.row)
         return found, strangers, dict(requests)
@@ -149,6 +154,8 @@ def sync_group(
             run_id=run_id,
             owner=owner,
             dry_run=dry_run,
+            # Runs overlap: who was asked for by name may be in the hands of another just now.
+            patience=LONGEST_CYCLE if named else 0.0,
         )
         outcomes += [
             UserOutcome(

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the engine that `migrate.upgrade` hands over."""
+"""Alembic's entry: runs on the database that `migrate.upgrade` hands over."""
 
 from alembic import context
 
@@ -7,8 +7,7 @@ from calendar_sync.state.tables import metadata
 # Two processes that start at once make one schema: the second waits, and finds it made.
 LOCK = 7731_2026
 
-engine = context.config.attributes["engine"]
-with engine.connect() as connection:
+with context.config.attributes["database"].write() as connection:
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -19,4 +18,3 @@ with engine.connect() as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
     with context.begin_transaction():
         context.run_migrations()
-    connection.commit()

@@ -1,4 +1,4 @@
-"""Carry out a plan: one item after the other on each side, each write recorded as it happens."""
+"""Carry out a plan: one item after the other on each side; each write is recorded at once."""
 
 import asyncio
 import logging
@@ -24,6 +24,7 @@ from calendar_sync.core.errors import (
 )
 from calendar_sync.core.model import (
     Action,
+    AnyLink,
     CalendarWrite,
     ChangeLink,
     Conflict,
@@ -31,6 +32,7 @@ from calendar_sync.core.model import (
     ConflictKind,
     Link,
     LinkState,
+    MirrorLink,
     Step,
     WithDraft,
     Write,
@@ -56,14 +58,14 @@ _CONFLICT = {
 class Outcome:
     """What was done, by step and reason; `complete` is False when something is left to do.
 
-    `bugs` are errors of ours that single items met.
+    `bugs` are errors of ours about single items.
     """
 
     done: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     conflicts: list[Conflict] = field(default_factory=list)
     refused: int = 0
-    #: Of the refusals those that are about the content, by code: trying again changes nothing.
+    #: Those of the refused items whose content was rejected, by code: trying again changes nothing.
     bad_items: Counter[str] = field(default_factory=Counter)
     parked: int = 0
     bugs: list[SyncError] = field(default_factory=list)
@@ -97,17 +99,17 @@ class Applier:
         self._writer = Writer(self.services, self.scope, self.view, self._begin)
 
     async def apply(self, actions: Iterable[Action], conflicts: Iterable[Conflict] = ()) -> Outcome:
-        """Rows first, then both sides at once; errors of a server end its side only.
+        """Links first, then both sides at once; errors of a server end its side only.
 
-        Conflicts are stored before anything is written: a killed process may show one twice, but
-        never acts without showing it.
+        Conflicts are stored before anything is written: if the process is killed, a conflict may be
+        shown twice, but nothing is written without its conflict.
 
         Raises:
             SyncError: the first error that was not about a single item, after both sides ended.
         """
         self._begun = self.services.clock.monotonic()
         self._renew_lease()
-        parked = self.services.store.links.parked(*self.scope.pair, self.services.clock.now())
+        parked = self.services.store.items.parked(*self.scope.pair, self.services.clock.now())
         notes: list[ChangeLink] = []
         calendar: list[Write] = []
         welkin: list[Write] = []
@@ -135,14 +137,14 @@ class Applier:
         store, now = self.services.store, self.services.clock.now()
         with self._transaction() as connection:
             store.leases.check(connection, self.lease)
-            store.links.record_conflicts(connection, *self.scope.pair, conflicts, now)
+            store.items.record_conflicts(connection, *self.scope.pair, conflicts, now)
             for action in notes:
                 self._save(connection, action.link)
         if notes:
             self.outcome.done["noted"] += len(notes)
 
     async def _side(self, actions: list[Write]) -> None:
-        """One item after the other. Two in a row that the server fails are the server's failure."""
+        """One item after the other. If two in a row fail, it is a failure of the server."""
         failed: Failed | None = None
         for action in actions:
             if self._spent():
@@ -150,7 +152,7 @@ class Applier:
                 break
             failure = await self._one(action)
             if failure is not None and failed is not None:
-                # Each counts as tried: two that always fail may not hold up the others for ever.
+                # Both count as tried, so that two that always fail cannot stop the others for ever.
                 self._refuse(failed)
                 self._refuse(failure)
                 raise failure.error
@@ -169,7 +171,7 @@ class Applier:
         return self._writes >= limits.max_cycle_writes or elapsed >= limits.max_cycle_seconds
 
     async def _one(self, action: Write) -> Failed | None:
-        """Carry out one action; returns what may have been the server's failure, not the item's."""
+        """Carry out one action; returns a failure that may be the server's and not the item's."""
         self._writes += 1
         self._hold_lease()
         started = self.services.clock.monotonic()
@@ -178,18 +180,18 @@ class Applier:
         except (BadItem, Duplicate, NotFound, PreconditionFailed, StillThere) as error:
             self._record(action, action.link, error.code, started)
             if isinstance(action, WriteBack):
-                # Welkin does not take the edit: the mirror goes back to what Welkin says.
+                # Welkin rejects the edit: the mirror is restored.
                 kind, decision = _CONFLICT[action.step], ConflictDecision.REFUSED_AND_RESTORED
                 self.outcome.conflicts.append(Conflict(kind, action.source, decision))
                 return await self._one(action.instead())
-            # Refused, or changed while we were planning: the next cycle reads and decides again.
+            # Rejected, or changed since it was read: the next cycle reads and decides again.
             self._refuse(Failed(action, error))
         except NotShownYet:
-            # Not a failure and not a try: the user stays marked and is read again.
+            # Neither a failure nor a try: the user stays marked and is read again.
             self.outcome.complete = False
         except SyncError as error:
             self._record(action, action.link, error.code, started)
-            # The account was read a moment ago: what it refuses now may be this one item.
+            # The account was read a moment ago, so the error may be about this one item.
             refused = isinstance(error, UserUnavailable) and self.view is not None
             own = refused or isinstance(error, TransientError)
             if isinstance(error, RateLimited) or not own:
@@ -198,14 +200,14 @@ class Applier:
         except SQLAlchemyError:
             raise
         except Exception as bug:
-            # Whatever it is about this item, no other may wait for it.
+            # A bug with this item must not stop the others.
             ours = as_ours(bug)
             logger.warning("%s %s: %s", action.step, action.source.id, ours.detail)
             self._record(action, action.link, ours.code, started)
             self._refuse(Failed(action, ours))
             self.outcome.bugs.append(ours)
         else:
-            done = self._writer.came_to(action, link)
+            done = self._writer.step_done(action, link)
             self._record(action, link, "ok", started, done=done)
             self.outcome.done[done] += 1
             self.outcome.reasons[action.reason] += 1
@@ -223,7 +225,7 @@ class Applier:
         self.services.store.leases.renew(self.lease, clock.now())
         self._renewed = clock.monotonic()
 
-    def _begin(self, link: Link) -> Link:
+    def _begin(self, link: AnyLink) -> AnyLink:
         with self._transaction() as connection:
             return self._save(connection, replace(link, state=LinkState.INTENT))
 
@@ -232,7 +234,7 @@ class Applier:
     def _transaction(self) -> AbstractContextManager[Connection]:
         return self.services.store.database.write()
 
-    def _save(self, connection: Connection, link: Link) -> Link:
+    def _save(self, connection: Connection, link: AnyLink) -> AnyLink:
         store = self.services.store
         store.leases.check(connection, self.lease)
         return store.links.save(
@@ -245,11 +247,11 @@ class Applier:
         self.outcome.complete = False
         action, error = failed.action, failed.error
         if isinstance(action, WriteBack):
-            return  # never left alone while nobody knows: it is tried until Welkin answers
+            return  # never parked without being shown: it is tried until Welkin answers
         if isinstance(error, BadItem):
             self.outcome.bad_items[error.code] += 1
         with self._transaction() as connection:
-            self.services.store.links.refused(
+            self.services.store.items.refused(
                 connection,
                 self.scope.pair,
                 action.step,
@@ -269,7 +271,7 @@ class Applier:
         *,
         done: Step | None = None,
     ) -> None:
-        """The operation's row; what was `done` is stored with its link, in one transaction."""
+        """Record the operation; if it was `done`, together with its link, in one transaction."""
         now = self.services.clock.now()
         seconds = self.services.clock.monotonic() - started
         operation = Operation(
@@ -286,7 +288,7 @@ class Applier:
         with self._transaction() as connection:
             if done is not None and link is not None:
                 self._save(connection, link)
-                store.links.unpark(connection, self.scope.pair, action.source)
+                store.items.unpark(connection, self.scope.pair, action.source)
             head = store.audit.append(connection, self.log, operation, now)
         self.log.seq, self.log.head = head
 
@@ -294,4 +296,4 @@ class Applier:
 def _level(action: Write, link: Link | None) -> str:
     if isinstance(action, WithDraft):
         return action.draft.level
-    return link.level if link is not None else ""
+    return link.level if isinstance(link, MirrorLink) else ""

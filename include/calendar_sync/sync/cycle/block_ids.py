@@ -1,8 +1,8 @@
-"""Find the block of an attempt whose end is not known, also where Welkin keeps no `externalId`.
+"""Find the block of an interrupted creation, also in tenants that store no `externalId`.
 
-Whether a tenant takes our ids is documented nowhere. It is learnt from what comes back and kept
-with the facts about Welkin; until it is known, and where they are not kept, a block is recognised
-by its host, its time and its title.
+Whether a tenant stores our ids is not documented. It is learnt from Welkin's answers and kept with
+the facts about Welkin. Until it is known, and if ids are not stored, a block is recognised by its
+host, its time and its title.
 """
 
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from datetime import datetime, timedelta
 from calendar_sync.adapters.welkin import BlockDraft
 from calendar_sync.core.codes import WelkinCode
 from calendar_sync.core.errors import BadItem
-from calendar_sync.core.model import Link, LinkKind, Span, WelkinEvent, Window, iso, parse_iso
+from calendar_sync.core.model import BlockLink, Span, WelkinEvent, Window, iso, parse_iso
 from calendar_sync.state.runs import EXTERNAL_IDS, EXTERNAL_IDS_AT, WELKIN
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
 
 KEPT, LOST, UNSURE = "kept", "lost", "unsure"
-# One odd refusal must not cost the ids for ever.
+# A single odd rejection must not end the use of our ids for ever.
 ASK_AGAIN = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class BlockIds:
-    """Creates and finds blocks of one user by the row that stands for them."""
+    """Creates and finds blocks of one user by their links."""
 
     services: Services
     scope: Scope
 
-    async def create(self, link: Link, draft: BlockDraft) -> tuple[WelkinEvent, bool]:
-        """The block, and whether it is new: one that is there already may be anybody's by now.
+    async def create(self, link: BlockLink, draft: BlockDraft) -> tuple[WelkinEvent, bool]:
+        """The block, and whether it is new: one that was there may belong to another link.
 
         Raises:
             BadItem: Welkin refuses the content.
@@ -39,7 +39,7 @@ class BlockIds:
             return await self.find(link, draft)
 
         welkin, word = self.services.welkin, self._word()
-        external_id = link.creation_key if word != LOST else None
+        external_id = link.external_id if word != LOST else None
         try:
             made = await welkin.create_block(draft, external_id, find)
         except BadItem as refused:
@@ -48,7 +48,7 @@ class BlockIds:
                 return found, False
             if external_id is None or refused.code != WelkinCode.REFUSED:
                 raise
-            # If the process is killed from here on, the id is not reliable.
+            # If the process is killed from here on, it is not known whether ids are stored.
             self._note(UNSURE)
             try:
                 made = await welkin.create_block(draft, None, find)
@@ -62,11 +62,11 @@ class BlockIds:
                 self._note(learnt)
         return made, True
 
-    async def find(self, link: Link, draft: BlockDraft) -> WelkinEvent | None:
-        """What an attempt noted in this row has made; the row holds the id that it used."""
+    async def find(self, link: BlockLink, draft: BlockDraft) -> WelkinEvent | None:
+        """The block that an interrupted creation has made; the link has the id that it used."""
         kept = self._word() == KEPT
         try:
-            found = await self.services.welkin.event_by_external_id(link.creation_key, draft.zone)
+            found = await self.services.welkin.event_by_external_id(link.external_id, draft.zone)
         except BadItem:
             if kept:
                 raise
@@ -78,12 +78,11 @@ class BlockIds:
                 return found
         return None
 
-    def owned_elsewhere(self, event_id: str, link: Link) -> bool:
+    def owned_elsewhere(self, event_id: str, link: BlockLink) -> bool:
         """Another link has this block."""
-        known = self.services.store.links.live_by_remote(LinkKind.BLOCK, [event_id])
-        return any(other.id != link.id for other in known)
+        return any(other.id != link.id for other in self.services.store.links.blocks([event_id]))
 
-    async def _by_time(self, link: Link, draft: BlockDraft, span: Span) -> WelkinEvent | None:
+    async def _by_time(self, link: BlockLink, draft: BlockDraft, span: Span) -> WelkinEvent | None:
         start, end = span.instants(draft.zone)
         events, _ = await self.services.welkin.events(
             [draft.user_id], Window(start, end), draft.zone

@@ -1,7 +1,7 @@
-"""Read the calendars of one account: what changed, and what must be asked for by name.
+"""Read the calendars of one account: what changed, and what must be read by its id.
 
-What a server does not show is an item's matter as long as the account itself answers: nothing is
-decided about it, it is tried again, and after three times left alone and shown (rule 15).
+If an event or series cannot be read while the account itself answers, only that item is concerned:
+nothing is decided about it, it is tried again, and after three times parked and shown (rule 15).
 """
 
 import contextlib
@@ -27,11 +27,12 @@ from calendar_sync.core.errors import (
 )
 from calendar_sync.core.model import (
     STANDING,
+    BlockLink,
     CalendarEvent,
     Changes,
     Link,
-    LinkKind,
     LookUp,
+    MirrorLink,
     Removed,
     Row,
     SeriesSet,
@@ -56,9 +57,9 @@ from calendar_sync.sync.services import Services
 
 DOUBTFUL = 5
 CONTROLS = 3
-# A calendar that was there is believed to be gone after so long, and so many tries.
+# A calendar that existed counts as deleted after so long, and after three tries.
 LASTING = timedelta(hours=1)
-# Tries further apart than this have nothing to do with each other.
+# Tries that are further apart are not counted together.
 STREAK = timedelta(hours=2)
 Value = TypeVar("Value")
 
@@ -85,7 +86,7 @@ class CalendarReader:
     def view(self, name: str, events: Mapping[str, Row], *, full: bool) -> CalendarView:
         """One calendar of the account, with these events in it."""
         identity, calendars = self.services.identity, self.scope.calendars
-        mirrors = {link.remote_id for link in self.links if link.kind is LinkKind.MIRROR}
+        mirrors = {link.mirror_id for link in self.links if isinstance(link, MirrorLink)}
         readable: dict[str, CalendarEvent | Removed] = {}
         hashes: dict[str, str] = {}
         ours: set[str] = set()
@@ -118,7 +119,7 @@ class CalendarReader:
     async def changes(self, calendar: str) -> tuple[Changes, Cursor | None]:
         """What the calendar reports, and the cursor to store once it has been applied.
 
-        None of both of a calendar that does not show now: what is known of it stays.
+        No changes and no cursor if the calendar is not found now: nothing is decided about it.
         """
         scope, services = self.scope, self.services
         stored = services.store.feeds.cursor(scope.platform.value, scope.user_id, calendar)
@@ -197,15 +198,15 @@ class CalendarReader:
     def _no_calendar(
         self, calendar: str, stored: Cursor | None, shape: str, error: SyncError
     ) -> tuple[Changes, Cursor | None]:
-        """Not everybody has every calendar that counts as busy; but one that was there may be back.
+        """Not every account has every busy calendar. One that existed may come back.
 
-        Such a one is asked for with each poll, and its blocks stay until it has been away for long.
+        It is read with each poll, and its blocks stay until it has not been found for an hour.
         """
         key, now = (Step.READ, Source(calendar)), self.scope.now
         followed = stored is not None and same_request(stored.shape, shape)
         was_here = followed and stored is not None and stored.position != NO_CALENDAR
         was_here = was_here or any(
-            link.kind is LinkKind.BLOCK and link.calendar == calendar and link.state in STANDING
+            isinstance(link, BlockLink) and link.calendar == calendar and link.state in STANDING
             for link in self.links
         )
         if not was_here:
@@ -222,7 +223,7 @@ class CalendarReader:
     def _nowhere(self, shape: str) -> Cursor:
         return Cursor(NO_CALENDAR, shape, self.scope.list_window.end)
 
-    # --- what must be asked for by name -------------------------------------------------------
+    # --- what must be read by its id ------------------------------------------------------------
 
     async def answer(self, calendar: CalendarView, asked: Questions) -> CalendarView:
         """The calendar with the answers to these questions in it."""
@@ -248,7 +249,7 @@ class CalendarReader:
         await self._control(calendar, gone)
         shown = {e.id: e for e in found.values() if isinstance(e, Row)}
         self.tries.shown({*shown, *gone})
-        # What a list has shown incompletely cannot be judged when it is not found.
+        # If a list showed it incompletely, and it is not found, nothing can be decided about it.
         doubted = {key for key in gone & calendar.living.keys() if calendar.living[key].unread}
         hidden = doubted | closed | refused.keys() - sets.keys()
         known = {
@@ -273,10 +274,10 @@ class CalendarReader:
         )
 
     def settle(self, view: View, calendar: CalendarView) -> CalendarView:
-        """Judge each series by everything that is known of it now.
+        """Decide for each series whether its set of instances can be trusted.
 
-        A set that lacks what something else has shown is not believed; nor is an empty one of a
-        series that promises something, unless each instance that we know is gone by name, too.
+        It cannot if it lacks an instance that was shown elsewhere. Nor can an empty set of a series
+        whose rule has instances, unless each instance that we know was not found by its id, either.
         """
         series: dict[str, SeriesSet] = {}
         lookups = dict(calendar.lookups)
@@ -312,7 +313,7 @@ class CalendarReader:
     def _all_gone(self, view: View, calendar: CalendarView, key: str) -> bool:
         links = [
             link
-            for link in view.live(LinkKind.BLOCK, calendar.name)
+            for link in view.live(BlockLink, calendar.name)
             if link.source.id == key and link.span.overlaps(view.block_window, view.zone)
         ]
         return bool(links) and all(
@@ -332,7 +333,7 @@ class CalendarReader:
         return self.tries.failed(_read(key), self._content(calendar, key), error)
 
     def _content(self, calendar: CalendarView, key: str) -> str:
-        """What the list has told of an event or series: once changed, it is tried again at once."""
+        """What the list says of an event or series: if that changes, it is tried again at once."""
         told = sorted(
             f"{event.id} {event.etag} {event.version} {isinstance(event, Removed)}"
             for event in calendar.events.values()
@@ -344,7 +345,7 @@ class CalendarReader:
     async def _ask(
         self, asked: dict[str, Callable[[], Awaitable[Value]]]
     ) -> dict[str, Value | SyncError]:
-        """All answers, refusals of single items too; a limit or a token is everybody's."""
+        """All answers and errors of single items; a rate limit or a wrong token concerns all."""
 
         async def one(question: Callable[[], Awaitable[Value]]) -> Value | SyncError:
             try:
@@ -363,10 +364,10 @@ class CalendarReader:
         return dict(zip(asked, answers, strict=True))
 
     async def _account_answers(self) -> None:
-        """Whose refusal was it? The account's, unless its calendar can be looked at.
+        """Check that the account itself can be read: then an error is about a single item.
 
         Raises:
-            SyncError: it cannot.
+            SyncError: it cannot be read.
         """
         if self._answers:
             return
@@ -378,7 +379,7 @@ class CalendarReader:
             ) from None
         self._answers = True
 
-    # --- controls: many 404s at once are believed only if a living id still answers -----------
+    # --- controls: many 404s at once count only if an event that exists is still found ----------
 
     async def _control(self, calendar: CalendarView, gone: set[str]) -> None:
         if len(gone) < DOUBTFUL:

@@ -1,4 +1,4 @@
-"""Mirrors in a former account that no standing link tells of: deletions that a person took back.
+"""Mirrors in a previous account without a link: a person has undone their deletion.
 
 A cleared account is not read any more, so it is listed while it is being cleared.
 """
@@ -13,11 +13,10 @@ from calendar_sync.core.model import (
     CalendarEvent,
     DeleteMirror,
     Link,
-    LinkKind,
     LinkState,
+    MirrorLink,
     Removed,
     Row,
-    Source,
 )
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
@@ -26,19 +25,19 @@ from calendar_sync.sync.services import Services
 async def unlinked(
     services: Services, scope: Scope, links: Iterable[Link], reason: str
 ) -> list[DeleteMirror]:
-    """Removals of what is provably ours there: the mark and the key are this user's.
+    """Deletions of what we certainly made there: the mark and the key are this user's.
 
-    Where a mailbox was restored, a mirror has another id: of those with its mark one is taken for
-    it. `links` are those of the account of `scope`. A list that fails shows nothing: the removals
-    that follow meet the same server, and say so.
+    In a mailbox that was restored, a mirror has another id: one of the events with its mark is
+    taken for it. `links` are those of the account of `scope`. If a list cannot be read, nothing is
+    returned: the deletions that follow ask the same server and report the error.
     """
-    mirrors = [link for link in links if link.kind is LinkKind.MIRROR]
+    mirrors = [link for link in links if isinstance(link, MirrorLink)]
     marked = {
-        services.identity.marker(link.user_id, link.source.id): link
+        services.identity.marker(link.user_id, link.appointment_id): link
         for link in sorted(mirrors, key=lambda link: link.state is not LinkState.DELETED)
     }
-    rows = {link.remote_id: link for link in mirrors}
-    known = {link.remote_id for link in mirrors if link.state in STANDING}
+    rows = {link.mirror_id: link for link in mirrors}
+    known = {link.mirror_id for link in mirrors if link.state in STANDING}
     actions = []
     for calendar in sorted({link.calendar for link in mirrors}):
         living = {
@@ -54,13 +53,13 @@ async def unlinked(
         for event in unknown.values():
             link = marked[event.marker or ""]
             ours = event.id in made or made_as_mirror(event)
-            lost = link.state in STANDING and link.remote_id not in living
+            lost = link.state in STANDING and link.mirror_id not in living
             if lost and event.marker not in found_again:
                 found_again.add(event.marker)
                 ours = True
             if ours and isinstance(event, CalendarEvent):
-                new = replace(link, id=None, source=Source(event.id), calendar=calendar)
-                row = rows.get(event.id) or replace(new, remote_id=event.id, span=event.span)
+                new = replace(link, id=None, appointment_id=event.id, calendar=calendar)
+                row = rows.get(event.id) or replace(new, mirror_id=event.id, span=event.span)
                 row = replace(row, state=LinkState.LIVE)
                 actions.append(DeleteMirror(reason, row))
     return actions

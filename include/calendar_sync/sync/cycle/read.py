@@ -19,10 +19,10 @@ from calendar_sync.core.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.core.model import (
     MISSING,
     Appointment,
+    BlockLink,
     Draft,
     Encounter,
     Link,
-    LinkKind,
     Platform,
     Refusal,
     Row,
@@ -55,7 +55,7 @@ _UNREADABLE: Mapping[Platform, Code] = {
 class Reading:
     """The view, and the positions to store once everything in it has been applied.
 
-    `refused` are items that are there and cannot be read.
+    `refused` are items that exist and cannot be read.
     """
 
     view: View
@@ -80,8 +80,8 @@ class Reader:
 
     def __post_init__(self) -> None:
         """Note which Welkin events are blocks of ours, by link."""
-        blocks = (link for link in self.links if link.kind is LinkKind.BLOCK)
-        self._block_ids = frozenset(link.remote_id for link in blocks)
+        blocks = (link for link in self.links if isinstance(link, BlockLink))
+        self._block_ids = frozenset(link.block_id for link in blocks)
         self._calendars = CalendarReader(self.services, self.scope, self.links, self.full)
 
     async def read(self) -> Reading:
@@ -118,7 +118,8 @@ class Reader:
             for name, (_, cursor) in zip(calendars.all, changes, strict=True)
             if cursor is not None
         }
-        # Where no list of changes can be followed, every cycle lists: that is no comparison.
+        # If the list of changes cannot be read, each cycle reads the whole window: that does not
+        # count as the daily comparison.
         listing = any(cursor.position == NO_CHANGES for cursor in cursors.values())
         full = all(change.full for change, cursor in changes if cursor is not None)
         return Reading(
@@ -131,7 +132,7 @@ class Reader:
         )
 
     def _refused(self, view: View) -> tuple[Refusal, ...]:
-        """What is there, and cannot be read: it is shown, and nothing else is done about it."""
+        """Items that exist and cannot be read: they are shown, and nothing else is done."""
         ours: Code = WelkinCode.UNREADABLE_EVENT
         steps = [(Step.CREATE_MIRROR, key, ours) for key in sorted(self._unreadable) if key]
         for calendar in view.calendars:
@@ -140,21 +141,21 @@ class Reader:
         return tuple(Refusal(step, Source(key), code) for step, key, code in steps)
 
     def _with_unlinked(self, view: View) -> View:
-        """Whose the events are that have our mark, and that no link of this user knows.
+        """Add whose the events are that have our mark and no link of this user.
 
-        Another user who has, or had, this mailbox clears their own. What the record names was
-        made for this user, also where the mailbox had another name then.
+        Another user who has, or had, this mailbox clears their own mirrors. The events that the
+        audit log names were made for this user, perhaps when the mailbox had another name.
         """
         store, scope = self.services.store, self.scope
         unknown = {key for calendar in view.calendars for key in calendar.ours} - view.mirror_ids
         if not unknown:
             return view
-        found = store.links.live_by_remote(LinkKind.MIRROR, unknown)
-        others = {link.remote_id for link in found if link.user_id != scope.user_id}
+        found = store.links.mirrors(unknown)
+        others = {link.mirror_id for link in found if link.user_id != scope.user_id}
         return replace(
             view,
             claimed_elsewhere=view.claimed_elsewhere | others,
-            made=store.audit.mirrors_made(scope.user_id, scope.platform.value, unknown),
+            recorded_mirrors=store.audit.mirrors_made(scope.user_id, scope.platform.value, unknown),
         )
 
     def blank(self) -> View:
@@ -180,7 +181,7 @@ class Reader:
             level=scope.settings.mirror_content.level,
             approved=store.runs.approved(*scope.pair, scope.now),
             encounters_move=bool(store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
-            written_back=store.links.written_back(*scope.pair, scope.now - DAY),
+            written_back=store.audit.written_back(*scope.pair, scope.now - DAY),
             **self._other_platforms(),
         )
 
@@ -188,7 +189,7 @@ class Reader:
 
     async def _welkin_window(self) -> tuple[dict[str, WelkinEvent], set[str]]:
         scope = self.scope
-        # A comparison asks in parts, whatever longer windows have been seen to work.
+        # A full comparison reads in parts, even if longer windows have worked.
         welkin = self.services.welkin
         chunk = welkin.part if self.full else None
         return await welkin.events([scope.user_id], scope.welkin_window, scope.zone, chunk=chunk)
@@ -196,13 +197,13 @@ class Reader:
     async def _sort(
         self, events: Iterable[WelkinEvent]
     ) -> tuple[dict[str, Appointment], dict[str, BlockSeen]]:
-        """Our blocks, other people's leave (of no interest), and appointments."""
+        """Appointments and our blocks; other leaves do not matter."""
         blocks: dict[str, BlockSeen] = {}
         visits: list[WelkinEvent] = []
         for event in events:
             ours = (event.external_id or "").startswith(EXTERNAL_ID_PREFIX)
             if ours or event.id in self._block_ids:
-                with self._alone(event):
+                with self._guarded(event):
                     content = self.services.identity.block_hash(event)
                     blocks[event.id] = BlockSeen(
                         event.id,
@@ -217,13 +218,13 @@ class Reader:
         encounters = await self._encounters(visits)
         appointments: dict[str, Appointment] = {}
         for event in visits:
-            with self._alone(event):
+            with self._guarded(event):
                 appointments[event.id] = self._appointment(event, encounters)
         return appointments, blocks
 
     @contextlib.contextmanager
-    def _alone(self, event: WelkinEvent) -> Iterator[None]:
-        """An event that trips us up counts as unreadable, and concerns no other."""
+    def _guarded(self, event: WelkinEvent) -> Iterator[None]:
+        """An event that causes an error counts as unreadable, and does not affect the others."""
         try:
             yield
         except Exception as bug:
@@ -231,7 +232,7 @@ class Reader:
             self._unreadable.add(event.id)
 
     async def _encounters(self, visits: list[WelkinEvent]) -> dict[str, Encounter]:
-        """From the index; a miss is looked up once, through the hosts' encounters."""
+        """From the index; those that it lacks are read once, from their hosts' encounters."""
         store = self.services.store
         wanted = {event.id: event for event in visits if event.kind == "ENCOUNTER"}
         known = store.feeds.encounters(wanted)
@@ -243,13 +244,13 @@ class Reader:
         vanished = await self._vanished(wanted, known)
         if found or vanished:
             with store.database.write() as connection:
-                # What another process has learnt meanwhile is newer than our look-up.
+                # What another process has stored meanwhile is newer than our answer.
                 store.feeds.add_encounters(connection, found.values())
                 store.feeds.save_encounters(connection, vanished.values())
         return {**found, **known, **vanished}
 
     async def _listed_encounters(self, user_id: str) -> Encounters | None:
-        """A host's encounters; None where the host is unknown or hidden: then they stay pending."""
+        """A host's encounters; None if the host is unknown or hidden: then they stay pending."""
         try:
             return await self.services.welkin.encounters_of(user_id)
         except (BadItem, NotFound, UserUnavailable):
@@ -258,7 +259,7 @@ class Reader:
     async def _vanished(
         self, wanted: dict[str, WelkinEvent], known: dict[str, Encounter]
     ) -> dict[str, Encounter]:
-        """Where nothing tells of a deleted or changed encounter, a full read compares them."""
+        """A full read compares encounters if their deletions or changes may not be reported."""
         facts = self.services.store.runs.facts(WELKIN)
         skipped = facts.get(SKIPPED_AT, "") >= iso(self.scope.now - 2 * DAY)
         swept = facts.get(DELETIONS_FROM) == SWEEP
@@ -278,12 +279,12 @@ class Reader:
         return self.services.identity.appointment(event, encounter)
 
     def drafts(self, appointments: dict[str, Appointment]) -> dict[str, Draft]:
-        """What their mirrors should say, by appointment id; none for what trips us up."""
+        """The contents of their mirrors, by appointment id; none if one causes an error."""
         scope, identity = self.scope, self.services.identity
         drafts: dict[str, Draft] = {}
         for key, appointment in appointments.items():
             if scope.user_id in appointment.event.user_ids:
-                with self._alone(appointment.event):
+                with self._guarded(appointment.event):
                     drafts[key] = mirror_text.draft(
                         appointment, scope.settings, identity, scope.zone.key
                     )
@@ -299,17 +300,17 @@ class Reader:
         """Which blocks belong to the user's other mailboxes, and whether all of them are known."""
         store, user_id = self.services.store, self.scope.user_id
         claimed: set[str] = set()
-        alone = True
+        all_known = True
         for other in Platform:
             if other is self.scope.platform:
                 continue
             links = store.links.of(user_id, other)
-            claimed |= {link.name for link in links if link.kind is LinkKind.BLOCK}
+            claimed |= {link.name for link in links if isinstance(link, BlockLink)}
             row = store.config.mapped(user_id, other)
             waits = store.marks.of(user_id, other)
             if row is not None and row.enabled:
-                alone = alone and waits.last_success_at is not None
-        return {"claimed_elsewhere": frozenset(claimed), "alone": alone}
+                all_known = all_known and waits.last_success_at is not None
+        return {"claimed_elsewhere": frozenset(claimed), "other_blocks_known": all_known}
 
     # --- questions ----------------------------------------------------------------------------
 
@@ -347,7 +348,7 @@ class Reader:
         except BadItem as error:
             return error
 
-    # --- controls: many 404s at once are believed only if a living id still answers -----------
+    # --- controls: many 404s at once count only if an event that exists is still found ----------
 
     async def _control_welkin(self, view: View, absent: set[str]) -> None:
         if len(absent) < DOUBTFUL:

@@ -1,4 +1,4 @@
-"""When a removal is believed: a "not found" of one request alone proves nothing."""
+"""When a deletion counts as done: one "not found" proves nothing."""
 
 from collections.abc import Awaitable, Callable
 from zoneinfo import ZoneInfo
@@ -17,14 +17,14 @@ async def remove(
     *,
     recent: bool = False,
 ) -> None:
-    """Delete an item until the server says that it has, or that it had been deleted before.
+    """Delete an item until the server says that it is deleted, or that it was deleted before.
 
-    Replicas lag and proxies err: after a bare "not found" (`delete` returns False) the item is
-    looked at by id. `recent` says that we wrote it so lately that the look may lag, too.
+    Replicas lag and proxies make mistakes: after a "not found" (`delete` returns False) the item is
+    read by its id. `recent` says that we wrote it so recently that this answer may lag, too.
 
     Raises:
-        NotShownYet: it is not found either way, which shall be seen once more in a minute.
-        StillThere: it stands, and the server denies it to whoever wants to delete it.
+        NotShownYet: neither request finds it; it must be read once more in a minute.
+        StillThere: it exists, but the server answers "not found" to its deletion.
     """
     for _ in range(TRIES):
         if await delete():
@@ -36,13 +36,15 @@ async def remove(
     raise StillThere
 
 
-async def is_there(platform: CalendarPlatform, account: str, calendar: str, event_id: str) -> bool:
-    """A look by id shows the event, and alive."""
+async def event_exists(
+    platform: CalendarPlatform, account: str, calendar: str, event_id: str
+) -> bool:
+    """The event exists when it is read by its id."""
     event = await platform.event(account, calendar, event_id)
     return event is not None and not isinstance(event, Removed)
 
 
-async def stands(welkin: Welkin, event_id: str, zone: ZoneInfo) -> bool:
-    """A look by id shows the event in Welkin, and not cancelled."""
+async def welkin_event_exists(welkin: Welkin, event_id: str, zone: ZoneInfo) -> bool:
+    """The event in Welkin exists when it is read by its id, and is not cancelled."""
     event = await welkin.event(event_id, zone)
     return event is not None and not event.cancelled

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import assert_never
 
 from calendar_sync.adapters.http import waiting_at_most
 from calendar_sync.core.codes import SyncCode
@@ -14,6 +15,7 @@ from calendar_sync.core.model import (
     SETTLING,
     STANDING,
     Action,
+    BlockLink,
     ChangeLink,
     Conflict,
     ConflictDecision,
@@ -22,9 +24,9 @@ from calendar_sync.core.model import (
     DeleteBlock,
     DeleteMirror,
     Link,
-    LinkKind,
     LinkState,
     MappedUser,
+    MirrorLink,
     Plan,
     Tombstone,
 )
@@ -74,7 +76,7 @@ class CycleResult:
 
 @dataclass
 class Leaving:
-    """How the removal from former accounts went."""
+    """The result of the deletions in previous accounts."""
 
     done: Counter[str] = field(default_factory=Counter)
     conflicts: list[Conflict] = field(default_factory=list)
@@ -115,7 +117,7 @@ class Cycle:
         self._scope = scope_of(services.store, revision, mapped, services.clock.now())
 
     async def run(self, *, full: bool = False, dry_run: bool = False) -> CycleResult:
-        """Bring the user's two sides in step.
+        """Bring the user's two sides up to date.
 
         Raises:
             SyncError: the cycle could not be finished; what was done is recorded, and the next
@@ -153,13 +155,13 @@ class Cycle:
         return _result(scope, reading, made, outcome)
 
     def _is_new(self) -> bool:
-        """No cursor of this account is known: it is read for the first time under this name."""
+        """There is no cursor of this account: it is read for the first time under this name."""
         scope, feeds = self._scope, self._services.store.feeds
         cursor = feeds.cursor(scope.platform.value, scope.user_id, scope.calendars.mirrors)
         return cursor is None or not is_of(cursor.shape, scope.account)
 
     async def _renamed(self, links: list[Link], *, dry_run: bool) -> list[Link]:
-        """The links, those of the same mailbox's former names under the present one."""
+        """The links; those of previous names of the same mailbox are moved to the present one."""
         services, scope = self._services, self._scope
         rows = await Renamed(services, scope).rows(links)
         if not rows:
@@ -178,7 +180,7 @@ class Cycle:
         """A mirror or block of the account and calendars that are mapped now."""
         if link.account.lower() != self._scope.account.lower():
             return False
-        return link.kind is LinkKind.BLOCK or link.calendar == self._scope.calendars.mirrors
+        return isinstance(link, BlockLink) or link.calendar == self._scope.calendars.mirrors
 
     def _check_platform(self) -> None:
         """Rule 14: read again before the first write."""
@@ -205,26 +207,26 @@ class Cycle:
         outcome: Outcome,
         leftover: list[Conflict],
     ) -> None:
-        """Everything that may be believed from now on, in one transaction."""
+        """Store everything that is certain from now on, in one transaction."""
         store, scope, now = self._services.store, self._scope, self._services.clock.now()
         for one in made.refused:
             logger.warning("%s %s: %s %s", one.step, one.source.id, one.code, one.detail)
         for hold in made.holds:
             store.runs.request_approval(hold, scope.user_id, scope.platform, now)
         if reading.full and state.daily and "appointment_gone" in outcome.reasons:
-            # Nothing had told of that deletion: the audit is not to be relied on alone.
+            # This deletion was not reported: the audit log alone is not enough.
             store.runs.set_facts(WELKIN, **{DELETIONS_FROM: SWEEP})
         with store.database.write() as connection:
             store.leases.check(connection, self._lease)
             conflicts = (*outcome.conflicts, *leftover)
-            store.links.record_conflicts(connection, *scope.pair, conflicts, now)
-            store.links.park(connection, scope.pair, (*reading.refused, *made.refused), now)
+            store.items.record_conflicts(connection, *scope.pair, conflicts, now)
+            store.items.park(connection, scope.pair, (*reading.refused, *made.refused), now)
             reading.tries.record(connection)
             if reading.full and state.daily:
                 store.runs.record_drift(connection, scope.pair, outcome.reasons, now)
             if reading.full:
                 store.runs.withdraw(connection, scope.pair, [hold.digest for hold in made.holds])
-                store.links.forget_parked(connection, scope.pair, scope.now)
+                store.items.forget_parked(connection, scope.pair, scope.now)
             if made.doubted or not outcome.complete:
                 return
             for calendar, cursor in reading.cursors.items():
@@ -240,10 +242,10 @@ class Cycle:
         text = self._services.identity.hash("jitter", self._scope.user_id, now.date().isoformat())
         return next_full(now, int(text[:8], 16) / 0xFFFFFFFF)
 
-    # --- accounts that are no longer the user's -----------------------------------------------
+    # --- previous accounts --------------------------------------------------------------------
 
     async def _leave_all(self, links: list[Link], *, dry_run: bool) -> CycleResult:
-        """The user is no longer mapped: take away what we made."""
+        """The user is no longer mapped: delete what we made."""
         services, scope = self._services, self._scope
         if dry_run:
             removals = Plan(_removals(scope, links))
@@ -253,7 +255,7 @@ class Cycle:
         now = services.clock.now()
         with services.store.database.write() as connection:
             services.store.leases.check(connection, self._lease)
-            services.store.links.record_conflicts(connection, *scope.pair, left.conflicts, now)
+            services.store.items.record_conflicts(connection, *scope.pair, left.conflicts, now)
             services.store.runs.withdraw(connection, scope.pair, [])
             if left.complete and not left.conflicts:
                 services.store.marks.done(connection, scope.pair, seq, now, None)
@@ -264,9 +266,9 @@ class Cycle:
         return left.result(scope)
 
     async def _leave(self, links: list[Link]) -> Leaving:
-        """Remove mirrors and blocks of former accounts (rule 2b).
+        """Delete mirrors and blocks of previous accounts (rule 2).
 
-        What an account that cannot be reached still holds is reported, not forgotten.
+        If an account cannot be reached, what is left in it is shown as a conflict.
         """
         left = Leaving()
         if not links:
@@ -290,7 +292,7 @@ class Cycle:
             left.complete = left.complete and applier.outcome.complete
         if accounts and left.complete and not left.conflicts:
             with self._services.store.database.write() as connection:
-                self._services.store.links.settle(
+                self._services.store.items.settle(
                     connection,
                     self._scope.pair,
                     SyncCode.LEFT_IN_ACCOUNT,
@@ -308,20 +310,22 @@ class Cycle:
 
 
 def _unproven(view: View, made: Plan) -> bool:
-    """A mirror that nothing but a "not found" called deleted was made again: is there one now?"""
+    """A mirror was created again because the old one was only not found: compare once more."""
     restored = [
-        action.link.remote_id
+        action.link.mirror_id
         for action in made.actions
         if isinstance(action, CreateMirror) and action.restore and action.link is not None
     ]
-    told = [calendar for calendar in view.calendars if calendar.holds_mirrors]
     return any(
-        not isinstance(calendar.events.get(key), Tombstone) for key in restored for calendar in told
+        not isinstance(calendar.events.get(key), Tombstone)
+        for key in restored
+        for calendar in view.calendars
+        if calendar.holds_mirrors
     )
 
 
 def _to_remove(link: Link) -> bool:
-    """There is something of ours on the other side."""
+    """Something of ours is on the other side, or may be."""
     return link.state in STANDING
 
 
@@ -330,12 +334,17 @@ def _removals(scope: Scope, links: Iterable[Link]) -> tuple[Action, ...]:
 
 
 def _removal(scope: Scope, link: Link) -> Action:
-    over = link.span.instants(scope.zone)[1] <= scope.now
-    if link.kind is LinkKind.BLOCK and (over or link.state is LinkState.RETIRED):
-        # Blocks of the past are Welkin's history. They are let go: who moves one has a new leave.
-        return ChangeLink(ACCOUNT_LEFT, replace(link, state=LinkState.DISMISSED))
-    delete = DeleteMirror if link.kind is LinkKind.MIRROR else DeleteBlock
-    return delete(ACCOUNT_LEFT, link)
+    match link:
+        case MirrorLink():
+            return DeleteMirror(ACCOUNT_LEFT, link)
+        case BlockLink():
+            over = link.span.instants(scope.zone)[1] <= scope.now
+            if not over and link.state is not LinkState.RETIRED:
+                return DeleteBlock(ACCOUNT_LEFT, link)
+            # Blocks of the past are Welkin's history: they stay, and are no longer synced.
+            return ChangeLink(ACCOUNT_LEFT, replace(link, state=LinkState.DISMISSED))
+        case _:
+            assert_never(link)
 
 
 def _result(

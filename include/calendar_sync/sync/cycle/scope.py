@@ -49,6 +49,10 @@ class Scope:
         """The key of everything that is kept by user and platform."""
         return self.mapped.user_id, self.mapped.platform
 
+    def place(self, calendar: str) -> tuple[str, Platform, str, str]:
+        """Whose a new link is, and where."""
+        return *self.pair, self.account, calendar
+
     @property
     def direction(self) -> Direction:
         """Which sides are written."""
@@ -103,7 +107,7 @@ def is_of(shape: str, account: str) -> bool:
 
 
 def same_request(one: str, other: str) -> bool:
-    """Two shapes differ in settings and zone at most: the cursor still tells what changed."""
+    """Two shapes differ in settings and zone at most: the cursor still shows what changed."""
     return _without_settings(one) == _without_settings(other)
 
 

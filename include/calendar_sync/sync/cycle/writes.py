@@ -1,15 +1,14 @@
-"""The requests behind each step of a plan, and what the link is after them.
+"""The requests of each step of a plan, and the link after them.
 
-Creations note an intent before the request, so that a killed process is followed up: the ids are
-chosen by us, and what may exist already is looked up before anything is created a second time.
+An intent is stored before each creation. If the process is killed, the next cycle searches for the
+item before it creates it a second time: we choose the ids ourselves.
 """
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from calendar_sync.adapters.welkin import BlockDraft
 from calendar_sync.core.codes import SyncCode, WelkinCode
@@ -23,7 +22,9 @@ from calendar_sync.core.errors import (
 from calendar_sync.core.identity import GENERATIONS
 from calendar_sync.core.model import (
     SETTLING,
+    AnyLink,
     Appointment,
+    BlockLink,
     CalendarEvent,
     Cancel,
     CreateBlock,
@@ -32,8 +33,8 @@ from calendar_sync.core.model import (
     DeleteMirror,
     Draft,
     Link,
-    LinkKind,
     LinkState,
+    MirrorLink,
     Removed,
     Reschedule,
     Row,
@@ -47,31 +48,39 @@ from calendar_sync.core.model import (
 )
 from calendar_sync.planner import View, mirror_text
 from calendar_sync.sync.cycle.block_ids import BlockIds
-from calendar_sync.sync.cycle.removal import is_there, remove, stands
+from calendar_sync.sync.cycle.removal import event_exists, remove, welkin_event_exists
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
 
 UNSEEN = "unseen"
 
 
+class Begin(Protocol):
+    """Stores a link as an intent."""
+
+    def __call__(self, link: AnyLink) -> AnyLink:
+        """The link as it is stored."""
+        ...
+
+
 @dataclass(frozen=True)
 class Writer:
-    """Writes to both sides. `begin` stores a link as an intent; `view` is None for removals."""
+    """Writes to both sides; `view` is None for removals."""
 
     services: Services
     scope: Scope
     view: View | None
-    begin: Callable[[Link], Link]
+    begin: Begin
 
-    def came_to(self, action: Write, link: Link) -> Step:
-        """What was done: a creation may have found what stood there before this cycle."""
+    def step_done(self, action: Write, link: Link) -> Step:
+        """What was done: a creation may have found an item that existed before this cycle."""
         begun = action.link is not None and action.link.state is LinkState.INTENT
         if self.view is None or begun:
             return action.step
-        if isinstance(action, CreateBlock) and link.remote_id in self.view.blocks:
+        if isinstance(action, CreateBlock) and link.name in self.view.blocks:
             return Step.ADOPT_BLOCK
         seen = (each.events for each in self.view.calendars if each.holds_mirrors)
-        if isinstance(action, CreateMirror) and any(link.remote_id in each for each in seen):
+        if isinstance(action, CreateMirror) and any(link.name in each for each in seen):
             return Step.ADOPT_MIRROR
         return action.step
 
@@ -99,11 +108,13 @@ class Writer:
 
     # --- mirrors ------------------------------------------------------------------------------
 
-    async def _create_mirror(self, action: CreateMirror) -> Link:
+    async def _create_mirror(self, action: CreateMirror) -> MirrorLink:
         draft, calendar = action.draft, self.scope.calendars.mirrors
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
         found = await self._made_before(action, marker)
-        link = action.link or self._blank(LinkKind.MIRROR, calendar, action)
+        link = action.link or MirrorLink(
+            *self.scope.place(calendar), appointment_id=action.source.id, span=action.span
+        )
         link = self._intent(replace(link, level=draft.level, span=draft.span))
         platform = self.services.platforms[self.scope.platform]
         for _ in range(GENERATIONS):
@@ -120,31 +131,31 @@ class Writer:
                     self._note_unseen(link)
                     raise NotShownYet from None
                 if found is None or isinstance(found, Removed) or found.marker != marker:
-                    # The key is used up: deleted ids are never free again.
+                    # The key is used up: a deleted id cannot be used again.
                     link, found = self.begin(self._next_generation(link)), None
                     continue
                 event = found
-            # Where ids are not ours, even an answer may show what an earlier attempt has made.
+            # If the platform assigns ids, even the answer may show what an earlier attempt made.
             earlier = found is not None or not platform.chooses_ids
             if not isinstance(event, CalendarEvent) or (
                 earlier and not self._is_written(event, draft)
             ):
                 event = await self._put(
-                    replace(link, remote_id=event.id), draft, marker, event.etag
+                    replace(link, mirror_id=event.id), draft, marker, event.etag
                 )
-            return self._mirrored(replace(link, remote_id=event.id), action, event)
+            return self._mirrored(replace(link, mirror_id=event.id), action, event)
         raise BadItem(SyncCode.NO_FREE_GENERATION)
 
     async def _made_before(self, action: CreateMirror, marker: str) -> Row | None:
-        """A mirror of this appointment that the state does not know.
+        """A mirror of this appointment without a link.
 
-        It stands in what was read where the state was lost, or the mailbox had another name; where
-        ids are not ours, it is looked for after an attempt whose end is not known.
+        It was read with the calendar, if the state was lost or the mailbox had another name. If the
+        platform assigns ids, it is searched for after an interrupted creation.
         """
         platform, link = self.services.platforms[self.scope.platform], action.link
         seen = self.view.unlinked.get(marker) if self.view is not None else None
         if seen:
-            # Copies have the marker, too: what is as it should be comes first.
+            # Copies have the marker, too: a mirror with the wanted content comes first.
             return min(seen, key=lambda event: not self._is_written(event, action.draft))
         if platform.chooses_ids or link is None or link.state is not LinkState.INTENT:
             return None
@@ -153,7 +164,7 @@ class Writer:
             raise NotShownYet
         return found
 
-    async def _update_mirror(self, action: UpdateMirror) -> Link:
+    async def _update_mirror(self, action: UpdateMirror) -> MirrorLink:
         link, draft = action.link, action.draft
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
         etag = action.event.etag if action.event is not None else link.etag
@@ -161,41 +172,44 @@ class Writer:
             event = await self._put(link, draft, marker, etag)
         except NotFound:
             platform = self.services.platforms[link.platform]
-            found = await platform.event(link.account, link.calendar, link.remote_id)
+            found = await platform.event(link.account, link.calendar, link.mirror_id)
             if found is not None and not isinstance(found, Removed):
                 raise
-            # Deleted without our being told, or told and waiting for a person: Welkin has news.
+            # Deleted without being reported, or reported and waiting for a person: the appointment
+            # has changed, so its mirror is created again.
             gone = replace(link, state=LinkState.DELETED)
             again = CreateMirror(action.reason, action.appointment, draft, gone, action.restore)
             return await self._create_mirror(again)
         return self._mirrored(link, action, event)
 
-    async def _put(self, link: Link, draft: Draft, marker: str, etag: str | None) -> CalendarEvent:
-        """Write with If-Match; when it changed meanwhile, read, and write once more."""
+    async def _put(
+        self, link: MirrorLink, draft: Draft, marker: str, etag: str | None
+    ) -> CalendarEvent:
+        """Write with If-Match; if it has changed meanwhile, read it and write once more."""
         platform = self.services.platforms[link.platform]
         try:
             return await platform.update_mirror(
-                link.account, link.calendar, link.remote_id, marker, draft, etag
+                link.account, link.calendar, link.mirror_id, marker, draft, etag
             )
         except PreconditionFailed:
-            event = await platform.event(link.account, link.calendar, link.remote_id)
+            event = await platform.event(link.account, link.calendar, link.mirror_id)
             if event is None or isinstance(event, Removed):
                 raise NotFound(SyncCode.MIRROR_GONE) from None
             if isinstance(event, CalendarEvent) and self._is_written(event, draft):
                 return event
             return await platform.update_mirror(
-                link.account, link.calendar, link.remote_id, marker, draft, event.etag
+                link.account, link.calendar, link.mirror_id, marker, draft, event.etag
             )
 
     def _is_written(self, event: CalendarEvent, draft: Draft) -> bool:
-        """The event says what the mirror should."""
+        """The event has the content that the mirror should have."""
         return without_guests(self.services.identity.event_hash(event)) == draft.hash
 
-    async def _delete_mirror(self, link: Link) -> Link:
-        platform, event_id = self.services.platforms[link.platform], link.remote_id
+    async def _delete_mirror(self, link: MirrorLink) -> MirrorLink:
+        platform, event_id = self.services.platforms[link.platform], link.mirror_id
         if link.state is LinkState.INTENT and not platform.chooses_ids:
-            # Whether it was created is not known; the row holds the key that it was sent under.
-            marker = self.services.identity.marker(link.user_id, link.source.id)
+            # It is not known whether it was created; the link has the key that was sent.
+            marker = self.services.identity.marker(link.user_id, link.appointment_id)
             found = None
             with contextlib.suppress(NotFound):  # the calendar itself is gone
                 found = await platform.mirror(
@@ -208,20 +222,20 @@ class Writer:
             place = (link.account, link.calendar, event_id)
             await remove(
                 partial(platform.delete_mirror, *place),
-                partial(is_there, platform, *place),
+                partial(event_exists, platform, *place),
                 recent=self._recent(link),
             )
         return replace(link, state=LinkState.DELETED, etag=None, written_at=None)
 
     def _mirrored(
-        self, link: Link, action: CreateMirror | UpdateMirror, event: CalendarEvent
-    ) -> Link:
+        self, link: MirrorLink, action: CreateMirror | UpdateMirror, event: CalendarEvent
+    ) -> MirrorLink:
         link = self._counted(self._written(link, event.version), action)
         return self._as_agreed(link, action.appointment, action.draft, event)
 
     def _as_agreed(
-        self, link: Link, appointment: Appointment, draft: Draft, event: CalendarEvent
-    ) -> Link:
+        self, link: MirrorLink, appointment: Appointment, draft: Draft, event: CalendarEvent
+    ) -> MirrorLink:
         """Both sides have this content now."""
         return replace(
             link,
@@ -229,15 +243,15 @@ class Writer:
             span=draft.span,
             etag=event.etag,
             wanted_hash=draft.hash,
-            remote_hash=self.services.identity.event_hash(event),
-            source_hash=appointment.source_hash,
+            mirror_hash=self.services.identity.event_hash(event),
+            appointment_hash=appointment.source_hash,
             level=draft.level,
         )
 
-    # --- appointments: edits of mirrors that Welkin is to follow --------------------------------
+    # --- appointments: edits of mirrors that change Welkin ---------------------------------------
 
-    async def _reschedule(self, action: Reschedule) -> Link:
-        """Move the appointment to where its mirror was moved; what Welkin made of it is read back.
+    async def _reschedule(self, action: Reschedule) -> MirrorLink:
+        """Move the appointment to the time of its mirror, and read the result back from Welkin.
 
         Raises:
             BadItem: Welkin refused, or did not do it.
@@ -252,14 +266,14 @@ class Writer:
         settings, zone = self.scope.settings, self.scope.zone
         draft = mirror_text.draft(appointment, settings, self.services.identity, zone.key)
         link = self._as_agreed(action.link, appointment, draft, action.event)
-        if without_guests(link.remote_hash) == draft.hash:
+        if without_guests(link.mirror_hash) == draft.hash:
             return link
-        # Moved and rewritten: the time is Welkin's now, the text is ours.
+        # The user changed the text, too: it is restored.
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
         event = await self._put(link, draft, marker, action.event.etag)
         return self._as_agreed(self._written(link, event.version), appointment, draft, event)
 
-    async def _cancel(self, action: Cancel) -> Link:
+    async def _cancel(self, action: Cancel) -> MirrorLink:
         """Cancel the appointment whose mirror was deleted.
 
         Raises:
@@ -273,18 +287,20 @@ class Writer:
 
     # --- blocks -------------------------------------------------------------------------------
 
-    async def _create_block(self, action: CreateBlock) -> Link:
+    async def _create_block(self, action: CreateBlock) -> BlockLink:
         draft, ids, event_id = self._block_draft(action), self._block_ids, action.event.id
         link, found = action.link, None
         if link is not None and link.state is LinkState.INTENT:
-            # Before the row learns the present time: the earlier attempt used what it holds.
+            # Before the link gets the present time: the earlier attempt used the stored one.
             found = await ids.find(link, draft)
             if found is None and self._recent(link):
-                # It may be there although the reads do not show it: no second POST so soon.
+                # It may exist although it is not shown yet: no second POST so soon.
                 raise NotShownYet
             link = replace(link, event_id=event_id)
         if link is None or found is None:
-            link = action.link or self._blank(LinkKind.BLOCK, action.calendar, action)
+            link = action.link or BlockLink(
+                *self.scope.place(action.calendar), source=action.source, span=action.span
+            )
             link = self._intent(replace(link, event_id=event_id, span=action.span))
         if action.adopts:
             found = await self.services.welkin.event(action.adopts, self.scope.zone)
@@ -293,7 +309,7 @@ class Writer:
                 try:
                     found, new = await ids.create(link, draft)
                 except (BadItem, NotFound):
-                    # Refused outright: nothing was made that could show later.
+                    # Rejected: nothing was created that could be shown later.
                     self.begin(replace(link, written_at=None))
                     raise
                 if new:
@@ -310,16 +326,16 @@ class Writer:
     def _block_ids(self) -> BlockIds:
         return BlockIds(self.services, self.scope)
 
-    async def _update_block(self, action: UpdateBlock) -> Link:
+    async def _update_block(self, action: UpdateBlock) -> BlockLink:
         link = replace(action.link, source=action.source, event_id=action.event.id)
-        made = await self.services.welkin.update_block(link.remote_id, self._block_draft(action))
+        made = await self.services.welkin.update_block(link.block_id, self._block_draft(action))
         return self._blocked(link, action, made)
 
-    async def _delete_block(self, link: Link) -> Link:
+    async def _delete_block(self, link: BlockLink) -> BlockLink:
         welkin, zone = self.services.welkin, self.scope.zone
-        event_id = link.remote_id
+        event_id = link.block_id
         if link.state is LinkState.INTENT:
-            # Whether it was created is not known; the row holds the externalId it was sent with.
+            # It is not known whether it was created; the link has the externalId that was sent.
             title = self.scope.settings.block_time.title
             draft = BlockDraft(link.user_id, link.span, zone, title, all_day_flag=True)
             found = await self._block_ids.find(link, draft)
@@ -327,12 +343,12 @@ class Writer:
                 raise NotShownYet
             event_id = found.id if found is not None else ""
         start, _ = link.span.instants(zone)
-        # Welkin keeps what has begun: a minute's margin keeps the two clocks from disagreeing.
+        # Welkin keeps events that have begun; a minute's margin for the difference of the clocks.
         future = start > self.services.clock.now() + timedelta(minutes=1)
         if event_id:
             await remove(
                 partial(welkin.remove_block, event_id, future=future),
-                partial(stands, welkin, event_id, zone),
+                partial(welkin_event_exists, welkin, event_id, zone),
                 recent=self._recent(link),
             )
         return replace(link, state=LinkState.DELETED)
@@ -347,25 +363,23 @@ class Writer:
             all_day_flag=rules.all_day_write == "flag",
         )
 
-    def _blocked(self, link: Link, action: CreateBlock | UpdateBlock, made: WelkinEvent) -> Link:
+    def _blocked(
+        self, link: BlockLink, action: CreateBlock | UpdateBlock, made: WelkinEvent
+    ) -> BlockLink:
         return replace(
             self._counted(self._written(link, made.version), action),
             state=LinkState.LIVE,
-            remote_id=made.id,
+            block_id=made.id,
             event_uid=self.services.identity.event_uid(action.event),
             span=action.span,
             wanted_hash=action.content,
-            remote_hash=self.services.identity.block_hash(made),
+            block_hash=self.services.identity.block_hash(made),
         )
 
     # --- links --------------------------------------------------------------------------------
 
-    def _blank(self, kind: LinkKind, calendar: str, action: CreateMirror | CreateBlock) -> Link:
-        place = (self.scope.user_id, self.scope.platform, self.scope.account, calendar)
-        return Link(kind, *place, action.source, action.span)
-
-    def _intent(self, link: Link) -> Link:
-        """Note what is about to be created, before the request."""
+    def _intent(self, link: AnyLink) -> AnyLink:
+        """Store that a creation follows, before the request."""
         if link.generation == 0 or link.state is not LinkState.INTENT:
             link = self._next_generation(link)
         if link.version != UNSEEN:
@@ -373,35 +387,40 @@ class Writer:
         return self.begin(link)
 
     def _recent(self, link: Link) -> bool:
-        """The last attempt is so young that what it led to may not be shown yet."""
+        """The last attempt was so recent that its result may not be shown yet."""
         return link.written_within(SETTLING, self.services.clock.now())
 
-    def _used_up(self, link: Link) -> bool:
-        """Google knew the id and did not show the event, then as now: it was deleted long ago."""
+    def _used_up(self, link: MirrorLink) -> bool:
+        """Google still knows the id and does not show the event: it was deleted long ago."""
         return link.version == UNSEEN and not self._recent(link)
 
-    def _note_unseen(self, link: Link) -> None:
-        """There is such an event, but reads do not show it yet: most likely our own of just now."""
+    def _note_unseen(self, link: MirrorLink) -> None:
+        """The id exists, but no event is shown yet: most likely our own creation of just now."""
         if link.version != UNSEEN:
             self.begin(replace(link, version=UNSEEN, written_at=self.services.clock.now()))
 
-    def _written(self, link: Link, version: str) -> Link:
+    def _written(self, link: AnyLink, version: str) -> AnyLink:
         return replace(link, version=version, written_at=self.services.clock.now())
 
-    def _next_generation(self, link: Link) -> Link:
+    def _next_generation(self, link: AnyLink) -> AnyLink:
+        """The link with the id or key of its next creation."""
         identity, owner = self.services.identity, (link.platform, link.user_id, link.account)
         link = self._written(replace(link, generation=link.generation + 1), "")
-        if link.kind is LinkKind.BLOCK:
-            place = (*owner, link.calendar, link.source, link.generation)
-            return replace(link, remote_id="", creation_key=identity.block_external_id(*place))
-        key = identity.mirror_id(*owner, link.source.id, link.generation)
-        named = self.services.platforms[link.platform].chooses_ids
-        return replace(link, remote_id=key if named else "", creation_key=key)
+        match link:
+            case MirrorLink():
+                key = identity.mirror_id(*owner, link.appointment_id, link.generation)
+                named = self.services.platforms[link.platform].chooses_ids
+                return replace(link, mirror_id=key if named else "", creation_key=key)
+            case BlockLink():
+                place = (*owner, link.calendar, link.source, link.generation)
+                return replace(link, block_id="", external_id=identity.block_external_id(*place))
+            case _:
+                assert_never(link)
 
     def _counted(
-        self, link: Link, action: CreateMirror | UpdateMirror | CreateBlock | UpdateBlock
-    ) -> Link:
-        """Count restores within a day, so that a tug of war ends."""
+        self, link: AnyLink, action: CreateMirror | UpdateMirror | CreateBlock | UpdateBlock
+    ) -> AnyLink:
+        """Count restores within a day: after three an item is left as it is."""
         if not action.restore:
             return link
         now = self.services.clock.now()
@@ -414,9 +433,9 @@ class Writer:
 
 
 def _is_written(found: WelkinEvent, draft: BlockDraft) -> bool:
-    """The block is what we would write: taken over as it is."""
+    """The block is what we would write: it is adopted as it is."""
     flag = draft.span.all_day and draft.all_day_flag
-    # Days are compared as the moments that they were written as: their zone may be another now.
+    # Days are compared as the moments that were written: the user's zone may have changed.
     start, end = draft.span.instants(draft.zone)
     same_time = found.instants == f"{iso(start)}/{iso(end)}"
     same_kind = found.kind == "LEAVE" and found.span.all_day == flag

@@ -21,10 +21,11 @@ from calendar_sync.core.errors import BadItem, UserUnavailable
 from calendar_sync.core.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.core.model import (
     SETTLING,
+    AnyLink,
+    BlockLink,
     Encounter,
-    Link,
-    LinkKind,
     MappedUser,
+    MirrorLink,
     Platform,
     WelkinEvent,
     Window,
@@ -127,7 +128,7 @@ class WelkinFeeds:
             known = feeds.encounters(row.encounter.event_id for row in fresh)
             changed = [row for row in fresh if known.get(row.encounter.event_id) != row.encounter]
             concerned = [] if first else self._of_encounters(changed)
-            concerned += self._owners(LinkKind.MIRROR, (each.event_id for each in lost))
+            concerned += self._owners(each.event_id for each in lost)
             with self.services.store.database.write() as connection:
                 if self._advance(connection, ENCOUNTERS, position, concerned):
                     feeds.save_encounters(connection, (row.encounter for row in changed))
@@ -137,7 +138,7 @@ class WelkinFeeds:
     def _of_encounters(self, rows: Iterable[EncounterRow]) -> list[Pair]:
         rows = list(rows)
         pairs = [pair for row in rows for user in row.user_ids for pair in self._of_user(user)]
-        return pairs + self._owners(LinkKind.MIRROR, (row.encounter.event_id for row in rows))
+        return pairs + self._owners(row.encounter.event_id for row in rows)
 
     # --- calendar events ----------------------------------------------------------------------
 
@@ -155,8 +156,8 @@ class WelkinFeeds:
         """Everybody whose stored state differs from what the rows say."""
         links = self.services.store.links
         ids = [row.id for row in rows]
-        mirrors = _by(links.live_by_source(LinkKind.MIRROR, ids), lambda link: link.source.id)
-        blocks = _by(links.live_by_remote(LinkKind.BLOCK, ids), lambda link: link.remote_id)
+        mirrors = _by(links.mirrors_of(ids), lambda link: link.appointment_id)
+        blocks = _by(links.blocks(ids), lambda link: link.block_id)
         encounters = self.services.store.feeds.encounters(ids)
         window = self.settings.mirror_window(self.services.clock.now())
         concerned: list[Pair] = []
@@ -178,14 +179,14 @@ class WelkinFeeds:
         self,
         event: WelkinEvent,
         encounter: Encounter | None,
-        mirrors: list[Link],
-        blocks: list[Link],
+        mirrors: list[MirrorLink],
+        blocks: list[BlockLink],
         window: Window,
     ) -> list[Pair]:
         identity = self.services.identity
         if blocks or (event.external_id or "").startswith(EXTERNAL_ID_PREFIX):
             content = identity.block_hash(event)
-            changed = [link for link in blocks if link.remote_hash != content]
+            changed = [link for link in blocks if link.block_hash != content]
             return [(link.user_id, link.platform) for link in changed]
         if event.kind == "LEAVE":
             return []
@@ -200,7 +201,7 @@ class WelkinFeeds:
         concerned = []
         for pair in (pairs & self.mirrored) | linked.keys():
             link = linked.get(pair)
-            if link.source_hash != content if link is not None else new:
+            if link.appointment_hash != content if link is not None else new:
                 concerned.append(pair)
         return concerned
 
@@ -242,7 +243,7 @@ class WelkinFeeds:
         news = self._news(AUDIT, dict.fromkeys(events | encounters, ""))
         fresh = set(news)
         gone = services.store.feeds.encounters_by_id(fresh)
-        concerned = self._owners(LinkKind.MIRROR, fresh | {row.event_id for row in gone})
+        concerned = self._owners(fresh | {row.event_id for row in gone})
         concerned += self._owners_of_blocks(fresh)
         with services.store.database.write() as connection:
             services.store.feeds.save_encounters(
@@ -301,9 +302,12 @@ class WelkinFeeds:
         for user in readable:
             for pair in self.pairs[user]:
                 for link in self.services.store.links.standing(*pair):
-                    if link.kind is LinkKind.MIRROR and pair not in self.mirrored:
-                        continue  # its direction excludes removal
-                    event_id = link.source.id if link.kind is LinkKind.MIRROR else link.remote_id
+                    if not isinstance(link, MirrorLink):
+                        event_id = link.block_id
+                    elif pair in self.mirrored:
+                        event_id = link.appointment_id
+                    else:
+                        continue  # its direction excludes deletions
                     near = link.span.overlaps(window, ZoneInfo("UTC"))
                     if near and event_id not in found:
                         missing.append(pair)
@@ -348,17 +352,17 @@ class WelkinFeeds:
     def _of_user(self, user_id: str) -> list[Pair]:
         return self.pairs.get(user_id, [])
 
-    def _owners(self, kind: LinkKind, source_ids: Iterable[str]) -> list[Pair]:
-        links = self.services.store.links.live_by_source(kind, source_ids)
+    def _owners(self, appointments: Iterable[str]) -> list[Pair]:
+        links = self.services.store.links.mirrors_of(appointments)
         return [(link.user_id, link.platform) for link in links]
 
     def _owners_of_blocks(self, event_ids: Iterable[str]) -> list[Pair]:
-        links = self.services.store.links.live_by_remote(LinkKind.BLOCK, event_ids)
+        links = self.services.store.links.blocks(event_ids)
         return [(link.user_id, link.platform) for link in links]
 
 
-def _by(links: Iterable[Link], key: Callable[[Link], str]) -> dict[str, list[Link]]:
-    found: dict[str, list[Link]] = {}
+def _by(links: Iterable[AnyLink], key: Callable[[AnyLink], str]) -> dict[str, list[AnyLink]]:
+    found: dict[str, list[AnyLink]] = {}
     for link in links:
         found.setdefault(key(link), []).append(link)
     return found

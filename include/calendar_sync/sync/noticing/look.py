@@ -17,6 +17,7 @@ from calendar_sync.sync.noticing.breaker import begins, closes, platform_fault, 
 from calendar_sync.sync.noticing.feeds import WelkinFeeds
 from calendar_sync.sync.noticing.polls import Poller, PollResult
 from calendar_sync.sync.noticing.sweeps import Sweep
+from calendar_sync.sync.pushed import EVERY
 from calendar_sync.sync.roster import LEAVING, Members, former_account, members
 from calendar_sync.sync.services import Services
 from calendar_sync.sync.swept import Pace, Swept
@@ -74,16 +75,29 @@ class Look:
         runs.set_facts(self.platform.value, **{fact: now.isoformat()})
         return True
 
-    async def poll_changed(self) -> None:
-        """Poll those alone of whom a sweep has shown that something changed."""
+    def told(self) -> list[str]:
+        """Users of whom a sweep or a notice has told, and whom no poll has answered yet."""
+        store, now = self.services.store, self.services.clock.now()
+        users = set(store.sweeps.changed()) if self.platform in self.services.free_busy else set()
+        if self.revision.settings.push.on:
+            users |= set(store.push.told(self.platform, now - EVERY))
+        return sorted(users)
+
+    async def poll_told(self, user_ids: list[str]) -> int:
+        """Poll these alone, of whom something has told; returns how many could be polled now.
+
+        Raises:
+            TenantMisconfigured: the credentials are refused; the platform is paused.
+        """
         store, now = self.services.store, self.services.clock.now()
         if store.runs.fault(self.platform) is not None:
-            return
-        people = members(store, self.revision.settings, self.platform, now)
+            return 0
+        synced = members(store, self.revision.settings, self.platform, now).synced
+        users = [synced[user_id] for user_id in user_ids if user_id in synced]
         poller = Poller(self.services, self.revision, self.platform)
-        states = store.marks.all(self.platform)
-        result = await poller.poll(people.synced.values(), states, only_changed=True)
+        result = await poller.poll_told(users, store.marks.some(self.platform, user_ids))
         poller.tenant_fault(result)
+        return result.asked
 
     async def poll(self) -> PollResult:
         """Poll the accounts that are due, unless a fault of the platform stands and stays.
@@ -138,7 +152,7 @@ class Look:
                     daily.append((user_id, platform))
         # A delta does not tell of parked items again: whoever has one that is due is read in full.
         parked = [
-            (user_id, platform) for user_id in store.links.due_again(platform, now) & set(mapped)
+            (user_id, platform) for user_id in store.items.due_again(platform, now) & set(mapped)
         ]
         everybody = [(user_id, platform) for user_id in mapped] if full else []
         if not (due or parked or everybody):
@@ -157,9 +171,9 @@ class Look:
         if not outdated:
             return
         level = self.revision.settings.mirror_content.level
-        talkative = self.services.store.links.talkative(self.platform, level)
-        at_once = [pair for pair in outdated if pair[0] in talkative]
-        others = [pair for pair in outdated if pair[0] not in talkative]
+        too_detailed = self.services.store.links.too_detailed(self.platform, level)
+        at_once = [pair for pair in outdated if pair[0] in too_detailed]
+        others = [pair for pair in outdated if pair[0] not in too_detailed]
         self.mark(at_once + others[: rereads_at_once(self.revision)], full=False)
 
     def _ask_about_leavers(self, people: Members) -> None:

@@ -23,10 +23,9 @@ from calendar_sync.core.errors import (
 )
 from calendar_sync.core.model import (
     CalendarEvent,
-    Link,
-    LinkKind,
     LinkState,
     MappedUser,
+    MirrorLink,
     Platform,
     Removed,
     Row,
@@ -38,6 +37,7 @@ from calendar_sync.state.marks import Pair, UserSync
 from calendar_sync.state.sweeps import Key
 from calendar_sync.sync.cycle.scope import NO_CALENDAR, NO_CHANGES, cursor_shape, same_request
 from calendar_sync.sync.freshness import poll_interval, unheard
+from calendar_sync.sync.pushed import Found, Pushed
 from calendar_sync.sync.services import Services
 from calendar_sync.sync.swept import Swept
 
@@ -54,6 +54,8 @@ UNANSWERED_OF_ALL = 16
 WINDOW_PAUSE = timedelta(minutes=10)
 # What a long round has found is stored so often: nobody waits for the last account of all.
 RECORD_SECONDS = 1.0
+# Of whom something has told, so many are polled in one round; the rest come in the next.
+TOLD_AT_ONCE = 200
 
 
 @dataclass
@@ -84,6 +86,7 @@ class _Found:
     news: list[Pair] = field(default_factory=list)
     postponed: dict[Pair, float] = field(default_factory=dict)
     moved: list[Moved] = field(default_factory=list)
+    told: dict[Pair, Found] = field(default_factory=dict)
 
 
 @dataclass
@@ -102,24 +105,33 @@ class Poller:
     _swept: Swept = field(default_factory=Swept)
     _changes: dict[Key, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Whom notices concern."""
+        self._pushed = Pushed(self.platform)
+
     async def poll(
         self,
         mapped: Iterable[MappedUser],
         states: Mapping[Pair, UserSync],
-        *,
-        only_changed: bool = False,
     ) -> PollResult:
-        """Poll who is due. Marked users are left out: their cycle reads anyway.
-
-        With `only_changed` those alone of whom something has told that there is news.
-        """
+        """Poll who is due. Marked users are left out: their cycle reads anyway."""
         users, self._states = list(mapped), states
         now, settings = self.services.clock.now(), self.revision.settings
+        self._pushed = Pushed.read(self.services.store, settings, self.platform)
         self._swept = Swept.read(self.services.store, settings, self.platform, users, now)
         plain = self.interval(len(users))
-        return await self._round(
-            [user for user in users if self._due(user, plain, now, only_changed=only_changed)]
-        )
+        return await self._round([user for user in users if self._due(user, plain, now)])
+
+    async def poll_told(
+        self, told: Iterable[MappedUser], states: Mapping[Pair, UserSync]
+    ) -> PollResult:
+        """Poll these, of whom a notice or a sweep has told; marked users are left out, too."""
+        users, self._states = list(told), states
+        now, settings = self.services.clock.now(), self.revision.settings
+        free = [user for user in users if self._free(user, now)][:TOLD_AT_ONCE]
+        ids = {user.user_id for user in free}
+        self._pushed = Pushed.read(self.services.store, settings, self.platform, ids)
+        return await self._round(free, told=True)
 
     async def probe(self, users: list[MappedUser], *, leavers: bool = False) -> set[Pair]:
         """During a platform fault: ask these accounts; returns those that answer well.
@@ -164,14 +176,14 @@ class Poller:
         now = self.services.clock.now()
         return poll_interval(self.revision.settings, self.platform, accounts, now)
 
-    async def _round(self, users: list[MappedUser]) -> PollResult:
+    async def _round(self, users: list[MappedUser], *, told: bool = False) -> PollResult:
         result = PollResult(asked=len(users), polled=len(users))
         settings = self.revision.settings
         store = self.services.store
         owners = (user.user_id for user in users)
         self._cursors = store.feeds.cursors(self.platform.value, owners)
         self._zones = store.config.zones()
-        if self._swept.pace is not None:
+        if told or self._swept.pace is not None:
             self._changes = store.sweeps.counts(user.user_id for user in users)
         self._outdated, self._found = set(), _Found()
         self._recorded_at = self.services.clock.monotonic()
@@ -238,8 +250,9 @@ class Poller:
         """Its list of changes has not answered for a while, and the mailbox does: a cycle reads."""
         state = self._states.get((user.user_id, user.platform))
         limited = isinstance(error, RateLimited) and not error.overloaded
-        interval = self.interval(len(self._states))
-        if limited or state is None or not unheard(state, interval, self.services.clock.now()):
+        now = self.services.clock.now()
+        interval = self._pushed.interval(user.user_id, self.interval(len(self._states)), now)
+        if limited or state is None or not unheard(state, interval, now):
             return False
         try:
             with waiting_at_most(0):
@@ -274,6 +287,8 @@ class Poller:
             except (CursorExpired, NotFound):
                 return True
             if found.events and not self._echoes(user, found.events):
+                newest = max(event.version for event in found.events)
+                self._found.told[user.user_id, user.platform] = Found(calendar, newest)
                 return True
             if found.cursor != stored.position:
                 moved.append(Moved(user.user_id, calendar, stored.position, found.cursor))
@@ -282,16 +297,16 @@ class Poller:
 
     def _echoes(self, user: MappedUser, events: Iterable[Row]) -> bool:
         """Nothing but traces of our own writes, and tombstones of what never concerned us."""
-        mirrors: dict[str, Link] = {}
+        mirrors: dict[str, MirrorLink] = {}
         sources: set[str] = set()
         for link in self.services.store.links.of(user.user_id, user.platform):
-            if link.kind is LinkKind.MIRROR:
-                mirrors[link.remote_id] = link
+            if isinstance(link, MirrorLink):
+                mirrors[link.mirror_id] = link
             else:
                 sources |= {link.event_id, link.source.id}
         return all(self._echo(event, mirrors.get(event.id), sources) for event in events)
 
-    def _echo(self, event: Row, link: Link | None, sources: set[str]) -> bool:
+    def _echo(self, event: Row, link: MirrorLink | None, sources: set[str]) -> bool:
         if link is None:
             known = event.id in sources or event.series_id in sources
             return isinstance(event, Removed) and not known and event.series_id is None
@@ -300,7 +315,7 @@ class Poller:
         if not isinstance(event, CalendarEvent):
             return False
         standing = link.state in {LinkState.LIVE, LinkState.RETIRED}
-        same = self.services.identity.event_hash(event) == link.remote_hash
+        same = self.services.identity.event_hash(event) == link.mirror_hash
         untouched = link.untouched(event.etag) and event.span == link.span
         return standing and (same or untouched)
 
@@ -320,20 +335,32 @@ class Poller:
             store.marks.mark(connection, (*found.news, *found.failed), now)
             for moved in found.moved:
                 store.feeds.move_cursor(connection, self.platform.value, moved, now)
-            self._swept.record(store, connection, self._changes, {*found.well, *found.news})
+            answered = {user_id for user_id, _ in (*found.well, *found.news)}
+            store.sweeps.polled(
+                connection, [one for one in self._changes.items() if one[0][0] in answered]
+            )
+            self._pushed.record(
+                store,
+                connection,
+                asked=touched,
+                answered={*found.well, *found.news},
+                found=found.told,
+                states=self._states,
+                now=now,
+            )
 
-    def _due(
-        self, user: MappedUser, plain: timedelta, now: datetime, *, only_changed: bool
-    ) -> bool:
+    def _free(self, user: MappedUser, now: datetime) -> bool:
+        state = self._states.get((user.user_id, user.platform))
+        return state is None or not (state.marked or state.waiting(now))
+
+    def _due(self, user: MappedUser, plain: timedelta, now: datetime) -> bool:
+        if not self._free(user, now):
+            return False
         state = self._states.get((user.user_id, user.platform))
         if state is None:
-            return not only_changed
-        if state.marked or state.waiting(now):
-            return False
-        if self._swept.wanted(user.user_id):
             return True
-        if only_changed:
-            return False
+        if self._swept.wanted(user.user_id) or self._pushed.wanted(user.user_id, now):
+            return True
         # Runs begin a little early or late: nine tenths of the interval count as due.
-        interval = self._swept.interval(user, plain)
+        interval = self._pushed.interval(user.user_id, self._swept.interval(user, plain), now)
         return state.last_poll_at is None or now - state.last_poll_at >= interval * 0.9

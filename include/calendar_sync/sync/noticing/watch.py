@@ -5,9 +5,10 @@ reads them. Each of the steps may be left out or done twice; marks are all that 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,9 +17,9 @@ from calendar_sync.core.errors import SyncError, TenantMisconfigured
 from calendar_sync.core.model import Platform
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import Pair
-from calendar_sync.state.noticing import Noticing
 from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 from calendar_sync.sync.noticing.look import Look
+from calendar_sync.sync.pushed import feeds_read, feeds_wanted
 from calendar_sync.sync.roster import members
 from calendar_sync.sync.services import Services
 
@@ -34,10 +35,8 @@ REREADS_EVERY = timedelta(minutes=1)
 PROBES_EVERY = timedelta(minutes=1)
 # Whether there should be sweeps is asked so often while there are none.
 NO_SWEEPS = timedelta(minutes=1)
-CHANGED = timedelta(seconds=2)
+TOLD_EVERY = timedelta(seconds=1)
 FAILED_FEEDS = timedelta(seconds=30)
-# Where no run has come for so long, the DAG is paused or broken: its accounts are left alone.
-RESTS_AFTER = timedelta(minutes=16)
 # Connections are read again; sooner where one was refused.
 LASTS, LASTS_REFUSED = timedelta(minutes=10), timedelta(minutes=1)
 
@@ -58,6 +57,7 @@ class Watch:
     _next: dict[str, datetime] = field(default_factory=dict)
     _outdated: set[Pair] = field(default_factory=set)
     _counted: Counter[str] = field(default_factory=Counter)
+    _working: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Look with the settings of now; `ended` says when to begin again with others."""
@@ -78,30 +78,40 @@ class Watch:
     async def feeds(self) -> None:
         """Read Welkin's feeds when it is time."""
         every = timedelta(seconds=self.revision.settings.notice.welkin_seconds)
+        store, now = self.services.store, self.services.clock.now()
+        notices = feeds_wanted(store, now) if self.revision.settings.push.on else None
+        if notices is not None:
+            self._next.pop("feeds", None)
         if not self._time_for("feeds", every) or self._resting() or not self._holds(WELKIN):
             return
-        store = self.services.store
         swept = store.runs.facts(WELKIN).get(DELETIONS_FROM) == SWEEP
         deletions = self._time_for("deletions", COMPARED_EVERY if swept else DELETIONS_EVERY)
         try:
-            await self._look.read_feeds(deletions=deletions)
+            with self._at_work(WELKIN):
+                await self._look.read_feeds(deletions=deletions)
         except SyncError as error:
             logger.warning("Welkin's changes cannot be read: %s", error.code)
             store.noticing.failed(WELKIN, error.code, self._requests())
             self._put_off("feeds", FAILED_FEEDS)
             self._end_soon()
         else:
+            if notices is not None:
+                feeds_read(store, notices, now)
             self._beat(WELKIN)
 
     async def polls(self) -> None:
         """Poll the accounts that are due, and mark what the calendar says is due."""
         if not self._time_for("polls", POLLS_EVERY) or self._resting():
             return
-        if self.platform not in self.services.platforms or not self._holds(self.platform.value):
+        if not self._holds(self.platform.value):
+            return
+        if self.platform not in self.services.platforms:
+            self._beat(self.platform.value)  # there is nothing to look at
             return
         begun = self.services.clock.monotonic()
         try:
-            result = await self._look.poll()
+            with self._at_work(self.platform.value):
+                result = await self._look.poll()
         except TenantMisconfigured as error:
             # It is stored, and shown; a run will say so.
             logger.warning("%s refuses us: %s", self.platform.value, error.code)
@@ -133,17 +143,24 @@ class Watch:
         except SyncError as error:
             logger.warning("%s tells no busy times: %s", self.platform.value, error.code)
 
-    async def changed(self) -> None:
-        """Poll whoever has changed as a sweep has shown: not behind everybody whose poll is due."""
-        if self.platform.value not in self._held_until or self._resting():
+    async def told(self) -> None:
+        """Poll of whom a sweep or a notice has told: not behind everybody whose poll is due."""
+        if not self._time_for("told", TOLD_EVERY) or not self.leads():
             return
-        if not self.services.store.sweeps.any_changed() or not self._time_for("changed", CHANGED):
+        if not (told := self._look.told()):
             return
         try:
-            await self._look.poll_changed()
+            if not await self._look.poll_told(told):
+                self._put_off("told", HELD_FOR)
         except TenantMisconfigured as error:
             logger.warning("%s refuses us: %s", self.platform.value, error.code)
-            self._put_off("changed", PROBES_EVERY)
+            self._put_off("told", PROBES_EVERY)
+
+    async def beats(self) -> None:
+        """Show that a long look goes on, and keep it."""
+        for name in tuple(self._working):
+            if self._holds(name):
+                self._beat(name)
 
     async def runs(self) -> None:
         """Ask for a run while somebody has work that no run has taken."""
@@ -151,7 +168,7 @@ class Watch:
         if self.platform.value not in self._held_until:
             return
         row = store.noticing.of(self.platform.value)
-        if self._rests(row, now) or not row.may_ask(now) or now < self._next.get("runs", now):
+        if row.rests(now) or not row.may_ask(now) or now < self._next.get("runs", now):
             return
         free = {state.user_id for state in store.marks.free(self.platform, now)}
         if not free or store.runs.fault(self.platform) is not None:
@@ -164,12 +181,21 @@ class Watch:
         else:
             self._put_off("runs", POLLS_EVERY)
 
+    @contextlib.contextmanager
+    def _at_work(self, name: str) -> Iterator[None]:
+        self._working.add(name)
+        try:
+            yield
+        finally:
+            self._working.discard(name)
+
+    def leads(self) -> bool:
+        """This watch has the platform, whose DAG runs."""
+        return self.platform.value in self._held_until and not self._resting()
+
     def _resting(self) -> bool:
         now = self.services.clock.now()
-        return self._rests(self.services.store.noticing.of(self.platform.value), now)
-
-    def _rests(self, row: Noticing, now: datetime) -> bool:
-        return row.run_at is None or now - row.run_at >= RESTS_AFTER
+        return self.services.store.noticing.of(self.platform.value).rests(now)
 
     def _holds(self, name: str) -> bool:
         """This part is ours; asked for again well before the lease ends."""
@@ -207,14 +233,19 @@ class Watch:
         self._ends = min(self._ends, self.services.clock.now() + LASTS_REFUSED)
 
 
-async def keep_watch(watch: Watch, stopped: Callable[[], bool]) -> None:
+Step = Callable[[], Coroutine[Any, Any, None]]
+
+
+async def keep_watch(watch: Watch, stopped: Callable[[], bool], *beside: Step) -> None:
     """Do the steps side by side until `stopped`, or until the watch has ended; then release it.
+
+    `beside`: further steps. Each is repeated a second after it has ended.
 
     Raises:
         SQLAlchemyError: the state database does not answer.
     """
 
-    async def repeat(step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def repeat(step: Step) -> None:
         while not over.is_set():
             await step()
             await watch.services.clock.sleep(STEP)
@@ -227,7 +258,8 @@ async def keep_watch(watch: Watch, stopped: Callable[[], bool]) -> None:
     over = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as group:
-            steps = [watch.feeds, watch.polls, watch.sweeps, watch.changed, watch.runs]
+            looks = [watch.feeds, watch.polls, watch.sweeps, watch.told]
+            steps = [*looks, watch.beats, watch.runs, *beside]
             working = [group.create_task(repeat(step)) for step in steps]
             await end()
             for task in working:

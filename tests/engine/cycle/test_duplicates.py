@@ -25,7 +25,7 @@ def test_many_copies_of_visits_are_not_blocked_but_shown(stage: Make) -> None:
     s.run()
     assert s.block_times() == [(s.at(2, 15), s.at(2, 16))]
     assert len([c for c in s.conflicts() if c == ("twins", "held")]) == 1
-    assert len(s.links("dana", LinkState.TWIN)) == 6
+    assert len(s.links("dana", LinkState.DUPLICATE)) == 6
     s.in_step()
 
 
@@ -77,7 +77,7 @@ def test_a_person_decides_that_they_are_to_be_ignored(stage: Make) -> None:
     s.document = {"block_time": {"ignore_external": {"creators": ["bot@*"]}}}
     s.later()
     assert s.blocks() == []
-    assert s.links("dana", LinkState.TWIN) == []
+    assert s.links("dana", LinkState.DUPLICATE) == []
     s.in_step()
 
 
@@ -110,7 +110,7 @@ def test_a_deleted_copy_is_forgotten_without_a_word_to_welkin(stage: Make) -> No
     before = s.position
     s.later()
     assert s.wrote(before, "welkin") == []
-    assert len(s.links("dana", LinkState.TWIN)) == 5
+    assert len(s.links("dana", LinkState.DUPLICATE)) == 5
 
 
 def test_copies_that_are_a_series_are_held_too(stage: Make) -> None:
@@ -120,7 +120,7 @@ def test_copies_that_are_a_series_are_held_too(stage: Make) -> None:
     s.series()
     s.run()
     assert s.blocks() == []
-    assert len(s.links("dana", LinkState.TWIN)) == 5
+    assert len(s.links("dana", LinkState.DUPLICATE)) == 5
     s.in_step()
 
 
@@ -130,7 +130,7 @@ def test_where_blocks_are_switched_off_held_copies_are_forgotten(stage: Make) ->
     s.run()
     s.document = {"block_time": {"enabled": False}}
     s.later()
-    assert s.links("dana", LinkState.TWIN) == []
+    assert s.links("dana", LinkState.DUPLICATE) == []
     s.visit(days=9)
     before = s.position
     s.later()

@@ -1,0 +1,278 @@
+"""Conflicts, and parked items: those that failed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    not_,
+    or_,
+    select,
+    update,
+)
+
+from calendar_sync.core.model import Conflict, Platform, Refusal, Source, Step
+from calendar_sync.state import tables as t
+from calendar_sync.state.database import Database
+
+TRIES_BEFORE_PARKING = 3
+TRANSIENT_PAUSE = timedelta(hours=1)
+REFUSED_PAUSE = timedelta(hours=23)
+
+# Made once: see links.py.
+_UNPARK = delete(t.parked_item).where(
+    t.parked_item.c.user_id == bindparam("user"),
+    t.parked_item.c.platform == bindparam("of"),
+    t.parked_item.c.source_id == bindparam("source"),
+    t.parked_item.c.original_start == bindparam("start"),
+)
+
+
+@dataclass(frozen=True)
+class Try:
+    """How often an item failed, with what content, and since when."""
+
+    content: str
+    tries: int
+    transient: bool
+    first_at: datetime
+    last_at: datetime
+
+    def pausing(self, now: datetime) -> bool:
+        """It is parked: not tried for now."""
+        pause = TRANSIENT_PAUSE if self.transient else REFUSED_PAUSE
+        return self.tries >= TRIES_BEFORE_PARKING and self.last_at > now - pause
+
+
+class ItemStore:
+    """Reads and writes conflicts and parked items."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- conflicts ----------------------------------------------------------------------------
+
+    def record_conflicts(
+        self,
+        connection: Connection,
+        user_id: str,
+        platform: Platform,
+        conflicts: Iterable[Conflict],
+        now: datetime,
+    ) -> None:
+        """One row for each item and kind; if it occurs again, it is counted and shown again."""
+        for conflict in conflicts:
+            statement = self._database.insert(t.conflict).values(
+                user_id=user_id,
+                platform=platform.value,
+                kind=conflict.kind.value,
+                source_id=conflict.source.id,
+                original_start=conflict.source.original_start,
+                decision=conflict.decision.value,
+                times=1,
+                first_at=now,
+                last_at=now,
+            )
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["user_id", "platform", "kind", "source_id", "original_start"],
+                    set_={
+                        "times": t.conflict.c.times + 1,
+                        "last_at": now,
+                        "decision": conflict.decision.value,
+                        "dismissed_at": None,
+                    },
+                )
+            )
+
+    def settle(
+        self, connection: Connection, pair: tuple[str, Platform], kind: str, now: datetime
+    ) -> None:
+        """Close conflicts of this kind: they are over."""
+        table, (user_id, platform) = t.conflict, pair
+        connection.execute(
+            update(table)
+            .where(
+                table.c.user_id == user_id,
+                table.c.platform == platform.value,
+                table.c.kind == kind,
+                table.c.dismissed_at.is_(None),
+            )
+            .values(dismissed_at=now)
+        )
+
+    # --- parked items -------------------------------------------------------------------------
+
+    def parked(
+        self, user_id: str, platform: Platform, now: datetime
+    ) -> dict[tuple[Step, Source], str]:
+        """Items that are not tried now, with the hash of the content that failed.
+
+        After a failure of the server they are tried again in an hour, after a rejection in a day.
+        """
+        table = t.parked_item
+        query = select(table).where(
+            table.c.user_id == user_id,
+            table.c.platform == platform.value,
+            table.c.tries >= TRIES_BEFORE_PARKING,
+            _pausing(now),
+        )
+        with self._database.read() as connection:
+            return {
+                (Step(row.step), Source(row.source_id, row.original_start)): row.content
+                for row in connection.execute(query)
+            }
+
+    def parked_codes(self, user_id: str, platform: Platform) -> list[str]:
+        """The codes of this user's failed items."""
+        table = t.parked_item
+        query = select(table.c.code).where(
+            table.c.user_id == user_id, table.c.platform == platform.value
+        )
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
+
+    def due_again(self, platform: Platform, now: datetime) -> set[str]:
+        """Users with parked items whose pause has passed."""
+        table = t.parked_item
+        query = (
+            select(table.c.user_id)
+            .where(
+                table.c.platform == platform.value,
+                table.c.tries >= TRIES_BEFORE_PARKING,
+                not_(_pausing(now)),
+            )
+            .distinct()
+        )
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
+
+    def forget_parked(
+        self, connection: Connection, pair: tuple[str, Platform], begun: datetime
+    ) -> None:
+        """After a full comparison: delete items that were due again and are no longer wanted."""
+        table = t.parked_item
+        user_id, platform = pair
+        connection.execute(
+            delete(table).where(
+                table.c.user_id == user_id,
+                table.c.platform == platform.value,
+                table.c.last_at < begun,
+                not_(_pausing(begun)),
+            )
+        )
+
+    def park(
+        self,
+        connection: Connection,
+        pair: tuple[str, Platform],
+        refusals: Iterable[Refusal],
+        now: datetime,
+    ) -> None:
+        """Park items at once that cannot work until they change."""
+        for one in refusals:
+            self.refused(
+                connection,
+                pair,
+                one.step,
+                one.source,
+                "",
+                one.code,
+                now,
+                transient=False,
+                tries=TRIES_BEFORE_PARKING,
+            )
+
+    def refused(
+        self,
+        connection: Connection,
+        pair: tuple[str, Platform],
+        step: Step,
+        source: Source,
+        content: str,
+        code: str,
+        now: datetime,
+        *,
+        transient: bool,
+        tries: int = 1,
+    ) -> None:
+        """Count a rejection (as so many tries); changed content of the item starts from zero."""
+        table = t.parked_item
+        user_id, platform = pair
+        statement = self._database.insert(table).values(
+            user_id=user_id,
+            platform=platform.value,
+            step=step.value,
+            source_id=source.id,
+            original_start=source.original_start,
+            content=content,
+            code=code,
+            tries=tries,
+            transient=transient,
+            first_at=now,
+            last_at=now,
+        )
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["user_id", "platform", "step", "source_id", "original_start"],
+                set_={
+                    "tries": _again(table, content, tries),
+                    "first_at": case((table.c.content == content, table.c.first_at), else_=now),
+                    "content": content,
+                    "code": code,
+                    "transient": transient,
+                    "last_at": now,
+                },
+            )
+        )
+
+    def unread(self, user_id: str, platform: Platform) -> dict[tuple[Step, Source], Try]:
+        """What of this user's calendars could not be read when it was last tried."""
+        table = t.parked_item
+        query = select(table).where(
+            table.c.user_id == user_id,
+            table.c.platform == platform.value,
+            table.c.step.in_([Step.READ.value, Step.FOLLOW.value]),
+        )
+        with self._database.read() as connection:
+            return {
+                (Step(row.step), Source(row.source_id, row.original_start)): Try(
+                    row.content, row.tries, row.transient, row.first_at, row.last_at
+                )
+                for row in connection.execute(query)
+            }
+
+    def readable(
+        self, connection: Connection, pair: tuple[str, Platform], step: Step, source: Source
+    ) -> None:
+        """It could be read; failures to write the same item stay."""
+        user_id, platform = pair
+        item = {"source": source.id, "start": source.original_start}
+        statement = _UNPARK.where(t.parked_item.c.step == step.value)
+        connection.execute(statement, {"user": user_id, "of": platform.value, **item})
+
+    def unpark(self, connection: Connection, pair: tuple[str, Platform], source: Source) -> None:
+        """The item works again."""
+        user_id, platform = pair
+        item = {"source": source.id, "start": source.original_start}
+        connection.execute(_UNPARK, {"user": user_id, "of": platform.value, **item})
+
+
+def _pausing(now: datetime) -> ColumnElement[bool]:
+    """An hour after a failure of the server, a day after a rejection."""
+    table = t.parked_item
+    return or_(
+        and_(table.c.transient.is_(True), table.c.last_at > now - TRANSIENT_PAUSE),
+        and_(table.c.transient.is_(False), table.c.last_at > now - REFUSED_PAUSE),
+    )
+
+
+def _again(table: Any, content: str, tries: int) -> Any:
+    return case((table.c.content == content, table.c.tries + tries), else_=tries)

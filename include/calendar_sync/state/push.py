@@ -1,0 +1,308 @@
+"""Channels and subscriptions of push: what was opened, what came, and what polls made of it.
+
+The receiver adds to `notices` and nothing else is decided there; polls note how many they have
+answered. So a notice that comes during a poll is kept, whatever the clocks say.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, delete, or_, select, update
+from sqlalchemy import Row as DatabaseRow
+
+from calendar_sync.core.model import Platform
+from calendar_sync.core.model.push import HEARD, ChannelState, Granted, Told
+from calendar_sync.state import tables as t
+from calendar_sync.state.database import Database
+from calendar_sync.state.runs import WELKIN
+
+#: So many misses more than notices that proved right, and a channel is not relied upon.
+DOUBTS = 3
+MOST_DOUBTS = 6
+DELAYS_FOR = timedelta(days=2)
+
+_C = t.push_channel.c
+_HEAR = (
+    update(t.push_channel)
+    .where(_C.id == bindparam("which"), _C.state.in_([state.value for state in HEARD]))
+    .values(
+        delivered_at=bindparam("now"),
+        notices=_C.notices + bindparam("more"),
+        wanted_since=case(
+            (_C.notices + bindparam("more") == _C.answered, None),
+            (_C.notices == _C.answered, bindparam("now", type_=_C.wanted_since.type)),
+            else_=_C.wanted_since,
+        ),
+        told=case((bindparam("told") != "", bindparam("told")), else_=_C.told),
+        next_at=case(
+            (bindparam("told") != "", bindparam("now", type_=_C.next_at.type)), else_=_C.next_at
+        ),
+    )
+    .returning(_C.id)
+)
+_OF_PLATFORM = select(t.push_channel).where(_C.platform == bindparam("of")).order_by(_C.id)
+_ANSWER = (
+    update(t.push_channel)
+    .where(_C.id == bindparam("which"))
+    .values(
+        answered=bindparam("seen"),
+        wanted_since=case(
+            (_C.notices > bindparam("seen"), bindparam("now", type_=_C.wanted_since.type)),
+            else_=None,
+        ),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What came for one channel: how many notices of changes, and what was told about itself."""
+
+    changes: int = 1
+    told: Told | None = None
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One row; see `tables.push_channel`."""
+
+    id: str
+    platform: str
+    user_id: str
+    account: str
+    calendar: str
+    address: str
+    state: ChannelState
+    opened_at: datetime
+    remote_id: str = ""
+    code: str = ""
+    tries: int = 0
+    expires_at: datetime | None = None
+    next_at: datetime | None = None
+    told: str = ""
+    notices: int = 0
+    answered: int = 0
+    wanted_since: datetime | None = None
+    delivered_at: datetime | None = None
+    asked_at: datetime | None = None
+    untold_at: datetime | None = None
+    missed: int = 0
+    doubts: int = 0
+    trusted: bool = True
+
+    @property
+    def wanted(self) -> bool:
+        """A notice came that no poll has answered."""
+        return self.notices > self.answered
+
+
+class PushStore:
+    """Reads and writes `push_channel` and `push_delay`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- the receiver's only write ------------------------------------------------------------
+
+    def hear(self, heard: Mapping[str, Heard], now: datetime) -> set[str]:
+        """Note what came, in one transaction; returns the ids of channels that are ours."""
+        known: set[str] = set()
+        with self._database.write() as connection:
+            # In one order, so that no two processes wait for each other.
+            for which, each in sorted(heard.items()):
+                told = each.told.value if each.told is not None else ""
+                named = {"which": which, "now": now, "more": each.changes, "told": told}
+                if connection.scalar(_HEAR, named) is not None:
+                    known.add(which)
+        return known
+
+    # --- channels -----------------------------------------------------------------------------
+
+    def channels(self, platform: Platform, users: Collection[str] | None = None) -> list[Channel]:
+        """All of a platform, or of these users there."""
+        query = _OF_PLATFORM
+        if users is not None:
+            query = query.where(_C.user_id.in_(sorted(users)))
+        with self._database.read() as connection:
+            rows = connection.execute(query, {"of": platform.value}).all()
+        return [_channel(row) for row in rows]
+
+    def told(self, platform: Platform, before: datetime) -> list[str]:
+        """Users of whom a notice waits for its poll, and who had none for a notice since then."""
+        query = select(_C.user_id).where(
+            _C.platform == platform.value,
+            _C.notices > _C.answered,
+            or_(_C.asked_at.is_(None), _C.asked_at <= before),
+        )
+        with self._database.read() as connection:
+            return sorted(set(connection.scalars(query)))
+
+    def any(self, platform: Platform) -> bool:
+        """There is a channel of this platform."""
+        query = select(_C.id).where(_C.platform == platform.value).limit(1)
+        with self._database.read() as connection:
+            return connection.scalar(query) is not None
+
+    def add(self, channel: Channel) -> None:
+        """A new row; `hear` finds it from now on."""
+        values = {**vars(channel), "state": channel.state.value}
+        with self._database.write() as connection:
+            connection.execute(self._database.insert(t.push_channel).values(values))
+
+    def granted(self, channel_id: str, granted: Granted, next_at: datetime) -> None:
+        """The service has opened or renewed it."""
+        self._set(
+            channel_id,
+            state=ChannelState.OPEN.value,
+            remote_id=granted.remote_id,
+            expires_at=granted.expires_at,
+            next_at=next_at,
+            code="",
+            tries=0,
+            told="",
+        )
+
+    def refused(
+        self, channel_id: str, state: ChannelState, code: str, tries: int, next_at: datetime
+    ) -> None:
+        """The service did not do what was asked; `next_at` is the next try."""
+        self._set(channel_id, state=state.value, code=code[:64], tries=tries, next_at=next_at)
+
+    def stopping(self, channel_ids: Iterable[str], now: datetime) -> None:
+        """Notices of these are refused from now on, whenever the service gets to know."""
+        ids = sorted(channel_ids)
+        statement = update(t.push_channel).where(_C.id.in_(ids))
+        values = {"state": ChannelState.STOPPING.value, "next_at": now, "tries": 0, "code": ""}
+        with self._database.write() as connection:
+            connection.execute(statement.values(values))
+
+    def drop(self, channel_id: str) -> None:
+        """It is closed."""
+        with self._database.write() as connection:
+            connection.execute(delete(t.push_channel).where(_C.id == channel_id))
+
+    def _set(self, channel_id: str, **values: Any) -> None:
+        with self._database.write() as connection:
+            connection.execute(update(t.push_channel).where(_C.id == channel_id).values(values))
+
+    # --- what polls make of notices -----------------------------------------------------------
+
+    def asked(self, connection: Connection, channel_ids: Collection[str], now: datetime) -> None:
+        """A poll because of a notice has begun; the next one is a minute away."""
+        for which in sorted(channel_ids):
+            connection.execute(update(t.push_channel).where(_C.id == which).values(asked_at=now))
+
+    def answer(self, connection: Connection, seen: Mapping[str, int], now: datetime) -> None:
+        """A poll has answered so many notices of each channel; later ones stay."""
+        for which, count in sorted(seen.items()):
+            connection.execute(_ANSWER, {"which": which, "seen": count, "now": now})
+
+    def found(
+        self,
+        connection: Connection,
+        told: Mapping[str, float | None],
+        untold: Collection[str],
+        platform: Platform,
+        now: datetime,
+    ) -> None:
+        """Polls found changes: told by notices (after so many seconds, if known), or untold."""
+        for which in sorted(told):
+            better = case((_C.doubts > 0, _C.doubts - 1), else_=0)
+            connection.execute(
+                update(t.push_channel)
+                .where(_C.id == which)
+                .values(
+                    doubts=better,
+                    trusted=case((_C.doubts <= 1, True), else_=_C.trusted),
+                    untold_at=None,
+                )
+            )
+        for which in sorted(untold):
+            connection.execute(
+                update(t.push_channel)
+                .where(_C.id == which, _C.untold_at.is_(None))
+                .values(untold_at=now)
+            )
+        delays = [
+            {"platform": platform.value, "at": now, "seconds": seconds}
+            for seconds in told.values()
+            if seconds is not None
+        ]
+        if delays:
+            connection.execute(t.push_delay.insert(), delays)
+
+    def judge(self, platform: Platform, before: datetime, fair: timedelta) -> int:
+        """Changes that polls found before then: told within a fair time after all, or missed.
+
+        Returns how many were missed.
+        """
+        late = (_C.platform == platform.value, _C.untold_at <= before)
+        with self._database.write() as connection:
+            rows = connection.execute(
+                select(_C.id, _C.untold_at, _C.delivered_at).where(*late).order_by(_C.id)
+            ).all()
+            missed = 0
+            for row in rows:
+                came = row.delivered_at is not None and row.delivered_at >= row.untold_at - fair
+                values: dict[str, Any] = {"untold_at": None}
+                if not came:
+                    missed += 1
+                    values["missed"] = _C.missed + 1
+                    values["doubts"] = case(
+                        (_C.doubts >= MOST_DOUBTS, MOST_DOUBTS), else_=_C.doubts + 1
+                    )
+                    values["trusted"] = case((_C.doubts + 1 >= DOUBTS, False), else_=_C.trusted)
+                connection.execute(update(t.push_channel).where(_C.id == row.id).values(values))
+        return missed
+
+    def untold(self, platform: Platform, before: datetime) -> bool:
+        """Some change waits to be judged."""
+        query = select(_C.id).where(_C.platform == platform.value, _C.untold_at <= before)
+        with self._database.read() as connection:
+            return connection.scalar(query.limit(1)) is not None
+
+    def delays(self, platform: Platform, since: datetime) -> list[float]:
+        """Seconds from changes to their notices, the shortest first."""
+        table = t.push_delay.c
+        query = (
+            select(table.seconds)
+            .where(table.platform == platform.value, table.at > since)
+            .order_by(table.seconds)
+        )
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
+
+    def forget_delays(self, now: datetime) -> None:
+        """Delete those that nobody counts any more."""
+        with self._database.write() as connection:
+            connection.execute(delete(t.push_delay).where(t.push_delay.c.at < now - DELAYS_FOR))
+
+    # --- Welkin: one row, for everybody -------------------------------------------------------
+
+    def listen_to_welkin(self, now: datetime) -> None:
+        """Take notices of Welkin's from now on."""
+        row = {"id": WELKIN, "platform": WELKIN, "user_id": "", "account": "", "calendar": ""}
+        row |= {"address": "", "state": ChannelState.OPEN.value}
+        with self._database.write() as connection:
+            statement = self._database.insert(t.push_channel).values(**row, opened_at=now)
+            connection.execute(statement.on_conflict_do_nothing())
+
+    def welkin(self) -> Channel | None:
+        """What Welkin has told; None where its notices are not taken."""
+        with self._database.read() as connection:
+            row = connection.execute(_OF_PLATFORM, {"of": WELKIN}).one_or_none()
+        return _channel(row) if row is not None else None
+
+    def welkin_answered(self, notices: int, now: datetime) -> None:
+        """The feeds were read after so many notices."""
+        with self._database.write() as connection:
+            self.asked(connection, [WELKIN], now)
+            self.answer(connection, {WELKIN: notices}, now)
+
+
+def _channel(row: DatabaseRow[Any]) -> Channel:
+    values = dict(row._mapping)
+    values["state"] = ChannelState(values["state"])
+    return Channel(**values)

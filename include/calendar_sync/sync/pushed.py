@@ -1,0 +1,194 @@
+"""What push means for polls: who is asked at once, who less often, and what it failed to tell.
+
+A notice says that something changed, and nothing else counts of it: the poll that follows decides
+whether there is work. Losing all of them loses no change, since polls go on.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from calendar_sync.config.settings import PRIMARY, Settings
+from calendar_sync.core.model import Platform, parse_iso
+from calendar_sync.core.model.push import ChannelState
+from calendar_sync.state import Store
+from calendar_sync.state.marks import Pair, UserSync
+from calendar_sync.state.push import Channel
+
+#: Notices make an account be polled so often at most, whoever sends them.
+EVERY = timedelta(minutes=1)
+#: They make Welkin's feeds be read so often at most.
+FEEDS_EVERY = timedelta(seconds=5)
+#: A channel is healthy when something came within this time, and its end is not near.
+DELIVERED_WITHIN = timedelta(hours=24)
+NEAR_ITS_END = timedelta(minutes=10)
+#: A notice that comes within this time of the poll that found the change was merely slow.
+FAIR = timedelta(minutes=3)
+LONGEST_DELAY = timedelta(hours=4)
+
+
+def watched(settings: Settings, platform: Platform) -> tuple[str, ...]:
+    """Which calendars of an account have channels: Microsoft's tell of a whole mailbox."""
+    if platform is Platform.GOOGLE:
+        return settings.calendars_of(platform).all
+    return (PRIMARY,)
+
+
+def healthy(channel: Channel, now: datetime) -> bool:
+    """Notices come, so that the calendar needs fewer polls."""
+    return (
+        channel.state is ChannelState.OPEN
+        and channel.trusted
+        and channel.delivered_at is not None
+        and now - channel.delivered_at <= DELIVERED_WITHIN
+        and channel.expires_at is not None
+        and channel.expires_at - now > NEAR_ITS_END
+    )
+
+
+@dataclass(frozen=True)
+class Found:
+    """A poll found changes in one calendar; `version` is when the newest was made, as text."""
+
+    calendar: str
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """The channels of one platform at one moment; empty while push is off."""
+
+    platform: Platform
+    calendars: tuple[str, ...] = ()
+    stretched: timedelta = timedelta(0)
+    channels: Mapping[str, list[Channel]] = field(default_factory=dict)
+
+    @classmethod
+    def read(
+        cls,
+        store: Store,
+        settings: Settings,
+        platform: Platform,
+        users: Collection[str] | None = None,
+    ) -> "Pushed":
+        """As the state database has it; of these users alone, if they are given."""
+        if not settings.push.on:
+            return cls(platform)
+        channels: dict[str, list[Channel]] = defaultdict(list)
+        for channel in store.push.channels(platform, users):
+            channels[channel.user_id].append(channel)
+        return cls(
+            platform, watched(settings, platform), pushed_interval(settings, platform), channels
+        )
+
+    def interval(self, user_id: str, plain: timedelta, now: datetime) -> timedelta:
+        """Time between two polls of an account, `plain` where notices cannot be relied upon."""
+        if self.stretched <= plain:
+            return plain
+        well = {each.calendar for each in self._of(user_id) if healthy(each, now)}
+        return self.stretched if well.issuperset(self.calendars) else plain
+
+    def wanted(self, user_id: str, now: datetime) -> bool:
+        """A notice came, and the last poll because of one is a minute ago."""
+        channels = self._of(user_id)
+        asked = [each.asked_at for each in channels if each.asked_at is not None]
+        rested = not asked or now - max(asked) >= EVERY
+        return rested and any(each.wanted for each in channels)
+
+    def record(
+        self,
+        store: Store,
+        connection: Connection,
+        *,
+        asked: Collection[Pair],
+        answered: Collection[Pair],
+        found: Mapping[Pair, Found],
+        states: Mapping[Pair, UserSync],
+        now: datetime,
+    ) -> None:
+        """Note what one round of polls has answered, in the caller's transaction.
+
+        Args:
+            store: the state database.
+            connection: the transaction.
+            asked: everybody polled.
+            answered: those whose calendars answered.
+            found: those of them where something had changed.
+            states: as they were before the round.
+            now: the time.
+        """
+        if not self.channels:
+            return
+        wanted = [c for pair in asked for c in self._of(pair[0]) if c.wanted]
+        store.push.asked(connection, {each.id for each in wanted}, now)
+        users = {user_id for user_id, _ in answered}
+        seen = {each.id: each.notices for each in wanted if each.user_id in users}
+        store.push.answer(connection, seen, now)
+        told: dict[str, float | None] = {}
+        untold: set[str] = set()
+        for pair, what in found.items():
+            concerned = [each for each in self._of(pair[0]) if self._tells_of(each, what)]
+            if any(each.wanted for each in concerned):
+                told |= {each.id: _delay(each, what) for each in concerned if each.wanted}
+            else:
+                state = states.get(pair)
+                before = state.last_poll_at if state is not None else None
+                untold |= {each.id for each in concerned if _should_have_told(each, before)}
+        store.push.found(connection, told, untold, self.platform, now)
+
+    def _of(self, user_id: str) -> Iterable[Channel]:
+        return self.channels.get(user_id, ())
+
+    def _tells_of(self, channel: Channel, found: Found) -> bool:
+        return self.platform is not Platform.GOOGLE or channel.calendar == found.calendar
+
+
+def _should_have_told(channel: Channel, before: datetime | None) -> bool:
+    """It worked once, and was open all the time in which the change may have been made."""
+    return (
+        channel.state is ChannelState.OPEN
+        and channel.delivered_at is not None
+        and before is not None
+        and channel.opened_at <= before
+    )
+
+
+def _delay(channel: Channel, found: Found) -> float | None:
+    """Seconds from the change to its notice; None where they do not belong together."""
+    try:
+        made = parse_iso(found.version)
+    except ValueError:
+        return None
+    if not isinstance(made, datetime) or channel.wanted_since is None:
+        return None
+    delay = channel.wanted_since - made
+    # Clocks differ, and the newest change may have come after the first notice.
+    return max(0.0, delay.total_seconds()) if delay <= LONGEST_DELAY else None
+
+
+def pushed_interval(settings: Settings, platform: Platform) -> timedelta:
+    """Time between two polls of an account whose notices come; zero for no stretching.
+
+    Microsoft promises no time within which it tells of events: its mailboxes are polled as ever.
+    """
+    if settings.push.on and platform is Platform.GOOGLE:
+        return timedelta(seconds=settings.push.poll_seconds)
+    return timedelta(0)
+
+
+def feeds_wanted(store: Store, now: datetime) -> int | None:
+    """Welkin has told of a change: so many notices, to hand to `feeds_read`; None for nothing."""
+    told = store.push.welkin()
+    if told is None or not told.wanted:
+        return None
+    if told.asked_at is not None and now - told.asked_at < FEEDS_EVERY:
+        return None
+    return told.notices
+
+
+def feeds_read(store: Store, notices: int, now: datetime) -> None:
+    """The feeds were read because of these notices."""
+    store.push.welkin_answered(notices, now)

@@ -1,0 +1,178 @@
+"""`calendar-sync receive`: as a process of its own, and what the other commands say about push."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from calendar_sync.admin import receiving as receiving_in_airflow
+from calendar_sync.cli.app import app
+from calendar_sync.core.identity import push_key
+from calendar_sync.core.model import Platform
+from calendar_sync.operations import push_checks
+from calendar_sync.push.keys import (
+    CONNECTION_VARIABLE,
+    KEY_FILE_VARIABLE,
+    KEY_VARIABLE,
+    WELKIN_HEADER,
+    channel_token,
+    find_key,
+    welkin_secret,
+)
+from calendar_sync.state import Database, Store
+from tests.engine.cli.test_cli import Command, cli  # noqa: F401 - a fixture
+from tests.engine.push.conftest import ADDRESS, KEY, channel, google
+from tests.harness import HMAC_KEY, fresh
+
+pytestmark = pytest.mark.xdist_group("cli")
+
+
+@contextmanager
+def receiving(url: str, socket: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own; ready when the block begins."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AIRFLOW_", "CALENDAR_SYNC_"))
+    }
+    environment |= {"CALENDAR_SYNC_DATABASE_URL": url, KEY_VARIABLE: KEY} | more
+    command = [sys.executable, "-m", "tests.engine.push.process", "--uds", str(socket)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert "taking notices" in process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
+def post(socket: Path, path: str, **what: Any) -> int:
+    async def send() -> int:
+        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        async with httpx.AsyncClient(transport=transport, base_url="http://receiver") as client:
+            return (await client.post(path, **what)).status_code
+
+    return asyncio.run(send())
+
+
+def test_it_serves_without_airflow_and_another_goes_on_after_a_kill(tmp_path: Path) -> None:
+    url, socket = f"sqlite:///{tmp_path}/state.db", tmp_path / "receiver.sock"
+    database = fresh(url)
+    store = Store(database, HMAC_KEY).push
+    one = channel()
+    store.add(one)
+    with receiving(url, socket) as process:
+        assert post(socket, "/google", headers=google(one)) == 204
+        assert post(socket, "/google", headers=google(one, token="wrong")) == 404
+        assert post(socket, "/microsoft", content=b"x" * 300_000) == 413
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with receiving(url, socket) as process:
+        assert post(socket, "/google", headers=google(one)) == 204
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()
+    assert said[1] == "airflow: False\n"
+    assert store.channels(Platform.GOOGLE)[0].notices == 2
+    database.close()
+
+
+def test_help_tells_what_it_needs(cli: Command) -> None:  # noqa: F811
+    said = cli("receive", "--help")
+    for word in ("--host", "--port", "--uds", "--prefix", "--secrets", KEY_VARIABLE):
+        assert word in said
+
+
+def test_without_a_key_it_says_where_to_get_one(
+    cli: Command,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in (KEY_VARIABLE, KEY_FILE_VARIABLE, CONNECTION_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    said = " ".join(cli.runner.invoke(app, ["receive"]).output.split())
+    assert "calendar-sync receive --secrets" in said
+
+
+def test_the_secrets_are_printed_for_the_receiver_and_for_welkin(cli: Command) -> None:  # noqa: F811
+    found = cli.json("receive", "--secrets")
+    key = found["key"]
+    assert found["header"] == WELKIN_HEADER
+    assert found["secret"] == welkin_secret(key)
+    assert key in cli("receive", "--secrets")
+    assert find_key({KEY_VARIABLE: f" {key} "}) == key
+
+
+@pytest.mark.parametrize(
+    "connection",
+    ["generic://:pass%2Fword@", json.dumps({"conn_type": "generic", "password": "pass/word"})],
+)
+def test_the_key_can_come_from_the_connection_or_a_file(connection: str, tmp_path: Path) -> None:
+    assert find_key({CONNECTION_VARIABLE: connection}) == push_key("pass/word")
+    file = tmp_path / "key"
+    file.write_text(push_key("pass/word") + "\n")
+    assert find_key({KEY_FILE_VARIABLE: str(file)}) == push_key("pass/word")
+
+
+def test_status_and_check_tell_how_push_is_doing(
+    cli: Command,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cli.map_everybody()
+    cli("config", "apply", cli.write("settings.yaml", f"push: {{address: {ADDRESS}}}").parent)
+    assert "0 of 2 accounts registered" in cli("status")
+    assert cli.json("status")["platforms"][0]["push"]["eligible"] == 2
+
+    def answers(status: int, body: bytes) -> None:
+        monkeypatch.setattr(push_checks, "send_once", lambda *_, **__: (status, body))
+
+    answers(200, push_checks.TOKEN.encode())
+    assert "push: works" in cli("check")
+    answers(200, b"<html>")
+    assert "push_address_other" in cli("check", code=1)
+    database = Database()
+    Store(database, "").runs.set_facts(
+        "google", push_blocked={"code": "google_push_address_refused", "until": "x", "tries": 1}
+    )
+    database.close()
+    assert "google_push_address_refused" in cli("check", code=1)
+    assert "google_push_address_refused" in cli("status")
+
+
+def test_airflows_api_server_can_take_notices_itself(
+    cli: Command,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not receiving_in_airflow.wanted()
+    monkeypatch.setenv(receiving_in_airflow.VARIABLE, "true")
+    assert receiving_in_airflow.wanted()
+    monkeypatch.setattr(receiving_in_airflow, "_made", [])
+    key = cli.json("receive", "--secrets")["key"]
+    database = Database()
+    one = channel()
+    Store(database, "").push.add(one)
+    mounted = Starlette(routes=[Mount(receiving_in_airflow.PREFIX, app=receiving_in_airflow.app)])
+    headers = google(one, token=channel_token(key, one.id))
+
+    async def send() -> list[int]:
+        transport = httpx.ASGITransport(app=mounted)
+        async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
+            path = f"{receiving_in_airflow.PREFIX}/google"
+            return [(await client.post(path, headers=given)).status_code for given in (headers, {})]
+
+    assert asyncio.run(send()) == [204, 404]
+    [made] = receiving_in_airflow._made
+    made.state.receiver.close()
+    assert Store(database, "").push.channels(Platform.GOOGLE)[0].wanted
+    database.close()
