@@ -4,7 +4,6 @@ Watches die and others take over, events get lost, runs overlap, sweeps lie: see
 `processes`. All of it is drawn from a generator of its own.
 """
 
-import asyncio
 import json
 import random
 from collections import Counter
@@ -12,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 from uuid import UUID
 
@@ -33,6 +32,9 @@ from tests.harness import HMAC_KEY, Killed
 from tests.simulation.airflow import SAFETY, Airflow
 from tests.simulation.engine import FAULTS, MICROSOFT_FAULTS, POLLS, Simulation
 from tests.simulation.processes import Crowd
+
+if TYPE_CHECKING:
+    import asyncio
 
 STEPS = ("feeds", "polls", "sweeps", "told", "runs")
 #: A trigger that has ended with an error begins again so much later.
