@@ -1,7 +1,7 @@
 """`python -m bench`: measure everything, write docs/benchmarks.md.
 
 `BENCH_ACCOUNTS=50` makes it small; `--page` writes the page again from the last results,
-`--microsoft` measures and writes the section about Microsoft alone.
+`--microsoft`, `--latency` and `--many` measure and write one section alone.
 """
 
 from __future__ import annotations
@@ -15,26 +15,39 @@ from typing import TYPE_CHECKING
 
 from tests.servers import REPOSITORY
 
-from bench import cases, microsoft
+from bench import cases, latency, latency_page, many, microsoft
+from bench.latency import Latency
 from bench.measure import BenchError
-from bench.page import page
+from bench.page import page, replaced
 from bench.results import Results
-from bench.scale import scale_from_environment
+from bench.scale import Scale, scale_from_environment
 from bench.scheduler import under_one_scheduler
 from bench.stage import Stage
 from calendar_sync_sandbox.processes import ProgramError
 from calendar_sync_sandbox.standalone import AirflowError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
-    from bench.scale import Scale
-
-MICROSOFT = REPOSITORY / ".bench" / "microsoft.json"
 RESULTS = REPOSITORY / ".bench" / "results.json"
+MICROSOFT = RESULTS.with_name("microsoft.json")
+LATENCY = RESULTS.with_name("latency.json")
+MANY = RESULTS.with_name("many.json")
 PARTIAL = RESULTS.with_name("partial.json")
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 TRIAL = REPOSITORY / ".bench" / "benchmarks.md"
+#: Parts that can be measured alone, and what they write: a heading and what stands below it.
+PARTS: dict[str, Callable[[Path, Scale], object]] = {
+    "microsoft": lambda folder, scale: microsoft.measure(folder, scale).save(MICROSOFT),
+    "latency": lambda folder, scale: latency.measure(folder, scale, LATENCY),
+    "many": lambda folder, scale: many.measure(folder, scale).save(MANY),
+}
+SECTIONS: dict[str, Callable[[], tuple[str, str]]] = {
+    "microsoft": lambda: (microsoft.HEADING, microsoft.section(Results.load(MICROSOFT))),
+    "latency": lambda: (latency_page.HEADING, latency_page.section(Latency.load(LATENCY))),
+    "many": lambda: (many.HEADING, many.section(Results.load(MANY))),
+}
 
 
 def measure(folder: Path, scale: Scale) -> Results:
@@ -64,24 +77,27 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 def main() -> int:
     """Measure and write; 0 when the page is there."""
     signal.signal(signal.SIGTERM, _on_signal)
-    alone = "--microsoft" in sys.argv
+    alone = [part for part in PARTS if f"--{part}" in sys.argv]
+    scale = Results.load(RESULTS).scale if "--page" in sys.argv else scale_from_environment()
     try:
         if "--page" not in sys.argv:
-            scale = scale_from_environment()
-            with tempfile.TemporaryDirectory(prefix="calendar-sync-bench-") as folder:
+            with tempfile.TemporaryDirectory(prefix="calendar-sync-bench-") as name:
+                folder = Path(name)
                 if not alone:
-                    measure(Path(folder), scale).save(RESULTS)
-                microsoft.measure(Path(folder), scale).save(MICROSOFT)
+                    measure(folder, scale).save(RESULTS)
+                for part in alone or PARTS:
+                    PARTS[part](folder, scale)
     except KeyboardInterrupt:
         return 130
     except (BenchError, AirflowError, ProgramError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    own = Results.load(MICROSOFT)
     # A trial must not replace the figures that the targets are about.
-    target = PAGE if own.scale.is_full else TRIAL
+    target = PAGE if scale.is_full else TRIAL
     text = PAGE.read_text("utf-8") if alone else page(Results.load(RESULTS))
-    target.write_text(microsoft.replaced(text, microsoft.section(own)), "utf-8")
+    for part in alone or PARTS:
+        text = replaced(text, *SECTIONS[part]())
+    target.write_text(text, "utf-8")
     print(f"bench: {target.relative_to(REPOSITORY)}")
     return 0
 

@@ -93,7 +93,9 @@ def first_fill(folder: Path, scale: Scale, platform: Platform = Platform.GOOGLE)
     case = Case("fill", f"first fill, {users} users x {encounters} encounters")
     for number in range(scale.fill_runs):
         arguments = ("--users", str(users), "--encounters", str(encounters))
-        with Stage(folder / f"{platform}-fill-{number}", *arguments, platform=platform) as stage:
+        with Stage(
+            folder / f"{platform}-fill-{number}", *arguments, platforms=(platform,)
+        ) as stage:
             note(case, stage.measure("pass"))
     lists = 1 if platform is Platform.GOOGLE else 2
     case.least = least.first_fill(users, users * encounters, case.any.writes, lists)

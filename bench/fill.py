@@ -23,6 +23,7 @@ from calendar_sync.sync.runner import run_pass
 from calendar_sync.sync.runtime import open_services
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from calendar_sync_sandbox import Sandbox
@@ -59,7 +60,9 @@ class BenchClock:
         self._now = None
 
 
-def fill(sandbox: Sandbox, clock: BenchClock, target: Path, platform: Platform) -> dict[str, int]:
+def fill(
+    sandbox: Sandbox, clock: BenchClock, target: Path, platforms: Sequence[Platform]
+) -> dict[str, int]:
     """Bring every account in step and write the state database to `target`.
 
     Returns:
@@ -72,7 +75,7 @@ def fill(sandbox: Sandbox, clock: BenchClock, target: Path, platform: Platform) 
     upgrade(database)
     sandbox.in_process = True
     try:
-        done = asyncio.run(_fill(sandbox, clock, database, platform))
+        done = asyncio.run(_fill(sandbox, clock, database, platforms))
         _copy(database, target)
     finally:
         sandbox.in_process = False
@@ -87,7 +90,7 @@ def _copy(database: Database, target: Path) -> None:
 
 
 async def _fill(
-    sandbox: Sandbox, clock: BenchClock, database: Database, platform: Platform
+    sandbox: Sandbox, clock: BenchClock, database: Database, platforms: Sequence[Platform]
 ) -> dict[str, int]:
     # As many requests as the machine can make: the rate is for servers far away.
     limits = settings().limits.model_copy(update={"welkin_requests_per_second": 1e6})
@@ -99,24 +102,27 @@ async def _fill(
     ) as services:
         store, now = services.store, clock.now()
         store.config.save_settings(settings(), "bench", now)
-        store.config.edit_mapping(lambda _: everybody(sandbox, platform), "bench", now)
+        store.config.edit_mapping(lambda _: everybody(sandbox, platforms), "bench", now)
         for number in range(PASSES):
-            result = await run_pass(
-                services,
-                store.config.revision(),
-                platform,
-                run_id=f"fill-{number}",
-                owner="fill",
-            )
-            if result.failed or result.fault:
-                raise RuntimeError(f"the fill failed: {result.fault or result.failed[0]}")
-            for step, count in result.done.items():
-                done[str(step)] = done.get(str(step), 0) + count
+            idle = True
+            for platform in platforms:
+                result = await run_pass(
+                    services,
+                    store.config.revision(),
+                    platform,
+                    run_id=f"fill-{platform.value}-{number}",
+                    owner="fill",
+                )
+                if result.failed or result.fault:
+                    raise RuntimeError(f"the fill failed: {result.fault or result.failed[0]}")
+                for step, count in result.done.items():
+                    done[str(step)] = done.get(str(step), 0) + count
+                idle = idle and not result.outcomes
             clock.advance(minutes=10)
             if number == 0:
                 # The feeds begin a little before the last change, which so far was a long fill.
                 _book_one(sandbox, clock)
-            elif not result.outcomes:
+            elif idle:
                 return done
     raise RuntimeError(f"still at work after {PASSES} passes")
 
@@ -127,22 +133,23 @@ def _book_one(sandbox: Sandbox, clock: BenchClock) -> None:
     sandbox.welkin.book_encounter(host, start, start + timedelta(minutes=20))
 
 
-def everybody(sandbox: Sandbox, platform: Platform) -> list[MappedUser]:
-    """The mapping of all members of staff who have a mailbox on the platform."""
+def everybody(sandbox: Sandbox, platforms: Sequence[Platform]) -> list[MappedUser]:
+    """The mapping of all members of staff who have a mailbox on one of the platforms."""
     return [
         MappedUser(row["welkin_user_id"] or "", platform, account.lower())
+        for platform in platforms
         for row in sandbox.users()
         if (account := row[f"{platform.value}_account"])
     ]
 
 
-def empty_state(sandbox: Sandbox, target: Path, platform: Platform) -> None:
+def empty_state(sandbox: Sandbox, target: Path, platforms: Sequence[Platform]) -> None:
     """A state database that knows settings and mapping, and nothing else."""
     database = Database(f"sqlite:///{target}")
     upgrade(database)
     try:
         store, now = Store(database, HMAC_KEY), sandbox.clock.now()
         store.config.save_settings(settings(), "bench", now)
-        store.config.edit_mapping(lambda _: everybody(sandbox, platform), "bench", now)
+        store.config.edit_mapping(lambda _: everybody(sandbox, platforms), "bench", now)
     finally:
         database.close()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from bench import cases, least
@@ -32,7 +31,7 @@ def measure(folder: Path, scale: Scale) -> Results:
     results = Results.begin(scale)
     results.add(cases.first_fill(folder, scale, Platform.MICROSOFT))
     arguments = ("--users", str(scale.accounts), "--encounters", str(scale.encounters), "--filled")
-    with Stage(folder / "mailboxes", *arguments, platform=Platform.MICROSOFT) as stage:
+    with Stage(folder / "mailboxes", *arguments, platforms=(Platform.MICROSOFT,)) as stage:
         cases.say(f"made: {stage.story}")
         results.organisation = dict(stage.story)
         results.add(*_polls(stage, scale))
@@ -52,14 +51,16 @@ def _polls(stage: Stage, scale: Scale) -> list[Case]:
     ]
     for number in range(scale.idle_runs):
         for case in found:
-            stage.world.answer_after(FAR_SECONDS if case.key.endswith("far") else 0.0)
-            stage.limit(microsoft_batch_size=1 if case.key.startswith("plain") else 20)
+            seconds = FAR_SECONDS if case.key.endswith("far") else 0.0
+            stage.world.answer_after(Platform.MICROSOFT, seconds)
+            together = 1 if case.key.startswith("plain") else 20
+            stage.configure(limits={"microsoft_batch_size": together})
             stage.let_time_pass()
             cases.note(case, stage.measure("poll"), quiet=number > 0)
             if case.any.outcome["marked"]:
                 raise BenchError(f"idle mailboxes have work: {case.any.outcome}")
-    stage.world.answer_after(0.0)
-    stage.limit()
+    stage.world.answer_after(Platform.MICROSOFT, 0.0)
+    stage.configure()
     return found
 
 
@@ -101,9 +102,3 @@ window itself, and a delta for the cursor.""",
         "\n".join(counts),
     ]
     return "\n\n".join(wrapped(part) for part in parts) + "\n"
-
-
-def replaced(page: str, new: str) -> str:
-    """The page with this section in the place of the former one, or at its end."""
-    rest = re.sub(rf"\n{re.escape(HEADING)}\n.*?(?=\n## |\Z)", "", page, flags=re.DOTALL)
-    return f"{rest.rstrip()}\n\n{new}"

@@ -10,12 +10,15 @@ from bench.calendars import KINDS, ZONES, Calendars, keep
 from calendar_sync.core.model import Platform
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from calendar_sync_sandbox import Sandbox
     from calendar_sync_sandbox.welkin.records import User
 
 # Visits lie between four weeks ago and ten weeks ahead: inside the window of the mirrors.
 FIRST_DAY, LAST_DAY = -28, 70
 DENSE_AHEAD = 100
+LIGHT_EVENTS = 3
 BETWEEN_USERS = timedelta(minutes=30)
 TEMPLATES = ("etmp-follow-up", "etmp-home-visit", "etmp-initial-consultation")
 
@@ -25,7 +28,9 @@ def staff(
     users: int,
     encounters: int,
     start: datetime,
-    platform: Platform = Platform.GOOGLE,
+    platforms: Sequence[Platform] = (Platform.GOOGLE,),
+    *,
+    light: bool = False,
 ) -> None:
     """Add members of staff with visits in Welkin and years of history in their calendars.
 
@@ -35,15 +40,19 @@ def staff(
         users: how many.
         encounters: visits booked for each; one in ten is cancelled.
         start: moment around which everything lies.
-        platform: where their mailboxes are.
+        platforms: where their mailboxes are, in turn.
+        light: their calendars hold a few events and no history, as many thousands need memory.
     """
     calendars = Calendars(sandbox.clock, start)
     try:
         for number in range(1, users + 1):
             sandbox.welkin.backdate = (users - number + 1) * BETWEEN_USERS
+            platform = platforms[number % len(platforms)]
             user, zone = _hire(sandbox, number, platform)
             kind = KINDS[number % len(KINDS)]
-            if platform is Platform.GOOGLE:
+            if light:
+                _plan(sandbox, user, zone, platform, LIGHT_EVENTS, start)
+            elif platform is Platform.GOOGLE:
                 mailbox = sandbox.google.calendar(sandbox.accounts_of[user.id])
                 calendars.give(mailbox, kind)
             else:
@@ -61,13 +70,19 @@ def busy_person(
     try:
         user, zone = _hire(sandbox, 1, platform)
         _book(sandbox, user, zone, rows // 2, start, cancel=False)
-        calendars = sandbox.google if platform is Platform.GOOGLE else sandbox.microsoft
-        for number in range(rows - rows // 2):
-            days = 1 + number * DENSE_AHEAD // (rows - rows // 2)
-            begin = _wall(start, zone, days, 6 + number % 14, number % 4 * 15)
-            calendars.plan(user.email, begin, begin + timedelta(minutes=15), "Busy hour")
+        _plan(sandbox, user, zone, platform, rows - rows // 2, start)
     finally:
         sandbox.welkin.backdate = timedelta(0)
+
+
+def _plan(
+    sandbox: Sandbox, user: User, zone: ZoneInfo, platform: Platform, count: int, start: datetime
+) -> None:
+    calendars = sandbox.google if platform is Platform.GOOGLE else sandbox.microsoft
+    for number in range(count):
+        days = 1 + number * DENSE_AHEAD // count
+        begin = _wall(start, zone, days, 6 + number % 14, number % 4 * 15)
+        calendars.plan(user.email, begin, begin + timedelta(minutes=15), "Busy hour")
 
 
 def _hire(sandbox: Sandbox, number: int, platform: Platform) -> tuple[User, ZoneInfo]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -112,25 +113,25 @@ def _targets(results: Results) -> str:
             "idle poll of 1,000 accounts",
             f"< {IDLE_SECONDS} s",
             f"{idle.text()} s",
-            _met(idle.median < IDLE_SECONDS),
+            met(idle.median < IDLE_SECONDS),
         ),
         (
             "peak memory of any of our processes",
             f"< {MEMORY_MB} MB",
             f"{memory:.0f} MB",
-            _met(memory < MEMORY_MB),
+            met(memory < MEMORY_MB),
         ),
         (
             "our DAG against the provider's hook, time",
             f"{TIMES} x faster",
             f"{faster:.1f} x",
-            _met(faster >= TIMES),
+            met(faster >= TIMES),
         ),
         (
             "our DAG against the provider's hook, requests",
             f"{TIMES} x fewer",
             f"{fewer:.1f} x ({with_tokens:.1f} x with tokens)",
-            _met(fewer >= TIMES),
+            met(fewer >= TIMES),
         ),
     ]
     return "## Targets\n\n" + table(("", "target", "measured", ""), rows)
@@ -298,13 +299,20 @@ def _all(run: Measurement) -> float:
     return run.total + run.tokens
 
 
-def _met(reached: bool) -> str:
+def met(reached: bool) -> str:
+    """A word of the last column."""
     return "met" if reached else "**missed**"
 
 
 def median_wall(case: Case) -> float:
     """Seconds."""
     return _median(case, _wall)
+
+
+def replaced(page: str, heading: str, new: str) -> str:
+    """The page with a section in the place of the former one, or at its end."""
+    rest = re.sub(rf"\n{re.escape(heading)}\n.*?(?=\n## |\Z)", "", page, flags=re.DOTALL)
+    return f"{rest.rstrip()}\n\n{new}"
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

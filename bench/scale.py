@@ -19,6 +19,9 @@ class Scale:
         rows: rows of the one busy user (case 4), half on each side.
         idle_runs, pass_runs, fill_runs, rows_runs, dag_runs: repetitions of each measurement.
         window_users: users of the comparison that lists the sync's window only.
+        edits: edits in each direction of which the latency is measured.
+        idle_minutes: how long an idle organisation is watched.
+        many: accounts of the organisation that is polled and swept only.
     """
 
     accounts: int = 1000
@@ -31,6 +34,9 @@ class Scale:
     rows_runs: int = 2
     dag_runs: int = 3
     window_users: int = 50
+    edits: int = 60
+    idle_minutes: float = 10.0
+    many: int = 10_000
 
     @property
     def changed(self) -> int:
@@ -61,4 +67,7 @@ def scale_from_environment() -> Scale:
         fill_runs=2,
         rows_runs=2,
         dag_runs=2,
+        edits=max(4, round(full.edits * share)),
+        idle_minutes=full.idle_minutes * share,
+        many=max(100, round(full.many * share)),
     )

@@ -24,7 +24,8 @@ def main() -> None:
     parser.add_argument("--encounters", type=int, default=50)
     parser.add_argument("--rows", type=int, default=0)
     parser.add_argument("--filled", action="store_true")
-    parser.add_argument("--platform", type=Platform, default=Platform.GOOGLE)
+    parser.add_argument("--light", action="store_true")
+    parser.add_argument("--platform", type=Platform, action="append", required=True)
     given = parser.parse_args()
     begun = time.monotonic()
     clock = BenchClock()
@@ -33,9 +34,16 @@ def main() -> None:
     # Pages without rows and lost tombstones are for tests; here everybody meets a kind server.
     sandbox.google.unfriendly = sandbox.microsoft.unfriendly = False
     if given.rows:
-        busy_person(sandbox, given.rows, clock.now(), given.platform)
+        busy_person(sandbox, given.rows, clock.now(), given.platform[0])
     else:
-        staff(sandbox, given.users, given.encounters, clock.now(), given.platform)
+        staff(
+            sandbox,
+            given.users,
+            given.encounters,
+            clock.now(),
+            given.platform,
+            light=given.light,
+        )
     seeded = time.monotonic() - begun
     written: dict[str, int] = {}
     if given.filled:

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import delete, update
 from tests.servers import REPOSITORY
@@ -21,7 +21,7 @@ from bench.measure import (
     worker_environment,
 )
 from bench.server import STATE, STORY
-from bench.setup import HMAC_KEY, SETTINGS
+from bench.setup import HMAC_KEY, RECEIVER_PORT, SETTINGS
 from calendar_sync.config.settings import parse
 from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 START_SECONDS = 1800
 TEMPLATE = "etmp-follow-up"
 LENGTH = timedelta(minutes=25)
+Platforms = tuple[Platform, ...]
+GOOGLE: Platforms = (Platform.GOOGLE,)
 
 
 class BenchWorld(World):
@@ -50,19 +52,35 @@ class BenchWorld(World):
         answer = self._control("GET", "/requests/counts")
         return {str(kind): int(count) for kind, count in answer.items()}
 
-    def answer_after(self, seconds: float) -> None:
-        """How long Microsoft takes for an answer from now on."""
-        self._control("POST", "/microsoft/latency", {"seconds": seconds})
+    def trust_for_notices(self, authority: Path) -> None:
+        """Whose certificates the senders of notices trust."""
+        self._control("POST", "/push", {"trust": str(authority)})
+
+    def channels(self) -> int:
+        """How many accounts send notices: channels of Google, subscriptions of Microsoft."""
+        told = self._control("GET", "/push")
+        return int(told["channels"]) + int(told["subscriptions"])
+
+    def answer_after(self, platform: Platform, seconds: float) -> None:
+        """How long a platform takes for an answer from now on."""
+        if platform is Platform.MICROSOFT:
+            self._control("POST", "/microsoft/latency", {"seconds": seconds})
+            return
+        self._control("DELETE", "/faults")
+        if seconds:
+            late = {"service": platform.value, "kind": "latency", "times": None}
+            self._control("POST", "/faults", {**late, "seconds": seconds})
 
 
 class Stage:
     """A served organisation in `folder`; everything that it started ends with it."""
 
-    def __init__(self, folder: Path, *arguments: str, platform: Platform = Platform.GOOGLE) -> None:
+    def __init__(self, folder: Path, *arguments: str, platforms: Platforms = GOOGLE) -> None:
         self.folder = folder
-        self.platform = platform
+        self.platforms = platforms
         self.state = folder / STATE
-        self._arguments = (*arguments, "--platform", platform.value)
+        named = [word for one in platforms for word in ("--platform", one.value)]
+        self._arguments = (*arguments, *named)
         self._edits = 0
         self.program: Program
         self.world: BenchWorld
@@ -101,14 +119,15 @@ class Stage:
             time.sleep(0.1)
         self.world = BenchWorld(self.folder)
         self.world.wait_ready()
-        self.users = sorted(self.world.users(self.platform.value), key=lambda user: user.welkin_id)
+        users = [user for one in self.platforms for user in self.world.users(one.value)]
+        self.users = sorted(users, key=lambda user: user.welkin_id)
         self.story = json.loads((self.folder / STORY).read_text())
 
     def measure(self, what: str) -> Measurement:
         """Run a worker and count what it asked."""
         env = worker_environment(self.folder, self.state)
         before = self.world.counts()
-        report = run_worker(what, env, self.platform.value)
+        report = run_worker(what, env, self.platforms[0].value)
         return Measurement(
             wall=report["wall"],
             cpu=report["cpu"],
@@ -123,13 +142,13 @@ class Stage:
         step = len(self.users) // count
         for number in range(count):
             user = self.users[number * step]
-            slot = self._slot()
+            slot = self.slot()
             if number % 2:
                 self.world.plan_privately(user, slot, "Private")
             else:
                 self.world.book(user, slot, TEMPLATE)
 
-    def _slot(self) -> Slot:
+    def slot(self) -> Slot:
         """A time that nothing else has."""
         self._edits += 1
         days, minutes = divmod(self._edits, 400)
@@ -143,14 +162,36 @@ class Stage:
         with self._state() as connection:
             connection.execute(update(t.user_sync).values(last_poll_at=hour_ago))
 
+    @contextlib.contextmanager
+    def receiver(self) -> Iterator[str]:
+        """A receiver of push that the sandbox trusts, as a process; gives its address."""
+        place = self.folder / RECEIVER_PORT
+        place.unlink(missing_ok=True)
+        program = Program(
+            [sys.executable, "-m", "bench.receive", str(self.folder)],
+            log=self.folder / "receiver.log",
+            folder=REPOSITORY,
+            env=worker_environment(self.folder, self.state),
+        )
+        with program:
+            while not (place.exists() and place.read_text()):
+                if not program.running:
+                    raise BenchError(f"the receiver did not start:\n{program.tail()}")
+                time.sleep(0.1)
+            self.world.trust_for_notices(self.folder / "ca.pem")
+            yield f"https://localhost:{place.read_text()}"
+
     def forget_tokens(self) -> None:
         """All access tokens have expired, as they do within an hour."""
         with self._state() as connection:
             connection.execute(delete(t.access_token))
 
-    def limit(self, **limits: float) -> None:
-        """Other limits than those as shipped, from the next measurement on."""
-        sections = {**SETTINGS, "limits": {**SETTINGS["limits"], **limits}}
+    def configure(self, **changed: dict[str, Any]) -> None:
+        """Other settings than the bench's, section by section, from the next measurement on."""
+        sections = {
+            **SETTINGS,
+            **{name: {**SETTINGS.get(name, {}), **values} for name, values in changed.items()},
+        }
         database = Database(f"sqlite:///{self.state}")
         try:
             store = Store(database, HMAC_KEY)

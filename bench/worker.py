@@ -1,4 +1,4 @@
-"""`python -m bench.worker poll|pass PLATFORM`: one piece of the sync as a process.
+"""`python -m bench.worker poll|sweep|pass PLATFORM`: one piece of the sync as a process.
 
 It does what a task of the DAG or `calendar-sync sync` does, with the connections that Airflow
 finds in the environment, and prints what it took as one JSON document. Starting Python and Airflow
@@ -22,6 +22,8 @@ from calendar_sync.core.model import Platform
 from calendar_sync.orchestration.connections import load_secrets
 from calendar_sync.state import Database, Store
 from calendar_sync.sync.noticing import find_work
+from calendar_sync.sync.noticing.sweeps import Sweep
+from calendar_sync.sync.roster import members
 from calendar_sync.sync.runner import run_pass, store_run
 from calendar_sync.sync.runtime import open_services
 
@@ -37,7 +39,7 @@ def main() -> None:
     database = Database()
     store = Store(database, secrets.hmac_key)
     revision = store.config.revision()
-    works = {"poll": _poll, "pass": _pass}
+    works = {"poll": _poll, "sweep": _sweep, "pass": _pass}
     start_cpu = _cpu()
 
     async def work() -> dict[str, Any]:
@@ -60,6 +62,14 @@ def main() -> None:
 async def _poll(services: Services, revision: Revision, platform: Platform) -> dict[str, Any]:
     found = await find_work(services, revision, platform)
     return {"polled": found.polled, "marked": found.marked, "fault": found.fault}
+
+
+async def _sweep(services: Services, revision: Revision, platform: Platform) -> dict[str, Any]:
+    now = services.clock.now()
+    people = members(services.store, revision.settings, platform, now).synced.values()
+    result = await Sweep(services, revision, platform).run(people)
+    changed = len(result.changed)
+    return {"asked": result.asked, "unseen": result.unseen, "changed": changed}
 
 
 async def _pass(services: Services, revision: Revision, platform: Platform) -> dict[str, Any]:

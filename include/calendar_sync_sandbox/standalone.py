@@ -55,13 +55,18 @@ class AirflowError(RuntimeError):
 
 @dataclass(frozen=True)
 class TaskInstance:
-    """One task of one run as the user interface shows it; `map_index` is -1 when not mapped."""
+    """One task of one run as the user interface shows it; `map_index` is -1 when not mapped.
+
+    `started` and `ended` are of its last try, in RFC 3339.
+    """
 
     task_id: str
     map_index: int
     state: str | None
     label: str | None
     try_number: int
+    started: str | None = None
+    ended: str | None = None
 
 
 class StandaloneAirflow:
@@ -349,6 +354,8 @@ class StandaloneAirflow:
                 state=entry["state"],
                 label=entry["rendered_map_index"],
                 try_number=entry["try_number"],
+                started=entry["start_date"],
+                ended=entry["end_date"],
             )
             for entry in found
         ]

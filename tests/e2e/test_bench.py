@@ -7,8 +7,9 @@ import runpy
 from typing import TYPE_CHECKING
 
 import pytest
-from bench import least
+from bench import latency_page, least, many
 from bench.cases import Case
+from bench.latency import DIRECTIONS, NOTICING, PUSH, TIMETABLE, Edit, Idle, Latency, Part
 from bench.least import Least
 from bench.measure import Measurement, Spread, difference
 from bench.page import page
@@ -100,6 +101,47 @@ def test_the_page_says_where_a_target_is_missed(tmp_path: Path) -> None:
     assert all(len(line) <= 100 or line.startswith("|") for line in text.splitlines())
 
 
-@pytest.mark.parametrize("name", ["sync_dag", "hook_dag"])
+def test_the_page_of_latency_compares_each_variant_with_its_target(tmp_path: Path) -> None:
+    found = Latency("2026-03-02", 20, {})
+    for variant, seconds in ((TIMETABLE, 70.0), (NOTICING, 9.0), (PUSH, 7.0)):
+        edits = [
+            Edit(source, target, "id", 100.0, 100.0 + seconds, 101.0, 102.0, 103.0)
+            for source, target in DIRECTIONS
+            for _ in range(20)
+        ]
+        # One edit of twenty is late: the 95th percentile does not know it.
+        edits[0].written += 100
+        triggerer = 6.0 if variant == TIMETABLE else 15.0
+        cpu = {"triggerer": triggerer, "task": 300.0 if variant == TIMETABLE else 30.0}
+        idle = Idle(600.0, 20 if variant == TIMETABLE else 4, 12, cpu, {"welkin.audit": 120})
+        found.parts.append(Part(25, variant, 0.5, edits, idle, [3.0]))
+    found.save(tmp_path / "kept" / "latency.json")
+    text = latency_page.section(Latency.load(tmp_path / "kept" / "latency.json"))
+    assert "| 25 | noticing | Welkin to Google | 20 | 9.0 | 9.0 | 109.0 |" in text
+    assert "| 25 | noticing | Google to Welkin | 1.0 | 2.0 | 3.0 | 9.0 |" in text
+    lines = {line.split(" | ")[0][2:]: line for line in text.splitlines() if line.startswith("| ")}
+    assert lines["Welkin to Google, noticing"].endswith("| 9.0 s, 9.0 s | **missed** |")
+    assert lines["Welkin to Google, runs each minute"].endswith("| 70.0 s | met |")
+    assert lines["Google to Welkin, noticing and push"].endswith("| 7.0 s | met |")
+    assert lines["noticing, CPU-s a second"].endswith("| 0.015 | met |")
+    assert lines["Welkin, requests/s"].endswith("| 0.20 | met |")
+    assert lines["runs a day"].endswith("| 576 | met |")
+    assert lines["CPU of all of Airflow, of that with runs each minute"].endswith("| 15% | met |")
+
+
+def test_the_page_of_many_accounts_counts_against_the_quota() -> None:
+    results = Results.begin(Scale())
+    for key, wall in (("google_polls", 60.0), ("google_sweep", 5.0), ("microsoft_polls", 70.0)):
+        run = Measurement(wall, 10.0, 100.0, {"google.freebusy.query": 200})
+        results.add(Case(key, key, [run], Least(200, "because")))
+    text = many.section(results)
+    assert "each account every 1,440 s, 60% of 1,000,000 requests a day" in text
+    assert "| <= 60% of 1,000,000 | 50% | met |" in text
+    assert (
+        "| a round of polls of 10,000 Microsoft mailboxes | <= 60 s | 70 s | **missed** |" in text
+    )
+
+
+@pytest.mark.parametrize("name", ["sync_dag", "hook_dag", "floor_dag"])
 def test_the_dags_of_the_bench_can_be_parsed(name: str) -> None:
     runpy.run_path(str(REPOSITORY / "bench" / "dags" / f"{name}.py"))

@@ -34,7 +34,7 @@ from tests.simulation.engine import FAULTS, MICROSOFT_FAULTS, POLLS, Simulation
 from tests.simulation.processes import Crowd
 
 if TYPE_CHECKING:
-    from asyncio import Task
+    import asyncio
 
 STEPS = ("feeds", "polls", "sweeps", "told", "runs")
 #: A trigger that has ended with an error begins again so much later.
@@ -53,7 +53,7 @@ class Triggerer:
         self.process = story.crowd.start()
         self._open = AsyncExitStack()
         self._watch: Watch | None = None
-        self._steps: dict[str, Task[None]] = {}
+        self._steps: dict[str, asyncio.Task[None]] = {}
         self._begins = story.world.clock.now()
 
     async def tick(self) -> None:

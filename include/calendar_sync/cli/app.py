@@ -212,6 +212,9 @@ def _print_platform(entry: PlatformStatus) -> None:
             console.print(
                 f"  push: {code_of(code).in_words} [{code}]", style="yellow", markup=False
             )
+    if entry.sweeps is not None:
+        said = f"  sweeps: {entry.sweeps.sentence}"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
     if entry.fault:
         console.print(f"  paused: {entry.fault}", style="red", markup=False)
     for part in entry.noticing:

@@ -18,6 +18,7 @@ from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.noticing import standing_still
 from calendar_sync.insight.status import deletions_told_by
+from calendar_sync.insight.sweeps import sweep_coverage
 from calendar_sync.operations.connection_checks import (
     CONNECTION_IDS,
     MAILBOXES,
@@ -31,6 +32,7 @@ from calendar_sync.operations.connection_checks import (
 )
 from calendar_sync.operations.push_checks import check_push
 from calendar_sync.state import Store
+from calendar_sync.sync.roster import members
 
 CLOCK = SystemClock()
 
@@ -56,7 +58,7 @@ def check(
                     "works": works,
                     "connections": rows,
                     "deletions_told_by": deletions_told_by(store),
-                    "standing_still": [part.part for part in standing_still(store, CLOCK.now())],
+                    "found_late": _found_late(store),
                     "rights": who_may_decide(),
                 }
             )
@@ -67,12 +69,21 @@ def check(
                 console.print("all connections work")
             if told_by := deletions_told_by(store):
                 console.print(f"deletions in Welkin are found through: {told_by}")
-            for part in standing_still(store, CLOCK.now()):
-                console.print(part.sentence, markup=False, highlight=False, soft_wrap=True)
+            for sentence in _found_late(store):
+                console.print(sentence, markup=False, highlight=False, soft_wrap=True)
             for sentence in who_may_decide():
                 console.print(f"rights: {sentence}", markup=False, highlight=False, soft_wrap=True)
     if not works:
         raise typer.Exit(FAILED)
+
+
+def _found_late(store: Store) -> list[str]:
+    """Why changes may be found later than they could be."""
+    now, settings = CLOCK.now(), store.config.revision().settings
+    said = [part.sentence for part in standing_still(store, now)]
+    synced = members(store, settings, Platform.GOOGLE, now).synced.values()
+    sweeps = sweep_coverage(store, settings, Platform.GOOGLE, synced, now)
+    return [*said, *([sweeps.sentence] if sweeps is not None and sweeps.refused else [])]
 
 
 async def _check(store: Store, accounts: list[str], only: Platform | None) -> list[Checked]:

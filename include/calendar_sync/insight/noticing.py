@@ -11,26 +11,22 @@ from calendar_sync.state.runs import WELKIN
 SYSTEMS = {WELKIN: "Welkin", "google": "Google", "microsoft": "Microsoft"}
 #: How often a run looks for changes where nobody else does (orchestration/dags/sync).
 SAFETY_RUN_EVERY = timedelta(minutes=5)
+STARTS_WITHIN = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
 class NoticingState:
     """One part: `welkin`, `google` or `microsoft`.
 
-    `expected`: the deployment has a triggerer that should do it. `last_at` is when it last looked
-    successfully, `error` the code of its last failure if it has not succeeded since.
+    `stands_still`: the deployment has a triggerer that should do it, and does not; changes wait for
+    the safety run. `last_at` is when it last looked successfully, `error` the code of its last
+    failure if it has not succeeded since.
     """
 
     part: str
-    expected: bool
-    alive: bool
+    stands_still: bool
     last_at: datetime | None
     error: str = ""
-
-    @property
-    def stands_still(self) -> bool:
-        """Changes wait for the safety run."""
-        return self.expected and not self.alive
 
     @property
     def sentence(self) -> str:
@@ -44,9 +40,11 @@ class NoticingState:
 
 def noticing(store: Store, platform: Platform, now: datetime) -> tuple[NoticingState, ...]:
     """The two parts that a platform needs: Welkin's feeds, and its own polls."""
-    expected = store.noticing.of(platform.value).expected
+    since = store.noticing.of(platform.value).expected_since
+    # Airflow starts a trigger some time after the DAG is switched on.
+    expected = since is not None and now - since >= STARTS_WITHIN
     return tuple(
-        NoticingState(name, expected, row.alive(now), row.heartbeat_at, row.error_code or "")
+        NoticingState(name, expected and not row.alive(now), row.heartbeat_at, row.error_code or "")
         for name in (WELKIN, platform.value)
         for row in (store.noticing.of(name),)
     )
@@ -63,5 +61,5 @@ def silent_after(store: Store, settings: Settings, platform: Platform, now: date
 
 def standing_still(store: Store, now: datetime) -> list[NoticingState]:
     """The parts, each once, that should be looked at all the time and are not."""
-    parts = {part.part: part for platform in Platform for part in noticing(store, platform, now)}
-    return [part for part in parts.values() if part.stands_still]
+    parts = (part for platform in Platform for part in noticing(store, platform, now))
+    return list({part.part: part for part in parts if part.stands_still}.values())

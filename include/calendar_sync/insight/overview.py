@@ -17,6 +17,7 @@ from calendar_sync.insight.status import (
     looked_at,
     requests_since,
 )
+from calendar_sync.insight.sweeps import SweepCoverage, sweep_coverage
 from calendar_sync.insight.users import NO_USERS, Everybody, ListedUser, Standing
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
@@ -90,6 +91,7 @@ class PlatformOverview:
     former: int
     requests: Requests
     push: Coverage | None = None
+    sweeps: SweepCoverage | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
         late = seen is None or now - seen > silent_after(store, settings, platform, now)
         silent = bool(concerned) and late
         fault, requests = store.runs.fault(platform), _requests(store, settings, platform, now)
-        synced = members(store, settings, platform, now).synced if settings.push.on else ()
+        synced = members(store, settings, platform, now).synced
         platforms.append(
             PlatformOverview(
                 platform.value,
@@ -163,6 +165,7 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
                 former,
                 requests,
                 coverage(store, settings, platform, synced, now),
+                sweep_coverage(store, settings, platform, synced.values(), now),
             )
         )
     approval = t.approval

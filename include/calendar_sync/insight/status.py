@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from calendar_sync.core.model import LinkState, Platform
 from calendar_sync.insight.noticing import NoticingState, noticing
 from calendar_sync.insight.push import Coverage, coverage
+from calendar_sync.insight.sweeps import SweepCoverage, sweep_coverage
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import NO_USERS, Everybody, UserStatus
 from calendar_sync.state import Store
@@ -54,6 +55,7 @@ class PlatformStatus:
     failing: list[dict[str, Any]]
     noticing: tuple[NoticingState, ...]
     push: Coverage | None = None
+    sweeps: SweepCoverage | None = None
 
 
 def status(
@@ -90,7 +92,7 @@ def _status(
     failing += everybody.left_behind(platform)
     behind = found.oldest_change
     fault = store.runs.fault(platform)
-    synced = members(store, revision.settings, platform, now).synced.keys()
+    synced = members(store, revision.settings, platform, now).synced
     return PlatformStatus(
         platform=platform.value,
         users={state: count for state, count in found.states.items() if count},
@@ -100,6 +102,7 @@ def _status(
         failing=[_failing(one) for one in failing],
         looked_at=looked_at(store, platform),
         push=coverage(store, revision.settings, platform, synced, now),
+        sweeps=sweep_coverage(store, revision.settings, platform, synced.values(), now),
         noticing=noticing(store, platform, now),
         **_counts(store, revision, platform, synced, now),
     )

@@ -242,6 +242,9 @@ class MarkStore:
 
     def give_back(self, pair: Pair, run_id: str) -> None:
         """A task of this run is done with the user: if there is still work, any run may have it."""
+        state = self.of(*pair)
+        if state.taken_until is None or state.taken_by != run_id:
+            return
         mine = _where(update(t.user_sync), pair).where(t.user_sync.c.taken_by == run_id)
         with self._database.write() as connection:
             connection.execute(mine.values(taken_until=None))

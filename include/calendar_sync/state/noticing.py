@@ -23,6 +23,8 @@ ALIVE = timedelta(seconds=90)
 ASK_AGAIN, ASK_AGAIN_AT_LAST = timedelta(seconds=15), timedelta(minutes=5)
 #: Two runs that are asked for are so far apart, where one has just collected its users.
 RUNS_APART = timedelta(seconds=5)
+#: Where no run has come for so long, the DAG is paused or broken: its accounts are left alone.
+RESTS_AFTER = timedelta(minutes=16)
 
 _OF = select(t.noticing).where(t.noticing.c.name == bindparam("of"))
 
@@ -31,8 +33,8 @@ _OF = select(t.noticing).where(t.noticing.c.name == bindparam("of"))
 class Noticing:
     """One part. `run_at` is when a run of the platform last collected users.
 
-    `expected`: the DAG's last run has said that a triggerer should do this. `asks` counts the runs
-    asked for since one came.
+    `expected_since`: the runs of the DAG say that a triggerer should do this, without a longer
+    break since then. `asks` counts the runs asked for since one came.
     """
 
     name: str
@@ -44,11 +46,15 @@ class Noticing:
     asked_at: datetime | None = None
     asks: int = 0
     run_at: datetime | None = None
-    expected: bool = False
+    expected_since: datetime | None = None
 
     def alive(self, now: datetime) -> bool:
         """It has looked, successfully, not long ago."""
         return self.heartbeat_at is not None and now - self.heartbeat_at < ALIVE
+
+    def rests(self, now: datetime) -> bool:
+        """No run of the DAG has come for long: it is paused, or broken."""
+        return self.run_at is None or now - self.run_at >= RESTS_AFTER
 
     def may_ask(self, now: datetime) -> bool:
         """A run may be asked for: none is awaited, or it should have come by now."""
@@ -118,13 +124,16 @@ class NoticingStore:
 
     def run_came(self, platform: str, now: datetime, *, expected: bool) -> None:
         """A run of the platform collects its users."""
-        table = t.noticing
+        table, before = t.noticing, self.of(platform)
+        since = before.expected_since
+        if since is None or before.rests(now):
+            since = now
         with self._database.write() as connection:
             self._ensure(connection, platform)
             connection.execute(
                 update(table)
                 .where(table.c.name == platform)
-                .values(run_at=now, asks=0, expected=expected)
+                .values(run_at=now, asks=0, expected_since=since if expected else None)
             )
 
     def take_requests(self, *names: str) -> Counter[str]:

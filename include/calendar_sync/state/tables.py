@@ -416,7 +416,7 @@ noticing = Table(
     Column("asked_at", UtcDateTime),
     Column("asks", Integer, nullable=False, default=0),
     Column("run_at", UtcDateTime),
-    Column("expected", Boolean, nullable=False, default=False),
+    Column("expected_since", UtcDateTime),
 )
 
 platform_state = Table(

@@ -41,6 +41,8 @@ ROUNDS = 200
 GROUP_SECONDS = 120.0
 # After an error of the database; a lease lasts for 90 seconds, and is renewed well before.
 RENEW_AGAIN_SECONDS = 5.0
+# Between two looks whether another process is done with a user.
+AGAIN_SECONDS = 2.0
 
 
 async def sync_users(
@@ -53,8 +55,12 @@ async def sync_users(
     owner: str,
     full: bool = False,
     dry_run: bool = False,
+    patience: float = 0.0,
 ) -> list[UserOutcome]:
-    """Run the cycles of a group, several users at once; one user's failure stays that user's."""
+    """Run the cycles of a group, several users at once; one user's failure stays that user's.
+
+    With `patience`, a user whom another process works on is waited for, so many seconds.
+    """
     begun = services.clock.monotonic()
     people = members(services.store, revision.settings, platform, services.clock.now())
 
@@ -72,7 +78,15 @@ async def sync_users(
                 user_id, _mapped(services, platform, user_id).account, OutcomeStatus.BUSY
             )
         return await _sync_user(
-            services, revision, people, user_id, run_id, owner, full=full, dry_run=dry_run
+            services,
+            revision,
+            people,
+            user_id,
+            run_id,
+            owner,
+            full=full,
+            dry_run=dry_run,
+            patience=patience,
         )
 
     at_once = revision.settings.limits.user_concurrency
@@ -89,6 +103,7 @@ async def _sync_user(
     *,
     full: bool,
     dry_run: bool,
+    patience: float,
 ) -> UserOutcome:
     store, platform = services.store, people.platform
     mapped = _mapped(services, platform, user_id)
@@ -100,7 +115,7 @@ async def _sync_user(
         return UserOutcome(user_id, mapped.account, OutcomeStatus.IDLE)
     begun = services.clock.monotonic()
     try:
-        lease = store.leases.take(user_id, owner, services.clock.now())
+        lease = await _lease(services, user_id, owner, patience)
     except LeaseHeld:
         return UserOutcome(user_id, mapped.account, OutcomeStatus.BUSY)
     try:
@@ -130,6 +145,22 @@ async def _sync_user(
         store.leases.release(lease, services.clock.now())
     status = OutcomeStatus.OK if result.complete else OutcomeStatus.MORE
     return UserOutcome(user_id, mapped.account, status, result=result)
+
+
+async def _lease(services: Services, user_id: str, owner: str, patience: float) -> Lease:
+    """The user's lease, as soon as another process gives it up.
+
+    Raises:
+        LeaseHeld: it has not within `patience` seconds.
+    """
+    until = services.clock.monotonic() + patience
+    while True:
+        try:
+            return services.store.leases.take(user_id, owner, services.clock.now())
+        except LeaseHeld:
+            if services.clock.monotonic() >= until:
+                raise
+        await services.clock.sleep(AGAIN_SECONDS)
 
 
 def judged(store: Store, platform: Platform, outcome: UserOutcome) -> UserOutcome:

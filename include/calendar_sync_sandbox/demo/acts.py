@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: A title that must never leave the calendar it is in.
 PRIVATE_TITLE = "Dentist, private 7731"
-#: So many runs of the first fill in a row that had work and made nothing are too many.
+#: So many looks at the first fill in a row that found work and showed nothing new are too many.
 IDLE_RUNS = 12
 
 
@@ -147,21 +147,23 @@ class OnePlatform(Act):
         )
 
     def _first_fill(self) -> Waiting[float]:
+        yield from self.runs.first()
         patience = Patience(IDLE_RUNS)
         while True:
-            self.runs.trigger()
             yield from self.runs.settle()
+            seconds = self.runs.seconds
+            over = yield from self.runs.nobody_has_work()
             if self.runs.failed():
                 raise StepError(self.runs.outcome())
             mirrors = self.world.summary()[self._mirrors]
             blocks = [self.world.blocks(user) for user in self._users]
-            if not self.runs.last_had_work():
+            if over:
                 break
             if not patience.left((mirrors, blocks)):
-                raise StepError(f"{IDLE_RUNS} runs had work and made nothing")
+                raise StepError(f"{IDLE_RUNS} looks found work and nothing was made")
         if not (mirrors and all(blocks)):
             raise StepError(f"{mirrors} mirrors, and blocks of each user: {blocks}")
-        return self.runs.seconds
+        return seconds
 
     def _book(self, slot: Slot) -> Waiting[float]:
         self.booking = self.world.book(self.dana, slot, self._template)
@@ -246,12 +248,8 @@ class OnePlatform(Act):
         self.world.restore(self.gil)
         self.runs.end_excuses()
         # By name, as an operator would who knows that it works again: no back-off then.
-        conf: dict[str, Any] = {"users": [self.gil.welkin_id]}
-        return (
-            yield from self.runs.follow(
-                lambda: len(self.world.mirrors(self.gil, slot)) == 1, conf=conf
-            )
-        )
+        self.runs.trigger({"users": [self.gil.welkin_id]})
+        return (yield from self.runs.follow(lambda: len(self.world.mirrors(self.gil, slot)) == 1))
 
     def _only_mirror(self, user: User, slot: Slot) -> dict[str, Any]:
         mirrors = self.world.mirrors(user, slot)
@@ -304,8 +302,7 @@ class BothPlatforms(Act):
 
         seconds = yield from self.runs.follow(lambda: blocks() == [1, 1])
         # Once more now that the blocks are there: none may be taken for an appointment.
-        self.runs.trigger()
-        yield from self.runs.settle()
+        yield from self.runs.nobody_has_work()
         events = [
             [len(self.world.events(user, slot)) for slot in slots] for user in self._mailboxes
         ]

@@ -33,9 +33,9 @@ PAUSE_SECONDS = 0.3
 #: after ten minutes.
 LOOKS = 3000
 #: An edit has to be seen within five minutes, which is what the sync promises, or, where runs take
-#: long, within so many of them.
+#: long, within so many that began after it.
 PROMISE = timedelta(minutes=5)
-ENOUGH_RUNS = 12
+ENOUGH_RUNS = 4
 #: What a task's state is while a process works at it, or soon will whatever becomes of its DAG.
 AT_WORK = frozenset({"queued", "running", "restarting"})
 
@@ -103,26 +103,19 @@ class Runs:
         """Since the step began."""
         return (self.clock.now() - self._edited).total_seconds()
 
-    def follow(
-        self,
-        visible: Callable[[], bool],
-        *,
-        conf: dict[str, Any] | None = None,
-    ) -> Waiting[float]:
-        """Run the DAGs until an edit is visible; the value is the seconds since the step began.
+    def follow(self, visible: Callable[[], bool]) -> Waiting[float]:
+        """Wait until an edit is visible; the value is the seconds since the step began.
+
+        Nobody asks for a run here: whatever notices the edit does.
 
         Raises:
             StepError: it does not become visible in time, or a run has failed unasked.
         """
-        self.trigger(conf)
         patience = Patience(LOOKS)
         while not visible():
             active = self.active()
             if self._too_late():
                 raise StepError(f"not seen within {self.seconds:.0f} s; {self.outcome()}")
-            # A run may have come before the account's next poll was due.
-            if not active:
-                self.trigger(conf)
             self._insist(patience, active)
             yield
         seconds = self.seconds
@@ -155,8 +148,7 @@ class Runs:
     def settle(self) -> Waiting[None]:
         """Wait until the runs that there are now have ended.
 
-        Not until there is none: where they take longer than a minute, the schedule has the next
-        one ready when one ends.
+        Not until there is none: where they take long, the next one is ready when one ends.
         """
         active = self.active()
         awaited = {run[:2] for run in active}
@@ -171,16 +163,29 @@ class Runs:
             self.stuck = True
             raise StepError("nothing has moved for long: no run has begun or ended")
 
-    def last_had_work(self) -> bool:
-        """Whether the last run of a DAG still found users with work, or there was none."""
-        for dag_id in self.dag_ids:
-            ended = self.airflow.runs(dag_id, "success", newest=1)
-            if not ended:
-                return True
-            tasks = self.airflow.task_instances(dag_id, ended[0]["dag_run_id"])
-            if any(task.task_id == "sync_user" and task.map_index >= 0 for task in tasks):
-                return True
-        return False
+    def first(self) -> Waiting[None]:
+        """Wait until each DAG has had a run that nobody asked for."""
+        patience = Patience(LOOKS)
+        while not all(self._ended(dag_id) for dag_id in self.dag_ids):
+            self._insist(patience, self.active())
+            yield
+
+    def nobody_has_work(self) -> Waiting[bool]:
+        """Look by hand, with one run of each DAG; the value says whether it found nobody.
+
+        Runs may overlap, and each leaves out whom another has in its hands: all that end meanwhile
+        count.
+        """
+        since = self.clock.now()
+        self.trigger()
+        yield from self.settle()
+        return not any(
+            task.task_id == "sync_user" and task.map_index >= 0
+            for dag_id in self.dag_ids
+            for run in self._ended(dag_id)
+            if _moment(run["end_date"]) >= since
+            for task in self.airflow.task_instances(dag_id, run["dag_run_id"])
+        )
 
     def excuse(self, concerns: Callable[[TaskInstance], bool]) -> Excuse:
         """From now on these tasks may fail, in whichever run, until the excuse is ended."""

@@ -105,12 +105,6 @@ class Stage:
     def wait_idle(self) -> None:
         self.wait(lambda: not self.airflow.runs(self.dag_id, "queued", "running"))
 
-    def calm(self) -> None:
-        """Wait until the schedule will start no run for a few seconds, and none is running."""
-        while not 4 <= datetime.now(UTC).second <= 50:
-            time.sleep(0.3)
-        self.wait_idle()
-
     def rest(self) -> None:
         """Switch the schedule off between two runs.
 
@@ -118,7 +112,7 @@ class Stage:
         would never end.
         """
         while True:
-            self.calm()
+            self.wait_idle()
             self.airflow.pause(self.dag_id)
             time.sleep(1)
             if not self.airflow.runs(self.dag_id, "running"):
@@ -160,8 +154,11 @@ def open_stage(
     settings: dict[str, Any] | None = None,
     env: dict[str, str] | None = None,
     connections: dict[str, dict[str, Any]] | None = None,
+    dags: Path | None = None,
 ) -> Iterator[Stage]:
-    """Start everything, with the DAGs paused; all three arguments come on top of what is usual.
+    """Start everything, with the DAGs paused; what is given comes on top of what is usual.
+
+    `dags` is another folder than the product's.
 
     Dana, Mira and Ilse are on Google, Teo is on Microsoft, Ruben is on both.
     """
@@ -170,7 +167,7 @@ def open_stage(
     sandbox.welkin.rate_limit = 200
     sandbox.organise(users=5, encounters=4, microsoft="half")
     airflow = StandaloneAirflow(
-        folder / "home", REPOSITORY / "dags", plugins=REPOSITORY / "plugins", env=env
+        folder / "home", dags or REPOSITORY / "dags", plugins=REPOSITORY / "plugins", env=env
     )
     database = Database(f"sqlite:///{airflow.home}/calendar_sync.db")
     upgrade(database)

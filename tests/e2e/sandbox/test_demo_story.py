@@ -64,7 +64,7 @@ class Sides(sides.World):
 class SlowAirflow:
     """Runs that begin and end some looks late, each of them so many minutes long.
 
-    Where they are longer than a minute, the schedule has the next one ready when one ends.
+    When one has ended, an event or the timetable asks for the next.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class SlowAirflow:
             return
         waiting = self._waiting[dag_id]
         if not waiting:
-            return
+            self.trigger(dag_id)
         run = waiting[0]
         if run["left"]:
             run["left"] -= 1
@@ -127,8 +127,6 @@ class SlowAirflow:
             self._clock.advance(minutes=self._minutes / 2)
             run["end_date"] = self._stamp()
             waiting.popleft()
-            if self._minutes > 1 and not waiting:
-                self.trigger(dag_id)
 
     def _stamp(self) -> str:
         return self._clock.now().isoformat()

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import Platform
+from calendar_sync.insight.noticing import standing_still
 from calendar_sync.state.feeds import Moved
-from calendar_sync.state.noticing import ALIVE, ASK_AGAIN, LEASE
+from calendar_sync.state.noticing import ALIVE, ASK_AGAIN, LEASE, RESTS_AFTER
 from calendar_sync.state.runs import WELKIN
 from calendar_sync.sync.noticing import Looking, find_work
-from calendar_sync.sync.noticing.watch import RESTS_AFTER, Watch
+from calendar_sync.sync.noticing.watch import Watch, keep_watch
 from calendar_sync.sync.outcomes import OutcomeStatus
 from calendar_sync.sync.runner import sync_users
 from tests.engine.cycle.stage import Stage
@@ -348,3 +350,72 @@ def test_polls_do_not_move_a_cursor_that_a_cycle_has_moved(watched: Watched) -> 
         )
     found = watched.store.feeds.cursors(platform, [omar])[omar, "primary"]
     assert found.position == "of the cycle"
+
+
+def test_a_long_look_is_alive_and_keeps_its_place(watched: Watched) -> None:
+    watched.goes_on(20)
+    store, name = watched.store, watched.platform.value
+    now = watched.stage.clock.now
+
+    async def long_look() -> None:
+        with watched.watch._at_work(name):
+            for _ in range(20):
+                watched.stage.clock.advance(15)
+                await watched.watch.beats()
+                assert store.noticing.of(name).alive(now())
+                assert not store.noticing.take(name, "second", now())
+
+    watched.do(long_look())
+
+
+def test_a_platform_without_connection_is_no_alarm(watched: Watched) -> None:
+    watched.goes_on(20)
+    other = next(platform for platform in Platform if platform is not watched.platform)
+    lonely = Watch(
+        replace(watched.services, platforms={}),
+        watched.store.config.revision(),
+        other,
+        "lonely",
+        watched.ask,
+    )
+    watched.store.noticing.run_came(other.value, watched.stage.clock.now(), expected=True)
+    watched.do(lonely.polls())
+    watched.stage.clock.advance(80)
+    assert watched.store.noticing.of(other.value).alive(watched.stage.clock.now())
+
+
+def test_it_is_told_that_noticing_stands_still(watched: Watched) -> None:
+    clock, store = watched.stage.clock, watched.store
+    watched.run_comes()
+    assert standing_still(store, clock.now()) == [], "Airflow starts the trigger a little later"
+    watched.goes_on(300)
+    assert standing_still(store, clock.now()) == []
+    clock.advance(ALIVE.total_seconds() + 20)
+    watched.run_comes()
+    parts = {part.part for part in standing_still(store, clock.now())}
+    assert parts == {WELKIN, watched.platform.value}
+    store.noticing.run_came(watched.platform.value, clock.now(), expected=False)
+    assert standing_still(store, clock.now()) == [], "there is no triggerer"
+
+
+def test_the_steps_go_on_side_by_side_until_told_to_stop(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+    watched.run_comes()
+
+    async def beside() -> None:
+        nonlocal steps
+        steps += 1
+
+    async def sleep(seconds: float) -> None:
+        watched.stage.clock.advance(seconds / 7)
+        await asyncio.sleep(0)
+
+    def done() -> bool:
+        names = (WELKIN, watched.platform.value)
+        return steps > 3 and all(watched.store.noticing.of(name).heartbeat_at for name in names)
+
+    monkeypatch.setattr(watched.stage.clock, "sleep", sleep)
+    watched.do(keep_watch(watched.watch, done, beside))
+    assert watched.store.noticing.of(WELKIN).owner == "", "the next one need not wait"

@@ -120,6 +120,7 @@ def tidy_state() -> dict[str, int]:
             "runs": store.runs.forget(now - empty_after, now - WORKING_AFTER),
             "reports": store.health.forget_before(now - WORKING_AFTER),
             "tokens": store.tokens.drop_ended(now - TOKENS_AFTER),
+            "sweeps": store.sweeps.forget(now - TOKENS_AFTER),
         }
 
     done = with_store(work)

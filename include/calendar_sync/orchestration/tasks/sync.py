@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 LONGEST_LABEL = 240
 # Airflow's types of runs; the others are by hand.
 MANUAL = "manual"
+LONGEST_CYCLE = 90.0
 BY_EVENT = "asset_triggered"
 LOOKING = {BY_EVENT: Looking.NEVER, "scheduled": Looking.IF_STILL}
 
@@ -153,6 +154,8 @@ def sync_group(
             run_id=run_id,
             owner=owner,
             dry_run=dry_run,
+            # Runs overlap: who was asked for by name may be in the hands of another just now.
+            patience=LONGEST_CYCLE if named else 0.0,
         )
         outcomes += [
             UserOutcome(

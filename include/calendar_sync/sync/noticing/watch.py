@@ -5,9 +5,10 @@ reads them. Each of the steps may be left out or done twice; marks are all that 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,6 @@ from calendar_sync.core.errors import SyncError, TenantMisconfigured
 from calendar_sync.core.model import Platform
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import Pair
-from calendar_sync.state.noticing import Noticing
 from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 from calendar_sync.sync.noticing.look import Look
 from calendar_sync.sync.pushed import feeds_read, feeds_wanted
@@ -37,8 +37,6 @@ PROBES_EVERY = timedelta(minutes=1)
 NO_SWEEPS = timedelta(minutes=1)
 TOLD_EVERY = timedelta(seconds=1)
 FAILED_FEEDS = timedelta(seconds=30)
-# Where no run has come for so long, the DAG is paused or broken: its accounts are left alone.
-RESTS_AFTER = timedelta(minutes=16)
 # Connections are read again; sooner where one was refused.
 LASTS, LASTS_REFUSED = timedelta(minutes=10), timedelta(minutes=1)
 
@@ -59,6 +57,7 @@ class Watch:
     _next: dict[str, datetime] = field(default_factory=dict)
     _outdated: set[Pair] = field(default_factory=set)
     _counted: Counter[str] = field(default_factory=Counter)
+    _working: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Look with the settings of now; `ended` says when to begin again with others."""
@@ -88,7 +87,8 @@ class Watch:
         swept = store.runs.facts(WELKIN).get(DELETIONS_FROM) == SWEEP
         deletions = self._time_for("deletions", COMPARED_EVERY if swept else DELETIONS_EVERY)
         try:
-            await self._look.read_feeds(deletions=deletions)
+            with self._at_work(WELKIN):
+                await self._look.read_feeds(deletions=deletions)
         except SyncError as error:
             logger.warning("Welkin's changes cannot be read: %s", error.code)
             store.noticing.failed(WELKIN, error.code, self._requests())
@@ -104,11 +104,15 @@ class Watch:
         """Poll the accounts that are due, and mark what the calendar says is due."""
         if not self._time_for("polls", POLLS_EVERY) or self._resting():
             return
-        if self.platform not in self.services.platforms or not self._holds(self.platform.value):
+        if not self._holds(self.platform.value):
+            return
+        if self.platform not in self.services.platforms:
+            self._beat(self.platform.value)  # there is nothing to look at
             return
         begun = self.services.clock.monotonic()
         try:
-            result = await self._look.poll()
+            with self._at_work(self.platform.value):
+                result = await self._look.poll()
         except TenantMisconfigured as error:
             # It is stored, and shown; a run will say so.
             logger.warning("%s refuses us: %s", self.platform.value, error.code)
@@ -153,13 +157,19 @@ class Watch:
             logger.warning("%s refuses us: %s", self.platform.value, error.code)
             self._put_off("told", PROBES_EVERY)
 
+    async def beats(self) -> None:
+        """Show that a long look goes on, and keep it."""
+        for name in tuple(self._working):
+            if self._holds(name):
+                self._beat(name)
+
     async def runs(self) -> None:
         """Ask for a run while somebody has work that no run has taken."""
         store, now = self.services.store, self.services.clock.now()
         if self.platform.value not in self._held_until:
             return
         row = store.noticing.of(self.platform.value)
-        if self._rests(row, now) or not row.may_ask(now) or now < self._next.get("runs", now):
+        if row.rests(now) or not row.may_ask(now) or now < self._next.get("runs", now):
             return
         free = {state.user_id for state in store.marks.free(self.platform, now)}
         if not free or store.runs.fault(self.platform) is not None:
@@ -172,16 +182,21 @@ class Watch:
         else:
             self._put_off("runs", POLLS_EVERY)
 
+    @contextlib.contextmanager
+    def _at_work(self, name: str) -> Iterator[None]:
+        self._working.add(name)
+        try:
+            yield
+        finally:
+            self._working.discard(name)
+
     def leads(self) -> bool:
         """This watch has the platform, whose DAG runs."""
         return self.platform.value in self._held_until and not self._resting()
 
     def _resting(self) -> bool:
         now = self.services.clock.now()
-        return self._rests(self.services.store.noticing.of(self.platform.value), now)
-
-    def _rests(self, row: Noticing, now: datetime) -> bool:
-        return row.run_at is None or now - row.run_at >= RESTS_AFTER
+        return self.services.store.noticing.of(self.platform.value).rests(now)
 
     def _holds(self, name: str) -> bool:
         """This part is ours; asked for again well before the lease ends."""
@@ -244,7 +259,8 @@ async def keep_watch(watch: Watch, stopped: Callable[[], bool], *beside: Step) -
     over = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as group:
-            steps = [watch.feeds, watch.polls, watch.sweeps, watch.told, watch.runs, *beside]
+            looks = [watch.feeds, watch.polls, watch.sweeps, watch.told]
+            steps = [*looks, watch.beats, watch.runs, *beside]
             working = [group.create_task(repeat(step)) for step in steps]
             await end()
             for task in working:

@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("asked_at", TIME, nullable=True),
         sa.Column("asks", sa.Integer(), nullable=False),
         sa.Column("run_at", TIME, nullable=True),
-        sa.Column("expected", sa.Boolean(), nullable=False),
+        sa.Column("expected_since", TIME, nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_noticing")),
     )
 

@@ -1,0 +1,139 @@
+"""Ten thousand accounts, answers after 100 ms: one sweep, one round of polls.
+
+`python -m bench --many` measures this alone and replaces its section of the page.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bench import cases
+from bench.cases import Case
+from bench.least import Least, idle
+from bench.measure import BenchError
+from bench.page import HEADINGS, median_wall, met, row, table, wrapped
+from bench.results import Results
+from bench.stage import Stage
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.model import Platform
+from calendar_sync.sync.freshness import QUOTA_SHARE, poll_interval
+from calendar_sync.sync.swept import AT_ONCE, pace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.scale import Scale
+
+HEADING = "## Ten thousand accounts"
+FAR_SECONDS = 0.1
+ENCOUNTERS = 2
+#: Promised: a new busy time at Google is noticed within so many seconds; so long a round of polls
+#: at Microsoft takes.
+NOTICED_SECONDS, ROUND_SECONDS = 150, 60
+DAY = timedelta(days=1)
+
+
+def measure(folder: Path, scale: Scale) -> Results:
+    """Both platforms, one after the other; everybody is in step and nobody has changed."""
+    results = Results.begin(scale)
+    for platform in Platform:
+        arguments = ("--users", str(scale.many), "--encounters", str(ENCOUNTERS))
+        with Stage(
+            folder / f"many-{platform}", *arguments, "--light", "--filled", platforms=(platform,)
+        ) as stage:
+            cases.say(f"made: {scale.many:,} accounts, {stage.story}")
+            stage.world.answer_after(platform, FAR_SECONDS)
+            results.add(_polls(stage, platform, scale.many))
+            if platform is Platform.GOOGLE:
+                results.add(_sweeps(stage, scale.many))
+    return results
+
+
+def _polls(stage: Stage, platform: Platform, accounts: int) -> Case:
+    """Everybody is due; the first round, which gets the tokens, is not kept."""
+    case = Case(f"{platform}_polls", f"{platform.value}, one round of polls", least=idle(accounts))
+    stage.configure(polling={"sweep": "off"})
+    for number in range(3):
+        stage.let_time_pass()
+        run = stage.measure("poll")
+        if run.outcome["polled"] != accounts or run.outcome["marked"]:
+            raise BenchError(f"{accounts} idle accounts, but {run.outcome}")
+        if number:
+            cases.note(case, run)
+    return case
+
+
+def _sweeps(stage: Stage, accounts: int) -> Case:
+    """The first sweep, which knows nothing yet, is not kept."""
+    requests = -(-accounts // AT_ONCE)
+    least = Least(requests, f"{accounts:,} calendars, {AT_ONCE} in a request")
+    case = Case("google_sweep", "google, one sweep", least=least)
+    stage.configure(polling={"sweep": "on"})
+    for number in range(3):
+        run = stage.measure("sweep")
+        if run.outcome["asked"] != accounts or run.outcome["unseen"]:
+            raise BenchError(f"{accounts} accounts, but {run.outcome}")
+        if number:
+            if run.outcome["changed"]:
+                raise BenchError(f"nobody has changed, but {run.outcome}")
+            cases.note(case, run)
+    return case
+
+
+def section(results: Results) -> str:
+    """What was measured, and what follows for a day."""
+    accounts, settings = results.scale.many, Settings()
+    now = datetime.now(UTC)
+    plain = poll_interval(settings, Platform.GOOGLE, accounts, now).total_seconds()
+    found = [results.cases[key] for key in ("google_polls", "google_sweep", "microsoft_polls")]
+    _, sweep, mailboxes = found
+    day = settings.limits.google_requests_per_day
+    lines = [
+        f"""Polls alone: each account every {plain:,.0f} s, {
+            DAY.total_seconds() / plain * accounts / day:.0%} of {day:,} requests a day."""
+    ]
+    rows = []
+    if swept := pace(settings, Platform.GOOGLE, accounts, 0, now):
+        every = swept.sweeps.total_seconds()
+        asked = (DAY / swept.sweeps) * -(-accounts // AT_ONCE) + (DAY / swept.seen) * accounts
+        noticed = every + median_wall(sweep)
+        lines.append(
+            f"""With sweeps (`polling.sweep: auto`): one every {every:.0f} s, and each account
+            polled every {swept.seen.total_seconds():,.0f} s besides: {asked:,.0f} requests a day,
+            {asked / day:.0%}. Whoever a sweep shows to have changed is polled at once:
+            a change costs this poll, a read and the write on top."""
+        )
+        rows = [
+            (
+                "new busy time at Google noticed, time between sweeps and one sweep",
+                f"<= {NOTICED_SECONDS} s",
+                f"{noticed:.0f} s",
+                met(noticed <= NOTICED_SECONDS),
+            ),
+            (
+                "requests to Google a day, while nobody changes",
+                f"<= {QUOTA_SHARE:.0%} of {day:,}",
+                f"{asked / day:.0%}",
+                met(asked <= QUOTA_SHARE * day),
+            ),
+        ]
+    took = median_wall(mailboxes)
+    rows.append(
+        (
+            f"a round of polls of {accounts:,} Microsoft mailboxes",
+            f"<= {ROUND_SECONDS} s",
+            f"{took:.0f} s",
+            met(took <= ROUND_SECONDS),
+        )
+    )
+    parts = [
+        HEADING,
+        f"""Measured on {results.date} on the machine above (load {results.load_before:.1f} before
+the start): {accounts:,} accounts with {ENCOUNTERS} encounters and three events each, all in step,
+every answer after {FAR_SECONDS * 1000:.0f} ms. Tokens are at hand.""",
+        table(HEADINGS, [row(case) for case in found]),
+        "\n".join(f"- {line}" for line in lines),
+        table(("", "target", "measured", ""), rows),
+    ]
+    return "\n\n".join(wrapped(part) for part in parts) + "\n"
