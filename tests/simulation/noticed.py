@@ -129,7 +129,7 @@ class Noticed(Simulation):
 
     def __post_init__(self) -> None:
         self.trips = False
-        self.settings = {**self.settings, "notice": {"welkin_seconds": 20}}
+        self.settings = {**self.settings, "notice": {"welkin_seconds": 5}}
         if self.sweeps:
             self.settings["polling"] = {"sweep": "on"}
         if self.push:
@@ -216,17 +216,20 @@ class Noticed(Simulation):
             return
         kind = self.fate.random()
         if kind < 0.6:
-            before = self.world.clock.monotonic()
-            await self._edit()
-            # Whoever lives has renewed its leases in these seconds.
-            self.world.clock.advance(-(self.world.clock.monotonic() - before))
-            await self._tick(self.fate.choice([0, 1, 20]), self.fate.randint(0, 3))
+            await self._somebody_edits()
+            await self._tick(self.fate.choice([0, 1, 20]), self.fate.randint(0, 2))
         elif kind < 0.94:
             await self._sync()
         elif kind < 0.96:
             await self._hours_pass()
         else:
             await self.quiet()
+
+    async def _somebody_edits(self) -> None:
+        before = self.world.clock.monotonic()
+        await self._edit()
+        # Time passes by ticks alone, in which whoever lives renews its leases.
+        self.world.clock.advance(-(self.world.clock.monotonic() - before))
 
     async def _hours_pass(self) -> None:
         hours = self.fate.choice([1, 5, 26])
@@ -274,7 +277,9 @@ class Noticed(Simulation):
         for _ in range(fate.choice([5, 15, 40])):
             if what == "pester":
                 self._pester()
-            await self._tick(fate.choice([1, 1, 2, 7]), fate.randint(1, 8))
+            if fate.random() < 0.3:
+                await self._somebody_edits()
+            await self._tick(fate.choice([1, 1, 2, 7]), fate.randint(0, 5))
         freebusy.lag_seconds = 0.0
         if fate.random() < 0.5:
             self.crowd.thaw()
