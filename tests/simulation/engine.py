@@ -223,16 +223,7 @@ class Simulation:
             return
         kind = self.chance.random()
         if kind < 0.72:
-            names = [name for name, _ in self.rules]
-            weights = [weight for _, weight in self.rules]
-            name = self.chance.choices(names, weights)[0]
-            if name == "delete_encounter" and not self.world.welkin.audit_enabled:
-                return  # without the audit nothing in Welkin's API tells of it
-            self._note(name)
-            getattr(self.people, name)()
-            if name == "rename_mailbox":
-                await self.world.map(self._mapping())
-            self.world.clock.advance(self.chance.choice([0, 1, 20]))
+            await self._edit()
         elif kind < 0.9:
             await self._sync()
         elif kind < 0.93:
@@ -246,6 +237,19 @@ class Simulation:
             self.world.calendars(seat[1]).expire_sync_tokens(account)
         else:
             await self.quiet()
+
+    async def _edit(self) -> None:
+        """Somebody does something in Welkin or in a calendar."""
+        names = [name for name, _ in self.rules]
+        weights = [weight for _, weight in self.rules]
+        name = self.chance.choices(names, weights)[0]
+        if name == "delete_encounter" and not self.world.welkin.audit_enabled:
+            return  # without the audit nothing in Welkin's API tells of it
+        self._note(name)
+        getattr(self.people, name)()
+        if name == "rename_mailbox":
+            await self.world.map(self._mapping())
+        self.world.clock.advance(self.chance.choice([0, 1, 20]))
 
     async def _administer(self, who: Admins) -> None:
         names = [name for name, _ in admins.RULES]
@@ -393,6 +397,20 @@ class Simulation:
 
     async def quiet(self) -> None:
         """Nobody edits, nothing fails: both sides must come together, and then stay still."""
+        full = self._heal()
+        if full:
+            # Deletions are found by sweeping a tenth of the users a pass; far ones daily.
+            await self._pass(full=True)
+        for _ in range(3):
+            await self._pass()
+            self.world.clock.advance(minutes=2)
+        if self.losing:
+            await self._approve()
+        await self._stays_still()
+        await self._costs_little()
+
+    def _heal(self) -> bool:
+        """Whatever was wrong ends; True if all must be read, since nothing tells of some changes."""
         self._note("quiet")
         world = self.world
         self.people.undone = False
@@ -409,14 +427,11 @@ class Simulation:
         self.refused.clear()
         # Leases lapse, the longest pause ends: a day for what was refused by its own name.
         world.clock.advance(hours=25 if self.stubborn else 7)
-        if full:
-            # Deletions are found by sweeping a tenth of the users a pass; far ones daily.
-            await self._pass(full=True)
-        for _ in range(3):
-            await self._pass()
-            world.clock.advance(minutes=2)
-        if self.losing:
-            await self._approve()
+        return full
+
+    async def _stays_still(self) -> None:
+        """Nothing more is written, and everything is as it should be."""
+        world = self.world
         before = len(world.sandbox.requests)
         await self._pass()
         late = [f"{e.kind} {e.path[-40:]} {e.status}" for e in world.writes(before)]
@@ -424,6 +439,10 @@ class Simulation:
         world.note_blocks()
         self.oracles.check()
         self._audit()
+
+    async def _costs_little(self) -> None:
+        """One poll of each account, and nothing of Welkin."""
+        world = self.world
         world.clock.advance(minutes=10)
         before = len(world.sandbox.requests)
         if self._comparison_due():

@@ -240,12 +240,14 @@ class MarkStore:
             with self._database.write() as connection:
                 connection.execute(_TAKE.values(**values), rows)
 
-    def give_back(self, pair: Pair) -> None:
-        """A task is done with this user: if there is still work, any run may have it."""
-        if self.of(*pair).taken_until is None:
+    def give_back(self, pair: Pair, run_id: str) -> None:
+        """A task of this run is done with the user: if there is still work, any run may have it."""
+        state = self.of(*pair)
+        if state.taken_until is None or state.taken_by != run_id:
             return
+        mine = _where(update(t.user_sync), pair).where(t.user_sync.c.taken_by == run_id)
         with self._database.write() as connection:
-            connection.execute(_where(update(t.user_sync), pair).values(taken_until=None))
+            connection.execute(mine.values(taken_until=None))
 
     def some(self, platform: Platform, user_ids: Iterable[str]) -> dict[Pair, UserSync]:
         """The states of these users."""

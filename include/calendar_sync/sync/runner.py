@@ -66,26 +66,28 @@ async def sync_users(
 
     async def one(user_id: str) -> UserOutcome:
         try:
-            return await wanted(user_id)
+            return await in_time(user_id)
         finally:
-            # Whatever came of it: if there is still work, any run may have this user.
-            services.store.marks.give_back((user_id, platform))
+            if not dry_run:
+                services.store.marks.give_back((user_id, platform), run_id)
 
-    async def wanted(user_id: str) -> UserOutcome:
+    async def in_time(user_id: str) -> UserOutcome:
         if services.clock.monotonic() - begun > GROUP_SECONDS:
             # The rest of a large group stays marked for the next run.
             return UserOutcome(
                 user_id, _mapped(services, platform, user_id).account, OutcomeStatus.BUSY
             )
-        begun_at = services.clock.monotonic()
-        while True:
-            outcome = await _sync_user(
-                services, revision, people, user_id, run_id, owner, full=full, dry_run=dry_run
-            )
-            waited = services.clock.monotonic() - begun_at
-            if outcome.status is not OutcomeStatus.BUSY or waited >= patience:
-                return outcome
-            await services.clock.sleep(AGAIN_SECONDS)
+        return await _sync_user(
+            services,
+            revision,
+            people,
+            user_id,
+            run_id,
+            owner,
+            full=full,
+            dry_run=dry_run,
+            patience=patience,
+        )
 
     at_once = revision.settings.limits.user_concurrency
     return await together((one(user_id) for user_id in user_ids), at_once)
@@ -101,6 +103,7 @@ async def _sync_user(
     *,
     full: bool,
     dry_run: bool,
+    patience: float,
 ) -> UserOutcome:
     store, platform = services.store, people.platform
     mapped = _mapped(services, platform, user_id)
@@ -112,7 +115,7 @@ async def _sync_user(
         return UserOutcome(user_id, mapped.account, OutcomeStatus.IDLE)
     begun = services.clock.monotonic()
     try:
-        lease = store.leases.take(user_id, owner, services.clock.now())
+        lease = await _lease(services, user_id, owner, patience)
     except LeaseHeld:
         return UserOutcome(user_id, mapped.account, OutcomeStatus.BUSY)
     try:
@@ -142,6 +145,22 @@ async def _sync_user(
         store.leases.release(lease, services.clock.now())
     status = OutcomeStatus.OK if result.complete else OutcomeStatus.MORE
     return UserOutcome(user_id, mapped.account, status, result=result)
+
+
+async def _lease(services: Services, user_id: str, owner: str, patience: float) -> Lease:
+    """The user's lease, as soon as another process gives it up.
+
+    Raises:
+        LeaseHeld: it has not within `patience` seconds.
+    """
+    until = services.clock.monotonic() + patience
+    while True:
+        try:
+            return services.store.leases.take(user_id, owner, services.clock.now())
+        except LeaseHeld:
+            if services.clock.monotonic() >= until:
+                raise
+        await services.clock.sleep(AGAIN_SECONDS)
 
 
 def judged(store: Store, platform: Platform, outcome: UserOutcome) -> UserOutcome:

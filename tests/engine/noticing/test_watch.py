@@ -18,6 +18,8 @@ from calendar_sync.state.noticing import ALIVE, ASK_AGAIN, LEASE, RESTS_AFTER
 from calendar_sync.state.runs import WELKIN
 from calendar_sync.sync.noticing import Looking, find_work
 from calendar_sync.sync.noticing.watch import Watch, keep_watch
+from calendar_sync.sync.outcomes import OutcomeStatus
+from calendar_sync.sync.runner import sync_users
 from tests.engine.cycle.stage import Stage
 
 PLATFORMS = list(Platform)
@@ -168,6 +170,57 @@ def test_whoever_is_in_a_cycle_is_asked_for_when_it_ends(watched: Watched) -> No
     store.leases.release(lease, now())
     watched.goes_on(10)
     assert len(watched.asks) == 1
+
+
+def sync(watched: Watched, run_id: str, name: str = "omar") -> list[OutcomeStatus]:
+    """The task of a run, for one user."""
+    users, revision = [watched.stage.ids[name]], watched.store.config.revision()
+    done = sync_users(
+        watched.services, revision, watched.platform, users, run_id=run_id, owner=f"{run_id}/0"
+    )
+    return [outcome.status for outcome in watched.do(done)]
+
+
+def test_a_task_that_finds_its_user_in_another_cycle_keeps_no_run_from_the_user(
+    watched: Watched,
+) -> None:
+    """The user's other calendar is being synced, for example."""
+    store, now = watched.store, watched.stage.clock.now
+    watched.stage.visit("omar")
+    watched.goes_on(10)
+    omar = {watched.stage.ids["omar"]}
+    assert watched.collect("one") == omar
+    lease = store.leases.take(watched.stage.ids["omar"], "a cycle", now())
+    assert sync(watched, "one") == [OutcomeStatus.BUSY]
+    store.leases.release(lease, now())
+    assert watched.collect("two") == omar
+
+
+def test_a_task_that_finds_nothing_to_do_keeps_no_run_from_what_comes_next(
+    watched: Watched,
+) -> None:
+    watched.stage.visit("omar")
+    watched.goes_on(10)
+    omar = {watched.stage.ids["omar"]}
+    assert watched.collect("one") == omar
+    watched.stage.run()
+    assert sync(watched, "one") == [OutcomeStatus.IDLE]
+    watched.stage.visit("omar", hour=15)
+    watched.goes_on(10)
+    assert watched.collect("two") == omar
+
+
+def test_a_late_task_of_one_run_gives_no_user_of_another_away(watched: Watched) -> None:
+    watched.stage.visit("omar")
+    watched.goes_on(10)
+    omar = {watched.stage.ids["omar"]}
+    assert watched.collect("one") == omar
+    watched.goes_on(120)
+    assert watched.collect("two") == omar
+    lease = watched.store.leases.take(watched.stage.ids["omar"], "two/0", watched.stage.clock.now())
+    assert sync(watched, "one") == [OutcomeStatus.BUSY]
+    watched.store.leases.release(lease, watched.stage.clock.now())
+    assert watched.collect("three") == set()
 
 
 def test_an_idle_organisation_costs_little(watched: Watched) -> None:

@@ -1,6 +1,7 @@
 """From an edit to a poll: what notices cause, what they save, and what they fail to tell."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,9 @@ from calendar_sync.core.model import Platform
 from calendar_sync.push.keys import WELKIN_HEADER, welkin_secret
 from calendar_sync.state.push import DOUBTS
 from calendar_sync.sync.freshness import deadlines
+from calendar_sync.sync.noticing.watch import FAILED_FEEDS, Watch
 from calendar_sync.sync.pushed import EVERY, FAIR, feeds_read, feeds_wanted
+from calendar_sync.sync.services import Services
 from tests.engine.push.conftest import ADDRESS, KEY, google
 from tests.engine.push.stage import PushStage
 
@@ -203,3 +206,62 @@ def test_rare_polls_are_not_taken_for_silence(push: Push) -> None:
     known = deadlines(settings, Platform.GOOGLE, 1, now)
     assert known.marked - known.seen == timedelta(seconds=900)
     assert timedelta(minutes=1) == EVERY
+
+
+# --- beside noticing ------------------------------------------------------------------------------
+
+
+def watched(stage: PushStage, steps: Callable[[Watch], Awaitable[None]]) -> None:
+    """Do this with a watch of the stage, whose DAG has run a moment ago."""
+
+    async def work(services: Services) -> None:
+        name = stage.platform.value
+        services.store.noticing.run_came(name, stage.clock.now(), expected=True)
+        revision = services.store.config.revision()
+        await steps(Watch(services, revision, stage.platform, "here", lambda: True))
+
+    asyncio.run(stage.with_services(work))
+
+
+@pytest.mark.parametrize("platform", BOTH)
+def test_an_account_that_is_due_and_told_of_is_polled_once(push: Push, platform: Platform) -> None:
+    """I21: the two steps of a watch go on side by side."""
+    stage = push("dana", platform=platform)
+    stage.clock.advance(minutes=10)
+    stage.busy()
+    stage.deliver()
+    assert stage.channel().wanted
+    before = stage.position
+
+    async def steps(watch: Watch) -> None:
+        assert watch._holds(platform.value)
+        await asyncio.gather(watch.polls(), watch.told())
+
+    watched(stage, steps)
+    assert stage.polls(before) == 1
+    assert stage.state().marked
+    assert not stage.channel().wanted
+
+
+def test_notices_of_welkin_do_not_hurry_reads_that_fail(push: Push) -> None:
+    stage = push("dana")
+    secret = {WELKIN_HEADER: welkin_secret(KEY)}
+    stage.welkin.automations.make("changes", ADDRESS + "/welkin", headers=secret)
+    stage.visit()
+    stage.clock.advance(seconds=1)
+    stage.deliver()
+    stage.fault("welkin", "status", status=503, times=None)
+
+    async def steps(watch: Watch) -> None:
+        for _ in range(25):
+            await watch.feeds()
+            stage.clock.advance(seconds=1)
+
+    before = stage.clock.monotonic()
+    told = len(stage.sandbox.requests)
+    watched(stage, steps)
+    assert stage.clock.monotonic() - before < 2 * FAILED_FEEDS.total_seconds()
+    first = stage.sandbox.requests.since(told)
+    assert {entry.status for entry in first} == {503}
+    moments = {entry.at for entry in first}
+    assert max(moments) - min(moments) < FAILED_FEEDS, "one try, and what it repeats"

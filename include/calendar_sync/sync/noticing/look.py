@@ -4,7 +4,7 @@ What it finds are marks; nothing is synced here.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from calendar_sync.adapters.http import waiting_at_most
@@ -35,6 +35,7 @@ class Look:
     services: Services
     revision: Revision
     platform: Platform
+    _polling: set[Pair] = field(default_factory=set)
 
     async def read_feeds(self, *, deletions: bool = True) -> None:
         """Read what Welkin reports for everybody, and mark users of both platforms.
@@ -94,7 +95,7 @@ class Look:
             return 0
         synced = members(store, self.revision.settings, self.platform, now).synced
         users = [synced[user_id] for user_id in user_ids if user_id in synced]
-        poller = Poller(self.services, self.revision, self.platform)
+        poller = Poller(self.services, self.revision, self.platform, self._polling)
         result = await poller.poll_told(users, store.marks.some(self.platform, user_ids))
         poller.tenant_fault(result)
         return result.asked
@@ -108,7 +109,7 @@ class Look:
         store, now = self.services.store, self.services.clock.now()
         people = members(store, self.revision.settings, self.platform, now)
         self._ask_about_leavers(people)
-        poller = Poller(self.services, self.revision, self.platform)
+        poller = Poller(self.services, self.revision, self.platform, self._polling)
         if fault := await self._still_faulty(poller, people):
             return PollResult(fault=fault)
         states = store.marks.all(self.platform)

@@ -91,16 +91,21 @@ class _Found:
 
 @dataclass
 class Poller:
-    """One round of polls on one platform."""
+    """One round of polls on one platform.
+
+    `polling` is shared by rounds side by side: whom one of them asks, the others leave alone.
+    """
 
     services: Services
     revision: Revision
     platform: Platform
+    polling: set[Pair] = field(default_factory=set)
     _cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
     _zones: dict[str, str | None] = field(default_factory=dict)
     _outdated: set[Pair] = field(default_factory=set)
     _states: Mapping[Pair, UserSync] = field(default_factory=dict)
     _found: _Found = field(default_factory=_Found)
+    _mine: set[Pair] = field(default_factory=set)
     _recorded_at: float = 0.0
     _swept: Swept = field(default_factory=Swept)
     _changes: dict[Key, int] = field(default_factory=dict)
@@ -190,9 +195,11 @@ class Poller:
         gate = asyncio.Event()
 
         async def one(user: MappedUser) -> None:
-            if gate.is_set():
-                return
             pair = (user.user_id, user.platform)
+            if gate.is_set() or pair in self.polling:
+                return
+            self.polling.add(pair)
+            self._mine.add(pair)
             try:
                 with waiting_at_most(POLL_WAITS):
                     async with asyncio.timeout(POLL_SECONDS):
@@ -239,10 +246,15 @@ class Poller:
         unanswered: set[Pair] = set()
         answered: set[Pair] = set()
         carried = min(self.services.platforms[self.platform].asks_together, POLLS_CARRIED)
-        await together((one(user) for user in users), settings.limits.poll_concurrency * carried)
-        result.answered = len(answered)
-        if result.tenant_fault is None:
-            self._record()
+        at_once = settings.limits.poll_concurrency * carried
+        try:
+            await together((one(user) for user in users), at_once)
+            result.answered = len(answered)
+            if result.tenant_fault is None:
+                self._record()
+        finally:
+            self.polling -= self._mine
+            self._mine.clear()
         result.outdated = sorted((self._outdated & answered) - {*result.news, *result.failed})
         return result
 
@@ -348,6 +360,8 @@ class Poller:
                 states=self._states,
                 now=now,
             )
+        self.polling -= touched
+        self._mine -= touched
 
     def _free(self, user: MappedUser, now: datetime) -> bool:
         state = self._states.get((user.user_id, user.platform))

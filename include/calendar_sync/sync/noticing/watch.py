@@ -80,7 +80,7 @@ class Watch:
         every = timedelta(seconds=self.revision.settings.notice.welkin_seconds)
         store, now = self.services.store, self.services.clock.now()
         notices = feeds_wanted(store, now) if self.revision.settings.push.on else None
-        if notices is not None:
+        if notices is not None and now >= self._next.get("failed feeds", now):
             self._next.pop("feeds", None)
         if not self._time_for("feeds", every) or self._resting() or not self._holds(WELKIN):
             return
@@ -93,6 +93,7 @@ class Watch:
             logger.warning("Welkin's changes cannot be read: %s", error.code)
             store.noticing.failed(WELKIN, error.code, self._requests())
             self._put_off("feeds", FAILED_FEEDS)
+            self._put_off("failed feeds", FAILED_FEEDS)
             self._end_soon()
         else:
             if notices is not None:
