@@ -410,7 +410,7 @@ class Simulation:
         await self._costs_little()
 
     def _heal(self) -> bool:
-        """Whatever was wrong ends; True if all must be read, since nothing tells of some changes."""
+        """Whatever was wrong ends. True if all must be read: no list tells of some changes."""
         self._note("quiet")
         world = self.world
         self.people.undone = False

@@ -182,7 +182,7 @@ class Noticed(Simulation):
             await one.tick()
         await self.crowd.go_on(turns)
 
-    async def _goes_on(self, seconds: float, every: float = 20.0) -> None:
+    async def _goes_on(self, seconds: float, every: float = 30.0) -> None:
         """Calm time: nobody dies, and whoever has something to do does it at once."""
         until = self.world.clock.now() + timedelta(seconds=seconds)
         while self.world.clock.now() < until:
@@ -354,7 +354,7 @@ class Noticed(Simulation):
                 self.airflow.by_hand(platform)
         # A safety run does one round each five minutes, where nothing else starts runs.
         slow = mode in {"dead", "swallows"}
-        await self._goes_on(1500 if slow else 480, 60 if slow else 20)
+        await self._goes_on(1500 if slow else 480, 60 if slow else 30)
         await self._stays_still()
         if mode == "well":
             await self._costs_little()
@@ -375,10 +375,10 @@ class Noticed(Simulation):
         store, learnt = Store(self.world.database, HMAC_KEY), self._window_learnt_at()
         before, asked = len(self.world.sandbox.requests), self.airflow.done["asked"]
         minutes = 5
-        for _ in range(3 * minutes):
+        for _ in range(2 * minutes):
             if self.push:
                 self._pester()
-            await self._goes_on(20)
+            await self._goes_on(30)
         late = [f"{e.kind} {e.path[-40:]}" for e in self.world.writes(before)]
         assert not late, f"I21: {late}"
         if self._comparison_due() or learnt != self._window_learnt_at():

@@ -13,6 +13,7 @@ import traceback
 
 from calendar_sync.core.model import Direction
 from tests.simulation.engine import GOOGLE, MICROSOFT, MIXED, Simulation
+from tests.simulation.noticed import Noticed
 
 REPORT_EVERY = 300.0
 
@@ -31,7 +32,22 @@ def choose(seed: int) -> tuple[Simulation, int]:
     )
     steps = chance.choice([60, 100, 150, 250])
     simulation.stubborn = chance.random() < 0.4
+    # Of its own, so that a seed of before tells the same story.
+    apart = random.Random(f"noticed-{seed}")  # noqa: S311 - seeded on purpose
+    if not losing and not seldom and apart.random() < 0.5:
+        sweeps, push = apart.random() < 0.5, apart.random() < 0.6
+        story = Noticed(
+            seed, direction, platforms, administered=administered, sweeps=sweeps, push=push
+        )
+        return story, apart.choice([25, 50, 80])
     return simulation, steps
+
+
+def noticed(simulation: Simulation) -> str:
+    """How a story with noticing is repeated; nothing for the others."""
+    if not isinstance(simulation, Noticed):
+        return ""
+    return f"Noticed sweeps={simulation.sweeps} push={simulation.push}"
 
 
 def main(minutes: float, first: int) -> int:
@@ -51,7 +67,7 @@ def main(minutes: float, first: int) -> int:
                 f"FAILED seed={seed} steps={wanted} direction={simulation.direction} "
                 f"platforms={platforms} administered={simulation.administered} "
                 f"losing={simulation.losing} seldom={simulation.seldom} "
-                f"stubborn={simulation.stubborn}",
+                f"stubborn={simulation.stubborn} {noticed(simulation)}",
                 flush=True,
             )
             if isinstance(error, AssertionError):
