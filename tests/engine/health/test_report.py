@@ -16,7 +16,7 @@ from calendar_sync.insight.health.render import message, page
 from calendar_sync.insight.overview import PlatformOverview, overview
 from calendar_sync.insight.status import status
 from calendar_sync.state import tables as t
-from calendar_sync.state.runs import LOOKED_AT
+from calendar_sync.state.runs import LOOKED_AT, WELKIN
 from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import Stage, mail
 
@@ -67,6 +67,18 @@ def test_an_organisation_that_is_up_to_date_has_nothing_to_report(platform: Plat
     # What is older than a day is no longer news.
     s.clock.advance(days=1, minutes=1)
     assert report(s)["platforms"][0]["synced"] == {}
+
+
+@on_both
+def test_what_notices_changes_is_in_the_report(platform: Platform) -> None:
+    s = Stage("dana", platform=platform)
+    s.run()
+    s.store.noticing.run_came(platform.value, s.clock.now(), expected=True)
+    for part in (WELKIN, platform.value):
+        s.store.noticing.beat(part, s.clock.now(), {})
+    [entry] = report(s)["platforms"]
+    told = {part["part"]: (part["stands_still"], part["last_at"]) for part in entry["noticing"]}
+    assert told == dict.fromkeys((WELKIN, platform.value), (False, s.clock.now().isoformat()))
 
 
 @on_both

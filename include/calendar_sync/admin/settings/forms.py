@@ -52,7 +52,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Calendars", "", ("calendars",)),
     ("How far ahead and back", "", ("windows",)),
     ("Users who leave, and deletions", "", ("on_unmapped", "deletion_guard")),
-    ("How often, and when it is late", "", ("polling", "notice", "freshness", "time_zone")),
+    ("How often, and when it is late", "", ("polling", "notice", "push", "freshness", "time_zone")),
     ("Notifications", "", ("notify",)),
     ("Rates and sizes", "Rarely need a change.", ("limits",)),
 )

@@ -282,9 +282,10 @@ def _drift(store: Store, platform: Platform, since: datetime) -> dict[str, Any]:
     return {"compared": compared, "writes": dict(writes), "users": dict(users.most_common(SHOWN))}
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """For JSON: times as text."""
-    return {
-        key: value.isoformat() if isinstance(value, datetime) else value
-        for key, value in values.items()
-    }
+def _plain(value: Any) -> Any:
+    """For JSON: times as text, at any depth."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value.isoformat() if isinstance(value, datetime) else value
