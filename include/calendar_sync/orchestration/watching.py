@@ -81,7 +81,7 @@ def notice(platform: str, ask: Callable[[], bool], stop: threading.Event) -> Non
         watch = Watch(services, revision, Platform(platform), owner, ask)
 
         async def channels() -> None:
-            if watch.leads():
+            if watch.leads() and watch.time_for_channels():
                 await tend_channels(services, revision, Platform(platform))
 
         await keep_watch(watch, stop.is_set, channels)

@@ -7,9 +7,12 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+import calendar_sync.adapters.welkin.client
+import calendar_sync.adapters.welkin.feeds
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import Platform
 from calendar_sync.insight.noticing import standing_still
@@ -419,3 +422,32 @@ def test_the_steps_go_on_side_by_side_until_told_to_stop(
     monkeypatch.setattr(watched.stage.clock, "sleep", sleep)
     watched.do(keep_watch(watched.watch, done, beside))
     assert watched.store.noticing.of(WELKIN).owner == "", "the next one need not wait"
+
+
+def test_a_row_that_shows_late_is_seen_within_a_minute(watched: Watched) -> None:
+    watched.goes_on(20)
+    watched.stage.visit("dana")
+    watched.goes_on(20)
+    watched.collect()
+    watched.stage.welkin.backdate = timedelta(minutes=2)
+    watched.stage.visit("omar", days=2)
+    watched.stage.welkin.backdate = timedelta(0)
+    watched.goes_on(65)
+    assert watched.stage.ids["omar"] in watched.collect("later")
+
+
+def test_what_was_read_is_not_read_again_every_few_seconds(watched: Watched) -> None:
+    watched.goes_on(20)
+    for day in range(1, 9):
+        watched.stage.visit("omar", days=day)
+    watched.goes_on(55)
+    read = []
+    parse = calendar_sync.adapters.welkin.feeds.event_row
+
+    def counted(row: Any) -> Any:
+        read.append(row)
+        return parse(row)
+
+    with patch.object(calendar_sync.adapters.welkin.client, "event_row", counted):
+        watched.goes_on(60)
+    assert len(read) < 8 * 12 / 2, "twelve reads, one of them of all that is new since five minutes"

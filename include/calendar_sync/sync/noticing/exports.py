@@ -31,9 +31,13 @@ Row = TypeVar("Row", EventRow, EncounterRow)
 
 @dataclass
 class Exports:
-    """Reads pages; `pairs` are all users, who are compared where rows cannot be read at all."""
+    """Reads pages; `pairs` are all users, who are compared where rows cannot be read at all.
+
+    Without `overlap` only what is newer than the stored position is read.
+    """
 
     services: Services
+    overlap: bool
     pairs: Callable[[], Iterable[Pair]]
 
     async def pages(
@@ -44,7 +48,7 @@ class Exports:
     ) -> AsyncIterator[tuple[FeedPage[Row], str]]:
         """Pages since the stored position, each with the position that it reaches."""
         stored = self.services.store.feeds.cursor(WELKIN, feed)
-        start = _start(stored) if stored is not None else first
+        start = _start(stored, overlap=self.overlap) if stored is not None else first
         reached = stored.position if stored is not None else first
         size, skips = EXPORT_PAGE, 0
         while True:
@@ -95,7 +99,7 @@ class Exports:
         return welkin_time(value + timedelta(milliseconds=1))
 
 
-def _start(stored: Cursor) -> str:
+def _start(stored: Cursor, *, overlap: bool) -> str:
     """Where to go on reading: a little before what was reached.
 
     Rows may show later than their time stamps say, so five minutes are read again; once the same
@@ -103,7 +107,7 @@ def _start(stored: Cursor) -> str:
     Otherwise every pass after a bulk change would read all of it again.
     """
     value = instant_of(stored.position)
-    if value is None:
+    if value is None or not overlap:
         return stored.position
     shown = stored.saved_at is not None and stored.saved_at - value >= SHOWN_AFTER
     return welkin_time(value - (timedelta(seconds=1) if shown else OVERLAP))

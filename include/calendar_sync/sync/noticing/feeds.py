@@ -54,11 +54,14 @@ class WelkinFeeds:
 
     services: Services
     settings: Settings
+    overlap: bool = True
 
     def __post_init__(self) -> None:
         """A read that brings no news asks for none of the users."""
         self._exports = Exports(
-            self.services, lambda: [pair for pairs in self.pairs.values() for pair in pairs]
+            self.services,
+            self.overlap,
+            lambda: [pair for pairs in self.pairs.values() for pair in pairs],
         )
 
     @cached_property

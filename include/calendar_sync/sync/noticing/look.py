@@ -37,14 +37,17 @@ class Look:
     platform: Platform
     _polling: set[Pair] = field(default_factory=set)
 
-    async def read_feeds(self, *, deletions: bool = True) -> None:
+    async def read_feeds(self, *, deletions: bool = True, overlap: bool = True) -> None:
         """Read what Welkin reports for everybody, and mark users of both platforms.
+
+        Without `deletions` and `overlap` only what is new: rows that show late are not seen.
 
         Raises:
             SyncError: Welkin does not answer, or not well.
         """
         with waiting_at_most(FEED_WAITS):
-            await WelkinFeeds(self.services, self.revision.settings).read(deletions=deletions)
+            feeds = WelkinFeeds(self.services, self.revision.settings, overlap)
+            await feeds.read(deletions=deletions)
 
     async def sweep(self) -> Pace | None:
         """Ask when everybody is busy, so that who has changed is polled next.

@@ -17,6 +17,7 @@ from calendar_sync.core.errors import SyncError, TenantMisconfigured
 from calendar_sync.core.model import Platform
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import Pair
+from calendar_sync.state.noticing import Noticing
 from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 from calendar_sync.sync.noticing.look import Look
 from calendar_sync.sync.pushed import feeds_read, feeds_wanted
@@ -26,10 +27,15 @@ from calendar_sync.sync.services import Services
 logger = logging.getLogger(__name__)
 
 STEP = 1.0
+ROW_EVERY = timedelta(seconds=0.9)
+# Whether the watch is over is asked so often.
+END_STEP = 3.0
 # The lease lasts three times as long.
 HELD_FOR = timedelta(seconds=15)
 POLLS_EVERY = timedelta(seconds=5)
 DELETIONS_EVERY, COMPARED_EVERY = timedelta(seconds=30), timedelta(minutes=1)
+# Rows may show later than their time stamps say: what was read lately is read again so often.
+OVERLAP_EVERY = timedelta(minutes=1)
 DUE_EVERY = timedelta(seconds=30)
 REREADS_EVERY = timedelta(minutes=1)
 PROBES_EVERY = timedelta(minutes=1)
@@ -58,6 +64,7 @@ class Watch:
     _outdated: set[Pair] = field(default_factory=set)
     _counted: Counter[str] = field(default_factory=Counter)
     _working: set[str] = field(default_factory=set)
+    _seen: Noticing = field(default_factory=lambda: Noticing(""))
 
     def __post_init__(self) -> None:
         """Look with the settings of now; `ended` says when to begin again with others."""
@@ -88,7 +95,8 @@ class Watch:
         deletions = self._time_for("deletions", COMPARED_EVERY if swept else DELETIONS_EVERY)
         try:
             with self._at_work(WELKIN):
-                await self._look.read_feeds(deletions=deletions)
+                overlap = self._time_for("overlap", OVERLAP_EVERY)
+                await self._look.read_feeds(deletions=deletions, overlap=overlap)
         except SyncError as error:
             logger.warning("Welkin's changes cannot be read: %s", error.code)
             store.noticing.failed(WELKIN, error.code, self._requests())
@@ -168,7 +176,7 @@ class Watch:
         store, now = self.services.store, self.services.clock.now()
         if self.platform.value not in self._held_until:
             return
-        row = store.noticing.of(self.platform.value)
+        row = self._row()
         if row.rests(now) or not row.may_ask(now) or now < self._next.get("runs", now):
             return
         free = {state.user_id for state in store.marks.free(self.platform, now)}
@@ -179,6 +187,7 @@ class Watch:
             self._put_off("runs", HELD_FOR)
         elif self.ask():
             store.noticing.asked(self.platform.value, now)
+            self._next.pop("row", None)
         else:
             self._put_off("runs", POLLS_EVERY)
 
@@ -190,13 +199,22 @@ class Watch:
         finally:
             self._working.discard(name)
 
+    def time_for_channels(self) -> bool:
+        """Push channels are looked after every few seconds."""
+        return self._time_for("channels", POLLS_EVERY)
+
     def leads(self) -> bool:
         """This watch has the platform, whose DAG runs."""
         return self.platform.value in self._held_until and not self._resting()
 
     def _resting(self) -> bool:
-        now = self.services.clock.now()
-        return self.services.store.noticing.of(self.platform.value).rests(now)
+        return self._row().rests(self.services.clock.now())
+
+    def _row(self) -> Noticing:
+        """The platform's row, as it was less than a step ago."""
+        if self._time_for("row", ROW_EVERY):
+            self._seen = self.services.store.noticing.of(self.platform.value)
+        return self._seen
 
     def _holds(self, name: str) -> bool:
         """This part is ours; asked for again well before the lease ends."""
@@ -252,7 +270,12 @@ async def keep_watch(watch: Watch, stopped: Callable[[], bool], *beside: Step) -
             await watch.services.clock.sleep(STEP)
 
     async def end() -> None:
-        while not (stopped() or watch.ended()):
+        until = watch.services.clock.monotonic()
+        while not stopped():
+            if watch.services.clock.monotonic() >= until:
+                if watch.ended():
+                    break
+                until += END_STEP
             await watch.services.clock.sleep(STEP)
         over.set()
 
