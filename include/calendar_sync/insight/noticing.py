@@ -27,6 +27,12 @@ class NoticingState:
     stands_still: bool
     last_at: datetime | None
     error: str = ""
+    expected_since: datetime | None = None
+
+    def late(self, limit: timedelta, now: datetime) -> bool:
+        """It has stood still for longer than that, and not because the DAG was switched off."""
+        moments = [at for at in (self.last_at, self.expected_since) if at is not None]
+        return self.stands_still and (not moments or now - max(moments) > limit)
 
     @property
     def sentence(self) -> str:
@@ -44,7 +50,9 @@ def noticing(store: Store, platform: Platform, now: datetime) -> tuple[NoticingS
     # Airflow starts a trigger some time after the DAG is switched on.
     expected = since is not None and now - since >= STARTS_WITHIN
     return tuple(
-        NoticingState(name, expected and not row.alive(now), row.heartbeat_at, row.error_code or "")
+        NoticingState(
+            name, expected and not row.alive(now), row.heartbeat_at, row.error_code or "", since
+        )
         for name in (WELKIN, platform.value)
         for row in (store.noticing.of(name),)
     )

@@ -91,7 +91,7 @@ def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
     found = [
         Alarm(part.part, ALL_USERS, _still(part))
         for part in noticing(store, platform, now)
-        if part.stands_still and (part.last_at is None or now - part.last_at > target)
+        if part.late(target, now)
     ]
     for one in Everybody(store, settings, now).in_trouble(platform):
         # A user who was never up to date is in the first sync.

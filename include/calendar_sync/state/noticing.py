@@ -25,6 +25,8 @@ ASK_AGAIN, ASK_AGAIN_AT_LAST = timedelta(seconds=15), timedelta(minutes=5)
 RUNS_APART = timedelta(seconds=5)
 #: Where no run has come for so long, the DAG is paused or broken: its accounts are left alone.
 RESTS_AFTER = timedelta(minutes=16)
+#: Runs come every five minutes at least: after a longer time the DAG was switched off, or new.
+A_BREAK = timedelta(minutes=6)
 
 _OF = select(t.noticing).where(t.noticing.c.name == bindparam("of"))
 
@@ -33,8 +35,8 @@ _OF = select(t.noticing).where(t.noticing.c.name == bindparam("of"))
 class Noticing:
     """One part. `run_at` is when a run of the platform last collected users.
 
-    `expected_since`: the runs of the DAG say that a triggerer should do this, without a longer
-    break since then. `asks` counts the runs asked for since one came.
+    `expected_since`: the runs of the DAG say that a triggerer should do this, without a break
+    since then. `asks` counts the runs asked for since one came.
     """
 
     name: str
@@ -126,7 +128,7 @@ class NoticingStore:
         """A run of the platform collects its users."""
         table, before = t.noticing, self.of(platform)
         since = before.expected_since
-        if since is None or before.rests(now):
+        if since is None or before.run_at is None or now - before.run_at >= A_BREAK:
             since = now
         with self._database.write() as connection:
             self._ensure(connection, platform)

@@ -391,7 +391,7 @@ def test_it_is_told_that_noticing_stands_still(watched: Watched) -> None:
     clock, store = watched.stage.clock, watched.store
     watched.run_comes()
     assert standing_still(store, clock.now()) == [], "Airflow starts the trigger a little later"
-    watched.goes_on(300)
+    watched.goes_on(200)
     assert standing_still(store, clock.now()) == []
     clock.advance(ALIVE.total_seconds() + 20)
     watched.run_comes()
@@ -399,6 +399,21 @@ def test_it_is_told_that_noticing_stands_still(watched: Watched) -> None:
     assert parts == {WELKIN, watched.platform.value}
     store.noticing.run_came(watched.platform.value, clock.now(), expected=False)
     assert standing_still(store, clock.now()) == [], "there is no triggerer"
+
+
+def test_a_dag_that_was_off_for_a_while_is_no_alarm(watched: Watched) -> None:
+    clock, store, target = watched.stage.clock, watched.store, timedelta(minutes=5)
+    watched.goes_on(300)
+    clock.advance(8 * 60)
+    watched.run_comes()
+    assert standing_still(store, clock.now()) == []
+    clock.advance(4 * 60)
+    watched.run_comes()
+    [one, other] = standing_still(store, clock.now())
+    assert not one.late(target, clock.now())
+    clock.advance(2 * 60)
+    assert one.late(target, clock.now())
+    assert other.late(target, clock.now())
 
 
 def test_the_steps_go_on_side_by_side_until_told_to_stop(
