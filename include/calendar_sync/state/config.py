@@ -261,6 +261,7 @@ _RUNNING = {
     "limits",
     "polling",
     "notice",
+    "push",
     "deletion_guard",
     "freshness",
     "notify",

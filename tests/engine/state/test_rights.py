@@ -118,7 +118,7 @@ def test_they_may_not_change_the_record_or_a_table(store: Store, statement: str)
         connection.exec_driver_sql(statement)
 
 
-@pytest.mark.parametrize("role", ["dag_processor", "triggerer"])
+@pytest.mark.parametrize("role", ["dag_processor"])
 def test_the_others_do_not_reach_the_state_database(server: PostgresServer, role: str) -> None:
     with pytest.raises(DBAPIError, match="permission denied for database"):
         create_engine(url(server, role)).connect()
