@@ -68,11 +68,11 @@ def made(server: PostgresServer) -> None:
     owner = Database(url(server, "owner"))
     upgrade(owner)
     for _ in range(2):
-        grant(owner, ["api_server", "scheduler"])
+        grant(owner, ["api_server", "scheduler", "triggerer"])
     owner.close()
 
 
-@pytest.fixture(params=["api_server", "scheduler"])
+@pytest.fixture(params=["api_server", "scheduler", "triggerer"])
 def store(server: PostgresServer, request: pytest.FixtureRequest) -> Iterator[Store]:
     database = Database(url(server, request.param))
     require_current(database)
