@@ -157,7 +157,7 @@ def test_airflows_api_server_can_take_notices_itself(
     assert not receiving_in_airflow.wanted()
     monkeypatch.setenv(receiving_in_airflow.VARIABLE, "true")
     assert receiving_in_airflow.wanted()
-    monkeypatch.setattr(receiving_in_airflow, "_made", [])
+    monkeypatch.setattr(receiving_in_airflow.app, "_made", [])
     key = cli.json("receive", "--secrets")["key"]
     database = Database()
     one = channel()
@@ -172,7 +172,7 @@ def test_airflows_api_server_can_take_notices_itself(
             return [(await client.post(path, headers=given)).status_code for given in (headers, {})]
 
     assert asyncio.run(send()) == [204, 404]
-    [made] = receiving_in_airflow._made
+    [made] = receiving_in_airflow.app._made
     made.state.receiver.close()
     assert Store(database, "").push.channels(Platform.GOOGLE)[0].wanted
     database.close()
