@@ -16,7 +16,7 @@ from calendar_sync.state.audit import CycleLog, Operation
 if TYPE_CHECKING:
     from calendar_sync.state import Store
 
-ERRORS = ("google_account_refused", "microsoft_no_mailbox", "google_unavailable", "rate_limited")
+ERRORS = ("google_account_refused", "microsoft_no_mailbox", "google_unauthorized", "rate_limited")
 WRITES = tuple(step for step in Step if step is not Step.NOTE)
 
 

@@ -91,6 +91,7 @@ def test_the_description_names_no_page(pages: Pages) -> None:
         "/api/v1/users/{user_id}/explanation",
         "/api/v1/activity",
         "/api/v1/activity/check",
+        "/api/v1/codes",
         "/api/v1/settings",
         "/api/v1/mapping",
         "/api/v1/conflicts",
@@ -114,6 +115,19 @@ def test_it_says_what_the_pages_say(store: Store, viewer: TestClient) -> None:
     ids = [entry["id"] for entry in first["entries"] + second["entries"]]
     assert ids == sorted(set(ids), reverse=True)
     assert len(ids) == 6
+
+
+def test_every_code_that_a_user_has_is_explained(store: Store, viewer: TestClient) -> None:
+    populate(store, NOW, 400)
+    users = viewer.get("/api/v1/users", params={"size": 500}).json()["users"]
+    met = {user["error"] for user in users if user["error"]}
+    meanings = {one["code"]: one for one in viewer.get("/api/v1/codes").json()}
+    assert met
+    assert met <= meanings.keys()
+    revoked = meanings["google_access_denied"]
+    assert revoked["label"]
+    assert revoked["advice"]
+    assert revoked["whose"] == "the Google Workspace administrator"
 
 
 def test_a_problem_is_json_with_words(viewer: TestClient) -> None:

@@ -17,6 +17,7 @@ from calendar_sync.admin.web.lanes import EXPLANATIONS
 from calendar_sync.admin.web.opening import store_of
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import Whose, all_codes
 from calendar_sync.core.model import Platform
 from calendar_sync.insight.activity import ActivityPage, Asked
 from calendar_sync.insight.activity import page as activity_page
@@ -47,6 +48,15 @@ class Check(BaseModel):
 
     whole: bool
     problems: list[str]
+
+
+class Meaning(BaseModel):
+    """What a code of a failure means, what to do about it, and who can."""
+
+    code: str
+    label: str
+    advice: str
+    whose: Whose
 
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
@@ -116,6 +126,13 @@ def check_activity(store: Opened) -> Check:
     """Check the hash chain of all operations. Reads the whole record; one check at a time."""
     found = live.check_record(store)
     return Check(whole=not found, problems=found)
+
+
+@router.get("/codes")
+def read_codes() -> list[Meaning]:
+    """Every code that `error`, `verdict` and `fault` may hold in the other answers."""
+    codes = sorted(all_codes())
+    return [Meaning(code=c, label=c.label, advice=c.advice, whose=c.whose) for c in codes]
 
 
 @router.get("/openapi.json", include_in_schema=False)
