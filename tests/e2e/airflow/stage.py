@@ -119,6 +119,26 @@ class Stage:
                 return
             self.airflow.unpause(self.dag_id)
 
+    def settle(self, patience: float = 900) -> None:
+        """Ask for runs until one has polled everybody and found no work, and let the DAG rest.
+
+        For a stage whose runs look for changes themselves. A run that is asked for may find
+        that another has the users, or that no poll is due.
+        """
+        begun, deadline = datetime.now(UTC), time.monotonic() + patience
+        self.airflow.unpause(self.dag_id)
+        while True:
+            run = self.run()
+            assert self.state(run) == "success", run
+            states = [self.store.marks.of(*pair) for pair in self._pairs()]
+            polled = all(s.last_poll_at and s.last_poll_at >= begun for s in states)
+            if polled and not any(s.marked for s in states) and self.row(run).users == 0:
+                return self.rest()
+            assert time.monotonic() < deadline, states
+
+    def _pairs(self) -> list[tuple[str, Platform]]:
+        return [(user.welkin_id, Platform(self.platform)) for user in self.users]
+
     def wait(self, condition: Callable[[], bool], patience: float = 300) -> None:
         deadline = time.monotonic() + patience
         while not condition():
