@@ -1,5 +1,6 @@
 """Transactions: short, immediate, and never lost."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -198,3 +199,47 @@ def test_a_database_that_another_holds_is_an_error_that_callers_know(
         assert connection.execute(text("select 1")).scalar() == 1
     one.close()
     other.close()
+
+
+def test_a_file_that_was_put_in_the_others_place_is_the_one_that_is_read(tmp_path: Path) -> None:
+    """A restored backup, or a lost database that was made again, while processes have it open."""
+    made, restored = tmp_path / "state.db", tmp_path / "restored.db"
+    for file, marks in ((made, 1), (restored, 2)):
+        database = Database(f"sqlite:///{file}")
+        upgrade(database)
+        for _ in range(marks):
+            mark(Store(database, "key"), [PAIR], NOW)
+        database.close()
+    store = Store(Database(f"sqlite:///{made}"), "key")
+    assert store.marks.of(*PAIR).mark_seq == 1
+    restored.replace(made)
+    for log in tmp_path.glob("state.db-*"):
+        log.unlink()
+    assert store.marks.of(*PAIR).mark_seq == 2
+    mark(store, [PAIR], NOW)
+    assert store.marks.of(*PAIR).mark_seq == 3
+    store.database.close()
+
+
+def test_a_forked_process_opens_connections_of_its_own(tmp_path: Path) -> None:
+    store = Store(Database(f"sqlite:///{tmp_path}/state.db"), "key")
+    upgrade(store.database)
+    mark(store, [PAIR], NOW)
+
+    def opened() -> object:
+        with store.database.read() as connection:
+            return connection.connection.driver_connection
+
+    before = opened()
+    assert opened() is before
+    child = os.fork()
+    if child == 0:
+        code = 1
+        with contextlib.suppress(BaseException):
+            mark(store, [PAIR], NOW)
+            code = 0 if opened() is not before else 2
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert opened() is before
+    assert store.marks.of(*PAIR).mark_seq == 2
+    store.database.close()
