@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, or_, select, update
 from sqlalchemy import Row as DatabaseRow
 
 from calendar_sync.core.model import Platform
 from calendar_sync.core.model.push import HEARD, ChannelState, Granted, Told
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
+from calendar_sync.state.marks import Pair
 from calendar_sync.state.runs import WELKIN
 
 #: So many misses more than notices that proved right, and a channel is not relied upon.
@@ -87,6 +88,7 @@ class Channel:
     wanted_since: datetime | None = None
     delivered_at: datetime | None = None
     asked_at: datetime | None = None
+    own_write: bool = False
     untold_at: datetime | None = None
     missed: int = 0
     doubts: int = 0
@@ -130,11 +132,14 @@ class PushStore:
         return [_channel(row) for row in rows]
 
     def told(self, platform: Platform, before: datetime) -> list[str]:
-        """Users of whom a notice waits for its poll, and who had none for a notice since then."""
+        """Users of whom a notice waits for its poll, and may have it.
+
+        They had none for a notice since then, or the sync's own write brought that notice.
+        """
         query = select(_C.user_id).where(
             _C.platform == platform.value,
             _C.notices > _C.answered,
-            or_(_C.asked_at.is_(None), _C.asked_at <= before),
+            or_(_rested(before), _C.own_write),
         )
         with self._database.read() as connection:
             return sorted(set(connection.scalars(query)))
@@ -189,10 +194,22 @@ class PushStore:
 
     # --- what polls make of notices -----------------------------------------------------------
 
-    def asked(self, connection: Connection, channel_ids: Collection[str], now: datetime) -> None:
-        """A poll because of a notice has begun; the next one is a minute away."""
+    def asked(
+        self, connection: Connection, channel_ids: Collection[str], now: datetime, before: datetime
+    ) -> None:
+        """A poll because of a notice has begun.
+
+        If the one before it was later than `before`, this is the one for the sync's own write.
+        """
+        values = {"asked_at": now, "own_write": case((_rested(before), _C.own_write), else_=False)}
         for which in sorted(channel_ids):
-            connection.execute(update(t.push_channel).where(_C.id == which).values(asked_at=now))
+            connection.execute(update(t.push_channel).where(_C.id == which).values(values))
+
+    def wrote(self, connection: Connection, pair: Pair, calendar: str) -> None:
+        """The sync changed events of this user's calendar; notices will tell of that."""
+        user_id, platform = pair
+        mine = (_C.user_id == user_id, _C.platform == platform.value, _C.calendar == calendar)
+        connection.execute(update(t.push_channel).where(*mine).values(own_write=True))
 
     def answer(self, connection: Connection, seen: Mapping[str, int], now: datetime) -> None:
         """A poll has answered so many notices of each channel; later ones stay."""
@@ -298,8 +315,12 @@ class PushStore:
     def welkin_answered(self, notices: int, now: datetime) -> None:
         """The feeds were read after so many notices."""
         with self._database.write() as connection:
-            self.asked(connection, [WELKIN], now)
+            self.asked(connection, [WELKIN], now, now)
             self.answer(connection, {WELKIN: notices}, now)
+
+
+def _rested(before: datetime) -> ColumnElement[bool]:
+    return or_(_C.asked_at.is_(None), _C.asked_at <= before)
 
 
 def _channel(row: DatabaseRow[Any]) -> Channel:

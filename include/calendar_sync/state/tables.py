@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
     true,
 )
@@ -455,6 +456,8 @@ push_channel = Table(
     Column("wanted_since", UtcDateTime),
     Column("delivered_at", UtcDateTime),
     Column("asked_at", UtcDateTime),
+    # The sync wrote there: the notice of that is no reason to poll later for the next one.
+    Column("own_write", Boolean, nullable=False, default=False, server_default=false()),
     # A poll found what no notice had told; it may still come.
     Column("untold_at", UtcDateTime),
     Column("missed", Integer, nullable=False, default=0, server_default="0"),

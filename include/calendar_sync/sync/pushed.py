@@ -12,16 +12,19 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from calendar_sync.config.settings import PRIMARY, Settings
-from calendar_sync.core.model import Platform, parse_iso
+from calendar_sync.core.model import Platform, Step, parse_iso
 from calendar_sync.core.model.push import ChannelState
 from calendar_sync.state import Store
 from calendar_sync.state.marks import Pair, UserSync
 from calendar_sync.state.push import Channel
 
-#: Notices make an account be polled so often at most, whoever sends them.
+#: Notices make an account be polled so often at most, whoever sends them; and once more for each
+#: time that the sync itself wrote there.
 EVERY = timedelta(minutes=1)
 #: They make Welkin's feeds be read so often at most.
 FEEDS_EVERY = timedelta(seconds=5)
+#: Steps of a cycle that notices tell of.
+CALENDAR_WRITES = frozenset({Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR})
 #: A channel is healthy when something came within this time, and its end is not near.
 DELIVERED_WITHIN = timedelta(hours=24)
 NEAR_ITS_END = timedelta(minutes=10)
@@ -35,6 +38,13 @@ def watched(settings: Settings, platform: Platform) -> tuple[str, ...]:
     if platform is Platform.GOOGLE:
         return settings.calendars_of(platform).all
     return (PRIMARY,)
+
+
+def written_calendar(settings: Settings, platform: Platform) -> str:
+    """The one of them that tells of mirrors."""
+    if platform is Platform.GOOGLE:
+        return settings.calendars_of(platform).mirrors
+    return PRIMARY
 
 
 def healthy(channel: Channel, now: datetime) -> bool:
@@ -92,11 +102,15 @@ class Pushed:
         return self.stretched if well.issuperset(self.calendars) else plain
 
     def wanted(self, user_id: str, now: datetime) -> bool:
-        """A notice came, and the last poll because of one is a minute ago."""
+        """A notice came, and the last poll because of one is a minute ago.
+
+        The notice of the sync's own write does not count: a person's edit right after it waits
+        for no minute.
+        """
         channels = self._of(user_id)
         asked = [each.asked_at for each in channels if each.asked_at is not None]
         rested = not asked or now - max(asked) >= EVERY
-        return rested and any(each.wanted for each in channels)
+        return any(each.wanted and (rested or each.own_write) for each in channels)
 
     def record(
         self,
@@ -123,7 +137,7 @@ class Pushed:
         if not self.channels:
             return
         wanted = [c for pair in asked for c in self._of(pair[0]) if c.wanted]
-        store.push.asked(connection, {each.id for each in wanted}, now)
+        store.push.asked(connection, {each.id for each in wanted}, now, now - EVERY)
         users = {user_id for user_id, _ in answered}
         seen = {each.id: each.notices for each in wanted if each.user_id in users}
         store.push.answer(connection, seen, now)

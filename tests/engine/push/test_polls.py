@@ -73,6 +73,33 @@ def test_a_notice_alone_writes_nothing_and_costs_one_poll_a_minute(push: Push) -
     assert not stage.state().marked
 
 
+@pytest.mark.parametrize("platform", BOTH)
+def test_an_edit_right_after_the_notice_of_an_own_write_does_not_wait(
+    push: Push, platform: Platform
+) -> None:
+    stage = push("dana", platform=platform)
+    stage.clock.advance(minutes=2)
+    stage.visit()
+    stage.later(seconds=5)
+    stage.deliver()
+    assert stage.channel().wanted, "the service tells of the mirror that the sync made"
+    stage.later(seconds=5)
+    assert not stage.channel().wanted
+    stage.busy()
+    stage.deliver()
+    assert stage.store.push.told(platform, stage.clock.now() - EVERY)
+    stage.later(seconds=5)
+    assert len(stage.blocks()) == 1
+    # Whoever sends more notices gets no third poll in this minute.
+    before = stage.position
+    for _ in range(3):
+        stage.busy()
+        stage.deliver()
+        assert stage.store.push.told(platform, stage.clock.now() - EVERY) == []
+        stage.later(seconds=5)
+    assert stage.polls(before) == 0
+
+
 def test_an_account_whose_notices_come_is_polled_less_often(push: Push) -> None:
     stage = push("dana", "ruben")
     stage.google.push.end("ruben@example.org")

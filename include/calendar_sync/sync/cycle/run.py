@@ -41,6 +41,7 @@ from calendar_sync.sync.cycle.former import unlinked
 from calendar_sync.sync.cycle.read import Reader, Reading
 from calendar_sync.sync.cycle.renamed import Renamed
 from calendar_sync.sync.cycle.scope import Scope, is_of, next_full, scope_of
+from calendar_sync.sync.pushed import CALENDAR_WRITES, written_calendar
 from calendar_sync.sync.services import Services
 
 logger = logging.getLogger(__name__)
@@ -222,6 +223,9 @@ class Cycle:
             store.items.record_conflicts(connection, *scope.pair, conflicts, now)
             store.items.park(connection, scope.pair, (*reading.refused, *made.refused), now)
             reading.tries.record(connection)
+            if scope.settings.push.on and not CALENDAR_WRITES.isdisjoint(outcome.done):
+                written = written_calendar(scope.settings, scope.platform)
+                store.push.wrote(connection, scope.pair, written)
             if reading.full and state.daily:
                 store.runs.record_drift(connection, scope.pair, outcome.reasons, now)
             if reading.full:

@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("wanted_since", moment),
         sa.Column("delivered_at", moment),
         sa.Column("asked_at", moment),
+        sa.Column("own_write", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("untold_at", moment),
         sa.Column("missed", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("doubts", sa.Integer(), nullable=False, server_default="0"),
