@@ -12,7 +12,7 @@ from calendar_sync.core.plurals import plural
 from calendar_sync.push.channels import BLOCKED
 from calendar_sync.state import Store
 from calendar_sync.state.push import Channel
-from calendar_sync.sync.pushed import healthy, watched
+from calendar_sync.sync.pushed import watched
 
 DAY = timedelta(days=1)
 
@@ -70,7 +70,11 @@ def coverage(
         eligible=len(synced),
         registered=have(open_ones),
         verified=have([each for each in open_ones if each.delivered_at is not None]),
-        healthy=have([each for each in open_ones if healthy(each, now)]),
+        healthy=sum(
+            1
+            for user_id, each in store.push.standing(platform, calendars, now, now).items()
+            if user_id in synced and each.healthy == len(calendars)
+        ),
         missed=sum(each.missed for each in open_ones),
         refused=dict(Counter(each.code for each in channels if each.state is ChannelState.REFUSED)),
         blocked=blocked.get("code", ""),

@@ -7,9 +7,21 @@ answered. So a notice that comes during a poll is kept, whatever the clocks say.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    distinct,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import Row as DatabaseRow
 
 from calendar_sync.core.model import Platform
@@ -23,6 +35,9 @@ from calendar_sync.state.runs import WELKIN
 DOUBTS = 3
 MOST_DOUBTS = 6
 DELAYS_FOR = timedelta(days=2)
+#: A channel is healthy when something came within this time, and its end is not near.
+DELIVERED_WITHIN = timedelta(hours=24)
+NEAR_ITS_END = timedelta(minutes=10)
 
 _C = t.push_channel.c
 _HEAR = (
@@ -44,6 +59,28 @@ _HEAR = (
     .returning(_C.id)
 )
 _OF_PLATFORM = select(t.push_channel).where(_C.platform == bindparam("of")).order_by(_C.id)
+_HEALTHY = and_(
+    _C.state == ChannelState.OPEN.value,
+    _C.trusted,
+    _C.delivered_at >= bindparam("delivered", type_=_C.delivered_at.type),
+    _C.expires_at > bindparam("ends", type_=_C.expires_at.type),
+    _C.calendar.in_(bindparam("calendars", expanding=True)),
+)
+_WANTED = _C.notices > _C.answered
+_LAST = func.max(_C.asked_at)
+_MAY_ASK = or_(_LAST.is_(None), bindparam("before", type_=_C.asked_at.type) >= _LAST)
+_STANDING = (
+    select(
+        _C.user_id,
+        func.count(distinct(case((_HEALTHY, _C.calendar)))),
+        # Of all the user's channels: there is a notice and time for it, or one for our own write.
+        func.max(case((and_(_WANTED, _C.own_write), 2), (_WANTED, 1), else_=0))
+        + case((_MAY_ASK, 1), else_=0)
+        >= 2,
+    )
+    .where(_C.platform == bindparam("of"))
+    .group_by(_C.user_id)
+)
 _ANSWER = (
     update(t.push_channel)
     .where(_C.id == bindparam("which"))
@@ -100,6 +137,18 @@ class Channel:
         return self.notices > self.answered
 
 
+class Standing(NamedTuple):
+    """What notices mean for the next poll of one user's account.
+
+    Attributes:
+        healthy: of how many of the calendars notices can be relied upon.
+        wanted: a notice waits for its poll, and may have it now.
+    """
+
+    healthy: int
+    wanted: bool
+
+
 class PushStore:
     """Reads and writes `push_channel` and `push_delay`."""
 
@@ -138,11 +187,37 @@ class PushStore:
         """
         query = select(_C.user_id).where(
             _C.platform == platform.value,
-            _C.notices > _C.answered,
+            _WANTED,
             or_(_rested(before), _C.own_write),
         )
         with self._database.read() as connection:
             return sorted(set(connection.scalars(query)))
+
+    def standing(
+        self,
+        platform: Platform,
+        calendars: Collection[str],
+        now: datetime,
+        before: datetime,
+        users: Collection[str] | None = None,
+    ) -> dict[str, Standing]:
+        """Of each user with channels, or of these; their last poll for a notice was by `before`.
+
+        One row a user, as every look for who is due asks for all of them.
+        """
+        query = _STANDING
+        if users is not None:
+            query = query.where(_C.user_id.in_(sorted(users)))
+        named = {
+            "of": platform.value,
+            "calendars": sorted(calendars),
+            "delivered": now - DELIVERED_WITHIN,
+            "ends": now + NEAR_ITS_END,
+            "before": before,
+        }
+        with self._database.read() as connection:
+            rows = connection.execute(query, named)
+            return {row[0]: Standing(row[1], bool(row[2])) for row in rows}
 
     def any(self, platform: Platform) -> bool:
         """There is a channel of this platform."""

@@ -6,7 +6,7 @@ whether there is work. Losing all of them loses no change, since polls go on.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -16,7 +16,7 @@ from calendar_sync.core.model import Platform, Step, parse_iso
 from calendar_sync.core.model.push import ChannelState
 from calendar_sync.state import Store
 from calendar_sync.state.marks import Pair, UserSync
-from calendar_sync.state.push import Channel
+from calendar_sync.state.push import Channel, Standing
 
 #: Notices make an account be polled so often at most, whoever sends them; and once more for each
 #: time that the sync itself wrote there.
@@ -25,9 +25,6 @@ EVERY = timedelta(minutes=1)
 FEEDS_EVERY = timedelta(seconds=5)
 #: Steps of a cycle that notices tell of.
 CALENDAR_WRITES = frozenset({Step.CREATE_MIRROR, Step.UPDATE_MIRROR, Step.DELETE_MIRROR})
-#: A channel is healthy when something came within this time, and its end is not near.
-DELIVERED_WITHIN = timedelta(hours=24)
-NEAR_ITS_END = timedelta(minutes=10)
 #: A notice that comes within this time of the poll that found the change was merely slow.
 FAIR = timedelta(minutes=3)
 LONGEST_DELAY = timedelta(hours=4)
@@ -47,18 +44,6 @@ def written_calendar(settings: Settings, platform: Platform) -> str:
     return PRIMARY
 
 
-def healthy(channel: Channel, now: datetime) -> bool:
-    """Notices come, so that the calendar needs fewer polls."""
-    return (
-        channel.state is ChannelState.OPEN
-        and channel.trusted
-        and channel.delivered_at is not None
-        and now - channel.delivered_at <= DELIVERED_WITHIN
-        and channel.expires_at is not None
-        and channel.expires_at - now > NEAR_ITS_END
-    )
-
-
 @dataclass(frozen=True)
 class Found:
     """A poll found changes in one calendar; `version` is when the newest was made, as text."""
@@ -69,11 +54,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Pushed:
-    """The channels of one platform at one moment; empty while push is off."""
+    """What notices mean for polls of one platform at one moment; empty while push is off.
+
+    `channels` are those of the users to be polled.
+    """
 
     platform: Platform
     calendars: tuple[str, ...] = ()
     stretched: timedelta = timedelta(0)
+    standing: Mapping[str, Standing] = field(default_factory=dict)
     channels: Mapping[str, list[Channel]] = field(default_factory=dict)
 
     @classmethod
@@ -82,35 +71,38 @@ class Pushed:
         store: Store,
         settings: Settings,
         platform: Platform,
+        now: datetime,
         users: Collection[str] | None = None,
     ) -> "Pushed":
-        """As the state database has it; of these users alone, if they are given."""
+        """As the state database has it, without channels; of these users alone, if given."""
         if not settings.push.on:
             return cls(platform)
+        calendars = watched(settings, platform)
+        standing = store.push.standing(platform, calendars, now, now - EVERY, users)
+        return cls(platform, calendars, pushed_interval(settings, platform), standing)
+
+    def polling(self, store: Store, users: Iterable[str]) -> "Pushed":
+        """The same, with the channels of these users, as they are before they are polled."""
+        users = [user_id for user_id in users if user_id in self.standing]
         channels: dict[str, list[Channel]] = defaultdict(list)
-        for channel in store.push.channels(platform, users):
+        for channel in store.push.channels(self.platform, users) if users else ():
             channels[channel.user_id].append(channel)
-        return cls(
-            platform, watched(settings, platform), pushed_interval(settings, platform), channels
-        )
+        return replace(self, channels=channels)
 
-    def interval(self, user_id: str, plain: timedelta, now: datetime) -> timedelta:
+    def interval(self, user_id: str, plain: timedelta) -> timedelta:
         """Time between two polls of an account, `plain` where notices cannot be relied upon."""
-        if self.stretched <= plain:
-            return plain
-        well = {each.calendar for each in self._of(user_id) if healthy(each, now)}
-        return self.stretched if well.issuperset(self.calendars) else plain
+        found = self.standing.get(user_id)
+        reliable = found is not None and found.healthy == len(self.calendars)
+        return max(plain, self.stretched) if reliable else plain
 
-    def wanted(self, user_id: str, now: datetime) -> bool:
+    def wanted(self, user_id: str) -> bool:
         """A notice came, and the last poll because of one is a minute ago.
 
         The notice of the sync's own write does not count: a person's edit right after it waits
         for no minute.
         """
-        channels = self._of(user_id)
-        asked = [each.asked_at for each in channels if each.asked_at is not None]
-        rested = not asked or now - max(asked) >= EVERY
-        return any(each.wanted and (rested or each.own_write) for each in channels)
+        found = self.standing.get(user_id)
+        return found is not None and found.wanted
 
     def record(
         self,

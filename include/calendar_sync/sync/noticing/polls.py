@@ -122,7 +122,7 @@ class Poller:
         """Poll who is due. Marked users are left out: their cycle reads anyway."""
         users, self._states = list(mapped), states
         now, settings = self.services.clock.now(), self.revision.settings
-        self._pushed = Pushed.read(self.services.store, settings, self.platform)
+        self._pushed = Pushed.read(self.services.store, settings, self.platform, now)
         self._swept = Swept.read(self.services.store, settings, self.platform, users, now)
         plain = self.interval(len(users))
         return await self._round([user for user in users if self._due(user, plain, now)])
@@ -135,7 +135,7 @@ class Poller:
         now, settings = self.services.clock.now(), self.revision.settings
         free = [user for user in users if self._free(user, now)][:TOLD_AT_ONCE]
         ids = {user.user_id for user in free}
-        self._pushed = Pushed.read(self.services.store, settings, self.platform, ids)
+        self._pushed = Pushed.read(self.services.store, settings, self.platform, now, ids)
         return await self._round(free, told=True)
 
     async def probe(self, users: list[MappedUser], *, leavers: bool = False) -> set[Pair]:
@@ -188,6 +188,7 @@ class Poller:
         owners = (user.user_id for user in users)
         self._cursors = store.feeds.cursors(self.platform.value, owners)
         self._zones = store.config.zones()
+        self._pushed = self._pushed.polling(store, (user.user_id for user in users))
         if told or self._swept.pace is not None:
             self._changes = store.sweeps.counts(user.user_id for user in users)
         self._outdated, self._found = set(), _Found()
@@ -263,7 +264,7 @@ class Poller:
         state = self._states.get((user.user_id, user.platform))
         limited = isinstance(error, RateLimited) and not error.overloaded
         now = self.services.clock.now()
-        interval = self._pushed.interval(user.user_id, self.interval(len(self._states)), now)
+        interval = self._pushed.interval(user.user_id, self.interval(len(self._states)))
         if limited or state is None or not unheard(state, interval, now):
             return False
         try:
@@ -373,8 +374,8 @@ class Poller:
         state = self._states.get((user.user_id, user.platform))
         if state is None:
             return True
-        if self._swept.wanted(user.user_id) or self._pushed.wanted(user.user_id, now):
+        if self._swept.wanted(user.user_id) or self._pushed.wanted(user.user_id):
             return True
         # Runs begin a little early or late: nine tenths of the interval count as due.
-        interval = self._pushed.interval(user.user_id, self._swept.interval(user, plain), now)
+        interval = self._pushed.interval(user.user_id, self._swept.interval(user, plain))
         return state.last_poll_at is None or now - state.last_poll_at >= interval * 0.9

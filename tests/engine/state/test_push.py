@@ -1,0 +1,57 @@
+"""What channels mean for the next poll, as the database works it out."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from calendar_sync.core.model import Platform
+from calendar_sync.core.model.push import ChannelState
+from calendar_sync.state import Store
+from calendar_sync.state.push import Channel, Standing
+from tests.engine.state.conftest import NOW
+
+MINUTE = timedelta(minutes=1)
+WELL = Channel(
+    "c1", "google", "u1", "a@example.org", "primary", "https://x.example", ChannelState.OPEN,
+    opened_at=NOW - timedelta(days=2), expires_at=NOW + timedelta(days=1),
+    delivered_at=NOW - timedelta(hours=1),
+)  # fmt: skip
+TEAM = replace(WELL, id="c2", calendar="team")
+OTHER = replace(WELL, id="c3", calendar="not one of ours any more")
+
+
+@pytest.mark.parametrize(
+    ("channels", "expected"),
+    [
+        ([WELL], Standing(1, wanted=False)),
+        ([WELL, TEAM], Standing(2, wanted=False)),
+        ([WELL, OTHER], Standing(1, wanted=False)),
+        ([WELL, replace(WELL, id="c4")], Standing(1, wanted=False)),
+        ([replace(WELL, state=ChannelState.STOPPING)], Standing(0, wanted=False)),
+        ([replace(WELL, trusted=False)], Standing(0, wanted=False)),
+        ([replace(WELL, delivered_at=None)], Standing(0, wanted=False)),
+        ([replace(WELL, delivered_at=NOW - timedelta(hours=25))], Standing(0, wanted=False)),
+        ([replace(WELL, expires_at=None)], Standing(0, wanted=False)),
+        ([replace(WELL, expires_at=NOW + timedelta(minutes=9))], Standing(0, wanted=False)),
+        ([replace(WELL, notices=1)], Standing(1, wanted=True)),
+        ([replace(WELL, notices=1, asked_at=NOW - MINUTE)], Standing(1, wanted=True)),
+        ([replace(WELL, notices=1, asked_at=NOW - MINUTE / 2)], Standing(1, wanted=False)),
+        # The poll of a minute ago was for a notice of the other calendar.
+        ([replace(WELL, notices=1), replace(TEAM, asked_at=NOW)], Standing(2, wanted=False)),
+        ([replace(WELL, notices=1, asked_at=NOW, own_write=True)], Standing(1, wanted=True)),
+        ([replace(WELL, asked_at=NOW, own_write=True)], Standing(1, wanted=False)),
+        (
+            [replace(WELL, notices=1, asked_at=NOW), replace(TEAM, own_write=True)],
+            Standing(2, wanted=False),
+        ),
+    ],
+)
+def test_a_users_channels(store: Store, channels: list[Channel], expected: Standing) -> None:
+    for channel in (*channels, replace(WELL, id="c9", platform="microsoft", user_id="u2")):
+        store.push.add(channel)
+    calendars = ("primary", "team")
+    found = store.push.standing(Platform.GOOGLE, calendars, NOW, NOW - MINUTE)
+    assert found == {"u1": expected}
+    assert store.push.standing(Platform.GOOGLE, calendars, NOW, NOW - MINUTE, ["u1"]) == found
+    assert store.push.standing(Platform.GOOGLE, calendars, NOW, NOW - MINUTE, ["u2"]) == {}
