@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bench.processes import role_of, title_of
 
+from calendar_sync.insight.noticing import standing_still
 from calendar_sync.state.runs import WELKIN
 from tests.e2e.airflow.stage import Stage, open_stage
 
@@ -109,6 +110,8 @@ def test_without_a_triggerer_the_safety_run_works_and_status_says_so(stage: Stag
     stage.wait(lambda: mirrored(stage, dana, slot), patience=900)
     [run] = runs_that(stage, "create_mirror", dana, begun).values()
     assert run["run_type"] == "scheduled"
+    # Airflow may start a trigger late after the DAG was switched on: until then none is missed.
+    stage.wait(lambda: bool(standing_still(stage.store, datetime.now(UTC))))
     tool = Path(sys.executable).with_name("calendar-sync")
     told = subprocess.run(
         [tool, "status"], env=stage.airflow.env, capture_output=True, text=True, check=False
