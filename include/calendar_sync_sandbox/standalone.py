@@ -158,10 +158,13 @@ class StandaloneAirflow:
             env=self.env,
         )
 
-    def stop(self) -> None:
-        """End every process of this Airflow; none is left on return."""
+    def stop(self, patience: float = 10) -> None:
+        """End every process of this Airflow; none is left on return.
+
+        Those that have not ended after `patience` seconds are killed.
+        """
         if self.program is not None:
-            self.program.stop()
+            self.program.stop(patience)
 
     def wait_healthy(self, patience: float = 600) -> None:
         """Wait until scheduler, DAG processor and triggerer have reported to the API server.

@@ -9,7 +9,8 @@ import pytest
 
 from tests.servers import REPOSITORY
 
-pytestmark = pytest.mark.timeout(600)
+#: On one worker: the inputs are read once.
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("bounds")]
 #: Processor time of one input, and memory of the process: generous to slow machines.
 SECONDS, MEGABYTES = 15.0, 500
 #: Read, but as nothing of any meaning.

@@ -210,6 +210,8 @@ def open_stage(
             stage = Stage(folder, sandbox, world, airflow, database, store, world.users())
             airflow.wait_dag(stage.dag_id)
             yield stage
+            # Nothing of it is needed any more: nobody waits for half a minute of farewells.
+            airflow.stop(patience=1)
         assert airflow.program is not None
         assert airflow.program.members == []
     database.close()
