@@ -1,7 +1,7 @@
 """`python -m bench`: measure everything, write docs/benchmarks.md.
 
 `BENCH_ACCOUNTS=50` makes it small; `--page` writes the page again from the last results,
-`--microsoft`, `--latency` and `--many` measure and write one section alone.
+`--microsoft`, `--latency`, `--many` and `--receiver` measure and write one section alone.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from tests.servers import REPOSITORY
 
-from bench import cases, latency, latency_page, many, microsoft
+from bench import cases, latency, latency_page, many, microsoft, receiver
 from bench.latency import Latency
 from bench.measure import BenchError
 from bench.page import page, replaced
+from bench.receiver import Receiver
 from bench.results import Results
 from bench.scale import Scale, scale_from_environment
 from bench.scheduler import under_one_scheduler
@@ -34,6 +35,7 @@ RESULTS = REPOSITORY / ".bench" / "results.json"
 MICROSOFT = RESULTS.with_name("microsoft.json")
 LATENCY = RESULTS.with_name("latency.json")
 MANY = RESULTS.with_name("many.json")
+RECEIVER = RESULTS.with_name("receiver.json")
 PARTIAL = RESULTS.with_name("partial.json")
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 TRIAL = REPOSITORY / ".bench" / "benchmarks.md"
@@ -42,11 +44,13 @@ PARTS: dict[str, Callable[[Path, Scale], object]] = {
     "microsoft": lambda folder, scale: microsoft.measure(folder, scale).save(MICROSOFT),
     "latency": lambda folder, scale: latency.measure(folder, scale, LATENCY),
     "many": lambda folder, scale: many.measure(folder, scale).save(MANY),
+    "receiver": lambda folder, scale: receiver.measure(folder, scale).save(RECEIVER),
 }
 SECTIONS: dict[str, Callable[[], tuple[str, str]]] = {
     "microsoft": lambda: (microsoft.HEADING, microsoft.section(Results.load(MICROSOFT))),
     "latency": lambda: (latency_page.HEADING, latency_page.section(Latency.load(LATENCY))),
     "many": lambda: (many.HEADING, many.section(Results.load(MANY))),
+    "receiver": lambda: (receiver.HEADING, receiver.section(Receiver.load_from(RECEIVER))),
 }
 
 

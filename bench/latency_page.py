@@ -150,9 +150,10 @@ def _loads(found: Latency) -> list[str]:
 
 
 def _targets(found: Latency) -> list[tuple[str, ...]]:
-    small = {part.variant: part for part in found.parts if part.idle}
+    users = min((part.users for part in found.parts), default=0)
+    small = {part.variant: part for part in found.parts if part.users == users}
     if set(small) != set(VARIANTS):
-        return []
+        return []  # not all of them are measured yet
     before, after, pushed = (small[variant] for variant in (TIMETABLE, NOTICING, PUSH))
     assert before.idle is not None
     assert after.idle is not None

@@ -35,7 +35,7 @@ class Scale:
     dag_runs: int = 3
     window_users: int = 50
     edits: int = 60
-    idle_minutes: float = 10.0
+    idle_minutes: float = 5.0
     many: int = 10_000
 
     @property

@@ -7,13 +7,14 @@ import runpy
 from typing import TYPE_CHECKING
 
 import pytest
-from bench import latency_page, least, many
+from bench import latency_page, least, many, receiver
 from bench.cases import Case
 from bench.latency import DIRECTIONS, NOTICING, PUSH, TIMETABLE, Edit, Idle, Latency, Part
 from bench.least import Least
 from bench.measure import Measurement, Spread, difference
 from bench.page import page
 from bench.processes import cpu_seconds, role_of
+from bench.receiver import Answers, Receiver
 from bench.results import Results
 from bench.scale import Scale, scale_from_environment
 from bench.stage import Stage
@@ -114,7 +115,8 @@ def test_the_page_of_latency_compares_each_variant_with_its_target(tmp_path: Pat
         triggerer = 6.0 if variant == TIMETABLE else 15.0
         cpu = {"triggerer": triggerer, "task": 300.0 if variant == TIMETABLE else 30.0}
         idle = Idle(600.0, 20 if variant == TIMETABLE else 4, 12, cpu, {"welkin.audit": 120})
-        found.parts.append(Part(25, variant, 0.5, edits, idle, [3.0]))
+        watched = None if variant == PUSH else idle
+        found.parts.append(Part(25, variant, 0.5, edits, watched, [3.0]))
     found.save(tmp_path / "kept" / "latency.json")
     text = latency_page.section(Latency.load(tmp_path / "kept" / "latency.json"))
     assert "| 25 | noticing | Welkin to Google | 20 | 9.0 | 9.0 | 109.0 |" in text
@@ -140,6 +142,18 @@ def test_the_page_of_many_accounts_counts_against_the_quota() -> None:
     assert (
         "| a round of polls of 10,000 Microsoft mailboxes | <= 60 s | 70 s | **missed** |" in text
     )
+
+
+def test_the_page_of_the_receiver_tells_the_slowest_hundredth(tmp_path: Path) -> None:
+    quick, slow = [*[5.0] * 995, *[900.0] * 5], [*[5.0] * 985, *[60.0] * 15]
+    found = Receiver(
+        "2026-03-02", 0.1, [Answers("SQLite", quick, 0), Answers("PostgreSQL", slow, 0)]
+    )
+    found.save(tmp_path / "kept" / "receiver.json")
+    text = receiver.section(Receiver.load_from(tmp_path / "kept" / "receiver.json"))
+    assert "| SQLite | 1,000 | 5.0 | 5.0 | 5.0 | 900.0 |" in text
+    assert "| answers with SQLite, p99 | <= 50 ms | 5 ms | met |" in text
+    assert "| answers with PostgreSQL, p99 | <= 50 ms | 60 ms | **missed** |" in text
 
 
 @pytest.mark.parametrize("name", ["sync_dag", "hook_dag", "floor_dag"])
