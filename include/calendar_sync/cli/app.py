@@ -144,11 +144,14 @@ def db_upgrade(json: Json = False) -> None:
 @db.command("grant")
 def db_grant(
     role: Annotated[list[str], typer.Argument(help="Names of PostgreSQL roles.")],
+    receiver: Annotated[
+        bool, typer.Option("--receiver", help="Only what `calendar-sync receive` needs.")
+    ] = False,
 ) -> None:
     """Let other PostgreSQL roles run the sync. They cannot change tables or the audit log."""
     with reported():
         database = Database()
-        grant(database, role)
+        grant(database, role, receiver=receiver)
         console.print(f"state database: rights granted to {', '.join(role)}", markup=False)
         database.close()
 

@@ -26,18 +26,28 @@ def paused(dag_ids: Iterable[str]) -> dict[str, bool | None]:
 
 
 def switch_on(dag_ids: Iterable[str]) -> None:
-    """Unpause these DAGs, as `airflow dags unpause` does.
+    """Unpause these DAGs, as `airflow dags unpause` does, and have their files parsed.
+
+    Airflow starts the triggers that look for changes when it next parses the file of a DAG.
 
     Raises:
         ConfigurationError: the database cannot be written.
     """
     from airflow.models.dag import DagModel
+    from airflow.models.dagbag import DagPriorityParsingRequest
     from airflow.utils.session import create_session
-    from sqlalchemy import update
+    from sqlalchemy import select
 
+    request = DagPriorityParsingRequest
     with airflow_database(), create_session() as session:
-        wanted = DagModel.dag_id.in_(list(dag_ids))
-        session.execute(update(DagModel).where(wanted).values(is_paused=False))
+        waiting = session.execute(select(request.bundle_name, request.relative_fileloc))
+        asked = {(row.bundle_name, row.relative_fileloc) for row in waiting}
+        for dag in session.scalars(select(DagModel).where(DagModel.dag_id.in_(list(dag_ids)))):
+            dag.is_paused = False
+            bundle, file = dag.bundle_name, dag.relative_fileloc
+            if file is not None and (bundle, file) not in asked:
+                asked.add((bundle, file))
+                session.add(request(bundle, file))
 
 
 def store_connection(document: Mapping[str, Any]) -> None:

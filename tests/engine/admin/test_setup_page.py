@@ -13,7 +13,9 @@ from airflow.api_fastapi.app import init_auth_manager
 from airflow.api_fastapi.common.dagbag import create_dag_bag
 from airflow.api_fastapi.common.exceptions import ERROR_HANDLERS
 from airflow.api_fastapi.core_api.routes.public.connections import connections_router
+from airflow.api_fastapi.core_api.routes.public.dag_parsing import dag_parsing_router
 from airflow.api_fastapi.core_api.routes.public.dags import dags_router
+from airflow.configuration import conf
 from airflow.models.connection import Connection
 from airflow.models.log import Log
 from airflow.utils.session import create_session
@@ -33,7 +35,7 @@ from calendar_sync.state import Database, Store
 from calendar_sync.state.place import Place, place_of
 from calendar_sync_sandbox import Sandbox, running
 from tests.engine.admin.stage import OPERATOR, VIEWER, Pages, csrf
-from tests.engine.setup.airflow_tables import add_dags, switched_off, tables
+from tests.engine.setup.airflow_tables import add_dags, switched_off, tables, to_parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +67,9 @@ def whole(pages: Pages, airflow_tables: None) -> Pages:
     root.mount(PREFIX, pages.app)
     root.include_router(connections_router, prefix="/api/v2")
     root.include_router(dags_router, prefix="/api/v2")
+    root.include_router(dag_parsing_router, prefix="/api/v2")
     root.state.auth_manager = init_auth_manager()
+    root.state.secret_key = conf.get("api", "secret_key")
     root.state.dag_bag = create_dag_bag()
     for handler in ERROR_HANDLERS:
         root.add_exception_handler(handler.exception_cls, handler.exception_handler)
@@ -359,6 +363,8 @@ def test_proposals_preview_and_test_lead_to_the_switch(
         answer = posted(operator, "switch-on")
         assert "The sync is on" in step(answer.text, "switch_on"), answer.text[-3000:]
     assert switched_off() == ["microsoft_calendar_sync"]
+    # Only when it parses the file Airflow starts the trigger that looks for changes.
+    assert to_parse() == {f"{dag_id}.py" for dag_id in dags_of([Platform.GOOGLE])}
 
 
 @pytest.mark.parametrize("name", ["google", "microsoft", "welkin"])

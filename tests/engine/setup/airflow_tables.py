@@ -7,6 +7,7 @@ from airflow.models import import_all_models
 from airflow.models.base import Base
 from airflow.models.connection import Connection
 from airflow.models.dag import DagModel
+from airflow.models.dagbag import DagPriorityParsingRequest
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.log import Log
 from airflow.utils.session import create_session
@@ -34,10 +35,17 @@ def add_dags(dag_ids: list[str]) -> None:
         session.flush()
         for dag_id in dag_ids:
             made = DagModel(dag_id=dag_id, bundle_name="dags")  # type: ignore[no-untyped-call]
-            made.is_paused, made.is_stale, made.fileloc = True, False, "/dags/x.py"
+            made.is_paused, made.is_stale = True, False
+            made.fileloc, made.relative_fileloc = f"/dags/{dag_id}.py", f"{dag_id}.py"
             made.max_active_tasks, made.max_consecutive_failed_dag_runs = 16, 0
             made.has_task_concurrency_limits, made.has_import_errors = False, False
             session.add(made)
+
+
+def to_parse() -> set[str]:
+    """Files that the DAG processor was asked to parse."""
+    with create_session() as session:
+        return {row.relative_fileloc for row in session.scalars(select(DagPriorityParsingRequest))}
 
 
 def switched_off() -> list[str]:

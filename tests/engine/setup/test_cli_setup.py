@@ -14,7 +14,7 @@ from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.operations.setup.steps import dags_of
 from calendar_sync.state import Database, Store
 from calendar_sync_sandbox import Sandbox, running
-from tests.engine.setup.airflow_tables import add_dags, switched_off, tables
+from tests.engine.setup.airflow_tables import add_dags, switched_off, tables, to_parse
 
 RUN = CliRunner()
 SECRET = "made-up-secret-that-nobody-may-see"
@@ -115,9 +115,12 @@ def test_from_nothing_to_the_switch(world: dict[str, Any], tmp_path: Path) -> No
     assert "Airflow does not know" in said
     add_dags(dags_of(Platform))
     assert standings()["switch_on"] == "to do"
+    ran("--switch-on")
     ran("--switch-on", "--test")
     assert standings()["switch_on"] == "done"
     assert switched_off() == ["microsoft_calendar_sync"]
+    # Only when it parses the file Airflow starts the trigger that looks for changes.
+    assert to_parse() == {f"{dag_id}.py" for dag_id in dags_of([Platform.GOOGLE])}
 
 
 @pytest.mark.usefixtures("terminal")

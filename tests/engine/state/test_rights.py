@@ -17,8 +17,11 @@ from sqlalchemy.exc import DBAPIError
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
+from calendar_sync.state import tables as t
 from calendar_sync.state.migrate import require_current, upgrade
-from calendar_sync.state.rights import grant
+from calendar_sync.state.push import Heard, PushStore
+from calendar_sync.state.rights import RECEIVER, VERSION, grant
+from tests.engine.push.conftest import channel
 from tests.engine.state.conftest import NOW, mark
 from tests.engine.state.test_audit import run, write
 from tests.servers import REPOSITORY, PostgresServer
@@ -45,7 +48,10 @@ def server() -> Iterator[PostgresServer]:
             ("airflow", COMPOSE["configs"][name]["content"])
             for name in ("second-database", "roles")
         ]
-        for database, script in [first, *rest]:
+        # The receiver's is an administrator's to make.
+        made_by_hand = "CREATE ROLE receiver LOGIN PASSWORD 'made-up-receiver'; "
+        made_by_hand += "GRANT CONNECT ON DATABASE calendar_sync TO receiver;"
+        for database, script in [first, *rest, ("airflow", made_by_hand)]:
             where = made.url(database).replace("+psycopg", "")
             subprocess.run(
                 [psql, "-v", "ON_ERROR_STOP=1", "-q", "-f", "-", where],
@@ -69,6 +75,10 @@ def made(server: PostgresServer) -> None:
     upgrade(owner)
     for _ in range(2):
         grant(owner, ["api_server", "scheduler", "triggerer"])
+    # What it once had is taken away.
+    grant(owner, ["receiver"])
+    grant(owner, ["receiver"], receiver=True)
+    Store(owner, "key").push.add(channel())
     owner.close()
 
 
@@ -115,6 +125,33 @@ def test_who_runs_the_sync_or_shows_pages_may_work(
 def test_they_may_not_change_the_record_or_a_table(store: Store, statement: str) -> None:
     refused = pytest.raises(DBAPIError, match=r"permission denied|must be owner")
     with refused, store.database.write() as connection:
+        connection.exec_driver_sql(statement)
+
+
+@pytest.fixture
+def receiver(server: PostgresServer) -> Iterator[Database]:
+    database = Database(url(server, "receiver"))
+    yield database
+    database.close()
+
+
+def test_the_receiver_counts_notices(receiver: Database) -> None:
+    require_current(receiver)
+    heard = {channel().id: Heard(), "unknown": Heard()}
+    assert PushStore(receiver).hear(heard, NOW) == {channel().id}
+
+
+@pytest.mark.parametrize("table", sorted({*t.metadata.tables, VERSION} - RECEIVER.keys()))
+def test_the_receiver_sees_nothing_else(receiver: Database, table: str) -> None:
+    with pytest.raises(DBAPIError, match="permission denied"), receiver.read() as connection:
+        connection.exec_driver_sql(f"SELECT 1 FROM {table} LIMIT 1")  # noqa: S608
+
+
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM push_channel", "UPDATE alembic_version SET version_num = '0001'"]
+)
+def test_the_receiver_removes_nothing(receiver: Database, statement: str) -> None:
+    with pytest.raises(DBAPIError, match="permission denied"), receiver.write() as connection:
         connection.exec_driver_sql(statement)
 
 

@@ -1,6 +1,7 @@
 """The guided first set-up: the list of its steps, and what each step does."""
 
 import asyncio
+import json
 import logging
 from functools import partial
 from typing import Annotated, Literal
@@ -279,7 +280,8 @@ async def switch_on(request: Request) -> Response:
     found = await set_up(request)
     for dag_id in dags_of(found.there.in_use):
         path, query = f"/dags/{quote(dag_id)}", "update_mask=is_paused"
-        status = await airflow_here.ask(request, "PATCH", path, {"is_paused": False}, query)
+        unpause = {"is_paused": False}
+        status, dag = await airflow_here.answer(request, "PATCH", path, unpause, query)
         if status in {401, 403}:
             raise Problem(
                 403,
@@ -290,6 +292,10 @@ async def switch_on(request: Request) -> Response:
             said = f"Airflow did not switch on {dag_id} ({status})."
             raise Problem(503, said, hints=("Is it listed among Airflow's DAGs?",))
         logger.info("admin: %s switched on %s", request.state.viewer.name, dag_id)
+        # Only when it parses the file Airflow starts the trigger that looks for changes. Whoever
+        # may not ask for that waits half a minute longer.
+        file = quote(json.loads(dag)["file_token"])
+        await airflow_here.answer(request, "PUT", f"/parseDagFile/{file}")
     return _back(request, "switch_on")
 
 

@@ -33,28 +33,42 @@ async def ask(
         body: sent as JSON.
         query: the query, encoded.
     """
+    status, _ = await answer(request, method, path, body, query)
+    return status
+
+
+async def answer(
+    request: Request,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    query: str = "",
+) -> tuple[int, bytes]:
+    """The status and the body of Airflow's answer; arguments as for `ask`."""
     # `DagGuard` leaves the rest of Airflow's API server in each request.
     if AIRFLOW_HERE not in request.scope:
-        return NOT_HERE
+        return NOT_HERE, b""
     rest, app = request.scope[AIRFLOW_HERE]
-    content = json.dumps(body).encode()
-    status = 500
+    content = json.dumps(body).encode() if body is not None else b""
+    status, said = 500, b""
 
     async def receive() -> MutableMapping[str, Any]:
         return {"type": "http.request", "body": content, "more_body": False}
 
     async def send(message: MutableMapping[str, Any]) -> None:
-        nonlocal status
+        nonlocal status, said
         if message["type"] == "http.response.start":
             status = message["status"]
+        else:
+            said += message.get("body", b"")
 
     try:
         await rest(_scope(request, method, path, query, len(content), app), receive, send)
     except Exception as error:
         # Its text may hold what was sent.
         logger.error("admin: Airflow, %s %s: %s", method, path, describe(error))
-        return 500
-    return status
+        return 500, b""
+    return status, said
 
 
 def _scope(
