@@ -81,7 +81,7 @@ types: install ## Check types
 
 .PHONY: demo
 demo: install ## Play the sync story on a sandbox and a real Airflow (DEMO_EXIT=1 ends by itself)
-	@echo "Starting the demo: about 3 minutes on two idle cores, longer on a busy machine"
+	@echo "Starting the demo: about 4 minutes on two idle cores, longer on a busy machine"
 	@exec $(BIN)/python -m calendar_sync_sandbox.demo
 
 .PHONY: screenshots

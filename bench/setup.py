@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 HMAC_KEY = "made-up-key-of-the-bench"
 #: Names the file whose growth is an event for the empty DAG.
 FLOOR_FILE = "BENCH_FLOOR"
-#: Where the receiver of push leaves its port.
-RECEIVER_PORT = "receiver.port"
 FERNET_KEY = "YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmU="
 WELKIN_REQUESTS_PER_SECOND = 100
 #: All else is as shipped. Five requests a second would be all that is measured.

@@ -21,13 +21,14 @@ from bench.measure import (
     worker_environment,
 )
 from bench.server import STATE, STORY
-from bench.setup import HMAC_KEY, RECEIVER_PORT, SETTINGS
+from bench.setup import HMAC_KEY, SETTINGS
 from calendar_sync.config.settings import parse
 from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
 from calendar_sync_sandbox.demo.world import Slot, User, World
 from calendar_sync_sandbox.processes import Program
+from calendar_sync_sandbox.receiver import Receiver
 from calendar_sync_sandbox.standalone import airflow_environment
 
 if TYPE_CHECKING:
@@ -51,10 +52,6 @@ class BenchWorld(World):
         """Requests so far, by kind."""
         answer = self._control("GET", "/requests/counts")
         return {str(kind): int(count) for kind, count in answer.items()}
-
-    def trust_for_notices(self, authority: Path) -> None:
-        """Whose certificates the senders of notices trust."""
-        self._control("POST", "/push", {"trust": str(authority)})
 
     def channels(self) -> int:
         """How many accounts send notices: channels of Google, subscriptions of Microsoft."""
@@ -164,22 +161,12 @@ class Stage:
 
     @contextlib.contextmanager
     def receiver(self) -> Iterator[str]:
-        """A receiver of push that the sandbox trusts, as a process; gives its address."""
-        place = self.folder / RECEIVER_PORT
-        place.unlink(missing_ok=True)
-        program = Program(
-            [sys.executable, "-m", "bench.receive", str(self.folder)],
-            log=self.folder / "receiver.log",
-            folder=REPOSITORY,
-            env=worker_environment(self.folder, self.state),
-        )
-        with program:
-            while not (place.exists() and place.read_text()):
-                if not program.running:
-                    raise BenchError(f"the receiver did not start:\n{program.tail()}")
-                time.sleep(0.1)
+        """A receiver of push that the sandbox trusts; gives its address."""
+        env = worker_environment(self.folder, self.state)
+        with Receiver(self.folder, env, self.folder) as receiver:
+            receiver.wait_ready()
             self.world.trust_for_notices(self.folder / "ca.pem")
-            yield f"https://localhost:{place.read_text()}"
+            yield receiver.address
 
     def forget_tokens(self) -> None:
         """All access tokens have expired, as they do within an hour."""

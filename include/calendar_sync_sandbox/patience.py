@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
+from calendar_sync_sandbox.processes import ProgramError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from calendar_sync_sandbox.processes import Program
+
+PAUSE_SECONDS = 0.2
+#: Looks at a program that has not computed anything meanwhile: ten minutes.
+LOOKS = 3000
+
 
 class Patience:
     """Counts looks at something in which nothing has moved since the look before.
@@ -24,3 +38,25 @@ class Patience:
         else:
             self._seen, self._left = seen, self._looks
         return self._left > 0
+
+
+def wait_for(
+    done: Callable[[], bool],
+    program: Program,
+    problem: str,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Wait as long as the program works at it, however slowly; `tick` is called meanwhile.
+
+    Raises:
+        ProgramError: it ended, or does nothing any more. The message begins with `problem`.
+    """
+    patience = Patience(LOOKS)
+    while not done():
+        if not program.running or not patience.left(program.worked):
+            # It may have come to its end between the two looks.
+            if done():
+                return
+            raise ProgramError(f"{problem}\n{program.tail()}".strip())
+        tick()
+        time.sleep(PAUSE_SECONDS)

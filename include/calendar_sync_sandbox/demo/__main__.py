@@ -26,7 +26,7 @@ from calendar_sync_sandbox.demo.stage import (
     StageError,
 )
 from calendar_sync_sandbox.demo.story import Story
-from calendar_sync_sandbox.demo.world import WorldError
+from calendar_sync_sandbox.demo.world import PLATFORMS, WorldError
 from calendar_sync_sandbox.processes import ProgramError
 from calendar_sync_sandbox.standalone import USER, AirflowError
 
@@ -103,7 +103,9 @@ class Demo:
 
     def play(self, stage: Stage) -> bool:
         """Play the story and judge it."""
-        story = self._story = Story(stage.world, stage.airflow, self.report, pause=self.breathe)
+        story = self._story = Story(
+            stage.world, stage.airflow, stage, self.report, pause=self.breathe
+        )
         story.play()
         self._doing = "looking for failed users, duplicates and patient data"
         return self.verdict(stage, story)
@@ -157,7 +159,8 @@ class Demo:
         table.add_column("seconds", justify="right")
         table.add_column("")
         # They were played at the same time; each platform's are easier read in one piece.
-        for step in sorted(steps, key=lambda step: (step.platform == "both", step.platform)):
+        alone = PLATFORMS.values()
+        for step in sorted(steps, key=lambda step: (step.platform not in alone, step.platform)):
             verdict = "FAILED" if step.error else "ok"
             table.add_row(step.platform, step.edit, step.seen, f"{step.seconds:.1f}", verdict)
         return table
@@ -186,7 +189,7 @@ def main() -> int:
     demo = Demo(Display())
     demo.display.print(
         "The demo plays the story of a sync on a real Airflow and stand-ins for Welkin, Google\n"
-        "and Microsoft: about 3 minutes on two idle cores, longer on a busy machine.\n"
+        "and Microsoft: about 4 minutes on two idle cores, longer on a busy machine.\n"
         "Ctrl-C stops it."
     )
     interrupts = Interrupts()

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from calendar_sync_sandbox.demo.runs import StepError
+from calendar_sync_sandbox.demo.stage import StageError
 from calendar_sync_sandbox.demo.world import PLATFORMS, Slot, WorldError
 from calendar_sync_sandbox.patience import Patience
+from calendar_sync_sandbox.processes import ProgramError
 from calendar_sync_sandbox.standalone import AirflowError
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from calendar_sync_sandbox.demo.world import User, World
     from calendar_sync_sandbox.standalone import TaskInstance
 
+#: What may be wrong with a step.
+TROUBLE = (
+    StepError, StageError, WorldError, AirflowError, ProgramError, LookupError, ValueError,
+)  # fmt: skip
 #: A title that must never leave the calendar it is in.
 PRIVATE_TITLE = "Dentist, private 7731"
 #: So many looks at the first fill in a row that found work and showed nothing new are too many.
@@ -84,7 +90,7 @@ class Act:
                 yield from self.runs.settle()
                 self.runs.begin()
             seconds = yield from act()
-        except (StepError, WorldError, AirflowError, LookupError, ValueError) as caught:
+        except TROUBLE as caught:
             seconds, error = self.runs.seconds, str(caught) or repr(caught)
         self.current = ""
         self._keep(DemoStep(self.platform, edit, seen, seconds, error))

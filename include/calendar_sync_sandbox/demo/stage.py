@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import csv
 import fcntl
+import re
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
 from calendar_sync_sandbox.demo.world import PLATFORMS, User, World
-from calendar_sync_sandbox.patience import Patience
+from calendar_sync_sandbox.patience import wait_for
 from calendar_sync_sandbox.processes import Program
+from calendar_sync_sandbox.receiver import Receiver
 from calendar_sync_sandbox.standalone import StandaloneAirflow
 
 if TYPE_CHECKING:
@@ -30,9 +31,8 @@ ENCOUNTERS = 20
 #: The story is not about waiting: polls come sooner and Welkin allows more than it really does.
 POLL_SECONDS = 5
 WELKIN_REQUESTS_PER_SECOND = 50
-PAUSE_SECONDS = 0.2
-#: Looks at a program that has not computed anything meanwhile: ten minutes.
-LOOKS = 3000
+#: Where the receiver of push looks for its key.
+RECEIVER_KEY = "CALENDAR_SYNC_PUSH_KEY"
 
 
 class StageError(RuntimeError):
@@ -174,28 +174,28 @@ class Stage:
             )
             self._note(program)
         place = folder / "sandbox.json"
-        self._wait(place.exists, program, "the sandbox did not start:")
+        wait_for(place.exists, program, "the sandbox did not start:", self._tick)
         self.world = World(folder)
         self.world.wait_ready()
 
     def prepare_state(self) -> None:
         """State database, settings and mapping, from `config/` and the sandbox's staff."""
-        config = self.folder / "config"
+        config = self._config
         shutil.copytree(self.repository / "config", config)
-        settings = yaml.safe_load((config / "settings.yaml").read_text()) or {}
-        settings.setdefault("polling", {})["interval_seconds"] = POLL_SECONDS
-        limits = settings.setdefault("limits", {})
-        limits["welkin_requests_per_second"] = WELKIN_REQUESTS_PER_SECOND
-        (config / "settings.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+        self._write_settings(
+            polling={"interval_seconds": POLL_SECONDS},
+            limits={"welkin_requests_per_second": WELKIN_REQUESTS_PER_SECOND},
+        )
         mailboxes = [user for platform in PLATFORMS for user in self.world.users(platform)]
         write_mapping(config / "user_mapping.csv", mailboxes)
         # Airflow writes its configuration, with the key that protects tokens, as it starts.
         written = self.airflow.home / "airflow.cfg"
         assert self.airflow.program is not None  # noqa: S101 - narrows the type
-        self._wait(
+        wait_for(
             lambda: written.exists() and written.stat().st_size > 0,
             self.airflow.program,
             f"no {written.name}: see {self.airflow.program.log}",
+            self._tick,
         )
         self.cli("db", "upgrade")
         self.cli("config", "apply", str(config))
@@ -211,8 +211,55 @@ class Stage:
         for dag_id in DAG_IDS.values():
             self.airflow.unpause(dag_id)
 
-    def cli(self, *arguments: str) -> None:
-        """Run `calendar-sync` with these arguments; what it prints is in `cli.log`.
+    # --- Push ---------------------------------------------------------------------
+
+    def begin_push(self, poll_seconds: int) -> None:
+        """Start the receiver, and let settings and sandbox know of it; polls come so often."""
+        # As an operator does it: the receiver is given this key and none of Airflow's.
+        found = re.search(rf"{RECEIVER_KEY}=(\S+)", self.cli("receive", "--secrets"))
+        if found is None:
+            raise StageError("calendar-sync receive --secrets printed no key")
+        env = self.airflow.env | {RECEIVER_KEY: found[1]}
+        with self._interrupts.held():
+            self._receiver = self._running.enter_context(
+                Receiver(self.folder / "sandbox", env, self.folder)
+            )
+        self._receiver.wait_ready(self._tick)
+        self.world.trust_for_notices(self.folder / "sandbox" / "ca.pem")
+        self._pace(poll_seconds, address=self._receiver.address)
+
+    def end_receiver(self, poll_seconds: int) -> None:
+        """Nobody takes notices any more; polls come so often."""
+        self._pace(poll_seconds)
+        self._receiver.stop()
+
+    def restart_receiver(self) -> None:
+        """As a service manager would."""
+        with self._interrupts.held():
+            self._receiver.start()
+        self._receiver.wait_ready(self._tick)
+
+    def _pace(self, poll_seconds: int, **push: str) -> None:
+        polls = {"interval_seconds": poll_seconds}
+        self._write_settings(polling=polls, push={"poll_seconds": max(60, poll_seconds), **push})
+        self.cli("config", "apply", str(self._config))
+
+    def _write_settings(self, **changed: dict[str, Any]) -> None:
+        """Change the file of the settings, section by section."""
+        place = self._config / "settings.yaml"
+        settings = yaml.safe_load(place.read_text()) or {}
+        for name, values in changed.items():
+            settings.setdefault(name, {}).update(values)
+        place.write_text(yaml.safe_dump(settings, sort_keys=False))
+
+    @property
+    def _config(self) -> Path:
+        return self.folder / "config"
+
+    # --- Commands -----------------------------------------------------------------
+
+    def cli(self, *arguments: str) -> str:
+        """Run `calendar-sync` with these arguments; what it prints is returned, and in `cli.log`.
 
         Raises:
             StageError: it failed.
@@ -226,26 +273,15 @@ class Stage:
                 [self._cli, *arguments], log=log, folder=self.folder, env=self.airflow.env
             )
         with program:
-            self._wait(lambda: not program.running, program, f"{command} does not end")
+            wait_for(lambda: not program.running, program, f"{command} does not end", self._tick)
+        said = log.read_bytes()[printed:].decode(errors="replace").strip()
         if program.code:
-            said = log.read_bytes()[printed:].decode(errors="replace").strip()
             raise StageError(f"{command} ended with {program.code}:\n{said}")
+        return said
 
     @property
     def _cli(self) -> str:
         return str(Path(sys.executable).with_name("calendar-sync"))
-
-    def _wait(self, done: Callable[[], bool], program: Program, problem: str) -> None:
-        """Wait as long as the program works at it, however slowly."""
-        patience = Patience(LOOKS)
-        while not done():
-            if not program.running or not patience.left(program.worked):
-                # It may have come to its end between the two looks.
-                if done():
-                    return
-                raise StageError(f"{problem}\n{program.tail()}".strip())
-            self._tick()
-            time.sleep(PAUSE_SECONDS)
 
 
 def write_mapping(path: Path, users: Sequence[User]) -> None:

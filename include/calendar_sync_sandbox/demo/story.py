@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from calendar_sync_sandbox.demo.acts import BothPlatforms, DemoStep, OnePlatform
+from calendar_sync_sandbox.demo.push import Push
 from calendar_sync_sandbox.demo.runs import Runs, breathe, together
 from calendar_sync_sandbox.demo.stage import DAG_IDS
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from calendar_sync_sandbox.clock import Clock
+    from calendar_sync_sandbox.demo.push import PushStage
     from calendar_sync_sandbox.demo.world import World
     from calendar_sync_sandbox.standalone import StandaloneAirflow
 
@@ -22,6 +24,7 @@ class Story:
     Args:
         world: all sides.
         airflow: where the DAGs run.
+        stage: where the receiver of push runs.
         report: called with each finished step.
         clock: the time by which Airflow stamps its runs.
         pause: called between two looks at what goes on.
@@ -31,6 +34,7 @@ class Story:
         self,
         world: World,
         airflow: StandaloneAirflow,
+        stage: PushStage,
         report: Callable[[DemoStep], None],
         *,
         clock: Clock | None = None,
@@ -54,17 +58,27 @@ class Story:
             )
             for platform, users in mailboxes.items()
         ]
-        self._last_act = BothPlatforms(
-            world,
-            Runs(airflow, list(DAG_IDS.values()), clock),
-            self._keep,
-            [
-                user
-                for users in mailboxes.values()
-                for user in users
-                if user.welkin_id == everywhere
-            ],
-        )
+        everything = list(DAG_IDS.values())
+        self._last_acts: list[BothPlatforms | Push] = [
+            BothPlatforms(
+                world,
+                Runs(airflow, everything, clock),
+                self._keep,
+                [
+                    user
+                    for users in mailboxes.values()
+                    for user in users
+                    if user.welkin_id == everywhere
+                ],
+            ),
+            Push(
+                world,
+                Runs(airflow, everything, clock),
+                self._keep,
+                stage,
+                [act.dana for act in self._acts],
+            ),
+        ]
 
     def _keep(self, step: DemoStep) -> None:
         self.steps.append(step)
@@ -78,19 +92,20 @@ class Story:
     @property
     def length(self) -> int:
         """How many steps it has, the look at all runs left out."""
-        return sum(act.LENGTH for act in [*self._acts, self._last_act])
+        return sum(act.LENGTH for act in [*self._acts, *self._last_acts])
 
     @property
     def current(self) -> str:
         """What is being followed now, in words."""
-        acts = [*self._acts, self._last_act]
+        acts = [*self._acts, *self._last_acts]
         return "; ".join(f"{act.platform}: {act.current}" for act in acts if act.current)
 
     def play(self) -> None:
         """Play the same steps on each platform at the same time, then those that need both."""
         together((act.play() for act in self._acts), self._pause)
-        if self.holds:
-            together([self._last_act.play()], self._pause)
+        for act in self._last_acts:
+            if self.holds:
+                together([act.play()], self._pause)
 
     def rest(self) -> None:
         """Switch both schedules off, so that nothing is written any more.

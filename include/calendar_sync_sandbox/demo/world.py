@@ -239,6 +239,37 @@ class World:
         """Give the access back."""
         self._control("POST", f"{_mailbox(user)}/restore", {})
 
+    # --- Notices ------------------------------------------------------------
+
+    def trust_for_notices(self, authority: Path) -> None:
+        """Whose certificates the senders of notices trust."""
+        self._control("POST", "/push", {"trust": str(authority)})
+
+    def listening(self, user: User) -> bool:
+        """Whether changes of a user's calendar are told, to an address that has answered.
+
+        Microsoft asks it before there is a subscription, Google sends a first message after.
+        """
+        if user.platform == "microsoft":
+            return bool(self._channels(user))
+        return self.told(user) > 0
+
+    def told(self, user: User) -> int:
+        """How many notices about a user's calendar were taken at their address."""
+        channels = self._channels(user)
+        return sum(
+            delivery["outcome"] == "delivered" and not channels.isdisjoint(_named(delivery))
+            for delivery in self._control("GET", "/push/deliveries")
+        )
+
+    def _channels(self, user: User) -> frozenset[str]:
+        kind = {"google": "channels", "microsoft": "subscriptions"}[user.platform]
+        return frozenset(
+            str(channel["id"])
+            for channel in self._control("GET", f"/{user.platform}/{kind}")
+            if channel["account"].lower() == user.account.lower()
+        )
+
     # --- Wire ---------------------------------------------------------------
 
     def wait_ready(self, patience: float = SILENCE) -> None:
@@ -282,6 +313,11 @@ class World:
 
 def _mailbox(user: User) -> str:
     return f"/{user.platform}/accounts/{quote(user.account)}"
+
+
+def _named(delivery: Mapping[str, Any]) -> list[str]:
+    """The channels, or the subscriptions, that a notice was about."""
+    return str(delivery["target"]).split(",")
 
 
 def _stamp(moment: datetime) -> str:

@@ -18,14 +18,20 @@ import pytest
 
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.orchestration.tasks.sync import group_label
+from calendar_sync.push.channels import tend_channels
+from calendar_sync.push.receiver import create
 from calendar_sync.sync.noticing import find_work
 from calendar_sync.sync.runner import store_run, sync_users
+from calendar_sync_sandbox.courier import into
 from calendar_sync_sandbox.demo import world as sides
 from calendar_sync_sandbox.demo.runs import ENOUGH_RUNS, LOOKS, Runs, StepError, together
 from calendar_sync_sandbox.demo.stage import DAG_IDS
 from calendar_sync_sandbox.demo.story import Story
+from calendar_sync_sandbox.outbox import Answer, nobody
+from calendar_sync_sandbox.processes import ProgramError
 from calendar_sync_sandbox.standalone import TaskInstance
 from calendar_sync_sandbox.tls import connections
+from tests.engine.push.conftest import ADDRESS, KEY
 from tests.harness import VirtualClock, World
 
 if TYPE_CHECKING:
@@ -148,6 +154,8 @@ class Syncing(SlowAirflow):
 
         async def work(services: Services) -> list[TaskInstance]:
             revision = services.store.config.revision()
+            await tend_channels(services, revision, platform)
+            await self._world.sandbox.outbox.deliver()
             found = await find_work(services, revision, platform, users=users)
             tasks, rows = [], []
             for index, group in enumerate(found.groups):
@@ -176,6 +184,37 @@ class Syncing(SlowAirflow):
         return await sync_users(services, revision, platform, group, run_id=run_id, owner=owner)
 
 
+class Told:
+    """Push on the state database of the world, with the receiver in this process."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        clock = world.clock
+        self._app = create(
+            world.database, KEY, prefix="/push", clock=clock, seconds=clock.monotonic
+        )
+        self.done: list[str] = []
+
+    def begin_push(self, poll_seconds: int) -> None:
+        self._pace(poll_seconds)
+        self.restart_receiver()
+
+    def end_receiver(self, poll_seconds: int) -> None:
+        self._pace(poll_seconds)
+        self._world.sandbox.outbox.post = nobody
+        self.done.append("ended")
+
+    def restart_receiver(self) -> None:
+        self._world.sandbox.outbox.post = into(self._app)
+        self.done.append("started")
+
+    def _pace(self, poll_seconds: int) -> None:
+        self._world.document = SETTINGS | {
+            "polling": {"interval_seconds": poll_seconds},
+            "push": {"address": ADDRESS, "poll_seconds": max(60, poll_seconds)},
+        }
+
+
 @pytest.fixture
 def world() -> Iterator[World]:
     """Ten people; the second of them has two mailboxes."""
@@ -193,9 +232,10 @@ def world() -> Iterator[World]:
     made.database.close()
 
 
-def played(world: World, airflow: Any) -> tuple[Story, list[DemoStep]]:
+def played(world: World, airflow: Any, stage: Told | None = None) -> tuple[Story, list[DemoStep]]:
     steps: list[DemoStep] = []
-    story = Story(Sides(world), airflow, steps.append, clock=world.clock, pause=lambda: None)
+    stage = stage or Told(world)
+    story = Story(Sides(world), airflow, stage, steps.append, clock=world.clock, pause=lambda: None)
     story.play()
     return story, steps
 
@@ -208,14 +248,52 @@ def played(world: World, airflow: Any) -> tuple[Story, list[DemoStep]]:
 def test_the_story_holds_however_slow_the_runs_are(world: World, late: int, minutes: float) -> None:
     """The user whose access was revoked fails in whichever runs his back-off comes due."""
     airflow = Syncing(world, late=late, minutes=minutes, dice=random.Random(7))  # noqa: S311
-    story, steps = played(world, airflow)
+    stage = Told(world)
+    story, steps = played(world, airflow, stage)
     assert [(step.edit, step.error) for step in steps if step.error] == []
     assert len(steps) == story.length
+    assert stage.done == ["started", "ended", "started"]
     assert story.failed_users() == 0
     story.rest()
     story.review()
     assert airflow.paused == set(DAG_IDS.values())
     assert [(step.edit, step.error) for step in steps if step.error] == []
+
+
+class Deaf(Told):
+    """Once channels are open, the receiver takes nothing more."""
+
+    def begin_push(self, poll_seconds: int) -> None:
+        super().begin_push(60)
+        take = self._world.sandbox.outbox.post
+
+        async def refuse(
+            url: str, headers: Mapping[str, str], body: bytes, seconds: float
+        ) -> Answer:
+            handshake = "validationToken=" in url or headers.get("x-goog-resource-state") == "sync"
+            return await take(url, headers, body, seconds) if handshake else Answer()
+
+        self._world.sandbox.outbox.post = refuse
+
+
+def test_an_edit_that_a_poll_has_found_does_not_count_as_told(world: World) -> None:
+    airflow = Syncing(world, late=3, minutes=0.5, dice=random.Random(7))  # noqa: S311
+    _, steps = played(world, airflow, Deaf(world))
+    told = [step for step in steps if "by push" in step.seen]
+    assert len(told) == 2
+    assert all(step.error.startswith("no notice has arrived") for step in told)
+    assert [step.edit for step in steps if step.error] == [step.edit for step in told]
+
+
+def test_a_receiver_that_does_not_start_fails_its_step_alone(world: World) -> None:
+    class Broken(Told):
+        def begin_push(self, poll_seconds: int) -> None:
+            raise ProgramError("the receiver of push did not start")
+
+    airflow = Syncing(world, late=3, minutes=0.2, dice=random.Random(7))  # noqa: S311
+    _, steps = played(world, airflow, Broken(world))
+    assert [step.error for step in steps if step.error] == ["the receiver of push did not start"]
+    assert steps[-1].edit.startswith("push on")
 
 
 def test_a_scheduler_that_does_nothing_ends_the_story(world: World) -> None:
@@ -241,7 +319,7 @@ def test_a_scheduler_that_stops_halfway_is_waited_for_once(world: World) -> None
         airflow.stalled = step.edit != "first fill"
 
     there: Any = airflow
-    story = Story(Sides(world), there, keep, clock=world.clock, pause=lambda: None)
+    story = Story(Sides(world), there, Told(world), keep, clock=world.clock, pause=lambda: None)
     story.play()
     failed = [step for step in steps if step.error]
     assert len(failed) == 2
