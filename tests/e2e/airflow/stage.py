@@ -137,7 +137,13 @@ class Stage:
             assert time.monotonic() < deadline, states
 
     def _pairs(self) -> list[tuple[str, Platform]]:
-        return [(user.welkin_id, Platform(self.platform)) for user in self.users]
+        """Whoever is synced on the platform."""
+        rows = self.store.config.mapping()
+        return [
+            (row.user_id, row.platform)
+            for row in rows
+            if row.enabled and row.platform == self.platform
+        ]
 
     def wait(self, condition: Callable[[], bool], patience: float = 300) -> None:
         deadline = time.monotonic() + patience
