@@ -22,6 +22,7 @@ from calendar_sync.push.channels import tend_channels
 from calendar_sync.push.keys import WELKIN_HEADER, welkin_secret
 from calendar_sync.push.receiver import create
 from calendar_sync.state import Store
+from calendar_sync.state.push import RECEIVER, Heard
 from calendar_sync.sync.freshness import poll_interval
 from calendar_sync.sync.noticing.watch import Step, Watch
 from calendar_sync_sandbox import Fault
@@ -126,6 +127,7 @@ class Noticed(Simulation):
 
     sweeps: bool = False
     push: bool = False
+    silent: bool = False
 
     def __post_init__(self) -> None:
         self.trips = False
@@ -176,6 +178,9 @@ class Noticed(Simulation):
 
     async def _tick(self, seconds: float, turns: int) -> None:
         self.crowd.pass_time(seconds)
+        if self.push and not self.silent:
+            now = self.world.clock.now()
+            Store(self.world.database, HMAC_KEY).push.hear({RECEIVER: Heard(changes=0)}, now)
         await self.world.sandbox.outbox.deliver()
         self.airflow.tick()
         for one in self.triggerers:
@@ -242,7 +247,7 @@ class Noticed(Simulation):
         fate = self.fate
         what = fate.choice(
             ["well", "well", "fault", "kill", "kill", "stop", "lie", "hide", "down", "expire"]
-            + (["notices", "pester", "channels"] if self.push else [])
+            + (["notices", "pester", "channels", "silent"] if self.push else [])
         )
         self._note(f"a while: {what}")
         await self._triggerers_wanted(fate.choice([0, 1, 1, 1, 2]))
@@ -274,13 +279,14 @@ class Noticed(Simulation):
             self._spoil_notices()
         elif what == "channels":
             self._end_channels()
+        self.silent = what == "silent"
         for _ in range(fate.choice([5, 15, 40])):
             if what == "pester":
                 self._pester()
             if fate.random() < 0.3:
                 await self._somebody_edits()
             await self._tick(fate.choice([1, 1, 2, 7]), fate.randint(0, 5))
-        freebusy.lag_seconds = 0.0
+        freebusy.lag_seconds, self.silent = 0.0, False
         if fate.random() < 0.5:
             self.crowd.thaw()
         self.world.sandbox.faults.clear()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import Platform
 from calendar_sync.state import Store
+from calendar_sync.state.push import RECEIVER
 from calendar_sync.state.runs import WELKIN
 
 SYSTEMS = {WELKIN: "Welkin", "google": "Google", "microsoft": "Microsoft"}
@@ -16,7 +17,7 @@ STARTS_WITHIN = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class NoticingState:
-    """One part: `welkin`, `google` or `microsoft`.
+    """One part: `welkin`, `google` or `microsoft`, or with push `receiver`, which takes notices.
 
     `stands_still`: the deployment has a triggerer that should do it, and does not; changes wait for
     the safety run. `last_at` is when it last looked successfully, `error` the code of its last
@@ -38,6 +39,11 @@ class NoticingState:
     def sentence(self) -> str:
         """What follows, and what to look at."""
         since = f" since {self.last_at:%Y-%m-%d %H:%M} UTC" if self.last_at is not None else ""
+        if self.part == RECEIVER:
+            return (
+                f"The receiver of push takes no notices{since}; polls find the changes. "
+                "Check that `calendar-sync receive` runs, and its log."
+            )
         return (
             f"Changes in {SYSTEMS[self.part]} are looked for only every 5 minutes{since}, by a run "
             "of the DAG. Check that Airflow's triggerer runs, and its log."
@@ -45,17 +51,21 @@ class NoticingState:
 
 
 def noticing(store: Store, platform: Platform, now: datetime) -> tuple[NoticingState, ...]:
-    """The two parts that a platform needs: Welkin's feeds, and its own polls."""
+    """The parts that a platform needs: Welkin's feeds, its own polls, with push the receiver."""
     since = store.noticing.of(platform.value).expected_since
     # Airflow starts a trigger some time after the DAG is switched on.
     expected = since is not None and now - since >= STARTS_WITHIN
-    return tuple(
+    looks = [
         NoticingState(
             name, expected and not row.alive(now), row.heartbeat_at, row.error_code or "", since
         )
         for name in (WELKIN, platform.value)
         for row in (store.noticing.of(name),)
-    )
+    ]
+    if (row := store.push.receiver()) is None:
+        return tuple(looks)
+    silent = store.push.receiver_silent(now)
+    return (*looks, NoticingState(RECEIVER, silent, row.delivered_at, "", row.opened_at))
 
 
 def silent_after(store: Store, settings: Settings, platform: Platform, now: datetime) -> timedelta:
@@ -63,7 +73,8 @@ def silent_after(store: Store, settings: Settings, platform: Platform, now: date
 
     While changes wait for the safety run, a look may be as old as the time between two of these.
     """
-    still = any(part.stands_still for part in noticing(store, platform, now))
+    parts = noticing(store, platform, now)
+    still = any(part.stands_still for part in parts if part.part != RECEIVER)
     return settings.freshness.target + (SAFETY_RUN_EVERY if still else timedelta(0))
 
 

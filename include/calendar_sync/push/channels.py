@@ -34,7 +34,6 @@ from calendar_sync.core.redaction import as_ours
 from calendar_sync.push.keys import channel_token
 from calendar_sync.state.config import Revision
 from calendar_sync.state.push import Channel
-from calendar_sync.state.runs import WELKIN
 from calendar_sync.sync.pushed import FAIR, watched
 from calendar_sync.sync.roster import members
 from calendar_sync.sync.services import Services
@@ -111,9 +110,9 @@ async def tend_channels(services: Services, revision: Revision, platform: Platfo
         return 0
     store.runs.set_facts(platform.value, **{TENDED_AT: iso(now)})
     if settings.push.on:
-        store.push.listen_to_welkin(now)
+        store.push.listen(now)
     else:
-        store.push.drop(WELKIN)
+        store.push.stop_listening()
     if store.push.untold(platform, now - FAIR):
         store.push.judge(platform, now - FAIR, FAIR)
     synced = members(store, settings, platform, now).synced

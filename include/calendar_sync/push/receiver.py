@@ -32,7 +32,7 @@ from calendar_sync.push.notices import (
     validation_token,
 )
 from calendar_sync.state import Database
-from calendar_sync.state.push import Heard, PushStore
+from calendar_sync.state.push import RECEIVER, Heard, PushStore
 from calendar_sync.state.runs import WELKIN
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ HEALTH = "/health"
 LARGEST_BODY = 256 * 1024
 #: Seconds in which a body must have arrived.
 SLOWEST_BODY = 5.0
+#: Seconds between two signs of life.
+SHOWN_EVERY = 30.0
 #: Seconds after which a sender may try again.
 LATER = {"Retry-After": "10"}
 _Route = Callable[[Request], Awaitable[Response]]
@@ -63,6 +65,13 @@ class Receiver:
         in_memory = database.is_sqlite and database.url.database in {None, "", ":memory:"}
         store = PushStore(database)
         self._desk = Desk(store, clock or SystemClock(), threaded=not in_memory)
+
+    async def show(self) -> None:
+        """Show again and again that it runs and can store; ends when it is cancelled."""
+        while True:
+            with contextlib.suppress(NotStored):
+                await self._desk.put([(RECEIVER, Heard(changes=0))])
+            await asyncio.sleep(SHOWN_EVERY)
 
     def close(self) -> None:
         """Let the writer's thread go."""
@@ -148,9 +157,11 @@ def create(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        shown = asyncio.create_task(receiver.show())
         try:
             yield
         finally:
+            shown.cancel()
             receiver.close()
             database.close()
 

@@ -31,6 +31,9 @@ from calendar_sync.state.database import Database
 from calendar_sync.state.marks import Pair
 from calendar_sync.state.runs import WELKIN
 
+#: The row in which the receiver shows that it runs.
+RECEIVER = "receiver"
+SILENT_AFTER = timedelta(minutes=2)
 #: So many misses more than notices that proved right, and a channel is not relied upon.
 DOUBTS = 3
 MOST_DOUBTS = 6
@@ -371,15 +374,35 @@ class PushStore:
         with self._database.write() as connection:
             connection.execute(delete(t.push_delay).where(t.push_delay.c.at < now - DELAYS_FOR))
 
-    # --- Welkin: one row, for everybody -------------------------------------------------------
+    # --- Welkin and the receiver itself: one row each, for everybody --------------------------
 
-    def listen_to_welkin(self, now: datetime) -> None:
-        """Take notices of Welkin's from now on."""
-        row = {"id": WELKIN, "platform": WELKIN, "user_id": "", "account": "", "calendar": ""}
-        row |= {"address": "", "state": ChannelState.OPEN.value}
+    def listen(self, now: datetime) -> None:
+        """Take notices of Welkin's from now on, and expect that a receiver runs."""
+        of_nobody = {"user_id": "", "account": "", "calendar": "", "address": ""}
+        rows = [
+            {"id": name, "platform": name, **of_nobody, "state": ChannelState.OPEN.value}
+            | {"opened_at": now}
+            for name in (WELKIN, RECEIVER)
+        ]
         with self._database.write() as connection:
-            statement = self._database.insert(t.push_channel).values(**row, opened_at=now)
-            connection.execute(statement.on_conflict_do_nothing())
+            statement = self._database.insert(t.push_channel).on_conflict_do_nothing()
+            connection.execute(statement, rows)
+
+    def stop_listening(self) -> None:
+        """Push is off."""
+        with self._database.write() as connection:
+            connection.execute(delete(t.push_channel).where(_C.id.in_([WELKIN, RECEIVER])))
+
+    def receiver(self) -> Channel | None:
+        """Its row: `delivered_at` is when it last showed that it runs. None while push is off."""
+        with self._database.read() as connection:
+            row = connection.execute(_OF_PLATFORM, {"of": RECEIVER}).one_or_none()
+        return _channel(row) if row is not None else None
+
+    def receiver_silent(self, now: datetime) -> bool:
+        """It should run, and has not shown for a while that it does."""
+        row = self.receiver()
+        return row is not None and now - (row.delivered_at or row.opened_at) >= SILENT_AFTER
 
     def welkin(self) -> Channel | None:
         """What Welkin has told; None where its notices are not taken."""

@@ -56,6 +56,8 @@ class Found:
 class Pushed:
     """What notices mean for polls of one platform at one moment; empty while push is off.
 
+    While the receiver does not run, no notice is relied upon.
+
     `channels` are those of the users to be polled.
     """
 
@@ -79,7 +81,9 @@ class Pushed:
             return cls(platform)
         calendars = watched(settings, platform)
         standing = store.push.standing(platform, calendars, now, now - EVERY, users)
-        return cls(platform, calendars, pushed_interval(settings, platform), standing)
+        silent = store.push.receiver_silent(now)
+        stretched = timedelta(0) if silent else pushed_interval(settings, platform)
+        return cls(platform, calendars, stretched, standing)
 
     def polling(self, store: Store, users: Iterable[str]) -> "Pushed":
         """The same, with the channels of these users, as they are before they are polled."""

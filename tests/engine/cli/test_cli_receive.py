@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from calendar_sync.push.keys import (
 )
 from calendar_sync.state import Database, Store
 from tests.engine.cli.test_cli import Command, cli  # noqa: F401 - a fixture
-from tests.engine.push.conftest import ADDRESS, KEY, channel, google
+from tests.engine.push.conftest import ADDRESS, KEY, NOW, channel, google
 from tests.harness import HMAC_KEY, fresh
 
 pytestmark = pytest.mark.xdist_group("cli")
@@ -74,8 +75,12 @@ def test_it_serves_without_airflow_and_another_goes_on_after_a_kill(tmp_path: Pa
     store = Store(database, HMAC_KEY).push
     one = channel()
     store.add(one)
+    store.listen(NOW)
+    assert store.receiver_silent(datetime.now(UTC))
     with receiving(url, socket) as process:
         assert post(socket, "/google", headers=google(one)) == 204
+        # It has shown by itself, before anything came, that it runs.
+        assert not store.receiver_silent(datetime.now(UTC))
         assert post(socket, "/google", headers=google(one, token="wrong")) == 404
         assert post(socket, "/microsoft", content=b"x" * 300_000) == 413
         process.send_signal(signal.SIGKILL)

@@ -8,8 +8,9 @@ from calendar_sync.core.model import Platform
 from calendar_sync.insight.push import Coverage, coverage
 from calendar_sync.push.channels import tend_channels
 from calendar_sync.push.receiver import create
-from calendar_sync.state.push import Channel
+from calendar_sync.state.push import RECEIVER, Channel, Heard
 from calendar_sync.sync.roster import members
+from calendar_sync.sync.runner import PassResult
 from calendar_sync_sandbox.courier import into
 from tests.engine.cycle.stage import Stage
 from tests.engine.push.conftest import ADDRESS, KEY
@@ -27,6 +28,13 @@ class PushStage(Stage):
             self.database, KEY, prefix="/push", clock=self.clock, seconds=self.clock.monotonic
         )
         self.sandbox.outbox.post = into(self.receiver)
+        self.receiving = True
+
+    def run(self, **options: Any) -> PassResult:
+        """The receiver has shown a moment ago that it runs, while it does."""
+        if self.receiving:
+            self.store.push.hear({RECEIVER: Heard(changes=0)}, self.clock.now())
+        return super().run(**options)
 
     @property
     def outbox(self) -> Any:

@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 
 from calendar_sync.core.model import Platform
+from calendar_sync.insight.noticing import standing_still
+from calendar_sync.insight.status import status
 from calendar_sync.push.keys import WELKIN_HEADER, welkin_secret
 from calendar_sync.state.push import DOUBTS
 from calendar_sync.sync.freshness import deadlines
@@ -111,6 +113,25 @@ def test_an_account_whose_notices_come_is_polled_less_often(push: Push) -> None:
     assert stage.asked("google.events.list", before, user="ruben@example.org") == 3
     stage.later(again=1, minutes=1)
     assert stage.asked("google.events.list", before, user="dana@example.org") == 1
+
+
+def test_while_the_receiver_is_silent_polls_are_plain_and_everybody_is_told(push: Push) -> None:
+    stage = push("dana")
+    stage.receiving = False
+    stage.clock.advance(minutes=2)
+    before = stage.position
+    stage.later(again=3, minutes=1)
+    assert stage.polls(before) == 3
+    [silent] = standing_still(stage.store, stage.clock.now())
+    assert silent.sentence.startswith("The receiver of push takes no notices since ")
+    [entry] = status(stage.store, stage.clock.now())
+    assert silent in entry.noticing
+    stage.receiving = True
+    stage.later(minutes=1)
+    assert standing_still(stage.store, stage.clock.now()) == []
+    before = stage.position
+    stage.later(again=3, minutes=1)
+    assert stage.polls(before) == 0
 
 
 def test_mailboxes_of_microsoft_are_polled_as_ever(push: Push) -> None:

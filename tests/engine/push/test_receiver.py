@@ -80,7 +80,7 @@ def test_the_handshake_is_answered_with_its_token_as_plain_text(sender: Sender, 
 
 
 def test_a_webhook_of_welkin_asks_for_its_feeds(sender: Sender) -> None:
-    sender.store.listen_to_welkin(NOW)
+    sender.store.listen(NOW)
     headers = {WELKIN_HEADER: welkin_secret(KEY)}
     placeholders = {"sourceId": "SOURCE_ID", "eventEntity": "EVENT_ENTITY"}
     for body in ({"eventEntity": "CALENDAR", "sourceId": CANARY}, placeholders):
@@ -140,7 +140,7 @@ def test_bad_input_gets_a_plain_status_and_leaves_no_trace(
 ) -> None:
     caplog.set_level(logging.DEBUG, "calendar_sync")
     opened(1)
-    sender.store.listen_to_welkin(NOW)
+    sender.store.listen(NOW)
     before = dump(sender.database)
     for name, path, what, status in bad():
         answer = sender.post(path, **what)
