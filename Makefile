@@ -89,7 +89,7 @@ screenshots: install ## Update the screenshots of the admin pages (docs/images)
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/e2e/browser/test_pages.py -q
 
 .PHONY: bench
-bench: install ## Measure, write docs/benchmarks.md (3 to 4 h; BENCH_ACCOUNTS=50: 25 min)
+bench: install ## Measure, write docs/benchmarks.md (4 to 5 h; BENCH_ACCOUNTS=50: 25 min)
 	@exec $(BIN)/python -m bench
 
 .PHONY: sandbox

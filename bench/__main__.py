@@ -1,7 +1,8 @@
 """`python -m bench`: measure everything, write docs/benchmarks.md.
 
-`BENCH_ACCOUNTS=50` makes it small; `--page` writes the page again from the last results,
-`--microsoft`, `--latency`, `--many` and `--receiver` measure and write one section alone.
+`BENCH_ACCOUNTS=50` makes it small; `--page` writes the page again from the last results. Each of
+`--microsoft`, `--latency`, `--latency-large`, `--many` and `--receiver` measures and writes one
+section alone.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 RESULTS = REPOSITORY / ".bench" / "results.json"
 MICROSOFT = RESULTS.with_name("microsoft.json")
 LATENCY = RESULTS.with_name("latency.json")
+LATENCY_LARGE = RESULTS.with_name("latency-large.json")
 MANY = RESULTS.with_name("many.json")
 RECEIVER = RESULTS.with_name("receiver.json")
 PARTIAL = RESULTS.with_name("partial.json")
@@ -43,12 +45,17 @@ TRIAL = REPOSITORY / ".bench" / "benchmarks.md"
 PARTS: dict[str, Callable[[Path, Scale], object]] = {
     "microsoft": lambda folder, scale: microsoft.measure(folder, scale).save(MICROSOFT),
     "latency": lambda folder, scale: latency.measure(folder, scale, LATENCY),
+    "latency-large": lambda folder, scale: latency.measure_large(folder, scale, LATENCY_LARGE),
     "many": lambda folder, scale: many.measure(folder, scale).save(MANY),
     "receiver": lambda folder, scale: receiver.measure(folder, scale).save(RECEIVER),
 }
 SECTIONS: dict[str, Callable[[], tuple[str, str]]] = {
     "microsoft": lambda: (microsoft.HEADING, microsoft.section(Results.load(MICROSOFT))),
     "latency": lambda: (latency_page.HEADING, latency_page.section(Latency.load(LATENCY))),
+    "latency-large": lambda: (
+        latency_page.HEADING_LARGE,
+        latency_page.section_large(Latency.load(LATENCY_LARGE)),
+    ),
     "many": lambda: (many.HEADING, many.section(Results.load(MANY))),
     "receiver": lambda: (receiver.HEADING, receiver.section(Receiver.load_from(RECEIVER))),
 }

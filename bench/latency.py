@@ -3,7 +3,8 @@
 Edits are made at random moments. When each was noticed and written is read from the state
 database, when its run was created and its task started from Airflow.
 
-`python -m bench --latency` measures this alone and replaces its section of the page.
+`python -m bench --latency` measures a small organisation alone and replaces its section of the
+page, `--latency-large` a large one.
 """
 
 from __future__ import annotations
@@ -143,23 +144,30 @@ class Latency:
 
 
 def measure(folder: Path, scale: Scale, path: Path) -> Latency:
-    """Both organisations in both variants; each part is kept in `path` as soon as it is there."""
+    """A small organisation in all variants; each part is kept in `path` as soon as it is there."""
+    users = min(SMALL, scale.accounts)
+    return _measure(folder, scale, path, users, SMALL_EVERY, scale.idle_minutes)
+
+
+def measure_large(folder: Path, scale: Scale, path: Path) -> Latency:
+    """A large one, in which some change each minute."""
+    often = 60 / (scale.accounts * SHARE_A_MINUTE) * len(DIRECTIONS)
+    return _measure(folder, scale, path, scale.accounts, min(SMALL_EVERY, often), 0)
+
+
+def _measure(
+    folder: Path, scale: Scale, path: Path, users: int, every: float, idle_minutes: float
+) -> Latency:
     about = Results.begin(scale)
     found = Latency(about.date, scale.edits, about.machine)
-    often = min(SMALL_EVERY, 60 / (scale.accounts * SHARE_A_MINUTE) * len(DIRECTIONS))
-    sizes = {
-        "small": (min(SMALL, scale.accounts), SMALL_EVERY, scale.idle_minutes),
-        "large": (scale.accounts, often, 0),
-    }
-    for name, (users, every, minutes) in sizes.items():
-        arguments = ("--users", str(users), "--encounters", str(scale.encounters), "--filled")
-        with Stage(folder / f"latency-{name}", *arguments, platforms=PLATFORMS) as stage:
-            say(f"made: {users:,} users on both platforms, {stage.story}")
-            for variant in VARIANTS:
-                # Push changes nothing for an organisation in which nobody edits anything.
-                idle = 0 if variant == PUSH else minutes
-                found.parts.append(measure_part(stage, variant, scale.edits, every, idle))
-                found.save(path)
+    arguments = ("--users", str(users), "--encounters", str(scale.encounters), "--filled")
+    with Stage(folder / f"latency-{users}", *arguments, platforms=PLATFORMS) as stage:
+        say(f"made: {users:,} users on both platforms, {stage.story}")
+        for variant in VARIANTS:
+            # Push changes nothing for an organisation in which nobody edits anything.
+            idle = 0 if variant == PUSH else idle_minutes
+            found.parts.append(measure_part(stage, variant, scale.edits, every, idle))
+            found.save(path)
     return found
 
 

@@ -129,6 +129,13 @@ def test_the_page_of_latency_compares_each_variant_with_its_target(tmp_path: Pat
     assert lines["Welkin, requests/s"].endswith("| 0.20 | met |")
     assert lines["runs a day"].endswith("| 576 | met |")
     assert lines["CPU of all of Airflow, of that with runs each minute"].endswith("| 15% | met |")
+    for part in found.parts:
+        part.idle = None
+    large = latency_page.section_large(found)
+    assert large.startswith(latency_page.HEADING_LARGE)
+    assert "| 25 | noticing | Welkin to Google | 20 | 9.0 | 9.0 | 109.0 |" in large
+    assert "target" not in large
+    assert "a day's worth" not in large
 
 
 def test_the_page_of_many_accounts_counts_against_the_quota() -> None:

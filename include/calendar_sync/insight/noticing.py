@@ -31,7 +31,12 @@ class NoticingState:
     expected_since: datetime | None = None
 
     def late(self, limit: timedelta, now: datetime) -> bool:
-        """It has stood still for longer than that, and not because the DAG was switched off."""
+        """It has stood still for longer than that, and not because the DAG was switched off.
+
+        Without the receiver nobody is late: polls go on.
+        """
+        if self.part == RECEIVER:
+            return False
         moments = [at for at in (self.last_at, self.expected_since) if at is not None]
         return self.stands_still and (not moments or now - max(moments) > limit)
 

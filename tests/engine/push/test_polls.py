@@ -126,6 +126,7 @@ def test_while_the_receiver_is_silent_polls_are_plain_and_everybody_is_told(push
     assert silent.sentence.startswith("The receiver of push takes no notices since ")
     [entry] = status(stage.store, stage.clock.now())
     assert silent in entry.noticing
+    assert not silent.late(timedelta(0), stage.clock.now()), "polls go on: nobody is late"
     stage.receiving = True
     stage.later(minutes=1)
     assert standing_still(stage.store, stage.clock.now()) == []
