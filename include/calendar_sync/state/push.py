@@ -28,7 +28,7 @@ from calendar_sync.core.model import Platform
 from calendar_sync.core.model.push import HEARD, ChannelState, Granted, Told
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
-from calendar_sync.state.marks import Pair
+from calendar_sync.state.marks import BATCH, Pair
 from calendar_sync.state.runs import WELKIN
 
 #: The row in which the receiver shows that it runs.
@@ -176,11 +176,14 @@ class PushStore:
 
     def channels(self, platform: Platform, users: Collection[str] | None = None) -> list[Channel]:
         """All of a platform, or of these users there."""
-        query = _OF_PLATFORM
+        queries = [_OF_PLATFORM]
         if users is not None:
-            query = query.where(_C.user_id.in_(sorted(users)))
+            ids = sorted(users)
+            parts = (ids[first : first + BATCH] for first in range(0, len(ids), BATCH))
+            queries = [_OF_PLATFORM.where(_C.user_id.in_(part)) for part in parts]
+        named = {"of": platform.value}
         with self._database.read() as connection:
-            rows = connection.execute(query, {"of": platform.value}).all()
+            rows = [row for query in queries for row in connection.execute(query, named)]
         return [_channel(row) for row in rows]
 
     def told(self, platform: Platform, before: datetime) -> list[str]:
