@@ -5,8 +5,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-
 from calendar_sync.adapters.http import waiting_at_most
 from calendar_sync.core.codes import RequestCode, SetupCode
 from calendar_sync.core.concurrency import together
@@ -32,6 +30,7 @@ from calendar_sync.core.model import (
 from calendar_sync.core.redaction import as_ours
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
+from calendar_sync.state.database import DATABASE_ERRORS
 from calendar_sync.state.shared import Lease
 from calendar_sync.sync.cycle import Cycle
 from calendar_sync.sync.roster import user_named
@@ -221,7 +220,7 @@ def _into(errors: list[SyncError]) -> Iterator[None]:
     """Keep what goes wrong for this one user; a lost database concerns everybody."""
     try:
         yield
-    except (OperationalError, InterfaceError):
+    except DATABASE_ERRORS:
         raise
     except Exception as error:
         errors.append(as_ours(error))

@@ -17,13 +17,25 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import (
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from calendar_sync.core.errors import ConfigurationError
 
 URL_VARIABLE = "CALENDAR_SYNC_DATABASE_URL"
 BUSY_SECONDS = 30
+#: What goes wrong with the database itself, not with the rows of one user.
+DATABASE_ERRORS = (
+    OperationalError, InterfaceError, ProgrammingError, InternalError, NotSupportedError,
+)  # fmt: skip
 READ = "BEGIN"
 WRITE = "BEGIN IMMEDIATE"
 
@@ -138,7 +150,11 @@ def _upsert(is_sqlite: bool, table: Table, key: tuple[str, ...], values: tuple[s
 def _open(url: Any) -> Engine:
     name = url.get_backend_name()
     if name == "postgresql":
-        return create_engine(url, pool_pre_ping=True, pool_size=5, hide_parameters=True)
+        # Prepared statements belong to a connection, which PgBouncer gives to others in between.
+        unprepared = {"prepare_threshold": None}
+        return create_engine(
+            url, pool_pre_ping=True, pool_size=5, connect_args=unprepared, hide_parameters=True
+        )
     if name != "sqlite":
         raise ConfigurationError(detail=f"{URL_VARIABLE}: sqlite or postgresql, not {name}")
     if url.database and url.database != ":memory:":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from calendar_sync.core.codes import AccountVerdict, Code, code_of
 from calendar_sync.core.concurrency import together
@@ -28,6 +28,7 @@ from calendar_sync.core.redaction import as_ours, describe
 from calendar_sync.state import Store, seals
 from calendar_sync.state.audit import TRY, CycleLog, Operation
 from calendar_sync.state.config import Revision
+from calendar_sync.state.database import DATABASE_ERRORS
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
 from calendar_sync.sync.cycle import Cycle
 from calendar_sync.sync.noticing import find_work
@@ -124,7 +125,7 @@ async def _sync_user(
             result = await cycle.run(full=full, dry_run=dry_run)
     except (LeaseLost, PlatformStopped):
         return UserOutcome(user_id, mapped.account, OutcomeStatus.BUSY)
-    except (OperationalError, InterfaceError):
+    except DATABASE_ERRORS:
         raise
     except Exception as caught:
         error = as_ours(caught)

@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from calendar_sync.core.errors import SyncError, TenantMisconfigured
 from calendar_sync.core.model import LinkState, Platform
 from calendar_sync.state import Database, database
+from calendar_sync.state.links import LinkStore
 from tests.engine.cycle.stage import Stage, mail
 from tests.harness import VirtualClock
 
@@ -240,6 +241,7 @@ def test_a_database_that_fails_in_the_middle_of_a_cycle_ends_it_and_loses_nothin
 
     # A lock that outlasts the patience of the database, which is cut short here.
     monkeypatch.setattr(database, "BUSY_SECONDS", 0)
+    s.database.engine.dispose()
     s.transport.after_request = lock_after_some_writes
     with pytest.raises(OperationalError, match="locked"):
         s.later()
@@ -374,3 +376,22 @@ def test_a_birthday_of_the_leap_day_and_a_yearly_event_of_it(stage: Make) -> Non
     s.run()
     assert [block.start.date() for block in s.blocks()] == [leap]
     s.in_step()
+
+
+@pytest.mark.parametrize("kind", database.DATABASE_ERRORS)
+def test_whatever_the_driver_complains_of_is_no_failure_of_the_user(
+    stage: Make, monkeypatch: pytest.MonkeyPatch, kind: type[DBAPIError]
+) -> None:
+    """A pooler, a missing right, a driver of another version: the next run finds the work."""
+    s = stage()
+    everything(s)
+
+    def of(*_: Any) -> list[Any]:
+        raise kind("SELECT", {}, Exception("prepared statement exists"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(LinkStore, "of", of)
+        with pytest.raises(kind):
+            s.later()
+    assert s.state().failures == 0
+    complete(s)
