@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from tests.engine.state.conftest import NOW, mark
 from tests.engine.state.test_audit import run, write
 from tests.harness import fresh
 from tests.pooler import CONNECTIONS, pooled
+from tests.servers import ServerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +33,13 @@ def stores(
 ) -> Iterator[list[Store]]:
     """Of more processes than the pooler has connections."""
     fresh(postgres_url).close()
-    with pooled(postgres_server, postgres_url, tmp_path) as url:
+    with contextlib.ExitStack() as running:
+        try:
+            url = running.enter_context(pooled(postgres_server, postgres_url, tmp_path))
+        except ServerUnavailableError as error:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(f"NOT TESTED: {error}")
         made = [Store(Database(url), "audit key") for _ in range(CONNECTIONS + 1)]
         yield made
         for store in made:
