@@ -54,6 +54,8 @@ DIRECTIONS = {("welkin", one.value): "create_mirror" for one in PLATFORMS} | {
     (one.value, "welkin"): "create_block" for one in PLATFORMS
 }
 SMALL, SMALL_EVERY = 25, 12.0
+#: Runs each minute take up whatever has gathered: more edits make no more runs.
+GATHERED_EVERY = 5.0
 SHARE_A_MINUTE = 0.05
 FLOOR = "floor"
 LOOK_SECONDS = 0.2
@@ -166,7 +168,8 @@ def _measure(
         for variant in VARIANTS:
             # Push changes nothing for an organisation in which nobody edits anything.
             idle = 0 if variant == PUSH else idle_minutes
-            found.parts.append(measure_part(stage, variant, scale.edits, every, idle))
+            often = min(every, GATHERED_EVERY) if variant == TIMETABLE else every
+            found.parts.append(measure_part(stage, variant, scale.edits, often, idle))
             found.save(path)
     return found
 
