@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from calendar_sync.config.credentials import Fields
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.state import Database, Store
-from calendar_sync.state.migrate import require_current
+from calendar_sync.state.schema import require_current
 from calendar_sync.sync.runtime import Secrets
 
 NO_KEY = ""

@@ -14,7 +14,7 @@ from calendar_sync.core.identity import push_key
 from calendar_sync.push.keys import KEY_VARIABLE, WELKIN_HEADER, find_key, welkin_secret
 from calendar_sync.push.receiver import WELKIN_PATH, create
 from calendar_sync.state import Database
-from calendar_sync.state.migrate import require_current
+from calendar_sync.state.schema import require_current
 
 #: Connections at the same time; more are answered 503.
 AT_ONCE = 1_000

@@ -14,7 +14,7 @@ from calendar_sync.orchestration.connections import load_secrets
 from calendar_sync.orchestration.task_log import StateUnavailable, shorten_failures
 from calendar_sync.state import Database, Store
 from calendar_sync.state.config import Revision
-from calendar_sync.state.migrate import require_current
+from calendar_sync.state.schema import require_current
 from calendar_sync.sync.runtime import Secrets, open_services
 from calendar_sync.sync.services import Services
 

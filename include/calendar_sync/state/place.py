@@ -4,7 +4,6 @@ import logging
 from enum import StrEnum
 from pathlib import Path
 
-from alembic.util import CommandError
 from sqlalchemy import exists, select
 from sqlalchemy.exc import DBAPIError
 
@@ -13,7 +12,7 @@ from calendar_sync.core.model.links import STANDING
 from calendar_sync.core.redaction import describe
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
-from calendar_sync.state.migrate import current, require_current
+from calendar_sync.state.schema import current, require_current
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ def place_of(database: Database) -> Place:
         require_current(database)
     except ConfigurationError:
         return Place.OTHER_VERSION
-    except (DBAPIError, CommandError) as error:
+    except DBAPIError as error:
         logger.error("state database: %s", describe(error))
         return Place.UNREACHABLE
     return Place.READY

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
+from calendar_sync.state.schema import VERSION
 
 RECORD = frozenset({t.operation.name, t.audit_seal.name})
-VERSION = "alembic_version"
 RECEIVER = {t.push_channel.name: "SELECT, UPDATE", VERSION: "SELECT"}
 
 

@@ -18,8 +18,9 @@ from calendar_sync.orchestration.connections import server_context
 from calendar_sync.orchestration.first_start import first_start, make_state
 from calendar_sync.state import Database
 from calendar_sync.state import tables as t
-from calendar_sync.state.migrate import require_current, upgrade
+from calendar_sync.state.migrate import upgrade
 from calendar_sync.state.place import Place, place_of
+from calendar_sync.state.schema import require_current
 from tests.engine.setup.airflow_tables import tables
 
 LINK = {

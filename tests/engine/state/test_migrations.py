@@ -4,11 +4,13 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Integer, inspect, select, text
 
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.state import Database
-from calendar_sync.state.migrate import _config, current, require_current, upgrade
+from calendar_sync.state.migrate import _config, upgrade
+from calendar_sync.state.schema import MIGRATIONS, current, newest, require_current
 from calendar_sync.state.tables import link, metadata
 
 NAMES = ("kind", "platform", "state", "remote_id", "creation_key")
@@ -18,6 +20,17 @@ def test_the_migrations_are_up_to_date_with_the_tables(database: Database) -> No
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_the_newest_revision_is_alembics_head() -> None:
+    assert newest() == ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
+def test_a_schema_of_two_revisions_is_refused(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+    with pytest.raises(ConfigurationError, match="not up to date"):
+        require_current(database)
 
 
 def test_an_upgrade_may_be_repeated(database: Database) -> None:

@@ -18,9 +18,10 @@ from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.migrate import require_current, upgrade
+from calendar_sync.state.migrate import upgrade
 from calendar_sync.state.push import Heard, PushStore
-from calendar_sync.state.rights import RECEIVER, VERSION, grant
+from calendar_sync.state.rights import RECEIVER, grant
+from calendar_sync.state.schema import VERSION, require_current
 from tests.engine.push.conftest import channel
 from tests.engine.state.conftest import NOW, mark
 from tests.engine.state.test_audit import run, write

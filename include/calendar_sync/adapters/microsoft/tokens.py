@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from msal import ConfidentialClientApplication
-
 from calendar_sync.adapters.http import HttpClient
 from calendar_sync.config.credentials import MicrosoftCredentials
 from calendar_sync.core.boundary import Hidden
@@ -115,6 +113,9 @@ def _ask(credentials: MicrosoftCredentials, answers: _Answers) -> Mapping[str, A
             "private_key": credentials.private_key,
             "public_certificate": credentials.certificate,
         }
+    # Half a hundred modules, for who has mailboxes there and no token that is still good.
+    from msal import ConfidentialClientApplication
+
     try:
         client = ConfidentialClientApplication(
             credentials.client,

@@ -1,0 +1,24 @@
+"""What every task would pay for before it begins: three quarters of its time were imports."""
+
+import subprocess
+import sys
+
+#: Migrations are the command's; MSAL is for who needs a new token of Microsoft's.
+HEAVY = ("alembic", "mako", "msal", "requests", "rich", "fastapi")
+PROGRAM = """
+import sys
+import airflow.sdk.execution_time.task_runner
+before = set(sys.modules)
+import calendar_sync.orchestration.tasks.sync
+import calendar_sync.orchestration.running
+print(*sorted({name.partition(".")[0] for name in sys.modules.keys() - before}))
+"""
+
+
+def test_a_task_imports_nothing_that_it_may_not_need() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    imported = done.stdout.splitlines()[-1].split()
+    assert "calendar_sync" in imported
+    assert [name for name in HEAVY if name in imported] == []
