@@ -38,6 +38,8 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 		$(BIN)/python -m pip install -r requirements.txt -r requirements-dev.txt && \
 		$(BIN)/python -m pip install --no-deps -e . ; \
 	fi
+# Beside the installed package it would be a second one, whose plugin Airflow reports as an error.
+	@rm -rf include/*.egg-info
 	@touch $@
 
 # By path, since collecting everything takes longer than these.

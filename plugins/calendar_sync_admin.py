@@ -1,35 +1,11 @@
-"""Registers the admin pages (the app, "Calendar Sync" in Airflow's navigation) and the guard."""
+"""The admin pages and the guard, for an Airflow that has the package on its path only.
 
-from airflow.plugins_manager import AirflowPlugin
+Where the package is installed, Airflow finds them by its entry point: twice would be an error.
+"""
 
-from calendar_sync.admin import app, receiving
-from calendar_sync.admin.dag_guard import DagGuard
-from calendar_sync.admin.web import PREFIX
+from importlib.metadata import entry_points
 
+if not entry_points(group="airflow.plugins", name="calendar_sync_admin"):
+    from calendar_sync.admin.plugin import CalendarSyncAdmin
 
-class CalendarSyncAdmin(AirflowPlugin):
-    """The pages show inside the Airflow UI, which frames them."""
-
-    name = "calendar_sync_admin"
-    fastapi_apps = [  # noqa: RUF012
-        {"app": app, "url_prefix": PREFIX, "name": "Calendar Sync"},
-        *(
-            [{"app": receiving.app, "url_prefix": receiving.PREFIX, "name": "Calendar Sync Push"}]
-            if receiving.wanted()
-            else []
-        ),
-    ]
-    # Around all of Airflow's API: who may start and answer what removes things for many.
-    fastapi_root_middlewares = [{"middleware": DagGuard, "name": "Calendar Sync"}]  # noqa: RUF012
-    external_views = [  # noqa: RUF012
-        {
-            "name": "Calendar Sync",
-            # Relative to where the Airflow UI is, which may be below a path of its own.
-            "href": f"{PREFIX[1:]}/",
-            "destination": "nav",
-            "url_route": "calendar-sync",
-            "nav_top_level": True,
-            "icon": f"{PREFIX[1:]}/static/icon/icon.svg",
-            "icon_dark_mode": f"{PREFIX[1:]}/static/icon/icon-dark.svg",
-        }
-    ]
+    __all__ = ["CalendarSyncAdmin"]

@@ -30,6 +30,6 @@ def who_may_decide() -> list[str]:
     if guarded:
         return [f"{alone}; the plugin in the API server requires the same right as the pages"]
     return [
-        f"{alone}, and the plugin (plugins/calendar_sync_admin.py) is not loaded here: without it "
+        f"{alone}, and the plugin (calendar_sync_admin) is not loaded here: without it "
         "in the API server, everyone who can start a DAG can delete synced events"
     ]
