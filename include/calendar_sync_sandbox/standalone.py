@@ -41,6 +41,8 @@ PAUSE = 0.2
 TRIES = 10
 #: Seconds without a byte of an answer.
 SILENCE = 300
+#: For `airflow_local_settings.py`, as in production: tasks begin with their imports done.
+PRELOAD = "import calendar_sync.orchestration.preload"
 #: Who may sign in to the user interface.
 USER = "admin"
 
@@ -117,7 +119,8 @@ class StandaloneAirflow:
         (self.home / "plugins").mkdir(exist_ok=True)
         settings = self.home / "config" / "airflow_local_settings.py"
         settings.parent.mkdir(exist_ok=True)
-        shutil.copy(Path(__file__).with_name("local_settings.py"), settings)
+        text = Path(__file__).with_name("local_settings.py").read_text()
+        settings.write_text(f"{text}\n\n{PRELOAD}\n")
 
     def __enter__(self) -> Self:
         try:

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 #: Migrations are the command's; MSAL is for who needs a new token of Microsoft's.
 HEAVY = ("alembic", "mako", "msal", "requests", "rich", "fastapi")
 PROGRAM = """
@@ -22,3 +24,24 @@ def test_a_task_imports_nothing_that_it_may_not_need() -> None:
     imported = done.stdout.splitlines()[-1].split()
     assert "calendar_sync" in imported
     assert [name for name in HEAVY if name in imported] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (["airflow", "scheduler"], True),
+        (["airflow", "celery", "worker", "--queues", "default"], True),
+        (["airflow", "triggerer"], False),
+        (["airflow", "dags", "list"], False),
+        (["calendar-sync", "status"], False),
+    ],
+)
+def test_who_forks_tasks_imports_for_them_and_nobody_else(
+    command: list[str], expected: bool
+) -> None:
+    program = f"import sys; sys.argv = {command!r}; import calendar_sync.orchestration.preload; "
+    program += "print('calendar_sync.orchestration.tasks.sync' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == str(expected)
