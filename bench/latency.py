@@ -48,14 +48,15 @@ PLATFORMS = (Platform.GOOGLE, Platform.MICROSOFT)
 TIMETABLE, NOTICING, PUSH = "timetable", "noticing", "push"
 VARIANTS = {TIMETABLE: "off", NOTICING: "on", PUSH: "on"}
 #: All else is as shipped: what is measured here are seconds.
-WELKIN = {"welkin_requests_per_second": 5}
+SHIPPED: dict[str, Any] = {"limits": {"welkin_requests_per_second": 5}}
 #: Whose edit it is, where it shows, and the step of the sync that makes it.
 DIRECTIONS = {("welkin", one.value): "create_mirror" for one in PLATFORMS} | {
     (one.value, "welkin"): "create_block" for one in PLATFORMS
 }
 SMALL, SMALL_EVERY = 25, 12.0
-#: Runs each minute take up whatever has gathered: more edits make no more runs.
-GATHERED_EVERY = 5.0
+#: An edit waits for a user of whom none is followed. Where that is longer than so many seconds for
+#: more than this share of at least so many edits, they were not made at random moments.
+LATE_SECONDS, LATE_SHARE, FEW = 2.0, 0.1, 20
 SHARE_A_MINUTE = 0.05
 FLOOR = "floor"
 LOOK_SECONDS = 0.2
@@ -168,8 +169,7 @@ def _measure(
         for variant in VARIANTS:
             # Push changes nothing for an organisation in which nobody edits anything.
             idle = 0 if variant == PUSH else idle_minutes
-            often = min(every, GATHERED_EVERY) if variant == TIMETABLE else every
-            found.parts.append(measure_part(stage, variant, scale.edits, often, idle))
+            found.parts.append(measure_part(stage, variant, scale.edits, every, idle))
             found.save(path)
     return found
 
@@ -186,10 +186,10 @@ def measure_part(stage: Stage, variant: str, edits: int, every: float, idle_minu
     """
     part = Part(len(stage.users), variant, load())
     with contextlib.ExitStack() as running:
-        stage.configure(limits=WELKIN)
+        stage.configure(**SHIPPED)
         if variant == PUSH:
             address = running.enter_context(stage.receiver())
-            stage.configure(limits=WELKIN, push={"address": address})
+            stage.configure(**SHIPPED, push={"address": address})
         runs = running.enter_context(Runs(stage, variant))
         runs.edits(1, 0.0)  # Forks the executor's workers, gets tokens.
         if idle_minutes:
@@ -311,7 +311,7 @@ class Runs:
 
     def edits(self, count: int, every: float) -> list[Edit]:
         """Make so many edits in each direction, and wait until the other side shows them all."""
-        planned = self._planned(count, every)
+        planned, late = self._planned(count, every), 0
         pending: dict[str, tuple[Edit, Slot, User]] = {}
         done: list[tuple[Edit, Slot, User]] = []
         last = self._last_operation()
@@ -322,7 +322,8 @@ class Runs:
                 user = self._free_user(planned[0], pending)
                 if user is None:
                     break
-                _, source, target = planned.popleft()
+                moment, source, target = planned.popleft()
+                late += now - moment > LATE_SECONDS
                 pending[user.welkin_id] = self._edit(source, target, user)
             self._note_marks(pending)
             last = self._note_written(pending, done, last)
@@ -330,6 +331,8 @@ class Runs:
                 raise BenchError(f"not on the other side: {[one[0] for one in pending.values()]}")
             time.sleep(LOOK_SECONDS)
         self._wait(self._settled, "end of the runs")
+        if len(done) >= FEW and late > LATE_SHARE * len(done):
+            raise BenchError(f"{late} of {len(done)} edits waited for a free user")
         for edit, slot, user in done:
             self._check(edit, slot, user)
         self._note_runs([edit for edit, _, _ in done])

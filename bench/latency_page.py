@@ -22,6 +22,13 @@ CALENDAR_P50, CALENDAR_P95, PUSH_P95, TIMETABLE_P95 = 8, 12, 8, 75
 NOTICING_CPU, WELKIN_PER_SECOND, RUNS_A_DAY, CPU_SHARE = 0.02, 0.5, 600, 0.5
 NAMES = {"welkin": "Welkin", "google": "Google", "microsoft": "Microsoft"}
 VARIANTS = {TIMETABLE: "runs each minute", NOTICING: "noticing", PUSH: "noticing and push"}
+ABOUT = {
+    TIMETABLE: "*Runs each minute* is `CALENDAR_SYNC_TRIGGERER=off`.",
+    PUSH: (
+        "*Push*: Google and Microsoft send notices to a receiver of its own process; "
+        "Welkin sends none."
+    ),
+}
 
 
 def section(found: Latency) -> str:
@@ -40,10 +47,9 @@ def _section(heading: str, found: Latency, targets: list[tuple[str, ...]]) -> st
         heading,
         f"""Measured on {found.date} under a real scheduler and triggerer (LocalExecutor, SQLite,
 all settings as shipped, answers of the sandbox at once), {found.edits} edits in each direction, at
-random moments. Half of the users have a mailbox at Google, half at Microsoft. *Runs each minute* is
-`CALENDAR_SYNC_TRIGGERER=off`. *Push*: Google and Microsoft send notices to a receiver of its own
-process; Welkin sends none. Without push, an edit in a calendar waits for the next poll of its
-account: {_poll_seconds()} s at most where all are polled in time.""",
+random moments. Half of the users have a mailbox at Google, half at Microsoft. {_variants(found)}
+Without push, an edit in a calendar waits for the next poll of its account: {_poll_seconds()} s at
+most where all are polled in time.""",
         table(
             ("users", "variant", "edit", "n", "median, s", "p95, s", "longest, s"),
             [line for part in found.parts for line in _times(part)],
@@ -70,6 +76,11 @@ created for another.""",
         targets and table(("", "target", "measured", ""), targets),
     ]  # fmt: skip
     return "\n\n".join(wrapped(part) for part in parts if part) + "\n"
+
+
+def _variants(found: Latency) -> str:
+    measured = {part.variant for part in found.parts}
+    return " ".join(ABOUT[variant] for variant in VARIANTS if variant in measured & ABOUT.keys())
 
 
 def _poll_seconds() -> int:

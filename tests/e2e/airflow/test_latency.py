@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from bench import latency
 from bench.latency import DIRECTIONS, NOTICING, PLATFORMS, Latency, measure_part
 from bench.latency_page import section
 from bench.stage import Stage
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
 
 
-def test_each_edit_is_followed_from_its_moment_to_the_other_side(tmp_path: Path) -> None:
+def test_each_edit_is_followed_from_its_moment_to_the_other_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As shipped, an edit in a calendar waits for up to a minute.
+    monkeypatch.setitem(latency.SHIPPED, "polling", {"interval_seconds": 5})
     arguments = ("--users", "4", "--encounters", "4", "--filled")
     with Stage(tmp_path / "organisation", *arguments, platforms=PLATFORMS) as stage:
         part = measure_part(stage, NOTICING, 1, 1.0, 0.05)
