@@ -30,7 +30,7 @@ from calendar_sync.core.model import (
 from calendar_sync.core.redaction import as_ours
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
-from calendar_sync.state.database import DATABASE_ERRORS
+from calendar_sync.state.database import of_database
 from calendar_sync.state.shared import Lease
 from calendar_sync.sync.cycle import Cycle
 from calendar_sync.sync.roster import user_named
@@ -220,9 +220,9 @@ def _into(errors: list[SyncError]) -> Iterator[None]:
     """Keep what goes wrong for this one user; a lost database concerns everybody."""
     try:
         yield
-    except DATABASE_ERRORS:
-        raise
     except Exception as error:
+        if of_database(error):
+            raise
         errors.append(as_ours(error))
 
 

@@ -17,25 +17,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import (
-    DBAPIError,
-    DisconnectionError,
-    InterfaceError,
-    InternalError,
-    NotSupportedError,
-    OperationalError,
-    ProgrammingError,
-)
+from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from calendar_sync.core.errors import ConfigurationError
 
 URL_VARIABLE = "CALENDAR_SYNC_DATABASE_URL"
 BUSY_SECONDS = 30
-#: What goes wrong with the database itself, not with the rows of one user.
-DATABASE_ERRORS = (
-    OperationalError, InterfaceError, ProgrammingError, InternalError, NotSupportedError,
-)  # fmt: skip
 READ = "BEGIN"
 WRITE = "BEGIN IMMEDIATE"
 
@@ -138,6 +126,11 @@ class Database:
             raise DBAPIError.instance(
                 word, None, error, sqlite3.Error, hide_parameters=True, dialect=connection.dialect
             ) from error
+
+
+def of_database(error: Exception) -> bool:
+    """It is about the database itself, or its driver, and not about the rows of one user."""
+    return isinstance(error, DBAPIError) and not isinstance(error, (IntegrityError, DataError))
 
 
 @cache

@@ -28,7 +28,7 @@ from calendar_sync.core.redaction import as_ours, describe
 from calendar_sync.state import Store, seals
 from calendar_sync.state.audit import TRY, CycleLog, Operation
 from calendar_sync.state.config import Revision
-from calendar_sync.state.database import DATABASE_ERRORS
+from calendar_sync.state.database import of_database
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
 from calendar_sync.sync.cycle import Cycle
 from calendar_sync.sync.noticing import find_work
@@ -125,9 +125,9 @@ async def _sync_user(
             result = await cycle.run(full=full, dry_run=dry_run)
     except (LeaseLost, PlatformStopped):
         return UserOutcome(user_id, mapped.account, OutcomeStatus.BUSY)
-    except DATABASE_ERRORS:
-        raise
     except Exception as caught:
+        if of_database(caught):
+            raise
         error = as_ours(caught)
         if isinstance(error, TenantMisconfigured):
             store.runs.set_fault(platform, error.code, services.clock.now())
