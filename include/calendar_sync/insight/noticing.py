@@ -69,8 +69,7 @@ def noticing(store: Store, platform: Platform, now: datetime) -> tuple[NoticingS
     ]
     if (row := store.push.receiver()) is None:
         return tuple(looks)
-    silent = store.push.receiver_silent(now)
-    return (*looks, NoticingState(RECEIVER, silent, row.delivered_at, "", row.opened_at))
+    return (*looks, NoticingState(RECEIVER, row.silent(now), row.delivered_at, "", row.opened_at))
 
 
 def silent_after(store: Store, settings: Settings, platform: Platform, now: datetime) -> timedelta:

@@ -139,6 +139,10 @@ class Channel:
         """A notice came that no poll has answered."""
         return self.notices > self.answered
 
+    def silent(self, now: datetime) -> bool:
+        """Of the receiver's row: it has not shown for a while that it runs."""
+        return now - (self.delivered_at or self.opened_at) >= SILENT_AFTER
+
 
 class Standing(NamedTuple):
     """What notices mean for the next poll of one user's account.
@@ -405,7 +409,7 @@ class PushStore:
     def receiver_silent(self, now: datetime) -> bool:
         """It should run, and has not shown for a while that it does."""
         row = self.receiver()
-        return row is not None and now - (row.delivered_at or row.opened_at) >= SILENT_AFTER
+        return row is not None and row.silent(now)
 
     def welkin(self) -> Channel | None:
         """What Welkin has told; None where its notices are not taken."""
