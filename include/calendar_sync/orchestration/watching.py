@@ -17,6 +17,8 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from calendar_sync.core.dag_ids import sync_of
 
 if TYPE_CHECKING:
+    from calendar_sync.core.model import Platform
+    from calendar_sync.state import Store
     from calendar_sync.state.config import Revision
     from calendar_sync.sync.services import Services
 
@@ -84,7 +86,11 @@ def notice(platform: str, ask: Callable[[], bool], stop: threading.Event) -> Non
             if watch.leads() and watch.time_for_channels():
                 await tend_channels(services, revision, Platform(platform))
 
-        await keep_watch(watch, stop.is_set, channels)
+        async def alarms() -> None:
+            if watch.leads() and watch.time_for_alarms():
+                await asyncio.to_thread(_tell, services.store, Platform(platform))
+
+        await keep_watch(watch, stop.is_set, channels, alarms)
 
     while not stop.is_set():
         try:
@@ -92,6 +98,20 @@ def notice(platform: str, ask: Callable[[], bool], stop: threading.Event) -> Non
         except Exception as error:
             logger.warning("noticing on %s begins again: %s", platform, describe(error))
             stop.wait(AGAIN_SECONDS)
+
+
+def _tell(store: "Store", platform: "Platform") -> None:
+    """What runs do at their end, for the case that none comes to its end."""
+    from calendar_sync.core.clock import SystemClock
+    from calendar_sync.core.redaction import describe
+    from calendar_sync.orchestration.alarms import raise_alarms
+    from calendar_sync.sync.runner import close_lost_runs
+
+    try:
+        close_lost_runs(store, platform, SystemClock().now())
+        raise_alarms(store, platform, SystemClock().now())
+    except Exception as error:
+        logger.warning("alarms of %s: %s", platform.value, describe(error))
 
 
 def _one_is_queued(dag_id: str) -> bool:

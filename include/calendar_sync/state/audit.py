@@ -96,6 +96,15 @@ class AuditStore:
         connection.execute(_INSERT, values)
         return values["seq"], values["hash"]
 
+    def of_run(self, run_id: str, platform: Platform) -> list[Row[Any]]:
+        """User, step and outcome of all operations of a run."""
+        table = t.operation.c
+        query = select(table.user_id, table.step, table.outcome).where(
+            table.run_id == run_id, table.platform == platform.value
+        )
+        with self._database.read() as connection:
+            return list(connection.execute(query))
+
     def written_back(self, user_id: str, platform: Platform, since: datetime) -> frozenset[str]:
         """Appointments that edits of this user's mirrors have changed since then."""
         table = t.operation

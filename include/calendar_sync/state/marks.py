@@ -4,7 +4,7 @@ A mark raises `mark_seq` in the database. A cycle notes the value at its start a
 done, sets `done_seq` to that value: a mark set meanwhile stays. No clock is compared.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,8 +40,10 @@ _FREE = _WANTED.where(
         t.lease.c.expires_at > bindparam("now"),
     ),
 )
-_TAKE = update(t.user_sync).where(
-    t.user_sync.c.user_id == bindparam("user"), t.user_sync.c.platform == bindparam("of")
+_TAKE = (
+    update(t.user_sync)
+    .where(t.user_sync.c.user_id == bindparam("user"), t.user_sync.c.platform == bindparam("of"))
+    .values(taken_by=bindparam("run"), taken_until=bindparam("until"))
 )
 # Why a user is compared fully: it was requested, or it is the daily comparison.
 ASKED, DAILY = "asked", "daily"
@@ -232,16 +234,18 @@ class MarkStore:
         with self._database.read() as connection:
             return connection.scalar(query) or 0
 
-    def take(self, pairs: Iterable[Pair], run_id: str, until: datetime) -> None:
-        """These users are among the tasks of this run: no other run takes them until then."""
-        rows = [{"user": user_id, "of": platform.value} for user_id, platform in sorted(pairs)]
+    def take(self, pairs: Mapping[Pair, datetime], run_id: str) -> None:
+        """These users are among the tasks of this run: until then no other run takes them."""
+        rows = [
+            {"user": user_id, "of": platform.value, "run": run_id, "until": until}
+            for (user_id, platform), until in sorted(pairs.items())
+        ]
         if rows:
-            values = {"taken_by": run_id, "taken_until": until}
             with self._database.write() as connection:
-                connection.execute(_TAKE.values(**values), rows)
+                connection.execute(_TAKE, rows)
 
     def give_back(self, pair: Pair, run_id: str) -> None:
-        """A task of this run is done with the user: if there is still work, any run may have it."""
+        """A task of this run has the user, or is done: what comes after is any run's."""
         state = self.of(*pair)
         if state.taken_until is None or state.taken_by != run_id:
             return

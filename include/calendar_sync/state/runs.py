@@ -139,6 +139,27 @@ class RunStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def begin(self, run_id: str, platform: Platform, now: datetime) -> None:
+        """A run has begun: it has a row even if it is never closed."""
+        row = self._database.insert(t.sync_run).on_conflict_do_nothing()
+        values: dict[str, Any] = {
+            "run_id": run_id,
+            "platform": platform.value,
+            "started_at": now,
+            "summary": {},
+        }
+        with self._database.write() as connection:
+            connection.execute(row, values)
+
+    def unclosed(self, platform: Platform, before: datetime) -> dict[str, datetime]:
+        """Runs that began before then and were never closed, with their beginning."""
+        table = t.sync_run.c
+        query = select(table.run_id, table.started_at).where(
+            table.platform == platform.value, table.started_at < before, table.ended_at.is_(None)
+        )
+        with self._database.read() as connection:
+            return {row.run_id: row.started_at for row in connection.execute(query)}
+
     def record(
         self,
         run_id: str,
@@ -170,7 +191,8 @@ class RunStore:
         name = t.sync_run.c.run_id
         trial = or_(*(name.startswith(each) for each in TRIALS))
         with self._database.read() as connection:
-            return bool(connection.scalar(select(exists().where(~trial))))
+            ended = t.sync_run.c.ended_at.is_not(None)
+            return bool(connection.scalar(select(exists().where(~trial, ended))))
 
     def empty(self, platform: Platform, run_ids: Collection[str]) -> set[str]:
         """Which of these runs wrote nothing and had no failed users."""
@@ -183,6 +205,18 @@ class RunStore:
                     table.c.run_id.in_(wanted[first : first + BATCH]),
                 )
                 found |= {row.run_id for row in connection.execute(query) if not _worked(row)}
+        return found
+
+    def known(self, platform: Platform, run_ids: Iterable[str]) -> set[str]:
+        """Which of these runs have a row."""
+        table, found, wanted = t.sync_run.c, set[str](), list(run_ids)
+        with self._database.read() as connection:
+            for first in range(0, len(wanted), BATCH):
+                query = select(table.run_id).where(
+                    table.platform == platform.value,
+                    table.run_id.in_(wanted[first : first + BATCH]),
+                )
+                found.update(connection.scalars(query))
         return found
 
     def recent(self, platform: Platform | None, newest: int, *, working: bool) -> list[RecordedRun]:

@@ -7,7 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -39,6 +39,8 @@ from calendar_sync.sync.services import Services
 logger = logging.getLogger(__name__)
 
 ROUNDS = 200
+# Airflow ends a run after 10 minutes (orchestration/dags/sync).
+LOST_AFTER = timedelta(minutes=15)
 GROUP_SECONDS = 120.0
 # After an error of the database; a lease lasts for 90 seconds, and is renewed well before.
 RENEW_AGAIN_SECONDS = 5.0
@@ -66,11 +68,10 @@ async def sync_users(
     people = members(services.store, revision.settings, platform, services.clock.now())
 
     async def one(user_id: str) -> UserOutcome:
-        try:
-            return await in_time(user_id)
-        finally:
-            if not dry_run:
-                services.store.marks.give_back((user_id, platform), run_id)
+        outcome = await in_time(user_id)
+        if not outcome.status.ran and not dry_run:
+            services.store.marks.give_back((user_id, platform), run_id)
+        return outcome
 
     async def in_time(user_id: str) -> UserOutcome:
         if services.clock.monotonic() - begun > GROUP_SECONDS:
@@ -120,6 +121,8 @@ async def _sync_user(
     except LeaseHeld:
         return UserOutcome(user_id, mapped.account, OutcomeStatus.BUSY)
     try:
+        # Whoever dies from here on leaves the user to the next run as soon as the lease has ended.
+        store.marks.give_back((user_id, platform), run_id)
         async with hold(services, lease):
             cycle = Cycle(services, revision, mapped, lease, run_id)
             result = await cycle.run(full=full, dry_run=dry_run)
@@ -366,3 +369,21 @@ def store_run(
         },
     )
     return seal
+
+
+def close_lost_runs(store: Store, platform: Platform, now: datetime) -> None:
+    """Write the rows of runs that ended without `store_run`, by what the audit log has of them."""
+    for run_id, started_at in store.runs.unclosed(platform, now - LOST_AFTER).items():
+        logger.warning("the run %s was never closed: recorded now", run_id)
+        rows = store.audit.of_run(run_id, platform)
+        tried = {row.user_id for row in rows if row.step == TRY}
+        done = Counter(row.step for row in rows if row.step != TRY and row.outcome == "ok")
+        store.runs.record(
+            run_id,
+            platform,
+            started_at,
+            now,
+            users=len({row.user_id for row in rows}),
+            failed=len(tried),
+            summary={"done": dict(done), "seal": seals.seal(store, run_id, now), "lost": True},
+        )

@@ -1,11 +1,15 @@
 """Runs that overlap: a user is one run's at a time, and any run's again as soon as it is done."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+import calendar_sync.sync.noticing.find
 from calendar_sync.core.model import Platform
+from calendar_sync.state.shared import LEASE_SECONDS, LeaseStore
+from calendar_sync.sync.cycle import Cycle
 from calendar_sync.sync.outcomes import OutcomeStatus
 from calendar_sync.sync.runner import sync_users
 from tests.engine.cycle.stage import Stage, mail
@@ -56,7 +60,7 @@ def test_a_task_that_finds_the_user_busy_keeps_nobody_from_him(watched: Watched)
     watched.goes_on(10)
     lease = watched.store.leases.take(omar, "a cycle", watched.stage.clock.now())
     assert watched.collect("one") == set(), "a cycle has him"
-    watched.store.marks.take([(omar, watched.platform)], "one", watched.stage.clock.now())
+    watched.store.marks.take({(omar, watched.platform): watched.stage.clock.now()}, "one")
     assert sync(watched, "omar", "one") is OutcomeStatus.BUSY
     watched.store.leases.release(lease, watched.stage.clock.now())
     assert watched.collect("two") == {omar}
@@ -90,3 +94,52 @@ def test_two_tasks_for_one_user_make_one_mirror(watched: Watched) -> None:
     statuses = [sync(watched, "omar", run_id) for run_id in ("one", "two")]
     assert statuses == [OutcomeStatus.OK, OutcomeStatus.IDLE]
     assert len(watched.stage.calendar.mirrors(mail("omar"))) == 1
+
+
+class Killed(BaseException):
+    """What nobody catches."""
+
+
+def test_whoever_a_lost_worker_had_is_the_next_runs_when_the_lease_ends(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a large run has its users for itself."""
+    monkeypatch.setattr(calendar_sync.sync.noticing.find, "TAKEN_FOR", timedelta(hours=1))
+    omar = {watched.stage.ids["omar"]}
+    watched.stage.visit("omar")
+    watched.goes_on(10)
+    assert watched.collect("one") == omar
+
+    async def killed(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Cycle, "run", killed)
+        dying.setattr(LeaseStore, "release", lambda *_: None)
+        with pytest.raises(Killed):
+            sync(watched, "omar", "one")
+    asked = len(watched.asks)
+    watched.goes_on(LEASE_SECONDS - 5)
+    assert watched.collect("two") == set()
+    assert len(watched.asks) == asked
+    watched.goes_on(20)
+    assert len(watched.asks) == asked + 1
+    assert watched.collect("two") == omar
+    assert sync(watched, "omar", "two") is OutcomeStatus.OK
+    assert len(watched.stage.calendar.mirrors(mail("omar"))) == 1
+
+
+def test_tasks_that_never_began_are_the_next_runs_in_their_order(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of many has more time than the first: they wait for one another."""
+    minute = timedelta(minutes=1)
+    monkeypatch.setattr(calendar_sync.sync.noticing.find, "TAKEN_FOR_EACH", minute)
+    for name in ("dana", "omar"):
+        watched.stage.visit(name)
+        watched.goes_on(10)
+    assert len(watched.collect("one")) == 2
+    watched.goes_on(70)
+    assert watched.collect("two") == {watched.stage.ids["dana"]}
+    watched.goes_on(55)
+    assert watched.collect("three") == {watched.stage.ids["omar"]}

@@ -114,7 +114,7 @@ def test_a_visit_asks_for_one_run_that_takes_its_user(watched: Watched) -> None:
     assert len(watched.asks) == 1
     assert watched.asks[0] - booked <= 6
     assert watched.collect() == {watched.stage.ids["omar"]}
-    watched.goes_on(60)
+    watched.goes_on(50)
     assert len(watched.asks) == 1, "the run has the user"
 
 

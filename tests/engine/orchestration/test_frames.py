@@ -155,7 +155,7 @@ def test_a_connection_that_cannot_be_read_leaves_a_task_alone(
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(broken))
     for fails in (
         lambda: sync.find_groups(GOOGLE),
-        lambda: remove_old_runs("google_calendar_sync", log_folder="/nowhere"),
+        lambda: remove_old_runs("google_calendar_sync"),
         lambda: WelkinHook().get_conn(),
     ):
         with pytest.raises(ConfigurationError) as caught:

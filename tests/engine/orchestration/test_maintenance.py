@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from calendar_sync.core.codes import SetupCode
-from calendar_sync.core.dag_ids import GOOGLE
+from calendar_sync.core.dag_ids import GOOGLE, HEALTH
 from calendar_sync.core.errors import TransientError
 from calendar_sync.orchestration.airflow_api import AirflowApi
 from calendar_sync.orchestration.tasks import maintenance
@@ -65,7 +66,7 @@ class Organisation:
         """The DAG as it runs each morning."""
         found = []
         for _ in range(days):
-            found.append(maintenance.remove_old_runs(GOOGLE, log_folder="/nowhere"))
+            found.append(maintenance.remove_old_runs(GOOGLE))
             maintenance.tidy_state()
             self.now += DAY
         return found
@@ -210,7 +211,66 @@ def test_without_a_connection_rows_of_empty_runs_go_after_a_week(
     organisation.runs([(START, False), (START + timedelta(hours=1), True)])
     organisation.now = START + 8 * DAY
     with pytest.raises(maintenance.NoConnection):
-        maintenance.remove_old_runs(GOOGLE, log_folder="/nowhere")
+        maintenance.remove_old_runs(GOOGLE)
     assert maintenance.tidy_state()["runs"] == 1
     assert len(organisation.rows()) == 1
     assert len(organisation.airflow) == 2
+
+
+def logged(folder: Path, dag_id: str, run_id: str, at: datetime) -> Path:
+    """A task's log as Airflow writes it, and when."""
+    run = folder / f"dag_id={dag_id}" / f"run_id={run_id}"
+    (run / "task_id=record_run").mkdir(parents=True)
+    (run / "task_id=record_run" / "attempt=1.log").write_text("done")
+    os.utime(run, (at.timestamp(), at.timestamp()))
+    return run
+
+
+def test_logs_of_removed_runs_go_on_every_worker(
+    organisation: Organisation, tmp_path: Path
+) -> None:
+    """Runs are removed by one; each has logs of its own."""
+    organisation.runs([(START, False), (START + timedelta(hours=1), True)])
+    empty, working = sorted(organisation.airflow)
+    later = START + timedelta(hours=1)
+    workers = [tmp_path / "one", tmp_path / "two"]
+    logs = {
+        worker: [logged(worker, GOOGLE, empty, START), logged(worker, GOOGLE, working, later)]
+        for worker in workers
+    }
+    health = logged(workers[0], HEALTH, "scheduled__1", START)
+    foreign = logged(workers[0], "etl", "scheduled__1", START)
+    organisation.now = START + 9 * DAY
+    assert [maintenance.tidy_logs(worker) for worker in workers] == [0, 0]
+    organisation.mornings(1)
+    organisation.now += DAY
+    assert [maintenance.tidy_logs(worker) for worker in workers] == [1, 1]
+    for kept in logs.values():
+        assert [path.exists() for path in kept] == [False, True]
+    organisation.now = START + 91 * DAY
+    assert maintenance.tidy_logs(workers[0]) == 2
+    assert [path.exists() for path in (logs[workers[0]][1], health, foreign)] == [
+        False,
+        False,
+        True,
+    ]
+
+
+def test_logs_are_looked_through_once_a_day(organisation: Organisation, tmp_path: Path) -> None:
+    organisation.now = datetime.now(UTC)
+    assert maintenance.tidy_logs(tmp_path) == 0
+    old = logged(tmp_path, GOOGLE, "removed", organisation.now - 8 * DAY)
+    assert maintenance.tidy_logs(tmp_path) == 0
+    assert old.exists()
+    organisation.now += DAY
+    assert maintenance.tidy_logs(tmp_path) == 1
+
+
+def test_logs_stay_where_nobody_removes_runs(
+    organisation: Organisation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(CONNECTION)
+    old = logged(tmp_path, GOOGLE, "old", START)
+    organisation.now = START + 100 * DAY
+    assert maintenance.tidy_logs(tmp_path) == 0
+    assert old.exists()

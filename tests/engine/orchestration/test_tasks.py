@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from calendar_sync.config.settings import parse
 from calendar_sync.core.codes import code_of
@@ -31,6 +31,7 @@ from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.sync.cycle import CycleResult
 from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
+from calendar_sync.sync.runner import LOST_AFTER
 from calendar_sync_sandbox import Fault, Sandbox, running
 from tests.harness import fresh
 
@@ -355,6 +356,40 @@ def test_a_run_without_work_keeps_the_seal(bench: Bench) -> None:
     with bench.database.read() as connection:
         assert len(list(connection.execute(select(t.sync_run)))) == 3
     assert bench.store.audit.verify(expected_seal=seal) == []
+
+
+def rows_of_runs(bench: Bench) -> dict[str, Any]:
+    with bench.database.read() as connection:
+        return {row.run_id: row for row in connection.execute(select(t.sync_run))}
+
+
+def test_a_run_that_nobody_closes_is_recorded_by_a_later_one(bench: Bench) -> None:
+    """Airflow ends a run that takes too long without its last task."""
+    bench.visit("dana")
+    bench.visit("ruben")
+    sync.find_groups(GOOGLE, run_id="lost")
+    bench.sandbox.google.revoke(mail("ruben"))
+    bench.sync("dana", "ruben", run="lost")
+    sync.close_run(GOOGLE, "run-1", datetime.now(UTC), [])
+    assert rows_of_runs(bench)["lost"].ended_at is None, "it may still be running"
+    with bench.database.write() as connection:
+        long_ago = datetime.now(UTC) - LOST_AFTER
+        connection.execute(update(t.sync_run).values(started_at=long_ago))
+    seal = sync.close_run(GOOGLE, "run-2", datetime.now(UTC), [])
+    lost = rows_of_runs(bench)["lost"]
+    assert lost.ended_at is not None
+    assert (lost.users, lost.failed) == (2, 1)
+    assert lost.summary["done"] == {"create_mirror": 1}
+    assert lost.summary["lost"]
+    assert bench.store.audit.verify(expected_seal=seal) == []
+
+
+def test_a_dry_run_has_a_row_and_takes_nobody(bench: Bench) -> None:
+    bench.visit("dana")
+    assert found(GOOGLE, run_id="dry", dry_run=True)
+    assert list(rows_of_runs(bench)) == ["dry"]
+    assert not bench.store.runs.any_sync(), "it has not ended"
+    assert found(GOOGLE, run_id="wet")
 
 
 # --- What is lost, wrong or broken ---------------------------------------------------

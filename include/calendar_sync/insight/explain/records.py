@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from calendar_sync.core.model import Platform
 from calendar_sync.state import Store
@@ -114,12 +114,7 @@ def operations(
 
 def last_run(store: Store, platform: Platform) -> datetime | None:
     """When a run on this platform last ended."""
-    query = (
-        select(t.sync_run.c.ended_at)
-        .where(t.sync_run.c.platform == platform.value)
-        .order_by(t.sync_run.c.ended_at.desc())
-        .limit(1)
-    )
+    query = select(func.max(t.sync_run.c.ended_at)).where(t.sync_run.c.platform == platform.value)
     with store.database.read() as connection:
         ended: datetime | None = connection.scalar(query)
     return ended

@@ -43,15 +43,13 @@ def maintenance_dag(doc: str, schedule: str) -> DAG:
 )
 def remove_old_runs(dag_id: str) -> None:
     """Remove old runs of one DAG; skipped where no connection says how to reach Airflow."""
-    from airflow.sdk.configuration import conf
     from airflow.sdk.exceptions import AirflowSkipException
 
     from calendar_sync.orchestration.tasks import maintenance
 
     context: Any = get_current_context()
-    folder = conf.get("logging", "base_log_folder")
     try:
-        done = maintenance.remove_old_runs(dag_id, log_folder=folder)
+        done = maintenance.remove_old_runs(dag_id)
     except maintenance.NoConnection as error:
         context["label"] = f"{dag_id}: {error.detail}"
         raise AirflowSkipException(error.detail) from None

@@ -1,6 +1,7 @@
 """The DAGs `google_calendar_sync` and `microsoft_calendar_sync`."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import (
@@ -21,8 +22,9 @@ from calendar_sync.orchestration.watching import ChangesTrigger
 
 EVERY_MINUTE, EVERY_FIVE_MINUTES = "* * * * *", "*/5 * * * *"
 LONGEST_OWNER = 255
-# One user who takes long, or a large group, holds nobody up: leases and marks keep runs apart.
-RUNS_AT_ONCE = 3
+# One user who takes long, or a large group, holds nobody up: leases and marks keep runs apart. Runs
+# whose tasks are lost stay until Airflow notices: three may have lost them with the queue.
+RUNS_AT_ONCE = 6
 PARAMS = {
     "users": Param(
         [],
@@ -104,7 +106,8 @@ def find_changed_users(platform: str) -> list[list[str]]:
         platform,
         users=params["users"] or (),
         full_comparison=params["full_comparison"],
-        run_id="" if params["dry_run"] else context["run_id"],
+        run_id=context["run_id"],
+        dry_run=params["dry_run"],
         run_type=str(context["dag_run"].run_type),
         noticing=HAS_TRIGGERER,
     )
@@ -136,10 +139,13 @@ def sync_user(platform: str, group: list[str]) -> None:
     sync.raise_failures(done.outcomes)
 
 
-@task(retry_policy=ONLY_LOST_WORK)
+# A state database that is away for two minutes costs no run its row.
+@task(retry_policy=ONLY_LOST_WORK, retries=8, retry_delay=timedelta(seconds=15))
 def record_run(platform: str) -> str:
     """Write the run's row and seal its operations, whatever happened before."""
-    from calendar_sync.orchestration.tasks import sync
+    from airflow.sdk.configuration import conf
+
+    from calendar_sync.orchestration.tasks import maintenance, sync
 
     context: Any = get_current_context()
     # One list for each mapped task; Airflow hands over the list itself when there was only one.
@@ -149,4 +155,6 @@ def record_run(platform: str) -> str:
         pull(task_ids=task_id, key="requests") for task_id in ("find_changed_users", "sync_user")
     ]
     started_at = context["dag_run"].start_date
-    return sync.close_run(platform, context["run_id"], started_at, rows, sync.rows_of(asked))
+    seal = sync.close_run(platform, context["run_id"], started_at, rows, sync.rows_of(asked))
+    maintenance.tidy_logs(Path(conf.get("logging", "base_log_folder")))
+    return seal

@@ -3,16 +3,16 @@
 The record of what was done is the operation table, which stays.
 """
 
-import contextlib
 import logging
+import os
 import shutil
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from calendar_sync.config.credentials import Missing
 from calendar_sync.core.clock import SystemClock
-from calendar_sync.core.dag_ids import GOOGLE, MICROSOFT
+from calendar_sync.core.dag_ids import DAGS, GOOGLE, MICROSOFT
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.orchestration.airflow_api import CONNECTION, AirflowApi, Run
@@ -26,6 +26,8 @@ EMPTY_AFTER = timedelta(days=7)
 WORKING_AFTER = timedelta(days=90)
 # Of mailboxes that were not read since.
 TOKENS_AFTER = timedelta(days=1)
+# Names a file in the folder of the logs that shows when that was last tidied.
+TIDIED, LOGS_EVERY = ".calendar_sync_tidied", timedelta(days=1)
 # So many runs of a DAG are removed at most in one go: a week of them, in time for the task.
 MOST = 10_000
 SYNC_DAGS = {GOOGLE: Platform.GOOGLE, MICROSOFT: Platform.MICROSOFT}
@@ -49,8 +51,8 @@ class Removed:
         return f"{self.dag_id}: {self.empty} empty, {self.working} other runs removed"
 
 
-def remove_old_runs(dag_id: str, *, log_folder: str) -> Removed:
-    """Remove old runs of one DAG with their local logs.
+def remove_old_runs(dag_id: str) -> Removed:
+    """Remove old runs of one DAG; their logs follow within a day (`tidy_logs`).
 
     Raises:
         NoConnection: there is no connection.
@@ -62,12 +64,12 @@ def remove_old_runs(dag_id: str, *, log_folder: str) -> Removed:
             fields = connection_fields(CONNECTION)
         except Missing:
             raise NoConnection(detail=f"no connection {CONNECTION}: old runs are kept") from None
-    done = with_store(lambda store: _remove(AirflowApi(fields), store, dag_id, Path(log_folder)))
+    done = with_store(lambda store: _remove(AirflowApi(fields), store, dag_id))
     logger.info("%s", done.label)
     return done
 
 
-def _remove(api: AirflowApi, store: Store, dag_id: str, log_folder: Path) -> Removed:
+def _remove(api: AirflowApi, store: Store, dag_id: str) -> Removed:
     """Page after page, the oldest first: most of a busy organisation's runs are to stay."""
     now, platform = SystemClock().now(), SYNC_DAGS.get(dag_id)
     empty_ones, others, kept, more = 0, 0, 0, True
@@ -81,7 +83,6 @@ def _remove(api: AirflowApi, store: Store, dag_id: str, log_folder: Path) -> Rem
             for run in old:
                 api.delete_run(dag_id, run.run_id)
                 removed.append(run.run_id)
-                _remove_logs(log_folder, dag_id, run.run_id)
         finally:
             if platform is not None:
                 # Not before: a run without its row would not count as empty.
@@ -99,12 +100,50 @@ def _empty(store: Store, platform: Platform | None, runs: list[Run]) -> set[str]
     return store.runs.empty(platform, [run.run_id for run in runs if run.state == "success"])
 
 
-def _remove_logs(folder: Path, dag_id: str, run_id: str) -> None:
-    """Airflow's default layout; logs kept elsewhere have rules of their own."""
-    path = (folder / f"dag_id={dag_id}" / f"run_id={run_id}").resolve()
-    if folder.resolve() in path.parents and path.is_dir():
-        with contextlib.suppress(OSError):
-            shutil.rmtree(path)
+def tidy_logs(folder: Path) -> int:
+    """Remove log files of old runs from this machine, once a day; returns of how many runs.
+
+    Each worker has files of its own, and runs this sooner or later. Airflow's default layout; logs
+    kept elsewhere have rules of their own.
+    """
+    now, marker = SystemClock().now(), folder / TIDIED
+    if not folder.is_dir() or now - _changed(marker) < LOGS_EVERY:
+        return 0
+    try:
+        marker.touch()
+        os.utime(marker, (now.timestamp(), now.timestamp()))
+    except OSError as error:
+        logger.warning("old logs stay: %s", type(error).__name__)
+        return 0
+    return with_store(lambda store: _tidy_logs(store, folder, now))
+
+
+def _tidy_logs(store: Store, folder: Path, now: datetime) -> int:
+    removed = 0
+    if not _removes_runs():
+        return removed  # nor the runs that they belong to
+    for dag_id in DAGS:
+        old = {
+            path.name.removeprefix("run_id="): path
+            for path in folder.glob(f"dag_id={dag_id}/run_id=*")
+            if now - _changed(path) >= EMPTY_AFTER
+        }
+        platform = SYNC_DAGS.get(dag_id)
+        kept = old.keys() if platform is None else store.runs.known(platform, old)
+        for run_id, path in old.items():
+            if run_id not in kept or now - _changed(path) >= WORKING_AFTER:
+                # Another process may be at it.
+                shutil.rmtree(path, ignore_errors=True)
+                removed += 1
+    return removed
+
+
+def _changed(path: Path) -> datetime:
+    """When; long ago for what has just been removed."""
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def tidy_state() -> dict[str, int]:

@@ -25,7 +25,7 @@ from calendar_sync.state.runs import WELKIN
 from calendar_sync.sync.noticing import Looking, WorkFound, find_work
 from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
 from calendar_sync.sync.roster import members, user_named
-from calendar_sync.sync.runner import judged, store_run, sync_users
+from calendar_sync.sync.runner import close_lost_runs, judged, store_run, sync_users
 from calendar_sync.sync.services import Services
 
 logger = logging.getLogger(__name__)
@@ -62,12 +62,13 @@ def find_groups(
     run_id: str = "",
     run_type: str = MANUAL,
     noticing: bool = False,
+    dry_run: bool = False,
 ) -> Work:
     """Who has work.
 
     A run by event takes whoever is marked. One by timetable looks for changes itself where
     noticing stands still, and one by hand in any case. `noticing`: the deployment has a triggerer.
-    With a `run_id` the users are this run's until their tasks have begun.
+    With a `run_id` the users are this run's until their tasks have begun, unless it is a dry run.
 
     Of several users who are named by id or address, one who is not mapped gets a group of its own,
     and fails there: the others are not kept waiting.
@@ -79,6 +80,8 @@ def find_groups(
     async def work(
         services: Services, revision: Revision
     ) -> tuple[WorkFound, list[str], dict[str, int]]:
+        if run_id:
+            services.store.runs.begin(run_id, Platform(platform), services.clock.now())
         known, strangers = _known(services, revision, Platform(platform), users)
         found = await find_work(
             services,
@@ -88,7 +91,7 @@ def find_groups(
             users=known or strangers,
             full_comparison=full_comparison,
             looking=LOOKING.get(run_type, Looking.ALWAYS),
-            take_for=run_id,
+            take_for="" if dry_run else run_id,
         )
         store, now = services.store, services.clock.now()
         if run_type != BY_EVENT and not store.noticing.of(platform).alive(now):
@@ -239,6 +242,7 @@ def close_run(
         now = SystemClock().now()
         seal = store_run(store, Platform(platform), run_id, started_at, rows, now, total)
         emit_run(store, Platform(platform), rows, total, now)
+        close_lost_runs(store, Platform(platform), now)
         raise_alarms(store, Platform(platform), now)
         return seal
 

@@ -15,8 +15,9 @@ from calendar_sync.sync.noticing.look import Look
 from calendar_sync.sync.roster import members
 from calendar_sync.sync.services import Services
 
-# A run has its users to itself until their tasks have begun; then they have their leases.
-TAKEN_FOR, TAKEN_FOR_EACH = timedelta(seconds=90), timedelta(seconds=1)
+# A run has its users to itself until their tasks should have begun, which they do in their order;
+# then they have their leases. If a task is lost before, the next run has its users after this time.
+TAKEN_FOR, TAKEN_FOR_EACH = timedelta(seconds=60), timedelta(seconds=1)
 
 
 class Looking(Enum):
@@ -122,9 +123,13 @@ def _collect(
 
 def _taken(services: Services, platform: Platform, found: WorkFound, run_id: str) -> WorkFound:
     if run_id:
-        until = services.clock.now() + TAKEN_FOR + TAKEN_FOR_EACH * len(found.groups)
-        pairs = [(user_id, platform) for group in found.groups for user_id in group]
-        services.store.marks.take(pairs, run_id, until)
+        first = services.clock.now() + TAKEN_FOR
+        pairs = {
+            (user_id, platform): first + TAKEN_FOR_EACH * number
+            for number, group in enumerate(found.groups)
+            for user_id in group
+        }
+        services.store.marks.take(pairs, run_id)
     return found
 
 

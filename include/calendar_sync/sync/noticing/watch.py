@@ -41,6 +41,7 @@ REREADS_EVERY = timedelta(minutes=1)
 PROBES_EVERY = timedelta(minutes=1)
 # Whether there should be sweeps is asked so often while there are none.
 NO_SWEEPS = timedelta(minutes=1)
+ALARMS_EVERY = timedelta(minutes=1)
 TOLD_EVERY = timedelta(seconds=1)
 FAILED_FEEDS = timedelta(seconds=30)
 # Connections are read again; sooner where one was refused.
@@ -202,6 +203,10 @@ class Watch:
     def time_for_channels(self) -> bool:
         """Push channels are looked after every few seconds."""
         return self._time_for("channels", POLLS_EVERY)
+
+    def time_for_alarms(self) -> bool:
+        """Whoever is late is told of by someone who does not depend on runs."""
+        return self._time_for("alarms", ALARMS_EVERY)
 
     def leads(self) -> bool:
         """This watch has the platform, whose DAG runs."""
