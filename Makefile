@@ -15,7 +15,7 @@ SANDBOX_ARGS ?= --port 8443 --users 25 --encounters 20 --directory .demo/sandbox
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(STAMP) ## Create .venv and install everything (again when the requirements change)
@@ -93,6 +93,11 @@ screenshots: install ## Update the screenshots of the admin pages (docs/images)
 .PHONY: bench
 bench: install ## Measure, write docs/benchmarks.md (4 to 5 h; BENCH_ACCOUNTS=50: 25 min)
 	@exec $(BIN)/python -m bench
+
+.PHONY: cluster-test
+cluster-test: install ## Lose parts of an Airflow on Celery in turn, and tell who waited how long
+	@.ci/install-servers
+	@exec $(BIN)/python -m tests.e2e.cluster $(or $(USERS),300) $(FAULTS)
 
 .PHONY: sandbox
 sandbox: install ## Serve stand-ins for Welkin, Google and Microsoft over HTTPS

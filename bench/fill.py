@@ -73,14 +73,23 @@ def fill(
     """
     database = Database("sqlite:///:memory:")
     upgrade(database)
-    sandbox.in_process = True
     try:
-        done = asyncio.run(_fill(sandbox, clock, database, platforms))
+        done = fill_into(sandbox, clock, database, platforms)
         _copy(database, target)
     finally:
-        sandbox.in_process = False
         database.close()
     return done
+
+
+def fill_into(
+    sandbox: Sandbox, clock: BenchClock, database: Database, platforms: Sequence[Platform]
+) -> dict[str, int]:
+    """`fill` with a state database that is there, and empty."""
+    sandbox.in_process = True
+    try:
+        return asyncio.run(_fill(sandbox, clock, database, platforms))
+    finally:
+        sandbox.in_process = False
 
 
 def _copy(database: Database, target: Path) -> None:

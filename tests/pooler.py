@@ -23,8 +23,12 @@ CONNECTIONS = 2
 
 
 @contextlib.contextmanager
-def pooled(server: PostgresServer, url: str, folder: Path) -> Iterator[str]:
+def pooled(
+    server: PostgresServer, url: str, folder: Path, connections: int = CONNECTIONS
+) -> Iterator[str]:
     """The URL of the same database behind a PgBouncer in transaction mode.
+
+    `connections`: so many to each database.
 
     Raises:
         ServerUnavailableError: there is no PgBouncer here, or it does not start.
@@ -36,7 +40,8 @@ def pooled(server: PostgresServer, url: str, folder: Path) -> Iterator[str]:
     lines = [
         "[databases]", f"* = host=127.0.0.1 port={server.port} user=tests",
         "[pgbouncer]", "listen_addr = 127.0.0.1", f"listen_port = {port}", "unix_socket_dir =",
-        "auth_type = any", "pool_mode = transaction", f"default_pool_size = {CONNECTIONS}",
+        "auth_type = any", "pool_mode = transaction", f"default_pool_size = {connections}",
+        "max_client_conn = 1000",
     ]  # fmt: skip
     (folder / "pgbouncer.ini").write_text("\n".join([*lines, ""]))
     folder.chmod(0o755)

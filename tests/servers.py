@@ -86,6 +86,7 @@ class PostgresServer:
 
     programs: Path = field(default_factory=find_postgres)
     port: int = field(default_factory=free_port)
+    connections: int = 100
     _folder: Path | None = None
     _process: subprocess.Popen[bytes] | None = None
     _guard: subprocess.Popen[bytes] | None = None
@@ -143,21 +144,36 @@ class PostgresServer:
             stdout=subprocess.DEVNULL,
             **common,
         )
-        with (self._folder / "log").open("wb") as log:
+        self._launch(patience)
+
+    def restart(self, patience: float = 60) -> None:
+        """End the server in order, which breaks all connections, and start it on the same data."""
+        assert self._process is not None
+        self._end()
+        self._launch(patience)
+
+    def _launch(self, patience: float) -> None:
+        assert self._folder is not None
+        with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(  # type: ignore[call-overload]
                 [
                     self.programs / "postgres",
-                    *("-D", data, "-p", str(self.port), "-k", self._folder),
-                    *("-c", "listen_addresses=127.0.0.1", "-c", "max_connections=100"),
+                    *("-D", self._folder / "data", "-p", str(self.port), "-k", self._folder),
+                    *("-c", "listen_addresses=127.0.0.1"),
+                    *("-c", f"max_connections={self.connections}"),
                     *("-c", "fsync=off", "-c", "synchronous_commit=off"),
                     *("-c", "full_page_writes=off"),
                 ],
+                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                **common,
+                cwd=self._folder,
+                **_unprivileged(),
             )
-        self._guard = guard(self._process.pid, self._folder)
+        watcher, self._guard = self._guard, guard(self._process.pid, self._folder)
+        if watcher is not None:
+            dismiss(watcher)
         self._wait(patience)
 
     def _wait(self, patience: float) -> None:
@@ -176,6 +192,15 @@ class PostgresServer:
 
     def stop(self) -> None:
         """End the server, whatever its state, and remove its folder."""
+        self._end()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        watcher, self._guard = self._guard, None
+        if watcher is not None:
+            dismiss(watcher)
+
+    def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             # A fast shutdown. The server's children lead sessions of their own, so the group's
@@ -186,9 +211,3 @@ class PostgresServer:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        folder, self._folder = self._folder, None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-        watcher, self._guard = self._guard, None
-        if watcher is not None:
-            dismiss(watcher)

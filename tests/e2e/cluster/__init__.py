@@ -1,0 +1,1 @@
+"""Airflow on Celery with all that belongs to it, and the sync when parts of it are lost."""
