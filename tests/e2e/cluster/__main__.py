@@ -21,6 +21,7 @@ from tests.e2e.cluster.stage import DAGS, open_stage
 #: Megabytes for the state database of 300 users, and some room.
 DISK = 400
 NAMES = (
+    "nothing",
     "worker_killed",
     "redis_killed",
     "redis_restarted",

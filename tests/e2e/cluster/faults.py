@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,10 +31,13 @@ CLOCK_OFF = "300"
 
 @dataclass(frozen=True)
 class Wanted:
-    """The most seconds that others, and those whom the fault hit, are to wait; None: as it is."""
+    """The most seconds that others, and everybody, are to wait; None where it is only told."""
 
     others: float | None
     all: float | None
+
+
+AS_IT_IS = Wanted(None, None)
 
 
 @dataclass
@@ -45,6 +49,7 @@ class Measured:
     others: list[float]
     hit: list[float]
     problems: list[str]
+    load: float
 
     def line(self) -> str:
         """One row of the table."""
@@ -60,14 +65,14 @@ class Measured:
         wanted = (
             f"others ≤ {self.wanted.others:.0f}, all ≤ {self.wanted.all:.0f}"
             if self.wanted.others and self.wanted.all
-            else "as it is"
+            else "-"
         )
         middle = sorted(self.others)[len(self.others) // 2]
         words = "; ".join(self.problems) or "converged, no duplicate, record whole"
         late = f"  LATE: {', '.join(bad)}" if bad else ""
         return (
             f"{self.name:34} others {others:6.1f} s (half {middle:5.1f})  "
-            f"all {everybody:6.1f} s  wanted {wanted:26} {words}{late}"
+            f"all {everybody:6.1f} s  wanted {wanted:26} load {self.load:4.1f}  {words}{late}"
         )
 
 
@@ -107,7 +112,7 @@ class Faults:
             )
             for user in users
         ]
-        edits = [stage.edit(user, visit=True) for user in users]
+        edits = self.book(users)
         free = stage.airflow.slots * sum(worker in stage.airflow.parts for worker in WORKERS)
         wanted = min(len(users), free)
         stage.wait(
@@ -133,6 +138,10 @@ class Faults:
                     if owner in of_owner:
                         found[worker].add(of_owner[owner])
         return found
+
+    def book(self, users: Iterable[User]) -> list[Edit]:
+        """A visit for each, and nothing is held up."""
+        return [self.stage.edit(user, visit=True) for user in users]
 
     def go_on(self) -> None:
         """Nothing is held up any more."""
@@ -173,6 +182,7 @@ class Faults:
             [waited[id(e)] for e in edits if e not in hit],
             [waited[id(e)] for e in hit],
             stage.problems(),
+            os.getloadavg()[0],
         )
 
     def _look(self) -> None:
@@ -181,6 +191,10 @@ class Faults:
             self.stage.look()
 
     # --- The faults -------------------------------------------------------------------------------
+
+    def nothing(self) -> Measured:
+        """The same edits without a fault: what the machine itself takes."""
+        return self.measure("no fault", AS_IT_IS, lambda: self.book(self.some(20)), lambda: None)
 
     def worker_killed(self) -> Measured:
         lost: list[str] = []
@@ -207,7 +221,7 @@ class Faults:
             self.stage.redis.start()
             return edits
 
-        return self.measure("Redis killed without its file", Wanted(60, 150), strike, _nothing)
+        return self.measure("Redis killed without its file", Wanted(60, 150), strike, lambda: None)
 
     def redis_restarted(self) -> Measured:
         def strike() -> list[Edit]:
@@ -218,7 +232,7 @@ class Faults:
             self.stage.redis.start()
             return edits
 
-        return self.measure("Redis stopped and started", Wanted(None, None), strike, _nothing)
+        return self.measure("Redis stopped and started", AS_IT_IS, strike, lambda: None)
 
     def postgres_restarted(self) -> Measured:
         def strike() -> list[Edit]:
@@ -227,7 +241,7 @@ class Faults:
             self.go_on()
             return edits
 
-        return self.measure("PostgreSQL restarted", Wanted(150, 150), strike, _nothing)
+        return self.measure("PostgreSQL restarted", Wanted(150, 150), strike, lambda: None)
 
     def scheduler_killed(self) -> Measured:
         def strike() -> list[Edit]:
@@ -236,7 +250,7 @@ class Faults:
             self.go_on()
             return edits
 
-        return self.measure("scheduler killed", Wanted(None, None), strike, _nothing)
+        return self.measure("scheduler killed", AS_IT_IS, strike, lambda: None)
 
     def disk_full(self) -> Measured | None:
         """As long as the probes last, which is a minute."""
@@ -263,7 +277,7 @@ class Faults:
         def strike() -> list[Edit]:
             airflow.lose(worker)
             airflow.begin(worker, CLUSTER_CLOCK_SHIFT=seconds)
-            return [self.stage.edit(user, visit=True) for user in self.some(20)]
+            return self.book(self.some(20))
 
         def heal() -> None:
             self.stage.settle()
@@ -271,7 +285,3 @@ class Faults:
             airflow.begin(worker)
 
         return self.measure(f"a worker's clock {seconds} s off", Wanted(60, 150), strike, heal)
-
-
-def _nothing() -> None:
-    """It heals by itself."""
