@@ -40,7 +40,7 @@ def main() -> int:
     names, bad = sys.argv[2:] or NAMES, 0
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cluster-")))
-        folder.chmod(0o755)
+        folder.chmod(0o755)  # PostgreSQL, as another user, has the small disk in it.
         disk = None
         try:
             disk = stack.enter_context(small_disk(folder / "disk", DISK))

@@ -213,7 +213,6 @@ def open_stage(
     sandbox.google.unfriendly = sandbox.microsoft.unfriendly = False
     staff(sandbox, users, 2, clock.now(), PLATFORMS, light=True)
     folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
     with contextlib.ExitStack() as stack:
         server, of_airflow, of_state = stack.enter_context(databases(folder, disk))
         database = Database(of_state)

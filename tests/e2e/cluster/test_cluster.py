@@ -39,9 +39,6 @@ NEVER = {"AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "86400"}
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("cluster")
-    # PostgreSQL and PgBouncer, as other users, have files in it.
-    for parent in (folder, folder.parent):
-        parent.chmod(0o755)
     try:
         with open_stage(folder, USERS, slots=SLOTS, schedulers=1, env=NEVER) as made:
             yield made
