@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -23,11 +23,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock; `behind` another by so much, which is added."""
+
+    def __init__(self, behind: timedelta = timedelta(0)) -> None:
+        self.behind = behind
 
     def now(self) -> datetime:
         """The wall clock, in UTC."""
-        return datetime.now(UTC)
+        return datetime.now(UTC) + self.behind
 
     def monotonic(self) -> float:
         """Seconds that never go back."""

@@ -10,6 +10,7 @@ import socket
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -88,7 +89,8 @@ def notice(platform: str, ask: Callable[[], bool], stop: threading.Event) -> Non
 
         async def alarms() -> None:
             if watch.leads() and watch.time_for_alarms():
-                await asyncio.to_thread(_tell, services.store, Platform(platform))
+                now = services.clock.now()
+                await asyncio.to_thread(_tell, services.store, Platform(platform), now)
 
         await keep_watch(watch, stop.is_set, channels, alarms)
 
@@ -100,16 +102,15 @@ def notice(platform: str, ask: Callable[[], bool], stop: threading.Event) -> Non
             stop.wait(AGAIN_SECONDS)
 
 
-def _tell(store: "Store", platform: "Platform") -> None:
+def _tell(store: "Store", platform: "Platform", now: datetime) -> None:
     """What runs do at their end, for the case that none comes to its end."""
-    from calendar_sync.core.clock import SystemClock
     from calendar_sync.core.redaction import describe
     from calendar_sync.orchestration.alarms import raise_alarms
     from calendar_sync.sync.runner import close_lost_runs
 
     try:
-        close_lost_runs(store, platform, SystemClock().now())
-        raise_alarms(store, platform, SystemClock().now())
+        close_lost_runs(store, platform, now)
+        raise_alarms(store, platform, now)
     except Exception as error:
         logger.warning("alarms of %s: %s", platform.value, describe(error))
 

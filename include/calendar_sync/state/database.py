@@ -10,20 +10,23 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 
 URL_VARIABLE = "CALENDAR_SYNC_DATABASE_URL"
 BUSY_SECONDS = 30
+CLOCKS_DIFFER = timedelta(seconds=2)
 READ = "BEGIN"
 WRITE = "BEGIN IMMEDIATE"
 
@@ -106,6 +109,20 @@ class Database:
         """Lock this table for writes until the transaction ends (no effect with SQLite)."""
         if not self.is_sqlite:
             connection.exec_driver_sql(f"LOCK TABLE {table.name} IN EXCLUSIVE MODE")
+
+    def clock(self) -> SystemClock:
+        """The server's clock, which all machines share: leases and queues hold times.
+
+        A difference of less than two seconds, or than the answer took, is none.
+        """
+        if self.is_sqlite:
+            return SystemClock()
+        asked = SystemClock().now()
+        with self.read() as connection:
+            there: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        took = SystemClock().now() - asked
+        behind = there - (asked + took / 2)
+        return SystemClock(behind) if abs(behind) > CLOCKS_DIFFER + took else SystemClock()
 
     def close(self) -> None:
         """Close the pool."""

@@ -38,7 +38,7 @@ from calendar_sync.config.credentials import (
     WelkinCredentials,
 )
 from calendar_sync.config.settings import Limits
-from calendar_sync.core.clock import Clock, SystemClock
+from calendar_sync.core.clock import Clock
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Platform, Window
 from calendar_sync.state import Database, Store
@@ -82,7 +82,7 @@ async def open_services(
     `transport` is an httpx transport in place of the network; tests pass the sandbox's. With
     `own_tokens` no token of other processes is used: what tries the connections needs that.
     """
-    clock = clock or SystemClock()
+    clock = clock or database.clock()
     store = Store(database, secrets.hmac_key)
     tokens: Tokens = OwnTokens()
     if not own_tokens:

@@ -51,11 +51,12 @@ if os.environ.get("CLUSTER_PRELOAD", "on") == "on":
     {PRELOAD}
 
 if shift := int(os.environ.get("CLUSTER_CLOCK_SHIFT", "0")):
-    from datetime import UTC, datetime, timedelta
+    from datetime import timedelta
 
     from calendar_sync.core.clock import SystemClock
 
-    SystemClock.now = lambda self: datetime.now(UTC) + timedelta(seconds=shift)
+    right = SystemClock.now
+    SystemClock.now = lambda self: right(self) + timedelta(seconds=shift)
 """
 HOSTNAME = """import os
 

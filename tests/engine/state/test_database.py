@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
+from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
@@ -243,3 +244,31 @@ def test_a_forked_process_opens_connections_of_its_own(tmp_path: Path) -> None:
     assert opened() is before
     assert store.marks.of(*PAIR).mark_seq == 2
     store.database.close()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("wrong", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_machine_whose_clock_is_wrong_has_the_servers_time(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, wrong: timedelta
+) -> None:
+    """Otherwise its times would keep other machines from leases, and from their turn."""
+    right = SystemClock.now
+    monkeypatch.setattr(SystemClock, "now", lambda self: right(self) + wrong)
+    database = Database(postgres_url)
+    try:
+        assert abs(database.clock().now() - datetime.now(UTC)) < abs(wrong) / 2
+    finally:
+        database.close()
+
+
+@pytest.mark.postgres
+def test_clocks_that_agree_are_left_alone(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    try:
+        assert database.clock().behind == timedelta(0)
+    finally:
+        database.close()
+
+
+def test_a_file_has_the_clock_of_its_machine(tmp_path: Path) -> None:
+    assert Database(f"sqlite:///{tmp_path}/state.db").clock().behind == timedelta(0)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError, PlatformStopped, UsersFailed
 from calendar_sync.core.model import Platform
@@ -239,7 +238,7 @@ def close_run(
         total.update(each)
 
     def work(store: Store) -> str:
-        now = SystemClock().now()
+        now = store.database.clock().now()
         seal = store_run(store, Platform(platform), run_id, started_at, rows, now, total)
         emit_run(store, Platform(platform), rows, total, now)
         close_lost_runs(store, Platform(platform), now)
