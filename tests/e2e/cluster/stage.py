@@ -128,11 +128,13 @@ class Stage:
         self.wait(lambda: not pending(), "convergence", lambda: (pending(), self.progress()))
 
     def settle(self) -> None:
-        """Wait until all edits are shown, nobody has work and each run has ended."""
+        """Wait until all edits are shown, nobody has work, and each run has ended and has its row."""
 
         self.shows(self.edits)
         self.wait(lambda: not self.open_runs(), "end of all runs", self.progress)
         self.wait(lambda: not self.marked(), "rest", self.progress)
+        # On a slow machine Airflow may have ended a run, which is recorded after 15 minutes.
+        self.wait(lambda: not self.unrecorded(), "record of each run", self.progress)
 
     def progress(self) -> object:
         """What moves while anything does: operations, and tasks of Airflow.
