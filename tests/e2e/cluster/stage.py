@@ -128,8 +128,7 @@ class Stage:
         self.wait(lambda: not pending(), "convergence", lambda: (pending(), self.progress()))
 
     def settle(self) -> None:
-        """Wait until all edits are shown, nobody has work, and each run has ended and has its row."""
-
+        """Wait until all edits are shown, nobody has work, each run has ended and has its row."""
         self.shows(self.edits)
         self.wait(lambda: not self.open_runs(), "end of all runs", self.progress)
         self.wait(lambda: not self.marked(), "rest", self.progress)
