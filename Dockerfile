@@ -10,7 +10,7 @@ RUN pip install --no-cache-dir -r requirements.txt
 RUN python -m compileall -q -j 0 "$(python -c \
     'import importlib.util as u, pathlib; print(pathlib.Path(u.find_spec("airflow").origin).parents[1])')"
 
-COPY --chown=airflow:root pyproject.toml requirements.in README.md LICENSE ./
+COPY --chown=airflow:root pyproject.toml README.md LICENSE ./
 # Without the sandbox: made-up servers have no place beside real ones.
 COPY --chown=airflow:root include/calendar_sync ./include/calendar_sync
 COPY --chown=airflow:root docs ./docs
