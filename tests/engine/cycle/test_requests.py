@@ -1,11 +1,12 @@
 """What the sync asks: idle polls, no echo, bounded requests, paging, tokens."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from calendar_sync.config.settings import Settings
-from calendar_sync.core.model import Direction
+from calendar_sync.core.model import Direction, Platform
 from calendar_sync.state.config import Revision, blocks_hash
 from calendar_sync.sync.noticing.find import _pack
 from calendar_sync_sandbox.requestlog import Entry
@@ -54,6 +55,21 @@ def test_polls_keep_to_a_share_of_the_daily_quota(stage: Make) -> None:
         s.later(minutes=5)
     polls = [e for e in since(s, before, "google") if e.kind == "google.events.list"]
     assert len(polls) <= 0.6 * 1000 * 5 / 24
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_passes_of_several_processes_keep_to_the_rate_of_a_minute(
+    stage: Make, platform: Platform
+) -> None:
+    rate = {f"{platform}_requests_per_minute": 30, "max_cycle_seconds": 3600}
+    s = stage("dana", "ruben", "mira", platform=platform, settings={"limits": rate})
+    for number in range(4 * 5 * 3):
+        s.visit(list(s.ids)[number % 3], days=1 + number // 20, hour=8 + number % 9)
+    s.later(again=3, seconds=1)
+    asked = [e.at for e in since(s, 0, platform) if not e.kind.endswith(("token", "discovery"))]
+    assert len(asked) > 60
+    for moment in asked:
+        assert sum(moment <= other < moment + timedelta(minutes=1) for other in asked) <= 30
 
 
 @pytest.mark.parametrize("change", ["visit", "busy", "both"])
