@@ -152,6 +152,16 @@ def test_the_image_is_of_the_pinned_airflow_and_of_a_supported_python() -> None:
     assert f"{match[2]}.0" in SpecifierSet(PYPROJECT["project"]["requires-python"])
 
 
+def test_the_image_keeps_the_versions_that_airflow_was_tested_with() -> None:
+    """Those of requirements.txt break providers of the image: FAB needs SQLAlchemy 2.0."""
+    assert "requirements" not in re.sub(r"#.*", "", DOCKERFILE)
+    [installed] = re.findall(r"pip install (.*)$", DOCKERFILE, re.M)
+    assert shlex.split(installed) == [
+        "--no-cache-dir", "--constraint", "/tmp/own.txt", ".[google,microsoft]",
+    ]  # fmt: skip
+    assert "> /tmp/own.txt" in DOCKERFILE
+
+
 def test_everything_that_the_image_copies_exists_and_reaches_the_build() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.M):
