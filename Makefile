@@ -102,8 +102,8 @@ sandbox: install ## Serve stand-ins for Welkin, Google and Microsoft over HTTPS
 .PHONY: lock
 lock: install ## Pin the requirements again (LOCK_ARGS=--upgrade for newer versions)
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-annotate $(LOCK_ARGS) \
-		--custom-compile-command "make lock" --extra google --extra microsoft \
-		pyproject.toml -o requirements.txt
+		--custom-compile-command "make lock" --no-emit-package calendar-sync \
+		requirements.in -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-annotate $(LOCK_ARGS) \
 		--custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
 
