@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import Direction, Platform
@@ -332,3 +333,27 @@ def test_a_deleted_appointment_whose_mirror_may_not_be_removed_marks_nobody(
     before = s.position
     assert s.later(again=5).outcomes == {}
     assert s.asked("welkin.events.get", before) == 0
+
+
+@pytest.mark.postgres
+def test_a_task_needs_two_connections_to_postgresql(stage: Make, postgres_url: str) -> None:
+    s = stage("dana", "ruben", "mira", "jonas", database_url=postgres_url)
+    for name in s.ids:
+        s.visit(name)
+        s.busy(name)
+    held, most = 0, 0
+
+    def taken(*_: object) -> None:
+        nonlocal held, most
+        held += 1
+        most = max(most, held)
+
+    def given_back(*_: object) -> None:
+        nonlocal held
+        held -= 1
+
+    event.listen(s.database.engine, "checkout", taken)
+    event.listen(s.database.engine, "checkin", given_back)
+    s.run()
+    s.in_step()
+    assert 1 <= most <= 2
