@@ -319,7 +319,7 @@ def test_whole_days_of_every_kind(stage: Make, blocks: int, fields: dict[str, An
 
 
 @pytest.mark.parametrize("answers", [("declined", "accepted"), ("accepted", "declined")])
-def test_an_invitation_blocks_by_the_owners_answer_and_by_nobody_elses(
+def test_an_invitation_blocks_by_the_owners_answer_and_by_no_other(
     stage: Make, answers: tuple[str, str]
 ) -> None:
     s = stage()
@@ -356,7 +356,7 @@ def test_addresses_in_capitals_are_the_same_mailbox(stage: Make) -> None:
     s.in_step()
 
 
-def test_two_users_whose_addresses_lead_to_one_mailbox_disturb_nobody(stage: Make) -> None:
+def test_two_users_whose_addresses_lead_to_one_mailbox_disturb_no_one_else(stage: Make) -> None:
     s = stage("dana", "ruben")
     # An alias that nobody can tell from an address.
     s.google.accounts["r.example@example.org"] = s.google.accounts[SELF]
@@ -375,7 +375,7 @@ def test_two_users_whose_addresses_lead_to_one_mailbox_disturb_nobody(stage: Mak
     assert s.blocks("ruben") == []
 
 
-def test_somebody_who_has_left_welkin_holds_up_nobody(stage: Make) -> None:
+def test_a_user_who_has_left_welkin_stops_no_other_user(stage: Make) -> None:
     s = stage("dana", "ruben")
     s.visit("dana")
     s.visit("ruben")

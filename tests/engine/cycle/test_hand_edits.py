@@ -238,7 +238,7 @@ def test_a_direction_opened_later_catches_up_at_once(stage: Make, by: str) -> No
 
 
 @pytest.mark.parametrize("by", ["settings", "mapping"])
-def test_a_mirror_that_was_moved_while_nobody_wrote_the_calendar_is_put_right(
+def test_a_mirror_that_was_moved_while_the_calendar_was_not_written_is_restored(
     stage: Make, by: str
 ) -> None:
     s = stage()

@@ -55,7 +55,7 @@ EDGES = [
 ]
 
 
-def test_leave_for_ever_stops_nobody(ward: Stage) -> None:
+def test_leave_for_ever_stops_no_user(ward: Stage) -> None:
     s = ward
     leave = s.welkin.book_event(s.ids["dana"], s.at(0, 0), END, "LEAVE", all_day=True)
     assert s.run().failed == []
@@ -72,7 +72,7 @@ def test_leave_for_ever_stops_nobody(ward: Stage) -> None:
 @pytest.mark.parametrize("all_day", [False, True])
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
 @pytest.mark.parametrize("edge", EDGES)
-def test_an_appointment_at_the_edge_of_time_stops_nobody(
+def test_an_appointment_at_the_edge_of_time_stops_no_user(
     ward: Stage, edge: str, zone: str, all_day: bool
 ) -> None:
     s = ward
@@ -124,7 +124,7 @@ def calendar_times(platform: Platform, start: str, end: str, zone: str) -> dict[
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
 @pytest.mark.parametrize("edge", EDGES)
-def test_an_event_at_the_edge_of_time_stops_nobody(ward: Stage, edge: str, zone: str) -> None:
+def test_an_event_at_the_edge_of_time_stops_no_user(ward: Stage, edge: str, zone: str) -> None:
     s = ward
     s.run()
     odd = s.busy("dana", days=3)

@@ -87,7 +87,9 @@ def test_a_clock_that_is_wrong_by_ten_minutes_doubts_nothing_for_ever(stage: Mak
     s.in_step()
 
 
-def test_what_a_feed_told_before_the_window_read_showed_it_is_not_forgotten(stage: Make) -> None:
+def test_what_a_feed_reported_before_the_window_read_showed_it_is_not_forgotten(
+    stage: Make,
+) -> None:
     s = stage()
     early, late = s.visit(days=1), s.visit(days=2)
     s.run()

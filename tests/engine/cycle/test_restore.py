@@ -153,7 +153,7 @@ def test_a_visit_cancelled_meanwhile_loses_its_mirror(platform: Platform) -> Non
 
 
 @on_both
-def test_what_nobody_can_explain_waits_for_a_person(platform: Platform) -> None:
+def test_what_cannot_be_explained_waits_for_a_person(platform: Platform) -> None:
     """The appointment was deleted, the external event too: only marks tell whose these are."""
     s = stage(platform)
     meeting = meeting_of(s)

@@ -142,7 +142,7 @@ def test_a_lost_answer_to_a_creation_without_id_makes_no_second_block(
     s.in_step()
 
 
-def test_two_blocks_of_one_time_and_a_persons_own_leave_are_told_apart(stage: Make) -> None:
+def test_two_blocks_of_one_time_and_a_persons_own_leave_are_distinguished(stage: Make) -> None:
     s = stage()
     s.welkin.habits.external_ids = "refused"
     s.run()

@@ -93,7 +93,7 @@ def test_an_event_that_is_never_shown_keeps_its_block_and_holds_up_nothing_else(
 
 @both
 @every_refusal
-def test_what_a_comparison_misses_and_nobody_shows_stays_until_it_is_shown_again(
+def test_what_a_comparison_misses_stays_until_it_is_shown_again(
     stage: Make, platform: Platform, refusal: str
 ) -> None:
     s = stage(platform=platform)

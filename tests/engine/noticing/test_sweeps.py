@@ -90,7 +90,7 @@ def test_our_own_mirror_costs_one_poll_and_no_run(swept: Watched) -> None:
     assert swept.collect("another") == set()
 
 
-def test_the_end_of_a_day_changes_nobody(swept: Watched) -> None:
+def test_the_end_of_a_day_counts_as_no_change(swept: Watched) -> None:
     for name in NAMES:
         swept.stage.busy(name, days=0, hour=20)
         swept.stage.busy(name, days=60, hour=3)
