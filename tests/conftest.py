@@ -16,6 +16,7 @@ import pytest
 from hypothesis import settings
 
 from tests.servers import REPOSITORY, PostgresServer, ServerUnavailableError
+from tests.spread import further
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-seed",
         action="store_true",
-        help="simulate with the seeds of a release, and type each text into each input",
+        help="what is only for a release: all seeds, and all combinations of parameters",
     )
 
 
@@ -59,10 +60,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("airflow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(1200))
     if not config.getoption("--every-seed"):
-        further = [item for item in items if item.get_closest_marker("every_seed")]
-        if further:
-            config.hook.pytest_deselected(items=further)
-            items[:] = [item for item in items if not item.get_closest_marker("every_seed")]
+        seeds = [item for item in items if item.get_closest_marker("every_seed")]
+        if later := {*seeds, *further(items)}:
+            config.hook.pytest_deselected(items=list(later))
+            items[:] = [item for item in items if item not in later]
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=_turn)
 

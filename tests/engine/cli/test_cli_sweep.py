@@ -56,6 +56,7 @@ TAKES_A_PATH = [
 ]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("words", TAKES_A_PATH, ids=" ".join)
 def test_a_wrong_kind_of_path_is_named(here: Path, words: tuple[str, ...], path: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from calendar_sync.core.model import Direction, LinkState, Platform
 from tests.engine.cycle.stage import HOUR, Stage, mail
 from tests.harness import Killed
+from tests.spread import third
 
 Make = Callable[..., Stage]
 SELF = mail("dana")
@@ -453,7 +454,7 @@ def test_a_past_block_of_somebody_who_left_belongs_to_welkin(stage: Make) -> Non
 
 
 @pytest.mark.parametrize("policy", ["restore", "accept"])
-@pytest.mark.parametrize("request_number", range(1, 20))
+@pytest.mark.parametrize("request_number", third(range(1, 20)))
 def test_a_worker_killed_at_any_request_has_shown_what_it_decided(
     stage: Make, policy: str, request_number: int
 ) -> None:

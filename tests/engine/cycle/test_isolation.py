@@ -69,6 +69,7 @@ def test_leave_for_ever_stops_no_user(ward: Stage) -> None:
     s.in_step()
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("all_day", [False, True])
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
 @pytest.mark.parametrize("edge", EDGES)
@@ -86,6 +87,7 @@ def test_an_appointment_at_the_edge_of_time_stops_no_user(
     s.in_step()
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("key", ["start", "end"])
 @pytest.mark.parametrize("edge", EDGES)
 def test_an_appointment_that_wanders_to_the_edge_keeps_its_mirror_or_moves_it(
@@ -122,6 +124,7 @@ def calendar_times(platform: Platform, start: str, end: str, zone: str) -> dict[
     }
 
 
+@pytest.mark.spread(("edge", "ward"), ("zone",))
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
 @pytest.mark.parametrize("edge", EDGES)
 def test_an_event_at_the_edge_of_time_stops_no_user(ward: Stage, edge: str, zone: str) -> None:
@@ -235,6 +238,7 @@ ROWS = [
 ]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("target", ROWS)
 @pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
 def test_a_bug_that_one_appointment_meets(
@@ -283,6 +287,7 @@ EVENTS = [
 ]
 
 
+@pytest.mark.spread(("target", "ward"), ("first",))
 @pytest.mark.parametrize("target", EVENTS)
 @pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
 def test_a_bug_that_one_event_meets(

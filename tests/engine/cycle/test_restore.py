@@ -13,6 +13,7 @@ from calendar_sync.planner.orphans import ORPHAN
 from calendar_sync.state import tables as t
 from tests.engine.cycle.stage import HOUR, Stage, mail
 from tests.harness import IN_MEMORY, Killed, fresh
+from tests.spread import third
 
 on_both = pytest.mark.parametrize("platform", list(Platform))
 
@@ -201,7 +202,7 @@ def test_a_user_on_both_platforms_gets_everything_back_once() -> None:
 
 
 @on_both
-@pytest.mark.parametrize("request_number", range(1, 16))
+@pytest.mark.parametrize("request_number", third(range(1, 16)))
 def test_an_encounter_deleted_after_the_first_pass_was_killed(
     platform: Platform, request_number: int
 ) -> None:

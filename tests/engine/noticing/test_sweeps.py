@@ -181,6 +181,7 @@ def test_sweeps_begin_where_polls_alone_are_too_slow(accounts: int, on: bool) ->
     assert pace(settings(sweep="on"), Platform.MICROSOFT, accounts, 0, START) is None
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("accounts", [500, 2_000, 10_000, 40_000])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
 def test_all_of_it_keeps_to_the_share_of_the_quota(accounts: int, share: float) -> None:
