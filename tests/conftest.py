@@ -19,7 +19,7 @@ from tests.servers import REPOSITORY, PostgresServer, ServerUnavailableError
 from tests.spread import further
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 # A busy machine is no failure of what is tested.
 settings.register_profile("calendar_sync", deadline=None)
@@ -43,7 +43,7 @@ os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 
 #: What one worker does alone begins first, the longest first, and the stories of the simulation
 #: next: the many short tests fill up whoever is done.
-LONGEST_FIRST = ("airflow", "sigkill", "bench", "cli", "bounds")
+LONGEST_FIRST = ("airflow", "sigkill", "bench", "cli", "bounds", "dags")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,11 +68,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=_turn)
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Look for garbage seldom, and not among what was imported: a tenth of all the computing."""
+    gc.disable()
+    collected = yield
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
+    return collected
 
 
 def _turn(item: pytest.Item) -> int:

@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from tests.spread import Shown, cover
+from tests.spread import Shown, cover, third
 
 
 def shown(**values: str) -> set[Shown]:
@@ -21,3 +21,8 @@ def test_a_combination_that_is_asked_for_is_kept() -> None:
     rows = [("503", "user"), ("503", "item"), ("404", "item"), ("404", "item")]
     cases: list[set[Shown]] = [{(("fault", "where"), row)} for row in rows]
     assert cover(cases) == {0, 1, 2}
+
+
+def test_each_third_number_and_the_last_are_for_each_run() -> None:
+    now = [case.values[0] for case in third(range(1, 9)) if not case.marks]
+    assert now == [1, 4, 7, 8]

@@ -165,30 +165,33 @@ def test_no_value_in_json(script: TestClient, method: str, path: str, names: lis
                     asked(script, method, f"/api/v1/{path}", content=json.dumps(body))
 
 
-def tried(names: Iterable[str], every: bool) -> Iterator[tuple[str, str]]:
+def tried(names: Iterable[str], turns: int) -> Iterator[tuple[str, str]]:
     """Inputs of the settings, and what to type.
 
     What is read as a number, a choice from a list or a box is read by the same few lines in every
-    input: there each text is typed once for each kind, into the inputs of that kind in turn;
-    `every` types each into each. All other inputs (texts, lists, YAML) get every text always.
+    input: there each text is typed once for each kind, into the inputs of that kind in turn. Each
+    other input (texts, lists, YAML) takes its share of the texts. With `turns` of 1 each text is
+    typed into each input.
     """
     kinds = {one.name: (one.kind, one.limits.get("step")) for one in controls()}
     alike: dict[Any, list[str]] = {}
-    for name in names:
+    for turn, name in enumerate(names):
         kind = kinds.get(name)
-        shared = not every and kind is not None and kind[0] in {"number", "select", "check"}
-        alike.setdefault(kind if shared else name, []).append(name)
+        if turns > 1 and kind is not None and kind[0] in {"number", "select", "check"}:
+            alike.setdefault(kind, []).append(name)
+        else:
+            yield from ((name, text) for text in TEXTS[turn % turns :: turns])
     for group in alike.values():
         yield from zip(cycle(group), TEXTS, strict=False)
 
 
-def test_no_input_of_the_settings(script: TestClient, pytestconfig: pytest.Config) -> None:
+def test_no_input_of_the_settings(script: TestClient, turns: int) -> None:
     usual = {**fill(Settings()), "based_on": ["0"]}
-    for name, text in tried(usual, pytestconfig.getoption("--every-seed")):
+    for name, text in tried(usual, turns):
         asked(script, "POST", "/settings/review", data={**usual, name: [text]})
     details = {name: value for name, value in usual.items() if name.startswith("mirror_content.")}
-    for name in details:
-        for text in TEXTS:
+    for turn, name in enumerate(details):
+        for text in TEXTS[turn % turns :: turns]:
             asked(script, "GET", "/settings/sample", params={**details, name: [text[:5000]]})
 
 
