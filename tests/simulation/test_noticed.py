@@ -33,6 +33,7 @@ FOUND: tuple[tuple[int, tuple[Platform, ...], bool, bool, bool, int], ...] = (
     ("seed", "platforms", "administered", "sweeps", "push", "steps"),
     [
         *((*story, SHORT) for story in STORIES),
+        *FOUND,
         *(
             pytest.param(*story, STEPS, marks=pytest.mark.every_seed)
             for story in (*STORIES, *FURTHER)
@@ -50,19 +51,6 @@ def test_whatever_is_lost_between_noticing_and_runs_both_sides_come_together(
     made = Noticed(seed, platforms=platforms, administered=administered, sweeps=sweeps, push=push)
     asyncio.run(made.run(steps))
     assert made.airflow.done["tasks"]
-
-
-@pytest.mark.parametrize(("seed", "platforms", "administered", "sweeps", "push", "steps"), FOUND)
-def test_what_once_failed_does_not_fail_again(
-    seed: int,
-    platforms: tuple[Platform, ...],
-    administered: bool,
-    sweeps: bool,
-    push: bool,
-    steps: int,
-) -> None:
-    made = Noticed(seed, platforms=platforms, administered=administered, sweeps=sweeps, push=push)
-    asyncio.run(made.run(steps))
 
 
 @pytest.mark.postgres

@@ -36,14 +36,14 @@ def swept() -> Iterator[Watched]:
 class Sweeping(Watched):
     """With the steps of sweeps, too."""
 
-    def goes_on(self, seconds: int, *_: Any, runs: bool = True) -> None:
+    def goes_on(self, seconds: int, *_: Any, runs: bool = True, each: int = 1) -> None:
         async def steps() -> None:
-            for second in range(seconds):
+            for second in range(0, seconds, each):
                 if runs and second % 300 == 0:
                     self.run_comes()
                 for step in ("feeds", "polls", "sweeps", "told", "runs"):
                     await getattr(self.watch, step)()
-                self.stage.clock.advance(1)
+                self.stage.clock.advance(each)
 
         self.do(steps())
 

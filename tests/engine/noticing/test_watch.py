@@ -61,18 +61,18 @@ class Watched:
     def run_comes(self) -> None:
         self.store.noticing.run_came(self.platform.value, self.stage.clock.now(), expected=True)
 
-    def goes_on(self, seconds: int, *watches: Watch, runs: bool = True) -> None:
-        """So many seconds with one step each; while `runs`, safety runs come and find nothing."""
+    def goes_on(self, seconds: int, *watches: Watch, runs: bool = True, each: int = 1) -> None:
+        """So many seconds, a step in `each`; while `runs`, safety runs come and find nothing."""
 
         async def steps() -> None:
-            for second in range(seconds):
+            for second in range(0, seconds, each):
                 if runs and second % 300 == 0:
                     self.run_comes()
                 for watch in watches or (self.watch,):
                     await watch.feeds()
                     await watch.polls()
                     await watch.runs()
-                self.stage.clock.advance(1)
+                self.stage.clock.advance(each)
 
         self.do(steps())
 
@@ -238,8 +238,8 @@ def test_an_idle_organisation_costs_little(watched: Watched) -> None:
 
 
 def test_the_accounts_of_a_paused_dag_are_left_alone(watched: Watched) -> None:
-    watched.goes_on(int(RESTS_AFTER.total_seconds()) + 5)
-    watched.goes_on(int(RESTS_AFTER.total_seconds()), runs=False)
+    watched.goes_on(int(RESTS_AFTER.total_seconds()) + 5, each=5)
+    watched.goes_on(int(RESTS_AFTER.total_seconds()), runs=False, each=5)
     sent = watched.sent
     watched.stage.visit("omar")
     watched.goes_on(120, runs=False)
