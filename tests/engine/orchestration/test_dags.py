@@ -126,7 +126,6 @@ def parsed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         env=env | {"AIRFLOW_HOME": str(folder / "home")},
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
