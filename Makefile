@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # A Python that this project supports and that can make a venv; override with `make PYTHON=...`.
 PYTHON ?= $(shell .ci/find-python)
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+# On two cores, as one of the three waits for its Airflow most of the time.
+PYTEST_ARGS ?= -n 3 --dist loadgroup
 # Otherwise every process would compile Airflow again, which doubles the time of each command.
 unexport PYTHONDONTWRITEBYTECODE
 SANDBOX_ARGS ?= --port 8443 --users 25 --encounters 20 --directory .demo/sandbox

@@ -63,7 +63,7 @@ def test_the_median_is_shown_with_its_spread() -> None:
     assert Spread.of([1234.5]).text(0) == "1,234"
 
 
-def test_counts_are_told_apart() -> None:
+def test_counts_are_kept_apart() -> None:
     requests = difference({"a.token": 3, "b.insert": 5, "c.list": 2}, {"b.insert": 1, "c.list": 2})
     run = Measurement(1.0, 1.0, 1.0, requests)
     assert (run.tokens, run.total, run.writes) == (3, 4, 4)

@@ -46,7 +46,7 @@ async def done(job: Job) -> int:
     return 7
 
 
-def test_a_failure_is_told_without_a_foreign_text() -> None:
+def test_a_failure_is_reported_without_a_foreign_text() -> None:
     async def foreign(job: Job) -> None:
         raise RuntimeError("Nora Patient")
 

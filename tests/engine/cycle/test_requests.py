@@ -138,7 +138,7 @@ def test_a_change_costs_no_more_requests_than_it_must(stage: Make) -> None:
     assert asked <= feeds + window + 1 + 3 * 3 + 1
 
 
-def test_the_daily_full_comparison_finds_what_no_feed_told(stage: Make) -> None:
+def test_the_daily_full_comparison_finds_what_no_feed_reported(stage: Make) -> None:
     s = stage()
     visit = s.visit(days=20)
     s.run()
@@ -319,7 +319,7 @@ def test_a_missing_block_that_may_not_be_written_is_noted_once(stage: Make) -> N
     assert s.asked("welkin.events.get", before) == 0
 
 
-def test_a_deleted_appointment_whose_mirror_may_not_be_removed_marks_nobody(
+def test_a_deleted_appointment_whose_mirror_may_not_be_removed_marks_no_user(
     stage: Make,
 ) -> None:
     s = stage()

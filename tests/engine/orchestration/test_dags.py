@@ -48,6 +48,8 @@ UPKEEP = {
 }
 ASKS = {"calendar_sync_approvals", "calendar_unsync"}
 TASKS = ("find_changed_users", "sync_user", "record_run")
+#: On one worker: what a file costs is measured once.
+pytestmark = pytest.mark.xdist_group("dags")
 PLATFORMS = {"google_calendar_sync": "google", "microsoft_calendar_sync": "microsoft"}
 MEASURE = """
 import json, runpy, sys, time
@@ -124,7 +126,6 @@ def parsed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         env=env | {"AIRFLOW_HOME": str(folder / "home")},
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -420,6 +421,7 @@ def test_a_task_is_tried_once_more_soon_and_ends_in_time(dag: Any, name: str) ->
     assert task.execution_timeout == timedelta(minutes=5)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
 @pytest.mark.parametrize("name", TASKS)
 def test_what_the_sync_reports_is_not_tried_again_by_airflow(
@@ -429,6 +431,7 @@ def test_what_the_sync_reports_is_not_tried_again_by_airflow(
     assert decision.action is RetryAction.FAIL
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     "error", [StateUnavailable("x"), ConnectionError("x"), MemoryError(), KeyError("x")], ids=repr
 )

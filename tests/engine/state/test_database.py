@@ -243,3 +243,12 @@ def test_a_forked_process_opens_connections_of_its_own(tmp_path: Path) -> None:
     assert opened() is before
     assert store.marks.of(*PAIR).mark_seq == 2
     store.database.close()
+
+
+def test_who_asks_for_nothing_needs_no_database() -> None:
+    nowhere = Store(Database("sqlite:////nowhere/state.db"), "key")
+    assert nowhere.feeds.seen("events", []) == {}
+    assert nowhere.feeds.encounters([]) == {}
+    assert nowhere.feeds.encounters_by_id([]) == []
+    assert nowhere.links.mirrors_of([]) == []
+    assert nowhere.links.blocks([]) == []
