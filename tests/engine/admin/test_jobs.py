@@ -13,9 +13,7 @@ from calendar_sync.core.errors import TenantMisconfigured
 
 
 def ended(job: Job) -> Job:
-    end = time.monotonic() + 20
     while job.state == "running":
-        assert time.monotonic() < end
         time.sleep(0.01)
     return job
 
