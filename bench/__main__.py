@@ -1,8 +1,8 @@
 """`python -m bench`: measure everything, write docs/benchmarks.md.
 
 `BENCH_ACCOUNTS=50` makes it small; `--page` writes the page again from the last results. Each of
-`--microsoft`, `--latency`, `--latency-large`, `--many` and `--receiver` measures and writes one
-section alone.
+`--microsoft`, `--latency`, `--latency-large`, `--many`, `--receiver` and `--tasks` measures and
+writes one section alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tests.servers import REPOSITORY
 
-from bench import cases, latency, latency_page, many, microsoft, receiver
+from bench import cases, latency, latency_page, many, microsoft, receiver, task_cost
 from bench.latency import Latency
 from bench.measure import BenchError
 from bench.page import page, replaced
@@ -25,6 +25,7 @@ from bench.results import Results
 from bench.scale import Scale, scale_from_environment
 from bench.scheduler import under_one_scheduler
 from bench.stage import Stage
+from bench.task_cost import TaskCosts
 from calendar_sync_sandbox.processes import ProgramError
 from calendar_sync_sandbox.standalone import AirflowError
 
@@ -38,6 +39,7 @@ LATENCY = RESULTS.with_name("latency.json")
 LATENCY_LARGE = RESULTS.with_name("latency-large.json")
 MANY = RESULTS.with_name("many.json")
 RECEIVER = RESULTS.with_name("receiver.json")
+TASKS = RESULTS.with_name("tasks.json")
 PARTIAL = RESULTS.with_name("partial.json")
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 TRIAL = REPOSITORY / ".bench" / "benchmarks.md"
@@ -48,6 +50,7 @@ PARTS: dict[str, Callable[[Path, Scale], object]] = {
     "latency-large": lambda folder, scale: latency.measure_large(folder, scale, LATENCY_LARGE),
     "many": lambda folder, scale: many.measure(folder, scale).save(MANY),
     "receiver": lambda folder, scale: receiver.measure(folder, scale).save(RECEIVER),
+    "tasks": lambda folder, scale: task_cost.measure(folder, scale).save(TASKS),
 }
 SECTIONS: dict[str, Callable[[], tuple[str, str]]] = {
     "microsoft": lambda: (microsoft.HEADING, microsoft.section(Results.load(MICROSOFT))),
@@ -58,6 +61,7 @@ SECTIONS: dict[str, Callable[[], tuple[str, str]]] = {
     ),
     "many": lambda: (many.HEADING, many.section(Results.load(MANY))),
     "receiver": lambda: (receiver.HEADING, receiver.section(Receiver.load_from(RECEIVER))),
+    "tasks": lambda: (task_cost.HEADING, task_cost.section(TaskCosts.load_from(TASKS))),
 }
 
 

@@ -12,7 +12,7 @@ from bench.least import window_reads
 from bench.measure import Measurement, Spread
 from calendar_sync.config.settings import Settings
 from calendar_sync.sync.freshness import QUOTA_SHARE
-from calendar_sync.sync.runtime import RATE_MARGIN
+from calendar_sync.sync.permits import BURST_SECONDS, RATE_MARGIN, sustained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bench.results import Results
 
 GOOGLE_PER_MINUTE, GOOGLE_PER_DAY = 10_000, 1_000_000
+#: What `sync/permits.py` makes of that.
+GOOGLE_PER_SECOND = sustained(GOOGLE_PER_MINUTE)
 #: Assumptions, said on the page.
 CHANGES_PER_USER_AND_DAY = 10
 WORKING_HOURS = 8
@@ -88,8 +90,7 @@ class Forecast:
         return max(
             self.users * self.costs.poll_seconds,
             self.users * GOOGLE_LATENCY / at_once,
-            # A minute's worth may go at once.
-            max(0.0, self.users - GOOGLE_PER_MINUTE) * 60 / GOOGLE_PER_MINUTE,
+            self.users / GOOGLE_PER_SECOND - BURST_SECONDS,
         )
 
     @property
@@ -153,8 +154,8 @@ def rows(results: Results) -> list[tuple[str, str, list[str]]]:
         (
             "time of a round of polls",
             f"max(N x {c.poll_seconds * 1000:.1f} ms, N x {GOOGLE_LATENCY * 1000:.0f} ms / "
-            f"{limits.poll_concurrency} at once, (N - {GOOGLE_PER_MINUTE:,}) / "
-            f"{GOOGLE_PER_MINUTE:,} min)",
+            f"{limits.poll_concurrency} at once, N / {GOOGLE_PER_SECOND:.0f} - "
+            f"{BURST_SECONDS:.0f} s)",
             lambda f: f"{f.round_seconds:.0f} s",
         ),
         (

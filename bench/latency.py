@@ -54,8 +54,9 @@ DIRECTIONS = {("welkin", one.value): "create_mirror" for one in PLATFORMS} | {
     (one.value, "welkin"): "create_block" for one in PLATFORMS
 }
 SMALL, SMALL_EVERY = 25, 12.0
-#: An edit waits for a user of whom none is followed. Where that is longer than so many seconds for
-#: more than this share of at least so many edits, they were not made at random moments.
+#: An edit waits for a user of whom none in its direction is followed. Where that is longer than so
+#: many seconds for more than this share of at least so many edits, they were not made at random
+#: moments.
 LATE_SECONDS, LATE_SHARE, FEW = 2.0, 0.1, 20
 SHARE_A_MINUTE = 0.05
 FLOOR = "floor"
@@ -64,6 +65,10 @@ LOOK_SECONDS = 0.2
 ASK_SECONDS = 1.0
 #: So long may nothing move.
 PATIENCE_SECONDS = 900
+
+
+#: Edits that are not on the other side yet, by direction and user.
+Pending = dict[tuple[str, str, str], "tuple[Edit, Slot, User]"]
 
 
 @dataclass
@@ -312,7 +317,7 @@ class Runs:
     def edits(self, count: int, every: float) -> list[Edit]:
         """Make so many edits in each direction, and wait until the other side shows them all."""
         planned, late = self._planned(count, every), 0
-        pending: dict[str, tuple[Edit, Slot, User]] = {}
+        pending: Pending = {}
         done: list[tuple[Edit, Slot, User]] = []
         last = self._last_operation()
         patience = Patience(round(PATIENCE_SECONDS / LOOK_SECONDS))
@@ -324,7 +329,7 @@ class Runs:
                     break
                 moment, source, target = planned.popleft()
                 late += now - moment > LATE_SECONDS
-                pending[user.welkin_id] = self._edit(source, target, user)
+                pending[source, target, user.welkin_id] = self._edit(source, target, user)
             self._note_marks(pending)
             last = self._note_written(pending, done, last)
             if not patience.left((len(planned), len(done))):
@@ -347,12 +352,12 @@ class Runs:
                 planned.append((at, source, target))
         return deque(sorted(planned))
 
-    def _free_user(self, plan: tuple[float, str, str], pending: dict[str, Any]) -> User | None:
+    def _free_user(self, plan: tuple[float, str, str], pending: Pending) -> User | None:
         _, source, target = plan
         turn = self._turn[target if source == "welkin" else source]
         for _ in range(len(turn)):
             turn.rotate(-1)
-            if turn[0].welkin_id not in pending:
+            if (source, target, turn[0].welkin_id) not in pending:
                 return turn[0]
         return None
 
@@ -364,19 +369,19 @@ class Runs:
             self.stage.world.plan_privately(user, slot, "Private")
         return Edit(source, target, user.welkin_id, made), slot, user
 
-    def _note_marks(self, pending: dict[str, tuple[Edit, Slot, User]]) -> None:
+    def _note_marks(self, pending: Pending) -> None:
         table = t.user_sync.c
         query = select(table.user_id, table.platform, table.marked_at).where(
-            table.mark_seq > table.done_seq, table.user_id.in_(list(pending))
+            table.mark_seq > table.done_seq
         )
         with self.database.read() as connection:
             rows = connection.execute(query).all()
-        for user_id, platform, marked_at in rows:
-            edit = pending[user_id][0]
+        marks = {(user_id, platform): at.timestamp() for user_id, platform, at in rows if at}
+        for edit, _, _ in pending.values():
             # A user who had work before keeps the older time: then it is not known.
-            if edit.noticed is None and edit.platform == platform and marked_at:
-                at = marked_at.timestamp()
-                edit.noticed = at if at >= edit.made else None
+            at = marks.get((edit.user_id, edit.platform), 0.0)
+            if edit.noticed is None and at >= edit.made:
+                edit.noticed = at
 
     def _last_operation(self) -> int:
         with self.database.read() as connection:
@@ -385,7 +390,7 @@ class Runs:
 
     def _note_written(
         self,
-        pending: dict[str, tuple[Edit, Slot, User]],
+        pending: Pending,
         done: list[tuple[Edit, Slot, User]],
         last: int,
     ) -> int:
@@ -396,13 +401,12 @@ class Runs:
             ).all()
         for row in rows:
             last = row.id
-            if row.outcome != "ok" or row.user_id not in pending:
-                continue
-            edit = pending[row.user_id][0]
-            step = DIRECTIONS[edit.source, edit.target]
-            if (row.platform, row.step) == (edit.platform, step):
-                edit.written, edit.run_id = row.at.timestamp(), row.run_id
-                done.append(pending.pop(row.user_id))
+            for key in [key for key in pending if key[2] == row.user_id]:
+                edit = pending[key][0]
+                step = DIRECTIONS[edit.source, edit.target]
+                if (row.outcome, row.platform, row.step) == ("ok", edit.platform, step):
+                    edit.written, edit.run_id = row.at.timestamp(), row.run_id
+                    done.append(pending.pop(key))
         return last
 
     def _check(self, edit: Edit, slot: Slot, user: User) -> None:

@@ -22,6 +22,7 @@ class Scale:
         edits: edits in each direction of which the latency is measured.
         idle_minutes: how long an idle organisation is watched.
         many: accounts of the organisation that is polled and swept only.
+        tasks: mapped tasks of a run whose cost is measured.
     """
 
     accounts: int = 1000
@@ -37,6 +38,7 @@ class Scale:
     edits: int = 60
     idle_minutes: float = 5.0
     many: int = 10_000
+    tasks: int = 31
 
     @property
     def changed(self) -> int:
@@ -70,4 +72,5 @@ def scale_from_environment() -> Scale:
         edits=max(4, round(full.edits * share)),
         idle_minutes=full.idle_minutes * share,
         many=max(100, round(full.many * share)),
+        tasks=max(4, round(full.tasks * share)),
     )

@@ -38,7 +38,7 @@ class Scheduler:
     airflow: StandaloneAirflow
 
     @classmethod
-    def prepare(cls, stage: Stage) -> Scheduler:
+    def prepare(cls, stage: Stage, folder: str = "airflow", *, preload: bool = True) -> Scheduler:
         """Not started yet."""
         mapping = stage.folder / "user_mapping.csv"
         write_mapping(mapping, stage.users)
@@ -52,10 +52,11 @@ class Scheduler:
             "HTTPLIB2_CA_CERTS": str(stage.folder / "ca.pem"),
         }
         dags = REPOSITORY / "bench" / "dags"
-        return cls(stage, StandaloneAirflow(stage.folder / "airflow", dags, env=env))
+        home = stage.folder / folder
+        return cls(stage, StandaloneAirflow(home, dags, env=env, preload=preload))
 
-    def connect(self) -> None:
-        """Store the connections and let both DAGs run."""
+    def connect(self, *dags: str) -> None:
+        """Store the connections and let these DAGs run."""
         connections = dict(self.stage.world.connections)
         connections["calendar_sync_hmac_key"] = {"conn_type": "generic", "password": HMAC_KEY}
         google = connections["google_calendar_default"]["extra"]
@@ -65,7 +66,7 @@ class Scheduler:
         }
         for name, fields in connections.items():
             self.airflow.add_connection(name, fields)
-        for dag in (OURS, HOOK):
+        for dag in dags:
             self.airflow.wait_dag(dag)
             self.airflow.unpause(dag)
 
@@ -94,6 +95,15 @@ class Scheduler:
             outcome={"tasks": tasks, "cpu": watch.cpu, "memory": dict(watch.memory_mb)},
         )
 
+    def expect_writes(self, run: Measurement, count: int) -> None:
+        """A run must have synced what was changed.
+
+        Raises:
+            BenchError: it wrote more or less.
+        """
+        if run.writes != count:
+            raise BenchError(f"{count} changes, but {dict(run.requests)}")
+
     def _wait(self, dag: str, run_id: str) -> None:
         deadline = time.monotonic() + LONGEST_RUN
         # Asking costs the API server CPU time: not more often than a person would.
@@ -115,7 +125,7 @@ def under_one_scheduler(stage: Stage, scale: Scale) -> list[Case]:
     )
     scheduler = Scheduler.prepare(stage)
     with scheduler.airflow:
-        scheduler.connect()
+        scheduler.connect(OURS, HOOK)
         stage.let_time_pass()
         # Forks the executor's workers and gets this hour's tokens.
         _note(Case("", "warm-up"), scheduler.run(OURS))
@@ -123,8 +133,7 @@ def under_one_scheduler(stage: Stage, scale: Scale) -> list[Case]:
             stage.edit(changed)
             stage.let_time_pass()
             _note(ours, scheduler.run(OURS))
-            if ours.any.writes != changed:
-                raise BenchError(f"{changed} changes, but {dict(ours.any.requests)}")
+            scheduler.expect_writes(ours.any, changed)
         stage.edit(changed)
         _note(hook, scheduler.run(HOOK))
         visits = -(-changed // 2)

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import settings
 
 from tests.servers import REPOSITORY, PostgresServer, ServerUnavailableError
+from tests.spread import further
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 # A busy machine is no failure of what is tested.
 settings.register_profile("calendar_sync", deadline=None)
@@ -42,14 +43,14 @@ os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 
 #: What one worker does alone begins first, the longest first, and the stories of the simulation
 #: next: the many short tests fill up whoever is done.
-LONGEST_FIRST = ("airflow", "cluster", "sigkill", "bench", "cli", "bounds")
+LONGEST_FIRST = ("airflow", "cluster", "sigkill", "bench", "cli", "bounds", "dags")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-seed",
         action="store_true",
-        help="simulate with the seeds of a release, and type each text into each input",
+        help="what is only for a release: all seeds, and all combinations of parameters",
     )
 
 
@@ -59,19 +60,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("airflow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(1200))
     if not config.getoption("--every-seed"):
-        further = [item for item in items if item.get_closest_marker("every_seed")]
-        if further:
-            config.hook.pytest_deselected(items=further)
-            items[:] = [item for item in items if not item.get_closest_marker("every_seed")]
+        seeds = [item for item in items if item.get_closest_marker("every_seed")]
+        if later := {*seeds, *further(items)}:
+            config.hook.pytest_deselected(items=list(later))
+            items[:] = [item for item in items if item not in later]
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=_turn)
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Look for garbage seldom, and not among what was imported: a tenth of all the computing."""
+    gc.disable()
+    collected = yield
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
+    return collected
 
 
 def _turn(item: pytest.Item) -> int:

@@ -81,6 +81,7 @@ class StandaloneAirflow:
         env: further environment of all components.
         port: port of the user interface; another free one is taken where it is in use.
         keep: names in `home` that are not removed.
+        preload: tasks begin with their imports done, as in production.
 
     Attributes:
         tick: called again and again while something is waited for.
@@ -95,9 +96,10 @@ class StandaloneAirflow:
         env: Mapping[str, str] | None = None,
         port: int = 8080,
         keep: frozenset[str] = frozenset(),
+        preload: bool = True,
     ) -> None:
         self.home = home.resolve()
-        self._prepare_home(keep)
+        self._prepare_home(keep, PRELOAD if preload else "")
         self.port = _free_port(port)
         self.password = secrets.token_urlsafe(9)
         self.env = airflow_environment(
@@ -107,7 +109,7 @@ class StandaloneAirflow:
         self.tick: Callable[[], None] = lambda: None
         self._token = ""
 
-    def _prepare_home(self, keep: frozenset[str]) -> None:
+    def _prepare_home(self, keep: frozenset[str], preload: str) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         for entry in self.home.iterdir():
             if entry.name in keep:
@@ -120,7 +122,7 @@ class StandaloneAirflow:
         settings = self.home / "config" / "airflow_local_settings.py"
         settings.parent.mkdir(exist_ok=True)
         text = Path(__file__).with_name("local_settings.py").read_text()
-        settings.write_text(f"{text}\n\n{PRELOAD}\n")
+        settings.write_text(f"{text}\n\n{preload}\n")
 
     def __enter__(self) -> Self:
         try:

@@ -111,7 +111,7 @@ def test_a_series_of_days(world: CalendarWorld) -> None:
     ]
 
 
-def test_mirrors_are_told_from_own_events(world: CalendarWorld, sandbox: Sandbox) -> None:
+def test_mirrors_are_distinguished_from_own_events(world: CalendarWorld, sandbox: Sandbox) -> None:
     world.plan(DANA, FIRST, FIRST + HOUR, "Dentist")
     marked: dict[str, Any]
     if world is sandbox.google:

@@ -75,7 +75,7 @@ def test_a_notice_waits_until_it_is_delivered(outbox: Outbox, clock: ManualClock
     assert len(receiver.urls) == 3
 
 
-def test_nobody_answers_before_a_test_says_who(outbox: Outbox) -> None:
+def test_no_receiver_answers_before_a_test_names_one(outbox: Outbox) -> None:
     add(outbox)
     assert deliver(outbox) == ["again"]
     assert (outbox.deliveries[-1].status, outbox.deliveries[-1].tries) == (0, 1)

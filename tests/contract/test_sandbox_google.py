@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import time
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
@@ -325,14 +324,12 @@ def test_googles_client_reads_the_instances_of_a_series(client: Any) -> None:
 
 
 def test_over_https_a_lost_answer_is_a_broken_connection(live: Sandbox, client: Any) -> None:
-    before = time.monotonic()
     live.faults.add(Fault("google", "reset_after", "POST", "/events", times=None))
     try:
         with pytest.raises(IncompleteRead):
             client.insert(calendarId="primary", body=event(id="lost0")).execute(num_retries=0)
     finally:
         live.faults.clear()
-    assert time.monotonic() - before < 10
     assert client.get(calendarId="primary", eventId="lost0").execute()["status"] == "confirmed"
 
 

@@ -124,7 +124,7 @@ def test_the_channel_of_a_calendar_keeps_its_resource(google: Caller) -> None:
         ({"params": {}}, WEEK),
     ],
 )  # fmt: skip
-def test_a_life_is_asked_for_and_the_granted_one_is_told(
+def test_a_lifetime_is_requested_and_the_granted_one_is_returned(
     google: Caller, wish: dict[str, Any], granted: timedelta
 ) -> None:
     answer = watch(google, **wish)
@@ -230,7 +230,7 @@ def test_the_first_message_says_that_the_channel_is_there(sandbox: Sandbox, goog
     }  # fmt: skip
 
 
-def test_every_change_is_told_whoever_made_it(sandbox: Sandbox, google: Caller) -> None:
+def test_every_change_is_notified_whoever_made_it(sandbox: Sandbox, google: Caller) -> None:
     watch(google)
     assert states(sandbox) == ["sync"]
     # An application's own writes.
@@ -249,7 +249,9 @@ def test_every_change_is_told_whoever_made_it(sandbox: Sandbox, google: Caller) 
     assert states(sandbox) == []
 
 
-def test_numbers_grow_and_an_edit_may_be_told_twice(sandbox: Sandbox, google: Caller) -> None:
+def test_numbers_grow_and_a_notice_of_an_edit_may_come_twice(
+    sandbox: Sandbox, google: Caller
+) -> None:
     sandbox.google.unfriendly = True
     watch(google)
     one = sandbox.google.plan(DANA, START, START + HOUR, "Dentist")
@@ -260,7 +262,7 @@ def test_numbers_grow_and_an_edit_may_be_told_twice(sandbox: Sandbox, google: Ca
     assert 11 < len(numbers) < 21
 
 
-def test_reading_is_not_told(sandbox: Sandbox, google: Caller) -> None:
+def test_reading_causes_no_notice(sandbox: Sandbox, google: Caller) -> None:
     watch(google)
     states(sandbox)
     google("GET", EVENTS)
@@ -326,7 +328,7 @@ def test_a_channel_may_end_unnoticed(sandbox: Sandbox, google: Caller) -> None:
     assert sandbox.google.push.living() == []
 
 
-def test_nothing_is_told_of_a_suspended_user(sandbox: Sandbox, google: Caller) -> None:
+def test_nothing_is_notified_of_a_suspended_user(sandbox: Sandbox, google: Caller) -> None:
     watch(google)
     states(sandbox)
     sandbox.google.suspend(DANA)

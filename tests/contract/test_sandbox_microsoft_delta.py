@@ -133,7 +133,7 @@ def test_occurrences_come_bare_beside_their_master(calm: Sandbox, graph: Graph) 
     assert {r["seriesMasterId"] for r in rows if r["type"] != "seriesMaster"} == {series["id"]}
 
 
-def test_no_extended_property_is_ever_told(graph: Graph) -> None:
+def test_no_extended_property_is_ever_returned(graph: Graph) -> None:
     graph("POST", EVENTS, event(**marker("one")), PREFER)
     rows, _ = graph.delta()
     assert rows
@@ -207,7 +207,7 @@ def test_a_deleted_occurrence_has_no_tombstone(calm: Sandbox, graph: Graph) -> N
 
 
 @pytest.mark.parametrize("choice", ["master", "all"])
-def test_a_deleted_series_is_told_by_choice(calm: Sandbox, graph: Graph, choice: str) -> None:
+def test_a_deleted_series_is_reported_as_chosen(calm: Sandbox, graph: Graph, choice: str) -> None:
     calm.microsoft.series_tombstones = choice
     series = weekly(calm)
     rows, link = graph.delta()
@@ -247,7 +247,7 @@ def test_an_unfriendly_world_repeats_reorders_and_thins(sandbox: Sandbox, graph:
     assert few
 
 
-def test_changes_can_be_told_again(calm: Sandbox, graph: Graph) -> None:
+def test_changes_can_be_notified_again(calm: Sandbox, graph: Graph) -> None:
     _, link = graph.delta()
     graph("POST", EVENTS, event(subject="First"), PREFER)
     _, link = graph.delta(link)

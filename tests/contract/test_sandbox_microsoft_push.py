@@ -162,7 +162,7 @@ def test_an_encoded_token_is_no_echo(graph: Graph, site: Site) -> None:
     assert code(subscribe(graph)) == (400, "ValidationError")
 
 
-def test_a_bad_request_knocks_at_nobodys_door(graph: Graph, site: Site) -> None:
+def test_a_rejected_subscription_causes_no_handshake(graph: Graph, site: Site) -> None:
     assert subscribe(graph, notificationUrl="http://sync.example.org/").status == 400
     graph.token = "other"
     assert code(subscribe(graph)) == (401, "InvalidAuthenticationToken")
@@ -377,7 +377,7 @@ def test_none_of_this_is_a_write(graph: Graph, site: Site, sandbox: Sandbox) -> 
 # --- What is sent --------------------------------------------------------------
 
 
-def test_a_change_is_told_with_the_id_and_never_the_content(
+def test_a_change_is_reported_with_the_id_and_never_the_content(
     graph: Graph, site: Site, sandbox: Sandbox
 ) -> None:
     made = subscribe(graph).body
@@ -396,7 +396,7 @@ def test_a_change_is_told_with_the_id_and_never_the_content(
     assert row["resourceData"]["@odata.type"] == "#Microsoft.Graph.Event"
 
 
-def test_every_kind_of_change_is_told_whoever_made_it(
+def test_every_kind_of_change_is_notified_whoever_made_it(
     graph: Graph, site: Site, sandbox: Sandbox
 ) -> None:
     subscribe(graph)
@@ -418,7 +418,7 @@ def test_every_kind_of_change_is_told_whoever_made_it(
     assert told(sandbox, site) == []
 
 
-def test_only_what_was_asked_for_is_told(graph: Graph, site: Site, sandbox: Sandbox) -> None:
+def test_only_what_was_requested_is_notified(graph: Graph, site: Site, sandbox: Sandbox) -> None:
     subscribe(graph, changeType="deleted")
     one = sandbox.microsoft.plan(DANA, START, START + HOUR, "Dentist")
     sandbox.microsoft.delete_event(DANA, one)
@@ -451,7 +451,7 @@ def test_changes_of_many_travel_together(graph: Graph, site: Site, sandbox: Sand
     assert len({row["subscriptionId"] for _, rows in site.bundles for row in rows}) == 3
 
 
-def test_an_edit_may_be_told_twice(graph: Graph, site: Site, sandbox: Sandbox) -> None:
+def test_a_notice_of_an_edit_may_come_twice(graph: Graph, site: Site, sandbox: Sandbox) -> None:
     sandbox.microsoft.unfriendly = True
     subscribe(graph)
     for number in range(20):
@@ -593,7 +593,7 @@ def test_the_service_removes_misses_and_forgets(graph: Graph, site: Site, sandbo
     assert told(sandbox, site) == []
 
 
-def test_without_a_lifecycle_address_nothing_of_it_is_told(
+def test_without_a_lifecycle_address_nothing_of_it_is_notified(
     graph: Graph, site: Site, sandbox: Sandbox
 ) -> None:
     subscribe(graph)
@@ -601,7 +601,7 @@ def test_without_a_lifecycle_address_nothing_of_it_is_told(
     assert told(sandbox, site) == []
 
 
-def test_without_the_right_to_read_nothing_is_told(
+def test_without_the_right_to_read_nothing_is_notified(
     graph: Graph, site: Site, sandbox: Sandbox
 ) -> None:
     subscribe(graph)

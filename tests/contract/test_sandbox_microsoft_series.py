@@ -114,7 +114,7 @@ def occurrences(graph: Graph, series: dict[str, Any]) -> list[dict[str, Any]]:
     return list(answer.body["value"])
 
 
-def test_occurrences_are_told_apart(sandbox: Sandbox, graph: Graph) -> None:
+def test_occurrences_are_distinguished(sandbox: Sandbox, graph: Graph) -> None:
     series = weekly(sandbox)
     rows = occurrences(graph, series)
     assert {row["type"] for row in rows} == {"occurrence"}

@@ -37,7 +37,7 @@ def google(sandbox: Sandbox, control: Caller) -> Caller:
     return caller(sandbox)
 
 
-def test_what_happens_on_the_way_is_set_and_told(
+def test_what_happens_on_the_way_is_set_and_reported(
     sandbox: Sandbox, control: Caller, google: Caller
 ) -> None:
     trouble = {"delay_seconds": 5, "lose": 0.1, "double": 0.2, "shuffle": True, "dead": True}

@@ -70,7 +70,7 @@ def test_an_event_without_patient_has_no_key_for_it(
     assert "patientId" not in json.loads(notice.body)
 
 
-def test_every_change_is_told_whoever_made_it(
+def test_every_change_is_notified_whoever_made_it(
     sandbox: Sandbox, hook: Automation, host: str
 ) -> None:
     welkin = sandbox.welkin
@@ -126,7 +126,7 @@ def test_it_may_come_twice(
 
 
 @pytest.mark.parametrize(("status", "tries"), [(503, 6), (0, 6), (400, 1), (404, 1)])
-def test_it_is_sent_again_while_nobody_can_take_it(
+def test_it_is_sent_again_while_no_run_can_take_it(
     sandbox: Sandbox, hook: Automation, host: str, clock: ManualClock, status: int, tries: int
 ) -> None:
     sandbox.welkin.book_event(host, START + HOUR, START + 2 * HOUR)

@@ -7,7 +7,7 @@ import runpy
 from typing import TYPE_CHECKING
 
 import pytest
-from bench import latency_page, least, many, receiver
+from bench import latency_page, least, many, receiver, task_cost
 from bench.cases import Case
 from bench.latency import DIRECTIONS, NOTICING, PUSH, TIMETABLE, Edit, Idle, Latency, Part
 from bench.least import Least
@@ -18,6 +18,7 @@ from bench.receiver import Answers, Receiver
 from bench.results import Results
 from bench.scale import Scale, scale_from_environment
 from bench.stage import Stage
+from bench.task_cost import TaskCosts
 
 from tests.servers import REPOSITORY
 
@@ -62,7 +63,7 @@ def test_the_median_is_shown_with_its_spread() -> None:
     assert Spread.of([1234.5]).text(0) == "1,234"
 
 
-def test_counts_are_told_apart() -> None:
+def test_counts_are_kept_apart() -> None:
     requests = difference({"a.token": 3, "b.insert": 5, "c.list": 2}, {"b.insert": 1, "c.list": 2})
     run = Measurement(1.0, 1.0, 1.0, requests)
     assert (run.tokens, run.total, run.writes) == (3, 4, 4)
@@ -100,6 +101,24 @@ def test_the_page_says_where_a_target_is_missed(tmp_path: Path) -> None:
     assert "| idle poll of 1,000 accounts | < 20 s | 30.0 s | **missed** |" in text
     assert "| < 400 MB | 100 MB | met |" in text
     assert all(len(line) <= 100 or line.startswith("|") for line in text.splitlines())
+
+
+def test_the_page_of_tasks_compares_them_with_empty_ones(tmp_path: Path) -> None:
+    kinds = task_cost.NOTHING, task_cost.IDLE, task_cost.WRITE
+    cpu = {
+        variant: {kind: [second, second + 0.01] for kind, second in zip(kinds, costs, strict=True)}
+        for variant, costs in {
+            task_cost.PRELOAD: (0.1, 0.15, 0.19),
+            task_cost.PLAIN: (0.1, 0.4, 0.5),
+        }.items()
+    }
+    found = TaskCosts("2026-03-02", 0.1, 31, cpu, {"2": [9.0], "31": [12.0, 14.0]})
+    found.save(tmp_path / "tasks.json")
+    text = task_cost.section(TaskCosts.load_from(tmp_path / "tasks.json"))
+    assert "| preload | 0.11 (0.10-0.11) | 0.15 (0.15-0.16) | 0.20 (0.19-0.20) | 1.9 x |" in text
+    assert "preload, in empty tasks | <= 2 x | 1.9 x | met |" in text
+    assert "without preload, in empty tasks | <= 4 x | 4.8 x | **missed** |" in text
+    assert "| 31 | 13.0 (12.0-14.0) |" in text
 
 
 def test_the_page_of_latency_compares_each_variant_with_its_target(tmp_path: Path) -> None:

@@ -185,6 +185,7 @@ class Simulation:
                 self.step += 1
                 await self._step()
             await self.quiet()
+            await self._last()
             if self.admins is not None:
                 await self._leave()
         except AssertionError as error:
@@ -195,6 +196,9 @@ class Simulation:
             ) from error
         finally:
             self.world.database.close()
+
+    async def _last(self) -> None:
+        """What is tried once, at the end."""
 
     def _mapping(self) -> list[MappedUser]:
         if self.admins is not None:

@@ -32,7 +32,7 @@ from tests.engine.push.conftest import ADDRESS, KEY, google, microsoft
 from tests.harness import HMAC_KEY, Killed
 from tests.simulation.airflow import SAFETY, Airflow
 from tests.simulation.engine import FAULTS, MICROSOFT_FAULTS, POLLS, Simulation
-from tests.simulation.processes import Crowd
+from tests.simulation.processes import Crowd, Process
 
 if TYPE_CHECKING:
     import asyncio
@@ -138,10 +138,14 @@ class Noticed(Simulation):
             self.settings["push"] = {"address": ADDRESS, "poll_seconds": PUSHED}
         super().__post_init__()
         self.fate = random.Random(f"noticed {self.seed}")  # noqa: S311 - seeded on purpose
+        # What came later draws from here, so that the stories of known seeds stay as they were.
+        self.further = random.Random(f"further {self.seed}")  # noqa: S311
         self.crowd = Crowd(self.world, self.fate)
         self.airflow = Airflow(self.crowd, self.platforms, self.note)
         self.triggerers: list[Triggerer] = []
         self.named = 0
+        #: How often a mark came while a cycle was under way (`_marked_meanwhile`).
+        self.meanwhile = 0
         outbox = self.world.sandbox.outbox
         self.receiver = create(
             self.world.database,
@@ -279,6 +283,8 @@ class Noticed(Simulation):
             self._spoil_notices()
         elif what == "channels":
             self._end_channels()
+        if self.sweeps and self.further.random() < 0.3:
+            self._refuse_sweeps()
         self.silent = what == "silent"
         for _ in range(fate.choice([5, 15, 40])):
             if what == "pester":
@@ -290,6 +296,16 @@ class Noticed(Simulation):
         if fate.random() < 0.5:
             self.crowd.thaw()
         self.world.sandbox.faults.clear()
+
+    def _refuse_sweeps(self) -> None:
+        """Not one account's busy times are withheld, but the whole question is refused."""
+        code, reason = self.further.choice(
+            [(403, "insufficientPermissions"), (403, "accessNotConfigured"), (400, "invalid")]
+        )
+        self._note(f"sweeps are refused: {code} {reason}")
+        self.world.sandbox.faults.add(
+            Fault("google", "status", path="freeBusy", code=code, reason=reason, times=None)
+        )
 
     # --- push ---------------------------------------------------------------------------------
 
@@ -372,6 +388,39 @@ class Noticed(Simulation):
         await self._is_found()
         self.world.sandbox.outbox.trouble.update({name: Trouble() for name in TOLD_BY})
         self.crowd.hurried = self.airflow.kind = self.airflow.swallows = False
+
+    async def _last(self) -> None:
+        await self._marked_meanwhile()
+
+    async def _marked_meanwhile(self) -> None:
+        """I18: what is booked while a cycle writes is not lost with the mark of that cycle."""
+        self.crowd.hurried = self.airflow.kind = True
+        await self._triggerers_wanted(1)
+        user, platform = self.further.choice(sorted(self.people.accounts))
+        begun = Store(self.world.database, HMAC_KEY).marks.of(user, platform)
+        self._note(f"I18: two visits of {user}, the second while the first is written")
+        marked: list[bool] = []
+
+        async def book_another(process: Process) -> None:
+            self._book(user, 14)
+            # Feeds report each change for more than a minute, and mark the user each time.
+            await self.crowd.until(process, self.world.clock.now() + timedelta(seconds=110))
+            state = Store(self.world.database, HMAC_KEY).marks.of(user, platform)
+            marked.append(state.mark_seq > begun.mark_seq + 1)
+
+        self.crowd.before_write = book_another
+        self._book(user, 9)
+        await self._goes_on(240, 5)
+        self.crowd.before_write = None
+        self.meanwhile += sum(marked)
+        self.world.note_blocks()
+        self.oracles.check()
+        self.crowd.hurried = self.airflow.kind = False
+
+    def _book(self, user: str, hour: int) -> None:
+        day = self.world.clock.now().replace(hour=hour, minute=0, second=0, microsecond=0)
+        start = day + timedelta(days=8)
+        self.world.welkin.book_event(user, start, start + timedelta(minutes=25))
 
     async def _pass(self, **options: Any) -> None:
         await self._goes_on(SAFETY.total_seconds() + 60, 30)

@@ -7,7 +7,7 @@ its way out, a real one would not have done either.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -72,6 +72,10 @@ class Process(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await self.crowd.turn(self, reads=request.method == "GET")
+        act = self.crowd.before_write
+        if act is not None and self.owner and self.crowd.writes(request):
+            self.crowd.before_write = None
+            await act(self)
         struck = self.strikes()
         if struck and self.crowd.fate.random() < 0.5:
             raise Killed
@@ -128,6 +132,8 @@ class Crowd:
     def __init__(self, world: World, fate: random.Random) -> None:
         self.world, self.fate = world, fate
         self.hurried = False
+        #: What happens once, before the next request by which a task writes.
+        self.before_write: Callable[[Process], Awaitable[None]] | None = None
         self.alive: list[Process] = []
         self._waiting: list[tuple[Process, asyncio.Future[None]]] = []
         self._sleeping: list[tuple[datetime, Process, asyncio.Future[None]]] = []
@@ -155,6 +161,12 @@ class Crowd:
         task = asyncio.create_task(what)
         self._working.add(task)
         return task
+
+    @staticmethod
+    def writes(request: httpx.Request) -> bool:
+        """It changes a calendar or Welkin."""
+        questions = ("token", "api_clients", "$batch", "freeBusy")
+        return request.method != "GET" and not any(word in str(request.url) for word in questions)
 
     @property
     def busy(self) -> bool:

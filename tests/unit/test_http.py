@@ -236,11 +236,11 @@ def test_no_retry_after_breaks_anything(text: str) -> None:
 def test_each_attempt_waits_for_its_turn() -> None:
     turns = []
 
-    async def limiter() -> None:
-        turns.append(1)
+    async def limiter(count: int) -> None:
+        turns.append(count)
 
     Wire(httpx.Response(503), ok(), limiter=limiter).send()
-    assert len(turns) == 2
+    assert turns == [1, 1]
 
 
 # --- tokens ---------------------------------------------------------------------------------------

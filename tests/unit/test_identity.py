@@ -167,7 +167,7 @@ def test_an_edited_block_has_another_hash(edit: dict[str, Any]) -> None:
     assert ONE.block_hash(replace(VISIT, **edit)) != ONE.block_hash(VISIT)
 
 
-def test_what_a_test_of_the_sync_makes_is_told_from_everything_else() -> None:
+def test_what_a_test_of_the_sync_makes_is_distinguished_from_everything_else() -> None:
     identity, other = Identity("key", "demo/live"), Identity("other", "demo/live")
     mark, title = identity.test_mark("u1"), identity.test_title("u1")
     assert not mark.startswith(EXTERNAL_ID_PREFIX)

@@ -47,12 +47,44 @@ def pins(name: str) -> dict[str, set[str]]:
 # --- Requirements ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
-def test_every_wish_is_pinned_to_a_version_that_it_allows(name: str) -> None:
-    pinned = pins(f"{name}.txt")
-    for wish in requirements(f"{name}.in"):
+def wishes(*extras: str) -> list[Requirement]:
+    """What the package asks for, with these extras."""
+    project = PYPROJECT["project"]
+    asked = [*project["dependencies"]]
+    for extra in extras:
+        asked += project["optional-dependencies"][extra]
+    return [Requirement(line) for line in asked]
+
+
+@pytest.mark.parametrize(
+    ("file", "asked"),
+    [
+        ("requirements.txt", wishes("google", "microsoft")),
+        ("requirements-dev.txt", requirements("requirements-dev.in")),
+    ],
+)
+def test_every_wish_is_pinned_to_a_version_that_it_allows(
+    file: str, asked: list[Requirement]
+) -> None:
+    pinned = pins(file)
+    for wish in asked:
         versions = pinned[canonicalize_name(wish.name)]
         assert all(version in wish.specifier for version in versions), wish
+
+
+def test_the_package_pins_nothing_so_that_it_installs_beside_others() -> None:
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    for wish in wishes(*extras):
+        assert not any(one.operator in {"==", "==="} for one in wish.specifier), wish
+
+
+def test_connection_forms_alone_need_the_providers_of_calendar_systems() -> None:
+    named = {canonicalize_name(wish.name) for wish in wishes()}
+    assert {name for name in named if name.startswith("apache-airflow-providers")} == set()
+    assert {wish.name for wish in wishes("google", "microsoft")} - named >= {
+        "apache-airflow-providers-google",
+        "apache-airflow-providers-microsoft-azure",
+    }
 
 
 def test_test_tools_bring_no_other_version_of_what_the_product_uses() -> None:
@@ -70,7 +102,11 @@ def test_pins_name_no_index_and_no_machine(name: str) -> None:
 
 def unnamed(paths: Iterable[Path], wishes: set[str]) -> set[tuple[str, str]]:
     """Imported packages that nobody asked for, with the file that imports them."""
-    named = {canonicalize_name(wish) for wish in wishes}
+    named: set[str] = {canonicalize_name(wish) for wish in wishes}
+    # A distribution without files of its own, which brings these.
+    named |= (
+        {"apache-airflow-core", "apache-airflow-task-sdk"} if "apache-airflow" in named else set()
+    )
     providers = packages_distributions()
     ours = {"calendar_sync", "calendar_sync_sandbox"}
     return {
@@ -83,15 +119,14 @@ def unnamed(paths: Iterable[Path], wishes: set[str]) -> set[tuple[str, str]]:
 
 
 def test_every_imported_package_is_asked_for_by_name() -> None:
-    product = {wish.name for wish in requirements("requirements.in")}
+    product = {wish.name for wish in wishes()}
     files = [*PACKAGE.rglob("*.py"), *(REPOSITORY / "dags").glob("*.py")]
     assert unnamed(files, product) == set()
 
 
 def test_what_the_sandbox_imports_comes_with_its_extra() -> None:
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    extra = set(project["optional-dependencies"]["sandbox"])
-    product = {wish.name for wish in requirements("requirements.in")}
+    extra = set(PYPROJECT["project"]["optional-dependencies"]["sandbox"])
+    product = {wish.name for wish in wishes()}
     assert not extra & product
     assert extra <= {wish.name for wish in requirements("requirements-dev.in")}
     assert unnamed(SANDBOX.rglob("*.py"), product | extra) == set()
@@ -115,6 +150,17 @@ def test_the_image_is_of_the_pinned_airflow_and_of_a_supported_python() -> None:
     assert match is not None
     assert pins("requirements.txt")["apache-airflow"] == {match[1]}
     assert f"{match[2]}.0" in SpecifierSet(PYPROJECT["project"]["requires-python"])
+
+
+def test_the_image_keeps_the_versions_that_airflow_was_tested_with() -> None:
+    """Those of requirements.txt break providers of the image: FAB needs SQLAlchemy 2.0."""
+    assert "requirements" not in re.sub(r"#.*", "", DOCKERFILE)
+    own = re.search(r"pip list --format=freeze > (\S+)", DOCKERFILE)
+    installed = re.search(r"pip install (.*)$", DOCKERFILE, re.M)
+    assert own is not None
+    assert installed is not None
+    assert f"--constraint {own[1]}" in installed[1]
+    assert '".[google,microsoft]"' in installed[1]
 
 
 def test_everything_that_the_image_copies_exists_and_reaches_the_build() -> None:

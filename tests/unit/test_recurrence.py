@@ -169,7 +169,7 @@ def test_left_out_and_added_days_are_meant_by_the_same_clocks() -> None:
 
 
 @pytest.mark.parametrize("line", ["RRULE:FREQ=SECONDLY", "nonsense", "RDATE;VALUE=PERIOD:x/y"])
-def test_what_cannot_be_told_promises_something(line: str) -> None:
+def test_a_rule_that_cannot_be_computed_may_have_instances(line: str) -> None:
     row = {
         "id": "s",
         "recurrence": [line],

@@ -133,7 +133,8 @@ class Meter:
 
 
 Classifier = Callable[[Failure], SyncError]
-Limiter = Callable[[], Awaitable[None]]
+#: Waits until so many requests may be sent.
+Limiter = Callable[[int], Awaitable[None]]
 Slot = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
 
@@ -219,12 +220,13 @@ class HttpClient:
         token: TokenSource | None = None,
         slot: Slot | None = None,
         repeatable: bool = True,
+        carries: int = 1,
     ) -> Answer:
         """Send, and send again while that can help and the waiting time lasts.
 
-        `slot` is held while one attempt is under way, not between them. `repeatable` is False for
-        a write that would happen twice when sent twice: then a lost answer raises
-        `OutcomeUnknown` at once.
+        `carries` is how many requests the service counts for this one. `slot` is held while one
+        attempt is under way, not between them. `repeatable` is False for a write that would happen
+        twice when sent twice: then a lost answer raises `OutcomeUnknown` at once.
 
         Raises:
             SyncError: as the adapter's classifier says; `TransientError` for the network.
@@ -232,7 +234,7 @@ class HttpClient:
 
         async def attempt() -> Answer:
             if self._limiter is not None:
-                await self._limiter()
+                await self._limiter(carries)
             bearer = await _bearer(token) if token is not None else ""
             async with slot() if slot is not None else contextlib.nullcontext():
                 try:

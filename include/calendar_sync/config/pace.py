@@ -13,10 +13,12 @@ class Limits(Section):
 
     welkin_requests_per_second: float = Field(default=5.0, gt=0, le=100)
     """Requests to Welkin by all processes."""
-    calendar_requests_per_minute: int = Field(default=10_000, ge=1)
-    """Requests to a calendar system by one process."""
+    google_requests_per_minute: int = Field(default=10_000, ge=1)
+    """Google's quota of the project, for all processes."""
     google_requests_per_day: int = Field(default=1_000_000, ge=1000)
     """Google's quota of the project. Polls use at most 60 % of it."""
+    microsoft_requests_per_minute: int = Field(default=100_000, ge=1)
+    """Requests to Microsoft by all processes. Microsoft allows 780,000."""
     microsoft_concurrency: int = Field(default=64, ge=1, le=256)
     """Most concurrent requests to Microsoft of one process."""
     microsoft_batch_size: int = Field(default=20, ge=1, le=20)

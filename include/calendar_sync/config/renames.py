@@ -15,6 +15,7 @@ RENAMED: Mapping[str, str] = {
     "block_time.twins": "block_time.duplicates",
     "deletion_guard.at_least": "deletion_guard.max_deletions",
     "deletion_guard.share": "deletion_guard.max_share",
+    "limits.calendar_requests_per_minute": "limits.google_requests_per_minute",
     "limits.cycle_seconds": "limits.max_cycle_seconds",
     "limits.cycle_waits_seconds": "limits.max_wait_seconds",
     "limits.cycle_writes": "limits.max_cycle_writes",

@@ -162,8 +162,14 @@ def _open(url: Any) -> Engine:
     if name == "postgresql":
         # Prepared statements belong to a connection, which PgBouncer gives to others in between.
         unprepared = {"prepare_threshold": None}
+        # A task needs two connections. Pages are served by many threads: they wait for one of ten.
         return create_engine(
-            url, pool_pre_ping=True, pool_size=5, connect_args=unprepared, hide_parameters=True
+            url,
+            pool_pre_ping=True,
+            pool_size=2,
+            max_overflow=8,
+            connect_args=unprepared,
+            hide_parameters=True,
         )
     if name != "sqlite":
         raise ConfigurationError(detail=f"{URL_VARIABLE}: sqlite or postgresql, not {name}")

@@ -148,7 +148,10 @@ class FeedStore:
 
     def seen(self, feed: str, ids: Iterable[str]) -> dict[str, Seen]:
         """Which of these items were shown before."""
-        wanted, found = sorted(set(ids)), {}
+        wanted = sorted(set(ids))
+        found: dict[str, Seen] = {}
+        if not wanted:
+            return found
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):
                 named = {"feed": feed, "ids": wanted[first : first + _BATCH]}
@@ -190,7 +193,10 @@ class FeedStore:
 
     def encounters(self, event_ids: Iterable[str]) -> dict[str, Encounter]:
         """Encounters by the calendar event that they belong to."""
-        table, wanted, found = t.encounter_index, sorted(set(event_ids)), {}
+        table, wanted = t.encounter_index, sorted(set(event_ids))
+        found: dict[str, Encounter] = {}
+        if not wanted:
+            return found
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):
                 query = select(table).where(table.c.event_id.in_(wanted[first : first + _BATCH]))
@@ -204,6 +210,8 @@ class FeedStore:
         """Encounters by their own ids."""
         table, wanted = t.encounter_index, sorted(set(encounter_ids))
         found: list[Encounter] = []
+        if not wanted:
+            return found
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):
                 query = select(table).where(

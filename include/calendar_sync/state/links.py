@@ -145,6 +145,8 @@ class LinkStore:
 
     def _live(self, kind: LinkKind, column: Any, ids: Iterable[str]) -> Iterator[Row[Any]]:
         wanted = sorted(set(ids))
+        if not wanted:
+            return
         states = STANDING if kind is LinkKind.BLOCK else STANDING - {LinkState.RETIRED}
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):

@@ -204,21 +204,24 @@ class RateStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def reserve(self, name: str, per_second: float, now: float) -> float:
-        """Reserve the next free moment; returns the seconds until then.
+    def reserve(
+        self, name: str, per_second: float, now: float, count: int = 1, lag: float = 0.0
+    ) -> float:
+        """Reserve the next `count` moments; returns the seconds until the first.
 
-        `now` is seconds since the epoch. A queue of a quarter of an hour comes from a wrong clock:
-        then the queue starts again.
+        `now` is seconds since the epoch. After a pause the queue begins `lag` seconds in the past:
+        so much may be made up for at once. A queue of a quarter of an hour comes from a wrong
+        clock: then the queue starts again.
         """
         with self._database.write() as connection:
             free_at = connection.scalar(_FREE_AT, {"of": name})
             if free_at is None:
                 # A row must exist before it can be locked: the first process inserts it.
                 row = self._database.insert(t.rate).on_conflict_do_nothing()
-                connection.execute(row, {"name": name, "free_at": now})
+                connection.execute(row, {"name": name, "free_at": now - lag})
                 free_at = connection.execute(_FREE_AT, {"of": name}).scalar_one()
-            moment: float = max(now, free_at)
+            moment: float = max(now - lag, free_at)
             if moment - now > LONGEST_QUEUE:
                 moment = now
-            connection.execute(_RESERVE, {"of": name, "free_at": moment + 1.0 / per_second})
-        return moment - now
+            connection.execute(_RESERVE, {"of": name, "free_at": moment + count / per_second})
+        return max(0.0, moment - now)

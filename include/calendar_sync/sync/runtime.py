@@ -1,15 +1,13 @@
 """Put the parts together from credentials: one runtime for one event loop."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
-
-from aiolimiter import AsyncLimiter
 
 from calendar_sync.adapters import welkin as welkin_adapter
 from calendar_sync.adapters.google import (
@@ -23,7 +21,7 @@ from calendar_sync.adapters.google import (
 from calendar_sync.adapters.google import fetch_token as fetch_google_token
 from calendar_sync.adapters.google.errors import classify as classify_google
 from calendar_sync.adapters.google.errors import classify_token as classify_google_token
-from calendar_sync.adapters.http import HttpClient, Meter, TokenSource, waiting_at_most
+from calendar_sync.adapters.http import HttpClient, Limiter, Meter, TokenSource, waiting_at_most
 from calendar_sync.adapters.microsoft import MicrosoftCalendar, MicrosoftDirectory
 from calendar_sync.adapters.microsoft import fetch_token as fetch_microsoft_token
 from calendar_sync.adapters.microsoft.errors import classify as classify_microsoft
@@ -43,14 +41,13 @@ from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Platform, Window
 from calendar_sync.state import Database, Store
 from calendar_sync.state.runs import WELKIN, WINDOW_DAYS
+from calendar_sync.sync.permits import Permits, Spaced
 from calendar_sync.sync.services import Services
 from calendar_sync.sync.tokens import Fetch, OwnTokens, TokenCache
 
 if TYPE_CHECKING:
     from calendar_sync.core.ports import CalendarPlatform, Directory, FreeBusy
 
-# Requests that wait their turn are served a little slower than the limit: networks add jitter.
-RATE_MARGIN = 0.95
 # Whoever tries a connection is waiting for the answer.
 TRIAL_WAIT = 5.0
 
@@ -93,7 +90,7 @@ async def open_services(
         credentials.base_url,
         classify_welkin,
         credentials.verify,
-        _shared_rate(store, limits.welkin_requests_per_second, clock),
+        Spaced(store.rates, "welkin", limits.welkin_requests_per_second, clock).take,
     )
 
     async def fetch() -> Any:
@@ -111,11 +108,13 @@ async def open_services(
     directories: dict[Platform, Directory] = {}
     busy: dict[Platform, FreeBusy] = {}
     if secrets.google is not None:
-        made = _google(secrets.google, tokens, clock, limits, client)
+        rate = Permits(store.rates, "google", limits.google_requests_per_minute, clock)
+        made = _google(secrets.google, tokens, clock, client, rate.take)
         platforms[Platform.GOOGLE], directories[Platform.GOOGLE], busy[Platform.GOOGLE] = made
     if secrets.microsoft is not None:
+        rate = Permits(store.rates, "microsoft", limits.microsoft_requests_per_minute, clock)
         platforms[Platform.MICROSOFT], directories[Platform.MICROSOFT] = _microsoft(
-            secrets.microsoft, tokens, clock, limits, client
+            secrets.microsoft, tokens, clock, limits, client, rate.take
         )
     identity = Identity(secrets.hmac_key, credentials.organisation)
     try:
@@ -149,7 +148,7 @@ async def open_calendar(
     try:
         with waiting_at_most(TRIAL_WAIT):
             if isinstance(credentials, GoogleCredentials):
-                yield _google(credentials, OwnTokens(), clock, limits, client)[0]
+                yield _google(credentials, OwnTokens(), clock, client)[0]
             else:
                 yield _microsoft(credentials, OwnTokens(), clock, limits, client)[0]
     finally:
@@ -209,15 +208,14 @@ def _google(
     credentials: GoogleCredentials,
     tokens: Tokens,
     clock: Clock,
-    limits: Limits,
     client: Callable[..., HttpClient],
+    rate: Limiter | None = None,
 ) -> tuple[GoogleCalendar, GoogleDirectory, GoogleFreeBusy]:
     address = urlsplit(credentials.token_uri)
     token_http = client(
         f"{address.scheme}://{address.netloc}", classify_google_token, credentials.verify, None
     )
-    per_minute = AsyncLimiter(limits.calendar_requests_per_minute, 60)
-    http = client(credentials.api_root, classify_google, credentials.verify, per_minute.acquire)
+    http = client(credentials.api_root, classify_google, credentials.verify, rate)
 
     def token_of(account: str, scope: str = SCOPE, kind: str = "google") -> TokenSource:
         async def fetch() -> Any:
@@ -245,6 +243,7 @@ def _microsoft(
     clock: Clock,
     limits: Limits,
     client: Callable[..., HttpClient],
+    rate: Limiter | None = None,
 ) -> tuple[MicrosoftCalendar, MicrosoftDirectory]:
     address = urlsplit(credentials.authority)
     token_http = client(
@@ -254,22 +253,10 @@ def _microsoft(
     async def fetch() -> Any:
         return await fetch_microsoft_token(token_http, credentials, clock.now())
 
-    http = client(credentials.root, classify_microsoft, credentials.verify, None)
+    http = client(credentials.root, classify_microsoft, credentials.verify, rate)
     token = tokens.source(f"microsoft:{credentials.tenant}:{credentials.client}", fetch)
     slots = Slots(limits.microsoft_concurrency)
     calendar = MicrosoftCalendar(
         http, credentials.root, token, slots, clock.now, batch=limits.microsoft_batch_size
     )
     return calendar, MicrosoftDirectory(calendar, http, credentials.root, token)
-
-
-def _shared_rate(store: Store, per_second: float, clock: Clock) -> Callable[[], Awaitable[None]]:
-    """All processes together keep to Welkin's rate: each request reserves its moment."""
-
-    async def wait() -> None:
-        now = clock.now().timestamp()
-        pause = store.rates.reserve("welkin", per_second * RATE_MARGIN, now)
-        if pause > 0:
-            await clock.sleep(pause)
-
-    return wait

@@ -1,4 +1,7 @@
-"""The bench's latency: the times of an edit are in order, and the page tells them."""
+"""The bench's latency: the times of an edit are in order, and the page tells them.
+
+Only before a release, as the bench itself: it takes an Airflow of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,11 @@ from bench.stage import Stage
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.every_seed,
+    pytest.mark.xdist_group("airflow"),
+]
 
 
 def test_each_edit_is_followed_from_its_moment_to_the_other_side(

@@ -56,6 +56,7 @@ def empty(tmp_path: Path) -> Iterator[Empty]:
             for dag_id in ("google_calendar_sync", "microsoft_calendar_sync", *DAGS):
                 airflow.wait_dag(dag_id)
             yield Empty(sandbox, world, airflow, tmp_path)
+            airflow.stop(patience=1)
 
 
 @dataclass

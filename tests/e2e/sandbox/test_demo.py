@@ -57,7 +57,7 @@ def _run(state: str, closing: str | None = "success") -> tuple[str, list[TaskIns
     return state, [TaskInstance(name, -1, state, None, 1) for name, state in tasks if state]
 
 
-def test_a_run_that_was_not_closed_or_failed_by_surprise_is_told() -> None:
+def test_a_run_that_was_not_closed_or_failed_unexpectedly_is_reported() -> None:
     good = {"r-1": _run("success"), "r-2": _run("failed")}
     assert run_problems(good, ["r-2"]) == []
     assert run_problems(good, []) == ["r-2: failed"]

@@ -72,7 +72,7 @@ def test_a_terminal_has_one_line_that_is_written_over(
     assert display.console.export_text(clear=False) == "   0.0 s  done\n"
 
 
-def test_patience_ends_where_nothing_moves_and_begins_anew_where_something_does() -> None:
+def test_patience_ends_where_nothing_moves_and_restarts_where_something_does() -> None:
     patience = Patience(3)
     assert [patience.left("a") for _ in range(4)] == [True, True, True, False]
     patience = Patience(3)

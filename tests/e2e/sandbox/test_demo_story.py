@@ -276,7 +276,7 @@ class Deaf(Told):
         self._world.sandbox.outbox.post = refuse
 
 
-def test_an_edit_that_a_poll_has_found_does_not_count_as_told(world: World) -> None:
+def test_an_edit_that_a_poll_has_found_does_not_count_as_noticed(world: World) -> None:
     airflow = Syncing(world, late=3, minutes=0.5, dice=random.Random(7))  # noqa: S311
     _, steps = played(world, airflow, Deaf(world))
     told = [step for step in steps if "by push" in step.seen]

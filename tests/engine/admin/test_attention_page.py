@@ -89,7 +89,7 @@ def test_nothing_to_do_is_said_so(viewer: TestClient) -> None:
         assert said in text
 
 
-def test_a_conflict_is_told_with_its_choices(operator: TestClient, store: Store) -> None:
+def test_a_conflict_is_shown_with_its_choices(operator: TestClient, store: Store) -> None:
     conflict(store, "mirror_moved", "reported")
     text = operator.get("/attention").text
     assert "The synced event was moved in the calendar." in text

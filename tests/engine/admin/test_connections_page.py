@@ -51,7 +51,7 @@ def test_what_is_incomplete_is_named_and_no_secret_is_shown(
             assert str(len(SECRET)) not in answer.replace("#", "").split()
 
 
-def test_each_is_tried_and_a_fault_is_told_precisely(
+def test_each_is_tried_and_a_fault_is_reported_precisely(
     pages: Pages, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (
@@ -108,7 +108,7 @@ def test_another_connection_that_is_missing_stops_no_test(
         assert "It works." in tried(operator, "google_calendar_default").text
 
 
-def test_mail_and_airflow_that_do_not_answer_are_told(
+def test_mail_and_airflow_that_do_not_answer_are_reported(
     operator: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = {"conn_type": "smtp", "host": "127.0.0.1", "port": 9, "login": "a", "password": "b"}

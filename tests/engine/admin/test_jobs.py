@@ -13,9 +13,7 @@ from calendar_sync.core.errors import TenantMisconfigured
 
 
 def ended(job: Job) -> Job:
-    end = time.monotonic() + 20
     while job.state == "running":
-        assert time.monotonic() < end
         time.sleep(0.01)
     return job
 
@@ -46,7 +44,7 @@ async def done(job: Job) -> int:
     return 7
 
 
-def test_a_failure_is_told_without_a_foreign_text() -> None:
+def test_a_failure_is_reported_without_a_foreign_text() -> None:
     async def foreign(job: Job) -> None:
         raise RuntimeError("Nora Patient")
 

@@ -187,7 +187,7 @@ def test_an_unknown_user_id_is_404(viewer: TestClient) -> None:
 # --- overview ---------------------------------------------------------------------------------
 
 
-def test_a_fault_is_told_in_words(store: Store, viewer: TestClient) -> None:
+def test_a_fault_is_reported_in_words(store: Store, viewer: TestClient) -> None:
     user(store)
     assert "sync is paused" not in viewer.get("/").text
     store.runs.set_fault(Platform.GOOGLE, SyncCode.MANY_ACCOUNTS_FAILING, NOW)

@@ -65,9 +65,7 @@ def test_one_check_at_a_time(
     assert viewer.get(path).status_code == 200
 
 
-def test_more_problems_than_are_told_of(
-    viewer: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_problems_than_are_shown(viewer: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AuditStore, "verify", lambda self: ["wrong"] * PROBLEMS)
     text = viewer.get("/activity/check").text
     assert f"at least {plural(PROBLEMS, 'problem')}" in text

@@ -233,7 +233,9 @@ def test_the_sample_shows_the_inputs_and_no_real_name(viewer: TestClient) -> Non
     assert "Not available until the mistakes" in viewer.get("/settings/sample", params=form).text
 
 
-def test_the_second_of_two_people_is_told_and_can_go_on(operator: TestClient, store: Store) -> None:
+def test_the_second_of_two_people_is_warned_and_can_go_on(
+    operator: TestClient, store: Store
+) -> None:
     mine = posted(operator, Settings(), 0, mirror_moved=["report"]).text
     theirs = parse({"mirror_deleted": "report", "time_zone": "Europe/Berlin"})
     store.config.save_settings(theirs, "airflow:first", NOW)

@@ -93,7 +93,7 @@ def test_a_form_that_came_back_differs_only_where_something_was_filled_in() -> N
     assert changed(form) == {"mirror_moved"}
 
 
-def test_each_default_is_told_in_words() -> None:
+def test_each_default_is_shown_in_words() -> None:
     told = defaults()
     assert told["mirror_moved"] == "Restore Welkin's version"
     assert told["direction.google"] == "both ways (not set)"
@@ -124,7 +124,7 @@ def test_what_an_organisation_decides_first_is_open_and_the_rest_is_folded(
     assert f'href="{operator.base_url.path.rstrip("/")}/mapping"' in text
 
 
-def test_defaults_and_changes_are_told(operator: TestClient, store: Store) -> None:
+def test_defaults_and_changes_are_shown(operator: TestClient, store: Store) -> None:
     store.config.save_settings(
         parse({"limits": {"user_concurrency": 8}, "block_time": {"duplicates": "block"}}),
         "tests",

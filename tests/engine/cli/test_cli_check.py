@@ -148,7 +148,7 @@ def welkin_tokens(cli: Command) -> int:
 
 
 @pytest.mark.parametrize("words", [("mapping", "propose"), ("health",)], ids=" ".join)
-def test_what_looks_anew_asks_for_one_token_and_passes_on_none_of_before(
+def test_a_new_look_asks_for_one_token_and_passes_on_none_of_before(
     cli: Command, monkeypatch: Environment, words: tuple[str, ...]
 ) -> None:
     both(cli)
@@ -160,7 +160,7 @@ def test_what_looks_anew_asks_for_one_token_and_passes_on_none_of_before(
     assert "welkin_unauthorized" in cli(*words, code=1)
 
 
-def test_a_broken_connection_hides_no_other_and_all_are_told(
+def test_a_broken_connection_hides_no_other_and_all_are_reported(
     cli: Command, monkeypatch: Environment
 ) -> None:
     both(cli)
@@ -207,7 +207,7 @@ def test_a_platform_without_users_needs_no_connection(
     assert "google_calendar_default" in cli("check", code=1)
 
 
-def test_a_server_that_is_not_there_is_told_once_in_words(
+def test_a_server_that_is_not_there_is_reported_once_in_words(
     cli: Command, monkeypatch: Environment
 ) -> None:
     both(cli)

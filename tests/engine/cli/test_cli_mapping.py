@@ -224,7 +224,7 @@ def test_the_mapping_is_rolled_back_as_the_settings_are(cli: Command) -> None:
     assert "no revision 99" in cli("mapping", "rollback", "99", code=1)
 
 
-def test_the_second_of_two_administrators_is_told(cli: Command) -> None:
+def test_the_second_of_two_administrators_is_warned(cli: Command) -> None:
     cli.map_everybody()
     file = cli.folder / "m.yaml"
     cli("mapping", "export", file)
@@ -477,7 +477,7 @@ def test_one_mailbox_under_two_names_is_refused_when_the_directory_is_asked(cli:
     assert cli.json("mapping", "check") == []
 
 
-def test_an_account_that_will_not_work_is_told_and_imported(cli: Command) -> None:
+def test_an_account_that_will_not_work_is_reported_and_imported(cli: Command) -> None:
     file = cli.write("m.csv", f"{HEADER}u1,microsoft,nobody@example.org\n")
     output = cli("mapping", "import", file, "--check-directory")
     assert "the account is not in the directory" in output

@@ -56,6 +56,7 @@ TAKES_A_PATH = [
 ]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("words", TAKES_A_PATH, ids=" ".join)
 def test_a_wrong_kind_of_path_is_named(here: Path, words: tuple[str, ...], path: str) -> None:
@@ -107,7 +108,7 @@ def program(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_an_unreachable_database_is_named_and_told_from_airflows(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_named_and_distinguished_from_airflows(tmp_path: Path) -> None:
     url = "postgresql+psycopg://sync:hidden-word@127.0.0.1:9/calendar_sync"
     done = program("status", CALENDAR_SYNC_DATABASE_URL=url)
     assert done.returncode == 1

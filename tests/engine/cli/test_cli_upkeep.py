@@ -87,7 +87,7 @@ def test_sending_without_recipients_says_so(cli: Command) -> None:
 # --- runs -----------------------------------------------------------------------
 
 
-def test_runs_that_did_something_are_told_from_the_others(cli: Command) -> None:
+def test_runs_that_did_something_are_distinguished_from_the_others(cli: Command) -> None:
     filled(cli)
     cli("sync")
     rows = cli.json("runs")
@@ -157,7 +157,7 @@ def test_a_preview_shows_what_would_change_and_stores_nothing(cli: Command) -> N
     assert len(cli.json("config", "history")) == 1
 
 
-def test_the_second_of_two_who_save_is_told(cli: Command) -> None:
+def test_the_second_of_two_who_save_is_warned(cli: Command) -> None:
     cli.write("settings.yaml", "time_zone: Europe/Berlin\n")
     cli("config", "apply", cli.folder)
     seen = cli("config", "show")

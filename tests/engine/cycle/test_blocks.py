@@ -198,20 +198,6 @@ def test_the_title_enters_welkin_only_when_the_settings_say_so(stage: Make) -> N
     s.in_step()
 
 
-@pytest.mark.parametrize(
-    "title",
-    ["", " ", "x" * 10_000, "Nul\x00byte", "Two\r\nlines", "\ud83d alone", "🦷", "\u200fشيء"],
-)
-def test_no_title_is_too_strange_for_a_block(stage: Make, title: str) -> None:
-    s = stage("dana", "ruben", settings={"block_time": {"block_title": "event_title"}})
-    s.busy("dana", summary=title)
-    s.busy("ruben", summary="Plain")
-    result = s.run()
-    assert result.failed == []
-    assert len(s.blocks("dana")) == len(s.blocks("ruben")) == 1
-    s.in_step()
-
-
 # --- days ---------------------------------------------------------------------------------------
 
 

@@ -80,7 +80,7 @@ def test_half_open_all_that_failed_are_asked_in_turn(count: int) -> None:
     assert asked == {state.user_id for state in states.values() if state.poll_error}
 
 
-def test_where_nobody_failed_anybody_is_asked_and_where_nobody_is_nobody() -> None:
+def test_any_user_is_asked_if_none_failed_and_none_if_there_are_none() -> None:
     users = [MappedUser("u1", Platform.GOOGLE, "u1@example.org")]
     assert to_ask(users, {}, START, START) == users
     assert to_ask([], {}, START, START) == []
@@ -123,7 +123,7 @@ def test_work_starts_with_the_next_run_once_everybody_answers(
     assert all(s.state(name).poll_error is None for name in names)
 
 
-def test_who_still_fails_after_the_outage_stops_nobody_else(stage: Make) -> None:
+def test_who_still_fails_after_the_outage_stops_no_other_user(stage: Make) -> None:
     s = stage(*[f"p{number:02}" for number in range(20)])
     s.run()
     names = sorted(s.ids)
@@ -142,7 +142,7 @@ def test_who_still_fails_after_the_outage_stops_nobody_else(stage: Make) -> None
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("leaving", ["alive", "closed"])
-def test_with_nobody_mapped_any_more_an_old_fault_keeps_nothing_of_ours(
+def test_with_no_user_mapped_any_more_an_old_fault_keeps_nothing_of_ours(
     stage: Make, platform: Platform, leaving: str
 ) -> None:
     s = stage("dana", "ruben", platform=platform)
@@ -161,7 +161,7 @@ def test_with_nobody_mapped_any_more_an_old_fault_keeps_nothing_of_ours(
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_fault_ends_where_nobody_is_mapped_and_nothing_of_ours_is_left(
+def test_a_fault_ends_if_no_user_is_mapped_and_nothing_of_ours_is_left(
     stage: Make, platform: Platform
 ) -> None:
     s = stage(platform=platform)

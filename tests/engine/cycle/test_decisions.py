@@ -86,7 +86,9 @@ def test_welkin_applied_again_ends_a_reported_double_change(stage: Make) -> None
     s.in_step()
 
 
-def test_a_mirror_parked_after_three_restores_comes_back_and_is_counted_anew(stage: Make) -> None:
+def test_a_mirror_parked_after_three_restores_comes_back_and_is_counted_from_zero(
+    stage: Make,
+) -> None:
     s = stage()
     s.visit(days=5)
     s.run()

@@ -33,7 +33,7 @@ def test_a_first_fill_and_everyday_changes_are_no_drift(platform: Platform) -> N
     assert s.state("dana").compared_at is not None
 
 
-def test_a_change_that_nothing_told_of_is_drift(platform: Platform) -> None:
+def test_a_change_that_nothing_reported_is_drift(platform: Platform) -> None:
     s = Stage(platform=platform)
     s.visit()
     s.run()

@@ -40,7 +40,7 @@ def test_one_more_copy_later_is_held_like_the_others(stage: Make) -> None:
     s.in_step()
 
 
-def test_some_events_at_the_time_of_visits_are_nobodys_copies(stage: Make) -> None:
+def test_some_events_at_the_time_of_visits_are_no_copies(stage: Make) -> None:
     s = stage()
     copied(s, 4)
     s.run()

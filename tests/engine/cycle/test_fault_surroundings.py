@@ -105,6 +105,7 @@ def test_a_connection_that_cannot_be_made_is_tried_again(
     s.in_step()
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("service", ["google", "welkin"])
 def test_no_redirect_takes_a_token_to_another_host(stage: Make, service: str, code: int) -> None:

@@ -318,6 +318,7 @@ def observe(s: Stage, verb: Verb) -> tuple[str, str, int]:
     return where or "fine", code or "ok", tries
 
 
+@pytest.mark.spread(("name", "where"), ("of", "where"), ("code",))
 @pytest.mark.parametrize(("name", "of", "where", "code", "tries"), CELLS, ids=str)
 def test_while_it_lasts_and_when_it_is_over(
     stage: Make, name: str, of: str, where: str, code: str, tries: int

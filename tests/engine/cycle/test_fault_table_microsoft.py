@@ -155,6 +155,7 @@ for _fault, _tries in (("429", 4), ("429 seconds", 4), ("429 date", 4), ("429 lo
 CELLS += same("429 absurd", "user", "rate_limited", 1, "view", "create")
 
 
+@pytest.mark.spread(("name", "where"), ("of", "where"), ("code",))
 @pytest.mark.parametrize(("name", "of", "where", "code", "tries"), CELLS, ids=str)
 def test_while_it_lasts_and_when_it_is_over(
     stage: Make, name: str, of: str, where: str, code: str, tries: int

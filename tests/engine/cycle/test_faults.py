@@ -63,6 +63,7 @@ def settle(s: Stage, passes: int = 5) -> None:
             continue
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("service", ["google", "welkin"])
 @pytest.mark.parametrize(("kind", "details"), KINDS, ids=lambda value: str(value))
 def test_whatever_breaks_everything_is_in_step_soon_and_no_conflict_is_made_up(
@@ -84,6 +85,7 @@ def test_whatever_breaks_everything_is_in_step_soon_and_no_conflict_is_made_up(
     s.in_step()
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("request_number", range(1, 34, 3))
 def test_killed_at_any_request_the_next_run_ends_in_the_same_state(

@@ -190,7 +190,7 @@ def test_no_list_is_ever_filtered_and_every_page_names_its_fields(stage: Make) -
         assert ("syncToken" in entry.query) != ("timeMin" in entry.query)
 
 
-def test_a_busy_calendar_that_is_deleted_takes_its_blocks_along_and_stops_nobody(
+def test_blocks_of_a_deleted_busy_calendar_are_deleted_and_no_user_is_stopped(
     stage: Make,
 ) -> None:
     s = stage()
@@ -238,7 +238,9 @@ def test_answers_of_other_guests_move_the_etag_and_write_nothing(stage: Make) ->
     [{"colorId": "7"}, {"reminders": {"useDefault": False}}, {"location": "Room 4"}],
     ids=lambda change: next(iter(change)),
 )
-def test_what_nobody_syncs_may_be_changed_on_a_mirror(stage: Make, change: dict[str, Any]) -> None:
+def test_fields_that_are_not_synced_may_be_changed_on_a_mirror(
+    stage: Make, change: dict[str, Any]
+) -> None:
     s = stage()
     visit = s.visit()
     s.run()

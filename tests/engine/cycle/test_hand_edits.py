@@ -8,6 +8,7 @@ import pytest
 from calendar_sync.core.model import Direction, LinkState, Platform
 from tests.engine.cycle.stage import HOUR, Stage, mail
 from tests.harness import Killed
+from tests.spread import third
 
 Make = Callable[..., Stage]
 SELF = mail("dana")
@@ -238,7 +239,7 @@ def test_a_direction_opened_later_catches_up_at_once(stage: Make, by: str) -> No
 
 
 @pytest.mark.parametrize("by", ["settings", "mapping"])
-def test_a_mirror_that_was_moved_while_nobody_wrote_the_calendar_is_put_right(
+def test_a_mirror_that_was_moved_while_the_calendar_was_not_written_is_restored(
     stage: Make, by: str
 ) -> None:
     s = stage()
@@ -453,7 +454,7 @@ def test_a_past_block_of_somebody_who_left_belongs_to_welkin(stage: Make) -> Non
 
 
 @pytest.mark.parametrize("policy", ["restore", "accept"])
-@pytest.mark.parametrize("request_number", range(1, 20))
+@pytest.mark.parametrize("request_number", third(range(1, 20)))
 def test_a_worker_killed_at_any_request_has_shown_what_it_decided(
     stage: Make, policy: str, request_number: int
 ) -> None:

@@ -55,7 +55,7 @@ EDGES = [
 ]
 
 
-def test_leave_for_ever_stops_nobody(ward: Stage) -> None:
+def test_leave_for_ever_stops_no_user(ward: Stage) -> None:
     s = ward
     leave = s.welkin.book_event(s.ids["dana"], s.at(0, 0), END, "LEAVE", all_day=True)
     assert s.run().failed == []
@@ -69,10 +69,11 @@ def test_leave_for_ever_stops_nobody(ward: Stage) -> None:
     s.in_step()
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("all_day", [False, True])
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
 @pytest.mark.parametrize("edge", EDGES)
-def test_an_appointment_at_the_edge_of_time_stops_nobody(
+def test_an_appointment_at_the_edge_of_time_stops_no_user(
     ward: Stage, edge: str, zone: str, all_day: bool
 ) -> None:
     s = ward
@@ -86,6 +87,7 @@ def test_an_appointment_at_the_edge_of_time_stops_nobody(
     s.in_step()
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("key", ["start", "end"])
 @pytest.mark.parametrize("edge", EDGES)
 def test_an_appointment_that_wanders_to_the_edge_keeps_its_mirror_or_moves_it(
@@ -122,9 +124,10 @@ def calendar_times(platform: Platform, start: str, end: str, zone: str) -> dict[
     }
 
 
+@pytest.mark.spread(("edge", "ward"), ("zone",))
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
 @pytest.mark.parametrize("edge", EDGES)
-def test_an_event_at_the_edge_of_time_stops_nobody(ward: Stage, edge: str, zone: str) -> None:
+def test_an_event_at_the_edge_of_time_stops_no_user(ward: Stage, edge: str, zone: str) -> None:
     s = ward
     s.run()
     odd = s.busy("dana", days=3)
@@ -235,6 +238,7 @@ ROWS = [
 ]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("target", ROWS)
 @pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
 def test_a_bug_that_one_appointment_meets(
@@ -283,6 +287,7 @@ EVENTS = [
 ]
 
 
+@pytest.mark.spread(("target", "ward"), ("first",))
 @pytest.mark.parametrize("target", EVENTS)
 @pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
 def test_a_bug_that_one_event_meets(

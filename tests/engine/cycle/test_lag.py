@@ -8,6 +8,7 @@ import pytest
 
 from tests.engine.cycle.stage import Stage, mail
 from tests.harness import Killed
+from tests.spread import third
 
 Make = Callable[..., Stage]
 SELF = mail("dana")
@@ -87,7 +88,9 @@ def test_a_clock_that_is_wrong_by_ten_minutes_doubts_nothing_for_ever(stage: Mak
     s.in_step()
 
 
-def test_what_a_feed_told_before_the_window_read_showed_it_is_not_forgotten(stage: Make) -> None:
+def test_what_a_feed_reported_before_the_window_read_showed_it_is_not_forgotten(
+    stage: Make,
+) -> None:
     s = stage()
     early, late = s.visit(days=1), s.visit(days=2)
     s.run()
@@ -116,7 +119,7 @@ def test_looking_twice_costs_no_cycle_where_the_first_look_was_right(stage: Make
     assert s.asked("welkin.events.list", before) == one_window
 
 
-@pytest.mark.parametrize("request_number", range(1, 16))
+@pytest.mark.parametrize("request_number", third(range(1, 16)))
 def test_killed_while_reads_lag_nothing_is_made_twice(stage: Make, request_number: int) -> None:
     s = stage()
     s.run()
@@ -149,7 +152,7 @@ def test_a_block_whose_answer_is_lost_while_reads_lag_is_made_once(stage: Make, 
     settled(s)
 
 
-@pytest.mark.parametrize("request_number", range(1, 16))
+@pytest.mark.parametrize("request_number", third(range(1, 16)))
 def test_a_block_whose_event_goes_before_it_shows_goes_too(
     stage: Make, request_number: int
 ) -> None:

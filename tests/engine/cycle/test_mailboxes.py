@@ -151,7 +151,7 @@ def test_of_two_people_whose_accounts_were_swapped_nothing_is_taken_over(
 
 
 @BOTH
-def test_another_mailbox_is_filled_anew_and_the_former_one_cleared(
+def test_another_mailbox_is_filled_and_the_previous_one_is_cleared(
     stage: Make, platform: Platform
 ) -> None:
     s = stage(platform=platform)
@@ -169,7 +169,7 @@ def test_another_mailbox_is_filled_anew_and_the_former_one_cleared(
 
 @BOTH
 @pytest.mark.parametrize("tombstones", [True, False], ids=["deleted", "unknown"])
-def test_a_restored_mailbox_has_everything_once_and_nobody_is_asked(
+def test_a_restored_mailbox_has_everything_once_without_an_approval(
     stage: Make, platform: Platform, tombstones: bool
 ) -> None:
     s = stage(platform=platform)

@@ -318,6 +318,30 @@ def test_a_deletion_that_no_delta_tells_of_is_found_by_the_daily_comparison(offi
     assert len(s.blocks()) == 1
 
 
+def test_an_event_that_only_its_id_denies_does_not_hold_up_the_user_for_a_day(office: Make) -> None:
+    """No delta mentions its deletion, and it is asked for as its block is gone as well."""
+    s = office()
+    s.microsoft.lose_tombstones = True
+    events = [s.busy(days=day) for day in range(1, 7)]
+    s.run()
+    s.later()
+    for event in events:
+        s.calendar.delete_event(ME, event)
+    for block in s.blocks():
+        s.welkin.delete_event(block.id)
+    s.later()
+    assert s.state().marked
+    # What comes and goes meanwhile leaves no trace in a delta from before.
+    short = s.busy(days=8)
+    s.later(again=2)
+    assert len(s.blocks()) == 1
+    s.calendar.delete_event(ME, short)
+    s.later(again=8)
+    assert s.blocks() == []
+    assert not s.state().marked
+    s.in_step()
+
+
 def test_what_only_one_of_two_lists_shows_is_looked_at(office: Make) -> None:
     """A full read takes the cursor from one list and the events from another."""
     s = office()

@@ -29,7 +29,7 @@ def test_a_host_who_is_not_among_the_participants_gets_a_mirror(stage: Make) -> 
     assert len(s.mirrors()) == 1
 
 
-def test_a_participant_who_is_not_mapped_gets_none_and_disturbs_nobody(stage: Make) -> None:
+def test_a_participant_who_is_not_mapped_gets_none_and_disturbs_no_other(stage: Make) -> None:
     s = stage("dana", "ruben")
     s.remap("ruben")
     s.visit("dana", extra_user_ids=[s.ids["ruben"]])
@@ -286,7 +286,7 @@ def test_an_encounter_that_is_not_exported_yet_is_looked_up_by_its_host(stage: M
     assert len(s.mirrors()) == 1
 
 
-def test_an_event_whose_encounter_nobody_knows_stays_pending(stage: Make) -> None:
+def test_an_event_whose_encounter_is_unknown_stays_pending(stage: Make) -> None:
     s = stage(settings={"encounter_types": {"unknown_type": "include"}})
     event = s.meeting()
     s.welkin.change_event(event.id, type="ENCOUNTER")

@@ -57,7 +57,7 @@ def test_a_narrower_filter_shows_what_would_go(platform: Platform) -> None:
     assert len(s.calendar.mirrors(mail("dana"))) == 1
 
 
-def test_what_is_known_so_far_is_told(platform: Platform) -> None:
+def test_what_is_known_so_far_is_shown(platform: Platform) -> None:
     s = stage(platform)
     told: list[tuple[int, int, int]] = []
     effect(

@@ -1,11 +1,13 @@
 """What the sync asks: idle polls, no echo, bounded requests, paging, tokens."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from calendar_sync.config.settings import Settings
-from calendar_sync.core.model import Direction
+from calendar_sync.core.model import Direction, Platform
 from calendar_sync.state.config import Revision, blocks_hash
 from calendar_sync.sync.noticing.find import _pack
 from calendar_sync_sandbox.requestlog import Entry
@@ -54,6 +56,21 @@ def test_polls_keep_to_a_share_of_the_daily_quota(stage: Make) -> None:
         s.later(minutes=5)
     polls = [e for e in since(s, before, "google") if e.kind == "google.events.list"]
     assert len(polls) <= 0.6 * 1000 * 5 / 24
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_passes_of_several_processes_keep_to_the_rate_of_a_minute(
+    stage: Make, platform: Platform
+) -> None:
+    rate = {f"{platform}_requests_per_minute": 30, "max_cycle_seconds": 3600}
+    s = stage("dana", "ruben", "mira", platform=platform, settings={"limits": rate})
+    for number in range(4 * 5 * 3):
+        s.visit(list(s.ids)[number % 3], days=1 + number // 20, hour=8 + number % 9)
+    s.later(again=3, seconds=1)
+    asked = [e.at for e in since(s, 0, platform) if not e.kind.endswith(("token", "discovery"))]
+    assert len(asked) > 60
+    for moment in asked:
+        assert sum(moment <= other < moment + timedelta(minutes=1) for other in asked) <= 30
 
 
 @pytest.mark.parametrize("change", ["visit", "busy", "both"])
@@ -121,7 +138,7 @@ def test_a_change_costs_no_more_requests_than_it_must(stage: Make) -> None:
     assert asked <= feeds + window + 1 + 3 * 3 + 1
 
 
-def test_the_daily_full_comparison_finds_what_no_feed_told(stage: Make) -> None:
+def test_the_daily_full_comparison_finds_what_no_feed_reported(stage: Make) -> None:
     s = stage()
     visit = s.visit(days=20)
     s.run()
@@ -302,7 +319,7 @@ def test_a_missing_block_that_may_not_be_written_is_noted_once(stage: Make) -> N
     assert s.asked("welkin.events.get", before) == 0
 
 
-def test_a_deleted_appointment_whose_mirror_may_not_be_removed_marks_nobody(
+def test_a_deleted_appointment_whose_mirror_may_not_be_removed_marks_no_user(
     stage: Make,
 ) -> None:
     s = stage()
@@ -316,3 +333,27 @@ def test_a_deleted_appointment_whose_mirror_may_not_be_removed_marks_nobody(
     before = s.position
     assert s.later(again=5).outcomes == {}
     assert s.asked("welkin.events.get", before) == 0
+
+
+@pytest.mark.postgres
+def test_a_task_needs_two_connections_to_postgresql(stage: Make, postgres_url: str) -> None:
+    s = stage("dana", "ruben", "mira", "jonas", database_url=postgres_url)
+    for name in s.ids:
+        s.visit(name)
+        s.busy(name)
+    held, most = 0, 0
+
+    def taken(*_: object) -> None:
+        nonlocal held, most
+        held += 1
+        most = max(most, held)
+
+    def given_back(*_: object) -> None:
+        nonlocal held
+        held -= 1
+
+    event.listen(s.database.engine, "checkout", taken)
+    event.listen(s.database.engine, "checkin", given_back)
+    s.run()
+    s.in_step()
+    assert 1 <= most <= 2

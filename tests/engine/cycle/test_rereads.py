@@ -36,7 +36,7 @@ def one_round(s: Stage) -> set[str]:
     return {name for name in s.ids if s.mirrors(name)[0]["summary"] != "Busy"}
 
 
-def test_a_pass_reads_some_users_anew_and_leaves_the_others_to_the_next(stage: Make) -> None:
+def test_a_pass_reads_some_users_again_and_leaves_the_others_to_the_next(stage: Make) -> None:
     s = crowd(stage, {})
     s.document = {**SLOW, **TYPES}
     seen = [len(one_round(s)) for _ in range(3)]
@@ -68,7 +68,7 @@ def test_a_lower_level_does_not_wait(stage: Make) -> None:
     assert one_round(s) == set()
 
 
-def test_a_calendar_that_no_longer_counts_keeps_nobody_on_the_list(stage: Make) -> None:
+def test_a_calendar_that_no_longer_counts_keeps_no_user_on_the_list(stage: Make) -> None:
     s = stage(settings={"calendars": {"google": {"busy": ["primary", "extra@example.org"]}}})
     s.visit()
     s.run()

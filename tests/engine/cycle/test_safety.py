@@ -119,7 +119,7 @@ def test_an_approval_lasts_a_day_and_is_asked_for_again(stage: Make) -> None:
     assert entry.approvals == 1
 
 
-def test_ten_removals_need_nobodys_approval(stage: Make) -> None:
+def test_ten_removals_need_no_approval(stage: Make) -> None:
     s = stage()
     ids = full_house(s)
     s.run()
@@ -335,7 +335,7 @@ def test_a_revoked_account_is_retried_ever_more_rarely_and_recovers(stage: Make)
     s.in_step("ruben")
 
 
-def test_an_account_with_a_long_retry_after_delays_nobody(stage: Make) -> None:
+def test_an_account_with_a_long_retry_after_delays_no_other(stage: Make) -> None:
     s = stage("dana", "ruben", "mira")
     s.run()
     s.fault(
@@ -370,7 +370,7 @@ def test_an_idle_account_with_a_long_retry_after_is_left_in_peace(stage: Make) -
     assert len(asked) <= 2
 
 
-def test_one_users_forbidden_event_in_welkin_stops_nobody_else(stage: Make) -> None:
+def test_one_users_forbidden_event_in_welkin_stops_no_other_user(stage: Make) -> None:
     s = stage("dana", "ruben")
     mine, theirs = s.busy("dana"), s.busy("ruben")
     s.run()
@@ -413,7 +413,7 @@ def test_many_accounts_failing_at_once_stop_the_platform_until_they_answer(stage
     assert len(s.mirrors(names[-1])) == 1
 
 
-def test_two_failing_accounts_of_twelve_stop_nobody(stage: Make) -> None:
+def test_two_failing_accounts_of_twelve_stop_no_other(stage: Make) -> None:
     s = crowd(stage)
     names = list(s.ids)
     for name in names[:2]:
@@ -594,7 +594,7 @@ def test_two_items_that_always_fail_do_not_hold_up_the_others_for_ever(stage: Ma
     assert {block.title for block in s.blocks()} == {"event 2", "event 3"}
 
 
-def test_what_nobody_wants_any_more_is_not_parked_for_ever(stage: Make) -> None:
+def test_what_is_no_longer_wanted_is_not_parked_for_ever(stage: Make) -> None:
     s = stage()
     s.run()
     event = s.busy()

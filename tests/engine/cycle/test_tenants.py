@@ -124,6 +124,7 @@ def test_killed_after_a_creation_without_id_its_block_is_found_by_its_time(
     s.in_step()
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "truncated_json", "empty_200"])
 @pytest.mark.parametrize("habit", ["refused", "dropped"])
 def test_a_lost_answer_to_a_creation_without_id_makes_no_second_block(
@@ -142,7 +143,7 @@ def test_a_lost_answer_to_a_creation_without_id_makes_no_second_block(
     s.in_step()
 
 
-def test_two_blocks_of_one_time_and_a_persons_own_leave_are_told_apart(stage: Make) -> None:
+def test_two_blocks_of_one_time_and_a_persons_own_leave_are_distinguished(stage: Make) -> None:
     s = stage()
     s.welkin.habits.external_ids = "refused"
     s.run()

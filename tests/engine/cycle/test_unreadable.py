@@ -36,6 +36,7 @@ def well(s: Stage) -> None:
     assert (state.failures, state.error_code, state.marked) == (0, None, False)
 
 
+@pytest.mark.spread
 @both
 @every_refusal
 def test_a_series_that_is_never_shown_keeps_its_blocks_and_holds_up_nothing_else(
@@ -65,6 +66,7 @@ def test_a_series_that_is_never_shown_keeps_its_blocks_and_holds_up_nothing_else
     s.in_step()
 
 
+@pytest.mark.spread
 @both
 @every_refusal
 def test_an_event_that_is_never_shown_keeps_its_block_and_holds_up_nothing_else(
@@ -91,9 +93,10 @@ def test_an_event_that_is_never_shown_keeps_its_block_and_holds_up_nothing_else(
     s.in_step()
 
 
+@pytest.mark.spread
 @both
 @every_refusal
-def test_what_a_comparison_misses_and_nobody_shows_stays_until_it_is_shown_again(
+def test_what_a_comparison_misses_stays_until_it_is_shown_again(
     stage: Make, platform: Platform, refusal: str
 ) -> None:
     s = stage(platform=platform)

@@ -55,7 +55,7 @@ def own(s: Stage, name: str) -> list[Any]:
     )
 
 
-def test_exactly_ours_is_removed_and_nobody_elses(platform: Platform) -> None:
+def test_exactly_ours_is_removed_and_no_other_event(platform: Platform) -> None:
     s = stage(platform)
     before = {name: own(s, name) for name in s.ids}
     others = (s.calendar.mirrors(mail("ruben")), len(s.blocks("ruben")))
@@ -118,7 +118,7 @@ def test_what_cannot_be_removed_is_said_and_others_are_not_kept(platform: Platfo
     assert s.calendar.mirrors(mail("dana")) == []
 
 
-def test_what_carries_our_mark_without_a_link_is_left_and_told(platform: Platform) -> None:
+def test_what_carries_our_mark_without_a_link_is_left_and_reported(platform: Platform) -> None:
     """I4: an event without a link is nobody's to delete, whatever it says of itself."""
     s = stage(platform)
     span = Span(s.at(6, 9), s.at(6, 10))
@@ -157,7 +157,7 @@ def test_who_is_on_both_platforms_is_cleaned_on_each(platform: Platform) -> None
     assert s.calendars(other).mirrors(mail("dana")) == s.calendar.mirrors(mail("dana")) == []
 
 
-def test_a_platform_without_connection_keeps_nobody_else(platform: Platform) -> None:
+def test_a_platform_without_connection_stops_no_other_platform(platform: Platform) -> None:
     s = stage(platform)
     other = next(each for each in Platform if each is not platform)
     rows = [*s.store.config.mapping(), MappedUser(s.ids["ruben"], other, "ruben@old.example")]
@@ -178,7 +178,7 @@ def test_a_platform_without_connection_keeps_nobody_else(platform: Platform) -> 
 
 
 @pytest.mark.parametrize("where", ["delete_mirror", "changes"])
-def test_a_bug_for_one_user_keeps_nobody_else(
+def test_a_bug_for_one_user_stops_no_other_user(
     platform: Platform, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While removing, and while reading again."""
@@ -220,7 +220,7 @@ def test_who_is_in_other_hands_is_waited_for(platform: Platform) -> None:
     assert timedelta(seconds=80) < s.clock.now() - begun < timedelta(minutes=3)
 
 
-def test_who_stays_in_other_hands_is_told_after_two_minutes(platform: Platform) -> None:
+def test_a_user_who_stays_in_other_hands_is_reported_after_two_minutes(platform: Platform) -> None:
     s = stage(platform)
     s.store.leases.take(s.ids["dana"], "a run", s.clock.now() + timedelta(hours=1))
     begun, position = s.clock.now(), s.position
@@ -261,7 +261,7 @@ def test_the_lease_is_held_on_to_while_a_slow_server_is_waited_for(
     assert (result.code, result.clean) == ("", True)
 
 
-def test_switching_off_undoes_nobody_elses_edit(
+def test_switching_off_undoes_no_other_edit(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s = Stage("dana", "ruben", platform=platform)
@@ -289,7 +289,7 @@ def test_switching_off_undoes_nobody_elses_edit(
     assert ("tests", "new-user") not in authors
 
 
-def test_somebody_nobody_knows_is_refused(platform: Platform) -> None:
+def test_an_unknown_user_is_rejected(platform: Platform) -> None:
     s = Stage("dana", platform=platform)
     with pytest.raises(ConfigurationError, match="not mapped: nobody"):
         standing(s.store, [platform], ["nobody"])

@@ -106,9 +106,7 @@ def test_a_tenant_that_takes_even_less_is_not_asked_for_more_every_time(stage: M
 
 
 @pytest.mark.parametrize("code", [400, 403])
-def test_a_user_whom_welkin_hides_keeps_nobody_else_from_being_synced(
-    stage: Make, code: int
-) -> None:
+def test_a_user_whom_welkin_hides_stops_no_other_user(stage: Make, code: int) -> None:
     s = stage("dana", "ruben")
     hidden = min(s.ids, key=lambda name: s.ids[name])
     other = max(s.ids, key=lambda name: s.ids[name])

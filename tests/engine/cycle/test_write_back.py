@@ -103,9 +103,7 @@ def test_encounters_are_restored(stage: Make, act: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize("act", [move, delete])
-def test_who_only_takes_part_changes_nobodys_appointment(
-    stage: Make, act: Callable[..., None]
-) -> None:
+def test_who_only_takes_part_changes_no_appointment(stage: Make, act: Callable[..., None]) -> None:
     s = stage("ruben", "dana", settings=WRITE_BACK)
     s.meeting("ruben", extra_user_ids=[s.ids["dana"]])
     s.run()

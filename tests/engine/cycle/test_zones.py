@@ -115,7 +115,7 @@ def test_a_mirror_that_the_server_shifts_without_a_new_version_is_put_right(
 
 
 @EVERYWHERE
-def test_a_server_that_shifts_a_mirror_again_and_again_is_left_alone_and_told(
+def test_a_mirror_that_a_server_shifts_again_and_again_is_left_and_reported(
     platform: Platform,
 ) -> None:
     s = Stage(platform=platform)

@@ -524,7 +524,7 @@ def test_a_former_account_that_cannot_be_cleared_is_shown(stage: Stage) -> None:
     assert (part.verdict, part.account) == ("mirror_ok", "new@example.org")
 
 
-def test_unknown_and_unmapped_users_are_told_apart(stage: Stage) -> None:
+def test_unknown_and_unmapped_users_are_distinguished(stage: Stage) -> None:
     stage.run()
     stage.remap("ruben")
     unmapped = ask(stage, "user", stage.ids["ruben"])

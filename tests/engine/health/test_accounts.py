@@ -159,7 +159,7 @@ def test_many_users_are_checked_in_groups(
     assert {user for group in groups for user in group.users} == set(s.ids.values())
 
 
-def test_one_mailbox_under_two_names_is_told_to_both() -> None:
+def test_one_mailbox_under_two_names_is_reported_for_both() -> None:
     """The address and the object id of one mailbox: only the directory knows."""
     s = Stage("dana", "ruben", "mira", platform=Platform.MICROSOFT)
     s.remap(ruben={"account": s.microsoft.accounts[mail("dana")].guid})

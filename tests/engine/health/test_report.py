@@ -102,7 +102,7 @@ def test_a_user_is_named_once_however_much_is_wrong(platform: Platform) -> None:
 
 
 @on_both
-def test_a_late_change_is_told(platform: Platform) -> None:
+def test_a_late_change_is_reported(platform: Platform) -> None:
     s = Stage("dana", platform=platform)
     s.run()
     with s.store.database.write() as connection:
@@ -164,7 +164,7 @@ def test_events_left_in_an_account_are_reported_without_mapped_users(platform: P
 
 @on_both
 @pytest.mark.parametrize("how", ["unmapped", "disabled", "inactive"])
-def test_who_leaves_and_cannot_be_cleaned_up_after_is_told(
+def test_a_leaver_whose_items_cannot_be_deleted_is_reported(
     platform: Platform, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s = Stage("dana", "ruben", platform=platform)
@@ -225,7 +225,7 @@ def test_a_stopped_platform_comes_first(platform: Platform) -> None:
     assert "calendar-sync check" in report(s)["items"][0]["advice"]
 
 
-def test_damage_of_the_record_and_a_check_that_failed_are_told() -> None:
+def test_damage_of_the_record_and_a_check_that_failed_are_reported() -> None:
     s = Stage("dana")
     found = items(s, audit=["row 7 was changed"], checked=False)
     assert [kind for kind, _, _ in found] == ["audit", "check_failed"]

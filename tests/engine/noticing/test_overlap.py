@@ -54,7 +54,7 @@ def test_what_comes_while_a_task_works_is_the_next_runs(watched: Watched) -> Non
     assert watched.collect("two") == omar
 
 
-def test_a_task_that_finds_the_user_busy_keeps_nobody_from_him(watched: Watched) -> None:
+def test_a_task_that_finds_the_user_busy_keeps_no_other_task_from_him(watched: Watched) -> None:
     omar = watched.stage.ids["omar"]
     watched.stage.visit("omar")
     watched.goes_on(10)
@@ -66,7 +66,7 @@ def test_a_task_that_finds_the_user_busy_keeps_nobody_from_him(watched: Watched)
     assert watched.collect("two") == {omar}
 
 
-def test_a_task_that_finds_nothing_to_do_keeps_nobody_from_what_comes(watched: Watched) -> None:
+def test_a_task_that_finds_nothing_to_do_delays_no_later_work(watched: Watched) -> None:
     omar = {watched.stage.ids["omar"]}
     watched.stage.visit("omar")
     watched.goes_on(10)

@@ -36,14 +36,14 @@ def swept() -> Iterator[Watched]:
 class Sweeping(Watched):
     """With the steps of sweeps, too."""
 
-    def goes_on(self, seconds: int, *_: Any, runs: bool = True) -> None:
+    def goes_on(self, seconds: int, *_: Any, runs: bool = True, each: int = 1) -> None:
         async def steps() -> None:
-            for second in range(seconds):
+            for second in range(0, seconds, each):
                 if runs and second % 300 == 0:
                     self.run_comes()
                 for step in ("feeds", "polls", "sweeps", "told", "runs"):
                     await getattr(self.watch, step)()
-                self.stage.clock.advance(1)
+                self.stage.clock.advance(each)
 
         self.do(steps())
 
@@ -90,7 +90,7 @@ def test_our_own_mirror_costs_one_poll_and_no_run(swept: Watched) -> None:
     assert swept.collect("another") == set()
 
 
-def test_the_end_of_a_day_changes_nobody(swept: Watched) -> None:
+def test_the_end_of_a_day_counts_as_no_change(swept: Watched) -> None:
     for name in NAMES:
         swept.stage.busy(name, days=0, hour=20)
         swept.stage.busy(name, days=60, hour=3)
@@ -181,6 +181,7 @@ def test_sweeps_begin_where_polls_alone_are_too_slow(accounts: int, on: bool) ->
     assert pace(settings(sweep="on"), Platform.MICROSOFT, accounts, 0, START) is None
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("accounts", [500, 2_000, 10_000, 40_000])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
 def test_all_of_it_keeps_to_the_share_of_the_quota(accounts: int, share: float) -> None:

@@ -61,18 +61,18 @@ class Watched:
     def run_comes(self) -> None:
         self.store.noticing.run_came(self.platform.value, self.stage.clock.now(), expected=True)
 
-    def goes_on(self, seconds: int, *watches: Watch, runs: bool = True) -> None:
-        """So many seconds with one step each; while `runs`, safety runs come and find nothing."""
+    def goes_on(self, seconds: int, *watches: Watch, runs: bool = True, each: int = 1) -> None:
+        """So many seconds, a step in `each`; while `runs`, safety runs come and find nothing."""
 
         async def steps() -> None:
-            for second in range(seconds):
+            for second in range(0, seconds, each):
                 if runs and second % 300 == 0:
                     self.run_comes()
                 for watch in watches or (self.watch,):
                     await watch.feeds()
                     await watch.polls()
                     await watch.runs()
-                self.stage.clock.advance(1)
+                self.stage.clock.advance(each)
 
         self.do(steps())
 
@@ -238,8 +238,8 @@ def test_an_idle_organisation_costs_little(watched: Watched) -> None:
 
 
 def test_the_accounts_of_a_paused_dag_are_left_alone(watched: Watched) -> None:
-    watched.goes_on(int(RESTS_AFTER.total_seconds()) + 5)
-    watched.goes_on(int(RESTS_AFTER.total_seconds()), runs=False)
+    watched.goes_on(int(RESTS_AFTER.total_seconds()) + 5, each=5)
+    watched.goes_on(int(RESTS_AFTER.total_seconds()), runs=False, each=5)
     sent = watched.sent
     watched.stage.visit("omar")
     watched.goes_on(120, runs=False)
@@ -298,7 +298,7 @@ def test_a_safety_run_looks_for_changes_only_where_noticing_stands_still(watched
     assert watched.sent > sent
 
 
-def test_a_run_by_event_asks_nobody(watched: Watched) -> None:
+def test_a_run_by_event_makes_no_poll(watched: Watched) -> None:
     watched.stage.visit("omar")
     sent = watched.sent
     assert watched.collect("event", Looking.NEVER) == set()
@@ -317,7 +317,7 @@ def test_where_welkin_does_not_answer_a_safety_run_says_so(watched: Watched) -> 
         watched.collect("safety", Looking.IF_STILL)
 
 
-def test_a_fault_of_the_platform_stops_asking_and_is_told_by_a_run(watched: Watched) -> None:
+def test_a_fault_of_the_platform_stops_requests_and_is_reported_by_a_run(watched: Watched) -> None:
     watched.goes_on(20)
     watched.stage.visit("omar")
     watched.store.runs.set_fault(watched.platform, "made_up_fault", watched.stage.clock.now())
@@ -387,7 +387,7 @@ def test_a_platform_without_connection_is_no_alarm(watched: Watched) -> None:
     assert watched.store.noticing.of(other.value).alive(watched.stage.clock.now())
 
 
-def test_it_is_told_that_noticing_stands_still(watched: Watched) -> None:
+def test_it_is_reported_that_noticing_stands_still(watched: Watched) -> None:
     clock, store = watched.stage.clock, watched.store
     watched.run_comes()
     assert standing_still(store, clock.now()) == [], "Airflow starts the trigger a little later"
@@ -416,7 +416,7 @@ def test_a_dag_that_was_off_for_a_while_is_no_alarm(watched: Watched) -> None:
     assert other.late(target, clock.now())
 
 
-def test_the_steps_go_on_side_by_side_until_told_to_stop(
+def test_the_steps_go_on_side_by_side_until_stopped(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = 0

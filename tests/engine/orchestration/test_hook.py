@@ -318,7 +318,6 @@ def test_the_command_line_lists_the_connection_type(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
         check=True,
     )
     rows = json.loads(done.stdout[done.stdout.index("[{") :])

@@ -36,7 +36,7 @@ def test_a_task_imports_nothing_that_it_may_not_need() -> None:
         (["calendar-sync", "status"], False),
     ],
 )
-def test_who_forks_tasks_imports_for_them_and_nobody_else(
+def test_who_forks_tasks_imports_for_them_and_no_other_process_does(
     command: list[str], expected: bool
 ) -> None:
     program = f"import sys; sys.argv = {command!r}; import calendar_sync.orchestration.preload; "

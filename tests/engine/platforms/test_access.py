@@ -105,7 +105,9 @@ def test_what_is_wrong_for_everybody_is_named(
     assert says in found.advice
 
 
-def test_a_mailbox_outside_the_scope_is_told_from_a_missing_permission(tenant: Tenant) -> None:
+def test_a_mailbox_outside_the_scope_is_distinguished_from_a_missing_permission(
+    tenant: Tenant,
+) -> None:
     tenant.microsoft.revoke(DANA)
     assert tenant.check() == [(DANA, "microsoft_outside_scope")]
     assert tenant.check(DANA) == [(DANA, "microsoft_outside_scope")], "others of the tenant answer"

@@ -107,7 +107,7 @@ def test_a_part_that_fails_for_a_moment_is_asked_for_again_by_itself(ward: Ward,
     assert [e.status for e in asked] == [code, 200]
 
 
-def test_a_part_that_is_throttled_waits_as_long_as_it_was_told(ward: Ward) -> None:
+def test_a_part_that_is_throttled_waits_as_long_as_the_answer_says(ward: Ward) -> None:
     ward.fault("status", "nurse07", code=429, retry_after=90)
     bad = ward.bad(ward.ask())
     assert bad.keys() == {"nurse07@example.org"}

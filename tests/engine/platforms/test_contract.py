@@ -373,7 +373,7 @@ def test_a_mirror_is_private_busy_without_guests_and_read_back_as_it_was_meant(d
     assert (seen.guests, seen.private, seen.shown) == (0, True, "busy")
 
 
-def test_a_mirror_told_of_by_a_cursor_has_the_same_content(desk: Desk) -> None:
+def test_a_mirror_listed_by_a_cursor_has_the_same_content(desk: Desk) -> None:
     first = desk.changes()
     wanted = draft(hour(desk), "Visit", "Line one\nLine two")
     made = desk.create(wanted)

@@ -262,7 +262,7 @@ def test_an_address_that_answers_something_else_is_named_so(push: Push) -> None:
     assert stage.channel().code == "microsoft_push_address_refused"
 
 
-def test_a_mailbox_without_access_concerns_nobody_else(push: Push) -> None:
+def test_a_mailbox_without_access_affects_no_other_user(push: Push) -> None:
     stage = push("dana", "ruben", platform=Platform.MICROSOFT)
     stage.microsoft.account("dana@example.org").state = "revoked"
     stage.tend()

@@ -20,9 +20,9 @@ class Told(Watched):
 
     delivering = True
 
-    def goes_on(self, seconds: int, *_: Any, runs: bool = True) -> None:
+    def goes_on(self, seconds: int, *_: Any, runs: bool = True, each: int = 1) -> None:
         async def steps() -> None:
-            for second in range(seconds):
+            for second in range(0, seconds, each):
                 if runs and second % 300 == 0:
                     self.run_comes()
                 for step in ("feeds", "polls", "sweeps", "told", "beats", "runs"):
@@ -30,7 +30,7 @@ class Told(Watched):
                 await tend_channels(self.services, self.watch.revision, self.platform)
                 if self.delivering:
                     await self.stage.sandbox.outbox.deliver()
-                self.stage.clock.advance(1)
+                self.stage.clock.advance(each)
 
         self.do(steps())
 

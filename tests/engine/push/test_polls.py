@@ -38,7 +38,7 @@ def push() -> Iterator[Push]:
 
 
 @pytest.mark.parametrize("platform", BOTH)
-def test_an_edit_is_told_polled_and_blocked_at_once(push: Push, platform: Platform) -> None:
+def test_an_edit_is_noticed_polled_and_blocked_at_once(push: Push, platform: Platform) -> None:
     stage = push("dana", platform=platform)
     stage.clock.advance(minutes=1)
     stage.run()
@@ -115,7 +115,7 @@ def test_an_account_whose_notices_come_is_polled_less_often(push: Push) -> None:
     assert stage.asked("google.events.list", before, user="dana@example.org") == 1
 
 
-def test_while_the_receiver_is_silent_polls_are_plain_and_everybody_is_told(push: Push) -> None:
+def test_while_the_receiver_is_silent_polls_are_plain_and_it_is_reported(push: Push) -> None:
     stage = push("dana")
     stage.receiving = False
     stage.clock.advance(minutes=2)
@@ -273,7 +273,7 @@ def watched(stage: PushStage, steps: Callable[[Watch], Awaitable[None]]) -> None
 
 
 @pytest.mark.parametrize("platform", BOTH)
-def test_an_account_that_is_due_and_told_of_is_polled_once(push: Push, platform: Platform) -> None:
+def test_an_account_that_is_due_and_noticed_is_polled_once(push: Push, platform: Platform) -> None:
     """I21: the two steps of a watch go on side by side."""
     stage = push("dana", platform=platform)
     stage.clock.advance(minutes=10)

@@ -200,7 +200,9 @@ def test_an_unknown_channel_is_not_looked_up_again_for_a_while(
     assert len(looked) == 2
 
 
-def test_one_channel_that_never_stops_is_told_to_come_again(sender: Sender, opened: Opened) -> None:
+def test_a_channel_that_never_stops_gets_503_and_retry_after(
+    sender: Sender, opened: Opened
+) -> None:
     one, other = opened(1), opened(2)
     answers = sender.all([("/google", {"headers": google(one)})] * (admission.OF_ONE + 5))
     assert [a.status_code for a in answers].count(204) == admission.OF_ONE
@@ -229,7 +231,7 @@ def test_a_flood_is_taken_in_few_transactions_and_the_rest_is_refused(
 # --- the state database ----------------------------------------------------------------------
 
 
-def test_what_cannot_be_stored_is_answered_so_and_told_once(
+def test_what_cannot_be_stored_is_answered_so_and_reported_once(
     sender: Sender, opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = opened(1)

@@ -106,7 +106,7 @@ def leave(store: Store, *users: str) -> None:
     store.config.save_welkin_users(staff, NOW)
 
 
-def test_each_state_is_told(store: Store) -> None:
+def test_each_state_is_shown(store: Store) -> None:
     names = ("ok", "late", "new", "retrying", "attention", "waiting", "disabled", "away", "both")
     connect(store, *(f"{name}@example.org" for name in names))
     put(store, "late", last_success_at=NOW - timedelta(minutes=7))

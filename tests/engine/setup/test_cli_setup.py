@@ -124,7 +124,7 @@ def test_from_nothing_to_the_switch(world: dict[str, Any], tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("terminal")
-def test_a_mistake_is_told_and_asked_again(world: dict[str, Any]) -> None:
+def test_a_mistake_is_reported_and_asked_again(world: dict[str, Any]) -> None:
     assert RUN.invoke(app, ["init"]).exit_code == 0
     welkin = world["welkin_default"]
     bad = {**welkin, "host": "http://x"}

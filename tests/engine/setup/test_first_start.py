@@ -98,7 +98,7 @@ def with_link(url: str, state: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["live", "intent", "retired"])
-def test_no_key_is_made_anew_beside_links(sqlite: str, state: str) -> None:
+def test_no_new_key_is_made_beside_links(sqlite: str, state: str) -> None:
     assert first_start(sqlite)
     with_link(sqlite, state)
     forget_key()

@@ -117,7 +117,7 @@ def test_a_cut_that_also_forgets_the_run_is_found_with_the_value_from_its_log(fu
     assert full.audit.verify(logged[-1]) == ["the expected seal is not part of the chain"]
 
 
-def test_without_the_key_nobody_can_make_a_chain_that_fits(full: Store) -> None:
+def test_without_the_key_no_chain_that_fits_can_be_made(full: Store) -> None:
     assert Store(full.database, "another key").audit.verify()
 
 
@@ -231,7 +231,7 @@ SQLITE_SHAPES = {
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, *SQLITE_SHAPES])
-def test_whatever_stands_in_the_rows_is_told_and_not_raised(full: Store, shape: str) -> None:
+def test_whatever_is_in_the_rows_is_reported_and_not_raised(full: Store, shape: str) -> None:
     if shape in SQLITE_SHAPES and not full.database.is_sqlite:
         pytest.skip("PostgreSQL keeps the types of columns")
     sql(full, SHAPES.get(shape) or SQLITE_SHAPES[shape])

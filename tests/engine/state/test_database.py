@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,7 +58,7 @@ def test_eight_writing_processes_never_fail_on_sqlite(tmp_path: Path) -> None:
         for _ in range(8)
     ]
     for writer in writers:
-        _, errors = writer.communicate(timeout=100)
+        _, errors = writer.communicate()
         assert (writer.returncode, errors) == (0, b"")
     assert Store(database, "key").marks.of(*PAIR).mark_seq == 160
     database.close()
@@ -80,10 +79,8 @@ def test_readers_do_not_wait_for_a_writer(store: Store) -> None:
     mark(store, [PAIR], NOW)
     with store.database.write() as connection:
         store.marks.mark(connection, [PAIR], NOW)
-        begun = time.monotonic()
         with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(store.marks.of, *PAIR).result(5).mark_seq == 1
-        assert time.monotonic() - begun < 3
+            assert pool.submit(store.marks.of, *PAIR).result().mark_seq == 1
     assert store.marks.of(*PAIR).mark_seq == 2
 
 
@@ -272,3 +269,12 @@ def test_clocks_that_agree_are_left_alone(postgres_url: str) -> None:
 
 def test_a_file_has_the_clock_of_its_machine(tmp_path: Path) -> None:
     assert Database(f"sqlite:///{tmp_path}/state.db").clock().behind == timedelta(0)
+
+
+def test_who_asks_for_nothing_needs_no_database() -> None:
+    nowhere = Store(Database("sqlite:////nowhere/state.db"), "key")
+    assert nowhere.feeds.seen("events", []) == {}
+    assert nowhere.feeds.encounters([]) == {}
+    assert nowhere.feeds.encounters_by_id([]) == []
+    assert nowhere.links.mirrors_of([]) == []
+    assert nowhere.links.blocks([]) == []

@@ -69,7 +69,7 @@ def test_a_link_reads_back_as_it_was_saved(store: Store) -> None:
     assert len(store.links.of(*PAIR)) == 2
 
 
-def test_what_an_id_is_about_is_told_by_indexes(store: Store) -> None:
+def test_what_an_id_is_about_is_found_by_indexes(store: Store) -> None:
     links = mirror("a1"), block("x", event_id="x_1"), mirror("a2", mirror_id="x_1"), mirror("a3")
     made = save(store, *links)
     asked: list[tuple[str, Any]] = []

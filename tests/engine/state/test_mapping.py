@@ -123,7 +123,7 @@ def test_the_history_of_one_user_and_of_one_mailbox(store: Store) -> None:
     assert seen(user_id="u1", account="r@example.org") == []
 
 
-def test_the_second_of_two_who_change_the_mapping_is_told(store: Store) -> None:
+def test_the_second_of_two_who_change_the_mapping_is_warned(store: Store) -> None:
     seen = store.config.edit_mapping(lambda _: [ONE], "dana", NOW).revision
     store.config.edit_mapping(lambda _: [ONE, TWO], "ruben", NOW, based_on=seen)
     before = rows(store)

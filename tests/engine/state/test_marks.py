@@ -21,7 +21,7 @@ def done(store: Store, seq: int, minutes: int = 0, full: int | None = None) -> N
         store.marks.done(connection, ONE, seq, now, following)
 
 
-def test_nobody_has_work_at_first(store: Store) -> None:
+def test_no_user_has_work_at_first(store: Store) -> None:
     assert not store.marks.of(*ONE).marked
     assert store.marks.all() == {}
 

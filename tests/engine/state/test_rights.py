@@ -1,4 +1,4 @@
-"""Database roles as docker-compose.yaml makes them: each may do what it needs, and no more."""
+"""Database roles as the compose files make them: each may do what it needs, and no more."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.postgres
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())
 ROLES = ("owner", "api_server", "scheduler", "dag_processor", "triggerer")
+#: Made by the files in deploy/compose.
+MORE = {"celery": "worker", "push": "receiver", "backup": "backup"}
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +45,18 @@ def server() -> Iterator[PostgresServer]:
     if psql is None:
         pytest.skip("no psql here")
     with PostgresServer() as made:
-        passwords = {f"{role.upper()}_PASSWORD": f"made-up-{role}" for role in ROLES}
+        passwords = {
+            f"{role.upper()}_PASSWORD": f"made-up-{role}" for role in (*ROLES, *MORE.values())
+        }
         first = ("postgres", "CREATE DATABASE airflow;")
         rest = [
             ("airflow", COMPOSE["configs"][name]["content"])
             for name in ("second-database", "roles")
         ]
-        # The receiver's is an administrator's to make.
-        made_by_hand = "CREATE ROLE receiver LOGIN PASSWORD 'made-up-receiver'; "
-        made_by_hand += "GRANT CONNECT ON DATABASE calendar_sync TO receiver;"
-        for database, script in [first, *rest, ("airflow", made_by_hand)]:
+        for name, role in MORE.items():
+            part = yaml.safe_load((REPOSITORY / f"deploy/compose/{name}.yaml").read_text())
+            rest.append(("airflow", part["configs"][f"{role}-role"]["content"]))
+        for database, script in [first, *rest]:
             where = made.url(database).replace("+psycopg", "")
             subprocess.run(
                 [psql, "-v", "ON_ERROR_STOP=1", "-q", "-f", "-", where],
@@ -75,7 +79,7 @@ def made(server: PostgresServer) -> None:
     owner = Database(url(server, "owner"))
     upgrade(owner)
     for _ in range(2):
-        grant(owner, ["api_server", "scheduler", "triggerer"])
+        grant(owner, ["api_server", "scheduler", "triggerer", "worker"])
     # What it once had is taken away.
     grant(owner, ["receiver"])
     grant(owner, ["receiver"], receiver=True)
@@ -83,7 +87,7 @@ def made(server: PostgresServer) -> None:
     owner.close()
 
 
-@pytest.fixture(params=["api_server", "scheduler", "triggerer"])
+@pytest.fixture(params=["api_server", "scheduler", "triggerer", "worker"])
 def store(server: PostgresServer, request: pytest.FixtureRequest) -> Iterator[Store]:
     database = Database(url(server, request.param))
     require_current(database)
@@ -156,10 +160,15 @@ def test_the_receiver_removes_nothing(receiver: Database, statement: str) -> Non
         connection.exec_driver_sql(statement)
 
 
-@pytest.mark.parametrize("role", ["dag_processor"])
-def test_the_others_do_not_reach_the_state_database(server: PostgresServer, role: str) -> None:
+@pytest.mark.parametrize(
+    ("role", "database"),
+    [("dag_processor", "calendar_sync"), ("worker", "airflow"), ("receiver", "airflow")],
+)
+def test_a_role_does_not_reach_the_other_database(
+    server: PostgresServer, role: str, database: str
+) -> None:
     with pytest.raises(DBAPIError, match="permission denied for database"):
-        create_engine(url(server, role)).connect()
+        create_engine(url(server, role, database)).connect()
 
 
 @pytest.mark.parametrize("role", ROLES[1:])

@@ -132,6 +132,6 @@ def test_processes_together_keep_to_the_rate(store: Store) -> None:
     assert pauses == pytest.approx([0.2 * number for number in range(36)])
 
 
-def test_a_wrong_clock_blocks_nobody_for_long(store: Store) -> None:
+def test_a_wrong_clock_blocks_no_worker_for_long(store: Store) -> None:
     store.rates.reserve("welkin", 5, 9_999_999.0)
     assert store.rates.reserve("welkin", 5, 1000.0) <= 60

@@ -108,7 +108,7 @@ def test_a_batch_that_is_refused_says_nothing_about_any_mailbox(error: SyncError
         TokenRejected(code_of("x")),
     ],
 )
-def test_what_concerns_everybody_is_told_to_everybody(error: SyncError) -> None:
+def test_what_concerns_all_users_fails_for_each(error: SyncError) -> None:
     found = ask(refusing(error))
     assert [(type(each), getattr(each, "code", "")) for each in found] == [(type(error), "x")] * 3
     assert len({id(each) for each in found}) == 3

@@ -109,6 +109,7 @@ UNLIKE_A_CODE = [
 ]  # fmt: skip
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("text", UNLIKE_A_CODE, ids=ascii)
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 408, 409, 410, 412, 429, 500, 503])
 def test_what_does_not_look_like_a_code_appears_nowhere(status: int, text: str) -> None:

@@ -123,7 +123,7 @@ def test_availability(changes: dict[str, Any], availability: Availability) -> No
     assert parsed(**changes).availability is availability
 
 
-def test_versions_sort_by_time_however_many_digits_are_told() -> None:
+def test_versions_sort_by_time_however_many_digits_they_have() -> None:
     told = [
         "2026-03-02T14:00:00Z",
         "2026-03-02T14:00:00.0000001Z",

@@ -200,7 +200,7 @@ def test_a_known_authority_is_asked_directly_too() -> None:
     ],
 )
 @pytest.mark.parametrize("make", [credentials, by_certificate], ids=["secret", "certificate"])
-def test_a_discovery_that_names_another_host_is_refused_and_told_nothing(
+def test_a_discovery_that_names_another_host_is_rejected_and_gets_no_secret(
     endpoint: str, make: Callable[[], MicrosoftCredentials]
 ) -> None:
     entra = Entra()

@@ -54,7 +54,7 @@ def test_four_are_not_many_and_five_of_eleven_are_less_than_half() -> None:
         assert len(little.blocks) >= 4
 
 
-def test_nobody_is_warned_when_the_settings_say_block() -> None:
+def test_no_warning_is_shown_when_the_settings_say_block() -> None:
     little = copied(6, block_time={"duplicates": "block"})
     little.run()
     assert len(little.blocks) == 6

@@ -205,7 +205,7 @@ def test_what_the_record_names_as_ours_goes_unless_its_appointment_may_take_it_o
 # --- guests and deletions undone ----------------------------------------------------------------
 
 
-def test_guests_are_told_of_once_and_never_undone() -> None:
+def test_guests_are_reported_once_and_never_undone() -> None:
     little, mirror = mirrored()
     little.events[mirror.id] = replace(mirror, has_attendees=True)
     made = little.run()
@@ -232,7 +232,7 @@ def test_exchange_would_mail_guests_about_a_put_back(platform: Platform) -> None
 
 
 @pytest.mark.parametrize("cancelled", [True, False])
-def test_a_deletion_that_nobody_was_to_restore_may_be_undone(cancelled: bool) -> None:
+def test_a_deletion_that_was_not_to_be_restored_may_be_undone(cancelled: bool) -> None:
     little, mirror = mirrored(rules=settings(mirror_deleted="report"))
     little.change(little.link(), state=LinkState.DISMISSED, version="1")
     little.events[mirror.id] = replace(mirror, version="2")

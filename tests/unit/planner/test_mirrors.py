@@ -302,7 +302,7 @@ def test_a_mirror_lost_without_a_trace_is_created_again() -> None:
     assert little.link().generation == 2
 
 
-def test_a_text_told_differently_by_the_server_is_no_edit_while_nobody_has_touched_it() -> None:
+def test_a_text_that_the_server_returns_differently_is_no_edit_while_it_is_untouched() -> None:
     """Exchange keeps a page and answers with its words: links and spaces may come out otherwise."""
     little = Little().add(appointment())
     little.settle()
@@ -315,7 +315,9 @@ def test_a_text_told_differently_by_the_server_is_no_edit_while_nobody_has_touch
     assert steps(little.plan()) == [("update_mirror", "edited_by_hand")]
 
 
-def test_a_time_told_differently_is_put_right_without_a_word_until_that_helps_no_more() -> None:
+def test_a_time_that_the_server_returns_differently_is_corrected_silently_until_that_fails() -> (
+    None
+):
     """A server that follows new rules of a zone gives no new version, and nobody has edited it."""
     little = Little().add(appointment())
     little.settle()

@@ -156,7 +156,7 @@ def test_one_way_leaves_welkin_alone() -> None:
 # --- mirrors --------------------------------------------------------------------
 
 
-def test_a_mirror_of_an_appointment_that_nobody_knows_waits_for_a_person() -> None:
+def test_a_mirror_of_an_unknown_appointment_waits_for_a_person() -> None:
     little = Little().add(mirror("m1", "gone"))
     made = little.plan()
     assert made.actions == ()

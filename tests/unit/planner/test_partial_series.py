@@ -128,7 +128,7 @@ def test_one_of_those_that_vanished_from_a_set_is_asked() -> None:
     assert steps(little) == [Step.DELETE_BLOCK] * 2
 
 
-def test_of_a_set_that_is_empty_by_its_rule_nobody_is_asked() -> None:
+def test_of_a_set_that_is_empty_by_its_rule_nothing_is_asked() -> None:
     assert asked(touched(SeriesSet(()))) == ()
 
 
@@ -144,7 +144,7 @@ def test_an_event_beside_it_is_none_of_its_matter() -> None:
     assert [action.source for action in little.plan().actions] == [Source("x1")]
 
 
-def test_rows_of_a_series_that_nobody_has_read_decide_nothing() -> None:
+def test_rows_of_a_series_that_was_not_read_decide_nothing() -> None:
     little = touched(EMPTY)
     little.series.clear()
     little.add(replace(rows()[0], span=span(30)))

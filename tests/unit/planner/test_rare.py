@@ -79,7 +79,7 @@ def test_not_found_alone_is_doubted_while_the_list_of_changes_says_nothing() -> 
     assert steps(little.plan()) == [("delete_block", "event_gone")]
 
 
-def test_what_is_left_to_a_person_is_told_also_where_only_one_side_is_written() -> None:
+def test_what_is_left_to_a_person_is_reported_also_where_only_one_side_is_written() -> None:
     """Soak, seed 60837: the fourth edit of a day stayed, and nobody knew."""
     little = blocked()
     little.direction = Direction.CALENDAR_TO_WELKIN

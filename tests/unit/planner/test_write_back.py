@@ -121,7 +121,7 @@ def test_a_mirror_dragged_to_a_time_that_has_begun_is_put_back() -> None:
     assert steps(little.plan()) == [("update_mirror", "edited_by_hand")]
 
 
-def test_sessions_of_a_group_follow_nobodys_calendar() -> None:
+def test_sessions_of_a_group_follow_no_calendar() -> None:
     little = Little(settings(**RULES)).add(appointment("a0", kind="GROUP_THERAPY"))
     little.settle()
     delete(little)

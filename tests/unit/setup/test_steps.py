@@ -129,7 +129,7 @@ def test_one_mailbox_that_cannot_be_opened_does_not_stop_the_set_up() -> None:
         assert len(step.faults) == shown
 
 
-def test_one_calendar_system_is_enough_and_a_faulty_second_one_is_told() -> None:
+def test_one_calendar_system_is_enough_and_a_faulty_second_one_is_reported() -> None:
     bad = Connected("configured", tested=Trial(NOW, (Finding.of(MicrosoftCode.NO_CONSENT),)))
     both = {Platform.GOOGLE: WORKS, Platform.MICROSOFT: bad}
     step = step_of("calendars", calendars=both)

@@ -155,6 +155,7 @@ class Batches:
             json={"requests": requests},
             token=self._token,
             slot=places,
+            carries=len(parts),
         )
         listed = answer.json.get("responses") if isinstance(answer.json, Mapping) else None
         by_id = {

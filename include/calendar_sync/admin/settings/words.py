@@ -224,11 +224,15 @@ NAMES: Mapping[str, tuple[str, str]] = {
     ),
     "limits": ("Rates and sizes", "Limits of the sync."),
     "limits.welkin_requests_per_second": ("Welkin: requests per second", ""),
-    "limits.calendar_requests_per_minute": ("Calendars: requests per minute", ""),
+    "limits.google_requests_per_minute": (
+        "Google: requests per minute",
+        "The quota of the project.",
+    ),
     "limits.google_requests_per_day": (
         "Google: requests per day",
         "The quota of the project. Checks for changes use at most 60 % of it.",
     ),
+    "limits.microsoft_requests_per_minute": ("Microsoft: requests per minute", ""),
     "limits.microsoft_concurrency": ("Microsoft: concurrent requests", ""),
     "limits.microsoft_batch_size": ("Microsoft: requests per batch", ""),
     "limits.max_user_tasks": ("Tasks in one run", "With more users, users share tasks."),

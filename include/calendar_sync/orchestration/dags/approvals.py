@@ -7,8 +7,18 @@ from airflow.sdk import DAG, get_current_context, task, task_group
 from calendar_sync.core.dag_ids import APPROVALS, GRANT
 from calendar_sync.orchestration.dags.common import ACCESS, ONLY_LOST_WORK, one_at_a_time, question
 
+DOC = """### Changes that need your approval.
 
-def approvals_dag(doc: str) -> DAG:
+Trigger this Airflow DAG: it asks for each approval under *Required Actions* for an hour. Each
+question says what would be done, for whom, on which dates, and why it needs approval. Approved
+changes are carried out by the next syncs; an approval is valid for 24 hours. After "Keep for now"
+you are asked again after a day. The page *Attention* of Calendar Sync has the same questions; an
+answer there closes the question here. To start this DAG and to answer, you need the right to edit
+Airflow's connections or configuration.
+"""
+
+
+def approvals_dag(doc: str = DOC) -> DAG:
     """The DAG `calendar_sync_approvals`: ask for each approval, and carry out the answer."""
 
     @one_at_a_time(APPROVALS, doc, None, access_control=ACCESS)

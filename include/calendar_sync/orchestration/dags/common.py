@@ -28,14 +28,28 @@ ONLY_LOST_WORK = ExceptionRetryPolicy(
     ]
 )
 START = datetime(2026, 1, 1)
-ARGUMENTS = {
+
+
+def setting(variable: str, otherwise: str = "") -> str:
+    """What the deployment wants: a variable of the environment, set for all parts of Airflow."""
+    return os.environ.get(variable, "").strip() or otherwise
+
+
+_WHERE = {
+    "queue": setting("CALENDAR_SYNC_QUEUE"),
+    "pool": setting("CALENDAR_SYNC_POOL"),
+    "executor": setting("CALENDAR_SYNC_EXECUTOR"),
+}
+#: Where tasks run, as arguments of each; what is not named, Airflow's own settings decide.
+PLACE = {name: value for name, value in _WHERE.items() if value}
+ARGUMENTS = PLACE | {
     "retries": 1,
     "retry_delay": timedelta(seconds=5),
     "execution_timeout": timedelta(minutes=30),
 }
 TAGS = ["calendar-sync"]
 # Whether the deployment runs Airflow's triggerer, which looks for changes all the time.
-HAS_TRIGGERER = os.environ.get("CALENDAR_SYNC_TRIGGERER", "on").strip().lower() != "off"
+HAS_TRIGGERER = setting("CALENDAR_SYNC_TRIGGERER", "on").lower() != "off"
 # Where Airflow's auth manager knows rights for single DAGs (FAB): who is given them for the DAGs
 # that ask. Whom another role gives all DAGs, admin/dag_guard.py stops.
 DECIDERS = os.environ.get("CALENDAR_SYNC_DECIDING_ROLES", "Op").split(",")

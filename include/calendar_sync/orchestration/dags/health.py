@@ -6,10 +6,21 @@ from airflow.sdk import DAG, get_current_context, task
 
 from calendar_sync.core.dag_ids import HEALTH
 from calendar_sync.core.errors import UsersFailed
-from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK, one_at_a_time
+from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK, one_at_a_time, setting
+
+DOC = """### Check all accounts and send a report.
+
+`list_accounts` reads Welkin's list of users. `validate_accounts` checks every mapped account
+without changing anything, and gives each user one verdict. `report` creates a report with
+verdicts, failures, late users, conflicts, failed items, approvals and the numbers of the day,
+stores it (`calendar-sync report`), and sends it to the recipients in the settings (`notify`).
+
+*Check now:* trigger this Airflow DAG.
+"""
+SCHEDULE = setting("CALENDAR_SYNC_HEALTH_SCHEDULE", "0 5 * * *")
 
 
-def health_dag(doc: str, schedule: str) -> DAG:
+def health_dag(doc: str = DOC, schedule: str = SCHEDULE) -> DAG:
     """The DAG `sync_health`: check every mapped account, then report."""
 
     @one_at_a_time(HEALTH, doc, schedule)

@@ -13,7 +13,16 @@ from airflow.sdk import (
 )
 
 from calendar_sync.core.dag_ids import DAGS, MAINTENANCE
-from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK, one_at_a_time
+from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK, one_at_a_time, setting
+
+DOC = """### Delete old runs.
+
+This Airflow DAG runs every day. It deletes runs of the sync that wrote nothing after 7 days and
+all others after 90 days, with their local logs, and old reports. The audit log is kept. It needs
+the connection `calendar_sync_airflow` (base URL of the API server, login and password of an
+account that can delete runs); without it `remove_old_runs` is skipped.
+"""
+SCHEDULE = setting("CALENDAR_SYNC_MAINTENANCE_SCHEDULE", "30 4 * * *")
 
 # No state of ours keeps a back-off for Airflow's own API, and to remove a run twice does no harm.
 UNTIL_IT_ANSWERS = ExceptionRetryPolicy(
@@ -24,7 +33,7 @@ UNTIL_IT_ANSWERS = ExceptionRetryPolicy(
 )
 
 
-def maintenance_dag(doc: str, schedule: str) -> DAG:
+def maintenance_dag(doc: str = DOC, schedule: str = SCHEDULE) -> DAG:
     """The DAG `calendar_sync_maintenance`: remove old runs and old rows."""
 
     @one_at_a_time(MAINTENANCE, doc, schedule)

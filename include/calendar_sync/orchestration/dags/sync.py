@@ -17,10 +17,22 @@ from airflow.sdk import (
 )
 
 from calendar_sync.core.dag_ids import sync_of
-from calendar_sync.orchestration.dags.common import HAS_TRIGGERER, ONLY_LOST_WORK
+from calendar_sync.orchestration.dags.common import HAS_TRIGGERER, ONLY_LOST_WORK, PLACE, setting
 from calendar_sync.orchestration.watching import ChangesTrigger
 
+DOC = """### Sync Welkin with {calendars}.
+
+Airflow's triggerer looks for changes and starts this DAG when somebody has work; besides, it
+runs every 5 minutes. `find_changed_users` takes the users with work; `sync_user` is mapped over
+them, and its label says what was done; `record_run` closes the run in the state database.
+
+*A user failed?* The log of the task gives the reason. Clear the task to retry at once; otherwise
+the user is retried later. *Sync users now:* trigger the DAG with `users`.
+"""
+CALENDARS = {"google": "Google Calendar", "microsoft": "Microsoft 365 calendars"}
 EVERY_MINUTE, EVERY_FIVE_MINUTES = "* * * * *", "*/5 * * * *"
+#: Of the safety run, or without a triggerer of each run.
+SCHEDULE = setting("CALENDAR_SYNC_SCHEDULE")
 LONGEST_OWNER = 255
 # One user who takes long, or a large group, holds nobody up: leases and marks keep runs apart. Runs
 # whose tasks are lost stay until Airflow notices: three may have lost them with the queue.
@@ -50,7 +62,7 @@ PARAMS = {
 }
 
 
-def sync_dag(platform: str, doc: str, schedule: str = "") -> DAG:
+def sync_dag(platform: str, doc: str = DOC, schedule: str = "") -> DAG:
     """The DAG `{platform}_calendar_sync`: find who has work, sync each, record the run.
 
     Args:
@@ -67,9 +79,10 @@ def sync_dag(platform: str, doc: str, schedule: str = "") -> DAG:
         max_active_runs=RUNS_AT_ONCE,
         dagrun_timeout=timedelta(minutes=10),
         params=PARAMS,
-        doc_md=doc,
+        doc_md=doc.replace("{calendars}", CALENDARS[platform]),
         tags=["calendar-sync", platform],
-        default_args={
+        default_args=PLACE
+        | {
             "retries": 1,
             "retry_delay": timedelta(seconds=5),
             "execution_timeout": timedelta(minutes=5),
@@ -87,12 +100,11 @@ def sync_dag(platform: str, doc: str, schedule: str = "") -> DAG:
 def _schedule(platform: str, cron: str) -> CronTriggerTimetable | AssetOrTimeSchedule:
     """By events of the triggerer, and every 5 minutes in any case; without one every minute."""
     if cron or not HAS_TRIGGERER:
-        return CronTriggerTimetable(cron or EVERY_MINUTE, timezone="UTC")
+        return CronTriggerTimetable(cron or SCHEDULE or EVERY_MINUTE, timezone="UTC")
     watcher = AssetWatcher(name=f"{platform}_changes", trigger=ChangesTrigger(platform))
     changes = Asset(name=f"{platform}_calendar_changes", watchers=[watcher])
-    return AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable(EVERY_FIVE_MINUTES, timezone="UTC"), assets=[changes]
-    )
+    safety_run = CronTriggerTimetable(SCHEDULE or EVERY_FIVE_MINUTES, timezone="UTC")
+    return AssetOrTimeSchedule(timetable=safety_run, assets=[changes])
 
 
 @task(retry_policy=ONLY_LOST_WORK)

@@ -9,6 +9,16 @@ from calendar_sync.core.dag_ids import REMOVE, UNSYNC
 from calendar_sync.core.errors import UsersFailed
 from calendar_sync.orchestration.dags.common import ACCESS, ONLY_LOST_WORK, one_at_a_time, question
 
+DOC = """### Delete all synced events of users.
+
+This Airflow DAG counts the synced events and busy blocks of some or all users, asks for
+confirmation under *Required Actions* (for an hour; without an answer nothing is deleted),
+disables their rows of the mapping, deletes the events, and reads both sides again. It fails while
+anything is left. If you clear `unsync_users`, it continues where it stopped; if you clear
+`approve`, it asks again, since an answer can be used only once. To start this DAG and to answer,
+you need the right to edit Airflow's connections or configuration. Busy blocks in the past are
+kept as a record in Welkin.
+"""
 UNSYNC_PARAMS = {
     "users": Param(
         [],
@@ -29,7 +39,7 @@ UNSYNC_PARAMS = {
 }
 
 
-def unsync_dag(doc: str) -> DAG:
+def unsync_dag(doc: str = DOC) -> DAG:
     """The DAG `calendar_unsync`: ask, disable the mapping, delete, verify."""
 
     @one_at_a_time(UNSYNC, doc, None, params=UNSYNC_PARAMS, access_control=ACCESS)

@@ -31,6 +31,7 @@ from calendar_sync.core.model import (
     Tombstone,
 )
 from calendar_sync.planner import View, plan
+from calendar_sync.planner.snapshot import LONGEST_LAG
 from calendar_sync.state.audit import CycleLog
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import UserSync
@@ -232,6 +233,8 @@ class Cycle:
                 store.runs.withdraw(connection, scope.pair, [hold.digest for hold in made.holds])
                 store.items.forget_parked(connection, scope.pair, scope.now)
             if made.doubted or not outcome.complete:
+                if made.doubted and self._doubts_last(state, now):
+                    store.marks.compare_fully(connection, [scope.pair], now)
                 return
             for calendar, cursor in reading.cursors.items():
                 store.feeds.save_cursor(
@@ -241,6 +244,12 @@ class Cycle:
             if _unproven(reading.view, made):
                 following = now + SETTLING
             store.marks.done(connection, scope.pair, state.mark_seq, now, following)
+
+    @staticmethod
+    def _doubts_last(state: UserSync, now: datetime) -> bool:
+        """No later reading has decided: the cursor must not stay where it is for a whole day."""
+        due = state.next_full_at is None or state.next_full_at <= now
+        return not due and state.marked_at is not None and now - state.marked_at > LONGEST_LAG
 
     def _next_full(self, now: datetime) -> datetime:
         text = self._services.identity.hash("jitter", self._scope.user_id, now.date().isoformat())

@@ -107,17 +107,19 @@ def _collect(
     services: Services, revision: Revision, platform: Platform, polled: int, run_id: str
 ) -> WorkFound:
     store, now = services.store, services.clock.now()
-    people = members(store, revision.settings, platform, now)
+    with store.database.read():
+        people = members(store, revision.settings, platform, now)
+        wanted = store.marks.wanted(platform, now)
+        ready = store.marks.free(platform, now, run_id) if run_id else wanted
+        waiting = store.marks.waiting(platform, now)
     everybody = people.synced.keys() | people.leaving
-    wanted = store.marks.wanted(platform, now)
-    ready = store.marks.free(platform, now, run_id) if run_id else wanted
     ready = [state for state in ready if state.user_id in everybody]
     ready.sort(key=lambda state: _age_order(state, now))
     return WorkFound(
         _pack([state.user_id for state in ready], revision),
         polled=polled,
         marked=len(ready),
-        waiting=store.marks.waiting(platform, now),
+        waiting=waiting,
     )
 
 

@@ -139,8 +139,11 @@ class Look:
     def mark_due(self, *, full: bool = False) -> None:
         """Daily comparisons, users who are no longer mapped, parked items; everybody if `full`."""
         store, platform, now = self.services.store, self.platform, self.services.clock.now()
-        people = members(store, self.revision.settings, platform, now)
-        mapped, states = people.synced, store.marks.all(platform)
+        with store.database.read():
+            people = members(store, self.revision.settings, platform, now)
+            states = store.marks.all(platform)
+            parked_users = store.items.due_again(platform, now)
+        mapped = people.synced
         daily: list[Pair] = []
         due = [
             (user_id, platform)
@@ -155,9 +158,7 @@ class Look:
                 if state is not None and state.next_full_at is not None:
                     daily.append((user_id, platform))
         # A delta does not tell of parked items again: whoever has one that is due is read in full.
-        parked = [
-            (user_id, platform) for user_id in store.items.due_again(platform, now) & set(mapped)
-        ]
+        parked = [(user_id, platform) for user_id in parked_users & set(mapped)]
         everybody = [(user_id, platform) for user_id in mapped] if full else []
         if not (due or parked or everybody):
             return
