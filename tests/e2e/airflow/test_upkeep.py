@@ -6,6 +6,7 @@ import contextlib
 import email
 import email.policy
 import json
+import os
 import re
 import socket
 import sqlite3
@@ -38,6 +39,7 @@ from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.attention import decisions
 from calendar_sync.operations.approvals import waiting
+from calendar_sync.orchestration.tasks.maintenance import TIDIED
 from calendar_sync.state.migrate import upgrade
 from calendar_sync.sync.roster import LEAVING
 from calendar_sync_sandbox.demo.checks import contents, leaks
@@ -539,9 +541,16 @@ def test_old_empty_runs_go_and_working_ones_stay(filled: Stage) -> None:
     left = {entry["dag_run_id"] for entry in one.airflow.runs(one.dag_id, newest=200)}
     assert working in left
     assert empty not in left, told(one, MAINTENANCE, run_id)
-    assert not logs[0].exists()
     found = labels(one, MAINTENANCE, run_id, "remove_old_runs")
     assert f"{one.dag_id}: 1 empty, 0 other runs removed" in found
+    # Each worker removes its own files, once a day, at the end of a run of the sync.
+    long_ago = (datetime.now(UTC) - timedelta(days=8)).timestamp()
+    os.utime(logs[0], (long_ago, long_ago))
+    (one.airflow.home / "logs" / TIDIED).unlink(missing_ok=True)
+    one.airflow.unpause(one.dag_id)
+    one.run()
+    one.rest()
+    assert not logs[0].exists()
     _age(one, [working], days=91)
     run(one, MAINTENANCE)
     left = {entry["dag_run_id"] for entry in one.airflow.runs(one.dag_id, newest=200)}
