@@ -234,7 +234,7 @@ class Runs:
             "PYTHONPATH": PYTHONPATH,
             FLOOR_FILE: str(self._events),
         }
-        self.airflow = StandaloneAirflow(folder / "home", dags, env=env)
+        self.airflow = StandaloneAirflow(folder / "home", dags, env=env, port=0)
         self.database = Database(f"sqlite:///{stage.state}")
         self._dags = [sync_of(platform.value) for platform in PLATFORMS]
         self._random = random.Random(7)  # noqa: S311 - the same moments each time

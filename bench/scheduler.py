@@ -53,7 +53,7 @@ class Scheduler:
         }
         dags = REPOSITORY / "bench" / "dags"
         home = stage.folder / folder
-        return cls(stage, StandaloneAirflow(home, dags, env=env, preload=preload))
+        return cls(stage, StandaloneAirflow(home, dags, env=env, port=0, preload=preload))
 
     def connect(self, *dags: str) -> None:
         """Store the connections and let these DAGs run."""

@@ -79,7 +79,7 @@ class StandaloneAirflow:
         dags: folder of DAG files.
         plugins: folder of plugins.
         env: further environment of all components.
-        port: port of the user interface; another free one is taken where it is in use.
+        port: of the user interface; if it is in use, or 0, a free one is taken.
         keep: names in `home` that are not removed.
         preload: tasks begin with their imports done, as in production.
 

@@ -32,7 +32,7 @@ with PostgresServer() as server:
 """
 AIRFLOW = """
 from calendar_sync_sandbox.standalone import StandaloneAirflow
-airflow = StandaloneAirflow(here / "home", here)
+airflow = StandaloneAirflow(here / "home", here, port=0)
 airflow.start()
 while len(airflow.program.members) < 4:
     assert airflow.program.running, airflow.program.tail()

@@ -192,8 +192,13 @@ def open_stage(
     # Above what the settings allow: the sync keeps to its own limit and never meets this one.
     sandbox.welkin.rate_limit = 200
     sandbox.organise(users=5, encounters=4, microsoft="half")
+    # Not the usual port: other tests may start an Airflow at the same moment.
     airflow = StandaloneAirflow(
-        folder / "home", dags or REPOSITORY / "dags", plugins=REPOSITORY / "plugins", env=env
+        folder / "home",
+        dags or REPOSITORY / "dags",
+        plugins=REPOSITORY / "plugins",
+        env=env,
+        port=0,
     )
     database = Database(f"sqlite:///{airflow.home}/calendar_sync.db")
     upgrade(database)

@@ -48,7 +48,7 @@ def empty(tmp_path: Path) -> Iterator[Empty]:
     sandbox.welkin.rate_limit = 200
     sandbox.organise(users=5, encounters=4, microsoft="half")
     airflow = StandaloneAirflow(
-        tmp_path / "home", REPOSITORY / "dags", plugins=REPOSITORY / "plugins"
+        tmp_path / "home", REPOSITORY / "dags", plugins=REPOSITORY / "plugins", port=0
     )
     with running(sandbox, tmp_path / "sandbox"):
         world = World(tmp_path / "sandbox")
