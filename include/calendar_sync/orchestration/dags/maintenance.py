@@ -18,7 +18,8 @@ from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK, one_at_a_tim
 DOC = """### Delete old runs.
 
 This Airflow DAG runs every day. It deletes runs of the sync that wrote nothing after 7 days and
-all others after 90 days, with their local logs, and old reports. The audit log is kept. It needs
+all others after 90 days, and old reports. Each worker deletes its log files of such runs within a
+day, at the end of a run of the sync. The audit log is kept. It needs
 the connection `calendar_sync_airflow` (base URL of the API server, login and password of an
 account that can delete runs); without it `remove_old_runs` is skipped.
 """
