@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 YEARS = 3
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+#: The last day that each month of each year has: Outlook and iCalendar differ about later ones.
+EACH_MONTH = 28
 NOTES = "Please bring what was agreed last time. Dial in with the usual number. " * 3
 
 
@@ -150,7 +152,10 @@ class _Keeper:
             self.world.delete_instance(account, team, self._at(monday + 7 * week, 9))
         since = monday + 2 * 365 - (2 * 365) % 7
         self._repeat(self._at(since + 2, 14), HOUR / 2, "FREQ=WEEKLY;INTERVAL=2", "Talk")
-        self._repeat(self._at(since + 3, 18), 2 * HOUR, "FREQ=MONTHLY", "Evening")
+        evening = since + 3
+        while self._at(evening, 18).day > EACH_MONTH:
+            evening += 1
+        self._repeat(self._at(evening, 18), 2 * HOUR, "FREQ=MONTHLY", "Evening")
         self._repeat(self._at(since - 4, 12), HOUR, "FREQ=WEEKLY;COUNT=40", "Course")
 
     def _repeat(self, begin: datetime, length: timedelta, rule: str, title: str) -> str:
@@ -160,6 +165,7 @@ class _Keeper:
         account = self.account
         for number in range(4):
             day = self.today - timedelta(days=YEARS * 365 - 90 * number)
+            day = day.replace(day=min(day.day, EACH_MONTH))
             title = self.world.words(title=f"Birthday {number}", free=True)
             self.world.add_series(account, "FREQ=YEARLY", day, day + DAY, **title)
         for number in range(7):

@@ -21,6 +21,7 @@ from calendar_sync.admin.mapping import jobs as mapping_jobs
 from calendar_sync.admin.mapping import page as mapping
 from calendar_sync.admin.overview import page as overview
 from calendar_sync.admin.settings import page as settings
+from calendar_sync.admin.settings import profiles as settings_profiles
 from calendar_sync.admin.setup import jobs as setup_jobs
 from calendar_sync.admin.setup import page as setup
 from calendar_sync.admin.tools import page as tools
@@ -47,6 +48,7 @@ ROUTERS = (
     tools.router,
     selftest.router,
     settings.router,
+    settings_profiles.router,
     mapping.router,
     mapping_import.router,
     mapping_jobs.router,

@@ -31,6 +31,7 @@ from calendar_sync.cli.output import (
 )
 from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
+from calendar_sync.cli.profiles import show_profiles
 from calendar_sync.cli.receive import receive
 from calendar_sync.cli.sandbox import sandbox
 from calendar_sync.cli.selftest import selftest
@@ -61,6 +62,7 @@ app.add_typer(db, name="db")
 app.add_typer(config, name="config")
 app.add_typer(mapping, name="mapping")
 config.command()(history)
+config.command("profiles")(show_profiles)
 config.command()(diff)
 config.command()(rollback)
 config.command("preview")(show_preview)

@@ -24,12 +24,14 @@ from calendar_sync.cli.mapping_files import (
     take,
 )
 from calendar_sync.cli.output import as_json, console, reported
+from calendar_sync.config.differences import with_profiles
 from calendar_sync.config.documents import decode, read_yaml
 from calendar_sync.config.documents import read_file as read_bounded
 from calendar_sync.config.mapping import read_mapping
 from calendar_sync.config.settings import Settings, parse
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.state.mapping import refuse_unknown
 
 SETTINGS = "settings.yaml"
 REVISION = "revision"
@@ -73,16 +75,20 @@ def apply(
         mode, before = mode_of(replace, remove), store.config.revision().settings
         if users is not None:
             refuse_new_samples(store, users.users)
-            check(store, users.users, users.based_on, mode, remove)
+            check(store, users.users, users.based_on, mode, remove, settings)
         now = SystemClock().now()
         based_on = seen if based_on is None else based_on
-        revision, new = store.config.save_settings(settings, author(), now, based_on=based_on)
-        result = {"settings_revision": revision, "settings_changed": new}
+        # Users keep a profile that goes until the mapping has given them another.
+        between = settings if users is None else with_profiles(settings, before.profiles)
+        revision, new = store.config.save_settings(between, author(), now, based_on=based_on)
         found, compared = None, Compared()
         if users is not None:
             # The previous settings apply: a folder must not lift its own limit.
             found = take(store, users.users, users.based_on, mode, remove, before)
             compared = compare(store, users.users)
+        if between != settings:
+            revision, new = store.config.save_settings(settings, author(), now, based_on=revision)
+        result = {"settings_revision": revision, "settings_changed": new}
         if json:
             as_json(result | (result_of(found) if found is not None else {}) | compared.row)
             return
@@ -111,9 +117,10 @@ def show(json: Json = False) -> None:
 def validate(folder: Folder, json: Json = False) -> None:
     """Check the files of a folder. Stores nothing."""
     with reported():
-        read_settings(folder / SETTINGS)
+        settings, _ = read_settings(folder / SETTINGS)
         if file := find_mapping(folder):
-            read_mapping(read_bounded(file), str(file), _AnyStaff())
+            found = read_mapping(read_bounded(file), str(file), _AnyStaff())
+            refuse_unknown(found.users, settings.profiles)
         as_json({"valid": True}) if json else console.print("valid")
 
 

@@ -53,6 +53,24 @@ def set_row(
     usual_direction: Annotated[
         bool, typer.Option("--usual-direction", help="Use the direction of the settings again.")
     ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(help='Profile of the settings; "" for none. Default: unchanged.'),
+    ] = None,
+    busy_calendar: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Id of a further calendar of the user that counts as busy; several, or "" for '
+            "none. Default: unchanged."
+        ),
+    ] = None,
+    mirrors_calendar: Annotated[
+        str | None,
+        typer.Option(
+            help='Id of the user\'s calendar for mirrors; "" for that of the settings. Default: '
+            "unchanged."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Map a user to an account, or change the existing row."""
@@ -70,6 +88,9 @@ def set_row(
                 "welkin_user_id": user_id,
                 "platform": platform.value,
                 "account": account or (before.account if before else ""),
+                "profile": profile or "",
+                "busy_calendars": " ".join(busy_calendar or ()),
+                "mirrors_calendar": mirrors_calendar or "",
             },
             {},
         )
@@ -85,6 +106,12 @@ def set_row(
                 row = replace(row, enabled=enabled)
             if direction is not None or usual_direction:
                 row = replace(row, direction=direction)
+            if profile is not None:
+                row = replace(row, profile=wanted.profile)
+            if busy_calendar is not None:
+                row = replace(row, busy_calendars=wanted.busy_calendars)
+            if mirrors_calendar is not None:
+                row = replace(row, mirrors_calendar=wanted.mirrors_calendar)
             return [*others, row]
 
         _change(store, edit, json=json, named=[wanted])

@@ -33,7 +33,7 @@ from calendar_sync.sync.runtime import open_welkin
 NAMES = ("user_mapping.csv", "user_mapping.yaml", "user_mapping.yml")
 # So many rows are printed; all of them are in the JSON.
 SHOWN = 50
-COLUMNS = ("", "user", "platform", "account", "enabled", "direction", "was")
+COLUMNS = ("", "user", "platform", "account", "enabled", "direction", "profile", "was")
 Replace = Annotated[
     bool,
     typer.Option(
@@ -176,24 +176,34 @@ def take(
 
 
 def look(
-    store: Store, users: list[MappedUser], based_on: int | None, mode: Mode
+    store: Store,
+    users: list[MappedUser],
+    based_on: int | None,
+    mode: Mode,
+    wanted: Settings | None = None,
 ) -> MappingDifference:
-    """What `take` would change, without its confirmation."""
+    """What `take` would change, without its confirmation; under the `wanted` settings, if given."""
+    profiles = None if wanted is None else wanted.profiles
     # A file that is based on an older revision is refused.
-    store.config.preview_mapping(users, based_on=based_on)
+    store.config.preview_mapping(users, based_on=based_on, profiles=profiles)
     rows = taken(store.config.mapping(), users, mode)
-    return store.config.preview_mapping(rows, based_on=based_on)
+    return store.config.preview_mapping(rows, based_on=based_on, profiles=profiles)
 
 
 def check(
-    store: Store, users: list[MappedUser], based_on: int | None, mode: Mode, remove: int | None
+    store: Store,
+    users: list[MappedUser],
+    based_on: int | None,
+    mode: Mode,
+    remove: int | None,
+    wanted: Settings | None = None,
 ) -> None:
-    """Refuse what `take` would refuse.
+    """Refuse what `take` would refuse, once the `wanted` settings are stored.
 
     Raises:
         ConfigurationError: as `take` does.
     """
-    look(store, users, based_on, mode)
+    look(store, users, based_on, mode, wanted)
     settings = store.config.revision().settings
     confirmed(lambda rows: taken(rows, users, mode), settings, remove)(store.config.mapping())
 
@@ -275,6 +285,9 @@ def row_of(user: MappedUser | None) -> dict[str, Any] | None:
         "account": user.account,
         "enabled": user.enabled,
         "direction": user.direction.value if user.direction else None,
+        "profile": user.profile,
+        "busy_calendars": list(user.busy_calendars),
+        "mirrors_calendar": user.mirrors_calendar,
     }
 
 
@@ -287,6 +300,12 @@ def words_of(user: MappedUser | None) -> str:
         words.append("disabled")
     if user.direction:
         words.append(user.direction.value)
+    if user.profile:
+        words.append(f"profile {user.profile}")
+    if user.busy_calendars:
+        words.append(plural(len(user.busy_calendars), "more calendar"))
+    if user.mirrors_calendar:
+        words.append(f"mirrors in {user.mirrors_calendar}")
     return ", ".join(words)
 
 
@@ -295,7 +314,7 @@ def _rows(found: MappingDifference) -> list[Sequence[object]]:
         direction = user.direction.value if user.direction else ""
         enabled = "yes" if user.enabled else "no"
         named = (what, user.user_id, user.platform.value, user.account, enabled, direction)
-        return (*named, words_of(was))
+        return (*named, user.profile, words_of(was))
 
     changed = zip(found.replaced, found.changed, strict=True)
     return [

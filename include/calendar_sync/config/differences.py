@@ -38,6 +38,19 @@ def rebase(base: Settings, mine: Settings, newest: Settings) -> Rebased:
     return Rebased(parse(document), tuple(sorted(".".join(path) for path in both)))
 
 
+def with_profiles(settings: Settings, others: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """These settings, and of the other profiles those whose names they do not have.
+
+    Raises:
+        ConfigurationError: one of them is not valid over these settings.
+    """
+    missing = {name: given for name, given in others.items() if name not in settings.profiles}
+    if not missing:
+        return settings
+    document = settings.model_dump(mode="json")
+    return parse(document | {"profiles": {**missing, **settings.profiles}})
+
+
 def _differences(one: Settings, other: Settings) -> dict[Path, tuple[Any, Any]]:
     before = _flat((), one.model_dump(mode="json"))
     after = _flat((), other.model_dump(mode="json"))

@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import cached_property
 from string import Formatter
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from calendar_sync.config import profiles
 from calendar_sync.config.notifiers import Notify as Notify
 from calendar_sync.config.pace import Freshness as Freshness
 from calendar_sync.config.pace import Limits as Limits
@@ -30,7 +32,14 @@ from calendar_sync.config.renames import with_new_names
 from calendar_sync.config.sections import STORED, Section
 from calendar_sync.core.bounded import TooMuch, refuse_deep
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.model import DetailLevel, Direction, Platform, Window, zone_or_none
+from calendar_sync.core.model import (
+    DetailLevel,
+    Direction,
+    MappedUser,
+    Platform,
+    Window,
+    zone_or_none,
+)
 
 TEXT_FIELDS = frozenset(
     {
@@ -138,10 +147,23 @@ class Calendars(Section):
     mirrors: str = PRIMARY
     """Id of the calendar for mirrors."""
 
+    @cached_property
+    def without_profiles(self) -> "Settings":
+        """The settings of users without a profile."""
+        shared = self.model_dump(mode="json", exclude={"profiles"})
+        return Settings.model_validate(shared, context=STORED)
+
     @property
     def all(self) -> tuple[str, ...]:
         """Every calendar that a cycle reads, the mirrors' first."""
         return (self.mirrors, *(name for name in self.busy if name != self.mirrors))
+
+    def with_own(self, user: MappedUser) -> "Calendars":
+        """The same with a person's own."""
+        if not (user.busy_calendars or user.mirrors_calendar):
+            return self
+        busy = tuple(dict.fromkeys((*self.busy, *user.busy_calendars)))
+        return Calendars(busy=busy, mirrors=user.mirrors_calendar or self.mirrors)
 
 
 class Text(Section):
@@ -276,6 +298,8 @@ class Settings(Section):
     """Recipients of alerts and reports."""
     limits: Limits = Limits()
     """Rates and sizes."""
+    profiles: dict[str, dict[str, Any]] = Field(default={})
+    """Named sets of settings for some users, over those of everybody."""
 
     @field_validator("time_zone")
     @classmethod
@@ -284,6 +308,64 @@ class Settings(Section):
             raise ValueError("not an IANA time zone")
         return value
 
+    @model_validator(mode="after")
+    def _with_valid_profiles(self, info: ValidationInfo) -> Self:
+        """Each profile is valid over these settings, and is kept as settings are stored."""
+        mistakes = []
+        if len(self.profiles) > profiles.MOST:
+            said = f"at most {profiles.MOST} profiles are possible"
+            mistakes.append(profiles.mistake("too_many", said, "profiles"))
+        shared = self.model_dump(mode="json", exclude={"profiles"}) if self.profiles else {}
+        for name, given in list(self.profiles.items())[: profiles.MOST]:
+            if said := profiles.refusal(name):
+                mistakes.append(profiles.mistake("name", said, "profiles", name))
+                continue
+            foreign = profiles.outside(given)
+            for path in foreign:
+                known = len(path) > 1 or path[0] in type(self).model_fields
+                kind = "not_of_profiles" if known else "extra_forbidden"
+                said = "a profile cannot have this setting: it is the organisation's"
+                mistakes.append(profiles.mistake(kind, said, "profiles", name, *path))
+            try:
+                whole = profiles.merged(shared, {k: given[k] for k in given if (k,) not in foreign})
+                one = Settings.model_validate(whole, context=info.context)
+            except ValidationError as error:
+                mistakes += profiles.under(error, "profiles", name)
+                continue
+            self.profiles[name] = profiles.as_given(given, one.model_dump(mode="json"))
+        if mistakes:
+            raise ValidationError.from_exception_data("Settings", mistakes)
+        return self
+
+    @cached_property
+    def of_profiles(self) -> dict[str, "Settings"]:
+        """The settings of the users with each profile, by its name."""
+        shared = self.model_dump(mode="json", exclude={"profiles"}) if self.profiles else {}
+        return {
+            name: Settings.model_validate(profiles.merged(shared, given), context=STORED)
+            for name, given in self.profiles.items()
+        }
+
+    def knows(self, profile: str) -> bool:
+        """It is a profile of these settings, or none."""
+        return not profile or profile in self.profiles
+
+    def of(self, profile: str) -> "Settings":
+        """The settings of users with this profile; an empty name means these.
+
+        Raises:
+            ConfigurationError: there is no such profile.
+        """
+        found = self.of_profiles.get(profile) if profile else self
+        if found is None:
+            raise ConfigurationError(detail=f"the settings have no profile {profile}")
+        return found
+
+    @property
+    def all(self) -> tuple["Settings", ...]:
+        """These settings, and those of each profile."""
+        return (self, *self.of_profiles.values())
+
     def direction_of(self, platform: Platform, override: Direction | None) -> Direction:
         """The user's own direction, else the platform's, else both ways."""
         return override or self.direction.get(platform, Direction.BIDIRECTIONAL)
@@ -291,6 +373,10 @@ class Settings(Section):
     def calendars_of(self, platform: Platform) -> Calendars:
         """The platform's calendars, primary only unless set."""
         return self.calendars.get(platform, Calendars())
+
+    def calendars_for(self, user: MappedUser) -> Calendars:
+        """The calendars of a user: the platform's as the user's profile has them, and their own."""
+        return self.of(user.profile).calendars_of(user.platform).with_own(user)
 
     def zone(self, *names: str | None) -> ZoneInfo:
         """The first known of these zones, else the organisation's."""

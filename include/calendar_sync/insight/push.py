@@ -1,12 +1,12 @@
 """How far push reaches: who has a channel, whose notices come, and how fast."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from calendar_sync.config.settings import Settings
-from calendar_sync.core.model import Platform
+from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.core.model.push import ChannelState
 from calendar_sync.core.plurals import plural
 from calendar_sync.push.channels import BLOCKED
@@ -48,19 +48,23 @@ class Coverage:
 
 
 def coverage(
-    store: Store, settings: Settings, platform: Platform, synced: Collection[str], now: datetime
+    store: Store,
+    settings: Settings,
+    platform: Platform,
+    synced: Mapping[str, MappedUser],
+    now: datetime,
 ) -> Coverage | None:
     """The numbers of a platform whose users with these ids are synced; None while push is off."""
     if not settings.push.on:
         return None
     channels = [each for each in store.push.channels(platform) if each.user_id in synced]
-    calendars = set(watched(settings, platform))
+    calendars = {user_id: set(watched(settings, user)) for user_id, user in synced.items()}
 
     def have(some: list[Channel]) -> int:
         places: dict[str, set[str]] = {}
         for each in some:
             places.setdefault(each.user_id, set()).add(each.calendar)
-        return sum(1 for seen in places.values() if seen >= calendars)
+        return sum(1 for user_id, seen in places.items() if seen >= calendars[user_id])
 
     open_ones = [each for each in channels if each.state is ChannelState.OPEN]
     delays = store.push.delays(platform, now - DAY)
@@ -72,8 +76,8 @@ def coverage(
         verified=have([each for each in open_ones if each.delivered_at is not None]),
         healthy=sum(
             1
-            for user_id, each in store.push.standing(platform, calendars, now, now).items()
-            if user_id in synced and each.healthy == len(calendars)
+            for user_id, each in store.push.standing(platform, now, now).items()
+            if user_id in synced and each.healthy >= len(calendars[user_id])
         ),
         missed=sum(each.missed for each in open_ones),
         refused=dict(Counter(each.code for each in channels if each.state is ChannelState.REFUSED)),

@@ -1,14 +1,14 @@
 """How each platform is doing, in numbers: for `calendar-sync status`, the report and metrics."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
-from calendar_sync.core.model import LinkState, Platform
+from calendar_sync.core.model import LinkState, MappedUser, Platform
 from calendar_sync.insight.noticing import NoticingState, noticing
 from calendar_sync.insight.push import Coverage, coverage
 from calendar_sync.insight.sweeps import SweepCoverage, sweep_coverage
@@ -146,9 +146,16 @@ def bulk_skipped_at(store: Store) -> datetime | None:
 
 
 def _counts(
-    store: Store, revision: Revision, platform: Platform, enabled: Collection[str], now: datetime
+    store: Store,
+    revision: Revision,
+    platform: Platform,
+    synced: Mapping[str, MappedUser],
+    now: datetime,
 ) -> dict[str, Any]:
     name = platform.value
+    by_profile: dict[str, list[str]] = {}
+    for user_id, user in synced.items():
+        by_profile.setdefault(user.profile, []).append(user_id)
     live = select(t.link.c.kind, func.count()).where(
         t.link.c.platform == name, t.link.c.state == LinkState.LIVE.value
     )
@@ -173,15 +180,24 @@ def _counts(
             "approvals": connection.scalar(
                 select(func.count()).where(t.approval.c.platform == name, unanswered())
             ),
-            "rereading": connection.scalar(
-                select(func.count(func.distinct(t.cursor.c.owner))).where(
-                    t.cursor.c.scope == name,
-                    t.cursor.c.shape.not_like(f"%:{revision.blocks_hash}:%"),
-                    t.cursor.c.owner.in_(enabled),
-                    t.cursor.c.calendar.in_(revision.settings.calendars_of(platform).all),
-                )
+            "rereading": sum(
+                connection.scalar(_rereading(revision.of(profile), platform, users)) or 0
+                for profile, users in by_profile.items()
             ),
         }
+
+
+def _rereading(
+    revision: Revision, platform: Platform, users: Collection[str]
+) -> Select[tuple[int]]:
+    """How many of these users were read under other settings than these."""
+    cursor = t.cursor.c
+    return select(func.count(func.distinct(cursor.owner))).where(
+        cursor.scope == platform.value,
+        cursor.shape.not_like(f"%:{revision.blocks_hash}:%"),
+        cursor.owner.in_(users),
+        cursor.calendar.in_(revision.settings.calendars_of(platform).all),
+    )
 
 
 def requests_since(store: Store, platform: Platform, since: datetime) -> dict[str, int]:

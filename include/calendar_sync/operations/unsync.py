@@ -247,11 +247,11 @@ async def _read_again(
     services: Services, revision: Revision, mapped: MappedUser, before: Sequence[Link]
 ) -> tuple[dict[str, int], int]:
     """The mirrors and blocks that both sides still show: by our links, and by our marks."""
-    settings, now = revision.settings, services.clock.now()
+    settings, now = revision.of(mapped.profile).settings, services.clock.now()
     left: Counter[str] = Counter()
     mirrors = [link for link in before if isinstance(link, MirrorLink)]
     known = {(link.account.lower(), link.calendar) for link in mirrors}
-    here = settings.calendars_of(mapped.platform)
+    here = settings.calendars_of(mapped.platform).with_own(mapped)
     accounts = {account for account, _ in known} | {mapped.account.lower()}
     places = known | {(account, here.mirrors) for account in accounts if account}
     seen: set[str] = set()
@@ -295,7 +295,7 @@ async def _blocks(
     services: Services, revision: Revision, mapped: MappedUser, before: Sequence[Link]
 ) -> tuple[int, int]:
     """Blocks that still take time, and those of the past."""
-    settings, now = revision.settings, services.clock.now()
+    settings, now = revision.of(mapped.profile).settings, services.clock.now()
     known = services.store.config.welkin_user(mapped.user_id)
     zone = settings.zone(known.time_zone if known else None)
     mirrors, ahead = settings.mirror_window(now), settings.block_window(now, zone)

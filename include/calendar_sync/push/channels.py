@@ -201,7 +201,7 @@ class _Round:
         return {
             (user_id, calendar): user.account
             for user_id, user in self.members.items()
-            for calendar in watched(self.settings, self.platform)
+            for calendar in watched(self.settings, user)
         }
 
     def _over(self, channel: Channel) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,7 @@ from calendar_sync.config.settings import Settings, parse
 from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import INACTIVE, NO_ACCESS, NOT_LISTED, Platform, WelkinUser
+from calendar_sync.core.plurals import plural
 from calendar_sync.state import tables as t
 from calendar_sync.state.mapping import MappingStore
 from calendar_sync.state.marks import MarkStore
@@ -57,6 +58,21 @@ class Revision:
     blocks_hash: str
     author: str = ""
     created_at: datetime | None = None
+    _of: dict[str, "Revision"] = field(default_factory=dict, compare=False, repr=False)
+
+    def of(self, profile: str) -> "Revision":
+        """The same with the settings of users with this profile; empty for users without one.
+
+        Raises:
+            ConfigurationError: there is no such profile.
+        """
+        if not profile:
+            return self
+        if profile not in self._of:
+            settings = self.settings.of(profile)
+            own = blocks_hash(settings)
+            self._of[profile] = replace(self, settings=settings, blocks_hash=own, _of={})
+        return self._of[profile]
 
 
 class ConfigStore(MappingStore):
@@ -109,8 +125,8 @@ class ConfigStore(MappingStore):
             based_on: the revision that the author has seen; None if none was seen.
 
         Raises:
-            ConfigurationError: the settings were changed since `based_on`; or they contain what is
-                no longer allowed.
+            ConfigurationError: the settings were changed since `based_on`; they contain what is no
+                longer allowed; or they lack a profile that somebody has.
         """
         if settings.notify.refusal:
             raise ConfigurationError(detail=settings.notify.refusal)
@@ -131,9 +147,21 @@ class ConfigStore(MappingStore):
                 raise ConfigurationError(
                     RequestCode.CHANGED_MEANWHILE, detail=_meanwhile(before, based_on)
                 )
+            self._refuse_missing_profiles(connection, settings)
             made = connection.execute(insert(t.settings_revision).values(values))
             key = made.inserted_primary_key
         return int(key[0]) if key else 0, True
+
+    def _refuse_missing_profiles(self, connection: Connection, settings: Settings) -> None:
+        self._database.lock(connection, t.user_mapping)
+        users = t.user_mapping.c
+        query = select(users.profile, func.count()).group_by(users.profile)
+        for name, count in connection.execute(query.order_by(users.profile)):
+            if name and name not in settings.profiles:
+                raise ConfigurationError(
+                    detail=f"settings: profiles.{name} is missing, and {plural(count, 'user')} "
+                    "in the mapping have it: give them another profile first"
+                )
 
     # --- Welkin's users -----------------------------------------------------------------------
 
@@ -266,6 +294,7 @@ _RUNNING = {
     "freshness",
     "notify",
     "on_unmapped",
+    "profiles",
 }
 
 

@@ -22,6 +22,9 @@ from calendar_sync.state.marks import MarkStore, Pair
 _ALL = select(t.user_mapping).order_by(t.user_mapping.c.user_id, t.user_mapping.c.platform)
 _OF_PLATFORM = _ALL.where(t.user_mapping.c.platform == bindparam("of"))
 _MAPPED = _OF_PLATFORM.where(t.user_mapping.c.user_id == bindparam("user"))
+_NEWEST_SETTINGS = (
+    select(t.settings_revision.c.document).order_by(t.settings_revision.c.id.desc()).limit(1)
+)
 Edit = Callable[[list[MappedUser]], Iterable[MappedUser]]
 
 
@@ -122,15 +125,21 @@ class MappingStore:
             return [_change(row) for row in connection.execute(query)]
 
     def preview_mapping(
-        self, users: Iterable[MappedUser], *, based_on: int | None = None
+        self,
+        users: Iterable[MappedUser],
+        *,
+        based_on: int | None = None,
+        profiles: Collection[str] | None = None,
     ) -> MappingDifference:
         """What `edit_mapping` would change if these were all rows, without changing it.
+
+        With `profiles` as if the settings had these.
 
         Raises:
             ConfigurationError: `edit_mapping` would refuse.
         """
         with self._database.read() as connection:
-            return _compare(connection, lambda _: users, based_on)[0]
+            return _compare(connection, lambda _: users, based_on, profiles)[0]
 
     def edit_mapping(
         self, edit: Edit, author: str, now: datetime, *, based_on: int | None = None
@@ -141,8 +150,9 @@ class MappingStore:
         were handled under the old row.
 
         Raises:
-            ConfigurationError: two rows for one user and platform, or two users on one account;
-                or the mapping was changed since the revision `based_on`.
+            ConfigurationError: two rows for one user and platform, two users on one account, or a
+                profile that the settings do not have; or the mapping was changed since the
+                revision `based_on`.
         """
         with self._database.write() as connection:
             self._database.lock(connection, t.user_mapping)
@@ -191,6 +201,9 @@ class MappingStore:
                         "account": user.account,
                         "enabled": user.enabled,
                         "direction": user.direction.value if user.direction else None,
+                        "profile": user.profile,
+                        "busy_calendars": " ".join(user.busy_calendars),
+                        "mirrors_calendar": user.mirrors_calendar,
                         "revision": revision,
                         "changed_at": now,
                         "changed_by": author,
@@ -204,7 +217,10 @@ class MappingStore:
 
 
 def _compare(
-    connection: Connection, edit: Edit, based_on: int | None
+    connection: Connection,
+    edit: Edit,
+    based_on: int | None,
+    profiles: Collection[str] | None = None,
 ) -> tuple[MappingDifference, int]:
     """What differs, and the number that the change would get."""
     newest = _newest(connection)
@@ -222,8 +238,12 @@ def _compare(
         removed=tuple(user for key, user in current.items() if key not in wanted),
         replaced=tuple(current[key] for key in changed),
     )
+    if profiles is not None:
+        refuse_unknown(wanted.values(), profiles)
     if not found:
         return replace(found, revision=newest), newest
+    if profiles is None:
+        _refuse_unknown_profiles(connection, [*found.added, *found.changed])
     if based_on is not None and based_on != newest:
         raise ConfigurationError(
             RequestCode.CHANGED_MEANWHILE, detail=_meanwhile(connection, newest, based_on)
@@ -231,11 +251,33 @@ def _compare(
     return replace(found, revision=newest + 1), newest + 1
 
 
+def _refuse_unknown_profiles(connection: Connection, users: Iterable[MappedUser]) -> None:
+    users = [user for user in users if user.profile]
+    if users:
+        refuse_unknown(users, (connection.scalar(_NEWEST_SETTINGS) or {}).get("profiles") or {})
+
+
+def refuse_unknown(users: Iterable[MappedUser], profiles: Collection[str]) -> None:
+    """Refuse rows whose profile is not among these.
+
+    Raises:
+        ConfigurationError: names the first of them, and the profiles that there are.
+    """
+    for user in users:
+        if user.profile and user.profile not in profiles:
+            said = f"the profiles are {', '.join(sorted(profiles))}" if profiles else ""
+            raise ConfigurationError(
+                detail=f"mapping: {user.user_id} ({user.platform}): the settings have no profile "
+                f"{user.profile}; {said or 'there are none'}"
+            )
+
+
 def _checked(users: Iterable[MappedUser]) -> Mapping[Pair, MappedUser]:
     """The rows by user and platform, accounts in lower case.
 
     Raises:
-        ConfigurationError: names both rows of a user, or both users of an account.
+        ConfigurationError: names both rows of a user, both users of an account, or whose main
+            calendar is another's further one.
     """
     wanted: dict[Pair, MappedUser] = {}
     holders: dict[tuple[str, Platform], str] = {}
@@ -254,6 +296,14 @@ def _checked(users: Iterable[MappedUser]) -> Mapping[Pair, MappedUser]:
                 detail=f"mapping: {account} ({platform}) is mapped to {holder} and to "
                 f"{user.user_id}: one account belongs to one user"
             )
+    for user in wanted.values():
+        for calendar in (*user.busy_calendars, user.mirrors_calendar):
+            holder = holders.get((calendar.lower(), user.platform), user.user_id)
+            if holder != user.user_id:
+                raise ConfigurationError(
+                    detail=f"mapping: {user.user_id} ({user.platform}): the calendar {calendar} is "
+                    f"the main calendar of {holder}"
+                )
     return wanted
 
 
@@ -295,11 +345,7 @@ def _meanwhile(connection: Connection, newest: int, seen: int) -> str:
 
 
 def _same(one: MappedUser, other: MappedUser) -> bool:
-    return (one.account, one.enabled, one.direction) == (
-        other.account,
-        other.enabled,
-        other.direction,
-    )
+    return replace(one, revision=0) == replace(other, revision=0)
 
 
 def _mapped(row: Row[Any]) -> MappedUser:
@@ -310,6 +356,9 @@ def _mapped(row: Row[Any]) -> MappedUser:
         row.enabled,
         Direction(row.direction) if row.direction else None,
         row.revision,
+        row.profile,
+        tuple(row.busy_calendars.split()),
+        row.mirrors_calendar,
     )
 
 
@@ -317,7 +366,14 @@ def _as_json(user: MappedUser | None) -> dict[str, Any]:
     if user is None:
         return {}
     direction = user.direction.value if user.direction else None
-    return {"account": user.account, "enabled": user.enabled, "direction": direction}
+    return {
+        "account": user.account,
+        "enabled": user.enabled,
+        "direction": direction,
+        "profile": user.profile,
+        "busy_calendars": list(user.busy_calendars),
+        "mirrors_calendar": user.mirrors_calendar,
+    }
 
 
 def _change(row: Row[Any]) -> MappingChange:
@@ -333,6 +389,9 @@ def _change(row: Row[Any]) -> MappingChange:
             values["account"],
             values["enabled"],
             Direction(direction) if direction else None,
+            profile=values.get("profile", ""),
+            busy_calendars=tuple(values.get("busy_calendars", ())),
+            mirrors_calendar=values.get("mirrors_calendar", ""),
         )
 
     return MappingChange(

@@ -67,7 +67,6 @@ _HEALTHY = and_(
     _C.trusted,
     _C.delivered_at >= bindparam("delivered", type_=_C.delivered_at.type),
     _C.expires_at > bindparam("ends", type_=_C.expires_at.type),
-    _C.calendar.in_(bindparam("calendars", expanding=True)),
 )
 _WANTED = _C.notices > _C.answered
 _LAST = func.max(_C.asked_at)
@@ -206,7 +205,6 @@ class PushStore:
     def standing(
         self,
         platform: Platform,
-        calendars: Collection[str],
         now: datetime,
         before: datetime,
         users: Collection[str] | None = None,
@@ -220,7 +218,6 @@ class PushStore:
             query = query.where(_C.user_id.in_(sorted(users)))
         named = {
             "of": platform.value,
-            "calendars": sorted(calendars),
             "delivered": now - DELIVERED_WITHIN,
             "ends": now + NEAR_ITS_END,
             "before": before,

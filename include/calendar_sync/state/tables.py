@@ -84,6 +84,10 @@ user_mapping = Table(
     Column("account", _short(320), nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("direction", _short(32)),
+    Column("profile", _short(), nullable=False, default="", server_default=""),
+    # Ids of calendars, which contain no spaces, separated by spaces.
+    Column("busy_calendars", Text, nullable=False, default="", server_default=""),
+    Column("mirrors_calendar", _short(255), nullable=False, default="", server_default=""),
     Column("revision", Integer, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
     Column("changed_by", _short(255), nullable=False),

@@ -1,10 +1,11 @@
 """What counts as late: a change that waits, and a calendar that was not read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from calendar_sync.config.settings import Settings
-from calendar_sync.core.model import Platform
+from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.state.marks import UserSync
 from calendar_sync.sync.pushed import pushed_interval
 
@@ -27,18 +28,23 @@ class Deadlines:
 
 
 def poll_interval(
-    settings: Settings, platform: Platform, accounts: int, moment: datetime
+    settings: Settings, platform: Platform, calendars: int, moment: datetime
 ) -> timedelta:
     """Time between two polls: as configured, stretched to keep within a share of the quota.
 
-    Microsoft has no daily quota: its limits are each mailbox's own.
+    `settings` are those of the user to be polled, `calendars` are polled in all. Microsoft has no
+    daily quota: its limits are each mailbox's own.
     """
     wanted = settings.polling.interval_at(moment.astimezone(settings.zone()))
     if platform is not Platform.GOOGLE:
         return timedelta(seconds=wanted)
-    calendars = len(settings.calendars_of(platform).all)
     budget = settings.limits.google_requests_per_day * QUOTA_SHARE
-    return timedelta(seconds=max(wanted, 86_400 * accounts * calendars / budget))
+    return timedelta(seconds=max(wanted, 86_400 * calendars / budget))
+
+
+def calendars_polled(settings: Settings, users: Iterable[MappedUser]) -> int:
+    """How many calendars these users have in all."""
+    return sum(len(settings.calendars_for(user).all) for user in users)
 
 
 def unheard(state: UserSync, interval: timedelta, now: datetime) -> bool:
@@ -48,11 +54,15 @@ def unheard(state: UserSync, interval: timedelta, now: datetime) -> bool:
 
 
 def deadlines(settings: Settings, platform: Platform, accounts: int, now: datetime) -> Deadlines:
-    """The deadlines of a platform that keeps so many accounts in step."""
+    """The deadlines of a platform that keeps so many accounts in step, whatever their profiles."""
     marked = now - settings.freshness.target
+    calendars = accounts * max(len(one.calendars_of(platform).all) for one in settings.all)
+
+    def interval(moment: datetime) -> timedelta:
+        return max(poll_interval(one, platform, calendars, moment) for one in settings.all)
+
     # Out of hours the polls were further apart than they are now.
-    moments = (now, marked - poll_interval(settings, platform, accounts, now))
-    polls = [poll_interval(settings, platform, accounts, moment) for moment in moments]
+    polls = [interval(now), interval(marked - interval(now))]
     # Where notices come, their absence is no reason to worry until the next poll.
     longest = max(*polls, pushed_interval(settings, platform))
     return Deadlines(marked, marked - longest)

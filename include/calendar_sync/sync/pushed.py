@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from calendar_sync.config.settings import PRIMARY, Settings
-from calendar_sync.core.model import Platform, Step, parse_iso
+from calendar_sync.config.settings import PRIMARY, Calendars, Settings
+from calendar_sync.core.model import MappedUser, Platform, Step, parse_iso
 from calendar_sync.core.model.push import ChannelState
 from calendar_sync.state import Store
 from calendar_sync.state.marks import Pair, UserSync
@@ -30,18 +30,16 @@ FAIR = timedelta(minutes=3)
 LONGEST_DELAY = timedelta(hours=4)
 
 
-def watched(settings: Settings, platform: Platform) -> tuple[str, ...]:
+def watched(settings: Settings, user: MappedUser) -> tuple[str, ...]:
     """Which calendars of an account have channels: Microsoft's tell of a whole mailbox."""
-    if platform is Platform.GOOGLE:
-        return settings.calendars_of(platform).all
+    if user.platform is Platform.GOOGLE:
+        return settings.calendars_for(user).all
     return (PRIMARY,)
 
 
-def written_calendar(settings: Settings, platform: Platform) -> str:
+def written_calendar(calendars: Calendars, platform: Platform) -> str:
     """The one of them that tells of mirrors."""
-    if platform is Platform.GOOGLE:
-        return settings.calendars_of(platform).mirrors
-    return PRIMARY
+    return calendars.mirrors if platform is Platform.GOOGLE else PRIMARY
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Pushed:
     """
 
     platform: Platform
-    calendars: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=Settings)
     stretched: timedelta = timedelta(0)
     standing: Mapping[str, Standing] = field(default_factory=dict)
     channels: Mapping[str, list[Channel]] = field(default_factory=dict)
@@ -79,11 +77,10 @@ class Pushed:
         """As the state database has it, without channels; of these users alone, if given."""
         if not settings.push.on:
             return cls(platform)
-        calendars = watched(settings, platform)
-        standing = store.push.standing(platform, calendars, now, now - EVERY, users)
+        standing = store.push.standing(platform, now, now - EVERY, users)
         silent = store.push.receiver_silent(now)
         stretched = timedelta(0) if silent else pushed_interval(settings, platform)
-        return cls(platform, calendars, stretched, standing)
+        return cls(platform, settings, stretched, standing)
 
     def polling(self, store: Store, users: Iterable[str]) -> "Pushed":
         """The same, with the channels of these users, as they are before they are polled."""
@@ -93,10 +90,12 @@ class Pushed:
             channels[channel.user_id].append(channel)
         return replace(self, channels=channels)
 
-    def interval(self, user_id: str, plain: timedelta) -> timedelta:
+    def interval(self, user: MappedUser, plain: timedelta) -> timedelta:
         """Time between two polls of an account, `plain` where notices cannot be relied upon."""
-        found = self.standing.get(user_id)
-        reliable = found is not None and found.healthy == len(self.calendars)
+        found = self.standing.get(user.user_id)
+        if found is None:
+            return plain
+        reliable = found.healthy >= len(watched(self.settings, user))
         return max(plain, self.stretched) if reliable else plain
 
     def wanted(self, user_id: str) -> bool:

@@ -39,7 +39,8 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
     """Who is synced on this platform now, and whose mirrors and blocks must be deleted.
 
     A user leaves by being unmapped or disabled, or by being inactive in Welkin. One whom Welkin's
-    list merely lacks counts as inactive after a day: lists are incomplete at times.
+    list merely lacks counts as inactive after a day: lists are incomplete at times. One whose
+    profile is newer than these settings waits for whoever has read the newest.
     """
     with store.database.read():
         mapped = {user.user_id: user for user in store.config.mapping(platform) if user.enabled}
@@ -55,7 +56,10 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
         for user_id, user in mapped.items()
         if user_id not in inactive or user_id in held
     }
-    leaving = frozenset(holders - synced.keys() if settings.on_unmapped == "remove" else ())
+    if waiting := {one for one, user in synced.items() if not settings.knows(user.profile)}:
+        synced = {one: user for one, user in synced.items() if one not in waiting}
+    gone = holders - synced.keys() - waiting
+    leaving = frozenset(gone if settings.on_unmapped == "remove" else ())
     return Members(platform, synced, leaving, held)
 
 

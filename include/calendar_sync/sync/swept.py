@@ -6,14 +6,14 @@ became a visit's twin) is found by the polls that go on, more rarely.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.state import Store
 from calendar_sync.state.sweeps import SweptUser
-from calendar_sync.sync.freshness import QUOTA_SHARE, poll_interval
+from calendar_sync.sync.freshness import QUOTA_SHARE, calendars_polled, poll_interval
 
 #: Calendars in one request.
 AT_ONCE = 50
@@ -38,26 +38,28 @@ class Pace:
 
 
 def pace(
-    settings: Settings, platform: Platform, accounts: int, unseen: int, now: datetime
+    settings: Settings, platform: Platform, calendars: int, unseen: int, now: datetime
 ) -> Pace | None:
-    """How often what is asked; None where sweeps are off, or polls alone are fast enough."""
-    if platform is not Platform.GOOGLE or settings.polling.sweep == "off" or not accounts:
+    """How often what is asked; None where sweeps are off, or polls alone are fast enough.
+
+    `calendars` are polled in all, and sweeps do not show `unseen` of them.
+    """
+    if platform is not Platform.GOOGLE or settings.polling.sweep == "off" or not calendars:
         return None
     wanted = timedelta(seconds=settings.polling.interval_at(now.astimezone(settings.zone())))
-    plain = poll_interval(settings, platform, accounts, now)
+    plain = poll_interval(settings, platform, calendars, now)
     if settings.polling.sweep == "auto" and plain <= wanted:
         return None
-    calendars = len(settings.calendars_of(platform).all)
     budget = settings.limits.google_requests_per_day * QUOTA_SHARE
 
     def every(requests: float, share: float) -> timedelta:
         return max(wanted, DAY * (requests / max(1.0, share)))
 
-    sweeps = every(-(-accounts * calendars // AT_ONCE), budget * SWEEPS_SHARE)
-    seen_requests = (accounts - unseen) * calendars
+    sweeps = every(-(-calendars // AT_ONCE), budget * SWEEPS_SHARE)
+    seen_requests = calendars - unseen
     seen = max(every(seen_requests, budget * SINGLE_SHARE), min(SINGLE_EVERY, 20 * wanted), sweeps)
     left = budget * (1 - SWEEPS_SHARE) - seen_requests * (DAY / seen)
-    return Pace(sweeps, seen, max(plain, every(unseen * calendars, left)))
+    return Pace(sweeps, seen, max(plain, every(unseen, left)))
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Swept:
     """What sweeps have seen, at one moment; empty while there are none."""
 
     pace: Pace | None = None
-    calendars: int = 1
+    settings: Settings = field(default_factory=Settings)
     users: Mapping[str, SweptUser] = field(default_factory=dict)
     now: datetime | None = None
 
@@ -79,14 +81,13 @@ class Swept:
         now: datetime,
     ) -> "Swept":
         """As the state database has it."""
-        rough = pace(settings, platform, len(synced), 0, now)
+        calendars = calendars_polled(settings, synced)
+        rough = pace(settings, platform, calendars, 0, now)
         if rough is None or refused(store, platform, now):
             return cls()
-        users = store.sweeps.users()
-        calendars = len(settings.calendars_of(platform).all)
-        found = cls(rough, calendars, users, now)
-        unseen = sum(not found.sees(user) for user in synced)
-        return cls(pace(settings, platform, len(synced), unseen, now), calendars, users, now)
+        found = cls(rough, settings, store.sweeps.users(), now)
+        unseen = calendars_polled(settings, (user for user in synced if not found.sees(user)))
+        return replace(found, pace=pace(settings, platform, calendars, unseen, now))
 
     def sees(self, user: MappedUser) -> bool:
         """The last sweeps have shown all of this user's calendars."""
@@ -94,7 +95,8 @@ class Swept:
         if self.pace is None or self.now is None or one is None or one.seen_at is None:
             return False
         fresh = self.now - one.seen_at <= SEEN_WITHIN * self.pace.sweeps
-        return fresh and one.calendars >= self.calendars and one.account == user.account
+        calendars = self.settings.calendars_for(user).all
+        return fresh and one.calendars >= len(calendars) and one.account == user.account
 
     def interval(self, user: MappedUser, plain: timedelta) -> timedelta:
         """Time between two polls of this account; `plain` where there are no sweeps."""

@@ -79,6 +79,11 @@ class MappingRow(BaseModel):
     account: Annotated[str, StringConstraints(max_length=320)]
     enabled: bool = True
     direction: Annotated[str, StringConstraints(max_length=32)] | None = None
+    profile: Annotated[str, StringConstraints(max_length=64)] = ""
+    busy_calendars: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"^\S{1,255}$")]], Field(max_length=10)
+    ] = []
+    mirrors_calendar: Annotated[str, StringConstraints(max_length=255)] = ""
 
 
 class Mapped(BaseModel):
@@ -187,6 +192,9 @@ def read_mapping(
             account=row.account,
             enabled=row.enabled,
             direction=row.direction.value if row.direction else None,
+            profile=row.profile,
+            busy_calendars=list(row.busy_calendars),
+            mirrors_calendar=row.mirrors_calendar,
         )
         for row in rows_then
     ]
@@ -209,6 +217,7 @@ def _rows(store: Store, new: Mapped) -> list[MappedUser]:
     rows = Rows(staff_by_email(store.config.welkin_users()))
     for number, each in enumerate(new.users):
         values = each.model_dump(exclude_none=True)
+        values["busy_calendars"] = " ".join(each.busy_calendars)
         rows.add(_place(number), {name: str(value) for name, value in values.items()})
     try:
         rows.refuse("mapping")

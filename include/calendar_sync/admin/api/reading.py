@@ -23,6 +23,7 @@ from calendar_sync.insight.activity import ActivityPage, Asked
 from calendar_sync.insight.activity import page as activity_page
 from calendar_sync.insight.explain import Answer
 from calendar_sync.insight.overview import Overview, overview
+from calendar_sync.insight.profiles import Profile, profiles
 from calendar_sync.insight.users import ListedUser, UserList, Wanted, list_users, listed_user
 from calendar_sync.state import Store
 
@@ -94,6 +95,12 @@ def read_user(store: Opened, user_id: UserId) -> list[ListedUser]:
     if not found:
         raise Problem(404, "No user with this id is mapped.")
     return list(found)
+
+
+@router.get("/profiles")
+def read_profiles(store: Opened) -> list[Profile]:
+    """Who has which profile of the settings, and what each changes."""
+    return profiles(store, store.config.revision().settings)
 
 
 @router.post("/users/{user_id}/sync", status_code=202, responses=problems(409))

@@ -30,6 +30,9 @@ EMPTY: Mapping[str, Any] = {
     "account": "",
     "enabled": True,
     "direction": "",
+    "profile": "",
+    "busy_calendars": "",
+    "mirrors_calendar": "",
     "revision": None,
 }
 
@@ -44,6 +47,9 @@ def values_of(row: MappedUser | None) -> dict[str, Any]:
         "account": row.account,
         "enabled": row.enabled,
         "direction": row.direction.value if row.direction else "",
+        "profile": row.profile,
+        "busy_calendars": "\n".join(row.busy_calendars),
+        "mirrors_calendar": row.mirrors_calendar,
         "revision": row.revision,
     }
 
@@ -62,6 +68,9 @@ def set_row(request: Request, store: Store, values: Mapping[str, Any]) -> Mappin
             "account": str(values["account"]),
             "enabled": str(values["enabled"]),
             "direction": str(values["direction"]),
+            "profile": str(values["profile"]),
+            "busy_calendars": str(values["busy_calendars"]),
+            "mirrors_calendar": str(values["mirrors_calendar"]),
         },
         staff_by_email(store.config.welkin_users()),
     )

@@ -83,6 +83,9 @@ def set_row(
     account: Name,
     enabled: Annotated[bool, Form()] = False,
     direction: AnyDirection = None,
+    profile: Annotated[str, Form(max_length=64)] = "",
+    busy_calendars: Annotated[str, Form(max_length=3000)] = "",
+    mirrors_calendar: Annotated[str, Form(max_length=320)] = "",
     revision: Annotated[int | None, Form(ge=0, le=2**31)] = None,
 ) -> Response:
     """Add a row, or change the one that there is: `revision` is the number that it was shown at."""
@@ -92,6 +95,9 @@ def set_row(
         "account": account.strip(),
         "enabled": enabled,
         "direction": direction.value if direction else "",
+        "profile": profile.strip(),
+        "busy_calendars": busy_calendars,
+        "mirrors_calendar": mirrors_calendar.strip(),
         "revision": revision,
     }
     try:
@@ -192,6 +198,7 @@ def _row(
         mistake=mistake,
         emails=[email for email in emails if email][:2000],
         directions_of=list(Direction),
+        profiles=sorted(store.config.revision().settings.profiles),
     )
 
 

@@ -50,6 +50,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("mirror_moved", "mirror_deleted", "both_changed"),
     ),
     ("Calendars", "", ("calendars",)),
+    ("Profiles", "", ("profiles",)),
     ("How far ahead and back", "", ("windows",)),
     ("Users who leave, and deletions", "", ("on_unmapped", "deletion_guard")),
     ("How often, and when it is late", "", ("polling", "notice", "push", "freshness", "time_zone")),

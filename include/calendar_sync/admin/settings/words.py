@@ -31,6 +31,13 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Encounters without a type",
         "Encounters without a template in Welkin.",
     ),
+    "profiles": (
+        "Profiles",
+        "Settings of some users, over those of everybody, by the name of the profile. In the user "
+        "mapping you say who has which. Possible are direction, encounter_types, windows, "
+        "block_time, calendars, mirror_content, mirror_moved, mirror_deleted, both_changed and "
+        "polling; give only what differs.",
+    ),
     "windows": ("How far ahead and back", "In days. Busy time is blocked from today on."),
     "windows.mirrors_past_days": (
         "Past appointments (days)",
@@ -346,6 +353,10 @@ def has_choices(path: str) -> bool:
 
 def full_name(path: str) -> str:
     """The label with its section: `Block time: Fixed title`."""
+    first, _, rest = path.partition(".")
+    if first == "profiles" and rest:
+        profile, _, inner = rest.partition(".")
+        return f"Profile {profile}" + (f": {full_name(inner)}" if inner else "")
     # Keys of these are chosen by the organisation and may contain dots.
     for free in ("mirror_content.type_titles", "notify.arguments"):
         if path.startswith(f"{free}."):
@@ -357,6 +368,8 @@ def full_name(path: str) -> str:
 def _any(path: str) -> str:
     """The path with `*` for the calendar system."""
     first, *rest = path.split(".")
+    if first == "profiles" and len(rest) > 1:
+        return _any(".".join(rest[1:]))
     if rest and first in {"direction", "calendars"} and rest[0] in _PLATFORMS:
         return ".".join([first, "*", *rest[1:]])
     return path

@@ -109,6 +109,9 @@ def _row(user: MappedUser, emails: Mapping[str, str]) -> dict[str, Any]:
         "account": user.account,
         "enabled": user.enabled,
         "direction": user.direction.value if user.direction else "",
+        "profile": user.profile,
+        "busy_calendars": " ".join(user.busy_calendars),
+        "mirrors_calendar": user.mirrors_calendar,
     }
 
 
@@ -246,4 +249,6 @@ def _text(value: Any, key: str) -> tuple[str] | None:
         return ("",)
     if key == "enabled" and isinstance(value, bool):
         return (str(value),)
+    if key == "busy_calendars" and isinstance(value, list):
+        return (" ".join(value),) if all(isinstance(one, str) for one in value) else None
     return (value.strip(),) if isinstance(value, str) else None

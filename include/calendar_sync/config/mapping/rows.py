@@ -8,13 +8,27 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from calendar_sync.config.profiles import refusal
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Direction, MappedUser, Platform, WelkinUser
+from calendar_sync.core.plurals import plural
 
-COLUMNS = ("welkin_user_id", "email", "platform", "account", "enabled", "direction")
+COLUMNS = (
+    "welkin_user_id",
+    "email",
+    "platform",
+    "account",
+    "enabled",
+    "direction",
+    "profile",
+    "busy_calendars",
+    "mirrors_calendar",
+)
 REQUIRED = frozenset({"platform", "account"})
 # What the state database holds.
-LONGEST_ID, LONGEST_ACCOUNT = 64, 320
+LONGEST_ID, LONGEST_ACCOUNT, LONGEST_CALENDAR = 64, 320, 255
+#: Further calendars of one person: each is polled.
+MOST_CALENDARS = 10
 Place = Callable[[str], str]
 _YES = frozenset({"true", "yes", "1", ""})
 _NO = frozenset({"false", "no", "0"})
@@ -48,10 +62,23 @@ class Rows:
         account = self._account(place, values.get("account", ""), platform)
         enabled = self._enabled(place, values.get("enabled", ""))
         direction = self._direction(place, values.get("direction", ""))
+        profile = self._profile(place, values.get("profile", ""))
+        busy = self._calendars(place, "busy_calendars", values, MOST_CALENDARS)
+        mirrors = self._calendars(place, "mirrors_calendar", values, 1)
         if self.wrong > before or platform is None:
             return
         self._once(place, user_id, platform, account)
-        self.users.append(MappedUser(user_id, platform, account, enabled, direction))
+        row = MappedUser(
+            user_id,
+            platform,
+            account,
+            enabled,
+            direction,
+            profile=profile,
+            busy_calendars=busy,
+            mirrors_calendar=mirrors[0] if mirrors else "",
+        )
+        self.users.append(row)
 
     def refuse(self, name: str) -> None:
         """End here when something is wrong.
@@ -121,6 +148,24 @@ class Rows:
             known = ", ".join(direction.value for direction in Direction)
             self.problem(place, "direction", f"{_short(value)} is not one of {known}")
             return None
+
+    def _profile(self, place: Place, value: str) -> str:
+        name = value.lower()
+        if name and (said := refusal(name)):
+            self.problem(place, "profile", f"{_short(value)} is no name of a profile: {said}")
+        return name
+
+    def _calendars(
+        self, place: Place, column: str, values: Mapping[str, str], most: int
+    ) -> tuple[str, ...]:
+        """Ids of calendars, separated by spaces."""
+        found = tuple(dict.fromkeys(values.get(column, "").split()))
+        if len(found) > most:
+            self.problem(place, column, f"at most {plural(most, 'calendar')} can be given")
+        for name in found:
+            if len(name) > LONGEST_CALENDAR or not name.isprintable():
+                self.problem(place, column, f"{_short(name)} is no id of a calendar")
+        return found
 
     def _once(self, place: Place, user_id: str, platform: Platform, account: str) -> None:
         first = self._by_user.setdefault((user_id, platform), place)

@@ -121,7 +121,11 @@ class WelkinUser:
 
 @dataclass(frozen=True, slots=True)
 class MappedUser:
-    """One row of the user mapping: a Welkin user and the account on one platform."""
+    """One row of the user mapping: a Welkin user and the account on one platform.
+
+    `busy_calendars` are ids of further calendars of the person that count as busy, and
+    `mirrors_calendar` is that of their calendar for mirrors; empty for what the settings say.
+    """
 
     user_id: str
     platform: Platform
@@ -129,3 +133,6 @@ class MappedUser:
     enabled: bool = True
     direction: Direction | None = None
     revision: int = 0
+    profile: str = ""
+    busy_calendars: tuple[str, ...] = ()
+    mirrors_calendar: str = ""

@@ -28,6 +28,7 @@ from calendar_sync.insight.explain.look import (
     link_fact,
     of_kind,
     parked,
+    profile_fact,
     wanted,
 )
 from calendar_sync.planner.mirrors import NO_MIRROR, edited, judge, shifted
@@ -136,7 +137,7 @@ async def _part(
     mine.sort(key=lambda link: (link.account != scope.account, link.state is LinkState.DELETED))
     link = mine[0] if mine else None
     verdict = await _verdict(look, scope, event_id, event, encounter, link)
-    facts: list[Fact] = []
+    facts = [*profile_fact(scope)]
     if link is not None:
         facts.append(Fact("mirror", f"{link.mirror_id} in {link.calendar} of {link.account}"))
         facts.append(link_fact(look, link, f"level {link.level}"))

@@ -29,6 +29,7 @@ from calendar_sync.insight.explain.look import (
     link_fact,
     of_kind,
     parked,
+    profile_fact,
     wanted,
 )
 from calendar_sync.planner import View
@@ -121,7 +122,7 @@ async def _part(look: Look, scope: Scope, account: str, calendar: str, event_id:
     verdict = _before_the_rules(look, scope, calendar)
     if verdict is None or not seen:
         verdict = await _verdict(look, scope, view, calendar, event, link)
-    facts = [Fact("calendar", calendar)]
+    facts = [Fact("calendar", calendar), *profile_fact(scope)]
     if link is not None:
         facts.append(link_fact(look, link, f"block {link.block_id}"))
     return Part(

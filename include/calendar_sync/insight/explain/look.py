@@ -1,6 +1,6 @@
 """Looking at both sides without a trace: no marks, no cursors, nothing stored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -169,6 +169,12 @@ def link_fact(look: Look, link: Link, more: str) -> Fact:
     """The state of a link, and when we last wrote what it stands for."""
     written = f"last written {when(link.written_at, look.now)}, " if link.written_at else ""
     return Fact("link", f"{link.state.value}, {written}{more}")
+
+
+def profile_fact(scope: Scope) -> Iterator[Fact]:
+    """Whose settings decide, if not everybody's."""
+    if scope.mapped.profile:
+        yield Fact("profile", scope.mapped.profile)
 
 
 def parked(

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
+from calendar_sync.config.settings import Settings
 from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import LinkState, Platform, WelkinUser, Window
@@ -12,11 +13,12 @@ from calendar_sync.insight.explain import words
 from calendar_sync.insight.explain.answer import Answer, Fact, Part, when
 from calendar_sync.insight.explain.look import Look, by_address
 from calendar_sync.insight.explain.records import conflicts, last_run, operations, parked_items
+from calendar_sync.insight.profiles import changed_by
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import listed_user
 from calendar_sync.state.marks import UserSync
 from calendar_sync.sync.cycle.scope import Scope, cursor_shape
-from calendar_sync.sync.noticing.polls import Poller
+from calendar_sync.sync.freshness import calendars_polled, poll_interval
 
 HOUR = timedelta(hours=1)
 SHOWN = 5
@@ -65,7 +67,7 @@ async def _part(look: Look, scope: Scope, welkin: WelkinUser | None) -> Part:
     state = look.services.store.marks.of(*scope.pair)
     verdict, text = _not_synced(look, scope) or _verdict(look, scope, state, welkin)
     facts = [
-        *_mapping(scope),
+        *_mapping(scope, look.revision.settings),
         await _calendar_answers(look, scope),
         *_progress(look, scope, state),
         *_items(look, scope),
@@ -126,10 +128,13 @@ def _verdict(
     return "in_step", "up to date"
 
 
-def _mapping(scope: Scope) -> Iterator[Fact]:
+def _mapping(scope: Scope, organisation: Settings) -> Iterator[Fact]:
     mapped = scope.mapped
     whose = "the user's own" if mapped.direction is not None else "the platform's"
     yield Fact("mapping", f"{mapped.account or 'none'}, revision {mapped.revision}")
+    yield Fact("profile", mapped.profile or "none")
+    for setting in changed_by(organisation, mapped.profile):
+        yield Fact(setting.name, f"{setting.own} (by the profile; without it {setting.usual})")
     yield Fact("direction", f"{scope.direction.value} ({whose})")
 
 
@@ -160,7 +165,8 @@ def _progress(look: Look, scope: Scope, state: UserSync) -> Iterator[Fact]:
     if state.poll_error:
         yield Fact("poll", f"{state.poll_error} ({code_of(state.poll_error).in_words})")
     enabled = [row for row in store.config.mapping(scope.platform) if row.enabled]
-    interval = Poller(look.services, look.revision, scope.platform).interval(len(enabled))
+    calendars = calendars_polled(look.revision.settings, enabled)
+    interval = poll_interval(scope.settings, scope.platform, calendars, now)
     polled = state.last_poll_at
     due = polled + interval if polled is not None else None
     yield Fact("last poll", when(polled, now))
@@ -173,7 +179,7 @@ def _progress(look: Look, scope: Scope, state: UserSync) -> Iterator[Fact]:
         said = "none; the next sync reads everything"
         if cursor is not None and platform is not None:
             same = cursor.shape == cursor_shape(
-                platform.shape, look.revision, scope.mapped, scope.zone
+                platform.shape, scope.revision, scope.mapped, scope.zone
             )
             said = f"stored {when(cursor.saved_at, now)}"
             said += "" if same else ", from older settings; read again soon"

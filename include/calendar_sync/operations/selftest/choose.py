@@ -79,7 +79,7 @@ def _worse(store: Store, row: MappedUser) -> tuple[bool, bool, bool, bool]:
     """Sorts users who can show less behind those who can show more."""
     settings, state = store.config.revision().settings, store.marks.of(row.user_id, row.platform)
     known = store.config.welkin_user(row.user_id)
-    direction = settings.direction_of(row.platform, row.direction)
+    direction = settings.of(row.profile).direction_of(row.platform, row.direction)
     return (
         known is not None and not known.active,
         direction is not Direction.BIDIRECTIONAL,

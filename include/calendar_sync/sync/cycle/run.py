@@ -225,7 +225,7 @@ class Cycle:
             store.items.park(connection, scope.pair, (*reading.refused, *made.refused), now)
             reading.tries.record(connection)
             if scope.settings.push.on and not CALENDAR_WRITES.isdisjoint(outcome.done):
-                written = written_calendar(scope.settings, scope.platform)
+                written = written_calendar(scope.calendars, scope.platform)
                 store.push.wrote(connection, scope.pair, written)
             if reading.full and state.daily:
                 store.runs.record_drift(connection, scope.pair, outcome.reasons, now)

@@ -17,7 +17,7 @@ NO_CHANGES = "no list of changes"
 
 @dataclass(frozen=True)
 class Scope:
-    """One (user, platform) at one moment, under one revision of the settings."""
+    """One (user, platform) at one moment, under one revision of the settings, as it is for them."""
 
     mapped: MappedUser
     revision: Revision
@@ -26,7 +26,7 @@ class Scope:
 
     @property
     def settings(self) -> Settings:
-        """The organisation's settings."""
+        """The organisation's settings, with the user's profile."""
         return self.revision.settings
 
     @property
@@ -61,7 +61,7 @@ class Scope:
     @property
     def calendars(self) -> Calendars:
         """Which calendars are read, and where mirrors go."""
-        return self.settings.calendars_of(self.platform)
+        return self.settings.calendars_of(self.platform).with_own(self.mapped)
 
     @property
     def mirror_window(self) -> Window:
@@ -86,16 +86,23 @@ class Scope:
 
 
 def scope_of(store: Store, revision: Revision, mapped: MappedUser, now: datetime) -> Scope:
-    """The scope of a mapped user, in the zone that Welkin last named for them."""
-    known = store.config.welkin_user(mapped.user_id)
-    zone = revision.settings.zone(known.time_zone if known else None)
-    return Scope(mapped, revision, zone, now)
+    """The scope of a mapped user, in the zone that Welkin last named for them.
+
+    Raises:
+        ConfigurationError: this revision does not have the user's profile.
+    """
+    known, own = store.config.welkin_user(mapped.user_id), revision.of(mapped.profile)
+    zone = own.settings.zone(known.time_zone if known else None)
+    return Scope(mapped, own, zone, now)
 
 
 def cursor_shape(
     platform_shape: str, revision: Revision, mapped: MappedUser, zone: ZoneInfo
 ) -> str:
-    """A cursor counts only for the same request, settings, account, and zone of whole days."""
+    """A cursor counts only for the same request, settings, account, and zone of whole days.
+
+    `revision` is the user's own: see `Revision.of`.
+    """
     own = mapped.direction.value if mapped.direction is not None else ""
     account = mapped.account.lower()
     return f"{platform_shape}:{revision.blocks_hash}:{own}:{account}:{zone.key}"

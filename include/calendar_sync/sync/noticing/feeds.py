@@ -78,8 +78,21 @@ class WelkinFeeds:
         return {
             (mapped.user_id, mapped.platform)
             for mapped in self._members
-            if self.settings.direction_of(mapped.platform, mapped.direction).writes_calendar
+            if self.settings.of(mapped.profile)
+            .direction_of(mapped.platform, mapped.direction)
+            .writes_calendar
         }
+
+    @cached_property
+    def _profiles(self) -> dict[Pair, str]:
+        return {(one.user_id, one.platform): one.profile for one in self._members}
+
+    @cached_property
+    def _windows(self) -> dict[str, Window]:
+        """Where visits get mirrors, by the profiles that somebody has."""
+        now = self.services.clock.now()
+        names = set(self._profiles.values())
+        return {name: self.settings.of(name).mirror_window(now) for name in names}
 
     @cached_property
     def _members(self) -> list[MappedUser]:
@@ -162,14 +175,13 @@ class WelkinFeeds:
         mirrors = _by(links.mirrors_of(ids), lambda link: link.appointment_id)
         blocks = _by(links.blocks(ids), lambda link: link.block_id)
         encounters = self.services.store.feeds.encounters(ids)
-        window = self.settings.mirror_window(self.services.clock.now())
         concerned: list[Pair] = []
         for row in rows:
             linked = mirrors.get(row.id, []), blocks.get(row.id, [])
             try:
                 if event := row.event:
                     encounter = encounters.get(row.id) if event.kind == "ENCOUNTER" else None
-                    concerned += self._of_event(event, encounter, *linked, window)
+                    concerned += self._of_event(event, encounter, *linked)
                     continue
             except Exception as bug:
                 note(bug, "welkin event", {"id": row.id})
@@ -184,7 +196,6 @@ class WelkinFeeds:
         encounter: Encounter | None,
         mirrors: list[MirrorLink],
         blocks: list[BlockLink],
-        window: Window,
     ) -> list[Pair]:
         identity = self.services.identity
         if blocks or (event.external_id or "").startswith(EXTERNAL_ID_PREFIX):
@@ -196,21 +207,27 @@ class WelkinFeeds:
         content = identity.appointment(event, encounter).source_hash
         linked = {(link.user_id, link.platform): link for link in mirrors}
         pairs = {pair for user in event.user_ids for pair in self._of_user(user)}
-        new = (
-            not event.cancelled
+        new = {
+            name
+            for name, window in self._windows.items()
+            if not event.cancelled
             and event.span.overlaps(window, ZoneInfo("UTC"))
-            and self._may_be_wanted(event, encounter)
-        )
+            and self._may_be_wanted(event, encounter, name)
+        }
         concerned = []
         for pair in (pairs & self.mirrored) | linked.keys():
             link = linked.get(pair)
-            if link.appointment_hash != content if link is not None else new:
+            if link is None:
+                wanted = self._profiles[pair] in new
+            else:
+                wanted = link.appointment_hash != content
+            if wanted:
                 concerned.append(pair)
         return concerned
 
-    def _may_be_wanted(self, event: WelkinEvent, encounter: Encounter | None) -> bool:
+    def _may_be_wanted(self, event: WelkinEvent, encounter: Encounter | None, profile: str) -> bool:
         """The type filter does not rule it out; what is not known yet may be wanted."""
-        types = self.settings.encounter_types
+        types = self.settings.of(profile).encounter_types
         if event.kind != "ENCOUNTER":
             return types.wants(event.kind)
         template = encounter.template if encounter is not None else None

@@ -96,7 +96,7 @@ async def find_work(
             return WorkFound(fault=polls.fault, polled=polls.polled)
         polled = polls.polled
         look.mark_due(full=full_comparison)
-        look.reread(polls.outdated)
+        look.reread()
     elif fault := store.runs.fault(platform):
         return WorkFound(fault=fault.code)
     found = _collect(services, revision, platform, polled, take_for)

@@ -13,6 +13,7 @@ from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import DAILY, Pair, UserSync
 from calendar_sync.state.runs import LOOKED_AT
+from calendar_sync.sync.cycle.scope import cursor_shape
 from calendar_sync.sync.noticing.breaker import begins, closes, platform_fault, to_ask
 from calendar_sync.sync.noticing.feeds import WelkinFeeds
 from calendar_sync.sync.noticing.polls import Poller, PollResult
@@ -167,19 +168,55 @@ class Look:
             store.marks.compare_fully(connection, daily, now, DAILY)
             store.marks.compare_fully(connection, [*parked, *everybody], now)
 
-    def reread(self, outdated: Collection[Pair]) -> None:
+    def reread(self) -> None:
         """Mark some of those who were read under other settings, for one minute.
 
         All whose mirrors now show too much, and as many others as Welkin's limit leaves room for.
-        The rest keep their cursor and are polled with it: what changes there is not delayed.
+        The rest keep their cursor and are polled with it: what changes there is not delayed. The
+        stored cursors tell who it is: nobody waits for the next poll.
         """
+        outdated = self._outdated()
         if not outdated:
             return
-        level = self.revision.settings.mirror_content.level
-        too_detailed = self.services.store.links.too_detailed(self.platform, level)
-        at_once = [pair for pair in outdated if pair[0] in too_detailed]
-        others = [pair for pair in outdated if pair[0] not in too_detailed]
+        links, at_once, others = self.services.store.links, list[Pair](), list[Pair]()
+        levels = {user.profile: self._level(user) for user in outdated}
+        too_detailed = {
+            level: links.too_detailed(self.platform, level) for level in set(levels.values())
+        }
+        for user in outdated:
+            urgent = user.user_id in too_detailed[levels[user.profile]]
+            (at_once if urgent else others).append((user.user_id, user.platform))
         self.mark(at_once + others[: rereads_at_once(self.revision)], full=False)
+
+    def _level(self, user: MappedUser) -> str:
+        return self.revision.settings.of(user.profile).mirror_content.level
+
+    def _outdated(self) -> list[MappedUser]:
+        """Users whose cursors are of other settings, or of another time zone, in their order."""
+        store, now = self.services.store, self.services.clock.now()
+        if self.platform not in self.services.platforms:
+            return []
+        platform_shape = self.services.platforms[self.platform].shape
+        with store.database.read():
+            synced = members(store, self.revision.settings, self.platform, now).synced
+            cursors = store.feeds.cursors(self.platform.value)
+            states, zones = store.marks.all(self.platform), store.config.zones()
+        found = []
+        for user_id, user in sorted(synced.items()):
+            state = states.get((user_id, self.platform))
+            if state is not None and (state.marked or state.waiting(now)):
+                continue
+            own = self.revision.of(user.profile)
+            zone = own.settings.zone(zones.get(user_id))
+            wanted = cursor_shape(platform_shape, own, user, zone)
+            shapes = {
+                cursor.shape
+                for calendar in self.revision.settings.calendars_for(user).all
+                if (cursor := cursors.get((user_id, calendar))) is not None
+            }
+            if shapes - {wanted}:
+                found.append(user)
+        return found
 
     def _ask_about_leavers(self, people: Members) -> None:
         """So many users left Welkin at the same time that a person must confirm it."""

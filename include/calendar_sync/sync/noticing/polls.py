@@ -36,7 +36,7 @@ from calendar_sync.state.feeds import Cursor, Moved
 from calendar_sync.state.marks import Pair, UserSync
 from calendar_sync.state.sweeps import Key
 from calendar_sync.sync.cycle.scope import NO_CALENDAR, NO_CHANGES, cursor_shape, same_request
-from calendar_sync.sync.freshness import poll_interval, unheard
+from calendar_sync.sync.freshness import calendars_polled, poll_interval, unheard
 from calendar_sync.sync.pushed import Found, Pushed
 from calendar_sync.sync.services import Services
 from calendar_sync.sync.swept import Swept
@@ -60,7 +60,7 @@ TOLD_AT_ONCE = 200
 
 @dataclass
 class PollResult:
-    """What one round of polls showed. `outdated` were read under other settings.
+    """What one round of polls showed.
 
     `asked` accounts were due, `answered` of them did so, if only with a refusal, those `well`
     without one. `fault`: nobody can be synced on the platform.
@@ -70,7 +70,6 @@ class PollResult:
     answered: int = 0
     polled: int = 0
     news: list[Pair] = field(default_factory=list)
-    outdated: list[Pair] = field(default_factory=list)
     failed: dict[Pair, str] = field(default_factory=dict)
     well: set[Pair] = field(default_factory=set)
     tenant_fault: Code | None = None
@@ -102,13 +101,13 @@ class Poller:
     polling: set[Pair] = field(default_factory=set)
     _cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
     _zones: dict[str, str | None] = field(default_factory=dict)
-    _outdated: set[Pair] = field(default_factory=set)
     _states: Mapping[Pair, UserSync] = field(default_factory=dict)
     _found: _Found = field(default_factory=_Found)
     _mine: set[Pair] = field(default_factory=set)
     _recorded_at: float = 0.0
     _swept: Swept = field(default_factory=Swept)
     _changes: dict[Key, int] = field(default_factory=dict)
+    _calendars: int = 0
 
     def __post_init__(self) -> None:
         """Whom notices concern."""
@@ -124,8 +123,11 @@ class Poller:
         now, settings = self.services.clock.now(), self.revision.settings
         self._pushed = Pushed.read(self.services.store, settings, self.platform, now)
         self._swept = Swept.read(self.services.store, settings, self.platform, users, now)
-        plain = self.interval(len(users))
-        return await self._round([user for user in users if self._due(user, plain, now)])
+        self._calendars = calendars_polled(settings, users)
+        profiles = {user.profile for user in users}
+        plain = {profile: self.interval(profile) for profile in profiles}
+        due = [user for user in users if self._due(user, plain[user.profile], now)]
+        return await self._round(due)
 
     async def poll_told(
         self, told: Iterable[MappedUser], states: Mapping[Pair, UserSync]
@@ -176,10 +178,10 @@ class Poller:
             self.services.store.runs.set_fault(self.platform, result.tenant_fault, now)
             raise TenantMisconfigured(result.tenant_fault, detail=self.platform.value)
 
-    def interval(self, accounts: int) -> timedelta:
-        """Time between two polls of an account now."""
-        now = self.services.clock.now()
-        return poll_interval(self.revision.settings, self.platform, accounts, now)
+    def interval(self, profile: str) -> timedelta:
+        """Time between two polls of an account of a user with this profile now."""
+        now, settings = self.services.clock.now(), self.revision.settings.of(profile)
+        return poll_interval(settings, self.platform, self._calendars, now)
 
     async def _round(self, users: list[MappedUser], *, told: bool = False) -> PollResult:
         result = PollResult(asked=len(users), polled=len(users))
@@ -191,7 +193,7 @@ class Poller:
         self._pushed = self._pushed.polling(store, (user.user_id for user in users))
         if told or self._swept.pace is not None:
             self._changes = store.sweeps.counts(user.user_id for user in users)
-        self._outdated, self._found = set(), _Found()
+        self._found = _Found()
         self._recorded_at = self.services.clock.monotonic()
         gate = asyncio.Event()
 
@@ -256,7 +258,6 @@ class Poller:
         finally:
             self.polling -= self._mine
             self._mine.clear()
-        result.outdated = sorted((self._outdated & answered) - {*result.news, *result.failed})
         return result
 
     async def _only_the_list(self, user: MappedUser, error: Exception) -> bool:
@@ -264,7 +265,7 @@ class Poller:
         state = self._states.get((user.user_id, user.platform))
         limited = isinstance(error, RateLimited) and not error.overloaded
         now = self.services.clock.now()
-        interval = self._pushed.interval(user.user_id, self.interval(len(self._states)))
+        interval = self._pushed.interval(user, self.interval(user.profile))
         if limited or state is None or not unheard(state, interval, now):
             return False
         try:
@@ -278,16 +279,15 @@ class Poller:
     async def _news(self, user: MappedUser) -> bool:
         """Anything but our own writes, or no cursor to ask with."""
         platform = self.services.platforms[self.platform]
-        zone = self.revision.settings.zone(self._zones.get(user.user_id))
-        shape = cursor_shape(platform.shape, self.revision, user, zone)
-        window = self.revision.settings.list_window(self.services.clock.now())
+        own = self.revision.of(user.profile)
+        zone = own.settings.zone(self._zones.get(user.user_id))
+        shape = cursor_shape(platform.shape, own, user, zone)
+        window = own.settings.list_window(self.services.clock.now())
         moved: list[Moved] = []
-        for calendar in self.revision.settings.calendars_of(self.platform).all:
+        for calendar in self.revision.settings.calendars_for(user).all:
             stored = self._cursors.get((user.user_id, calendar))
             if stored is None or not same_request(stored.shape, shape):
                 return True
-            if stored.shape != shape:
-                self._outdated.add((user.user_id, user.platform))
             if stored.position == NO_CALENDAR:
                 continue
             if stored.position == NO_CHANGES:
@@ -377,5 +377,5 @@ class Poller:
         if self._swept.wanted(user.user_id) or self._pushed.wanted(user.user_id):
             return True
         # Runs begin a little early or late: nine tenths of the interval count as due.
-        interval = self._pushed.interval(user.user_id, self._swept.interval(user, plain))
+        interval = self._pushed.interval(user, self._swept.interval(user, plain))
         return state.last_poll_at is None or now - state.last_poll_at >= interval * 0.9

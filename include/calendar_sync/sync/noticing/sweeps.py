@@ -69,15 +69,16 @@ class Sweep:
     @property
     def parts(self) -> int:
         """Into how many parts the time that blocks are made for is divided."""
-        return max(1, -(-self.revision.settings.windows.blocks_future_days // self.days))
+        ahead = max(one.windows.blocks_future_days for one in self.revision.settings.all)
+        return max(1, -(-ahead // self.days))
 
     async def run(self, users: Iterable[MappedUser], part: int = 0) -> SweepResult:
         """Ask for one part of everybody's future, and count what has changed.
 
         What cannot be asked is left for the polls. A refusal of the whole is noted for an hour.
         """
-        calendars = self.revision.settings.calendars_of(self.platform).all
-        items = [_Item(user, name) for user in users for name in calendars]
+        settings = self.revision.settings
+        items = [_Item(user, name) for user in users for name in settings.calendars_for(user).all]
         most, result = self.services.free_busy[self.platform].most, SweepResult()
         groups = [items[first : first + most] for first in range(0, len(items), most)]
         days, today = self.days, self.services.clock.now().astimezone(UTC).date()

@@ -16,7 +16,6 @@ from typing import Any
 from calendar_sync.core.errors import SyncError, TenantMisconfigured
 from calendar_sync.core.model import Platform
 from calendar_sync.state.config import Revision
-from calendar_sync.state.marks import Pair
 from calendar_sync.state.noticing import Noticing
 from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 from calendar_sync.sync.noticing.look import Look
@@ -62,7 +61,6 @@ class Watch:
     ask: Callable[[], bool]
     _held_until: dict[str, datetime] = field(default_factory=dict)
     _next: dict[str, datetime] = field(default_factory=dict)
-    _outdated: set[Pair] = field(default_factory=set)
     _counted: Counter[str] = field(default_factory=Counter)
     _working: set[str] = field(default_factory=set)
     _seen: Noticing = field(default_factory=lambda: Noticing(""))
@@ -128,14 +126,12 @@ class Watch:
             self._put_off("polls", PROBES_EVERY)
             self._end_soon()
         else:
-            self._outdated |= set(result.outdated)
             if result.fault:
                 self._put_off("polls", PROBES_EVERY)
             elif self._time_for("due", DUE_EVERY):
                 self._look.mark_due()
-            if self._outdated and self._time_for("rereads", REREADS_EVERY):
-                self._look.reread(sorted(self._outdated))
-                self._outdated.clear()
+            if self._time_for("rereads", REREADS_EVERY):
+                self._look.reread()
         # The search for who is due costs more with more users: at most a fifth of the time.
         took = timedelta(seconds=4 * (self.services.clock.monotonic() - begun))
         self._put_off("polls", max(POLLS_EVERY, took), at_least=True)
