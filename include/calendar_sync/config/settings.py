@@ -119,6 +119,8 @@ class BlockTime(Section):
 
     enabled: bool = True
     """Create blocks. If this is off, existing blocks are deleted."""
+    source: Literal["events", "free_busy"] = "events"
+    """`free_busy`: read no events, only when the account is busy. Mirrors are not possible then."""
     tentative: bool = False
     """Tentative events and unanswered invitations block time."""
     all_day: Literal["block", "ignore"] = "block"
@@ -367,7 +369,12 @@ class Settings(Section):
         return (self, *self.of_profiles.values())
 
     def direction_of(self, platform: Platform, override: Direction | None) -> Direction:
-        """The user's own direction, else the platform's, else both ways."""
+        """The user's own direction, else the platform's, else both ways.
+
+        Where only busy times are read, nothing can be written to the calendar.
+        """
+        if self.block_time.source == "free_busy":
+            return Direction.CALENDAR_TO_WELKIN
         return override or self.direction.get(platform, Direction.BIDIRECTIONAL)
 
     def calendars_of(self, platform: Platform) -> Calendars:
@@ -398,6 +405,9 @@ class Settings(Section):
 
     def list_window(self, now: datetime) -> Window:
         """What a full read of a calendar covers: both windows and two weeks to come."""
+        if self.block_time.source == "free_busy":
+            ahead = timedelta(days=self.windows.blocks_future_days + 14)
+            return Window(now - timedelta(days=2), now + ahead)
         mirrors = self.mirror_window(now)
         ahead = max(self.windows.mirrors_future_days, self.windows.blocks_future_days) + 14
         past = min(mirrors.start, now - timedelta(days=2))

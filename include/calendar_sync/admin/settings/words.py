@@ -59,6 +59,11 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Block a user's busy time in Welkin",
         "If you turn this off, existing busy blocks are deleted.",
     ),
+    "block_time.source": (
+        "What is read of a calendar",
+        "“Busy times alone” needs fewer rights in the calendar system, and no appointments are "
+        "written to the calendar.",
+    ),
     "block_time.tentative": (
         "Tentative events block time",
         "Tentative events and unanswered invitations.",
@@ -261,6 +266,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
 _RESTORE, _REPORT = "Restore Welkin's version", "Only report it"
 #: Labels of choices.
 CHOICES: Mapping[str, Mapping[str, str]] = {
+    "block_time.source": {"events": "Its events", "free_busy": "Busy times alone"},
     "polling.sweep": {
         "auto": "If polls alone are too slow",
         "on": "Always",

@@ -242,7 +242,7 @@ def _as_written(look: Look, block: WelkinEvent | None, link: BlockLink) -> bool:
 
 async def _instances(look: Look, scope: Scope, calendar: str, series_id: str) -> Iterable[Row]:
     try:
-        platform = look.services.platforms[scope.platform]
+        platform = look.services.reader(scope.settings, scope.platform)
         found = await platform.series(scope.account, calendar, series_id, scope.list_window)
     except SyncError:
         return ()
