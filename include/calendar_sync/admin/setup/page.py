@@ -27,7 +27,7 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import render
 from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.config.credentials import WELKIN
-from calendar_sync.config.settings import MirrorContent
+from calendar_sync.config.settings import MirrorContent, Settings
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.codes import SetupCode
 from calendar_sync.core.errors import ConfigurationError
