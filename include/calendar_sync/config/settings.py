@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from calendar_sync.config.buffers import Buffers
 from calendar_sync.config.notifiers import Notify as Notify
 from calendar_sync.config.pace import Freshness as Freshness
 from calendar_sync.config.pace import Limits as Limits
@@ -124,6 +125,8 @@ class BlockTime(Section):
     """A block edited or deleted in Welkin: `restore` it, or `accept` the change."""
     duplicates: Literal["warn", "block"] = "warn"
     """Events at the times of many visits: `warn` reports them without blocks, `block` blocks."""
+    buffers: Buffers = Buffers()
+    """Time around timed events that blocks, too."""
     ignore_external: IgnoreExternal = IgnoreExternal()
     """Events that never block."""
     instances_per_series: int = Field(default=500, ge=1, le=2500)

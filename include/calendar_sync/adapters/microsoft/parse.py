@@ -23,16 +23,19 @@ from calendar_sync.core.model import (
     to_second,
     whole_days,
 )
+from calendar_sync.core.places import place_and_online
 
 #: The extended property of a mirror that holds its marker.
 PROPERTY = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSync"
 #: That of what a test of the sync makes, which is no mirror.
 TEST_PROPERTY = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSyncTest"
-SELECT = (
+FIRST_SELECT = (
     "id,subject,body,start,end,isAllDay,showAs,sensitivity,isCancelled,responseStatus,type,"
     "seriesMasterId,originalStart,originalStartTimeZone,attendees,organizer,iCalUId,recurrence,"
     "transactionId,createdDateTime,lastModifiedDateTime"
 )
+# What was added later voids no cursor: each setting that needs it does (`state.config`).
+SELECT = f"{FIRST_SELECT},location,isOnlineMeeting"
 EXPAND = f"singleValueExtendedProperties($filter=id eq '{PROPERTY}')"
 _PRIVATE = frozenset({"private", "confidential"})
 _UNDECIDED = frozenset({"tentativelyAccepted", "notResponded"})
@@ -67,6 +70,10 @@ def parse_event(row: Any, *, listed: bool = False) -> Row | None:
     }
     if span is None:
         return Unreadable(**known)
+    has_place, online = place_and_online(
+        _text(_part(row, "location"), "displayName"),
+        conference=row.get("isOnlineMeeting") is True,
+    )
     return CalendarEvent(
         **known,
         span=span,
@@ -79,6 +86,9 @@ def parse_event(row: Any, *, listed: bool = False) -> Row | None:
         description=_description(row.get("body")),
         ical_uid=_text(row, "iCalUId"),
         organizer=_text(_part(_part(row, "organizer"), "emailAddress"), "address"),
+        has_place=has_place,
+        online=online,
+        out_of_office=_text(row, "showAs") == "oof",
         unread=listed and private,
     )
 

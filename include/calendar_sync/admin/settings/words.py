@@ -77,6 +77,23 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Duplicates made by another integration",
         "Events at exactly the times of many visits. They would block the time twice.",
     ),
+    "block_time.buffers": (
+        "Time around events",
+        "Busy blocks begin before and end after timed events. If several apply, the longest counts.",
+    ),
+    "block_time.buffers.every_event": ("Every event", "Meetings and all other timed events."),
+    "block_time.buffers.with_place": (
+        "Events with a place",
+        "Events with a location, except for addresses of online meetings. The location itself is not "
+        "stored.",
+    ),
+    "block_time.buffers.online": ("Online meetings", ""),
+    "block_time.buffers.out_of_office": ("Out-of-office events", ""),
+    **{
+        f"block_time.buffers.{kind}.{side}_minutes": (f"Minutes {side}", "")
+        for kind in ("every_event", "with_place", "online", "out_of_office")
+        for side in ("before", "after")
+    },
     "block_time.ignore_external": (
         "Events that never block",
         "For example copies of visits that another integration makes.",

@@ -114,19 +114,16 @@ class Cancel(_OfAppointment):
 
 @dataclass(frozen=True, slots=True)
 class _OfEvent:
-    """What an event asks for."""
+    """What an event asks for; `span` is the time of its block."""
 
     reason: str
     event: CalendarEvent
+    span: Span
     content: str
 
     @property
     def source(self) -> Source:
         return self.event.source
-
-    @property
-    def span(self) -> Span:
-        return self.event.span
 
 
 @dataclass(frozen=True, slots=True)
