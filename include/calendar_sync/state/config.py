@@ -270,7 +270,12 @@ _RUNNING = {
 
 
 # Settings of later releases: with their defaults they count as not there.
-_ADDED = ("block_time.buffers",)
+_ADDED = (
+    "block_time.all_day_kinds",
+    "block_time.buffers",
+    "block_time.out_of_office_title",
+    "block_time.working_elsewhere",
+)
 
 
 def blocks_hash(settings: Settings) -> str:

@@ -77,7 +77,12 @@ def test_new_names_of_settings_cause_no_full_read() -> None:
 def test_new_settings_cause_a_full_read_only_where_they_are_used() -> None:
     usual = {"buffers": {"every_event": {"before_minutes": 0}}}
     assert blocks_hash(parse({"block_time": usual})) == blocks_hash(parse({}))
-    changes: tuple[dict[str, object], ...] = ({"buffers": {"online": {"after_minutes": 5}}},)
+    changes: tuple[dict[str, object], ...] = (
+        {"buffers": {"online": {"after_minutes": 5}}},
+        {"working_elsewhere": "block"},
+        {"all_day_kinds": {"tentative": "ignore"}},
+        {"out_of_office_title": "Away"},
+    )
     for change in changes:
         assert blocks_hash(parse({"block_time": change})) != blocks_hash(parse({}))
 

@@ -703,3 +703,21 @@ def test_of_a_location_nothing_else_is_kept() -> None:
 )
 def test_out_of_office(shown: Any, away: bool) -> None:
     assert parsed(showAs=shown).out_of_office is away
+
+
+@pytest.mark.parametrize(
+    ("changes", "elsewhere"),
+    [
+        ({}, True),
+        ({"isCancelled": True}, False),
+        ({"responseStatus": {"response": "accepted"}}, True),
+        ({"responseStatus": {"response": "notResponded"}}, False),
+        ({"responseStatus": {"response": "tentativelyAccepted"}}, False),
+    ],
+)
+def test_working_elsewhere_is_free_by_another_name(
+    changes: dict[str, Any], elsewhere: bool
+) -> None:
+    found = parsed(showAs="workingElsewhere", **changes)
+    assert (found.availability, found.working_elsewhere) == (Availability.FREE, elsewhere)
+    assert not parsed(showAs="free", **changes).working_elsewhere

@@ -39,7 +39,8 @@ SELECT = f"{FIRST_SELECT},location,isOnlineMeeting"
 EXPAND = f"singleValueExtendedProperties($filter=id eq '{PROPERTY}')"
 _PRIVATE = frozenset({"private", "confidential"})
 _UNDECIDED = frozenset({"tentativelyAccepted", "notResponded"})
-_FREE = frozenset({"free", "workingElsewhere"})
+_ELSEWHERE = "workingElsewhere"
+_FREE = frozenset({"free", _ELSEWHERE})
 _IN_SERIES = frozenset({"occurrence", "exception"})
 LONGEST_SUBJECT = 255
 NOON = timedelta(hours=12)
@@ -80,6 +81,7 @@ def parse_event(row: Any, *, listed: bool = False) -> Row | None:
         availability=_availability(row, response),
         declined=response == "declined",
         private=private,
+        working_elsewhere=_working_elsewhere(row, response),
         personal=_text(row, "sensitivity") == "personal",
         has_attendees=bool(row.get("attendees")),
         title=_text(row, "subject") or "",
@@ -147,6 +149,12 @@ def _availability(row: Mapping[str, Any], response: str | None) -> Availability:
     if shown == "tentative" or response in _UNDECIDED:
         return Availability.TENTATIVE
     return Availability.BUSY
+
+
+def _working_elsewhere(row: Mapping[str, Any], response: str | None) -> bool:
+    """It is the user's own decision: an invitation without an answer decides nothing."""
+    cancelled = row.get("isCancelled") is True
+    return _text(row, "showAs") == _ELSEWHERE and not cancelled and response not in _UNDECIDED
 
 
 def _span(row: Mapping[str, Any]) -> Span | None:

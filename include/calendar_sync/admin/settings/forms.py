@@ -63,6 +63,8 @@ RARE = frozenset(
     {
         "encounter_types.exclude",
         "encounter_types.unknown_type",
+        "block_time.working_elsewhere",
+        "block_time.all_day_kinds",
         "block_time.all_day_write",
         "block_time.block_edited",
         "block_time.duplicates",

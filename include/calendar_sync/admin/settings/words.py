@@ -56,10 +56,21 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Tentative events block time",
         "Tentative events and unanswered invitations.",
     ),
+    "block_time.working_elsewhere": (
+        "Working elsewhere (Microsoft only)",
+        "Events that Outlook shows as working elsewhere. Working locations in Google never block.",
+    ),
     "block_time.all_day": (
         "All-day events",
         "All-day events that the calendar shows as busy.",
     ),
+    "block_time.all_day_kinds": (
+        "All-day events of some kinds",
+        "Only if they block at all. All other all-day events follow the setting for all-day events.",
+    ),
+    "block_time.all_day_kinds.out_of_office": ("Out of office", ""),
+    "block_time.all_day_kinds.tentative": ("Tentative", ""),
+    "block_time.all_day_kinds.working_elsewhere": ("Working elsewhere (Microsoft only)", ""),
     "block_time.all_day_write": (
         "How an all-day busy block is written",
         "How the busy block appears in Welkin.",
@@ -69,6 +80,10 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Everyone with access to the schedule in Welkin can see the title.",
     ),
     "block_time.title": ("Fixed title", "The title of busy blocks in Welkin."),
+    "block_time.out_of_office_title": (
+        "Title if out of office",
+        "The fixed title for out-of-office events, for example Out of office. Empty: as above.",
+    ),
     "block_time.block_edited": (
         "A busy block edited or deleted in Welkin",
         "Changes by a person. They are shown as a conflict.",
@@ -284,6 +299,15 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
     },
     "encounter_types.unknown_type": {"skip": "Leave them out", "include": "Sync them"},
     "block_time.all_day": {"block": "Block the whole day", "ignore": "Block nothing"},
+    "block_time.working_elsewhere": {"block": "Block the time", "ignore": "Block nothing"},
+    **{
+        f"block_time.all_day_kinds.{kind}": {
+            "same": "As set for all-day events",
+            "block": "Block the whole day",
+            "ignore": "Block nothing",
+        }
+        for kind in ("out_of_office", "tentative", "working_elsewhere")
+    },
     "block_time.all_day_write": {
         "flag": "As an all-day event",
         "timed": "From midnight to midnight",
