@@ -142,6 +142,8 @@ class BlockTime(Section):
     """A block edited or deleted in Welkin: `restore` it, or `accept` the change."""
     duplicates: Literal["warn", "block"] = "warn"
     """Events at the times of many visits: `warn` reports them without blocks, `block` blocks."""
+    report_overlaps: bool = True
+    """List visits that are booked over busy time. Nothing is changed, and no alert is sent."""
     buffers: Buffers = Buffers()
     """Time around timed events that blocks, too."""
     ignore_external: IgnoreExternal = IgnoreExternal()

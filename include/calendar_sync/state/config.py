@@ -274,6 +274,7 @@ _ADDED = (
     "block_time.all_day_kinds",
     "block_time.buffers",
     "block_time.out_of_office_title",
+    "block_time.report_overlaps",
     "block_time.working_elsewhere",
 )
 

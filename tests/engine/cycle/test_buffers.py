@@ -100,7 +100,7 @@ def test_a_lost_state_finds_blocks_with_buffers_again(
 def test_an_interrupted_creation_is_found_with_its_buffer(stage: Make, platform: Platform) -> None:
     s = stage(platform=platform, settings={"block_time": TRAVEL})
     s.busy(**place(platform, "Elm Street 12"))
-    s.fault("welkin", "timeout_after", "POST", "/calendar/events", times=1)
+    s.fault("welkin", "timeout_after", "POST", "/calendar/events$", times=1)
     s.run()
     s.later(again=2)
     assert s.block_times() == [(s.at(1, 14) - QUARTER, s.at(1, 15) + QUARTER)]

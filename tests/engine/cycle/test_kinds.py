@@ -1,5 +1,6 @@
 """Kinds of busy time (rules 5, 7 and 8) with both services: out of office, working elsewhere."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from calendar_sync.core.model import LinkState, Platform
 from tests.engine.cycle.stage import DAY, Stage, mail
+from tests.harness import Killed
 
 Make = Callable[..., Stage]
 ME = mail("dana")
@@ -40,10 +42,20 @@ def test_a_half_made_block_is_found_by_its_title_where_no_ids_are_stored(
 ) -> None:
     s = stage(platform=platform, settings={"block_time": {"out_of_office_title": "Out of office"}})
     s.welkin.habits.external_ids = "dropped"
-    event = s.busy(**away(platform))
-    s.fault("welkin", "timeout_after", "POST", "/calendar/events", times=None)
     s.run()
-    s.sandbox.faults.clear()
+    event = s.busy(**away(platform))
+    s.clock.advance(minutes=2)
+
+    def die() -> None:
+        if s.asked("welkin.events.create", status=201):
+            s.transport.dead = True
+            raise Killed
+
+    s.transport.after_request = die
+    with contextlib.suppress(Killed):
+        s.run()
+    s.transport.after_request = s.note_blocks
+    s.transport.revive()
     assert s.links("dana", LinkState.INTENT)
     s.calendar.delete_event(ME, event)
     s.later(again=3)

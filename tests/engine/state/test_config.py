@@ -82,6 +82,7 @@ def test_new_settings_cause_a_full_read_only_where_they_are_used() -> None:
         {"working_elsewhere": "block"},
         {"all_day_kinds": {"tentative": "ignore"}},
         {"out_of_office_title": "Away"},
+        {"report_overlaps": False},
     )
     for change in changes:
         assert blocks_hash(parse({"block_time": change})) != blocks_hash(parse({}))

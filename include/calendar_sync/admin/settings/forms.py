@@ -68,6 +68,7 @@ RARE = frozenset(
         "block_time.all_day_write",
         "block_time.block_edited",
         "block_time.duplicates",
+        "block_time.report_overlaps",
         "block_time.buffers",
         "block_time.ignore_external",
         "block_time.instances_per_series",

@@ -92,6 +92,10 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Duplicates made by another integration",
         "Events at exactly the times of many visits. They would block the time twice.",
     ),
+    "block_time.report_overlaps": (
+        "List visits booked over busy time",
+        "On the page Attention. Nothing is changed, and no alert is sent.",
+    ),
     "block_time.buffers": (
         "Time around events",
         "Busy blocks begin before and end after timed events. If several apply, the longest counts.",
