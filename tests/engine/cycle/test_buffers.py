@@ -1,5 +1,6 @@
 """Buffers (rule 7) with both services: what is around an event blocks, too, and nothing is lost."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from calendar_sync.core.model import LinkState, Platform
 from calendar_sync.state import tables as t
+from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import Stage, mail
 from tests.engine.cycle.test_restore import lose_state
 
@@ -116,3 +118,17 @@ def test_the_location_is_kept_nowhere(stage: Make, platform: Platform) -> None:
     with s.database.read() as connection:
         for table in t.metadata.sorted_tables:
             assert "Secret" not in repr(connection.execute(table.select()).all()), table.name
+
+
+@pytest.mark.parametrize(
+    ("platform", "shape"),
+    [(Platform.GOOGLE, "5dc66566826854e2"), (Platform.MICROSOFT, "ff0d433ef8243a79")],
+)
+def test_asking_for_locations_voids_no_cursor(stage: Make, platform: Platform, shape: str) -> None:
+    """The shapes of the release before: where buffers are not set, no calendar is read again."""
+    s = stage(platform=platform)
+
+    async def found(services: Services) -> str:
+        return str(services.platforms[platform].shape)
+
+    assert asyncio.run(s.with_services(found)) == shape

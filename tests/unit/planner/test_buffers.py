@@ -115,13 +115,15 @@ def test_the_answer_to_our_own_write_was_lost() -> None:
     assert made.conflicts == ()
 
 
-def test_an_event_that_is_over_takes_time_until_its_buffer_is() -> None:
+def test_a_block_whose_buffer_is_not_over_is_restored_though_its_event_is() -> None:
     when = Span(NOW - timedelta(hours=1), NOW - timedelta(minutes=10))
-    little = travelling(event(when=when, has_place=True))
-    little.settle()
-    del little.events["x1"]
-    little.gone = {"x1"}
-    assert steps(little.run()) == [("delete_block", "event_gone")]
+    for fields, restored in (({"has_place": True}, True), ({}, False)):
+        little = travelling(event(when=when, **fields))
+        little.settle()
+        [block] = little.blocks
+        del little.blocks[block]
+        little.absent.add(block)
+        assert steps(little.plan()) == [("create_block", "block_edited")] * restored
 
 
 def test_a_buffer_may_reach_into_the_window() -> None:
