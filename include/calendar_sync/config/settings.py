@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from calendar_sync.config import profiles
+from calendar_sync.config.buffers import Buffers
 from calendar_sync.config.notifiers import Notify as Notify
 from calendar_sync.config.pace import Freshness as Freshness
 from calendar_sync.config.pace import Limits as Limits
@@ -114,6 +115,17 @@ class IgnoreExternal(Section):
         )
 
 
+class AllDayKinds(Section):
+    """All-day events of some kinds, if they block at all: `same` is as `all_day` says."""
+
+    out_of_office: Literal["same", "block", "ignore"] = "same"
+    """Shown as out of office."""
+    tentative: Literal["same", "block", "ignore"] = "same"
+    """Tentative events and unanswered invitations."""
+    working_elsewhere: Literal["same", "block", "ignore"] = "same"
+    """Shown as working elsewhere. Microsoft only."""
+
+
 class BlockTime(Section):
     """How busy time in the calendar becomes unavailable time in Welkin."""
 
@@ -123,18 +135,28 @@ class BlockTime(Section):
     """`free_busy`: read no events, only when the account is busy. Mirrors are not possible then."""
     tentative: bool = False
     """Tentative events and unanswered invitations block time."""
+    working_elsewhere: Literal["block", "ignore"] = "ignore"
+    """Events that Outlook shows as working elsewhere. Google's working locations never block."""
     all_day: Literal["block", "ignore"] = "block"
     """`block`: busy all-day events block the whole day; `ignore`: they do not block."""
+    all_day_kinds: AllDayKinds = AllDayKinds()
+    """All-day events of some kinds, if they block at all."""
     all_day_write: Literal["flag", "timed"] = "flag"
     """`flag`: as all-day events in Welkin; `timed`: from midnight to midnight."""
     block_title: Literal["fixed", "event_title"] = "fixed"
     """`event_title`: the title of the event, unless it is private; `fixed`: that of `title`."""
     title: str = Field(default="Busy", min_length=1, max_length=200)
     """The title of blocks in Welkin."""
+    out_of_office_title: str = Field(default="", max_length=200)
+    """The title of blocks for out-of-office events, instead of `title`; empty: that of `title`."""
     block_edited: Literal["restore", "accept"] = "restore"
     """A block edited or deleted in Welkin: `restore` it, or `accept` the change."""
     duplicates: Literal["warn", "block"] = "warn"
     """Events at the times of many visits: `warn` reports them without blocks, `block` blocks."""
+    report_overlaps: bool = True
+    """List visits that are booked over busy time. Nothing is changed, and no alert is sent."""
+    buffers: Buffers = Buffers()
+    """Time around timed events that blocks, too."""
     ignore_external: IgnoreExternal = IgnoreExternal()
     """Events that never block."""
     instances_per_series: int = Field(default=500, ge=1, le=2500)

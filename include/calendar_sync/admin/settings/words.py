@@ -68,10 +68,21 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Tentative events block time",
         "Tentative events and unanswered invitations.",
     ),
+    "block_time.working_elsewhere": (
+        "Working elsewhere (Microsoft only)",
+        "Events that Outlook shows as working elsewhere. Working locations in Google never block.",
+    ),
     "block_time.all_day": (
         "All-day events",
         "All-day events that the calendar shows as busy.",
     ),
+    "block_time.all_day_kinds": (
+        "All-day events of some kinds",
+        "Only if they block at all. All other all-day events follow the setting for all-day events.",
+    ),
+    "block_time.all_day_kinds.out_of_office": ("Out of office", ""),
+    "block_time.all_day_kinds.tentative": ("Tentative", ""),
+    "block_time.all_day_kinds.working_elsewhere": ("Working elsewhere (Microsoft only)", ""),
     "block_time.all_day_write": (
         "How an all-day busy block is written",
         "How the busy block appears in Welkin.",
@@ -81,6 +92,10 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Everyone with access to the schedule in Welkin can see the title.",
     ),
     "block_time.title": ("Fixed title", "The title of busy blocks in Welkin."),
+    "block_time.out_of_office_title": (
+        "Title if out of office",
+        "The fixed title for out-of-office events, for example Out of office. Empty: as above.",
+    ),
     "block_time.block_edited": (
         "A busy block edited or deleted in Welkin",
         "Changes by a person. They are shown as a conflict.",
@@ -89,6 +104,27 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Duplicates made by another integration",
         "Events at exactly the times of many visits. They would block the time twice.",
     ),
+    "block_time.report_overlaps": (
+        "List visits booked over busy time",
+        "On the page Attention. Nothing is changed, and no alert is sent.",
+    ),
+    "block_time.buffers": (
+        "Time around events",
+        "Busy blocks begin before and end after timed events. If several apply, the longest counts.",
+    ),
+    "block_time.buffers.every_event": ("Every event", "Meetings and all other timed events."),
+    "block_time.buffers.with_place": (
+        "Events with a place",
+        "Events with a location, except for addresses of online meetings. The location itself is not "
+        "stored.",
+    ),
+    "block_time.buffers.online": ("Online meetings", ""),
+    "block_time.buffers.out_of_office": ("Out-of-office events", ""),
+    **{
+        f"block_time.buffers.{kind}.{side}_minutes": (f"Minutes {side}", "")
+        for kind in ("every_event", "with_place", "online", "out_of_office")
+        for side in ("before", "after")
+    },
     "block_time.ignore_external": (
         "Events that never block",
         "For example copies of visits that another integration makes.",
@@ -280,6 +316,15 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
     },
     "encounter_types.unknown_type": {"skip": "Leave them out", "include": "Sync them"},
     "block_time.all_day": {"block": "Block the whole day", "ignore": "Block nothing"},
+    "block_time.working_elsewhere": {"block": "Block the time", "ignore": "Block nothing"},
+    **{
+        f"block_time.all_day_kinds.{kind}": {
+            "same": "As set for all-day events",
+            "block": "Block the whole day",
+            "ignore": "Block nothing",
+        }
+        for kind in ("out_of_office", "tentative", "working_elsewhere")
+    },
     "block_time.all_day_write": {
         "flag": "As an all-day event",
         "timed": "From midnight to midnight",
