@@ -209,6 +209,10 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Or this share of a user's events",
         "If this is more: 0.2 allows a fifth of the user's events to be deleted.",
     ),
+    "notify.to_people": (
+        "Tell the person concerned",
+        "An e-mail, at most one a day, if a user's calendar is not synced or an edit was put back.",
+    ),
     "polling": ("How often calendars are checked", "To find changes by users."),
     "polling.interval_seconds": (
         "Check each calendar every (seconds)",
