@@ -32,7 +32,7 @@ _FIRST_FIELDS = (
 )
 FIELDS = f"{_FIRST_FIELDS},location,hangoutLink,conferenceData/entryPoints/entryPointType"
 LIST_FIELDS = f"items({FIELDS}),nextPageToken,nextSyncToken"
-# What was added later voids no cursor: each setting that needs it does (`state.config`).
+# What cursors depend on. Settings that use what was added later void them (`blocks_hash`).
 CURSOR_FIELDS = f"items({_FIRST_FIELDS}),nextPageToken,nextSyncToken"
 _NO_TIME: dict[str, str | None] = {"date": None, "dateTime": None, "timeZone": None}
 INFORMATIONAL = frozenset({"workingLocation", "birthday"})

@@ -29,13 +29,13 @@ from calendar_sync.core.places import place_and_online
 PROPERTY = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSync"
 #: That of what a test of the sync makes, which is no mirror.
 TEST_PROPERTY = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSyncTest"
-FIRST_SELECT = (
+# What cursors depend on. Settings that use what was added later void them (`blocks_hash`).
+CURSOR_SELECT = (
     "id,subject,body,start,end,isAllDay,showAs,sensitivity,isCancelled,responseStatus,type,"
     "seriesMasterId,originalStart,originalStartTimeZone,attendees,organizer,iCalUId,recurrence,"
     "transactionId,createdDateTime,lastModifiedDateTime"
 )
-# What was added later voids no cursor: each setting that needs it does (`state.config`).
-SELECT = f"{FIRST_SELECT},location,isOnlineMeeting"
+SELECT = f"{CURSOR_SELECT},location,isOnlineMeeting"
 EXPAND = f"singleValueExtendedProperties($filter=id eq '{PROPERTY}')"
 _PRIVATE = frozenset({"private", "confidential"})
 _UNDECIDED = frozenset({"tentativelyAccepted", "notResponded"})
