@@ -140,7 +140,7 @@ class Notify(Section):
     alert_again_hours: float = Field(default=6, gt=0, le=168)
     """Repeat an alert after this time while the problem continues."""
     to_people: bool = False
-    """Send a person an e-mail if their calendar is not synced, or an edit of theirs was put back."""
+    """Send a person an e-mail if their calendar is not synced, or their edit was put back."""
 
     @field_validator("to")
     @classmethod

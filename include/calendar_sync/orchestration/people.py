@@ -37,8 +37,8 @@ _PUT_BACK = (
     ConflictDecision.WELKIN_WINS,
 )
 _HINT = (
-    "Appointments are changed in Welkin; the event in your calendar follows. To move or cancel one, "
-    "do so in Welkin, or ask whoever plans your visits."
+    "Appointments are changed in Welkin; the event in your calendar follows. To move or cancel "
+    "one, do so in Welkin, or ask whoever plans your visits."
 )
 
 
