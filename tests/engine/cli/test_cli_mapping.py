@@ -508,7 +508,7 @@ def test_proposals_need_a_connection(cli: Command, monkeypatch: pytest.MonkeyPat
     )
 
 
-# --- profiles and calendars of a person -------------------------------------------------------------
+# --- profiles and calendars of a person ---------------------------------------------------------
 
 PROFILED = """
 profiles:
