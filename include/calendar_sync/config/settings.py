@@ -171,12 +171,6 @@ class Calendars(Section):
     mirrors: str = PRIMARY
     """Id of the calendar for mirrors."""
 
-    @cached_property
-    def without_profiles(self) -> "Settings":
-        """The settings of users without a profile."""
-        shared = self.model_dump(mode="json", exclude={"profiles"})
-        return Settings.model_validate(shared, context=STORED)
-
     @property
     def all(self) -> tuple[str, ...]:
         """Every calendar that a cycle reads, the mirrors' first."""
@@ -384,6 +378,12 @@ class Settings(Section):
         if found is None:
             raise ConfigurationError(detail=f"the settings have no profile {profile}")
         return found
+
+    @cached_property
+    def without_profiles(self) -> "Settings":
+        """The settings of users without a profile."""
+        shared = self.model_dump(mode="json", exclude={"profiles"})
+        return Settings.model_validate(shared, context=STORED)
 
     @property
     def all(self) -> tuple["Settings", ...]:

@@ -10,9 +10,12 @@ from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.insight.health.render import Message
 from calendar_sync.orchestration import people
 from calendar_sync.orchestration.people import tell_people
+from tests.engine.cycle import conftest
 from tests.engine.cycle.stage import Stage, mail
+from tests.engine.health.conftest import RECORDER
 
 Make = Callable[..., Stage]
+stage = conftest.stage
 ON = {"notify": {"to": ["admin@example.org"], "to_people": True}}
 
 
@@ -124,4 +127,4 @@ def test_nobody_gets_a_copy_and_only_mail_is_possible() -> None:
     }
     assert notify.notifier == SMTP
     with pytest.raises(ConfigurationError, match="to_people"):
-        parse({"notify": {"to_people": True, "notifier": "a.b.C"}})
+        parse({"notify": {"to_people": True, "notifier": RECORDER}})
