@@ -416,7 +416,7 @@ def test_who_has_an_account_is_proposed_reviewed_and_imported(boss: Command) -> 
     assert rows(boss) == before, "nothing is applied"
     assert "revision 2, 2 added, 0 changed, 0 removed" in boss("mapping", "import", file)
     assert sorted(line.split(",", 1)[1] for line in rows(boss)) == [
-        "dana@example.org,google,dana@example.org,false,",
+        "dana@example.org,google,dana@example.org,false,,,,",
         "mira+welkin@example.org,microsoft,mira@example.org,true,,,,",
         "ruben@example.org,google,ruben@example.org,true,,,,",
     ]
