@@ -16,7 +16,6 @@ from calendar_sync_sandbox.google.push import Channels
 from calendar_sync_sandbox.google.store import Calendar, Json, Version
 from calendar_sync_sandbox.google.times import from_python, moment_of
 from calendar_sync_sandbox.google.writes import (
-    WRITABLE,
     check_zones,
     finish,
     guest_may_write,

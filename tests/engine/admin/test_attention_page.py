@@ -113,9 +113,9 @@ def test_a_visit_over_busy_time_is_listed_below_what_needs_somebody(
     text = operator.get("/attention").text
     said = "A visit is booked over busy time in the calendar."
     assert text.index("The synced event was moved") < text.index(said)
-    assert f"The visit ends <time datetime=\"{ends(over['visit-2'])}\"" in text
+    assert f'The visit ends <time datetime="{ends(over["visit-2"])}"' in text
     assert "visit-3" not in text, "it is over"
-    assert "1</strong> <a href=\"/attention#conflicts\">visit</a>" in operator.get("/").text
+    assert '1</strong> <a href="/attention#conflicts">visit</a>' in operator.get("/").text
     person = operator.get("/users/ada").text
     assert "visit-2" in person
     assert "visit-3" not in person
