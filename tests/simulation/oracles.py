@@ -247,10 +247,27 @@ class Oracles:
                 texts = repr(self.world.calendars(platform).mirrors(account))
                 found = [canary for canary in canaries if canary in texts]
                 assert not found, f"I7: patient data beyond the level in {account}"
+        if "+" not in self.settings.mirror_content.level:
+            self._nothing_beside_the_texts()
         with self.world.database.read() as connection:
             for table in (t.link, t.operation, t.conflict, t.parked_item, t.user_sync, t.cursor):
                 rows = repr(connection.execute(table.select()).all())
                 assert not [c for c in canaries if c in rows], f"I7: patient data in {table.name}"
+
+    def _nothing_beside_the_texts(self) -> None:
+        """I7: a place, link or colour would tell the type of visit."""
+        owners = {(row.platform, row.account): row for row in self.mapping.values()}
+        for platform, account in self._everywhere():
+            owner = owners.get((platform, account))
+            if owner is not None and not self._direction(owner).writes_calendar:
+                continue
+            world: Any = self.world.calendars(platform)
+            texts = repr(world.mirrors_of(account))
+            signs = ["Elm Street", "zoom.us"]
+            if self.settings.mirror_content.title.level == "busy":
+                signs += ["'colorId'", "Kind A", "Kind B"]
+            found = [sign for sign in signs if sign in texts]
+            assert not found, f"I7: more than the level allows in {account}: {found}"
 
     # --- I2 and I4 on the whole -----------------------------------------------------------------
 

@@ -268,12 +268,18 @@ _RUNNING = {
     "on_unmapped",
 }
 
+# Settings of `mirror_content` that came after the first release. A reminder is set at creation only.
+_LATER = ("places", "link_hosts", "colours", "categories", "tentative")
+
 
 def blocks_hash(settings: Settings) -> str:
     """A hash of the settings that decide what a full read would plan; part of each cursor.
 
-    A new name for a setting changes no hash, or every calendar would be read in full once.
+    Neither a new name for a setting nor a new setting that is not used changes the hash, or every
+    calendar would be read in full once.
     """
-    document = with_old_names(settings.model_dump(mode="json", exclude=_RUNNING))
+    unused = {name for name in _LATER if not getattr(settings.mirror_content, name)}
+    exclude = {**dict.fromkeys(_RUNNING, True), "mirror_content": {"reminder", *unused}}
+    document = with_old_names(settings.model_dump(mode="json", exclude=exclude))
     text = json.dumps(document, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

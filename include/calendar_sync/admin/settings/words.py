@@ -125,6 +125,35 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Titles for types of visit",
         "Used if the type of visit is shown. Other types have the title “Appointment”.",
     ),
+    "mirror_content.places": (
+        "Places of the practice",
+        "The text in the calendar for a location in Welkin (`*` and `?` are wildcards). Locations that "
+        "are not listed are not shown. Needs a title above “Nothing”.",
+    ),
+    "mirror_content.link_hosts": (
+        "Hosts of join links",
+        "A join link in Welkin is shown if its host is listed, such as `zoom.us` or `*.zoom.us`, and "
+        "nothing in it names the patient. Needs a title above “Nothing”.",
+    ),
+    "mirror_content.colours": (
+        "Colours in Google Calendar",
+        "For types of visit: lavender, sage, grape, flamingo, banana, tangerine, peacock, graphite, "
+        "blueberry, basil or tomato. Needs a title above “Nothing”.",
+    ),
+    "mirror_content.categories": (
+        "Categories in Outlook",
+        "For types of visit. Outlook shows the colour that the user gave to the category. Needs a title "
+        "above “Nothing”.",
+    ),
+    "mirror_content.reminder": (
+        "Reminder of new events",
+        "`default` (the user's), `none`, or minutes before the start (at most 40320).",
+    ),
+    "mirror_content.tentative": (
+        "Statuses that are tentative",
+        "Appointments with one of these statuses in Welkin (of event or encounter) are shown as "
+        "tentative.",
+    ),
     "mirror_content.baa_confirmed": (
         "Business associate agreement",
         "Fields show patient data in calendars. First record your agreement with the calendar "
@@ -251,6 +280,13 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "If a wait would be longer, the user is retried later.",
     ),
 }
+#: Headings of the two columns of a mapping.
+ROWS: Mapping[str, tuple[str, str]] = {
+    "mirror_content.type_titles": ("Template in Welkin", "Title in the calendar"),
+    "mirror_content.places": ("Location in Welkin", "Text in the calendar"),
+    "mirror_content.colours": ("Template in Welkin", "Colour"),
+    "mirror_content.categories": ("Template in Welkin", "Category"),
+}
 _RESTORE, _REPORT = "Restore Welkin's version", "Only report it"
 #: Labels of choices.
 CHOICES: Mapping[str, Mapping[str, str]] = {
@@ -347,7 +383,7 @@ def has_choices(path: str) -> bool:
 def full_name(path: str) -> str:
     """The label with its section: `Block time: Fixed title`."""
     # Keys of these are chosen by the organisation and may contain dots.
-    for free in ("mirror_content.type_titles", "notify.arguments"):
+    for free in (*ROWS, "notify.arguments"):
         if path.startswith(f"{free}."):
             return f"{full_name(free)}: {path.removeprefix(f'{free}.')}"
     parts = path.split(".")
