@@ -17,6 +17,7 @@ Found = tuple[CalendarWorld, str, Glimpse]
 #: Where appointments of a type are.
 PLACES = {None: "Room 7", "GROUP_THERAPY": "https://us02.zoom.us/j/8551234567"}
 
+
 class People:
     """Schedulers in Welkin and the owners of the calendars.
 

@@ -174,9 +174,7 @@ class MirrorContent(Section):
     @field_validator("tentative")
     @classmethod
     def _are_statuses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        words = tuple(
-            each.strip().upper().replace("-", "_").replace(" ", "_") for each in value
-        )
+        words = tuple(each.strip().upper().replace("-", "_").replace(" ", "_") for each in value)
         for word in words:
             if not word:
                 raise ValueError("a status is empty")

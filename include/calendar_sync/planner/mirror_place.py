@@ -34,7 +34,9 @@ _SAFE = re.compile(r"https://[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]+")
 _MASKED = re.compile(r"^\*+$")
 _STANDARD = str.maketrans("-_", "+/")
 #: Letters that are none with an accent.
-_LETTERS = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "æ": "ae"})
+_LETTERS = str.maketrans(
+    {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "æ": "ae", "Æ": "AE"}
+)
 _TRANSCRIBED = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ø": "oe", "å": "aa"}
 )
@@ -42,7 +44,7 @@ _TRANSCRIBED = str.maketrans(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Place:
-    """What a mirror has as its location, and the kind of it; or a word of `LEFT_OUT` (empty if Welkin has none)."""
+    """What a mirror has as its location, and the kind of it, or why Welkin's is left out."""
 
     text: str | None = None
     kind: str = ""
@@ -149,7 +151,7 @@ def _needles(patient: Patient) -> Iterator[str]:
     found: set[str] = set()
     for spelled in (str, _transcribed):
         first, last = spelled(patient.first_name), spelled(patient.last_name)
-        parts = re.split(r"[\s.,'’-]+", f"{first} {last}")
+        parts = re.split(r"[\W_]+", f"{first} {last}")
         found |= {_squeezed(each) for each in (first, last, first + last, last + first, *parts)}
     user, _, _ = patient.email.partition("@")
     found |= {_squeezed(each) for each in (patient.id, patient.email, user)}

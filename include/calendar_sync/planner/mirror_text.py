@@ -7,9 +7,9 @@ A level decides which fields exist at all for a text:
         (event title, encounter title, description) is never used: people write names there.
 `full`  the organisation's template over named fields; allowed only with a recorded agreement.
 
-Place, join link (`mirror_place`) and colour would tell the type of visit: at level `busy` of the title
-there is none. At no level does Welkin's own text for a location become that of a mirror, except a join
-link that carries nothing about the patient.
+Place, join link (`mirror_place`) and colour would tell the type of visit: at level `busy` of the
+title there is none. At no level does Welkin's own text for a location become that of a mirror,
+except a join link that carries nothing about the patient.
 """
 
 import re
@@ -83,6 +83,7 @@ def as_update(draft: Draft, link: MirrorLink, event: Row | None) -> Draft:
             kept = (each for each in event.colours if each != link.colour)
             colours = (*kept, *([draft.colour] if draft.colour else ()))
     return replace(draft, location=location, colours=colours)
+
 
 def block_title(event: CalendarEvent, rules: BlockTime) -> str:
     """What Welkin's block of an external event is called: of a private one never its title."""

@@ -268,7 +268,7 @@ _RUNNING = {
     "on_unmapped",
 }
 
-# Settings of `mirror_content` that came after the first release. A reminder is set at creation only.
+# Settings of `mirror_content` that came later; a reminder, too, but it is set at creation only.
 _LATER = ("places", "link_hosts", "colours", "categories", "tentative")
 
 

@@ -37,12 +37,17 @@ def changed(**more: Any) -> dict[str, Any]:
 def place(s: Stage, visit: Any, location: str | None, **changes: Any) -> None:
     """Somebody in Welkin writes where the visit is."""
     info = {"remarks": "", "location": location, "attachment": ""} if location else None
-    s.welkin.change_event(getattr(visit, "event_id", None) or visit.id, additional_info=info, **changes)
+    s.welkin.change_event(visit.event_id, additional_info=info, **changes)
+
+
+def mirrors(s: Stage, name: str = "dana") -> list[dict[str, Any]]:
+    world: Any = s.calendar
+    return list(world.mirrors_of(mail(name)))
 
 
 def event(s: Stage) -> dict[str, Any]:
     """The only mirror, as its calendar has it."""
-    [found] = s.calendar.mirrors_of(SELF)  # type: ignore[attr-defined]
+    [found] = mirrors(s)
     return dict(found)
 
 
@@ -271,16 +276,16 @@ def test_a_lower_level_takes_all_of_it_away_and_keeps_what_is_the_users(
         place(s, visit, LINK)
     s.run()
     if platform is Platform.MICROSOFT:
-        for found in s.calendar.mirrors_of(SELF):  # type: ignore[attr-defined]
+        for found in mirrors(s):
             s.calendar.patch_event(SELF, found["id"], categories=["Mine", "Visit"])
     s.clock.advance(days=8)
     s.run(full=True)
     assert LinkState.RETIRED in {link.state for link in s.links()}
     s.document = lower
     s.later()
-    text = json.dumps(s.calendar.mirrors_of(SELF))  # type: ignore[attr-defined]
+    text = json.dumps(mirrors(s))
     assert "zoom.us" not in text
-    for found in s.calendar.mirrors_of(SELF):  # type: ignore[attr-defined]
+    for found in mirrors(s):
         assert "colorId" not in found
         assert found.get("categories", ["Mine"]) == ["Mine"]
     shown = {level for entry in exposure(s.store, SELF) for level in entry.levels}
@@ -323,7 +328,7 @@ def test_no_canary_in_any_field_of_welkin_reaches_a_mirror(
         text = form.format(first=patient.first, last=patient.last, id=patient.id)
         place(s, visit, text)
     s.run()
-    found = s.calendar.mirrors_of(SELF)  # type: ignore[attr-defined]
+    found = mirrors(s)
     assert len(found) == 5
     written = json.dumps(found)
     ids = set(s.welkin.patients)
@@ -355,7 +360,7 @@ def test_bad_input_is_left_out_by_name_and_nobody_else_is_affected(
     place(s, s.visit("ruben"), "Room 1")
     s.run()
     assert where(s) == ""
-    assert "Elm Street 1" in json.dumps(s.calendar.mirrors_of(mail("ruben")))  # type: ignore[attr-defined]
+    assert "Elm Street 1" in json.dumps(mirrors(s, "ruben"))
 
     async def ask(services: Any) -> Any:
         look = Look(services, services.store.config.revision())

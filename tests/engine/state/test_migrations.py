@@ -61,7 +61,8 @@ def test_the_keys_of_interrupted_creations_move_to_a_column_of_their_own(url: st
         ("mirror", "google", "intent", "key"), ("mirror", "microsoft", "intent", "key"),
         ("block", "google", "intent", "key"), ("block", "google", "live", "w1"),
     ]  # fmt: skip
-    other = [c.name for c in link.columns if not c.nullable and c.name not in {"id", *NAMES, *LATER}]
+    taken = {"id", *NAMES, *LATER}
+    other = [c.name for c in link.columns if not c.nullable and c.name not in taken]
     values = {name: 0 if isinstance(link.c[name].type, Integer) else "" for name in other}
     values |= {"created_at": "2026-03-02 15:00:00", "updated_at": "2026-03-02 15:00:00"}
     names = ", ".join([*NAMES[:-1], *values])

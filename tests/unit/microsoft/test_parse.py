@@ -543,9 +543,7 @@ def test_a_mirror_is_private_and_busy_without_guests() -> None:
         ("15", {"isReminderOn": True, "reminderMinutesBeforeStart": 15}),
     ],
 )
-def test_reminder_and_category_are_for_a_new_mirror(
-    reminder: str, fields: dict[str, Any]
-) -> None:
+def test_reminder_and_category_are_for_a_new_mirror(reminder: str, fields: dict[str, Any]) -> None:
     wanted = replace(draft(HOUR), reminder=reminder, colour="Visit")
     body = mirror_body(wanted, "m")
     names = {"isReminderOn", "reminderMinutesBeforeStart"}

@@ -41,7 +41,8 @@ def samples(content: MirrorContent, templates: Iterable[str], now: datetime) -> 
 
     Encounters and appointments have a join link, if links are shown; the session is in a place.
     """
-    link = next((f"https://{host.replace('*', 'eu')}/j/1234567890" for host in content.link_hosts), "")
+    hosts = (host.replace("*", "eu") for host in content.link_hosts)
+    link = next((f"https://{host}/j/1234567890" for host in hosts), "")
     place = next(iter(content.places), ROOM).replace("*", "4").replace("?", "4")
     event = WelkinEvent(
         id="sample",

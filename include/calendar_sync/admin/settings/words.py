@@ -127,23 +127,23 @@ NAMES: Mapping[str, tuple[str, str]] = {
     ),
     "mirror_content.places": (
         "Places of the practice",
-        "The text in the calendar for a location in Welkin (`*` and `?` are wildcards). Locations that "
-        "are not listed are not shown. Needs a title above “Nothing”.",
+        "The text in the calendar for a location in Welkin (`*` and `?` are wildcards). Locations "
+        "that are not listed are not shown. Not shown if the title shows nothing.",
     ),
     "mirror_content.link_hosts": (
         "Hosts of join links",
-        "A join link in Welkin is shown if its host is listed, such as `zoom.us` or `*.zoom.us`, and "
-        "nothing in it names the patient. Needs a title above “Nothing”.",
+        "A join link in Welkin is shown if its host is listed, such as `zoom.us` or `*.zoom.us`, "
+        "and nothing in it names the patient. Not shown if the title shows nothing.",
     ),
     "mirror_content.colours": (
         "Colours in Google Calendar",
-        "For types of visit: lavender, sage, grape, flamingo, banana, tangerine, peacock, graphite, "
-        "blueberry, basil or tomato. Needs a title above “Nothing”.",
+        "For types of visit: lavender, sage, grape, flamingo, banana, tangerine, peacock, "
+        "graphite, blueberry, basil or tomato. Not used if the title shows nothing.",
     ),
     "mirror_content.categories": (
         "Categories in Outlook",
-        "For types of visit. Outlook shows the colour that the user gave to the category. Needs a title "
-        "above “Nothing”.",
+        "For types of visit. Outlook shows the colour that the user gave to the category. Not "
+        "used if the title shows nothing.",
     ),
     "mirror_content.reminder": (
         "Reminder of new events",

@@ -155,9 +155,7 @@ async def _part(
     )
 
 
-def _location(
-    scope: Scope, look: Look, event: WelkinEvent, encounter: Encounter | None
-) -> str:
+def _location(scope: Scope, look: Look, event: WelkinEvent, encounter: Encounter | None) -> str:
     """What becomes of Welkin's location: its kind, or why it is left out; never its text."""
     appointment = look.services.identity.appointment(event, encounter)
     place = place_of(appointment, scope.settings.mirror_content)
