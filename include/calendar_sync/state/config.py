@@ -279,7 +279,8 @@ def blocks_hash(settings: Settings) -> str:
     calendar would be read in full once.
     """
     unused = {name for name in _LATER if not getattr(settings.mirror_content, name)}
-    exclude = {**dict.fromkeys(_RUNNING, True), "mirror_content": {"reminder", *unused}}
+    exclude: dict[str, bool | set[str]] = dict.fromkeys(_RUNNING, True)
+    exclude["mirror_content"] = {"reminder", *unused}
     document = with_old_names(settings.model_dump(mode="json", exclude=exclude))
     text = json.dumps(document, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
