@@ -255,17 +255,29 @@ class Oracles:
         for platform, account in self._everywhere():
             owner = owners.get((platform, account))
             own = self.settings if owner is None else self._own(owner)
-            if "full" in own.mirror_content.level:
-                continue
+            level = own.mirror_content.level
             if owner is not None and not self._direction(owner).writes_calendar:
                 continue  # reported as left: see the rules for a direction
-            texts = repr(self.world.calendars(platform).mirrors(account))
-            found = [canary for canary in canaries if canary in texts]
-            assert not found, f"I7: patient data beyond the level in {account}"
+            if "full" not in level:
+                texts = repr(self.world.calendars(platform).mirrors(account))
+                found = [canary for canary in canaries if canary in texts]
+                assert not found, f"I7: patient data beyond the level in {account}"
+            if "+" not in level:
+                self._nothing_beside_the_texts(platform, account, own)
         with self.world.database.read() as connection:
             for table in (t.link, t.operation, t.conflict, t.parked_item, t.user_sync, t.cursor):
                 rows = repr(connection.execute(table.select()).all())
                 assert not [c for c in canaries if c in rows], f"I7: patient data in {table.name}"
+
+    def _nothing_beside_the_texts(self, platform: Platform, account: str, own: Settings) -> None:
+        """I7: a place, link or colour would tell the type of visit."""
+        world: Any = self.world.calendars(platform)
+        texts = repr(world.mirrors_of(account))
+        signs = ["Elm Street", "zoom.us"]
+        if own.mirror_content.title.level == "busy":
+            signs += ["'colorId'", "Kind A", "Kind B"]
+        found = [sign for sign in signs if sign in texts]
+        assert not found, f"I7: more than the level allows in {account}: {found}"
 
     # --- I2 and I4 on the whole -----------------------------------------------------------------
 

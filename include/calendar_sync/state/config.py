@@ -306,6 +306,11 @@ _ADDED = (
     "block_time.report_overlaps",
     "block_time.source",
     "block_time.working_elsewhere",
+    "mirror_content.categories",
+    "mirror_content.colours",
+    "mirror_content.link_hosts",
+    "mirror_content.places",
+    "mirror_content.tentative",
 )
 
 
@@ -322,6 +327,8 @@ def blocks_hash(settings: Settings) -> str:
 
 def _without_added(document: dict[str, Any]) -> dict[str, Any]:
     usual = Settings().model_dump(mode="json")
+    # It is for new mirrors only.
+    del document["mirror_content"]["reminder"]
     for path in _ADDED:
         section, _, name = path.rpartition(".")
         if document[section][name] == usual[section][name]:

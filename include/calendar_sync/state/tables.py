@@ -243,6 +243,7 @@ link = Table(
     Column("remote_hash", _short(), nullable=False, default=""),
     Column("source_hash", _short(), nullable=False, default=""),
     Column("level", _short(16), nullable=False, default="busy/busy"),
+    Column("colour", _short(), nullable=False, default="", server_default=""),
     Column("restores", Integer, nullable=False, default=0),
     Column("restored_at", UtcDateTime),
     Column("version", _short(40), nullable=False, default="", server_default=""),

@@ -1,7 +1,7 @@
 """From Graph's event resource to our values, and from a draft to a write."""
 
 import html
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ from calendar_sync.adapters.microsoft.parse import (
     PROPERTY,
     SELECT,
     mirror_body,
+    mirror_changes,
     parse_event,
 )
 from calendar_sync.core.identity import Identity
@@ -534,6 +535,31 @@ def test_a_mirror_is_private_and_busy_without_guests() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("reminder", "fields"),
+    [
+        ("default", {}),
+        ("none", {"isReminderOn": False}),
+        ("15", {"isReminderOn": True, "reminderMinutesBeforeStart": 15}),
+    ],
+)
+def test_reminder_and_category_are_for_a_new_mirror(reminder: str, fields: dict[str, Any]) -> None:
+    wanted = replace(draft(HOUR), reminder=reminder, colour="Visit")
+    body = mirror_body(wanted, "m")
+    names = {"isReminderOn", "reminderMinutesBeforeStart"}
+    assert {name: body[name] for name in names & body.keys()} == fields
+    assert body["categories"] == ["Visit"]
+    assert not (names | {"categories"}) & mirror_changes(wanted, "m").keys()
+    assert mirror_changes(replace(wanted, colours=()), "m")["categories"] == []
+
+
+def test_location_and_status_are_kept_up_to_date() -> None:
+    wanted = replace(draft(HOUR), location="Elm", tentative=True)
+    for body in (mirror_body(wanted, "m"), mirror_changes(wanted, "m")):
+        assert (body["location"], body["showAs"]) == ({"displayName": "Elm"}, "tentative")
+    assert mirror_changes(replace(wanted, location=""), "m")["location"] == {"displayName": ""}
+
+
 def test_a_subject_is_as_long_as_exchange_takes_it() -> None:
     assert mirror_body(draft(HOUR, title="x" * 300), "m")["subject"] == "x" * 255
 
@@ -626,6 +652,7 @@ def test_a_mirror_reads_back_as_it_was_written(
         {"attendees": [{"emailAddress": {"address": "a@example.org"}}]},
         {"type": "seriesMaster"},
         {"isCancelled": True},
+        {"location": {"displayName": "the pub"}},
     ],
     ids=str,
 )

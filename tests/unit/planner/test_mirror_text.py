@@ -15,6 +15,7 @@ from calendar_sync.core.model import (
     Draft,
     Encounter,
     Patient,
+    Platform,
     Span,
     WelkinEvent,
 )
@@ -39,8 +40,9 @@ def visit(
     return Appointment(event, encounter, "hash")
 
 
-def made(found: Appointment, **details: Any) -> Draft:
-    return privacy.draft(found, parse({"mirror_content": details}), ONE, "US/Pacific")
+def made(found: Appointment, platform: Platform = Platform.GOOGLE, **details: Any) -> Draft:
+    settings = parse({"mirror_content": details})
+    return privacy.draft(found, settings, ONE, "US/Pacific", platform)
 
 
 def full(template: str) -> dict[str, Any]:

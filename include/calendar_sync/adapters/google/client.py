@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from calendar_sync.adapters.google import access
 from calendar_sync.adapters.google.parse import (
-    CURSOR_FIELDS,
     FIELDS,
     LIST_FIELDS,
+    SHAPE_FIELDS,
     mirror_body,
     mirror_changes,
     parse_event,
@@ -76,7 +76,7 @@ class GoogleCalendar:
     @property
     def shape(self) -> str:
         """A hash of the list parameters."""
-        params = {**self._list_params, "fields": CURSOR_FIELDS}
+        params = self._list_params | {"fields": SHAPE_FIELDS}
         text = "&".join(f"{key}={value}" for key, value in sorted(params.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

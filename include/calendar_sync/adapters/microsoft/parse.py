@@ -29,13 +29,14 @@ from calendar_sync.core.places import place_and_online
 PROPERTY = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSync"
 #: That of what a test of the sync makes, which is no mirror.
 TEST_PROPERTY = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSyncTest"
-# What cursors depend on. Settings that use what was added later void them (`blocks_hash`).
-CURSOR_SELECT = (
+# What decides if a cursor still counts: deltas take no other fields than these. Settings that use
+# what was added later void it (`blocks_hash`).
+SHAPE_SELECT = (
     "id,subject,body,start,end,isAllDay,showAs,sensitivity,isCancelled,responseStatus,type,"
     "seriesMasterId,originalStart,originalStartTimeZone,attendees,organizer,iCalUId,recurrence,"
     "transactionId,createdDateTime,lastModifiedDateTime"
 )
-SELECT = f"{CURSOR_SELECT},location,isOnlineMeeting"
+SELECT = f"{SHAPE_SELECT},location,categories,isOnlineMeeting"
 EXPAND = f"singleValueExtendedProperties($filter=id eq '{PROPERTY}')"
 _PRIVATE = frozenset({"private", "confidential"})
 _UNDECIDED = frozenset({"tentativelyAccepted", "notResponded"})
@@ -92,24 +93,45 @@ def parse_event(row: Any, *, listed: bool = False) -> Row | None:
         online=online,
         out_of_office=_text(row, "showAs") == "oof",
         unread=listed and private,
+        location=_text(_part(row, "location"), "displayName") or "",
+        colours=_categories(row.get("categories")),
     )
 
 
 def mirror_body(draft: Draft, marker: str) -> dict[str, object]:
     """The whole content of a new mirror: no attendees, private, busy."""
-    return {**mirror_changes(draft, marker), "attendees": []}
+    return {
+        **mirror_changes(draft, marker),
+        "attendees": [],
+        **_reminder(draft.reminder),
+        **({"categories": [draft.colour]} if draft.colour else {}),
+    }
 
 
 def mirror_changes(draft: Draft, marker: str) -> dict[str, object]:
-    """What an update writes: never guests, categories or reminders, which are the owner's."""
+    """What an update writes: never guests or reminders, and categories only if we gave one."""
     return {
         "subject": draft.title[:LONGEST_SUBJECT],
         "body": {"contentType": "text", "content": draft.description},
         **_times(draft.span, draft.time_zone),
-        "showAs": "busy",
+        "showAs": "tentative" if draft.tentative else "busy",
         "sensitivity": "private",
         "singleValueExtendedProperties": [{"id": PROPERTY, "value": marker}],
+        **({"location": {"displayName": draft.location}} if draft.location is not None else {}),
+        **({"categories": list(draft.colours)} if draft.colours is not None else {}),
     }
+
+
+def _reminder(wanted: str) -> dict[str, object]:
+    if wanted == "default":
+        return {}  # Exchange takes that of the mailbox
+    if wanted == "none":
+        return {"isReminderOn": False}
+    return {"isReminderOn": True, "reminderMinutesBeforeStart": int(wanted)}
+
+
+def _categories(value: Any) -> tuple[str, ...]:
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
 
 
 def test_body(mark: str, title: str, span: Span) -> dict[str, object]:

@@ -173,6 +173,35 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Titles for types of visit",
         "Used if the type of visit is shown. Other types have the title “Appointment”.",
     ),
+    "mirror_content.places": (
+        "Places of the practice",
+        "The text in the calendar for a location in Welkin (`*` and `?` are wildcards). Locations "
+        "that are not listed are not shown. Not shown if the title shows nothing.",
+    ),
+    "mirror_content.link_hosts": (
+        "Hosts of join links",
+        "A join link in Welkin is shown if its host is listed, such as `zoom.us` or `*.zoom.us`, "
+        "and nothing in it names the patient. Not shown if the title shows nothing.",
+    ),
+    "mirror_content.colours": (
+        "Colours in Google Calendar",
+        "For types of visit: lavender, sage, grape, flamingo, banana, tangerine, peacock, "
+        "graphite, blueberry, basil or tomato. Not used if the title shows nothing.",
+    ),
+    "mirror_content.categories": (
+        "Categories in Outlook",
+        "For types of visit. Outlook shows the colour that the user gave to the category. Not "
+        "used if the title shows nothing.",
+    ),
+    "mirror_content.reminder": (
+        "Reminder of new events",
+        "`default` (the user's), `none`, or minutes before the start (at most 40320).",
+    ),
+    "mirror_content.tentative": (
+        "Statuses that are tentative",
+        "Appointments with one of these statuses in Welkin (of event or encounter) are shown as "
+        "tentative.",
+    ),
     "mirror_content.baa_confirmed": (
         "Business associate agreement",
         "Fields show patient data in calendars. First record your agreement with the calendar "
@@ -303,6 +332,13 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "If a wait would be longer, the user is retried later.",
     ),
 }
+#: Headings of the two columns of a mapping.
+ROWS: Mapping[str, tuple[str, str]] = {
+    "mirror_content.type_titles": ("Template in Welkin", "Title in the calendar"),
+    "mirror_content.places": ("Location in Welkin", "Text in the calendar"),
+    "mirror_content.colours": ("Template in Welkin", "Colour"),
+    "mirror_content.categories": ("Template in Welkin", "Category"),
+}
 _RESTORE, _REPORT = "Restore Welkin's version", "Only report it"
 #: Labels of choices.
 CHOICES: Mapping[str, Mapping[str, str]] = {
@@ -413,7 +449,7 @@ def full_name(path: str) -> str:
         profile, _, inner = rest.partition(".")
         return f"Profile {profile}" + (f": {full_name(inner)}" if inner else "")
     # Keys of these are chosen by the organisation and may contain dots.
-    for free in ("mirror_content.type_titles", "notify.arguments"):
+    for free in (*ROWS, "notify.arguments"):
         if path.startswith(f"{free}."):
             return f"{full_name(free)}: {path.removeprefix(f'{free}.')}"
     parts = path.split(".")

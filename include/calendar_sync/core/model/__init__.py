@@ -79,14 +79,26 @@ from calendar_sync.core.model.welkin import (
     WelkinEvent,
     WelkinUser,
 )
-from calendar_sync.core.model.words import DetailLevel, Direction, Platform, exceeds
+from calendar_sync.core.model.words import (
+    GOOGLE_COLOURS,
+    LINK,
+    PLACE,
+    DetailLevel,
+    Direction,
+    Platform,
+    exceeds,
+    located,
+)
 
 __all__ = [
+    "GOOGLE_COLOURS",
     "GUESTS",
     "INACTIVE",
+    "LINK",
     "MISSING",
     "NOT_LISTED",
     "NO_ACCESS",
+    "PLACE",
     "SETTLING",
     "STANDING",
     "UNRECORDED",
@@ -149,6 +161,7 @@ __all__ = [
     "instant",
     "iso",
     "local",
+    "located",
     "parse_iso",
     "to_second",
     "whole_days",
