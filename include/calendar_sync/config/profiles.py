@@ -90,7 +90,7 @@ def mistake(kind: str, said: str, *path: str | int) -> InitErrorDetails:
     """One mistake of a document, as pydantic lists it; the value is left out."""
     escaped: Any = said.removeprefix("Value error, ")
     return InitErrorDetails(
-        type=PydanticCustomError(kind, escaped),  # type: ignore[arg-type]
+        type=PydanticCustomError(kind, escaped),
         loc=path,
         input=None,
     )

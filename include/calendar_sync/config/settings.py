@@ -332,8 +332,8 @@ class Settings(Section):
     def list_window(self, now: datetime) -> Window:
         """What a full read of a calendar covers: both windows and two weeks to come."""
         if self.block_time.source == "free_busy":
-            ahead = timedelta(days=self.windows.blocks_future_days + 14)
-            return Window(now - timedelta(days=2), now + ahead)
+            blocks = timedelta(days=self.windows.blocks_future_days + 14)
+            return Window(now - timedelta(days=2), now + blocks)
         mirrors = self.mirror_window(now)
         ahead = max(self.windows.mirrors_future_days, self.windows.blocks_future_days) + 14
         past = min(mirrors.start, now - timedelta(days=2))

@@ -198,9 +198,7 @@ def _counts(
         }
 
 
-def _rereading(
-    revision: Revision, platform: Platform, users: Collection[str]
-) -> Select[tuple[int]]:
+def _rereading(revision: Revision, platform: Platform, users: Collection[str]) -> Select[Any]:
     """How many of these users were read under other settings than these."""
     cursor = t.cursor.c
     return select(func.count(func.distinct(cursor.owner))).where(

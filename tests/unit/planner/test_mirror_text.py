@@ -77,7 +77,7 @@ def test_type_is_a_configured_title_or_fixed_words(found: Appointment, title: st
 def test_below_full_no_text_of_welkin_ever_leaves(
     title: str, description: str, first: str, last: str
 ) -> None:
-    details = {"title": {"level": title}, "description": {"level": description}}
+    details: dict[str, Any] = {"title": {"level": title}, "description": {"level": description}}
     one = made(visit(Patient(first, last)), **details)
     other = made(visit(Patient("A", "B"), mode="CALL", location=None), **details)
     assert (one.title, one.description) == (other.title, other.description)
