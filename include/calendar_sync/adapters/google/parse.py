@@ -83,7 +83,7 @@ def parse_event(row: Any) -> Row | None:
         has_place=has_place,
         online=online,
         out_of_office=kind == "outOfOffice",
-        location=str(row.get("location") or ""),
+        location=str(row.get("location") or "") if known["marker"] else "",
         colours=_colours(_text(row, "colorId")),
     )
 

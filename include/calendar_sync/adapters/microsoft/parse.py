@@ -93,7 +93,7 @@ def parse_event(row: Any, *, listed: bool = False) -> Row | None:
         online=online,
         out_of_office=_text(row, "showAs") == "oof",
         unread=listed and private,
-        location=_text(_part(row, "location"), "displayName") or "",
+        location=(_text(_part(row, "location"), "displayName") or "") if known["marker"] else "",
         colours=_categories(row.get("categories")),
     )
 
