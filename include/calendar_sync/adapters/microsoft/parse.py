@@ -72,10 +72,10 @@ def parse_event(row: Any, *, listed: bool = False) -> Row | None:
     }
     if span is None:
         return Unreadable(**known)
-    has_place, online = place_and_online(
-        _text(_part(row, "location"), "displayName"),
-        conference=row.get("isOnlineMeeting") is True,
-    )
+    place = _text(_part(row, "location"), "displayName")
+    # A delta shows no markers; mirrors are private.
+    may_be_ours = known["marker"] is not None or (listed and private)
+    has_place, online = place_and_online(place, conference=row.get("isOnlineMeeting") is True)
     return CalendarEvent(
         **known,
         span=span,
@@ -93,7 +93,7 @@ def parse_event(row: Any, *, listed: bool = False) -> Row | None:
         online=online,
         out_of_office=_text(row, "showAs") == "oof",
         unread=listed and private,
-        location=(_text(_part(row, "location"), "displayName") or "") if known["marker"] else "",
+        location=(place or "") if may_be_ours else "",
         colours=_categories(row.get("categories")),
     )
 

@@ -64,8 +64,8 @@ class CalendarEvent(Row):
     `unread` is a row of a list that does not show everything: the marker is known only after a GET
     by its id. `source_url` is where the event says that it comes from (Google only).
     `working_elsewhere` events have the availability FREE (Microsoft only). `has_place` and `online`
-    are what its location says (`core.places`); `location` is kept of mirrors only. `colours` are its
-    colour (Google) or its categories (Microsoft).
+    are what its location says (`core.places`); `location` is kept only of what may be a mirror.
+    `colours` are its colour (Google) or its categories (Microsoft).
     """
 
     span: Span = field(kw_only=True)
