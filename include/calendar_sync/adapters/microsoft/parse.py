@@ -73,8 +73,8 @@ def parse_event(row: Any, *, listed: bool = False) -> Row | None:
     if span is None:
         return Unreadable(**known)
     place = _text(_part(row, "location"), "displayName")
-    # A delta shows no markers; mirrors are private.
-    may_be_ours = known["marker"] is not None or (listed and private)
+    # Deltas and answers to writes show no markers; mirrors are private.
+    may_be_ours = private or known["marker"] is not None
     has_place, online = place_and_online(place, conference=row.get("isOnlineMeeting") is True)
     return CalendarEvent(
         **known,
