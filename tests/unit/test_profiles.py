@@ -174,9 +174,9 @@ def test_a_persons_own_calendars_are_beside_those_of_the_profile() -> None:
         Platform.GOOGLE,
         "a@example.org",
         profile="nurses",
-        busy_calendars=("team", "own"),
+        busy_calendars=("team", "hers"),
         mirrors_calendar="mine",
     )
-    assert found.calendars_for(own) == Calendars(busy=("primary", "team", "own"), mirrors="mine")
+    assert found.calendars_for(own) == Calendars(busy=("primary", "team", "hers"), mirrors="mine")
     other = MappedUser("u2", Platform.GOOGLE, "b@example.org")
     assert found.calendars_for(other) == Calendars()

@@ -5,6 +5,7 @@
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -22,6 +23,8 @@ from pydantic import (
 )
 
 from calendar_sync.config import profiles
+from calendar_sync.config.calendars import PRIMARY as PRIMARY
+from calendar_sync.config.calendars import Calendars as Calendars
 from calendar_sync.config.notifiers import Notify as Notify
 from calendar_sync.config.pace import Freshness as Freshness
 from calendar_sync.config.pace import Limits as Limits
@@ -51,7 +54,6 @@ TEXT_FIELDS = frozenset(
         "location",
     }
 )
-PRIMARY = "primary"
 #: The total number of values in a document.
 MOST_VALUES = 20_000
 _SHOWN = 20
@@ -139,33 +141,6 @@ class BlockTime(Section):
     """Events that never block."""
     instances_per_series: int = Field(default=500, ge=1, le=2500)
     """Of a longer series, only the nearest instances get blocks."""
-
-
-class Calendars(Section):
-    """Which calendars of an account count as busy, and where mirrors go."""
-
-    busy: tuple[str, ...] = (PRIMARY,)
-    """Ids of calendars that count as busy; `primary` is the main one. Each is polled."""
-    mirrors: str = PRIMARY
-    """Id of the calendar for mirrors."""
-
-    @cached_property
-    def without_profiles(self) -> "Settings":
-        """The settings of users without a profile."""
-        shared = self.model_dump(mode="json", exclude={"profiles"})
-        return Settings.model_validate(shared, context=STORED)
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Every calendar that a cycle reads, the mirrors' first."""
-        return (self.mirrors, *(name for name in self.busy if name != self.mirrors))
-
-    def with_own(self, user: MappedUser) -> "Calendars":
-        """The same with a person's own."""
-        if not (user.busy_calendars or user.mirrors_calendar):
-            return self
-        busy = tuple(dict.fromkeys((*self.busy, *user.busy_calendars)))
-        return Calendars(busy=busy, mirrors=user.mirrors_calendar or self.mirrors)
 
 
 class Text(Section):
@@ -348,6 +323,12 @@ class Settings(Section):
             for name, given in self.profiles.items()
         }
 
+    @cached_property
+    def without_profiles(self) -> "Settings":
+        """The settings of users without a profile."""
+        shared = self.model_dump(mode="json", exclude={"profiles"})
+        return Settings.model_validate(shared, context=STORED)
+
     def knows(self, profile: str) -> bool:
         """It is a profile of these settings, or none."""
         return not profile or profile in self.profiles
@@ -383,7 +364,14 @@ class Settings(Section):
 
     def calendars_for(self, user: MappedUser) -> Calendars:
         """The calendars of a user: the platform's as the user's profile has them, and their own."""
-        return self.of(user.profile).calendars_of(user.platform).with_own(user)
+        return self.of(user.profile).calendars_with(user)
+
+    def calendars_with(self, user: MappedUser) -> Calendars:
+        """The same if these are the user's settings already."""
+        if self.block_time.source == "free_busy":
+            # Nothing is written, and the calendar that once was made shows no busy times.
+            user = replace(user, own_calendar="")
+        return self.calendars_of(user.platform).with_own(user)
 
     def zone(self, *names: str | None) -> ZoneInfo:
         """The first known of these zones, else the organisation's."""
