@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from calendar_sync_sandbox.microsoft.errors import GraphError, bad_property
 from calendar_sync_sandbox.microsoft.preferences import (
@@ -60,11 +61,9 @@ class CalendarHandlers:
         context = f"{root}/v1.0/$metadata#users/calendars"
         body: Json = {"@odata.context": context, "value": rows[skip : skip + top]}
         if skip + top < len(rows):
-            options = f"$top={top}&$skip={skip + top}"
-            if chosen is not None:
-                options += "&$select=" + ",".join(sorted(chosen))
-            path = call.path.partition("/v1.0")[2]
-            body["@odata.nextLink"] = f"{root}/v1.0{path}?{options}"
+            kept = {name: values[-1] for name, values in call.query.items()}
+            query = urlencode({**kept, "$skip": skip + top}, safe="$")
+            body["@odata.nextLink"] = f"{root}{call.path}?{query}"
         return Reply(200, body)
 
     def make(self, call: Call, mailbox: Mailbox) -> Reply:
