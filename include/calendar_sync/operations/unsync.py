@@ -104,7 +104,7 @@ def standing(
 ) -> list[Standing]:
     """What would be deleted for these users; without names, for all who are mapped or have links.
 
-    They are named by id or address.
+    Likewise for who has a calendar that the sync made. They are named by id or address.
 
     Raises:
         ConfigurationError: a named user is not mapped and has nothing of ours.
@@ -115,10 +115,11 @@ def standing(
     for platform in platforms:
         mapped = {row.user_id: row for row in store.config.mapping(platform)}
         held = store.links.counts(platform, users if len(users) < FEW else ())
-        everybody = held.keys() | mapped.keys()
+        own = store.own_calendars.holders(platform)
+        everybody = held.keys() | mapped.keys() | own.keys()
         known |= everybody
         for user_id in sorted(everybody & set(users) if users else everybody):
-            former, mirrors, blocks = held.get(user_id, ("", 0, 0))
+            former, mirrors, blocks = held.get(user_id, (own.get(user_id, ""), 0, 0))
             account = mapped[user_id].account if user_id in mapped else former
             found.append(Standing(user_id, platform, account, mirrors, blocks))
     if unknown := users - known:

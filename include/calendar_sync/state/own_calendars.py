@@ -44,6 +44,13 @@ class OwnCalendarStore:
         with self._database.read() as connection:
             return [OwnCalendar(*row) for row in connection.execute(query)]
 
+    def holders(self, platform: Platform) -> dict[str, str]:
+        """Everybody who has one, with a mailbox where it is."""
+        table = t.own_calendar
+        query = select(table.c.user_id, table.c.account).where(table.c.platform == platform.value)
+        with self._database.read() as connection:
+            return {user_id: account for user_id, account in connection.execute(query)}
+
     def at(self, place: Place) -> OwnCalendar | None:
         """That of this user in this mailbox."""
         user_id, platform, account = place

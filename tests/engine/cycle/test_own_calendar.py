@@ -517,6 +517,12 @@ def test_who_leaves_keeps_the_empty_calendar(stage: Make, platform: Platform) ->
     s.later(again=2)
     assert mirrored(s) == set(calendars)
     assert welkin(s) == calendars
+    # Un-sync finds it, too, once the user is no longer mapped.
+    s.remap("dana")
+    s.later(again=2)
+    [result] = act(s, "dana")
+    assert (result.clean, result.own_calendar) == (True, "deleted")
+    assert welkin(s) == []
 
 
 @both
