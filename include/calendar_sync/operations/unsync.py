@@ -68,7 +68,8 @@ class Unsynced:
     `removed` counts writes by step, `left` what a reading afterwards still found, by kind, and
     `history` past blocks: Welkin's record of time that was taken, which stays. `own_calendar` says
     what became of a calendar that the sync had made: "deleted", "kept" (others' events are in it,
-    or it may not be deleted), empty for none. `code` names the failure, `detail` the place of a bug.
+    or it may not be deleted), empty for none. `code` names the failure, `detail` the place of a
+    bug.
     """
 
     user_id: str

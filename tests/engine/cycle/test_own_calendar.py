@@ -1,4 +1,4 @@
-"""A calendar named Welkin for mirrors: made once, found again, and deleted only when it is empty."""
+"""A calendar named Welkin for mirrors: made once, found again, deleted only when it is empty."""
 
 import asyncio
 from collections.abc import Callable

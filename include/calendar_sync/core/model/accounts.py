@@ -71,7 +71,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CalendarEntry:
-    """A calendar in an account's list; `owned` means that it is the account's, not shared with it."""
+    """A calendar in an account's list; `owned`: it is the account's own, not shared with it."""
 
     id: str
     name: str
