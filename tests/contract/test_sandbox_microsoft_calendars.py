@@ -34,7 +34,7 @@ def test_a_calendar_is_made_listed_used_and_deleted(sandbox: Sandbox, graph: Gra
 
 @pytest.mark.parametrize("status", [409, 400])
 def test_no_two_have_one_name(sandbox: Sandbox, graph: Graph, status: int) -> None:
-    sandbox.microsoft.app.calendars.exists_status = status
+    sandbox.microsoft.folder_exists = status
     graph("POST", CALENDARS, {"name": "Welkin"})
     answer = graph("POST", CALENDARS, {"name": "WELKIN"})
     assert (answer.status, answer.body["error"]["code"]) == (status, "ErrorFolderExists")

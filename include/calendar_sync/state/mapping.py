@@ -245,8 +245,7 @@ def _compare(
     """What differs, and the number that the change would get."""
     newest = _newest(connection)
     current = {
-        (user.user_id, user.platform): user
-        for user in map(_mapped, connection.execute(_WITH_OWN))
+        (user.user_id, user.platform): user for user in map(_mapped, connection.execute(_WITH_OWN))
     }
     wanted = _checked(edit(list(current.values())))
     changed = [

@@ -49,7 +49,7 @@ class OwnCalendarStore:
         table = t.own_calendar
         query = select(table.c.user_id, table.c.account).where(table.c.platform == platform.value)
         with self._database.read() as connection:
-            return {user_id: account for user_id, account in connection.execute(query)}
+            return {row.user_id: row.account for row in connection.execute(query)}
 
     def at(self, place: Place) -> OwnCalendar | None:
         """That of this user in this mailbox."""
@@ -77,9 +77,7 @@ class OwnCalendarStore:
         """It is this one, and no longer that of whoever had this mailbox before."""
         table = t.own_calendar
         connection.execute(
-            delete(table).where(
-                table.c.platform == place[1].value, table.c.calendar == calendar
-            )
+            delete(table).where(table.c.platform == place[1].value, table.c.calendar == calendar)
         )
         self._put(connection, place, calendar, now)
 

@@ -35,16 +35,11 @@ LONGEST_NAME = 255
 
 
 class CalendarHandlers:
-    """The handlers; the world does the work.
-
-    Attributes:
-        exists_status: 409 or 400: how a name is refused that a calendar has already.
-    """
+    """The handlers; the world does the work."""
 
     def __init__(self, world: MicrosoftWorld) -> None:
         """Answer for these mailboxes."""
         self.world = world
-        self.exists_status = 409
 
     def list(self, call: Call, mailbox: Mailbox) -> Reply:
         """Answer with the calendars of a mailbox and those shared with it, page by page."""
@@ -82,7 +77,7 @@ class CalendarHandlers:
         mine = [each for each in mailbox.calendars.values() if not each.owner]
         if any(each.name.lower() == name.lower() for each in mine):
             raise GraphError(
-                self.exists_status,
+                self.world.folder_exists,
                 "ErrorFolderExists",
                 "A folder with the specified name already exists.",
             )

@@ -340,9 +340,7 @@ def test_the_key_is_named_when_the_record_cannot_be_checked(viewer: TestClient) 
     assert "calendar_sync_hmac_key" in answer.text
 
 
-def test_a_user_page_names_the_calendar_that_was_made(
-    viewer: TestClient, store: Store
-) -> None:
+def test_a_user_page_names_the_calendar_that_was_made(viewer: TestClient, store: Store) -> None:
     user(store)
     said = "Calendar for synced events"
     assert said not in viewer.get("/users/ada").text

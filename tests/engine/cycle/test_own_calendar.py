@@ -446,7 +446,7 @@ def test_reading_alone_is_not_enough_with_microsoft(stage: Make) -> None:
 @pytest.mark.parametrize("status", [409, 400])
 def test_a_name_that_exists_is_looked_up(stage: Make, status: int) -> None:
     s = make(stage, Platform.MICROSOFT)
-    s.microsoft.app.calendars.exists_status = status
+    s.microsoft.folder_exists = status
     s.microsoft.add_calendar(mail("dana"), "WELKIN")
     s.meeting()
     s.run()

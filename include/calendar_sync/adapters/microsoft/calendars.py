@@ -103,9 +103,7 @@ class MicrosoftCalendars:
             path = addresses.calendar(account, calendar)
             await self._request("delete", "DELETE", account, path)
 
-    async def _get(
-        self, kind: str, account: str, path: str, params: Mapping[str, str]
-    ) -> Answer:
+    async def _get(self, kind: str, account: str, path: str, params: Mapping[str, str]) -> Answer:
         return await self._request(kind, "GET", account, path, params=params)
 
     async def _request(

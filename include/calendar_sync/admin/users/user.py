@@ -52,11 +52,7 @@ def user(request: Request, user_id: UserId, store: Opened, asked: Text = "") -> 
         rows=rows,
         welkin=welkin,
         timeline=timeline,
-        profiles={
-            row.profile: changed_by(settings, row.profile)
-            for row in mapped
-            if row.profile
-        },
+        profiles={row.profile: changed_by(settings, row.profile) for row in mapped if row.profile},
         own_calendars={
             row.platform.value: own
             for row in mapped
