@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from calendar_sync_sandbox.microsoft.directory import READ_CALENDARS
-from tests.contract.graph import DANA, ME, PREFER, RUBEN, Graph
-from tests.contract.test_sandbox_microsoft import event
+from tests.contract.graph import DANA, ME, PREFER, RUBEN, Graph, event
 
 if TYPE_CHECKING:
     from calendar_sync_sandbox import Sandbox

@@ -21,12 +21,19 @@ EVERYTHING = (
     "{patient_first_name} {patient_last_name} {patient_initials} {encounter_type} {mode} {location}"
 )
 FULL = {"level": "full", "template": EVERYTHING}
+WHERE: dict[str, Any] = {"places": {"Room *": "Elm Street 1"}, "link_hosts": ["*.zoom.us"]}
 LEVELS: dict[str, dict[str, Any]] = {
-    "busy": {},
-    "type": {"title": {"level": "type"}, "description": {"level": "type"}},
-    "full": {"title": FULL, "description": FULL, "baa_confirmed": BAA},
+    "busy": WHERE,
+    "type": {"title": {"level": "type"}, "description": {"level": "type"}, **WHERE},
+    "full": {"title": FULL, "description": FULL, "baa_confirmed": BAA, **WHERE},
 }
 PRIVATE = "CANARY-PRIVATE-0001"
+FORMS = (
+    "at the home of {first} {last}",
+    "https://us02.zoom.us/j/1?name={first}",
+    "https://us02.zoom.us/{last}",
+    "Room 4 with {first}",
+)
 
 
 @pytest.fixture(params=LEVELS, name="stage")
@@ -42,6 +49,13 @@ def names(stage: Stage) -> set[str]:
     return {
         name for patient in stage.welkin.patients.values() for name in (patient.first, patient.last)
     }
+
+
+def place(stage: Stage, visit: Any, form: str) -> None:
+    """Somebody writes into Welkin where a visit is, and whom it is with."""
+    patient = stage.welkin.patients[visit.patient_id]
+    text = form.format(first=patient.first, last=patient.last)
+    stage.welkin.change_event(visit.event_id, additional_info={"location": text})
 
 
 def live_through(stage: Stage) -> list[str]:
@@ -62,6 +76,8 @@ def live_through(stage: Stage) -> list[str]:
 
     visits = [stage.visit("dana", days=n, hour=9) for n in range(1, 5)]
     stage.meeting("dana", hour=12, patient_ids=[visits[0].patient_id])
+    for visit, form in zip(visits, FORMS, strict=True):
+        place(stage, visit, form)
     stage.visit("ruben", days=2)
     event = stage.busy("dana", summary=PRIVATE, description=PRIVATE, location=PRIVATE)
     sync()
@@ -138,8 +154,8 @@ def test_no_canary_leaves_by_database_log_output_error_or_address(
 
 def test_mirrors_show_what_their_level_allows_and_no_more(stage: Stage) -> None:
     level = stage.level  # type: ignore[attr-defined]
-    for hour in (9, 11):
-        stage.visit("dana", hour=hour)
+    for hour, form in zip((9, 10, 11, 12), FORMS, strict=True):
+        place(stage, stage.visit("dana", hour=hour), form)
     stage.meeting("dana", hour=13)
     stage.run()
     text = json.dumps(stage.google.events_of(mail("dana")))

@@ -16,9 +16,16 @@ from tests.simulation.people import ZONES, People, Seat
 
 BAA = {"by": "officer", "on": "2026-01-01"}
 FULL = {"level": "full", "template": "{patient_first_name} {patient_last_name}, {encounter_type}"}
+#: Place, link and colour: shown above busy only.
+MORE: dict[str, Any] = {
+    "places": {"Room *": "Elm Street 1"},
+    "link_hosts": ["*.zoom.us"],
+    "colours": {"etmp-follow-up": "sage", "APPOINTMENT": "tomato"},
+    "categories": {"etmp-follow-up": "Kind A", "APPOINTMENT": "Kind B"},
+}
 LEVELS: dict[str, dict[str, Any]] = {
-    "busy": {},
-    "type": {"title": {"level": "type"}, "description": {"level": "type"}},
+    "busy": MORE,
+    "type": {"title": {"level": "type"}, "description": {"level": "type"}, **MORE},
     "full": {"title": FULL, "description": {"level": "type"}, "baa_confirmed": BAA},
 }
 FILTERS: tuple[dict[str, Any], ...] = (

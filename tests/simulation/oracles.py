@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
+from calendar_sync.config.buffers import LONGEST
 from calendar_sync.config.settings import BlockTime, Settings
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Direction, MappedUser, Platform, iso
@@ -146,14 +147,15 @@ class Oracles:
         """The busy time of all calendars of one user, whatever their platforms."""
         now = self.world.clock.now()
         low, high = now + timedelta(minutes=1), now + timedelta(days=100)
+        widest = timedelta(minutes=LONGEST)
         staff = self.world.welkin.users[user]
         zone = ZoneInfo(staff.time_zone or self.settings.time_zone)
         sources, ids = self._decided_by_people(user)
         busy = [
-            _times(event, zone)
+            self._with_buffer(event, zone, self._own(row).block_time)
             for row in rows
             for event in self.world.calendars(row.platform).expanded_glimpses(
-                row.account, low, high
+                row.account, low - widest, high + widest
             )
             if self._blocks(event, self._own(row).block_time) and _source(event) not in sources
         ]
@@ -166,6 +168,15 @@ class Oracles:
         free = [f"{a:%m-%dT%H:%M}/{b:%m-%dT%H:%M}" for a, b in wanted if (a, b) not in found]
         extra = [f"{a:%m-%dT%H:%M}/{b:%m-%dT%H:%M}" for a, b in found if (a, b) not in wanted]
         assert not free + extra, f"I14: not blocked {free}, blocked in vain {extra}, for {user}"
+
+    def _with_buffer(self, event: Glimpse, zone: ZoneInfo, rules: BlockTime) -> Interval:
+        """The time of its block. Which other buffers apply, a glimpse does not show."""
+        start, end = _times(event, zone)
+        if not isinstance(event.start, datetime):
+            return start, end
+        buffer = rules.buffers.every_event
+        before, after = buffer.before_minutes, buffer.after_minutes
+        return start - timedelta(minutes=before), end + timedelta(minutes=after)
 
     def _decided_by_people(self, user: str) -> tuple[set[tuple[str, str]], set[str]]:
         """Sources of blocks that were edited and accepted, and of duplicates; their blocks."""
@@ -244,17 +255,29 @@ class Oracles:
         for platform, account in self._everywhere():
             owner = owners.get((platform, account))
             own = self.settings if owner is None else self._own(owner)
-            if "full" in own.mirror_content.level:
-                continue
+            level = own.mirror_content.level
             if owner is not None and not self._direction(owner).writes_calendar:
                 continue  # reported as left: see the rules for a direction
-            texts = repr(self.world.calendars(platform).mirrors(account))
-            found = [canary for canary in canaries if canary in texts]
-            assert not found, f"I7: patient data beyond the level in {account}"
+            if "full" not in level:
+                texts = repr(self.world.calendars(platform).mirrors(account))
+                found = [canary for canary in canaries if canary in texts]
+                assert not found, f"I7: patient data beyond the level in {account}"
+            if "+" not in level:
+                self._nothing_beside_the_texts(platform, account, own)
         with self.world.database.read() as connection:
             for table in (t.link, t.operation, t.conflict, t.parked_item, t.user_sync, t.cursor):
                 rows = repr(connection.execute(table.select()).all())
                 assert not [c for c in canaries if c in rows], f"I7: patient data in {table.name}"
+
+    def _nothing_beside_the_texts(self, platform: Platform, account: str, own: Settings) -> None:
+        """I7: a place, link or colour would tell the type of visit."""
+        world: Any = self.world.calendars(platform)
+        texts = repr(world.mirrors_of(account))
+        signs = ["Elm Street", "zoom.us"]
+        if own.mirror_content.title.level == "busy":
+            signs += ["'colorId'", "Kind A", "Kind B"]
+        found = [sign for sign in signs if sign in texts]
+        assert not found, f"I7: more than the level allows in {account}: {found}"
 
     # --- I2 and I4 on the whole -----------------------------------------------------------------
 

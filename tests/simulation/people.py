@@ -14,6 +14,10 @@ Seat = tuple[str, Platform]
 Found = tuple[CalendarWorld, str, Glimpse]
 
 
+#: Where appointments of a type are.
+PLACES = {None: "Room 7", "GROUP_THERAPY": "https://us02.zoom.us/j/8551234567"}
+
+
 class People:
     """Schedulers in Welkin and the owners of the calendars.
 
@@ -89,7 +93,8 @@ class People:
     def book_appointment(self) -> None:
         start, end = self._time()
         kind = self.chance.choice(["APPOINTMENT", None, "GROUP_THERAPY", "TELEPORT"])
-        self.world.welkin.book_event(self._user(), start, end, kind)
+        info = {"location": PLACES.get(kind)}
+        self.world.welkin.book_event(self._user(), start, end, kind, additional_info=info)
 
     def take_leave(self) -> None:
         start, end = self._time()
@@ -102,6 +107,9 @@ class People:
     def retitle_visit(self) -> None:
         if visit := self._visit():
             self.world.welkin.retitle(visit.id)
+            # It changes rooms, too: from none into one, or the other way.
+            info = None if visit.additional_info else {"location": "Room 4"}
+            self.world.welkin.change_event(visit.id, additional_info=info)
 
     def cancel_visit(self) -> None:
         if visit := self._visit():

@@ -113,6 +113,20 @@ def test_what_a_server_refuses_for_a_while_keeps_nothing_else_from_coming_togeth
     asyncio.run(Simulation(seed, platforms=platforms, stubborn=True).run(STEPS))
 
 
+BUFFERS = {"buffers": {"every_event": {"before_minutes": 15, "after_minutes": 40}}}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
+@pytest.mark.parametrize("losing", [False, True])
+def test_blocks_with_buffers_come_together_as_well(
+    seed: int, platforms: tuple[Platform, ...], losing: bool
+) -> None:
+    settings = {"block_time": BUFFERS}
+    made = Simulation(seed, platforms=platforms, losing=losing, settings=settings)
+    asyncio.run(made.run(STEPS))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 def test_a_lost_state_database_duplicates_and_loses_nothing(

@@ -121,12 +121,26 @@ def test_a_mirror_read_back_has_the_hash_that_was_wanted() -> None:
         {"private": False},
         {"availability": Availability.FREE},
         {"availability": Availability.TENTATIVE},
+        {"location": "the pub"},
         {"has_attendees": True},
     ],
     ids=str,
 )
 def test_an_edit_shows_in_the_hash(edit: dict[str, Any]) -> None:
     assert ONE.event_hash(replace(MIRROR, **edit)) != ONE.event_hash(MIRROR)
+
+
+def test_a_location_and_a_tentative_status_are_content_where_they_are_ours() -> None:
+    there = replace(MIRROR, location=" Elm  1", availability=Availability.TENTATIVE)
+    assert ONE.event_hash(there) == ONE.mirror_hash("Busy", "x", WHEN, "Elm 1", tentative=True)
+    here = replace(MIRROR, location="my car")
+    assert ONE.event_hash(here, located=False) == ONE.event_hash(MIRROR)
+
+
+def test_hashes_of_the_first_release_still_count() -> None:
+    """Links that were stored before mirrors had locations must not look edited."""
+    before = ONE.hash("mirror", "Busy", "x", str(WHEN))
+    assert ONE.mirror_hash("Busy", "x", WHEN) == before == ONE.event_hash(MIRROR)
 
 
 VISIT = WelkinEvent("w", WHEN, "h", frozenset({"h", "p"}), "ENCOUNTER", version="1")
@@ -146,6 +160,10 @@ VISIT = WelkinEvent("w", WHEN, "h", frozenset({"h", "p"}), "ENCOUNTER", version=
         ({"mode": "VIDEO"}, False),
         ({"location": "Elm Street"}, False),
         ({"kind": "APPOINTMENT"}, False),
+        ({"status": "SCHEDULED"}, True),
+        ({"status": "COMPLETED"}, True),
+        ({"status": "AWAITING"}, False),
+        ({"former_patients": (Patient("A", "B"),)}, True),
     ],
     ids=str,
 )

@@ -142,6 +142,10 @@ def test_the_source_of_an_instance_is_its_series_and_original_start() -> None:
         ("full/busy", "type/full", True),
         ("type/busy", "full/busy", False),
         ("busy/type", "full/busy", True),
+        ("type/busy+place", "type/busy", True),
+        ("type/busy+place", "full/full+link", True),
+        ("type/busy+link", "type/busy+place+link", False),
+        ("type/busy", "type/busy+link", False),
     ],
 )
 def test_a_level_exceeds_another_by_title_or_by_description(

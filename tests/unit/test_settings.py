@@ -68,6 +68,18 @@ def test_names_stay_names_whatever_yaml_takes_them_for() -> None:
         ({"block_time": {"tentatve": True}}, ["block_time.tentatve", "tentative"]),
         ({"block_time": {"title": ""}}, ["block_time.title"]),
         ({"block_time": {"instances_per_series": 0}}, ["instances_per_series"]),
+        (
+            {"block_time": {"buffers": {"online": {"after_minutes": 241}}}},
+            ["block_time.buffers.online.after_minutes", "240"],
+        ),
+        (
+            {"block_time": {"buffers": {"online": {"before_minutes": -1}}}},
+            ["block_time.buffers.online.before_minutes"],
+        ),
+        (
+            {"block_time": {"buffers": {"with_places": {}}}},
+            ["block_time.buffers.with_places", "with_place"],
+        ),
         ({"windows": {"mirrors_future_days": "soon"}}, ["windows.mirrors_future_days"]),
         ({"polling": {"interval_seconds": 1}}, ["polling.interval_seconds"]),
         ({"deletion_guard": {"max_share": 2}}, ["deletion_guard.max_share"]),
@@ -86,6 +98,21 @@ def test_names_stay_names_whatever_yaml_takes_them_for() -> None:
         ({"mirror_content": {"title": {"template": "{mode.__class__}"}}}, ["mode.__class__"]),
         ({"mirror_content": {"title": {"template": "{0}"}}}, ["unknown field"]),
         ({"mirror_content": {"title": {"template": "{"}}}, ["not a template"]),
+        ({"mirror_content": {"colours": {"etmp-a": "sag"}}}, ["colours", "sag:", "sage", "tomato"]),
+        ({"mirror_content": {"colours": {"etmp-a": "11"}}}, ["mirror_content.colours", "11"]),
+        ({"mirror_content": {"categories": {"etmp-a": "A, B"}}}, ["categories", "comma"]),
+        ({"mirror_content": {"categories": {"etmp-a": "x" * 61}}}, ["categories", "60"]),
+        ({"mirror_content": {"places": {"Room": "x" * 256}}}, ["places", "Room", "255"]),
+        ({"mirror_content": {"places": {"Room": " "}}}, ["places", "Room"]),
+        ({"mirror_content": {"link_hosts": ["*"]}}, ["link_hosts", "not a host"]),
+        ({"mirror_content": {"link_hosts": ["*.com"]}}, ["link_hosts", "*.com"]),
+        ({"mirror_content": {"link_hosts": ["zoom.*"]}}, ["link_hosts", "zoom.*"]),
+        ({"mirror_content": {"link_hosts": ["https://zoom.us"]}}, ["link_hosts", "zoom.us"]),
+        ({"mirror_content": {"reminder": 40321}}, ["mirror_content.reminder", "40320"]),
+        ({"mirror_content": {"reminder": -1}}, ["mirror_content.reminder", "none"]),
+        ({"mirror_content": {"reminder": "soon"}}, ["mirror_content.reminder", "default"]),
+        ({"mirror_content": {"tentative": ["canceled"]}}, ["tentative", "CANCELED"]),
+        ({"mirror_content": {"tentative": [" "]}}, ["tentative", "empty"]),
         (
             {"mirror_content": {"baa_confirmed": {"by": "", "on": "2026-01-01"}}},
             ["baa_confirmed.by"],
@@ -116,6 +143,26 @@ def test_full_with_an_agreement_and_a_template() -> None:
     assert found.mirror_content.level == "full/busy"
     text = {"level": "type"}
     assert parse({"mirror_content": {"description": text}}).mirror_content.level == "busy/type"
+
+
+@pytest.mark.parametrize(
+    ("document", "level"),
+    [
+        ({"title": {"level": "type"}, "places": {"a": "b"}}, "type/busy+place"),
+        ({"title": {"level": "type"}, "link_hosts": ["zoom.us", "*.x.org"]}, "type/busy+link"),
+        ({"places": {"a": "b"}, "link_hosts": ["zoom.us"]}, "busy/busy"),
+        ({"description": {"level": "type"}, "places": {"a": "b"}}, "busy/type"),
+    ],
+)
+def test_the_level_names_what_else_may_be_shown(document: dict[str, Any], level: str) -> None:
+    assert parse({"mirror_content": document}).mirror_content.level == level
+
+
+def test_reminders_and_statuses_are_written_in_one_way() -> None:
+    found = parse({"mirror_content": {"reminder": 15, "tentative": ["to be confirmed"]}})
+    assert found.mirror_content.reminder == "15"
+    assert found.mirror_content.tentative == ("TO_BE_CONFIRMED",)
+    assert parse({"mirror_content": {"reminder": " none "}}).mirror_content.reminder == "none"
 
 
 def test_a_stored_document_reads_back() -> None:

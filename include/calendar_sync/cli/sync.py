@@ -223,6 +223,7 @@ def _print_plan(platform: Platform, result: PassResult, *, show_text: bool) -> N
         if made and show_text:
             for action in made.actions:
                 if isinstance(action, WithDraft):
-                    text = f"{action.draft.title} | {action.draft.description}"
+                    draft = action.draft
+                    text = f"{draft.title} | {draft.description} | {draft.location or ''}"
                     rows.append((outcome.account, f"{action.step.value} {action.span}", text))
     table(f"Planned on {platform.value}", ("account", "what", ""), rows)

@@ -26,8 +26,6 @@ RENAMED: Mapping[str, str] = {
     "limits.users_at_once": "limits.user_concurrency",
     "polling.outside_interval_seconds": "polling.off_hours_interval_seconds",
 }
-#: Settings that came later, and what holds without them: at that value they are no difference.
-ADDED: Mapping[str, Any] = {"block_time.source": "events"}
 
 
 @dataclass(frozen=True)
@@ -76,13 +74,8 @@ def with_new_names(document: Mapping[str, Any]) -> Current:
 
 
 def with_old_names(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings under the names that they had first, without later ones at their usual value."""
+    """The settings under the names that they had first."""
     found = dict(document)
-    for path, usual in ADDED.items():
-        section, _, name = path.rpartition(".")
-        values = found.get(section)
-        if isinstance(values, Mapping) and values.get(name, usual) == usual:
-            found[section] = {key: value for key, value in values.items() if key != name}
     for old, new in reversed(list(RENAMED.items())):
         found = _rename(found, new, old) or found
     return found

@@ -3,13 +3,10 @@
 `parse` reads a mapping from YAML or a stored revision.
 """
 
-import difflib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime, timedelta
-from fnmatch import fnmatchcase
+from datetime import datetime, timedelta
 from functools import cached_property
-from string import Formatter
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -23,8 +20,13 @@ from pydantic import (
 )
 
 from calendar_sync.config import profiles
+from calendar_sync.config.buffers import Buffers
 from calendar_sync.config.calendars import PRIMARY as PRIMARY
 from calendar_sync.config.calendars import Calendars as Calendars
+from calendar_sync.config.mirror_content import TEXT_FIELDS as TEXT_FIELDS
+from calendar_sync.config.mirror_content import BaaConfirmed as BaaConfirmed
+from calendar_sync.config.mirror_content import MirrorContent as MirrorContent
+from calendar_sync.config.mirror_content import Text as Text
 from calendar_sync.config.notifiers import Notify as Notify
 from calendar_sync.config.pace import Freshness as Freshness
 from calendar_sync.config.pace import Limits as Limits
@@ -32,28 +34,11 @@ from calendar_sync.config.pace import Notice as Notice
 from calendar_sync.config.pace import Polling as Polling
 from calendar_sync.config.push import Push
 from calendar_sync.config.renames import with_new_names
-from calendar_sync.config.sections import STORED, Section
+from calendar_sync.config.sections import STORED, Section, matches, nearest
 from calendar_sync.core.bounded import TooMuch, refuse_deep
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.model import (
-    DetailLevel,
-    Direction,
-    MappedUser,
-    Platform,
-    Window,
-    zone_or_none,
-)
+from calendar_sync.core.model import Direction, MappedUser, Platform, Window, zone_or_none
 
-TEXT_FIELDS = frozenset(
-    {
-        "patient_first_name",
-        "patient_last_name",
-        "patient_initials",
-        "encounter_type",
-        "mode",
-        "location",
-    }
-)
 #: The total number of values in a document.
 MOST_VALUES = 20_000
 _SHOWN = 20
@@ -74,7 +59,7 @@ class EncounterTypes(Section):
 
     def wants(self, name: str) -> bool:
         """This template or event type is synced."""
-        return _matches(name, self.include) and not _matches(name, self.exclude)
+        return matches(name, self.include) and not matches(name, self.exclude)
 
 
 class Windows(Section):
@@ -109,11 +94,22 @@ class IgnoreExternal(Section):
     ) -> bool:
         """Some pattern matches."""
         return (
-            _matches(creator, self.creators)
-            or _matches(organizer, self.organizers)
-            or _matches(ical_uid, self.ical_uids)
-            or _matches(source_url, self.sources)
+            matches(creator, self.creators)
+            or matches(organizer, self.organizers)
+            or matches(ical_uid, self.ical_uids)
+            or matches(source_url, self.sources)
         )
+
+
+class AllDayKinds(Section):
+    """All-day events of some kinds, if they block at all: `same` is as `all_day` says."""
+
+    out_of_office: Literal["same", "block", "ignore"] = "same"
+    """Shown as out of office."""
+    tentative: Literal["same", "block", "ignore"] = "same"
+    """Tentative events and unanswered invitations."""
+    working_elsewhere: Literal["same", "block", "ignore"] = "same"
+    """Shown as working elsewhere. Microsoft only."""
 
 
 class BlockTime(Section):
@@ -125,102 +121,32 @@ class BlockTime(Section):
     """`free_busy`: read no events, only when the account is busy. Mirrors are not possible then."""
     tentative: bool = False
     """Tentative events and unanswered invitations block time."""
+    working_elsewhere: Literal["block", "ignore"] = "ignore"
+    """Events that Outlook shows as working elsewhere. Google's working locations never block."""
     all_day: Literal["block", "ignore"] = "block"
     """`block`: busy all-day events block the whole day; `ignore`: they do not block."""
+    all_day_kinds: AllDayKinds = AllDayKinds()
+    """All-day events of some kinds, if they block at all."""
     all_day_write: Literal["flag", "timed"] = "flag"
     """`flag`: as all-day events in Welkin; `timed`: from midnight to midnight."""
     block_title: Literal["fixed", "event_title"] = "fixed"
     """`event_title`: the title of the event, unless it is private; `fixed`: that of `title`."""
     title: str = Field(default="Busy", min_length=1, max_length=200)
     """The title of blocks in Welkin."""
+    out_of_office_title: str = Field(default="", max_length=200)
+    """The title of blocks for out-of-office events, instead of `title`; empty: that of `title`."""
     block_edited: Literal["restore", "accept"] = "restore"
     """A block edited or deleted in Welkin: `restore` it, or `accept` the change."""
     duplicates: Literal["warn", "block"] = "warn"
     """Events at the times of many visits: `warn` reports them without blocks, `block` blocks."""
+    report_overlaps: bool = True
+    """List visits that are booked over busy time. Nothing is changed, and no alert is sent."""
+    buffers: Buffers = Buffers()
+    """Time around timed events that blocks, too."""
     ignore_external: IgnoreExternal = IgnoreExternal()
     """Events that never block."""
     instances_per_series: int = Field(default=500, ge=1, le=2500)
     """Of a longer series, only the nearest instances get blocks."""
-
-
-class Text(Section):
-    """One text of a mirror. `template` is used at level `full` only, with `{field}` for a field."""
-
-    level: DetailLevel = DetailLevel.BUSY
-    """`busy`: a fixed text; `type`: the type of visit; `full`: the template."""
-    template: str = ""
-    """For `full` only, with fields such as {encounter_type} and {patient_initials}."""
-
-    @field_validator("template")
-    @classmethod
-    def _known_fields(cls, value: str) -> str:
-        try:
-            parts = list(Formatter().parse(value))
-        except ValueError as error:
-            raise ValueError(f"not a template: {error}") from None
-        for _, name, spec, conversion in parts:
-            if name is None:
-                continue
-            if name not in TEXT_FIELDS or spec or conversion:
-                raise ValueError(f"unknown field {{{name}}}{_nearest(name, TEXT_FIELDS)}")
-        return value
-
-    @model_validator(mode="after")
-    def _full_has_template(self) -> Self:
-        if self.level is DetailLevel.FULL and not self.template:
-            raise ValueError("level full needs a template")
-        return self
-
-
-class BaaConfirmed(Section):
-    """Confirmation of a business associate agreement with the calendar provider."""
-
-    by: str = Field(min_length=1)
-    """Name of the person who confirmed it."""
-    on: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
-    """Day of the confirmation."""
-
-    @field_validator("on", mode="before")
-    @classmethod
-    def _a_day(cls, value: Any) -> Any:
-        # YAML takes 2026-01-02 for a date.
-        return value.isoformat() if type(value) is date else value
-
-    @field_validator("on")
-    @classmethod
-    def _of_the_calendar(cls, value: str, info: ValidationInfo) -> str:
-        try:
-            date.fromisoformat(value)
-        except ValueError:
-            if info.context != STORED:
-                raise ValueError("not a day, such as 2026-01-31") from None
-        return value
-
-
-class MirrorContent(Section):
-    """What a mirror shows of an appointment."""
-
-    title: Text = Text()
-    """The title of a mirror."""
-    description: Text = Text()
-    """The text below the title; empty at level `busy`."""
-    busy_title: str = Field(default="Busy", min_length=1, max_length=200)
-    """The fixed text of level `busy`."""
-    type_titles: dict[str, str] = Field(default={})
-    """Titles for encounter templates at level `type`; others have the title Appointment."""
-    baa_confirmed: BaaConfirmed | None = None
-    """Required for level `full`, which shows patient data in calendars."""
-
-    @model_validator(mode="after")
-    def _full_needs_agreement(self) -> Self:
-        if DetailLevel.FULL.value in self.level and self.baa_confirmed is None:
-            raise ValueError("level full needs baa_confirmed: {by, on}")
-        return self
-
-    @property
-    def level(self) -> str:
-        """The levels of title and description, as links and operations keep them."""
-        return f"{self.title.level.value}/{self.description.level.value}"
 
 
 class DeletionGuard(Section):
@@ -440,7 +366,7 @@ def parse(
             name = ".".join(str(part)[:100] for part in path)
             message = problem["msg"]
             if problem["type"] == "extra_forbidden":
-                message = "unknown setting" + _nearest(str(path[-1]), _known_names())
+                message = "unknown setting" + nearest(str(path[-1]), _known_names())
             place = where(current.path_of(path))
             lines.append(f"{place + ', ' if place else ''}{name}: {message}")
         if more := len(problems) - len(lines):
@@ -460,17 +386,3 @@ def _known_names() -> set[str]:
     for model in todo:
         names.update(model.model_fields)
     return names
-
-
-def _nearest(name: str, known: frozenset[str] | set[str]) -> str:
-    found = difflib.get_close_matches(name[:100], sorted(known), n=1, cutoff=0.5)
-    return f", did you mean {found[0]}?" if found else ""
-
-
-def _matches(value: str | None, patterns: tuple[str, ...]) -> bool:
-    if value is None:
-        return False
-    value = value.casefold()
-    # Only * and ? are wildcards: a bracket, which fnmatch knows too, is part of a name.
-    names = (pattern.casefold().replace("[", "[[]") for pattern in patterns)
-    return any(fnmatchcase(value, name) for name in names)

@@ -34,6 +34,8 @@ TEST_PROPERTY = "calendarSyncTest"
 TEST_PREFIX = "synctest-"
 TEST_TITLE = "Calendar sync test"
 _MIRROR_KEY = re.compile(r"(?=.*[g-v])[0-9a-v]{32}")
+# Of an event in Welkin; whether it is cancelled counts anyway.
+_USUAL = frozenset({"", "SCHEDULED", "CANCELLED", "CANCELED", "COMPLETED", "MISSED"})
 
 
 def made_as_mirror(event: Row) -> bool:
@@ -131,14 +133,24 @@ class Identity:
 
     # --- hashes of content --------------------------------------------------------------------
 
-    def mirror_hash(self, title: str, description: str, span: Span) -> str:
+    def mirror_hash(
+        self,
+        title: str,
+        description: str,
+        span: Span,
+        location: str = "",
+        *,
+        tentative: bool = False,
+    ) -> str:
         """The content that we want a mirror to have."""
-        return self._mirror_hash(title, description, span)
+        shown = (Availability.TENTATIVE,) if tentative else ()
+        return self._mirror_hash(title, description, span, location, *shown)
 
-    def event_hash(self, event: CalendarEvent) -> str:
+    def event_hash(self, event: CalendarEvent, *, located: bool = True) -> str:
         """The same for an event as read: equal to `mirror_hash` until it is edited.
 
-        Guests are told apart: they are never ours to write (`without_guests`).
+        Guests are told apart: they are never ours to write (`without_guests`). Nor is the location
+        of a mirror for which we have written none: then it is not `located`.
         """
         extra = []
         if not event.private:
@@ -147,17 +159,24 @@ class Identity:
             extra.append(event.availability)
         if event.is_master:
             extra.append("series")
-        content = self._mirror_hash(event.title, event.description, event.span, *extra)
+        place = event.location if located else ""
+        content = self._mirror_hash(event.title, event.description, event.span, place, *extra)
         return content + GUESTS if event.has_attendees else content
 
-    def _mirror_hash(self, title: str, description: str, span: Span, *extra: str) -> str:
+    def _mirror_hash(
+        self, title: str, description: str, span: Span, location: str, *extra: str
+    ) -> str:
         # Calendars keep texts, but not every space and line end as it was sent.
-        words = (" ".join(text.split()) for text in (title, description))
-        return self.hash("mirror", *words, str(span), *extra)
+        *words, place = (" ".join(text.split()) for text in (title, description, location))
+        # A mirror without a location has the hash that it had before there were any.
+        where = (f"at {place}",) if place else ()
+        return self.hash("mirror", *words, str(span), *where, *extra)
 
     def appointment_hash(self, event: WelkinEvent, template: str | None, status: str) -> str:
         """All of an appointment that a mirror may depend on, `updatedAt` excepted."""
         people = sorted(f"{p.first_name}\x1e{p.last_name}" for p in event.patients)
+        # The usual words did not count when the first links were stored.
+        unusual = () if event.status in _USUAL else (event.status,)
         return self.hash(
             "appointment",
             str(event.span),
@@ -171,6 +190,7 @@ class Identity:
             event.time_zone or "",
             template or "",
             status,
+            *unusual,
         )
 
     def appointment(self, event: WelkinEvent, encounter: Encounter | None) -> Appointment:

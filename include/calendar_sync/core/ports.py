@@ -131,7 +131,9 @@ class CalendarPlatform(CalendarSource, Protocol):
         draft: Draft,
         etag: str | None,
     ) -> CalendarEvent:
-        """Write all that is ours, and leave guests, colour and reminders to the owner.
+        """Write all that is ours, and leave guests and reminders to the owner.
+
+        The location and the colours are written only if the draft has them (`as_update`).
 
         Raises:
             PreconditionFailed: it changed since `etag`.

@@ -191,9 +191,8 @@ def _wanted(
         yield ChangeLink("guests", link)
         if event.has_attendees:
             yield Conflict(ConflictKind.GUESTS_ADDED, link.source, ConflictDecision.LEFT)
-    if event is not None and without_guests(calendar.hashes[event.id]) == draft.hash != (
-        link.wanted_hash
-    ):
+    content = _content(view, link, draft, event) if event is not None else ""
+    if event is not None and without_guests(content) == draft.hash != link.wanted_hash:
         # Our own write: its answer was lost.
         written = replace(
             link,
@@ -201,15 +200,17 @@ def _wanted(
             span=draft.span,
             etag=event.etag,
             wanted_hash=draft.hash,
-            mirror_hash=calendar.hashes[event.id],
+            mirror_hash=content,
             appointment_hash=appointment.source_hash,
             level=draft.level,
+            colour=draft.colour,
         )
         yield ChangeLink("written_before", written)
         return
     by_hand = event is not None and edited(link, event, calendar.hashes[event.id])
     update = UpdateMirror("changed", appointment, draft, link, event)
-    if draft.hash != link.wanted_hash or draft.level != link.level:
+    changed = draft.hash != link.wanted_hash or draft.level != link.level
+    if changed or _recolours(link, draft):
         if not (by_hand and view.direction is Direction.BIDIRECTIONAL) or event is None:
             yield update
         elif link.appointment_hash == appointment.source_hash:
@@ -236,6 +237,18 @@ def _wanted(
     elif link.appointment_hash != appointment.source_hash or link.state is LinkState.RETIRED:
         known = replace(link, appointment_hash=appointment.source_hash, state=LinkState.LIVE)
         yield ChangeLink("unchanged_for_the_calendar", known)
+
+
+def _content(view: View, link: MirrorLink, draft: Draft, event: CalendarEvent) -> str:
+    """The hash of a mirror that we may have just written; a location is ours before or after."""
+    ours = link.located or draft.location is not None
+    return view.identity.event_hash(event, located=ours)
+
+
+def _recolours(link: MirrorLink, draft: Draft) -> bool:
+    """The settings give another colour, and no edit by the user was left in the mirror."""
+    as_written = without_guests(link.mirror_hash) == link.wanted_hash
+    return draft.colour != link.colour and as_written
 
 
 def is_gone(calendar: CalendarView, link: MirrorLink) -> bool:

@@ -222,6 +222,7 @@ def _values(link: Link) -> dict[str, Any]:
                 "remote_hash": link.mirror_hash,
                 "etag": link.etag,
                 "level": link.level,
+                "colour": link.colour,
             }
         case BlockLink():
             return values | {
@@ -250,6 +251,7 @@ def _mirror(row: Row[Any]) -> MirrorLink:
         mirror_hash=row.remote_hash,
         etag=row.etag,
         level=row.level,
+        colour=row.colour,
     )
 
 

@@ -254,6 +254,7 @@ link = Table(
     Column("remote_hash", _short(), nullable=False, default=""),
     Column("source_hash", _short(), nullable=False, default=""),
     Column("level", _short(16), nullable=False, default="busy/busy"),
+    Column("colour", _short(), nullable=False, default="", server_default=""),
     Column("restores", Integer, nullable=False, default=0),
     Column("restored_at", UtcDateTime),
     Column("version", _short(40), nullable=False, default="", server_default=""),
@@ -325,6 +326,7 @@ conflict = Table(
     Column("first_at", UtcDateTime, nullable=False),
     Column("last_at", UtcDateTime, nullable=False),
     Column("dismissed_at", UtcDateTime),
+    Column("ends_at", UtcDateTime),
     UniqueConstraint("user_id", "platform", "kind", "source_id", "original_start"),
     Index(None, "last_at"),
 )

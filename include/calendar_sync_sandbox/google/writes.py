@@ -43,13 +43,14 @@ ENUMS = {
         "default", "birthday", "focusTime", "fromGmail", "outOfOffice", "workingLocation",
     ),
 }  # fmt: skip
+COLOURS = frozenset(str(number) for number in range(1, 12))
 RESPONSES = ("needsAction", "declined", "tentative", "accepted")
 TEXTS = ("summary", "description", "location", "colorId", "iCalUID", "id")
 # What an event keeps through a full update, because no client can set it.
 KEPT = (
     "kind", "etag", "id", "htmlLink", "created", "updated", "creator", "organizer", "iCalUID",
     "sequence", "eventType", "recurringEventId", "originalStartTime", "hangoutLink",
-    "privateCopy", "locked",
+    "conferenceData", "privateCopy", "locked",
 )  # fmt: skip
 
 
@@ -148,6 +149,9 @@ def check_fields(sent: Json) -> None:
                 raise GoogleError(400, "required", "Missing attendee email.")
             if guest.get("responseStatus", "accepted") not in RESPONSES:
                 raise GoogleError(400, "invalid", "Invalid attendee response.")
+    if sent.get("colorId") is not None and sent["colorId"] not in COLOURS:
+        raise GoogleError(400, "invalid", "Invalid value for colorId")
+    _check_reminders(sent.get("reminders"))
     if sent.get("recurrence") is not None:
         recurrence.check(sent["recurrence"])
     if sent.get("extendedProperties") is not None:
@@ -213,6 +217,20 @@ def _check_kind(calendar: Calendar, body: Json, length: timedelta) -> None:
             raise GoogleError(400, "invalid", f"A {kind} event is timed and opaque.")
     elif kind == "birthday" and ("date" not in body["start"] or length > timedelta(hours=25)):
         raise GoogleError(400, "invalid", "A birthday is a single day.")
+
+
+def _check_reminders(reminders: Any) -> None:
+    overrides = reminders.get("overrides") or [] if isinstance(reminders, dict) else []
+    if overrides and reminders.get("useDefault"):
+        message = "Cannot specify both default reminders and overrides at the same time."
+        raise GoogleError(400, "cannotUseDefaultRemindersAndSpecifyOverride", message)
+    for each in overrides:
+        minutes = each.get("minutes")
+        whole = isinstance(minutes, int) and not isinstance(minutes, bool)
+        if each.get("method") not in ("email", "popup") or not whole or not 0 <= minutes <= 40_320:
+            raise GoogleError(400, "invalid", "Invalid value for reminders")
+    if len(overrides) > 5:
+        raise GoogleError(400, "invalid", "At most 5 reminders.")
 
 
 def _check_properties(properties: Any) -> None:

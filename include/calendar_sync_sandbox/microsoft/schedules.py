@@ -26,12 +26,11 @@ NAMES = frozenset({"schedules", "startTime", "endTime", "availabilityViewInterva
 
 
 class Schedules:
-    """The handler; addresses in `hidden` are not shown to the app."""
+    """The handler."""
 
     def __init__(self, world: MicrosoftWorld) -> None:
         """Keep the world."""
         self.world = world
-        self.hidden: set[str] = set()
 
     def answer(self, call: Call, mailbox: Mailbox) -> Reply:
         """Answer a question."""
@@ -55,8 +54,11 @@ class Schedules:
         return Reply(200, {"@odata.context": context, "value": rows})
 
     def _row(self, name: str, low: datetime, high: datetime) -> Json:
-        mailbox = self.world.accounts.get(name.lower())
-        if mailbox is None or mailbox.state != "ok" or name.lower() in self.hidden:
+        try:
+            mailbox = self.world.account(name)
+        except KeyError:
+            mailbox = None
+        if mailbox is None or mailbox.state != "ok" or name.lower() in self.world.hidden:
             error = {
                 "message": "Unable to resolve e-mail address to an Active Directory object.",
                 "responseCode": "ErrorMailRecipientNotFound",

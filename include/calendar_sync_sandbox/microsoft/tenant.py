@@ -47,6 +47,7 @@ class Tenant:
         directory: the tenant and its application.
         users: the directory's users.
         subscriptions: who is told of changes.
+        hidden: addresses whose busy times are shown to nobody.
     """
 
     def __init__(self, clock: Clock, seed: int, root: str, outbox: Outbox | None = None) -> None:
@@ -58,6 +59,7 @@ class Tenant:
         self._by_guid: dict[str, Mailbox] = {}
         self.directory = Directory(root)
         self.users = Users()
+        self.hidden: set[str] = set()
         self.unfriendly = True
         self.lose_tombstones = False
         self.invited_only: set[str] = set()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 NEVER = "0001-01-01T00:00:00Z"
 MAX_ATTENDEES = 500
 SUBJECT = 255
+# Not documented: a guess on the safe side.
+PLACE = 255
 ENUMS = {
     "importance": ("low", "normal", "high"),
     "sensitivity": ("normal", "personal", "private", "confidential"),
@@ -120,7 +122,10 @@ def read_fields(sent: Json) -> Json:
     if "transactionId" in sent and sent["transactionId"] is not None:
         found["transactionId"] = _of(str, sent, "transactionId")
     if "reminderMinutesBeforeStart" in sent:
-        found["reminderMinutesBeforeStart"] = _of(int, sent, "reminderMinutesBeforeStart")
+        minutes = _of(int, sent, "reminderMinutesBeforeStart")
+        if minutes < 0:
+            raise bad_property("A reminder comes before the start.")
+        found["reminderMinutesBeforeStart"] = minutes
     if "categories" in sent:
         found["categories"] = [str(each) for each in _of(list, sent, "categories")]
     if "body" in sent:
@@ -205,4 +210,6 @@ def _read_attendee(value: Any) -> Json:
 def _read_place(value: Any) -> Json:
     if not isinstance(value, dict) or value.keys() - LOCATION_NAMES:
         raise GraphError(400, "RequestBodyRead", "Cannot read the value of 'location'.")
+    if len(value.get("displayName") or "") > PLACE:
+        raise bad_property("The name of a location is too long.")
     return {**NO_PLACE, **{k: v for k, v in value.items() if not k.startswith("@")}}

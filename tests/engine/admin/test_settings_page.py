@@ -233,6 +233,36 @@ def test_the_sample_shows_the_inputs_and_no_real_name(viewer: TestClient) -> Non
     assert "Not available until the mistakes" in viewer.get("/settings/sample", params=form).text
 
 
+def test_the_sample_shows_place_link_colour_reminder_and_status(viewer: TestClient) -> None:
+    content: dict[str, Any] = {
+        "title": {"level": "type"},
+        "places": {"Room *": "Elm Street 1"},
+        "link_hosts": ["*.zoom.us"],
+        "colours": {"etmp-a": "sage"},
+        "categories": {"etmp-b": "Visit <b>"},
+        "reminder": 10,
+        "tentative": ["AWAITING"],
+    }
+
+    def shown() -> str:
+        form = fill(parse({"mirror_content": content}))
+        wanted = {name: v for name, v in form.items() if name.startswith("mirror_content.")}
+        return str(viewer.get("/settings/sample", params=wanted).text)
+
+    text = shown()
+    for words in (
+        "Location: https://eu.zoom.us/j/1234567890", "Location: Elm Street 1", "Google: sage",
+        "Outlook: category Visit &lt;b&gt;", "with the status AWAITING", "tentative",
+        "10 minutes before",
+    ):  # fmt: skip
+        assert words in text
+    content["title"] = {"level": "busy"}
+    text = shown()
+    for words in ("zoom", "Elm Street", "sage", "Visit"):
+        assert words not in text
+    assert "tentative" in text
+
+
 def test_the_second_of_two_people_is_warned_and_can_go_on(
     operator: TestClient, store: Store
 ) -> None:

@@ -482,7 +482,8 @@ def test_unsync_deletes_it_if_nothing_is_left_in_it(stage: Make, platform: Platf
     assert found[mail("ruben")].own_calendar == "kept"
     assert "calendar Welkin kept" in found[mail("ruben")].label
     assert [len(welkin(s, name)) for name in s.ids] == [0, 1]
-    assert count(s, *welkin(s, "ruben"), "ruben") == 1
+    [kept] = welkin(s, "ruben")
+    assert count(s, kept, "ruben") == 1
     assert s.store.own_calendars.of(s.ids["dana"], platform) == []
     # Whoever returns gets one again.
     s.remap()

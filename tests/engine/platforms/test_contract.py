@@ -392,6 +392,16 @@ def test_a_mirror_of_whole_days(desk: Desk) -> None:
     assert desk.update(made.id, wanted, timed.etag).span == wanted.span
 
 
+def test_a_cursor_from_before_mirrors_had_locations_still_counts(desk: Desk) -> None:
+    """What is shown of an event is no other list: not every calendar is read again for it."""
+
+    async def shape(platform: CalendarPlatform) -> str:
+        return platform.shape
+
+    before = {Platform.GOOGLE: "5dc66566826854e2", Platform.MICROSOFT: "ff0d433ef8243a79"}
+    assert desk.ask(shape) == before[desk.platform]
+
+
 def test_an_update_replaces_what_a_person_changed(desk: Desk) -> None:
     wanted = draft(hour(desk))
     made = desk.create(wanted)

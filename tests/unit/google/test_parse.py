@@ -1,5 +1,6 @@
 """From Google's event resource to our values, and from a draft to a write."""
 
+from dataclasses import astuple, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendar_sync.adapters.google.parse import mirror_body, parse_event
+from calendar_sync.adapters.google.parse import mirror_body, mirror_changes, parse_event
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import (
     Availability,
@@ -173,6 +174,39 @@ def test_a_mirror_is_private_and_opaque_without_guests() -> None:
     assert not {"attendees", "conferenceData", "location"} & body.keys()
 
 
+@pytest.mark.parametrize(
+    ("reminder", "fields"),
+    [
+        ("default", {"useDefault": True}),
+        ("none", {"useDefault": False}),
+        ("15", {"useDefault": False, "overrides": [{"method": "popup", "minutes": 15}]}),
+    ],
+)
+def test_reminder_and_colour_are_for_a_new_mirror(reminder: str, fields: dict[str, Any]) -> None:
+    hour = Span(START, START + timedelta(hours=1))
+    wanted = replace(draft(hour), reminder=reminder, colour="sage")
+    body = mirror_body(wanted, "m")
+    assert (body["reminders"], body["colorId"]) == (fields, "2")
+    assert not {"reminders", "colorId"} & mirror_changes(wanted, "m").keys()
+    assert mirror_changes(replace(wanted, colours=("tomato",)), "m")["colorId"] == "11"
+    assert mirror_changes(replace(wanted, colours=()), "m")["colorId"] is None
+
+
+def test_location_and_status_are_kept_up_to_date() -> None:
+    hour = Span(START, START + timedelta(hours=1))
+    wanted = replace(draft(hour), location="Elm", tentative=True)
+    for body in (mirror_body(wanted, "m"), mirror_changes(wanted, "m")):
+        assert (body["location"], body["status"]) == ("Elm", "tentative")
+    assert mirror_changes(replace(wanted, location=""), "m")["location"] == ""
+
+
+@pytest.mark.parametrize(
+    ("color_id", "colours"), [("2", ("sage",)), ("99", ("99",)), (None, ()), (7, ())]
+)
+def test_colours_have_names(color_id: Any, colours: tuple[str, ...]) -> None:
+    assert parsed(colorId=color_id).colours == colours
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: (
@@ -196,3 +230,35 @@ def test_no_json_breaks_the_reader(changes: dict[str, Any]) -> None:
         assert not ONE.is_ours(found.marker)
         if isinstance(found, CalendarEvent):
             ONE.event_hash(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "online"),
+    [
+        ({}, False, False),
+        ({"location": "Elm Street 12"}, True, False),
+        ({"location": ["Elm Street 12"]}, False, False),
+        ({"location": "https://zoom.us/j/1"}, False, True),
+        ({"hangoutLink": "https://meet.google.com/abc"}, False, True),
+        ({"hangoutLink": "https://meet.google.com/abc", "location": "Room 5"}, True, True),
+        ({"conferenceData": {"entryPoints": [{"entryPointType": "video"}]}}, False, True),
+        ({"conferenceData": {"createRequest": {}}}, False, False),
+        ({"conferenceData": "x"}, False, False),
+    ],
+)
+def test_a_place_and_a_meeting_online(changes: dict[str, Any], place: bool, online: bool) -> None:
+    found = parsed(**changes)
+    assert (found.has_place, found.online) == (place, online)
+
+
+def test_of_a_location_nothing_else_is_kept() -> None:
+    found = parsed(location="Elm Street 12", hangoutLink="https://meet.google.com/abc")
+    assert "Elm" not in repr(astuple(found))
+    assert "abc" not in repr(astuple(found))
+
+
+@pytest.mark.parametrize(
+    ("kind", "away"), [("outOfOffice", True), ("focusTime", False), ("default", False), (7, False)]
+)
+def test_out_of_office(kind: Any, away: bool) -> None:
+    assert parsed(eventType=kind).out_of_office is away

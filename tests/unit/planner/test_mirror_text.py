@@ -15,6 +15,7 @@ from calendar_sync.core.model import (
     Draft,
     Encounter,
     Patient,
+    Platform,
     Span,
     WelkinEvent,
 )
@@ -39,8 +40,9 @@ def visit(
     return Appointment(event, encounter, "hash")
 
 
-def made(found: Appointment, **details: Any) -> Draft:
-    return privacy.draft(found, parse({"mirror_content": details}), ONE, "US/Pacific")
+def made(found: Appointment, platform: Platform = Platform.GOOGLE, **details: Any) -> Draft:
+    settings = parse({"mirror_content": details})
+    return privacy.draft(found, settings, ONE, "US/Pacific", platform)
 
 
 def full(template: str) -> dict[str, Any]:
@@ -182,3 +184,31 @@ def test_the_hash_tells_texts_and_times_apart() -> None:
 def test_the_title_of_a_block(rule: str, event: dict[str, Any], title: str) -> None:
     rules = parse({"block_time": {"block_title": rule}}).block_time
     assert privacy.block_title(CalendarEvent("x", span=visit().event.span, **event), rules) == title
+
+
+@pytest.mark.parametrize(
+    ("event", "rules", "title"),
+    [
+        ({"out_of_office": True}, {}, "Busy"),
+        ({"out_of_office": True}, {"out_of_office_title": "  "}, "Busy"),
+        ({"out_of_office": True}, {"out_of_office_title": "Away"}, "Away"),
+        ({}, {"out_of_office_title": "Away"}, "Busy"),
+        (
+            {"out_of_office": True, "title": "Dentist"},
+            {"out_of_office_title": "Away", "block_title": "event_title"},
+            "Dentist",
+        ),
+        (
+            {"out_of_office": True, "title": "Dentist", "private": True},
+            {"out_of_office_title": "Away", "block_title": "event_title"},
+            "Away",
+        ),
+    ],
+)
+def test_a_block_may_say_that_its_user_is_out_of_office(
+    event: dict[str, Any], rules: dict[str, Any], title: str
+) -> None:
+    found = parse({"block_time": rules}).block_time
+    made = privacy.block_title(CalendarEvent("x", span=visit().event.span, **event), found)
+    assert made == title
+    assert title == "Dentist" or title in privacy.fixed_titles(found)

@@ -165,7 +165,7 @@ class Little:
             list_window=rules.list_window(now),
             appointments=dict(self.appointments),
             drafts={
-                key: privacy.draft(found, rules, IDENTITY, ZONE.key)
+                key: privacy.draft(found, rules, IDENTITY, ZONE.key, self.platform)
                 for key, found in self.appointments.items()
                 if ME in found.event.user_ids
             },
@@ -281,7 +281,8 @@ class Little:
         if cancel:
             self.change(link, state=LinkState.DELETED)
             return
-        draft = privacy.draft(self.appointments[key], self.rules, IDENTITY, ZONE.key)
+        found = self.appointments[key]
+        draft = privacy.draft(found, self.rules, IDENTITY, ZONE.key, self.platform)
         self.change(
             link,
             span=draft.span,

@@ -177,3 +177,8 @@ def test_as_json() -> None:
     rows = document(steps(There(Place.MISSING, key=Connected("configured"))))
     assert [row["standing"] for row in rows][:2] == ["fault", "not known yet"]
     assert rows[0]["faults"][0]["code"] == "state_missing"  # type: ignore[index]
+
+
+def test_what_is_shown_beside_the_texts_is_said() -> None:
+    said = step_of("privacy", level="type/busy+place+link").said
+    assert said.endswith("descriptions nothing. Also shown: places of the practice, join links.")

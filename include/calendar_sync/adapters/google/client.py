@@ -14,6 +14,7 @@ from calendar_sync.adapters.google.calendars import GoogleCalendars
 from calendar_sync.adapters.google.parse import (
     FIELDS,
     LIST_FIELDS,
+    SHAPE_FIELDS,
     mirror_body,
     mirror_changes,
     parse_event,
@@ -82,7 +83,8 @@ class GoogleCalendar:
     @property
     def shape(self) -> str:
         """A hash of the list parameters."""
-        text = "&".join(f"{key}={value}" for key, value in sorted(self._list_params.items()))
+        params = self._list_params | {"fields": SHAPE_FIELDS}
+        text = "&".join(f"{key}={value}" for key, value in sorted(params.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     async def _call(

@@ -9,6 +9,7 @@ from typing import Any
 
 from calendar_sync.core.identity import MARKER, TEST_PROPERTY
 from calendar_sync.core.model import (
+    GOOGLE_COLOURS,
     Availability,
     CalendarEvent,
     Draft,
@@ -23,13 +24,20 @@ from calendar_sync.core.model import (
     whole_days,
     zone_or_none,
 )
+from calendar_sync.core.places import place_and_online
 
-FIELDS = (
+# What lists have asked for since the first release. A cursor that was got with these fields still
+# counts: a field more changes what is shown of an event, not which events are. Settings that need
+# one void it (`blocks_hash`).
+_BASE = (
     "id,status,etag,updated,summary,description,start,end,transparency,visibility,eventType,"
     "attendees(self,responseStatus),recurrence,recurringEventId,originalStartTime,"
     "extendedProperties/private,iCalUID,organizer(email,self),creator/email,source/url"
 )
-LIST_FIELDS = f"items({FIELDS}),nextPageToken,nextSyncToken"
+FIELDS = f"{_BASE},location,colorId,hangoutLink,conferenceData/entryPoints/entryPointType"
+SHAPE_FIELDS, LIST_FIELDS = (
+    f"items({fields}),nextPageToken,nextSyncToken" for fields in (_BASE, FIELDS)
+)
 _NO_TIME: dict[str, str | None] = {"date": None, "dateTime": None, "timeZone": None}
 INFORMATIONAL = frozenset({"workingLocation", "birthday"})
 
@@ -56,12 +64,14 @@ def parse_event(row: Any) -> Row | None:
     guests = row.get("attendees")
     attendees = [a for a in guests if isinstance(a, Mapping)] if isinstance(guests, list) else []
     own = next((a.get("responseStatus") for a in attendees if a.get("self") is True), None)
+    has_place, online = place_and_online(_text(row, "location"), conference=_conference(row))
+    kind = _text(row, "eventType")
     return CalendarEvent(
         **known,
         span=span,
         availability=_availability(row, own),
         declined=own == "declined",
-        informational=_text(row, "eventType") in INFORMATIONAL,
+        informational=kind in INFORMATIONAL,
         private=_text(row, "visibility") in {"private", "confidential"},
         has_attendees=bool(attendees),
         title=str(row.get("summary") or ""),
@@ -70,6 +80,11 @@ def parse_event(row: Any) -> Row | None:
         organizer=_text(_part(row, "organizer"), "email"),
         creator=_text(_part(row, "creator"), "email"),
         source_url=_text(_part(row, "source"), "url"),
+        has_place=has_place,
+        online=online,
+        out_of_office=kind == "outOfOffice",
+        location=str(row.get("location") or ""),
+        colours=_colours(_text(row, "colorId")),
     )
 
 
@@ -84,26 +99,28 @@ def _part(row: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def mirror_body(draft: Draft, marker: str) -> dict[str, object]:
-    """The whole resource of a new mirror: no attendees, private, opaque, the usual reminders."""
+    """The whole resource of a new mirror: no attendees, private, opaque."""
     return {
         **_ours(draft, marker),
         "start": _moment(draft.span.start, draft.time_zone),
         "end": _moment(draft.span.end, draft.time_zone),
-        "reminders": {"useDefault": True},
+        "reminders": _reminders(draft.reminder),
+        **({"colorId": _color_id(draft.colour)} if draft.colour else {}),
     }
 
 
 def mirror_changes(draft: Draft, marker: str) -> dict[str, object]:
     """What an update writes: all that is ours, and nothing that is the owner's.
 
-    Guests, colour and reminders are left out. A PATCH merges times: what a mirror of whole days
-    has, one of hours must lose; and so must one that was made a series.
+    Guests and reminders are left out, and the colour unless we gave it. A PATCH merges times: what
+    a mirror of whole days has, one of hours must lose; and so must one that was made a series.
     """
     return {
         **_ours(draft, marker),
         "start": _NO_TIME | _moment(draft.span.start, draft.time_zone),
         "end": _NO_TIME | _moment(draft.span.end, draft.time_zone),
         "recurrence": None,
+        **({"colorId": _color_id(*draft.colours)} if draft.colours is not None else {}),
     }
 
 
@@ -111,11 +128,30 @@ def _ours(draft: Draft, marker: str) -> dict[str, object]:
     return {
         "summary": draft.title,
         "description": draft.description,
-        "status": "confirmed",
+        "status": "tentative" if draft.tentative else "confirmed",
         "transparency": "opaque",
         "visibility": "private",
         "extendedProperties": {"private": {MARKER: marker}},
+        **({"location": draft.location} if draft.location is not None else {}),
     }
+
+
+def _reminders(wanted: str) -> dict[str, object]:
+    if wanted == "default":
+        return {"useDefault": True}
+    if wanted == "none":
+        return {"useDefault": False}
+    return {"useDefault": False, "overrides": [{"method": "popup", "minutes": int(wanted)}]}
+
+
+def _color_id(colour: str = "") -> str | None:
+    return str(GOOGLE_COLOURS.index(colour) + 1) if colour else None
+
+
+def _colours(color_id: str | None) -> tuple[str, ...]:
+    """The name of the colour; the id itself, where Google has more of them by now."""
+    names = {str(number): name for number, name in enumerate(GOOGLE_COLOURS, 1)}
+    return (names.get(color_id, color_id),) if color_id else ()
 
 
 def test_body(mark: str, title: str, span: Span) -> dict[str, object]:
@@ -141,6 +177,11 @@ def _availability(row: Mapping[str, Any], own: Any) -> Availability:
     if own == "needsAction" and _part(row, "organizer").get("self") is not True:
         return Availability.TENTATIVE
     return Availability.BUSY
+
+
+def _conference(row: Mapping[str, Any]) -> bool:
+    """Meet, or another service: its links are not looked at."""
+    return bool(_text(row, "hangoutLink") or _part(row, "conferenceData").get("entryPoints"))
 
 
 def _span(row: Mapping[str, Any]) -> Span | None:

@@ -22,6 +22,7 @@ from calendar_sync.adapters.microsoft.parse import (
     EXPAND,
     PROPERTY,
     SELECT,
+    SHAPE_SELECT,
     TEST_PROPERTY,
     mirror_body,
     mirror_changes,
@@ -104,7 +105,7 @@ class MicrosoftCalendar:
     @property
     def shape(self) -> str:
         """A hash of what is asked for; the window is in the cursor itself."""
-        text = "\n".join((PREFER, SELECT, EXPAND))
+        text = "\n".join((PREFER, SHAPE_SELECT, EXPAND))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     async def _call(

@@ -83,10 +83,15 @@ def _times(row: Mapping[str, Any]) -> BusyTimes | None:
 
 
 def _span(item: Any) -> tuple[datetime, datetime]:
-    start, end = (parse_iso(item[side]["dateTime"]) for side in ("start", "end"))
-    if not (isinstance(start, datetime) and isinstance(end, datetime)):
+    return _moment(item["start"]), _moment(item["end"])
+
+
+def _moment(side: Any) -> datetime:
+    """A time in UTC, as asked for; another zone is none that we can be sure of."""
+    moment = parse_iso(f"{side['dateTime']}Z") if side["timeZone"] == "UTC" else None
+    if not isinstance(moment, datetime):
         raise TypeError
-    return start.replace(tzinfo=start.tzinfo or UTC), end.replace(tzinfo=end.tzinfo or UTC)
+    return moment
 
 
 def _time(moment: datetime) -> dict[str, str]:

@@ -5,7 +5,7 @@ Unknown keys are ignored, an absent key is a null one, words are compared withou
 wrong for events without a zone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -57,7 +57,9 @@ def parse_event(row: Any, zone: ZoneInfo) -> WelkinEvent:
         raise Unreadable(event_id) from None
     time_zone = text(row.get("timezone"))
     host = text(row.get("hostId"))
-    people = [p for p in _list(row.get("participants")) if p.get("deleted") is not True]
+    every = _list(row.get("participants"))
+    people = [p for p in every if p.get("deleted") is not True]
+    status = word(row.get("eventStatus"))
     users = {
         text(p.get("participantId")) for p in people if word(p.get("participantRole")) == "PSM"
     }
@@ -68,19 +70,26 @@ def parse_event(row: Any, zone: ZoneInfo) -> WelkinEvent:
         host_id=host,
         user_ids=frozenset(user for user in users if user),
         kind=_kind(row.get("eventType")),
-        cancelled=word(row.get("eventStatus")) in {"CANCELLED", "CANCELED"},
+        cancelled=status in {"CANCELLED", "CANCELED"},
         external_id=text(row.get("externalId")),
         title=text(row.get("eventTitle")),
-        patients=tuple(
-            Patient(text(p.get("firstName")) or "", text(p.get("lastName")) or "")
-            for p in people
-            if word(p.get("participantRole")) == "PATIENT"
-        ),
+        patients=_patients(people),
         mode=word(row.get("eventMode")) or None,
         location=_location(row.get("additionalInfo")),
         time_zone=time_zone,
         instants=f"{iso(to_second(start))}/{iso(to_second(end))}",
         version=text(row.get("updatedAt")) or "",
+        former_patients=_patients(p for p in every if p.get("deleted") is True),
+        status=status,
+    )
+
+
+def _patients(people: Iterable[Mapping[str, Any]]) -> tuple[Patient, ...]:
+    keys = ("firstName", "lastName", "participantId", "email", "phone", "birthDate")
+    return tuple(
+        Patient(*(text(person.get(key)) or "" for key in keys))
+        for person in people
+        if word(person.get("participantRole")) == "PATIENT"
     )
 
 

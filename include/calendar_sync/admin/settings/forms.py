@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from calendar_sync.admin.settings.words import about, choice, name_of
+from calendar_sync.admin.settings.words import ROWS, about, choice, name_of
 from calendar_sync.config.documents import write_yaml
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import Platform
@@ -64,12 +64,22 @@ RARE = frozenset(
     {
         "encounter_types.exclude",
         "encounter_types.unknown_type",
+        "block_time.working_elsewhere",
+        "block_time.all_day_kinds",
         "block_time.all_day_write",
         "block_time.block_edited",
         "block_time.duplicates",
+        "block_time.report_overlaps",
+        "block_time.buffers",
         "block_time.ignore_external",
         "block_time.instances_per_series",
         "mirror_content.type_titles",
+        "mirror_content.places",
+        "mirror_content.link_hosts",
+        "mirror_content.colours",
+        "mirror_content.categories",
+        "mirror_content.reminder",
+        "mirror_content.tentative",
     }
 )
 #: Names that are picked from what Welkin has, with others and patterns beside them.
@@ -204,7 +214,9 @@ def _of_mapping(path: str, label: str, said: str, key: Any, value: Any) -> Contr
                 one = Control(one.name, one.label, one.help, "select", options)
             inner.append(one)
         return Control(path, label, said, "group", inner=tuple(inner))
-    return Control(path, label, said, "rows" if value is str else "yaml")
+    if value is str:
+        return Control(path, label, said, "rows", (ROWS.get(path, ("Name", "Value")),))
+    return Control(path, label, said, "yaml")
 
 
 def _options(path: str, kind: Any) -> tuple[tuple[str, str], ...]:

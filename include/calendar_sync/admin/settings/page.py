@@ -207,7 +207,8 @@ def _based_on(form: dict[str, list[str]]) -> int:
 def _samples(content: MirrorContent | None) -> list[object]:
     if content is None:
         return []
-    return [*samples(content, content.type_titles, SystemClock().now())]
+    names = (*content.type_titles, *content.colours, *content.categories)
+    return [*samples(content, names, SystemClock().now())]
 
 
 def _form(

@@ -68,10 +68,21 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Tentative events block time",
         "Tentative events and unanswered invitations.",
     ),
+    "block_time.working_elsewhere": (
+        "Working elsewhere (Microsoft only)",
+        "Events that Outlook shows as working elsewhere. Working locations in Google never block.",
+    ),
     "block_time.all_day": (
         "All-day events",
         "All-day events that the calendar shows as busy.",
     ),
+    "block_time.all_day_kinds": (
+        "All-day events of some kinds",
+        "Only if they block at all. All others follow the setting for all-day events.",
+    ),
+    "block_time.all_day_kinds.out_of_office": ("Out of office", ""),
+    "block_time.all_day_kinds.tentative": ("Tentative", ""),
+    "block_time.all_day_kinds.working_elsewhere": ("Working elsewhere (Microsoft only)", ""),
     "block_time.all_day_write": (
         "How an all-day busy block is written",
         "How the busy block appears in Welkin.",
@@ -81,6 +92,10 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Everyone with access to the schedule in Welkin can see the title.",
     ),
     "block_time.title": ("Fixed title", "The title of busy blocks in Welkin."),
+    "block_time.out_of_office_title": (
+        "Title if out of office",
+        "The fixed title for out-of-office events, for example Out of office. Empty: as above.",
+    ),
     "block_time.block_edited": (
         "A busy block edited or deleted in Welkin",
         "Changes by a person. They are shown as a conflict.",
@@ -89,6 +104,27 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Duplicates made by another integration",
         "Events at exactly the times of many visits. They would block the time twice.",
     ),
+    "block_time.report_overlaps": (
+        "List visits booked over busy time",
+        "On the page Attention. Nothing is changed, and no alert is sent.",
+    ),
+    "block_time.buffers": (
+        "Time around events",
+        "Busy blocks begin before and end after timed events. Of several, the longest counts.",
+    ),
+    "block_time.buffers.every_event": ("Every event", "Meetings and all other timed events."),
+    "block_time.buffers.with_place": (
+        "Events with a place",
+        "Events with a location, except for addresses of online meetings. The location is not "
+        "stored.",
+    ),
+    "block_time.buffers.online": ("Online meetings", ""),
+    "block_time.buffers.out_of_office": ("Out-of-office events", ""),
+    **{
+        f"block_time.buffers.{kind}.{side}_minutes": (f"Minutes {side}", "")
+        for kind in ("every_event", "with_place", "online", "out_of_office")
+        for side in ("before", "after")
+    },
     "block_time.ignore_external": (
         "Events that never block",
         "For example copies of visits that another integration makes.",
@@ -138,6 +174,35 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Titles for types of visit",
         "Used if the type of visit is shown. Other types have the title “Appointment”.",
     ),
+    "mirror_content.places": (
+        "Places of the practice",
+        "The text in the calendar for a location in Welkin (`*` and `?` are wildcards). Locations "
+        "that are not listed are not shown. Not shown if the title shows nothing.",
+    ),
+    "mirror_content.link_hosts": (
+        "Hosts of join links",
+        "A join link in Welkin is shown if its host is listed, such as `zoom.us` or `*.zoom.us`, "
+        "and nothing in it names the patient. Not shown if the title shows nothing.",
+    ),
+    "mirror_content.colours": (
+        "Colours in Google Calendar",
+        "For types of visit: lavender, sage, grape, flamingo, banana, tangerine, peacock, "
+        "graphite, blueberry, basil or tomato. Not used if the title shows nothing.",
+    ),
+    "mirror_content.categories": (
+        "Categories in Outlook",
+        "For types of visit. Outlook shows the colour that the user gave to the category. Not "
+        "used if the title shows nothing.",
+    ),
+    "mirror_content.reminder": (
+        "Reminder of new events",
+        "`default` (the user's), `none`, or minutes before the start (at most 40320).",
+    ),
+    "mirror_content.tentative": (
+        "Statuses that are tentative",
+        "Appointments with one of these statuses in Welkin (of event or encounter) are shown as "
+        "tentative.",
+    ),
     "mirror_content.baa_confirmed": (
         "Business associate agreement",
         "Fields show patient data in calendars. First record your agreement with the calendar "
@@ -173,6 +238,10 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "deletion_guard.max_share": (
         "Or this share of a user's events",
         "If this is more: 0.2 allows a fifth of the user's events to be deleted.",
+    ),
+    "notify.to_people": (
+        "Tell the person concerned",
+        "An e-mail, at most one a day, if a user's calendar is not synced or an edit was put back.",
     ),
     "polling": ("How often calendars are checked", "To find changes by users."),
     "polling.interval_seconds": (
@@ -264,6 +333,13 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "If a wait would be longer, the user is retried later.",
     ),
 }
+#: Headings of the two columns of a mapping.
+ROWS: Mapping[str, tuple[str, str]] = {
+    "mirror_content.type_titles": ("Template in Welkin", "Title in the calendar"),
+    "mirror_content.places": ("Location in Welkin", "Text in the calendar"),
+    "mirror_content.colours": ("Template in Welkin", "Colour"),
+    "mirror_content.categories": ("Template in Welkin", "Category"),
+}
 _RESTORE, _REPORT = "Restore Welkin's version", "Only report it"
 #: Labels of choices.
 CHOICES: Mapping[str, Mapping[str, str]] = {
@@ -281,6 +357,15 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
     },
     "encounter_types.unknown_type": {"skip": "Leave them out", "include": "Sync them"},
     "block_time.all_day": {"block": "Block the whole day", "ignore": "Block nothing"},
+    "block_time.working_elsewhere": {"block": "Block the time", "ignore": "Block nothing"},
+    **{
+        f"block_time.all_day_kinds.{kind}": {
+            "same": "As set for all-day events",
+            "block": "Block the whole day",
+            "ignore": "Block nothing",
+        }
+        for kind in ("out_of_office", "tentative", "working_elsewhere")
+    },
     "block_time.all_day_write": {
         "flag": "As an all-day event",
         "timed": "From midnight to midnight",
@@ -365,7 +450,7 @@ def full_name(path: str) -> str:
         profile, _, inner = rest.partition(".")
         return f"Profile {profile}" + (f": {full_name(inner)}" if inner else "")
     # Keys of these are chosen by the organisation and may contain dots.
-    for free in ("mirror_content.type_titles", "notify.arguments"):
+    for free in (*ROWS, "notify.arguments"):
         if path.startswith(f"{free}."):
             return f"{full_name(free)}: {path.removeprefix(f'{free}.')}"
     parts = path.split(".")

@@ -47,6 +47,7 @@ from calendar_sync.core.model.plans import (
     DeleteBlock,
     DeleteMirror,
     Hold,
+    Overlap,
     Plan,
     Refusal,
     Removal,
@@ -83,14 +84,26 @@ from calendar_sync.core.model.welkin import (
     WelkinEvent,
     WelkinUser,
 )
-from calendar_sync.core.model.words import DetailLevel, Direction, Platform, exceeds
+from calendar_sync.core.model.words import (
+    GOOGLE_COLOURS,
+    LINK,
+    PLACE,
+    DetailLevel,
+    Direction,
+    Platform,
+    exceeds,
+    located,
+)
 
 __all__ = [
+    "GOOGLE_COLOURS",
     "GUESTS",
     "INACTIVE",
+    "LINK",
     "MISSING",
     "NOT_LISTED",
     "NO_ACCESS",
+    "PLACE",
     "SETTLING",
     "STANDING",
     "UNRECORDED",
@@ -126,6 +139,7 @@ __all__ = [
     "LookUp",
     "MappedUser",
     "MirrorLink",
+    "Overlap",
     "Patient",
     "Plan",
     "Platform",
@@ -153,6 +167,7 @@ __all__ = [
     "instant",
     "iso",
     "local",
+    "located",
     "parse_iso",
     "to_second",
     "whole_days",

@@ -63,6 +63,9 @@ class CalendarEvent(Row):
 
     `unread` is a row of a list that does not show everything: the marker is known only after a GET
     by its id. `source_url` is where the event says that it comes from (Google only).
+    `working_elsewhere` events have the availability FREE (Microsoft only). `has_place` and `online`
+    are what its location says (`core.places`); `colours` are its colour (Google) or its categories
+    (Microsoft).
     """
 
     span: Span = field(kw_only=True)
@@ -78,7 +81,13 @@ class CalendarEvent(Row):
     organizer: str | None = None
     creator: str | None = None
     source_url: str | None = None
+    working_elsewhere: bool = False
+    has_place: bool = False
+    online: bool = False
+    out_of_office: bool = False
     unread: bool = False
+    location: str = ""
+    colours: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -150,7 +159,12 @@ class SeriesSet:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Draft:
-    """The content of a mirror: the only text that leaves Welkin (made by `privacy`)."""
+    """The content of a mirror: the only text that leaves Welkin (made by `mirror_text`).
+
+    `location` is a place or a join link; None is not ours to write. `colour` (on Microsoft a
+    category) and `reminder` ("default", "none" or minutes) are for a new mirror; `colours` are what
+    an update makes of those that the mirror has, None leaves them.
+    """
 
     title: str
     description: str
@@ -158,6 +172,11 @@ class Draft:
     time_zone: str
     level: str
     hash: str
+    location: str | None = None
+    tentative: bool = False
+    colour: str = ""
+    colours: tuple[str, ...] | None = None
+    reminder: str = "default"
 
     def __repr__(self) -> str:
         """Only what may stand in a log."""

@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 
 from calendar_sync.core.model.calendar import Source
 from calendar_sync.core.model.times import Span
-from calendar_sync.core.model.words import Platform
+from calendar_sync.core.model.words import Platform, located
 
 
 class LinkKind(StrEnum):
@@ -79,7 +79,8 @@ class MirrorLink(_Link):
     appointment is not known, the mirror's own id), `appointment_hash` of what it was when we last
     wrote. `mirror_id` is the event's id in the calendar, empty while it is not known;
     `creation_key` is what the latest creation was sent under. `mirror_hash` and `etag` are of the
-    mirror as it was read back after the write, `level` is the detail level that it shows.
+    mirror as it was read back after the write, `level` is the detail level that it shows, `colour`
+    the colour or category that it was given.
     """
 
     kind: ClassVar = LinkKind.MIRROR
@@ -90,6 +91,7 @@ class MirrorLink(_Link):
     mirror_hash: str = ""
     etag: str | None = None
     level: str = "busy/busy"
+    colour: str = ""
 
     @property
     def source(self) -> Source:
@@ -100,6 +102,11 @@ class MirrorLink(_Link):
     def name(self) -> str:
         """The mirror's id, or what is known of it after an interrupted creation."""
         return self.mirror_id or self.creation_key
+
+    @property
+    def located(self) -> bool:
+        """We have written the location of the mirror."""
+        return located(self.level)
 
     def untouched(self, etag: str | None) -> bool:
         """A mirror with this etag is as our last write has left it."""

@@ -9,10 +9,17 @@ from calendar_sync.core.model.words import Direction, Platform
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Patient data, for the detail level `full` only. Never stored, never printed."""
+    """Patient data, for the detail level `full` only. Never stored, never printed.
+
+    The names are shown; everything else only tells which links carry it.
+    """
 
     first_name: str
     last_name: str
+    id: str = ""
+    email: str = ""
+    phone: str = ""
+    birth_date: str = ""
 
     def __repr__(self) -> str:
         """Say nothing, so that no log or traceback can."""
@@ -24,7 +31,8 @@ class WelkinEvent:
     """A Welkin calendar event, as much of it as the sync needs.
 
     `instants` are start and end as Welkin wrote them: an all-day event's may be at any hour.
-    `version` is when Welkin last changed it: texts that sort by time.
+    `version` is when Welkin last changed it: texts that sort by time. `former_patients` took part
+    once. `status` is Welkin's word ("SCHEDULED"), empty for none.
     """
 
     id: str
@@ -41,6 +49,8 @@ class WelkinEvent:
     time_zone: str | None = None
     instants: str = ""
     version: str = ""
+    former_patients: tuple[Patient, ...] = ()
+    status: str = ""
 
     def __repr__(self) -> str:
         """Only what may stand in a log."""

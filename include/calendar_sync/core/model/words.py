@@ -46,8 +46,33 @@ class DetailLevel(StrEnum):
     FULL = "full"
 
 
+#: What a mirror may show beside its texts, as a level names it: "type/busy+place".
+PLACE, LINK = "place", "link"
+#: The colours of events in Google Calendar, in the order of their ids from 1.
+GOOGLE_COLOURS = (
+    "lavender",
+    "sage",
+    "grape",
+    "flamingo",
+    "banana",
+    "tangerine",
+    "peacock",
+    "graphite",
+    "blueberry",
+    "basil",
+    "tomato",
+)
+
+
 def exceeds(level: str, allowed: str) -> bool:
-    """Title or description of `level` ("full/busy") shows more than `allowed` permits."""
+    """A mirror of `level` ("full/busy", "type/busy+link") shows more than `allowed` permits."""
     order = [each.value for each in DetailLevel]
-    pairs = zip(level.split("/"), allowed.split("/"), strict=True)
-    return any(order.index(one) > order.index(other) for one, other in pairs)
+    (one, *shown), (other, *permitted) = level.split("+"), allowed.split("+")
+    pairs = zip(one.split("/"), other.split("/"), strict=True)
+    more = any(order.index(text) > order.index(limit) for text, limit in pairs)
+    return more or not set(shown) <= set(permitted)
+
+
+def located(level: str) -> bool:
+    """We have written the location of a mirror of this level: a place or a join link."""
+    return "+" in level

@@ -9,6 +9,7 @@ from calendar_sync.core.model import (
     Appointment,
     BlockLink,
     CalendarEvent,
+    Draft,
     Encounter,
     LinkState,
     MirrorLink,
@@ -31,6 +32,7 @@ from calendar_sync.insight.explain.look import (
     profile_fact,
     wanted,
 )
+from calendar_sync.planner.mirror_place import LEFT_OUT, place_of
 from calendar_sync.planner.mirrors import NO_MIRROR, edited, judge, shifted
 from calendar_sync.planner.plan import digest_of
 from calendar_sync.sync.cycle.scope import Scope
@@ -138,6 +140,8 @@ async def _part(
     link = mine[0] if mine else None
     verdict = await _verdict(look, scope, event_id, event, encounter, link)
     facts = [*profile_fact(scope)]
+    if isinstance(event, WelkinEvent) and event.location:
+        facts.append(Fact("location", _location(scope, look, event, encounter)))
     if link is not None:
         facts.append(Fact("mirror", f"{link.mirror_id} in {link.calendar} of {link.account}"))
         facts.append(link_fact(look, link, f"level {link.level}"))
@@ -150,6 +154,13 @@ async def _part(
         rules(NO_MIRROR, verdict.rule, words.MIRROR_PASSES) if verdict.judged else (),
         (*facts, *history(look, scope, event_id)),
     )
+
+
+def _location(scope: Scope, look: Look, event: WelkinEvent, encounter: Encounter | None) -> str:
+    """What becomes of Welkin's location: its kind, or why it is left out; never its text."""
+    appointment = look.services.identity.appointment(event, encounter)
+    place = place_of(appointment, scope.settings.mirror_content)
+    return LEFT_OUT.get(place.left_out, f"shown as a {place.kind}")
 
 
 async def _verdict(
@@ -180,7 +191,7 @@ async def _verdict(
         return _objection(scope, appointment, rule, link)
     found = _held(look, scope, event_id) or _parked(look, scope, event_id)
     if found is None:
-        found = await _state(look, scope, appointment, link, view.drafts[event_id].hash)
+        found = await _state(look, scope, appointment, link, view.drafts[event_id])
     return replace(found, judged=True)
 
 
@@ -250,7 +261,7 @@ def _held(look: Look, scope: Scope, event_id: str) -> MirrorVerdict | None:
 
 
 async def _state(
-    look: Look, scope: Scope, appointment: Appointment, link: MirrorLink | None, wanted_hash: str
+    look: Look, scope: Scope, appointment: Appointment, link: MirrorLink | None, draft: Draft
 ) -> MirrorVerdict:
     """What became of the mirror that it should have."""
     if link is None or link.state is LinkState.DELETED:
@@ -275,11 +286,12 @@ async def _state(
         return MirrorVerdict("mirror_missing", said)
     if not isinstance(event, CalendarEvent):
         return MirrorVerdict("mirror_unread")
-    content = look.services.identity.event_hash(event)
+    content = look.services.identity.event_hash(event, located=link.located)
     if edited(link, event, content):
         said = f"{words.MIRROR['mirror_edited']} (`mirror_moved: {scope.settings.mirror_moved}`)"
         return MirrorVerdict("mirror_edited", said)
-    if wanted_hash != link.wanted_hash or shifted(link, event, content):
+    behind = (draft.hash, draft.level) != (link.wanted_hash, link.level)
+    if behind or shifted(link, event, content):
         return MirrorVerdict("mirror_behind")
     written = when(link.written_at, look.now)
     return MirrorVerdict("mirror_ok", f"mirror OK, last written {written}, level {link.level}")

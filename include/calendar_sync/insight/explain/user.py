@@ -199,7 +199,7 @@ def _items(look: Look, scope: Scope) -> Iterator[Fact]:
     former = Counter(x.account for x in links if x.state in LEFT and x.account != scope.account)
     for account, count in sorted(former.items()):
         yield Fact("left in the previous mailbox", f"{account}: {count}")
-    for row in conflicts(store, *pair)[:SHOWN]:
+    for row in conflicts(store, *pair, now)[:SHOWN]:
         said = (
             f"{row.kind}: {row.decision}, {plural(row.times, 'time')}, the last at "
             f"{when(row.last_at, now)}"

@@ -16,7 +16,7 @@ from calendar_sync.core.model import (
     Span,
     WelkinEvent,
 )
-from calendar_sync.planner import blocks_time
+from calendar_sync.planner import block_span, blocks_time
 from calendar_sync.state import Store
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.roster import members, user_named
@@ -111,7 +111,7 @@ def free_times(
         if isinstance(event, CalendarEvent) and blocks_time(
             event, scope.settings.block_time, scope.zone
         ):
-            taken.append(event.span.instants(scope.zone))
+            taken.append(block_span(event, scope.settings.block_time).instants(scope.zone))
     free = (span for span in _candidates(scope) if not _overlaps(span, taken))
     first = next(free, None)
     if first is None:

@@ -14,8 +14,13 @@ def differences(
     """Names of the fields that are not as they should be; nothing of their content."""
     identity = services.identity
     wanted = mirror_text.draft(
-        identity.appointment(appointment, None), scope.settings, identity, scope.zone.key
+        identity.appointment(appointment, None),
+        scope.settings,
+        identity,
+        scope.zone.key,
+        scope.platform,
     )
+    shown = Availability.TENTATIVE if wanted.tentative else Availability.BUSY
     hidden = identity.test_title(scope.user_id)
     said = {
         "marker": mirror.marker == identity.marker(scope.user_id, appointment.id),
@@ -25,7 +30,8 @@ def differences(
         "text of Welkin": hidden not in f"{mirror.title}\n{mirror.description}",
         "time": mirror.span == wanted.span,
         "privacy": mirror.private,
-        "busy": mirror.availability is Availability.BUSY,
+        "location": _words(mirror.location) == _words(wanted.location or ""),
+        "busy": mirror.availability is shown,
         "guests": not mirror.has_attendees,
     }
     return [name for name, right in said.items() if not right]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from calendar_sync.core import dag_ids
 from calendar_sync.core.codes import Code, MicrosoftCode, SetupCode, SyncCode, code_of
-from calendar_sync.core.model import Finding, Platform
+from calendar_sync.core.model import LINK, PLACE, Finding, Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.state.place import Place
 
@@ -250,12 +250,15 @@ _SHOWN = {
     "type": "the type of visit",
     "full": "a template with patient data",
 }
+_ALSO = {PLACE: "places of the practice", LINK: "join links"}
 
 
 def _level(level: str) -> str:
-    title, _, text = level.partition("/")
+    texts, *more = level.split("+")
+    title, _, text = texts.partition("/")
     described = "nothing" if text == "busy" else _SHOWN.get(text, text)
-    return f"Titles show {_SHOWN.get(title, title)}, descriptions {described}."
+    also = f" Also shown: {', '.join(_ALSO.get(one, one) for one in more)}." if more else ""
+    return f"Titles show {_SHOWN.get(title, title)}, descriptions {described}.{also}"
 
 
 def _people(there: There) -> Step:

@@ -86,7 +86,7 @@ class CalendarReader:
     def view(self, name: str, events: Mapping[str, Row], *, full: bool) -> CalendarView:
         """One calendar of the account, with these events in it."""
         identity, calendars = self.services.identity, self.scope.calendars
-        mirrors = {link.mirror_id for link in self.links if isinstance(link, MirrorLink)}
+        mirrors = {link.mirror_id: link for link in self.links if isinstance(link, MirrorLink)}
         readable: dict[str, CalendarEvent | Removed] = {}
         hashes: dict[str, str] = {}
         ours: set[str] = set()
@@ -96,9 +96,11 @@ class CalendarReader:
                     continue
                 if identity.is_ours(event.marker):
                     ours.add(event.id)
-                known = event.id in mirrors or event.id in ours
+                link = mirrors.get(event.id)
+                known = link is not None or event.id in ours
                 if known and isinstance(event, CalendarEvent):
-                    hashes[event.id] = identity.event_hash(event)
+                    located = link is None or link.located
+                    hashes[event.id] = identity.event_hash(event, located=located)
             except Exception as bug:
                 note(bug, "calendar event", {"id": event.id})
             else:

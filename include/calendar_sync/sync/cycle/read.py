@@ -290,7 +290,7 @@ class Reader:
             if scope.user_id in appointment.event.user_ids:
                 with self._guarded(appointment.event):
                     drafts[key] = mirror_text.draft(
-                        appointment, scope.settings, identity, scope.zone.key
+                        appointment, scope.settings, identity, scope.zone.key, scope.platform
                     )
         return drafts
 

@@ -21,6 +21,7 @@ from calendar_sync.core.errors import (
 )
 from calendar_sync.core.identity import GENERATIONS
 from calendar_sync.core.model import (
+    PLACE,
     SETTLING,
     AnyLink,
     Appointment,
@@ -113,7 +114,10 @@ class Writer:
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
         found = await self._made_before(action, marker)
         link = action.link or self._first_link(action, calendar)
-        link = self._intent(replace(link, level=draft.level, span=draft.span))
+        # Of a mirror that is found, the location counts as ours: the link may have been lost.
+        before = replace(link, level=f"{draft.level}+{PLACE}")
+        link = replace(link, level=draft.level, colour=draft.colour, span=draft.span)
+        link = self._intent(link)
         platform = self.services.platforms[self.scope.platform]
         for _ in range(GENERATIONS):
             event: Row
@@ -138,9 +142,8 @@ class Writer:
             if not isinstance(event, CalendarEvent) or (
                 earlier and not self._is_written(event, draft)
             ):
-                event = await self._put(
-                    replace(link, mirror_id=event.id), draft, marker, event.etag
-                )
+                before = replace(before, mirror_id=event.id)
+                event = await self._put(before, draft, marker, event)
             return self._mirrored(replace(link, mirror_id=event.id), action, event)
         raise BadItem(SyncCode.NO_FREE_GENERATION)
 
@@ -182,9 +185,8 @@ class Writer:
     async def _update_mirror(self, action: UpdateMirror) -> MirrorLink:
         link, draft = action.link, action.draft
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
-        etag = action.event.etag if action.event is not None else link.etag
         try:
-            event = await self._put(link, draft, marker, etag)
+            event = await self._put(link, draft, marker, action.event)
         except NotFound:
             platform = self.services.platforms[link.platform]
             found = await platform.event(link.account, link.calendar, link.mirror_id)
@@ -198,23 +200,38 @@ class Writer:
         return self._mirrored(link, action, event)
 
     async def _put(
-        self, link: MirrorLink, draft: Draft, marker: str, etag: str | None
+        self, link: MirrorLink, draft: Draft, marker: str, event: Row | None
     ) -> CalendarEvent:
-        """Write with If-Match; if it has changed meanwhile, read it and write once more."""
+        """Write with If-Match; if it has changed meanwhile, read it and write once more.
+
+        `link` tells what the mirror had before, `event` what it has, where that was read.
+        """
         platform = self.services.platforms[link.platform]
+        place = (link.account, link.calendar, link.mirror_id)
+        if event is None and draft.colour != link.colour:
+            event = await self._read(link)
+        etag = event.etag if event is not None else link.etag
+        sent = mirror_text.as_update(draft, link, event)
         try:
-            return await platform.update_mirror(
-                link.account, link.calendar, link.mirror_id, marker, draft, etag
-            )
+            return await platform.update_mirror(*place, marker, sent, etag)
         except PreconditionFailed:
-            event = await platform.event(link.account, link.calendar, link.mirror_id)
-            if event is None or isinstance(event, Removed):
-                raise NotFound(SyncCode.MIRROR_GONE) from None
+            event = await self._read(link)
             if isinstance(event, CalendarEvent) and self._is_written(event, draft):
                 return event
-            return await platform.update_mirror(
-                link.account, link.calendar, link.mirror_id, marker, draft, event.etag
-            )
+            sent = mirror_text.as_update(draft, link, event)
+            return await platform.update_mirror(*place, marker, sent, event.etag)
+
+    async def _read(self, link: MirrorLink) -> Row:
+        """The mirror as it is now.
+
+        Raises:
+            NotFound: it is gone.
+        """
+        platform = self.services.platforms[link.platform]
+        event = await platform.event(link.account, link.calendar, link.mirror_id)
+        if event is None or isinstance(event, Removed):
+            raise NotFound(SyncCode.MIRROR_GONE)
+        return event
 
     def _is_written(self, event: CalendarEvent, draft: Draft) -> bool:
         """The event has the content that the mirror should have."""
@@ -258,9 +275,12 @@ class Writer:
             span=draft.span,
             etag=event.etag,
             wanted_hash=draft.hash,
-            mirror_hash=self.services.identity.event_hash(event),
+            mirror_hash=self.services.identity.event_hash(
+                event, located=draft.location is not None
+            ),
             appointment_hash=appointment.source_hash,
             level=draft.level,
+            colour=draft.colour,
         )
 
     # --- appointments: edits of mirrors that change Welkin ---------------------------------------
@@ -279,13 +299,16 @@ class Writer:
         encounter = action.appointment.encounter
         appointment = self.services.identity.appointment(moved, encounter)
         settings, zone = self.scope.settings, self.scope.zone
-        draft = mirror_text.draft(appointment, settings, self.services.identity, zone.key)
+        draft = mirror_text.draft(
+            appointment, settings, self.services.identity, zone.key, self.scope.platform
+        )
         link = self._as_agreed(action.link, appointment, draft, action.event)
-        if without_guests(link.mirror_hash) == draft.hash:
+        shown = (action.link.level, action.link.colour)
+        if without_guests(link.mirror_hash) == draft.hash and shown == (draft.level, draft.colour):
             return link
         # The user changed the text, too: it is restored.
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
-        event = await self._put(link, draft, marker, action.event.etag)
+        event = await self._put(action.link, draft, marker, action.event)
         return self._as_agreed(self._written(link, event.version), appointment, draft, event)
 
     async def _cancel(self, action: Cancel) -> MirrorLink:
@@ -351,9 +374,10 @@ class Writer:
         event_id = link.block_id
         if link.state is LinkState.INTENT:
             # It is not known whether it was created; the link has the externalId that was sent.
-            title = self.scope.settings.block_time.title
-            draft = BlockDraft(link.user_id, link.span, zone, title, all_day_flag=True)
-            found = await self._block_ids.find(link, draft)
+            found = None
+            for title in mirror_text.fixed_titles(self.scope.settings.block_time):
+                draft = BlockDraft(link.user_id, link.span, zone, title, all_day_flag=True)
+                found = found or await self._block_ids.find(link, draft)
             if found is None and self._recent(link):
                 raise NotShownYet
             event_id = found.id if found is not None else ""

@@ -331,7 +331,8 @@ class Poller:
         if not isinstance(event, CalendarEvent):
             return False
         standing = link.state in {LinkState.LIVE, LinkState.RETIRED}
-        same = self.services.identity.event_hash(event) == link.mirror_hash
+        content = self.services.identity.event_hash(event, located=link.located)
+        same = content == link.mirror_hash
         untouched = link.untouched(event.etag) and event.span == link.span
         return standing and (same or untouched)
 
