@@ -73,6 +73,22 @@ class CalendarWorld(ABC):
         """Open a mailbox with its primary calendar; the zone is an IANA name."""
 
     @abstractmethod
+    def add_calendar(self, account: str, name: str) -> Any:
+        """Add a further calendar to a mailbox; the result has its `id`."""
+
+    @abstractmethod
+    def delete_calendar(self, account: str, calendar: str) -> None:
+        """Delete a further calendar with everything in it."""
+
+    @abstractmethod
+    def share_calendar(self, account: str, calendar: str, other: str) -> None:
+        """Put a calendar into the list of another mailbox, which may manage it."""
+
+    @abstractmethod
+    def calendars_of(self, account: str) -> dict[str, str]:
+        """Return the names of a mailbox's further calendars by their ids."""
+
+    @abstractmethod
     def add_event(
         self, account: str, *, start: Any, end: Any, calendar: str = "primary", **fields: Any
     ) -> Json:

@@ -1,5 +1,6 @@
 """Profiles: merged over the settings of the organisation, or refused by name."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -174,9 +175,34 @@ def test_a_persons_own_calendars_are_beside_those_of_the_profile() -> None:
         Platform.GOOGLE,
         "a@example.org",
         profile="nurses",
-        busy_calendars=("team", "own"),
+        busy_calendars=("team", "hers"),
         mirrors_calendar="mine",
     )
-    assert found.calendars_for(own) == Calendars(busy=("primary", "team", "own"), mirrors="mine")
+    assert found.calendars_for(own) == Calendars(busy=("primary", "team", "hers"), mirrors="mine")
     other = MappedUser("u2", Platform.GOOGLE, "b@example.org")
     assert found.calendars_for(other) == Calendars()
+
+
+def test_an_own_calendar_is_pending_until_it_is_known() -> None:
+    found = parse({"calendars": {"google": {"busy": ["primary", "team"], "mirrors": "own"}}})
+    user = MappedUser("u1", Platform.GOOGLE, "a@example.org")
+    pending = found.calendars_for(user)
+    assert (pending.pending, pending.all, pending.count) == (True, ("primary", "team"), 3)
+    known = found.calendars_for(replace(user, own_calendar="c1"))
+    assert (known.pending, known.all, known.count) == (False, ("c1", "primary", "team"), 3)
+    # What was made once does not matter where another one is wanted.
+    other = replace(user, own_calendar="c1", mirrors_calendar="primary")
+    assert found.calendars_for(other).all == ("primary", "team")
+
+
+def test_who_shows_busy_times_alone_has_no_own_calendar() -> None:
+    found = parse(
+        {"block_time": {"source": "free_busy"}, "calendars": {"google": {"mirrors": "own"}}}
+    )
+    user = MappedUser("u1", Platform.GOOGLE, "a@example.org", own_calendar="c1")
+    assert found.calendars_for(user).pending
+
+
+def test_what_was_made_is_no_part_of_a_row() -> None:
+    user = MappedUser("u1", Platform.GOOGLE, "a@example.org")
+    assert replace(user, own_calendar="c1") == user

@@ -84,11 +84,14 @@ def _print(results: list[Unsynced], *, json: bool) -> None:
             sum(result.removed.values()),
             ", ".join(f"{count} {kind}" for kind, count in result.left.items()),
             result.history or "",
+            result.own_calendar,
             result.code,
         )
         for result in results
     ]
-    columns = ("account", "platform", "deleted", "left", "past blocks kept", "failure")
+    columns = (
+        "account", "platform", "deleted", "left", "past blocks kept", "own calendar", "failure"
+    )  # fmt: skip
     table("Un-sync", columns, rows)
     clean = sum(result.clean for result in results)
     console.print(f"verified: {clean} of {plural(len(results), 'account')} without synced events")

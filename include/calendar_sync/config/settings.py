@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -20,6 +21,8 @@ from pydantic import (
 
 from calendar_sync.config import profiles
 from calendar_sync.config.buffers import Buffers
+from calendar_sync.config.calendars import PRIMARY as PRIMARY
+from calendar_sync.config.calendars import Calendars as Calendars
 from calendar_sync.config.mirror_content import TEXT_FIELDS as TEXT_FIELDS
 from calendar_sync.config.mirror_content import BaaConfirmed as BaaConfirmed
 from calendar_sync.config.mirror_content import MirrorContent as MirrorContent
@@ -36,7 +39,6 @@ from calendar_sync.core.bounded import TooMuch, refuse_deep
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Direction, MappedUser, Platform, Window, zone_or_none
 
-PRIMARY = "primary"
 #: The total number of values in a document.
 MOST_VALUES = 20_000
 _SHOWN = 20
@@ -147,27 +149,6 @@ class BlockTime(Section):
     """Of a longer series, only the nearest instances get blocks."""
 
 
-class Calendars(Section):
-    """Which calendars of an account count as busy, and where mirrors go."""
-
-    busy: tuple[str, ...] = (PRIMARY,)
-    """Ids of calendars that count as busy; `primary` is the main one. Each is polled."""
-    mirrors: str = PRIMARY
-    """Id of the calendar for mirrors."""
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Every calendar that a cycle reads, the mirrors' first."""
-        return (self.mirrors, *(name for name in self.busy if name != self.mirrors))
-
-    def with_own(self, user: MappedUser) -> "Calendars":
-        """The same with a person's own."""
-        if not (user.busy_calendars or user.mirrors_calendar):
-            return self
-        busy = tuple(dict.fromkeys((*self.busy, *user.busy_calendars)))
-        return Calendars(busy=busy, mirrors=user.mirrors_calendar or self.mirrors)
-
-
 class DeletionGuard(Section):
     """How many events one sync of a user may delete because the other side was not found."""
 
@@ -268,6 +249,12 @@ class Settings(Section):
             for name, given in self.profiles.items()
         }
 
+    @cached_property
+    def without_profiles(self) -> "Settings":
+        """The settings of users without a profile."""
+        shared = self.model_dump(mode="json", exclude={"profiles"})
+        return Settings.model_validate(shared, context=STORED)
+
     def knows(self, profile: str) -> bool:
         """It is a profile of these settings, or none."""
         return not profile or profile in self.profiles
@@ -282,12 +269,6 @@ class Settings(Section):
         if found is None:
             raise ConfigurationError(detail=f"the settings have no profile {profile}")
         return found
-
-    @cached_property
-    def without_profiles(self) -> "Settings":
-        """The settings of users without a profile."""
-        shared = self.model_dump(mode="json", exclude={"profiles"})
-        return Settings.model_validate(shared, context=STORED)
 
     @property
     def all(self) -> tuple["Settings", ...]:
@@ -309,7 +290,14 @@ class Settings(Section):
 
     def calendars_for(self, user: MappedUser) -> Calendars:
         """The calendars of a user: the platform's as the user's profile has them, and their own."""
-        return self.of(user.profile).calendars_of(user.platform).with_own(user)
+        return self.of(user.profile).calendars_with(user)
+
+    def calendars_with(self, user: MappedUser) -> Calendars:
+        """The same if these are the user's settings already."""
+        if self.block_time.source == "free_busy":
+            # Nothing is written, and the calendar that once was made shows no busy times.
+            user = replace(user, own_calendar="")
+        return self.calendars_of(user.platform).with_own(user)
 
     def zone(self, *names: str | None) -> ZoneInfo:
         """The first known of these zones, else the organisation's."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from calendar_sync.core.codes import Code
 from calendar_sync.core.model import (
+    CalendarEntry,
     CalendarEvent,
     Changes,
     DirectoryAccounts,
@@ -101,6 +102,11 @@ class CalendarPlatform(CalendarSource, Protocol):
         """How it tells of changes itself."""
         ...
 
+    @property
+    def calendars(self) -> "CalendarService":
+        """The calendars themselves, apart from what is in them."""
+        ...
+
     async def mirror(self, account: str, calendar: str, key: str, marker: str) -> Row | None:
         """The mirror that was created under this key, or its tombstone; None for "not found"."""
         ...
@@ -163,6 +169,38 @@ class CalendarPlatform(CalendarSource, Protocol):
 
     async def delete_test_event(self, account: str, calendar: str, event_id: str) -> bool:
         """Delete, as `delete_mirror` does."""
+        ...
+
+
+class CalendarService(Protocol):
+    """The calendars of an account: which there are, one more, one less.
+
+    All methods raise `SyncError`s as those of `CalendarPlatform` do. A right that is missing
+    concerns only those users who need it: `UserUnavailable`, and its code names the right.
+    """
+
+    async def listed(self, account: str) -> list[CalendarEntry]:
+        """All of them, hidden ones too."""
+        ...
+
+    async def make(self, account: str, name: str) -> str:
+        """Make a calendar of this name; returns its id.
+
+        Raises:
+            OutcomeUnknown: it may have been made, or there is one of this name.
+        """
+        ...
+
+    async def is_empty(self, account: str, calendar: str) -> bool:
+        """There is no event in it, of whatever time.
+
+        Raises:
+            NotFound: there is no such calendar.
+        """
+        ...
+
+    async def remove(self, account: str, calendar: str) -> None:
+        """Delete it with everything in it; one that is gone already is success."""
         ...
 
 

@@ -16,6 +16,8 @@ STEPS: Mapping[str, str] = {
     "delete_block": "busy block deleted",
     "reschedule": "appointment rescheduled",
     "cancel": "appointment cancelled",
+    "make_calendar": "calendar created",
+    "remove_calendar": "calendar deleted",
 }
 
 

@@ -6,14 +6,18 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from calendar_sync.adapters.http import waiting_at_most
+from calendar_sync.config.calendars import OWN_NAME
 from calendar_sync.core.codes import RequestCode, SetupCode
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import (
+    BadItem,
     ConfigurationError,
     LeaseHeld,
     NotFound,
     SyncError,
+    TenantMisconfigured,
     UnexpectedError,
+    UserUnavailable,
 )
 from calendar_sync.core.identity import EXTERNAL_ID_PREFIX
 from calendar_sync.core.model import (
@@ -33,6 +37,7 @@ from calendar_sync.state.config import Revision
 from calendar_sync.state.database import of_database
 from calendar_sync.state.shared import Lease
 from calendar_sync.sync.cycle import Cycle
+from calendar_sync.sync.cycle.own_calendar import REMOVE, record
 from calendar_sync.sync.roster import user_named
 from calendar_sync.sync.runner import hold
 from calendar_sync.sync.services import Services
@@ -61,8 +66,10 @@ class Unsynced:
     """How the removal for one (user, platform) went.
 
     `removed` counts writes by step, `left` what a reading afterwards still found, by kind, and
-    `history` past blocks: Welkin's record of time that was taken, which stays. `code` names the
-    failure, `detail` the place of a bug.
+    `history` past blocks: Welkin's record of time that was taken, which stays. `own_calendar` says
+    what became of a calendar that the sync had made: "deleted", "kept" (others' events are in it,
+    or it may not be deleted), empty for none. `code` names the failure, `detail` the place of a
+    bug.
     """
 
     user_id: str
@@ -71,6 +78,7 @@ class Unsynced:
     removed: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
     history: int = 0
+    own_calendar: str = ""
     code: str = ""
     detail: str = ""
 
@@ -86,6 +94,8 @@ class Unsynced:
         words = f"{self.account or self.user_id} ({self.platform.value}): {gone} deleted"
         if self.left:
             words += ", left: " + ", ".join(f"{n} {kind}" for kind, n in sorted(self.left.items()))
+        if self.own_calendar:
+            words += f", calendar {OWN_NAME} {self.own_calendar}"
         where = f" ({self.detail})" if self.detail else ""
         return f"{words}, {self.code}{where}" if self.code else words
 
@@ -95,7 +105,7 @@ def standing(
 ) -> list[Standing]:
     """What would be deleted for these users; without names, for all who are mapped or have links.
 
-    They are named by id or address.
+    Likewise for who has a calendar that the sync made. They are named by id or address.
 
     Raises:
         ConfigurationError: a named user is not mapped and has nothing of ours.
@@ -106,10 +116,11 @@ def standing(
     for platform in platforms:
         mapped = {row.user_id: row for row in store.config.mapping(platform)}
         held = store.links.counts(platform, users if len(users) < FEW else ())
-        everybody = held.keys() | mapped.keys()
+        own = store.own_calendars.holders(platform)
+        everybody = held.keys() | mapped.keys() | own.keys()
         known |= everybody
         for user_id in sorted(everybody & set(users) if users else everybody):
-            former, mirrors, blocks = held.get(user_id, ("", 0, 0))
+            former, mirrors, blocks = held.get(user_id, (own.get(user_id, ""), 0, 0))
             account = mapped[user_id].account if user_id in mapped else former
             found.append(Standing(user_id, platform, account, mirrors, blocks))
     if unknown := users - known:
@@ -191,12 +202,46 @@ async def _unsync(
     history = 0
     with _into(errors), waiting_at_most(WAITS):
         left, history = await _read_again(services, revision, mapped, before)
+    own = ""
+    if not (errors or left):
+        with _into(errors), waiting_at_most(WAITS):
+            own = await _own_calendars(services, mapped, run_id)
     for account in {link.account for link in before} | {row.account, mapped.account}:
         store.tokens.drop_account(account)
     removed.pop("noted", None)
     done = {str(step): count for step, count in removed.items()}
     code, detail = _told(errors)
-    return Unsynced(row.user_id, row.platform, row.account, done, left, history, code, detail)
+    return Unsynced(row.user_id, row.platform, row.account, done, left, history, own, code, detail)
+
+
+async def _own_calendars(services: Services, mapped: MappedUser, run_id: str) -> str:
+    """Delete the calendars that were made for this user's mirrors, if nothing is in them.
+
+    Returns "deleted", or "kept" if one contains events, or may not be deleted; empty for none.
+    """
+    store, clock = services.store, services.clock
+    service, found = services.platforms[mapped.platform].calendars, ""
+    for one in store.own_calendars.of(mapped.user_id, mapped.platform):
+        begun, outcome = clock.monotonic(), ""
+        try:
+            empty = not one.calendar or await service.is_empty(one.account, one.calendar)
+            if empty and one.calendar:
+                outcome = "ok"
+                await service.remove(one.account, one.calendar)
+        except NotFound:
+            empty = True
+        except (BadItem, TenantMisconfigured, UserUnavailable) as error:
+            empty, outcome = False, error.code if outcome else ""
+        if outcome:
+            took = clock.monotonic() - begun
+            record(services, mapped, run_id, REMOVE, outcome, one.calendar, took)
+        if empty:
+            with store.database.write() as connection:
+                place = (mapped.user_id, mapped.platform, one.account)
+                store.own_calendars.forget(connection, place)
+        if one.calendar and found != "kept":
+            found = "deleted" if empty else "kept"
+    return found
 
 
 async def _take(services: Services, user_id: str, owner: str) -> Lease:
@@ -251,11 +296,11 @@ async def _read_again(
     left: Counter[str] = Counter()
     mirrors = [link for link in before if isinstance(link, MirrorLink)]
     known = {(link.account.lower(), link.calendar) for link in mirrors}
-    here = settings.calendars_of(mapped.platform).with_own(mapped)
+    here = settings.calendars_with(mapped)
     accounts = {account for account, _ in known} | {mapped.account.lower()}
     places = known | {(account, here.mirrors) for account in accounts if account}
-    if settings.block_time.source == "free_busy":
-        places = known  # we may read no other calendar, and have never written one
+    if here.pending or settings.block_time.source == "free_busy":
+        places = known  # there is no other calendar that we have ever written, or may read
     seen: set[str] = set()
     for account, calendar in sorted(places):
         ids = await _marked(services, mapped.platform, account, calendar, settings.list_window(now))

@@ -9,7 +9,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, tuple_
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+)
 
 from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
@@ -18,8 +29,16 @@ from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 from calendar_sync.state.marks import MarkStore, Pair
 
+_WITH_OWN = select(t.user_mapping, t.own_calendar.c.calendar.label("own_calendar")).outerjoin(
+    t.own_calendar,
+    and_(
+        t.own_calendar.c.user_id == t.user_mapping.c.user_id,
+        t.own_calendar.c.platform == t.user_mapping.c.platform,
+        t.own_calendar.c.account == t.user_mapping.c.account,
+    ),
+)
 # Made once: see links.py. Every pass asks several times.
-_ALL = select(t.user_mapping).order_by(t.user_mapping.c.user_id, t.user_mapping.c.platform)
+_ALL = _WITH_OWN.order_by(t.user_mapping.c.user_id, t.user_mapping.c.platform)
 _OF_PLATFORM = _ALL.where(t.user_mapping.c.platform == bindparam("of"))
 _MAPPED = _OF_PLATFORM.where(t.user_mapping.c.user_id == bindparam("user"))
 _NEWEST_SETTINGS = (
@@ -101,8 +120,9 @@ class MappingStore:
                 raise ConfigurationError(
                     detail=f"there is no revision {revision} of the mapping: the newest is {newest}"
                 )
-            query = select(t.user_mapping)
-            rows = {(row.user_id, row.platform): _mapped(row) for row in connection.execute(query)}
+            rows = {
+                (row.user_id, row.platform): _mapped(row) for row in connection.execute(_WITH_OWN)
+            }
             for change in map(_change, connection.execute(later)):
                 rows.pop((change.user_id, change.platform.value), None)
                 if change.before is not None:
@@ -225,8 +245,7 @@ def _compare(
     """What differs, and the number that the change would get."""
     newest = _newest(connection)
     current = {
-        (user.user_id, user.platform): user
-        for user in map(_mapped, connection.execute(select(t.user_mapping)))
+        (user.user_id, user.platform): user for user in map(_mapped, connection.execute(_WITH_OWN))
     }
     wanted = _checked(edit(list(current.values())))
     changed = [
@@ -359,6 +378,7 @@ def _mapped(row: Row[Any]) -> MappedUser:
         row.profile,
         tuple(row.busy_calendars.split()),
         row.mirrors_calendar,
+        row.own_calendar or "",
     )
 
 

@@ -14,7 +14,7 @@ RENEW_SECONDS = 30
 REFRESH_SECONDS = 45
 LONGEST_QUEUE = 900.0
 #: The names of tokens that act as one mailbox begin so, and end with its address.
-OF_ACCOUNT = "google:"
+OF_ACCOUNT = "google"
 
 # Made once: see links.py. Every write asks for its lease three times and for its turn once.
 _FENCE = select(t.lease.c.fence).where(t.lease.c.user_id == bindparam("user"))

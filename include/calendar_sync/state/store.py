@@ -9,6 +9,7 @@ from calendar_sync.state.items import ItemStore
 from calendar_sync.state.links import LinkStore
 from calendar_sync.state.marks import MarkStore
 from calendar_sync.state.noticing import NoticingStore
+from calendar_sync.state.own_calendars import OwnCalendarStore
 from calendar_sync.state.push import PushStore
 from calendar_sync.state.runs import RunStore
 from calendar_sync.state.shared import LeaseStore, RateStore, TokenStore
@@ -24,6 +25,7 @@ class Store:
         self.marks = MarkStore(database)
         self.push = PushStore(database)
         self.links = LinkStore(database)
+        self.own_calendars = OwnCalendarStore(database)
         self.items = ItemStore(database)
         self.noticing = NoticingStore(database)
         self.feeds = FeedStore(database)

@@ -94,6 +94,17 @@ user_mapping = Table(
     UniqueConstraint("platform", "account"),
 )
 
+own_calendar = Table(
+    "own_calendar",
+    metadata,
+    Column("user_id", _short(), primary_key=True),
+    Column("platform", _short(16), primary_key=True),
+    Column("account", _short(320), primary_key=True),
+    # Empty while it is not known whether it was made.
+    Column("calendar", _short(255), nullable=False, default="", server_default=""),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
 welkin_user = Table(
     "welkin_user",
     metadata,

@@ -65,7 +65,7 @@ def unheard(state: UserSync, interval: timedelta, now: datetime) -> bool:
 def deadlines(settings: Settings, platform: Platform, accounts: int, now: datetime) -> Deadlines:
     """The deadlines of a platform that keeps so many accounts in step, whatever their profiles."""
     marked = now - settings.freshness.target
-    calendars = accounts * max(len(one.calendars_of(platform).all) for one in settings.all)
+    calendars = accounts * max(one.calendars_of(platform).count for one in settings.all)
 
     def interval(moment: datetime) -> timedelta:
         return max(poll_interval(one, platform, calendars, moment) for one in settings.all)

@@ -12,10 +12,13 @@ from zoneinfo import ZoneInfo
 from calendar_sync.adapters import welkin as welkin_adapter
 from calendar_sync.adapters.busy_calendar import BusyCalendar
 from calendar_sync.adapters.google import (
+    CALENDAR_LIST_SCOPE,
+    CALENDAR_MAKING_SCOPE,
     DIRECTORY_SCOPE,
     FREEBUSY_SCOPE,
     SCOPE,
     GoogleCalendar,
+    GoogleCalendars,
     GoogleDirectory,
     GoogleFreeBusy,
 )
@@ -249,7 +252,13 @@ def _google(
 
         return tokens.source(f"{kind}:{credentials.client_email}:{account.lower()}", fetch)
 
-    calendar = GoogleCalendar(http, token_of)
+    calendars = GoogleCalendars(
+        http,
+        token_of,
+        lambda name: token_of(name, CALENDAR_LIST_SCOPE, "google-calendars"),
+        lambda name: token_of(name, CALENDAR_MAKING_SCOPE, "google-making"),
+    )
+    calendar = GoogleCalendar(http, token_of, calendars)
     busy = GoogleFreeBusy(http, lambda name: token_of(name, FREEBUSY_SCOPE, "google-freebusy"))
     if not credentials.directory_admin:
         return calendar, GoogleDirectory(calendar, None, None), busy

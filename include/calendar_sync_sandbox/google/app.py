@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from calendar_sync_sandbox.clock import stamp
 from calendar_sync_sandbox.google import listing
+from calendar_sync_sandbox.google.calendars import LISTS as CALENDAR_LISTS
+from calendar_sync_sandbox.google.calendars import CalendarHandlers
 from calendar_sync_sandbox.google.delegation import (
     CALENDAR_SCOPES,
     LIST_SCOPES,
+    MAKING_SCOPES,
     READ_SCOPES,
     WRITE_SCOPES,
     Grant,
@@ -59,6 +62,8 @@ NO_TOKEN_AFTER = (
 SCOPES_OF = {
     "google.calendarList.list": LIST_SCOPES,
     "google.calendars.get": CALENDAR_SCOPES,
+    "google.calendars.insert": MAKING_SCOPES,
+    "google.calendars.delete": MAKING_SCOPES,
     "google.events.watch": WATCH_SCOPES,
     "google.channels.stop": STOP_SCOPES,
     "google.freebusy.query": FREEBUSY_SCOPES,
@@ -75,6 +80,7 @@ class GoogleApp:
         self.world = world
         self._recent: dict[str, deque[datetime]] = {}
         answer = self._guarded
+        calendars = CalendarHandlers(world)
         self.service = Service(
             "google",
             [
@@ -113,13 +119,25 @@ class GoogleApp:
                     "GET",
                     V3 + "/users/me/calendarList",
                     "google.calendarList.list",
-                    answer(self._calendar_list, frozenset(("maxResults", "pageToken"))),
+                    answer(calendars.list, CALENDAR_LISTS),
                 ),
                 Route(
                     "GET",
                     V3 + "/calendars/{calendar}",
                     "google.calendars.get",
-                    answer(self._calendar_get, frozenset()),
+                    answer(calendars.get, frozenset()),
+                ),
+                Route(
+                    "POST",
+                    V3 + "/calendars",
+                    "google.calendars.insert",
+                    answer(calendars.insert, frozenset()),
+                ),
+                Route(
+                    "DELETE",
+                    V3 + "/calendars/{calendar}",
+                    "google.calendars.delete",
+                    answer(calendars.delete, frozenset()),
                 ),
                 Route(
                     "GET",
@@ -373,43 +391,6 @@ class GoogleApp:
         body["items"] = self._in_zone(page, call, calendar)
         if offset + size < len(rows):
             body["nextPageToken"] = seal({"k": "instances", "o": offset + size})
-        return Reply(200, body)
-
-    def _calendar_list(self, call: Call, account: Account) -> Reply:
-        items = [
-            {
-                "kind": "calendar#calendarListEntry",
-                "etag": f'"{each.seq:016d}"',
-                "id": each.id,
-                "summary": each.summary,
-                "timeZone": each.time_zone,
-                "colorId": "14",
-                "backgroundColor": "#9fe1e7",
-                "foregroundColor": "#000000",
-                "selected": True,
-                "accessRole": "owner",
-                "defaultReminders": [],
-                **({"primary": True} if each.primary else {}),
-            }
-            for each in account.calendars.values()
-        ]
-        body = {
-            "kind": "calendar#calendarList",
-            "etag": f'"p{len(items):016d}"',
-            "nextSyncToken": seal({"k": "calendarList"}),
-            "items": items,
-        }
-        return Reply(200, body)
-
-    def _calendar_get(self, call: Call, account: Account) -> Reply:
-        calendar = self._calendar(call, account)
-        body = {
-            "kind": "calendar#calendar",
-            "etag": f'"{calendar.seq:016d}"',
-            "id": calendar.id,
-            "summary": calendar.summary,
-            "timeZone": calendar.time_zone,
-        }
         return Reply(200, body)
 
     # Writing

@@ -32,13 +32,23 @@ READ_SCOPES = frozenset(
 )
 WRITE_SCOPES = frozenset(SCOPE + name for name in ("calendar", "calendar.events"))
 LIST_SCOPES = frozenset(
-    SCOPE + name for name in ("calendar", "calendar.readonly", "calendar.calendarlist.readonly")
+    SCOPE + name
+    for name in (
+        "calendar",
+        "calendar.readonly",
+        "calendar.calendarlist",
+        "calendar.calendarlist.readonly",
+    )
 )
+#: What makes and deletes calendars: one of them only those that this client has made.
+MAKING_SCOPE = SCOPE + "calendar.app.created"
+MAKING_SCOPES = frozenset({SCOPE + "calendar", SCOPE + "calendar.calendars", MAKING_SCOPE})
 #: What reads a calendar itself: the scopes of its events do not.
 CALENDAR_SCOPES = frozenset(
     SCOPE + name
     for name in (
         "calendar",
+        "calendar.app.created",
         "calendar.readonly",
         "calendar.calendars",
         "calendar.calendars.readonly",
@@ -95,7 +105,7 @@ class Delegation:
             READ_SCOPES
             | WRITE_SCOPES
             | LIST_SCOPES
-            | {SCOPE + "calendar.freebusy", SCOPE + "admin.directory.user.readonly"}
+            | {MAKING_SCOPE, SCOPE + "calendar.freebusy", SCOPE + "admin.directory.user.readonly"}
         )
         self.missing = False
         self.grants: dict[str, Grant] = {}

@@ -23,7 +23,9 @@ class Mailboxes(CalendarWorld):
         found = self.accounts.pop(account.lower())
         old = found.email
         primary = found.calendars.pop(old)
-        found.email = primary.id = primary.owner = new
+        found.email = primary.id = new
+        for each in (primary, *found.calendars.values()):
+            each.owner = new if each.owner == old else each.owner
         found.calendars = {new: primary, **found.calendars}
         found.aliases.append(old)
         self.accounts[new.lower()] = found

@@ -66,6 +66,8 @@ class Calendar(History[str, Version]):
         id: the e-mail of the account for its primary calendar.
         time_zone: IANA name; moments are read back in it.
         token_generation: raised to make every sync token given so far invalid.
+        hidden: whether its owner has hidden it in the list.
+        by_client: whether the API's client has made it, at `made_at`.
     """
 
     id: str
@@ -74,6 +76,9 @@ class Calendar(History[str, Version]):
     summary: str
     primary: bool = True
     token_generation: int = 0
+    hidden: bool = False
+    by_client: bool = False
+    made_at: datetime | None = None
     exceptions: dict[str, list[str]] = field(default_factory=dict)
 
     def put(self, body: Json, now: datetime) -> Version:

@@ -96,12 +96,26 @@ class GoogleWorld(Mailboxes):
         self.accounts[email.lower()] = account
         return account
 
-    def add_calendar(self, account: str, summary: str) -> Calendar:
+    def add_calendar(self, account: str, name: str) -> Calendar:
         """Add a further calendar to a mailbox; its id looks like a group calendar's."""
         owner = self.account(account)
-        name = f"c_{self.random.getrandbits(128):032x}@group.calendar.google.com"
-        owner.calendars[name] = Calendar(name, owner.email, owner.time_zone, summary, primary=False)
-        return owner.calendars[name]
+        key = f"c_{self.random.getrandbits(128):032x}@group.calendar.google.com"
+        owner.calendars[key] = Calendar(key, owner.email, owner.time_zone, name, primary=False)
+        return owner.calendars[key]
+
+    def delete_calendar(self, account: str, calendar: str) -> None:
+        """Delete a further calendar with everything in it, for whomever it is shared with."""
+        for each in self.accounts.values():
+            each.calendars.pop(calendar, None)
+
+    def share_calendar(self, account: str, calendar: str, other: str) -> None:
+        """Let another mailbox manage a calendar, as its list then says."""
+        self.account(other).calendars[calendar] = self.calendar(account, calendar)
+
+    def calendars_of(self, account: str) -> dict[str, str]:
+        """Return the names of a mailbox's further calendars by their ids."""
+        found = self.account(account).calendars.values()
+        return {each.id: each.summary for each in found if not each.primary}
 
     def account(self, email: str) -> Account:
         """Return a mailbox by its address, in any case.

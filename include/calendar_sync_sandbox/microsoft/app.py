@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from calendar_sync_sandbox.microsoft import update, writes
 from calendar_sync_sandbox.microsoft.batch import Batch
+from calendar_sync_sandbox.microsoft.calendars import CalendarHandlers
 from calendar_sync_sandbox.microsoft.delta import Delta
 from calendar_sync_sandbox.microsoft.directory import CALENDARS, READ_CALENDARS, USERS
 from calendar_sync_sandbox.microsoft.errors import GraphError, error_body
@@ -69,6 +70,7 @@ class MicrosoftApp:
         self._views, self._delta = Views(world), Delta(world)
         self._answered = 0
         self.schedules = Schedules(world)
+        self.calendars = CalendarHandlers(world)
         users = UserHandlers(world)
         routes = [
             Route(
@@ -95,7 +97,18 @@ class MicrosoftApp:
                 self._people(users.delta),
             ),
             Route("GET", USER, "microsoft.users.get", self._people(users.get)),
-            Route("GET", USER + "/calendars", "microsoft.calendars.list", self._in(self._folders)),
+            Route(
+                "GET", USER + "/calendars", "microsoft.calendars.list",
+                self._in(self.calendars.list),
+            ),
+            Route(
+                "POST", USER + "/calendars", "microsoft.calendars.create",
+                self._in(self.calendars.make),
+            ),
+            Route(
+                "DELETE", USER + "/calendars/{calendar}", "microsoft.calendars.delete",
+                self._in(self.calendars.delete),
+            ),
             Route(
                 "GET", USER + "/calendars/{calendar}", "microsoft.calendars.get",
                 self._in(self._folder),
@@ -294,12 +307,6 @@ class MicrosoftApp:
         return old, earlier
 
     # Reading
-
-    def _folders(self, call: Call, mailbox: Mailbox) -> Reply:
-        check_options(call, frozenset({"$select", "$top"}))
-        rows = [calendar_json(mailbox, each) for each in mailbox.calendars.values()]
-        context = f"{self.world.directory.graph_root}/v1.0/$metadata#users/calendars"
-        return Reply(200, {"@odata.context": context, "value": rows})
 
     def _folder(self, call: Call, mailbox: Mailbox) -> Reply:
         check_options(call, frozenset({"$select"}))

@@ -137,13 +137,19 @@ class Version:
 
 @dataclass(slots=True)
 class Folder:
-    """A calendar of a mailbox; ``generation`` is raised to end every delta token given so far."""
+    """A calendar of a mailbox.
+
+    ``generation`` is raised to end every delta token given so far. ``owner`` is the address of who
+    shares it, empty for one of the mailbox itself; ``made_at`` is when a client made it.
+    """
 
     number: int
     id: str
     name: str
     primary: bool = True
     generation: int = 0
+    owner: str = ""
+    made_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -157,6 +163,7 @@ class Mailbox(History[int, Version]):
         state: ok, revoked, suspended, deleted, unlicensed or on_premises.
         ids: its ids.
         calendars: its calendars by id, the primary one first.
+        opened: how many calendars it has ever had.
     """
 
     email: str
@@ -165,6 +172,7 @@ class Mailbox(History[int, Version]):
     ids: Ids
     state: str = "ok"
     calendars: dict[str, Folder] = field(default_factory=dict)
+    opened: int = 0
 
     @property
     def zone_name(self) -> str:
@@ -178,7 +186,7 @@ class Mailbox(History[int, Version]):
 
     def add_calendar(self, name: str) -> Folder:
         """Open one more calendar."""
-        number = len(self.calendars)
+        number, self.opened = self.opened, self.opened + 1
         folder = Folder(number, self.ids.calendar(number), name, primary=number == 0)
         self.calendars[folder.id] = folder
         return folder

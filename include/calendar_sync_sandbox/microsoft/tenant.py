@@ -36,6 +36,7 @@ class Tenant:
         lag_seconds: reads answer as the world was so long ago (0: at once).
         transaction_memory: seconds for which a transactionId is remembered.
         duplicate_transaction: ``return``, ``refuse`` or ``ignore`` a repeated transactionId.
+        folder_exists: 409 or 400: the status for the name of a calendar that there is.
         mailbox_limit: requests in flight for one mailbox.
         app_limit: requests in flight for all, None for no limit.
         user_limit: requests in ten minutes for one mailbox, None for no limit.
@@ -69,6 +70,7 @@ class Tenant:
         self.lag_seconds = 0.0
         self.transaction_memory = 300.0
         self.duplicate_transaction = "return"
+        self.folder_exists = 409
         self.mailbox_limit = 4
         self.app_limit: int | None = None
         self.user_limit: int | None = None

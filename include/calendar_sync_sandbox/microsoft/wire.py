@@ -132,6 +132,7 @@ def properties_json(
 
 def calendar_json(mailbox: Mailbox, folder: Folder) -> Json:
     """Write a calendar."""
+    owner = folder.owner or mailbox.email
     return {
         "id": folder.id,
         "name": folder.name,
@@ -146,7 +147,7 @@ def calendar_json(mailbox: Mailbox, folder: Folder) -> Json:
         "defaultOnlineMeetingProvider": "teamsForBusiness",
         "isTallyingResponses": True,
         "isRemovable": not folder.primary,
-        "owner": {"name": mailbox.email.partition("@")[0], "address": mailbox.email},
+        "owner": {"name": owner.partition("@")[0], "address": owner},
     }
 
 

@@ -46,6 +46,24 @@ class MicrosoftWorld(Mailboxes):
         """Add a further calendar to a mailbox."""
         return self.account(account).add_calendar(name)
 
+    def delete_calendar(self, account: str, calendar: str) -> None:
+        """Delete a further calendar with everything in it."""
+        owner = self.account(account)
+        folder = owner.calendars.pop(calendar)
+        for version in list(owner.living(folder.number, owner.seq)):
+            self.remove(owner, version, None)
+
+    def share_calendar(self, account: str, calendar: str, other: str) -> None:
+        """Put a calendar into the list of another mailbox, as its owner's."""
+        shared = self.calendar(account, calendar)
+        seen = self.account(other).add_calendar(shared.name)
+        seen.owner = self.account(account).email
+
+    def calendars_of(self, account: str) -> dict[str, str]:
+        """Return the names of a mailbox's further calendars by their ids."""
+        found = self.account(account).calendars.values()
+        return {each.id: each.name for each in found if not each.primary}
+
     # What a person does
 
     def add_event(

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from calendar_sync.admin.web import forgery
 from calendar_sync.admin.web.nav import NAV
 from calendar_sync.config.documents import cell as safe
+from calendar_sync.config.settings import parse
 from calendar_sync.core.codes import SyncCode, code_of
 from calendar_sync.core.model import MappedUser, Platform, WelkinUser
 from calendar_sync.state import Store
@@ -337,3 +338,19 @@ def test_the_key_is_named_when_the_record_cannot_be_checked(viewer: TestClient) 
     answer = viewer.get("/activity/check")
     assert answer.status_code == 503
     assert "calendar_sync_hmac_key" in answer.text
+
+
+def test_a_user_page_names_the_calendar_that_was_made(viewer: TestClient, store: Store) -> None:
+    user(store)
+    said = "Calendar for synced events"
+    assert said not in viewer.get("/users/ada").text
+    own = parse({"calendars": {"google": {"mirrors": "own"}}})
+    store.config.save_settings(own, "tests", NOW)
+    page = viewer.get("/users/ada").text
+    assert said in page
+    assert "which the next sync makes" in page
+    with store.database.write() as connection:
+        store.own_calendars.save(
+            connection, ("ada", Platform.GOOGLE, "ada@example.org"), "c_1", NOW
+        )
+    assert "Welkin (id c_1)" in viewer.get("/users/ada").text

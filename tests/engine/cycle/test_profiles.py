@@ -194,8 +194,8 @@ def test_a_user_whose_profile_is_newer_than_a_runs_settings_waits_for_the_next(
 @both
 def test_a_persons_own_calendars_are_read_and_written(stage: Make, platform: Platform) -> None:
     s = stage("dana", "ruben", platform=platform)
-    own = str(s.calendar.add_calendar(mail("dana"), "Team").id)  # type: ignore[attr-defined]
-    mine = str(s.calendar.add_calendar(mail("dana"), "Visits").id)  # type: ignore[attr-defined]
+    own = str(s.calendar.add_calendar(mail("dana"), "Team").id)
+    mine = str(s.calendar.add_calendar(mail("dana"), "Visits").id)
     s.remap(dana={"busy_calendars": (own,), "mirrors_calendar": mine})
     for name in s.ids:
         s.meeting(name)

@@ -556,6 +556,23 @@ def test_an_event_whose_time_cannot_be_read_keeps_its_block(stage: Stage) -> Non
     assert user.found
 
 
+def test_a_users_own_calendar_is_named(stage: Stage) -> None:
+    def calendar() -> str:
+        [part] = ask(stage, "user", stage.ids["dana"]).parts
+        return next((f.value for f in part.facts if f.name == "calendar for mirrors"), "")
+
+    assert calendar() == ""
+    stage.document = {"calendars": {stage.platform.value: {"mirrors": "own"}}}
+    assert calendar() == "Welkin, which the next sync makes"
+    stage.run()
+    [made] = stage.calendar.calendars_of(mail("dana"))
+    assert calendar() == f"Welkin (id {made})"
+    stage.one_way("dana", Direction.CALENDAR_TO_WELKIN)
+    stage.calendar.delete_calendar(mail("dana"), made)
+    stage.later(again=2)
+    assert calendar() == "Welkin, not made: nothing is written to the calendar"
+
+
 def test_the_buffer_of_an_event_and_its_kind_are_named(stage: Stage) -> None:
     plain = stage.busy(days=2)
     google = stage.platform is Platform.GOOGLE

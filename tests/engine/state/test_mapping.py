@@ -272,3 +272,30 @@ def test_a_mapping_of_100_000_rows_is_imported_in_seconds(store: Store) -> None:
     assert time.process_time() - begin < 30
     assert len(found.added) == 100_000
     assert sum(state.marked for state in store.marks.all().values()) == 100_000
+
+
+def test_the_calendar_that_was_made_is_read_with_the_row_and_is_no_part_of_it(
+    store: Store,
+) -> None:
+    store.config.edit_mapping(lambda _: [ONE, TWO], "x", NOW)
+    with store.database.write() as connection:
+        store.own_calendars.begin(connection, ("u1", G, ONE.account), NOW)
+    assert [user.own_calendar for user in store.config.mapping()] == ["", ""]
+    with store.database.write() as connection:
+        store.own_calendars.save(connection, ("u1", G, ONE.account), "c1", NOW)
+        store.own_calendars.save(connection, ("u1", M, ONE.account), "c2", NOW)
+    assert [user.own_calendar for user in store.config.mapping()] == ["c1", ""]
+    found = store.config.mapped("u1", G)
+    assert found is not None
+    assert found.own_calendar == "c1"
+    # A file, which does not know of it, changes nothing.
+    assert not store.config.edit_mapping(lambda _: [ONE, TWO], "x", NOW)
+    moved = replace(ONE, account="dana.new@example.org")
+    store.config.edit_mapping(lambda _: [moved, TWO], "x", NOW)
+    assert [user.own_calendar for user in store.config.mapping()] == ["", ""]
+    # Whoever has the mailbox now has the calendar, too.
+    with store.database.write() as connection:
+        store.own_calendars.save(connection, ("u2", G, ONE.account), "c1", NOW)
+    assert store.own_calendars.of("u1", G) == []
+    assert store.own_calendars.elsewhere(("u1", G, ONE.account), {"c1"}) == set()
+    assert store.own_calendars.elsewhere(("u1", G, "other@example.org"), {"c1"}) == {"c1"}

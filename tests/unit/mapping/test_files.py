@@ -272,3 +272,11 @@ def test_a_mailbox_of_microsoft_may_be_named_by_its_object_id() -> None:
     assert found.account == guid.lower()
     with pytest.raises(ConfigurationError, match="not an e-mail address"):
         read_csv(f"{head}u1,google,{guid}\n")
+
+
+def test_a_calendar_of_its_own_is_only_for_mirrors() -> None:
+    header = "welkin_user_id,platform,account,busy_calendars,mirrors_calendar\n"
+    [user] = read_csv(header + "u1,google,dana@example.org,,own\n")
+    assert user.mirrors_calendar == "own"
+    found = problems(header + "u1,google,dana@example.org,own,\n")
+    assert "`own` is only for mirrors_calendar" in found

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from calendar_sync.adapters.google import access
+from calendar_sync.adapters.google.calendars import GoogleCalendars
 from calendar_sync.adapters.google.parse import (
     FIELDS,
     LIST_FIELDS,
@@ -61,10 +62,16 @@ class GoogleCalendar:
     chooses_ids = True
     asks_together = 1
 
-    def __init__(self, http: HttpClient, token_of: Callable[[str], TokenSource]) -> None:
+    def __init__(
+        self,
+        http: HttpClient,
+        token_of: Callable[[str], TokenSource],
+        calendars: GoogleCalendars,
+    ) -> None:
         self._http = http
         self._token_of = token_of
         self.push = GooglePush(http, token_of)
+        self.calendars = calendars
         self._zones = ZoneNames(lambda refused: refused.detail == "invalid")
         # Everything but the window and the cursor: a token got with other parameters is void.
         self._list_params = {

@@ -22,6 +22,8 @@ from calendar_sync.core.model import to_second
 CLOCK_MARGIN = timedelta(minutes=10)
 SCOPE = "https://www.googleapis.com/auth/calendar.events"
 FREEBUSY_SCOPE = "https://www.googleapis.com/auth/calendar.freebusy"
+CALENDAR_LIST_SCOPE = "https://www.googleapis.com/auth/calendar.calendarlist.readonly"
+CALENDAR_MAKING_SCOPE = "https://www.googleapis.com/auth/calendar.app.created"
 DIRECTORY_SCOPE = "https://www.googleapis.com/auth/admin.directory.user.readonly"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 

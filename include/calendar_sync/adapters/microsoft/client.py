@@ -16,6 +16,7 @@ from calendar_sync.adapters.http import Answer, HttpClient, TokenSource
 from calendar_sync.adapters.microsoft import access, addresses
 from calendar_sync.adapters.microsoft.addresses import VERSION
 from calendar_sync.adapters.microsoft.batches import LARGEST, Batches
+from calendar_sync.adapters.microsoft.calendars import MicrosoftCalendars
 from calendar_sync.adapters.microsoft.errors import concerning, listing
 from calendar_sync.adapters.microsoft.parse import (
     EXPAND,
@@ -96,6 +97,7 @@ class MicrosoftCalendar:
         self._root = root
         self._token = token
         self.push = MicrosoftPush(http, root, token, now)
+        self.calendars = MicrosoftCalendars(http, root, token, slots)
         self._slots = slots
         self._zones = ZoneNames()
         self._batches = Batches(http, token, slots, {"Prefer": PREFER}, now, batch)

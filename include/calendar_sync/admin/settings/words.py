@@ -144,7 +144,8 @@ NAMES: Mapping[str, tuple[str, str]] = {
     ),
     "calendars.*.mirrors": (
         "Calendar for synced events",
-        "Id of a calendar. `primary` is the main calendar.",
+        "Id of a calendar. `primary` is the main calendar, `own` one named Welkin that the sync "
+        "makes for each user. With Google, `own` needs two more scopes.",
     ),
     "mirror_content": ("Event details", "What the calendar shows of an appointment."),
     "mirror_content.title": ("Title", "The title of a synced event."),

@@ -22,6 +22,7 @@ from calendar_sync.core.model import Platform
 from calendar_sync.insight.activity import Asked
 from calendar_sync.insight.activity import page as activity_page
 from calendar_sync.insight.explain.records import conflicts, parked_items
+from calendar_sync.insight.own_calendars import own_calendar
 from calendar_sync.insight.profiles import changed_by
 from calendar_sync.insight.users import listed_user
 from calendar_sync.orchestration.airflow_pages import find_page
@@ -39,7 +40,7 @@ def user(request: Request, user_id: UserId, store: Opened, asked: Text = "") -> 
     It looks again by itself until the run that was asked for has tried.
     """
     now, settings = SystemClock().now(), store.config.revision().settings
-    rows = listed_user(store, settings, user_id, now)
+    rows, mapped = listed_user(store, settings, user_id, now), store.config.mapping(users=[user_id])
     timeline = activity_page(store, Asked(user=user_id), SHOWN)
     welkin = store.config.welkin_user(user_id)
     if not rows and not timeline.entries and welkin is None:
@@ -51,10 +52,11 @@ def user(request: Request, user_id: UserId, store: Opened, asked: Text = "") -> 
         rows=rows,
         welkin=welkin,
         timeline=timeline,
-        profiles={
-            row.profile: changed_by(settings, row.profile)
-            for row in store.config.mapping(users=[user_id])
-            if row.profile
+        profiles={row.profile: changed_by(settings, row.profile) for row in mapped if row.profile},
+        own_calendars={
+            row.platform.value: own
+            for row in mapped
+            if settings.knows(row.profile) and (own := own_calendar(settings, row))
         },
         waiting=[one for one in store.runs.pending() if one.user_id == user_id],
         parked=[(each, one) for each in Platform for one in parked_items(store, user_id, each)],

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from calendar_sync.config.calendars import OWN
 from calendar_sync.config.profiles import refusal
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Direction, MappedUser, Platform, WelkinUser
@@ -64,6 +65,8 @@ class Rows:
         direction = self._direction(place, values.get("direction", ""))
         profile = self._profile(place, values.get("profile", ""))
         busy = self._calendars(place, "busy_calendars", values, MOST_CALENDARS)
+        if OWN in busy:
+            self.problem(place, "busy_calendars", "`own` is only for mirrors_calendar")
         mirrors = self._calendars(place, "mirrors_calendar", values, 1)
         if self.wrong > before or platform is None:
             return

@@ -44,6 +44,18 @@ class GoogleCode(Code):
         "google_calendar_gone", "the calendar of this list of changes is gone",
         READ_AGAIN, Whose.SERVICE,
     )  # fmt: skip
+    CALENDAR_LIST_DENIED = (
+        "google_calendar_list_denied",
+        "the domain-wide delegation lacks the scope calendar.calendarlist.readonly",
+        "it is needed for `calendars.google.mirrors: own`; see docs/setup-google.md, step 8",
+        Whose.GOOGLE,
+    )  # fmt: skip
+    CALENDAR_MAKING_DENIED = (
+        "google_calendar_making_denied",
+        "the domain-wide delegation lacks the scope calendar.app.created",
+        "it is needed for `calendars.google.mirrors: own`; see docs/setup-google.md, step 8",
+        Whose.GOOGLE,
+    )  # fmt: skip
     CHANGED_MEANWHILE = (
         "google_changed_meanwhile", "the event was changed in the meantime", HANDLED,
         Whose.SERVICE,

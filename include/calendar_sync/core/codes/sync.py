@@ -54,6 +54,10 @@ class SyncCode(Code):
         "outcome_unknown", "the answer to a write was lost",
         "the sync checks before it writes again", Whose.SERVICE,
     )  # fmt: skip
+    OWN_CALENDAR_DELETED = (
+        "own_calendar_deleted", "the calendar `Welkin` that the sync made was deleted",
+        "the sync makes it again, with its synced events, an hour after it was made", Whose.OWNER,
+    )  # fmt: skip
     OVER_TARGET = (
         "over_target", "changes of this user are late",
         "see the label of the user's last `sync_user` task", Whose.SYNC,

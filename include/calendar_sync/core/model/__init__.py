@@ -4,7 +4,12 @@ Patient data appears only in `Appointment` and `Draft`, which live in memory dur
 never stored or printed.
 """
 
-from calendar_sync.core.model.accounts import DirectoryAccount, DirectoryAccounts, Finding
+from calendar_sync.core.model.accounts import (
+    CalendarEntry,
+    DirectoryAccount,
+    DirectoryAccounts,
+    Finding,
+)
 from calendar_sync.core.model.calendar import (
     Availability,
     CalendarEvent,
@@ -107,6 +112,7 @@ __all__ = [
     "Appointment",
     "Availability",
     "BlockLink",
+    "CalendarEntry",
     "CalendarEvent",
     "CalendarWrite",
     "Cancel",

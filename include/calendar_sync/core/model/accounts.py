@@ -67,3 +67,12 @@ class Finding:
     def whose(self) -> Whose:
         """Who can fix it."""
         return self.code.whose
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarEntry:
+    """A calendar in an account's list; `owned`: it is the account's own, not shared with it."""
+
+    id: str
+    name: str
+    owned: bool

@@ -1,6 +1,6 @@
 """What Welkin has: events, encounters, staff. Patient data appears here and in `Draft` only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from calendar_sync.core.model.times import Span
@@ -135,6 +135,8 @@ class MappedUser:
 
     `busy_calendars` are ids of further calendars of the person that count as busy, and
     `mirrors_calendar` is that of their calendar for mirrors; empty for what the settings say.
+    `own_calendar` is no part of the row: the id of the calendar that was made for this account's
+    mirrors, empty while there is none.
     """
 
     user_id: str
@@ -146,3 +148,4 @@ class MappedUser:
     profile: str = ""
     busy_calendars: tuple[str, ...] = ()
     mirrors_calendar: str = ""
+    own_calendar: str = field(default="", compare=False)

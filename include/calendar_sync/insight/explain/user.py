@@ -13,6 +13,7 @@ from calendar_sync.insight.explain import words
 from calendar_sync.insight.explain.answer import Answer, Fact, Part, when
 from calendar_sync.insight.explain.look import Look, by_address
 from calendar_sync.insight.explain.records import conflicts, last_run, operations, parked_items
+from calendar_sync.insight.own_calendars import own_calendar
 from calendar_sync.insight.profiles import changed_by
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import listed_user
@@ -136,6 +137,8 @@ def _mapping(scope: Scope, organisation: Settings) -> Iterator[Fact]:
     for setting in changed_by(organisation, mapped.profile):
         yield Fact(setting.name, f"{setting.own} (by the profile; without it {setting.usual})")
     yield Fact("direction", f"{scope.direction.value} ({whose})")
+    if own := own_calendar(organisation, mapped):
+        yield Fact("calendar for mirrors", own)
 
 
 async def _calendar_answers(look: Look, scope: Scope) -> Fact:

@@ -104,6 +104,10 @@ class Reader:
             ),
             unreadable=frozenset(self._unreadable),
         )
+        if calendars.pending and scope.direction.writes_calendar:
+            # Of a plan that is only shown: the calendar will be made first.
+            empty = self.calendar(calendars.mirrors, {}, full=True)
+            view = replace(view, calendars=(empty, *view.calendars))
         for _ in range(ROUNDS):
             asked = questions(view)
             if not asked.count:

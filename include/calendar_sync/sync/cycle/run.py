@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import assert_never
 
 from calendar_sync.adapters.http import waiting_at_most
-from calendar_sync.core.codes import SyncCode
+from calendar_sync.core.codes import AccountVerdict, SyncCode
 from calendar_sync.core.errors import PlatformStopped, SyncError, UserUnavailable
 from calendar_sync.core.model import (
     SETTLING,
@@ -39,6 +39,7 @@ from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 from calendar_sync.state.shared import Lease
 from calendar_sync.sync.cycle.apply import Applier, Outcome
 from calendar_sync.sync.cycle.former import unlinked
+from calendar_sync.sync.cycle.own_calendar import OwnCalendar
 from calendar_sync.sync.cycle.read import Reader, Reading
 from calendar_sync.sync.cycle.renamed import Renamed
 from calendar_sync.sync.cycle.scope import Scope, is_of, next_full, scope_of
@@ -129,7 +130,30 @@ class Cycle:
             links = self._services.store.links.of(*self._scope.pair)
             if not self._scope.mapped.enabled:
                 return await self._leave_all(links, dry_run=dry_run)
-            return await self._sync(links, full=full, dry_run=dry_run)
+            if dry_run:
+                return await self._sync(links, full=full, dry_run=True)
+            await self._settle()
+            try:
+                return await self._sync(links, full=full, dry_run=False)
+            except UserUnavailable as error:
+                if error.code != AccountVerdict.CALENDAR_NOT_FOUND:
+                    raise
+                without = await self._own_calendar().forgotten()
+                if without is None:
+                    raise
+                self._scope = without
+            await self._settle()
+            links = self._services.store.links.of(*self._scope.pair)
+            return await self._sync(links, full=True, dry_run=False)
+
+    async def _settle(self) -> None:
+        """The user's own calendar for mirrors is there from now on, if one is wanted."""
+        if self._scope.calendars.pending:
+            self._check_platform()
+            self._scope = await self._own_calendar().settled()
+
+    def _own_calendar(self) -> OwnCalendar:
+        return OwnCalendar(self._services, self._scope, self._lease, self._run_id)
 
     async def _sync(self, links: list[Link], *, full: bool, dry_run: bool) -> CycleResult:
         services, scope = self._services, self._scope
@@ -182,7 +206,11 @@ class Cycle:
         """A mirror or block of the account and calendars that are mapped now."""
         if link.account.lower() != self._scope.account.lower():
             return False
-        return isinstance(link, BlockLink) or link.calendar == self._scope.calendars.mirrors
+        calendars = self._scope.calendars
+        if isinstance(link, BlockLink) or link.calendar == calendars.mirrors:
+            return True
+        # Where nothing may be written, mirrors stay where they are.
+        return calendars.pending and not self._scope.direction.writes_calendar
 
     def _check_platform(self) -> None:
         """Rule 14: read again before the first write."""

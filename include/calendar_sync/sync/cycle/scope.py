@@ -61,7 +61,7 @@ class Scope:
     @property
     def calendars(self) -> Calendars:
         """Which calendars are read, and where mirrors go."""
-        return self.settings.calendars_of(self.platform).with_own(self.mapped)
+        return self.settings.calendars_with(self.mapped)
 
     @property
     def mirror_window(self) -> Window:

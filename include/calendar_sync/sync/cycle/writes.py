@@ -113,9 +113,7 @@ class Writer:
         draft, calendar = action.draft, self.scope.calendars.mirrors
         marker = self.services.identity.marker(self.scope.user_id, action.source.id)
         found = await self._made_before(action, marker)
-        link = action.link or MirrorLink(
-            *self.scope.place(calendar), appointment_id=action.source.id, span=action.span
-        )
+        link = action.link or self._first_link(action, calendar)
         # Of a mirror that is found, the location counts as ours: the link may have been lost.
         before = replace(link, level=f"{draft.level}+{PLACE}")
         link = replace(link, level=draft.level, colour=draft.colour, span=draft.span)
@@ -148,6 +146,23 @@ class Writer:
                 event = await self._put(before, draft, marker, event)
             return self._mirrored(replace(link, mirror_id=event.id), action, event)
         raise BadItem(SyncCode.NO_FREE_GENERATION)
+
+    def _first_link(self, action: CreateMirror, calendar: str) -> MirrorLink:
+        """A link of this calendar. Keys are used once in a mailbox, not once in a calendar.
+
+        Google's ids are of a calendar. Exchange may take a key that it has seen for a repetition.
+        """
+        place, source = self.scope.place(calendar), action.source.id
+        link = MirrorLink(*place, appointment_id=source, span=action.span)
+        if self.services.platforms[self.scope.platform].chooses_ids:
+            return link
+        used = [
+            other.generation
+            for other in self.services.store.links.of_sources([source])
+            if isinstance(other, MirrorLink)
+            and (other.user_id, other.platform, other.account) == place[:3]
+        ]
+        return self._next_generation(replace(link, generation=max(used))) if used else link
 
     async def _made_before(self, action: CreateMirror, marker: str) -> Row | None:
         """A mirror of this appointment without a link.
