@@ -13,6 +13,7 @@ from calendar_sync.adapters import welkin as welkin_adapter
 from calendar_sync.adapters.google import (
     DIRECTORY_SCOPE,
     FREEBUSY_SCOPE,
+    GROUPS_SCOPE,
     SCOPE,
     GoogleCalendar,
     GoogleDirectory,
@@ -155,6 +156,22 @@ async def open_calendar(
         await client.aclose()
 
 
+@asynccontextmanager
+async def open_directory(
+    credentials: GoogleCredentials | MicrosoftCredentials, limits: Limits, clock: Clock
+) -> AsyncIterator[GoogleDirectory | MicrosoftDirectory]:
+    """The directory of one calendar system alone, with tokens of its own: to try its rights."""
+    client = _Clients(clock)
+    try:
+        with waiting_at_most(TRIAL_WAIT):
+            if isinstance(credentials, GoogleCredentials):
+                yield _google(credentials, OwnTokens(), clock, client)[1]
+            else:
+                yield _microsoft(credentials, OwnTokens(), clock, limits, client)[1]
+    finally:
+        await client.aclose()
+
+
 async def try_welkin(credentials: WelkinCredentials, clock: Clock) -> None:
     """Authenticate and read an hour of an empty calendar: proves secret and rights.
 
@@ -233,6 +250,7 @@ def _google(
         calendar,
         client(credentials.directory_root, classify_google, credentials.verify, None),
         token_of(credentials.directory_admin, DIRECTORY_SCOPE, "google-directory"),
+        token_of(credentials.directory_admin, GROUPS_SCOPE, "google-groups"),
     )
     return calendar, directory, busy
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from calendar_sync_sandbox.microsoft import update, writes
 from calendar_sync_sandbox.microsoft.batch import Batch
 from calendar_sync_sandbox.microsoft.delta import Delta
-from calendar_sync_sandbox.microsoft.directory import CALENDARS, READ_CALENDARS, USERS
+from calendar_sync_sandbox.microsoft.directory import CALENDARS, GROUPS, READ_CALENDARS, USERS
 from calendar_sync_sandbox.microsoft.errors import GraphError, error_body
+from calendar_sync_sandbox.microsoft.groups import GroupHandlers
 from calendar_sync_sandbox.microsoft.preferences import check_options, prefers, read_body
 from calendar_sync_sandbox.microsoft.subscriptions import PATH
 from calendar_sync_sandbox.microsoft.times import Json, read_span
@@ -67,7 +68,7 @@ class MicrosoftApp:
         self.traffic = Traffic(world)
         self._views, self._delta = Views(world), Delta(world)
         self._answered = 0
-        users = UserHandlers(world)
+        users, groups = UserHandlers(world), GroupHandlers(world)
         routes = [
             Route(
                 "GET",
@@ -93,6 +94,11 @@ class MicrosoftApp:
                 self._people(users.delta),
             ),
             Route("GET", USER, "microsoft.users.get", self._people(users.get)),
+            Route("GET", V1 + "/groups", "microsoft.groups.list", self._people(groups.read, GROUPS)),
+            Route(
+                "GET", V1 + "/groups/{group}/transitiveMembers", "microsoft.groups.members",
+                self._people(groups.transitive, GROUPS),
+            ),
             Route("GET", USER + "/calendars", "microsoft.calendars.list", self._in(self._folders)),
             Route(
                 "GET", USER + "/calendars/{calendar}", "microsoft.calendars.get",
@@ -171,10 +177,10 @@ class MicrosoftApp:
 
         return answer
 
-    def _people(self, handler: Handler) -> Handler:
+    def _people(self, handler: Handler, role: str = USERS) -> Handler:
         def answer(call: Call) -> Reply:
             self._check_token(call)
-            if USERS not in self.world.directory.roles:
+            if role not in self.world.directory.roles:
                 raise GraphError(
                     403,
                     "Authorization_RequestDenied",

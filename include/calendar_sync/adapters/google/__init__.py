@@ -6,6 +6,7 @@ from calendar_sync.adapters.google.freebusy import GoogleFreeBusy
 from calendar_sync.adapters.google.tokens import (
     DIRECTORY_SCOPE,
     FREEBUSY_SCOPE,
+    GROUPS_SCOPE,
     SCOPE,
     fetch_token,
 )
@@ -13,6 +14,7 @@ from calendar_sync.adapters.google.tokens import (
 __all__ = [
     "DIRECTORY_SCOPE",
     "FREEBUSY_SCOPE",
+    "GROUPS_SCOPE",
     "SCOPE",
     "GoogleCalendar",
     "GoogleDirectory",

@@ -23,6 +23,7 @@ CLOCK_MARGIN = timedelta(minutes=10)
 SCOPE = "https://www.googleapis.com/auth/calendar.events"
 FREEBUSY_SCOPE = "https://www.googleapis.com/auth/calendar.freebusy"
 DIRECTORY_SCOPE = "https://www.googleapis.com/auth/admin.directory.user.readonly"
+GROUPS_SCOPE = "https://www.googleapis.com/auth/admin.directory.group.member.readonly"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 

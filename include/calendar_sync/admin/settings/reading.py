@@ -110,7 +110,7 @@ def _value(control: Control, text: str, mistakes: dict[str, list[str]]) -> Any:
         return [line.strip() for line in text.splitlines() if line.strip()]
     if control.kind == "yaml":
         try:
-            found = read_yaml(text, "").value if text.strip() else {}
+            found = read_yaml(text, "").value if text.strip() else None
             refuse_deep(found, most=MOST_VALUES)
         except ConfigurationError as error:
             mistakes[control.name].append(error.detail.removeprefix(": "))

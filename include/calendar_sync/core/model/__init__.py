@@ -4,7 +4,12 @@ Patient data appears only in `Appointment` and `Draft`, which live in memory dur
 never stored or printed.
 """
 
-from calendar_sync.core.model.accounts import DirectoryAccount, DirectoryAccounts, Finding
+from calendar_sync.core.model.accounts import (
+    DirectoryAccount,
+    DirectoryAccounts,
+    Finding,
+    GroupMembers,
+)
 from calendar_sync.core.model.calendar import (
     Availability,
     CalendarEvent,
@@ -113,6 +118,7 @@ __all__ = [
     "Draft",
     "Encounter",
     "Finding",
+    "GroupMembers",
     "Hold",
     "Link",
     "LinkKind",
