@@ -50,12 +50,12 @@ def propose(
 
 def _print(found: Proposals) -> None:
     if found.proposed:
-        rows = [
+        offered = [
             (each.account, each.platform, each.email, each.user_id, each.profile, each.rule)
             for each in found.proposed
         ]
         columns = ("account", "platform", "Welkin address", "user", "profile", "rule")
-        table("Proposed", columns, rows)
+        table("Proposed", columns, offered)
     doubtful = found.doubtful
     if doubtful:
         rows = [

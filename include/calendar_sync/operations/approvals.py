@@ -35,7 +35,7 @@ WHY: Mapping[str, str] = {
     "the state database was lost. Nothing is deleted until you approve.",
     LEAVING: "So many users became inactive in Welkin at the same time that its list of users may "
     "be wrong. They are synced until you approve.",
-    LEFT_RULE: "So many people left their groups at the same time that it may be a mistake. They are "
+    LEFT_RULE: "So many people left their groups at once that it may be a mistake. They are "
     "synced until you approve. The next evaluation of the rules then disables them: every day, or "
     "with `calendar-sync mapping rules`.",
 }

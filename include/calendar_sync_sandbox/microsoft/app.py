@@ -94,7 +94,9 @@ class MicrosoftApp:
                 self._people(users.delta),
             ),
             Route("GET", USER, "microsoft.users.get", self._people(users.get)),
-            Route("GET", V1 + "/groups", "microsoft.groups.list", self._people(groups.read, GROUPS)),
+            Route(
+                "GET", V1 + "/groups", "microsoft.groups.list", self._people(groups.read, GROUPS)
+            ),
             Route(
                 "GET", V1 + "/groups/{group}/transitiveMembers", "microsoft.groups.members",
                 self._people(groups.transitive, GROUPS),

@@ -88,9 +88,7 @@ class GoogleDirectory:
         except _REFUSED as error:
             advice = _advice(error, _OF_USERS)
             raise TenantMisconfigured(GoogleCode.DIRECTORY_DENIED, detail=advice) from None
-        return DirectoryAccounts(
-            account for row in rows if (account := _account(row)) is not None
-        )
+        return DirectoryAccounts(account for row in rows if (account := _account(row)) is not None)
 
     async def members_of(self, group: str) -> GroupMembers:
         """See `Directory.members_of`. The group is named by its address, an alias or its id."""
@@ -143,6 +141,7 @@ class GoogleDirectory:
                 break
             params["pageToken"] = page
         raise TransientError(GoogleCode.ENDLESS_LIST, detail="directory")
+
 
 def _advice(error: SyncError, known: Mapping[Code, str]) -> str:
     return known.get(error.code, error.code) + " (docs/setup-google.md, step 6)"

@@ -69,9 +69,7 @@ class MicrosoftDirectory:
             raise TenantMisconfigured(
                 MicrosoftCode.DIRECTORY_DENIED, detail=f"{error.code}; {_ADVICE}"
             ) from None
-        return DirectoryAccounts(
-            account for row in rows if (account := _account(row)) is not None
-        )
+        return DirectoryAccounts(account for row in rows if (account := _account(row)) is not None)
 
     async def members_of(self, group: str) -> GroupMembers:
         """See `Directory.members_of`. The group is named by its object id or its address.

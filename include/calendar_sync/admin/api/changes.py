@@ -15,8 +15,8 @@ from calendar_sync.admin.connections.tests import Connection, Tested
 from calendar_sync.admin.mapping import change as mapping
 from calendar_sync.admin.mapping.rules import evaluated
 from calendar_sync.admin.settings import change as settings_change
-from calendar_sync.admin.web.inputs import AnyPlatform, PageNumber, Text
 from calendar_sync.admin.web.actions import author
+from calendar_sync.admin.web.inputs import AnyPlatform, PageNumber, Text
 from calendar_sync.admin.web.lanes import READING, RULES, TESTS
 from calendar_sync.admin.web.opening import store_of
 from calendar_sync.admin.web.problems import Problem

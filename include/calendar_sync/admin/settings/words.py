@@ -40,9 +40,9 @@ NAMES: Mapping[str, tuple[str, str]] = {
     ),
     "mapping_rules": (
         "Mapping rules",
-        "Who belongs in the user mapping, as a list. Each rule has `name`, `platform`, one of `group`, "
-        "`org_unit`, `welkin_role`, `welkin_policy` and `email_domain`, and optionally `profile` and "
-        "`apply: true`. The first rule that names a person decides. Evaluated every day.",
+        "Who belongs in the user mapping, as a list. Each rule has `name`, `platform`, one of "
+        "`group`, `org_unit`, `welkin_role`, `welkin_policy` and `email_domain`, and optionally "
+        "`profile` and `apply: true`. The first rule that names a person decides. Evaluated daily.",
     ),
     "windows": ("How far ahead and back", "In days. Busy time is blocked from today on."),
     "windows.mirrors_past_days": (

@@ -9,13 +9,15 @@ from calendar_sync.core.errors import NotFound, SyncError, TenantMisconfigured
 from calendar_sync.core.model import DirectoryAccount, Finding, GroupMembers, WelkinUser
 from calendar_sync.core.ports import Directory
 
+NONE = GroupMembers()
+
 
 @dataclass(frozen=True)
 class Condition:
     """One rule with the members of its group; with a `fault` it is not known whom it names."""
 
     rule: MappingRule
-    members: GroupMembers = GroupMembers()
+    members: GroupMembers = NONE
     fault: Finding | None = None
 
     def names(self, user: WelkinUser, accounts: Iterable[DirectoryAccount]) -> bool:

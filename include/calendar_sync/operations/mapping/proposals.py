@@ -99,9 +99,7 @@ def propose(
     ]
 
 
-def candidates_of(
-    user: WelkinUser, accounts: DirectoryAccounts
-) -> dict[str, DirectoryAccount]:
+def candidates_of(user: WelkinUser, accounts: DirectoryAccounts) -> dict[str, DirectoryAccount]:
     """The accounts that have the address of this user, by their own address."""
     return {
         account.address: account

@@ -16,9 +16,7 @@ from calendar_sync.sync.runtime import open_directory
 
 def of_directory(rules: Sequence[MappingRule], platform: Platform) -> list[MappingRule]:
     """The rules of this system that its directory must answer."""
-    return [
-        rule for rule in rules if rule.platform is platform and rule.condition in OF_DIRECTORY
-    ]
+    return [rule for rule in rules if rule.platform is platform and rule.condition in OF_DIRECTORY]
 
 
 async def check_rules(

@@ -83,9 +83,7 @@ async def evaluate(services: Services, mode: Mode, author: str = AUTHOR) -> Eval
     return found
 
 
-async def _evaluate(
-    services: Services, settings: Settings, mode: Mode, author: str
-) -> Evaluation:
+async def _evaluate(services: Services, settings: Settings, mode: Mode, author: str) -> Evaluation:
     store, now = services.store, services.clock.now()
     staff = await services.welkin.users() if settings.mapping_rules else []
     if staff:
@@ -207,10 +205,12 @@ def _store(services: Services, wanted: _Wanted, author: str) -> list[Decision]:
         return []
     store, now = services.store, services.clock.now()
     done: list[Decision] = []
+    moved: list[RuleRow] = []
 
     def edit(rows: list[MappedUser]) -> list[MappedUser]:
         there = {(row.user_id, row.platform): row for row in rows}
         done.clear()
+        moved[:] = [one for one in wanted.moved if one.pair in there and one.owns(there[one.pair])]
         taken = {(row.account, row.platform) for row in rows} | {
             (calendar.lower(), row.platform)
             for row in rows
@@ -227,7 +227,8 @@ def _store(services: Services, wanted: _Wanted, author: str) -> list[Decision]:
         return list(there.values())
 
     def then(connection: Connection) -> None:
-        store.rules.save(connection, [*wanted.moved, *(of_rule(each.row, each.rule) for each in done)], now)
+        written = [of_rule(each.row, each.rule) for each in done]
+        store.rules.save(connection, [*moved, *written], now)
 
     store.config.edit_mapping(edit, author, now, then=then)
     return done

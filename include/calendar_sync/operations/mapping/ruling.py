@@ -59,9 +59,7 @@ def rule_of(
     conditions: Iterable[Condition], user: WelkinUser, accounts: Sequence[DirectoryAccount]
 ) -> list[MappingRule]:
     """All rules that name this person, the one that decides first."""
-    return [
-        each.rule for each in conditions if each.fault is None and each.names(user, accounts)
-    ]
+    return [each.rule for each in conditions if each.fault is None and each.names(user, accounts)]
 
 
 def decide(

@@ -14,7 +14,7 @@ DOC = """### Check all accounts and send a report.
 what needs a person is in the report. `list_accounts` reads Welkin's list of users.
 `validate_accounts` checks every mapped account without changing anything, and gives each user one
 verdict. `report` creates a report with verdicts, failures, late users, conflicts, failed items,
-approvals, mapping rules and the numbers of the day, stores it (`calendar-sync report`), and sends it
+approvals, mapping rules and numbers of the day, stores it (`calendar-sync report`), and sends it
 to the recipients in the settings (`notify`).
 
 *Check now:* trigger this Airflow DAG.
