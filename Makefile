@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # A Python that this project supports and that can make a venv; override with `make PYTHON=...`.
 PYTHON ?= $(shell .ci/find-python)
-# On two cores, as one of the three waits for its Airflow most of the time.
-PYTEST_ARGS ?= -n 3 --dist loadgroup
+# On two cores, as two of the four wait for their Airflow most of the time.
+PYTEST_ARGS ?= -n 4 --dist loadgroup
 # Otherwise every process would compile Airflow again, which doubles the time of each command.
 unexport PYTHONDONTWRITEBYTECODE
 SANDBOX_ARGS ?= --port 8443 --users 25 --encounters 20 --directory .demo/sandbox
@@ -50,9 +50,16 @@ FAST := tests/unit tests/contract tests/engine/platforms tests/engine/cycle/test
 test-fast: install ## Run the cheap tests: rules, parsers, servers, a story for each rule
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(FAST)
 
+# A whole cluster is a part of its own, and keeps both cores to itself.
+CLUSTER := tests/e2e/cluster
+
 .PHONY: test
-test: install ## Run all tests (PYTEST_ARGS="-k words" for some)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: install ## Run all tests but those on a cluster (PYTEST_ARGS="-k words" for some)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) --ignore=$(CLUSTER)
+
+.PHONY: test-cluster
+test-cluster: install ## Lose a worker and the queue of an Airflow on Celery: 4 minutes, part of CI
+	$(BIN)/python -m pytest -v $(CLUSTER)
 
 .PHONY: test-full
 test-full: install ## Run all tests with every seed and every input: before a release
@@ -96,7 +103,7 @@ bench: install ## Measure, write docs/benchmarks.md (4 to 5 h; BENCH_ACCOUNTS=50
 	@exec $(BIN)/python -m bench
 
 .PHONY: cluster-test
-cluster-test: install ## Lose parts of an Airflow on Celery in turn, and tell who waited how long
+cluster-test: install ## Lose each part of an Airflow on Celery in turn, and tell who waited how long
 	@.ci/install-servers
 	@exec $(BIN)/python -m tests.e2e.cluster $(or $(USERS),300) $(FAULTS)
 

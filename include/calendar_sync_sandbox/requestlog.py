@@ -22,7 +22,7 @@ SAFE_QUERY_VALUES = frozenset({
 
 # Requests by another verb than GET that leave every calendar as it is.
 NO_WRITES = (
-    ".token", ".batch", ".freebusy.query", ".events.watch", ".channels.stop",
+    ".token", ".batch", ".freebusy.query", ".schedule.get", ".events.watch", ".channels.stop",
     ".subscriptions.create", ".subscriptions.update", ".subscriptions.delete",
     ".subscriptions.reauthorize",
 )  # fmt: skip

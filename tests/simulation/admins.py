@@ -27,6 +27,15 @@ FILTERS: tuple[dict[str, Any], ...] = (
     {"include": ["etmp-*"]},
     {"include": ["*"], "exclude": ["GROUP_THERAPY"], "unknown_type": "include"},
 )
+PROFILES = ("clinicians", "front-desk", "pilot")
+GIVEN = (
+    "mirror_content",
+    "encounter_types",
+    "block_time",
+    "mirror_moved",
+    "mirror_deleted",
+    "both_changed",
+)
 TEMPLATES = ("etmp-follow-up", "etmp-initial-consultation")
 
 
@@ -40,6 +49,7 @@ class Admins:
         self.disabled: set[Seat] = set()
         self.unmapped: set[Seat] = set()
         self.directions: dict[str, Direction] = {}
+        self.profiles: dict[Seat, str] = {}
         self.revoked: set[tuple[str, Platform]] = set()
         self.replayed: list[dict[str, Any]] = []
         sandbox = world.sandbox
@@ -67,6 +77,7 @@ class Admins:
                 account,
                 enabled=(user, platform) not in self.disabled,
                 direction=self.directions.get(user),
+                profile=self.profiles.get((user, platform), ""),
             )
             for (user, platform), account in self.people.accounts.items()
             if (user, platform) not in self.unmapped
@@ -101,6 +112,11 @@ class Admins:
         if self.chance.random() < 0.6:
             self.directions[user] = self.chance.choice(list(Direction))
 
+    def give_profile(self) -> None:
+        """Somebody gets another profile, or none."""
+        names = sorted(self.world.document.get("profiles", {}))
+        self.profiles[self.people.seat()] = self.chance.choice(["", *names, *names])
+
     # --- settings -----------------------------------------------------------------------------
 
     def _set(self, **sections: Any) -> None:
@@ -129,6 +145,26 @@ class Admins:
             mirror_deleted=self.chance.choice(["restore", "cancel", "report"]),
             both_changed=self.chance.choice(["welkin_wins", "report"]),
         )
+
+    def profile(self) -> None:
+        """A profile is new, or gives something else."""
+        name = self.chance.choice(PROFILES)
+        before = self.world.document
+        for change in self.chance.sample([self.level, self.types, self.busy, self.policies], 2):
+            change()
+        after, self.world.document = self.world.document, before
+        given = {key: after[key] for key in GIVEN if after.get(key) != before.get(key)}
+        if given.get("encounter_types") == {}:
+            del given["encounter_types"]  # it takes nothing back from the organisation's
+        self._set(profiles={**before.get("profiles", {}), name: given})
+
+    def drop_profile(self) -> None:
+        """One that nobody has goes."""
+        profiles = dict(self.world.document.get("profiles", {}))
+        free = sorted(profiles.keys() - set(self.profiles.values()))
+        if free:
+            del profiles[self.chance.choice(free)]
+            self._set(profiles=profiles)
 
     # --- other systems ------------------------------------------------------------------------
 
@@ -229,7 +265,8 @@ class Admins:
             self.world.calendars(platform).lag_seconds = seconds
 
 
-MAPPING = frozenset({"remap", "exchange", "disable", "unmap", "turn"})
+MAPPING = frozenset({"remap", "exchange", "disable", "unmap", "turn", "give_profile"})
+PROFILED: tuple[tuple[str, int], ...] = (("profile", 8), ("give_profile", 10), ("drop_profile", 2))
 RULES: tuple[tuple[str, int], ...] = (
     ("remap", 3),
     ("exchange", 1),

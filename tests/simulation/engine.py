@@ -103,7 +103,8 @@ class Simulation:
     """Run `steps` steps; every quiet period is checked. A failure names seed and step.
 
     With `administered`, settings and mapping change, too, reads lag, and accounts close for a
-    while; `direction` is then only where it begins. With `losing`, the state database is lost now
+    while; `direction` is then only where it begins; with `profiled`, users have profiles, too. With
+    `losing`, the state database is lost now
     and then, and a person approves the removal of what nobody can explain any more. With `trips`,
     a bug meets a single row or item now and then, and some items lie at the edge of time. With
     `seldom`, mailboxes are renamed and restored, deletions undone, guests invited, and removals
@@ -118,6 +119,7 @@ class Simulation:
     losing: bool = False
     seldom: bool = False
     stubborn: bool = False
+    profiled: bool = False
     crashes: bool = True
     faults: bool = True
     trips: bool = True
@@ -256,8 +258,9 @@ class Simulation:
         self.world.clock.advance(self.chance.choice([0, 1, 20]))
 
     async def _administer(self, who: Admins) -> None:
-        names = [name for name, _ in admins.RULES]
-        weights = [weight for _, weight in admins.RULES]
+        rules = admins.RULES + (admins.PROFILED if self.profiled else ())
+        names = [name for name, _ in rules]
+        weights = [weight for _, weight in rules]
         name = self.chance.choices(names, weights)[0]
         getattr(who, name)()
         self._note(name)

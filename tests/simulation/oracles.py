@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from calendar_sync.config.settings import Settings
+from calendar_sync.config.buffers import LONGEST
+from calendar_sync.config.settings import BlockTime, Settings
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Direction, MappedUser, Platform, iso
 from calendar_sync.state import Store
@@ -66,7 +67,10 @@ class Oracles:
         assert not risks, "I8: a write could have sent mail"
 
     def _direction(self, mapped: MappedUser) -> Direction:
-        return self.settings.direction_of(mapped.platform, mapped.direction)
+        return self._own(mapped).direction_of(mapped.platform, mapped.direction)
+
+    def _own(self, mapped: MappedUser) -> Settings:
+        return self.settings.of(mapped.profile)
 
     def _everywhere(self) -> Iterator[tuple[Platform, str]]:
         """Every mailbox of the platforms that take part."""
@@ -80,14 +84,14 @@ class Oracles:
         now, user = self.world.clock.now(), mapped.user_id
         wanted = {}
         for event in self.people.visits():
-            if not self._wanted(event, user):
+            if not self._wanted(event, mapped):
                 continue
             if event.end < now - timedelta(days=1) or event.start > now + timedelta(days=300):
                 continue
             wanted[self.identity.marker(user, event.id)] = (event.start, event.end)
         found = {}
         left_alone = self._left_alone(user)
-        busy = self.settings.mirror_content.level == "busy/busy"
+        busy = self._own(mapped).mirror_content.level == "busy/busy"
         for mirror in self.world.calendars(mapped.platform).mirrors(mapped.account):
             marker = mirror.marker or ""
             start, end = _times(mirror, ZoneInfo("UTC"))
@@ -108,12 +112,12 @@ class Oracles:
         }
         assert not extra, f"I1: mirrors without a visit for {user}: {extra}"
 
-    def _wanted(self, event: Any, user: str) -> bool:
+    def _wanted(self, event: Any, mapped: MappedUser) -> bool:
         if event.cancelled or event.end <= event.start:
             return False
-        if user not in {*event.psm_ids(), event.host_id}:
+        if mapped.user_id not in {*event.psm_ids(), event.host_id}:
             return False
-        types = self.settings.encounter_types
+        types = self._own(mapped).encounter_types
         if event.type != "ENCOUNTER":
             return types.wants(event.type if event.type in APPOINTMENTS else "APPOINTMENT")
         encounter = self.world.welkin.encounter_of(event.id)
@@ -143,16 +147,17 @@ class Oracles:
         """The busy time of all calendars of one user, whatever their platforms."""
         now = self.world.clock.now()
         low, high = now + timedelta(minutes=1), now + timedelta(days=100)
+        widest = timedelta(minutes=LONGEST)
         staff = self.world.welkin.users[user]
         zone = ZoneInfo(staff.time_zone or self.settings.time_zone)
         sources, ids = self._decided_by_people(user)
         busy = [
-            _times(event, zone)
+            self._with_buffer(event, zone, self._own(row).block_time)
             for row in rows
             for event in self.world.calendars(row.platform).expanded_glimpses(
-                row.account, low, high
+                row.account, low - widest, high + widest
             )
-            if self._blocks(event) and _source(event) not in sources
+            if self._blocks(event, self._own(row).block_time) and _source(event) not in sources
         ]
         blocked = [
             (event.start, event.end)
@@ -163,6 +168,15 @@ class Oracles:
         free = [f"{a:%m-%dT%H:%M}/{b:%m-%dT%H:%M}" for a, b in wanted if (a, b) not in found]
         extra = [f"{a:%m-%dT%H:%M}/{b:%m-%dT%H:%M}" for a, b in found if (a, b) not in wanted]
         assert not free + extra, f"I14: not blocked {free}, blocked in vain {extra}, for {user}"
+
+    def _with_buffer(self, event: Glimpse, zone: ZoneInfo, rules: BlockTime) -> Interval:
+        """The time of its block. Which other buffers apply, a glimpse does not show."""
+        start, end = _times(event, zone)
+        if not isinstance(event.start, datetime):
+            return start, end
+        buffer = rules.buffers.every_event
+        before, after = buffer.before_minutes, buffer.after_minutes
+        return start - timedelta(minutes=before), end + timedelta(minutes=after)
 
     def _decided_by_people(self, user: str) -> tuple[set[tuple[str, str]], set[str]]:
         """Sources of blocks that were edited and accepted, and of duplicates; their blocks."""
@@ -185,8 +199,7 @@ class Oracles:
             row.remote_id for row in rows if (row.source_id, row.original_start) in sources
         }
 
-    def _blocks(self, event: Glimpse) -> bool:
-        rules = self.settings.block_time
+    def _blocks(self, event: Glimpse, rules: BlockTime) -> bool:
         if not rules.enabled or event.marker is not None or event.series_id in self._repeated:
             return False
         if not isinstance(event.start, datetime) and rules.all_day == "ignore":
@@ -238,15 +251,17 @@ class Oracles:
     def no_patient_data(self) -> None:
         """I7: names are in calendars at level full only, and in the state database never."""
         canaries = self.world.sandbox.canaries
-        if "full" not in self.settings.mirror_content.level:
-            owners = {(row.platform, row.account): row for row in self.mapping.values()}
-            for platform, account in self._everywhere():
-                owner = owners.get((platform, account))
-                if owner is not None and not self._direction(owner).writes_calendar:
-                    continue  # reported as left: see the rules for a direction
-                texts = repr(self.world.calendars(platform).mirrors(account))
-                found = [canary for canary in canaries if canary in texts]
-                assert not found, f"I7: patient data beyond the level in {account}"
+        owners = {(row.platform, row.account): row for row in self.mapping.values()}
+        for platform, account in self._everywhere():
+            owner = owners.get((platform, account))
+            own = self.settings if owner is None else self._own(owner)
+            if "full" in own.mirror_content.level:
+                continue
+            if owner is not None and not self._direction(owner).writes_calendar:
+                continue  # reported as left: see the rules for a direction
+            texts = repr(self.world.calendars(platform).mirrors(account))
+            found = [canary for canary in canaries if canary in texts]
+            assert not found, f"I7: patient data beyond the level in {account}"
         with self.world.database.read() as connection:
             for table in (t.link, t.operation, t.conflict, t.parked_item, t.user_sync, t.cursor):
                 rows = repr(connection.execute(table.select()).all())

@@ -98,10 +98,33 @@ def test_whatever_is_configured_both_sides_come_together(
 
 @pytest.mark.parametrize("seed", STUBBORN_SEEDS)
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
+def test_whatever_profile_who_has_both_sides_come_together(
+    seed: int, platforms: tuple[Platform, ...]
+) -> None:
+    made = Simulation(seed, platforms=platforms, administered=True, profiled=True)
+    asyncio.run(made.run(STEPS))
+
+
+@pytest.mark.parametrize("seed", STUBBORN_SEEDS)
+@pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 def test_what_a_server_refuses_for_a_while_keeps_nothing_else_from_coming_together(
     seed: int, platforms: tuple[Platform, ...]
 ) -> None:
     asyncio.run(Simulation(seed, platforms=platforms, stubborn=True).run(STEPS))
+
+
+BUFFERS = {"buffers": {"every_event": {"before_minutes": 15, "after_minutes": 40}}}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
+@pytest.mark.parametrize("losing", [False, True])
+def test_blocks_with_buffers_come_together_as_well(
+    seed: int, platforms: tuple[Platform, ...], losing: bool
+) -> None:
+    settings = {"block_time": BUFFERS}
+    made = Simulation(seed, platforms=platforms, losing=losing, settings=settings)
+    asyncio.run(made.run(STEPS))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

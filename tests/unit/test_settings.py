@@ -68,6 +68,18 @@ def test_names_stay_names_whatever_yaml_takes_them_for() -> None:
         ({"block_time": {"tentatve": True}}, ["block_time.tentatve", "tentative"]),
         ({"block_time": {"title": ""}}, ["block_time.title"]),
         ({"block_time": {"instances_per_series": 0}}, ["instances_per_series"]),
+        (
+            {"block_time": {"buffers": {"online": {"after_minutes": 241}}}},
+            ["block_time.buffers.online.after_minutes", "240"],
+        ),
+        (
+            {"block_time": {"buffers": {"online": {"before_minutes": -1}}}},
+            ["block_time.buffers.online.before_minutes"],
+        ),
+        (
+            {"block_time": {"buffers": {"with_places": {}}}},
+            ["block_time.buffers.with_places", "with_place"],
+        ),
         ({"windows": {"mirrors_future_days": "soon"}}, ["windows.mirrors_future_days"]),
         ({"polling": {"interval_seconds": 1}}, ["polling.interval_seconds"]),
         ({"deletion_guard": {"max_share": 2}}, ["deletion_guard.max_share"]),

@@ -208,6 +208,8 @@ def _print_platform(entry: PlatformStatus) -> None:
         markup=False,
         highlight=False,
     )
+    if entry.overlaps:
+        console.print(f"  {plural(entry.overlaps, 'visit')} booked over busy time")
     if entry.rereading:
         console.print(f"  new settings still to be applied to {plural(entry.rereading, 'user')}")
     if entry.push is not None:

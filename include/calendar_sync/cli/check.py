@@ -136,7 +136,7 @@ async def _calendar(
     store: Store, platform: Platform, accounts: Sequence[str], *, needed: bool
 ) -> list[Checked]:
     """One calendar system; an empty list if it is neither connected nor needed."""
-    name, limits = CONNECTION_IDS[platform], store.config.revision().settings.limits
+    name, settings = CONNECTION_IDS[platform], store.config.revision().settings
     try:
         fields = load_fields(name)
     except Missing:
@@ -147,7 +147,7 @@ async def _calendar(
         return [Checked(platform.value, name, [fault])]
     except ConfigurationError as error:
         return [Checked(platform.value, name, [found(error)])]
-    faults = await check_platform(fields, platform, accounts, limits, CLOCK)
+    faults = await check_platform(fields, platform, accounts, settings, CLOCK)
     return [Checked(platform.value, name, faults, len(accounts), needed)]
 
 

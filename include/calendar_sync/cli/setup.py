@@ -174,10 +174,10 @@ def _connect(store: Store, short: str) -> None:
         )
     form = FORMS[_SHORT[short]]
     typed = _asked(form)
-    limits = store.config.revision().settings.limits
+    settings = store.config.revision().settings
     faults = [
         one
-        for one in asyncio.run(try_typed(form.name, typed, "", limits, CLOCK))
+        for one in asyncio.run(try_typed(form.name, typed, "", settings, CLOCK))
         if one.code not in SPARED
     ]
     for fault in faults:
@@ -241,8 +241,8 @@ def _tried(store: Store, name: str, fields: Fields) -> list[Finding]:
         return asyncio.run(check_welkin(welkin_credentials(fields), CLOCK, ids))
     platform = next(each for each in Platform if CONNECTION_IDS[each] == name)
     some = mailboxes(store, platform)[:MAILBOXES]
-    limits = store.config.revision().settings.limits
-    return asyncio.run(check_platform(fields, platform, some, limits, CLOCK))
+    settings = store.config.revision().settings
+    return asyncio.run(check_platform(fields, platform, some, settings, CLOCK))
 
 
 def _preview(store: Store, *, quiet: bool) -> None:

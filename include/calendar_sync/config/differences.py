@@ -36,6 +36,8 @@ def rebase(base: Settings, mine: Settings, newest: Settings) -> Rebased:
     document = newest.model_dump(mode="json")
     for path, (_, value) in change.items():
         _put(document, path, value, isset=path in _flat((), mine.model_dump(mode="json")))
+    for name in base.profiles.keys() - mine.profiles.keys():
+        document["profiles"].pop(name, None)
     both = [path for path in change if path in theirs and theirs[path] != change[path]]
     return Rebased(parse(document), tuple(sorted(".".join(path) for path in both)))
 
@@ -64,7 +66,9 @@ def _differences(one: Settings, other: Settings) -> dict[Path, tuple[Any, Any]]:
 
 
 def _flat(prefix: Path, value: Any) -> dict[Path, Any]:
-    if not isinstance(value, Mapping):
+    # A profile that gives nothing yet is there all the same.
+    empty_profile = not value and len(prefix) == 2 and prefix[0] == "profiles"
+    if not isinstance(value, Mapping) or empty_profile:
         return {prefix: value}
     found: dict[Path, Any] = {}
     for key, inner in value.items():

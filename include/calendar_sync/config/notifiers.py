@@ -139,6 +139,8 @@ class Notify(Section):
     """Send an alert when the sync stops or is late."""
     alert_again_hours: float = Field(default=6, gt=0, le=168)
     """Repeat an alert after this time while the problem continues."""
+    to_people: bool = False
+    """Send a person an e-mail if their calendar is not synced, or their edit was put back."""
 
     @field_validator("to")
     @classmethod
@@ -170,7 +172,14 @@ class Notify(Section):
     def _addresses_are_for_mail(self) -> Self:
         if self.to and self.notifier != SMTP:
             raise ValueError("`to` is for e-mail only: use `arguments` for other notifiers")
+        if self.to_people and self.notifier != SMTP:
+            raise ValueError("`to_people` is for e-mail only")
         return self
+
+    def only_to(self, address: str) -> "Notify":
+        """The same for a message to one person alone: nobody gets a copy."""
+        sender = {key: value for key, value in self.arguments.items() if key == "from_email"}
+        return self.model_copy(update={"to": (address,), "arguments": sender})
 
     @property
     def configured(self) -> bool:

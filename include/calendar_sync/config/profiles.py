@@ -73,8 +73,10 @@ def as_given(given: Mapping[str, Any], valid: Mapping[str, Any]) -> dict[str, An
     found: dict[str, Any] = {}
     for key, value in given.items():
         inner = valid.get(key)
-        both = isinstance(value, Mapping) and isinstance(inner, Mapping)
-        found[key] = as_given(value, inner) if both else inner  # type: ignore[arg-type]
+        if not (isinstance(value, Mapping) and isinstance(inner, Mapping)):
+            found[key] = inner
+        elif some := as_given(value, inner):
+            found[key] = some
     return found
 
 

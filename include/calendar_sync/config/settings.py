@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from calendar_sync.config import profiles
+from calendar_sync.config.buffers import Buffers
 from calendar_sync.config.mapping_rules import MappingRule, refuse_wrong
 from calendar_sync.config.notifiers import Notify as Notify
 from calendar_sync.config.pace import Freshness as Freshness
@@ -115,25 +116,48 @@ class IgnoreExternal(Section):
         )
 
 
+class AllDayKinds(Section):
+    """All-day events of some kinds, if they block at all: `same` is as `all_day` says."""
+
+    out_of_office: Literal["same", "block", "ignore"] = "same"
+    """Shown as out of office."""
+    tentative: Literal["same", "block", "ignore"] = "same"
+    """Tentative events and unanswered invitations."""
+    working_elsewhere: Literal["same", "block", "ignore"] = "same"
+    """Shown as working elsewhere. Microsoft only."""
+
+
 class BlockTime(Section):
     """How busy time in the calendar becomes unavailable time in Welkin."""
 
     enabled: bool = True
     """Create blocks. If this is off, existing blocks are deleted."""
+    source: Literal["events", "free_busy"] = "events"
+    """`free_busy`: read no events, only when the account is busy. Mirrors are not possible then."""
     tentative: bool = False
     """Tentative events and unanswered invitations block time."""
+    working_elsewhere: Literal["block", "ignore"] = "ignore"
+    """Events that Outlook shows as working elsewhere. Google's working locations never block."""
     all_day: Literal["block", "ignore"] = "block"
     """`block`: busy all-day events block the whole day; `ignore`: they do not block."""
+    all_day_kinds: AllDayKinds = AllDayKinds()
+    """All-day events of some kinds, if they block at all."""
     all_day_write: Literal["flag", "timed"] = "flag"
     """`flag`: as all-day events in Welkin; `timed`: from midnight to midnight."""
     block_title: Literal["fixed", "event_title"] = "fixed"
     """`event_title`: the title of the event, unless it is private; `fixed`: that of `title`."""
     title: str = Field(default="Busy", min_length=1, max_length=200)
     """The title of blocks in Welkin."""
+    out_of_office_title: str = Field(default="", max_length=200)
+    """The title of blocks for out-of-office events, instead of `title`; empty: that of `title`."""
     block_edited: Literal["restore", "accept"] = "restore"
     """A block edited or deleted in Welkin: `restore` it, or `accept` the change."""
     duplicates: Literal["warn", "block"] = "warn"
     """Events at the times of many visits: `warn` reports them without blocks, `block` blocks."""
+    report_overlaps: bool = True
+    """List visits that are booked over busy time. Nothing is changed, and no alert is sent."""
+    buffers: Buffers = Buffers()
+    """Time around timed events that blocks, too."""
     ignore_external: IgnoreExternal = IgnoreExternal()
     """Events that never block."""
     instances_per_series: int = Field(default=500, ge=1, le=2500)
@@ -147,12 +171,6 @@ class Calendars(Section):
     """Ids of calendars that count as busy; `primary` is the main one. Each is polled."""
     mirrors: str = PRIMARY
     """Id of the calendar for mirrors."""
-
-    @cached_property
-    def without_profiles(self) -> "Settings":
-        """The settings of users without a profile."""
-        shared = self.model_dump(mode="json", exclude=profiles.BESIDE)
-        return Settings.model_validate(shared, context=STORED)
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -369,13 +387,24 @@ class Settings(Section):
             raise ConfigurationError(detail=f"the settings have no profile {profile}")
         return found
 
+    @cached_property
+    def without_profiles(self) -> "Settings":
+        """The settings of users without a profile."""
+        shared = self.model_dump(mode="json", exclude=profiles.BESIDE)
+        return Settings.model_validate(shared, context=STORED)
+
     @property
     def all(self) -> tuple["Settings", ...]:
         """These settings, and those of each profile."""
         return (self, *self.of_profiles.values())
 
     def direction_of(self, platform: Platform, override: Direction | None) -> Direction:
-        """The user's own direction, else the platform's, else both ways."""
+        """The user's own direction, else the platform's, else both ways.
+
+        Where only busy times are read, nothing can be written to the calendar.
+        """
+        if self.block_time.source == "free_busy":
+            return Direction.CALENDAR_TO_WELKIN
         return override or self.direction.get(platform, Direction.BIDIRECTIONAL)
 
     def calendars_of(self, platform: Platform) -> Calendars:
@@ -406,6 +435,9 @@ class Settings(Section):
 
     def list_window(self, now: datetime) -> Window:
         """What a full read of a calendar covers: both windows and two weeks to come."""
+        if self.block_time.source == "free_busy":
+            ahead = timedelta(days=self.windows.blocks_future_days + 14)
+            return Window(now - timedelta(days=2), now + ahead)
         mirrors = self.mirror_window(now)
         ahead = max(self.windows.mirrors_future_days, self.windows.blocks_future_days) + 14
         past = min(mirrors.start, now - timedelta(days=2))

@@ -21,24 +21,16 @@ from calendar_sync.core.model import (
 from calendar_sync.core.model.push import Granted, Listed, Wanted
 
 
-class CalendarPlatform(Protocol):
-    """An adapter for one external calendar system, for all accounts of one organisation.
+class CalendarSource(Protocol):
+    """Reads the calendars of all accounts of one organisation on one external calendar system.
 
     All methods raise `SyncError`s: `TransientError`, `RateLimited`, `UserUnavailable`,
     `TenantMisconfigured`; those named with a method come in addition.
     """
 
     platform: Platform
-    #: The ids of mirrors are ours: creating the same one again makes no second. Otherwise the
-    #: calendar names them, and what an earlier attempt may have made is looked for first.
-    chooses_ids: bool
     #: For how many accounts one request can ask what has changed.
     asks_together: int
-
-    @property
-    def push(self) -> "PushService":
-        """How it tells of changes itself."""
-        ...
 
     @property
     def shape(self) -> str:
@@ -95,6 +87,19 @@ class CalendarPlatform(Protocol):
 
         Without any, the credentials are tried; that no mailbox was is a fault, too.
         """
+        ...
+
+
+class CalendarPlatform(CalendarSource, Protocol):
+    """An adapter for one external calendar system: it can write, too. Raises as its source does."""
+
+    #: The ids of mirrors are ours: creating the same one again makes no second. Otherwise the
+    #: calendar names them, and what an earlier attempt may have made is looked for first.
+    chooses_ids: bool
+
+    @property
+    def push(self) -> "PushService":
+        """How it tells of changes itself."""
         ...
 
     async def mirror(self, account: str, calendar: str, key: str, marker: str) -> Row | None:

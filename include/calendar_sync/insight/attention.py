@@ -29,7 +29,7 @@ from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.audit import DECISION
 from calendar_sync.state.items import REFUSED_PAUSE, TRANSIENT_PAUSE
-from calendar_sync.state.open_items import UNDECIDED, parked
+from calendar_sync.state.open_items import UNDECIDED, listed, parked
 from calendar_sync.state.open_items import open_conflicts as shown
 
 PAGE = 50
@@ -63,7 +63,7 @@ _OF_MIRRORS = frozenset(
 
 @dataclass(frozen=True)
 class OpenConflict:
-    """One open conflict; `choices` are what is possible now."""
+    """One open conflict; `choices` are what is possible now. At `ends_at` it is over by itself."""
 
     id: int
     user_id: str
@@ -76,6 +76,7 @@ class OpenConflict:
     first_at: datetime
     last_at: datetime
     choices: tuple[Choice, ...]
+    ends_at: datetime | None = None
 
     @property
     def happened(self) -> str:
@@ -133,7 +134,7 @@ def count_conflicts(
     search: str = "",
     now: datetime | None = None,
 ) -> int:
-    """How many conflicts are open."""
+    """How many conflicts are open or listed."""
     where = _open(platform, search, now or SystemClock().now())
     query = select(func.count()).select_from(_joined()).where(*where)
     with store.database.read() as connection:
@@ -149,13 +150,18 @@ def open_conflicts(
     page: int = 1,
     size: int = PAGE,
 ) -> list[OpenConflict]:
-    """One page of the open conflicts, those where something is left undecided first."""
+    """One page of the open conflicts, the undecided first and what is only listed last."""
     table = t.conflict.c
     query = (
         select(t.conflict)
         .select_from(_joined())
         .where(*_open(platform, search, now))
-        .order_by(table.decision.in_(UNDECIDED).desc(), table.last_at.desc(), table.id.desc())
+        .order_by(
+            table.decision.in_(UNDECIDED).desc(),
+            table.decision == ConflictDecision.LISTED.value,
+            table.last_at.desc(),
+            table.id.desc(),
+        )
         .offset((max(page, 1) - 1) * size)
         .limit(size)
     )
@@ -261,7 +267,7 @@ def _parked(platform: Platform | None) -> Sequence[ColumnElement[bool]]:
 
 def _open(platform: Platform | None, search: str, now: datetime) -> list[ColumnElement[bool]]:
     table = t.conflict.c
-    found: list[ColumnElement[bool]] = [shown(now)]
+    found: list[ColumnElement[bool]] = [or_(shown(now), listed(now))]
     if platform is not None:
         found.append(table.platform == platform.value)
     if word := search.strip().lower():
@@ -299,6 +305,7 @@ def _described(store: Store, rows: Iterable[Row[Any]], now: datetime) -> list[Op
                 row.first_at,
                 row.last_at,
                 _choices(row, link, its, settings, now),
+                row.ends_at,
             )
         )
     return found

@@ -21,7 +21,13 @@ from calendar_sync.insight.sweeps import SweepCoverage, sweep_coverage
 from calendar_sync.insight.users import NO_USERS, Everybody, ListedUser, Standing
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
+from calendar_sync.state.open_items import (
+    listed,
+    open_conflicts,
+    parked,
+    unanswered,
+    undecided,
+)
 from calendar_sync.state.runs import PlatformFault, RecordedRun
 from calendar_sync.sync.roster import members
 
@@ -99,8 +105,8 @@ class Overview:
     """Everything; `platforms` is empty if no user is or was mapped.
 
     `approvals`, `conflicts`, `undecided` (those of them that need a person) and `parked` count what
-    a person may want to look at, as `state.open_items` says. `attention` are users who keep
-    failing, `more_attention` how many there are beside. `deletions` says what tells of those in
+    a person may want to look at, as `state.open_items` says; `overlaps` are visits over busy time.
+    `attention` are users who keep failing, `more_attention` how many there are beside. `deletions` says what tells of those in
     Welkin, `bulk_skipped_at` when more changes came at one instant than can be read one by one.
     """
 
@@ -117,6 +123,7 @@ class Overview:
     deletions: str = ""
     bulk_skipped_at: datetime | None = None
     standing_still: tuple[NoticingState, ...] = ()
+    overlaps: int = 0
 
     @property
     def oldest_change(self) -> datetime | None:
@@ -172,9 +179,9 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
     digests = select(func.count(func.distinct(approval.c.digest)))
     with store.database.read() as connection:
         approvals = connection.scalar(digests.where(unanswered())) or 0
-        conflicts, open_ones = (
+        conflicts, open_ones, overlaps = (
             connection.scalar(select(func.count()).select_from(t.conflict).where(which(now)))
-            for which in (open_conflicts, undecided)
+            for which in (open_conflicts, undecided, listed)
         )
         left = connection.scalar(select(func.count()).select_from(t.parked_item).where(*parked()))
     failing = everybody.needing_attention()
@@ -192,6 +199,7 @@ def overview(store: Store, settings: Settings, now: datetime, *, working: bool =
         deletions_told_by(store),
         bulk_skipped_at(store),
         tuple(standing_still(store, now)),
+        overlaps=overlaps or 0,
     )
 
 

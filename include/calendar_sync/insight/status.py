@@ -17,7 +17,13 @@ from calendar_sync.insight.users import NO_USERS, Everybody, UserStatus
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import Revision
-from calendar_sync.state.open_items import open_conflicts, parked, unanswered, undecided
+from calendar_sync.state.open_items import (
+    listed,
+    open_conflicts,
+    parked,
+    unanswered,
+    undecided,
+)
 from calendar_sync.state.runs import (
     AUDIT_MATCHED_AT,
     DELETIONS_FROM,
@@ -35,7 +41,8 @@ class PlatformStatus:
 
     `freshness_seconds` is the age of the oldest change that waits, or, of an account that has not
     been seen into for too long, the time since it was last in step. `conflicts` are those that are
-    shown, `undecided` those of them that need a person (`state.open_items`).
+    shown, `undecided` those of them that need a person, `overlaps` are visits over busy time
+    (`state.open_items`).
     """
 
     platform: str
@@ -56,6 +63,7 @@ class PlatformStatus:
     noticing: tuple[NoticingState, ...]
     push: Coverage | None = None
     sweeps: SweepCoverage | None = None
+    overlaps: int = 0
 
 
 def status(
@@ -173,6 +181,9 @@ def _counts(
             ),
             "undecided": connection.scalar(
                 select(func.count()).where(t.conflict.c.platform == name, undecided(now))
+            ),
+            "overlaps": connection.scalar(
+                select(func.count()).where(t.conflict.c.platform == name, listed(now))
             ),
             "parked": connection.scalar(
                 select(func.count()).select_from(t.parked_item).where(*parked(name))

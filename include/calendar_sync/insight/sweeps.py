@@ -9,7 +9,7 @@ from calendar_sync.core.codes import code_of
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.state import Store
-from calendar_sync.sync.freshness import calendars_polled
+from calendar_sync.sync.freshness import poll_requests
 from calendar_sync.sync.swept import Swept, pace, refused
 
 
@@ -49,7 +49,7 @@ def sweep_coverage(
     now: datetime,
 ) -> SweepCoverage | None:
     """None where there are to be no sweeps."""
-    wanted = pace(settings, platform, calendars_polled(settings, synced), 0, now)
+    wanted = pace(settings, platform, poll_requests(settings, synced), 0, now)
     if wanted is None:
         return None
     if code := refused(store, platform, now):

@@ -17,7 +17,7 @@ from calendar_sync.config.credentials import (
     google_credentials,
     microsoft_credentials,
 )
-from calendar_sync.config.settings import Limits
+from calendar_sync.config.settings import Settings
 from calendar_sync.core.clock import Clock
 from calendar_sync.core.codes import AccountVerdict, SetupCode
 from calendar_sync.core.errors import SyncError
@@ -109,7 +109,7 @@ async def check_welkin(
 
 
 async def check_platform(
-    fields: Fields, platform: Platform, accounts: Sequence[str], limits: Limits, clock: Clock
+    fields: Fields, platform: Platform, accounts: Sequence[str], settings: Settings, clock: Clock
 ) -> list[Finding]:
     """Every fault of a calendar system's connection that these mailboxes show.
 
@@ -117,7 +117,7 @@ async def check_platform(
     """
     try:
         credentials = CREDENTIALS[platform](fields)
-        async with open_calendar(credentials, limits, clock) as calendar:
+        async with open_calendar(credentials, settings, clock) as calendar:
             return await calendar.check_access(accounts)
     except SyncError as error:
         return [found(error)]

@@ -254,6 +254,8 @@ async def _read_again(
     here = settings.calendars_of(mapped.platform).with_own(mapped)
     accounts = {account for account, _ in known} | {mapped.account.lower()}
     places = known | {(account, here.mirrors) for account in accounts if account}
+    if settings.block_time.source == "free_busy":
+        places = known  # we may read no other calendar, and have never written one
     seen: set[str] = set()
     for account, calendar in sorted(places):
         ids = await _marked(services, mapped.platform, account, calendar, settings.list_window(now))

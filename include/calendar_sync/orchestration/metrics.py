@@ -38,6 +38,7 @@ def emit_run(
         Stats.gauge(f"{base}.freshness_seconds", entry.freshness_seconds)
         Stats.gauge(f"{base}.stopped", int(entry.fault is not None))
         Stats.gauge(f"{base}.conflicts", entry.conflicts)
+        Stats.gauge(f"{base}.visits_over_busy", entry.overlaps)
         Stats.gauge(f"{base}.parked", entry.parked)
         Stats.gauge(f"{base}.approvals", entry.approvals)
         if entry.push is not None:

@@ -106,11 +106,13 @@ def _tell(store: "Store", platform: "Platform", now: datetime) -> None:
     """What runs do at their end, for the case that none comes to its end."""
     from calendar_sync.core.redaction import describe
     from calendar_sync.orchestration.alarms import raise_alarms
+    from calendar_sync.orchestration.people import tell_people
     from calendar_sync.sync.runner import close_lost_runs
 
     try:
         close_lost_runs(store, platform, now)
         raise_alarms(store, platform, now)
+        tell_people(store, platform, now)
     except Exception as error:
         logger.warning("alarms of %s: %s", platform.value, describe(error))
 

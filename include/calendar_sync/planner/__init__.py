@@ -4,9 +4,10 @@
 does not show is read by its id before it counts as missing); `plan` then makes the actions.
 """
 
+from calendar_sync.planner.buffers import block_span
 from calendar_sync.planner.busy import blocks_time
 from calendar_sync.planner.lookups import Questions, questions
 from calendar_sync.planner.plan import plan
 from calendar_sync.planner.snapshot import CalendarView, View
 
-__all__ = ["CalendarView", "Questions", "View", "blocks_time", "plan", "questions"]
+__all__ = ["CalendarView", "Questions", "View", "block_span", "blocks_time", "plan", "questions"]

@@ -25,6 +25,7 @@ from calendar_sync.core.model import (
     Tombstone,
     UpdateBlock,
 )
+from calendar_sync.planner.buffers import block_span
 from calendar_sync.planner.busy import why_not_busy
 from calendar_sync.planner.duplicates import Duplicates
 from calendar_sync.planner.guard import guarded
@@ -102,7 +103,7 @@ def why_no_block(view: View, rules: BlockTime, event: CalendarEvent) -> str | No
     Of a series that is too long, only the instances that `nearest` chooses get one.
     """
     objection = why_not_busy(event, rules, view.zone)
-    if objection is None and not event.span.overlaps(view.block_window, view.zone):
+    if objection is None and not block_span(event, rules).overlaps(view.block_window, view.zone):
         return "outside_window"
     return objection
 
@@ -257,7 +258,7 @@ class _CalendarBlocks:
                 else:
                     new.append((event, link))
             elif link.state is LinkState.DISMISSED:
-                if event.span != link.span:
+                if self._span(event) != link.span:
                     new.append((event, link))
             else:
                 yield from self._keep(event, link)
@@ -288,16 +289,17 @@ class _CalendarBlocks:
             return
         lost = link.block_id in view.absent or (seen is not None and seen.cancelled)
         edited = lost or (seen is not None and seen.hash != link.block_hash)
+        span = self._span(event)
         # A past block may be edited, unless the edit takes time in the future.
-        over = view.past(event.span) and (lost or seen is None or view.past(seen.span))
-        own = seen is not None and seen.span == event.span and not lost
+        over = view.past(span) and (lost or seen is None or view.past(seen.span))
+        own = seen is not None and seen.span == span and not lost
         content, uid = self._content(event), view.identity.event_uid(event)
         if edited and own and content != link.wanted_hash:
             # Most likely our own write whose answer was lost: no conflict.
             yield self._update(event, link, "changed")
         elif edited and not over:
             yield from self._damaged(event, link, lost=lost)
-        elif content != link.wanted_hash or event.span != link.span:
+        elif content != link.wanted_hash or span != link.span:
             yield self._update(event, link, "changed")
         elif link.state is LinkState.RETIRED:
             yield _change("back_in_the_window", link, LinkState.LIVE)
@@ -325,7 +327,7 @@ class _CalendarBlocks:
             yield Conflict(ConflictKind.BLOCK_EDITED, link.source, decision)
 
     def _hold(self, event: CalendarEvent, link: BlockLink | None) -> Iterator[ChangeLink]:
-        """Remember the duplicate, without a block."""
+        """Remember the duplicate at its own time, without a block."""
         if link is None or link.state is not LinkState.DUPLICATE or link.span != event.span:
             place = self.view.place(self.calendar.name)
             link = link or BlockLink(*place, source=event.source, span=event.span)
@@ -358,14 +360,18 @@ class _CalendarBlocks:
         yield from _remove(self.view, link, reason, absence=absence)
 
     def _create(self, event: CalendarEvent, link: BlockLink | None) -> CreateBlock:
-        return CreateBlock("busy", event, self._content(event), self.calendar.name, link)
+        span, content = self._span(event), self._content(event)
+        return CreateBlock("busy", event, span, content, self.calendar.name, link)
 
     def _update(self, event: CalendarEvent, link: BlockLink, reason: str) -> UpdateBlock:
-        return UpdateBlock(reason, event, self._content(event), link)
+        return UpdateBlock(reason, event, self._span(event), self._content(event), link)
+
+    def _span(self, event: CalendarEvent) -> Span:
+        return block_span(event, self.rules)
 
     def _content(self, event: CalendarEvent) -> str:
         """Names what the block of this event should be."""
-        span, write = event.span, ""
+        span, write = self._span(event), ""
         if span.all_day:
             # Days are written as moments: if the user's zone changes, the block changes, too.
             span, write = Span(*span.instants(self.view.zone)), self.rules.all_day_write

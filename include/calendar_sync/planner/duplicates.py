@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import CalendarEvent, LinkState, Span
+from calendar_sync.planner.buffers import possible
 from calendar_sync.planner.busy import blocks_time
 from calendar_sync.planner.snapshot import View
 
@@ -38,8 +39,12 @@ class Duplicates:
             for event in calendar.living.values():
                 if view.is_external(event, calendar) and self._takes_time(event):
                     yield event.span
+        buffers = possible(self._rules)
+        time_of_block = {one.widen(time): time for time in self._times for one in buffers}
         for link in view.block_links.values():
-            if link.state in {LinkState.LIVE, LinkState.DUPLICATE}:
+            if link.state is LinkState.LIVE and link.span in time_of_block:
+                yield time_of_block[link.span]
+            elif link.state is LinkState.DUPLICATE:
                 yield link.span
 
     def _takes_time(self, event: CalendarEvent) -> bool:

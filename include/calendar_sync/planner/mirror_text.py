@@ -45,9 +45,16 @@ def draft(appointment: Appointment, settings: Settings, identity: Identity, zone
 
 def block_title(event: CalendarEvent, rules: BlockTime) -> str:
     """What Welkin's block of an external event is called: of a private one never its title."""
+    away = rules.out_of_office_title.strip() if event.out_of_office else ""
+    fixed = away or rules.title
     if rules.block_title == "event_title" and not (event.private or event.personal):
-        return event.title.strip()[:BLOCK_TITLE_LENGTH] or rules.title
-    return rules.title
+        return event.title.strip()[:BLOCK_TITLE_LENGTH] or fixed
+    return fixed
+
+
+def fixed_titles(rules: BlockTime) -> list[str]:
+    """The titles that blocks have, but for those of events."""
+    return list(dict.fromkeys((rules.title, rules.out_of_office_title.strip() or rules.title)))
 
 
 def _text(text: Text, appointment: Appointment, content: MirrorContent) -> str:

@@ -52,7 +52,7 @@ def _moved(view: View, new: CreateBlock, removal: DeleteBlock) -> Action:
     as_it_was = seen is not None and seen.hash == link.block_hash
     if as_it_was and new.content == link.wanted_hash:
         return ChangeLink(FOUND_AGAIN, link)
-    return UpdateBlock(FOUND_AGAIN, event, new.content, link)
+    return UpdateBlock(FOUND_AGAIN, event, new.span, new.content, link)
 
 
 def _leaves(removal: DeleteBlock) -> bool:

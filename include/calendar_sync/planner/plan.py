@@ -29,6 +29,7 @@ from calendar_sync.planner.blocks import plan_blocks
 from calendar_sync.planner.leftovers import leftovers
 from calendar_sync.planner.mirrors import judge, plan_mirrors
 from calendar_sync.planner.orphans import ORPHAN, adopt, orphans
+from calendar_sync.planner.overlaps import overlaps
 from calendar_sync.planner.pairing import paired
 from calendar_sync.planner.snapshot import Doubt, View
 
@@ -79,18 +80,20 @@ def plan(view: View, settings: Settings) -> Plan:
         if mine := [action for action in unclaimed if isinstance(action, kind)]:
             holds += _unless_approved(view, ORPHAN, mine)
     held = {id(action) for hold in holds for action in hold.actions}
-    skipped = Counter(
-        objection
-        for appointment in view.appointments.values()
-        if (objection := _objection(view, settings, appointment)) is not None
-    )
+    objections = {
+        key: _objection(view, settings, appointment)
+        for key, appointment in view.appointments.items()
+    }
+    visits = [view.appointments[key] for key, said in objections.items() if said is None]
+    actions = [action for action in actions if id(action) not in held]
     return Plan(
-        tuple(action for action in actions if id(action) not in held),
+        tuple(actions),
         tuple(_as_held(conflict, holds, restored) for conflict in conflicts),
         tuple(holds),
-        skipped,
+        Counter(said for said in objections.values() if said is not None),
         len(doubted),
         tuple(refused),
+        overlaps(view, settings, visits, actions),
     )
 
 

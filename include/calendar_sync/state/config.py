@@ -299,11 +299,32 @@ _RUNNING = {
 }
 
 
+# Settings of later releases: with their defaults they count as not there.
+_ADDED = (
+    "block_time.all_day_kinds",
+    "block_time.buffers",
+    "block_time.out_of_office_title",
+    "block_time.report_overlaps",
+    "block_time.source",
+    "block_time.working_elsewhere",
+)
+
+
 def blocks_hash(settings: Settings) -> str:
     """A hash of the settings that decide what a full read would plan; part of each cursor.
 
-    A new name for a setting changes no hash, or every calendar would be read in full once.
+    A new name for a setting, or a new setting with its default, changes no hash: otherwise every
+    calendar would be read in full once.
     """
-    document = with_old_names(settings.model_dump(mode="json", exclude=_RUNNING))
+    document = with_old_names(_without_added(settings.model_dump(mode="json", exclude=_RUNNING)))
     text = json.dumps(document, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without_added(document: dict[str, Any]) -> dict[str, Any]:
+    usual = Settings().model_dump(mode="json")
+    for path in _ADDED:
+        section, _, name = path.rpartition(".")
+        if document[section][name] == usual[section][name]:
+            del document[section][name]
+    return document

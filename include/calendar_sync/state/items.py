@@ -1,6 +1,6 @@
 """Conflicts, and parked items: those that failed."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,17 +12,28 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    insert,
     not_,
     or_,
     select,
     update,
 )
 
-from calendar_sync.core.model import Conflict, Platform, Refusal, Source, Step
+from calendar_sync.core.model import (
+    Conflict,
+    ConflictDecision,
+    ConflictKind,
+    Overlap,
+    Platform,
+    Refusal,
+    Source,
+    Step,
+)
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
 TRIES_BEFORE_PARKING = 3
+_OVERLAP = ConflictKind.VISIT_OVER_BUSY
 TRANSIENT_PAUSE = timedelta(hours=1)
 REFUSED_PAUSE = timedelta(hours=23)
 
@@ -107,6 +118,46 @@ class ItemStore:
             )
             .values(dismissed_at=now)
         )
+
+    def note_overlaps(
+        self,
+        connection: Connection,
+        pair: tuple[str, Platform],
+        overlaps: Iterable[Overlap],
+        unsure: Collection[str],
+        now: datetime,
+    ) -> None:
+        """These are all visits over busy time now: others are over, but for those `unsure`.
+
+        One that a person has dismissed stays so until it is over.
+        """
+        table, found = t.conflict, {one.appointment_id: one.ends_at for one in overlaps}
+        key = {"user_id": pair[0], "platform": pair[1].value, "kind": _OVERLAP.value}
+        mine = and_(*(table.c[name] == value for name, value in key.items()))
+        rows = connection.execute(select(table.c.source_id, table.c.ends_at).where(mine))
+        known = {row.source_id: row.ends_at for row in rows}
+        if over := known.keys() - found.keys() - set(unsure):
+            connection.execute(delete(table).where(mine, table.c.source_id.in_(over)))
+        for visit in known.keys() & found.keys():
+            if known[visit] != found[visit]:
+                row = update(table).where(mine, table.c.source_id == visit)
+                connection.execute(row.values(ends_at=found[visit]))
+        new = [
+            {
+                **key,
+                "source_id": visit,
+                "original_start": "",
+                "decision": ConflictDecision.LISTED.value,
+                "times": 1,
+                "first_at": now,
+                "last_at": now,
+                "ends_at": ends_at,
+            }
+            for visit, ends_at in found.items()
+            if visit not in known
+        ]
+        if new:
+            connection.execute(insert(table), new)
 
     # --- parked items -------------------------------------------------------------------------
 

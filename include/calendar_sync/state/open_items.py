@@ -2,9 +2,9 @@
 
 A conflict is *undecided* while both sides still differ, or something waits, and it was not closed.
 One that the sync finds again and again while it lasts is over if it was not found for a week. For
-a week, conflicts that the sync has settled by a rule are shown, too. An item is *parked* after
-three failures: before that it is only tried again. A question is open until it is answered, either
-way.
+a week, conflicts that the sync has settled by a rule are shown, too. Visits over busy time are
+*listed* while they last, and counted apart. An item is *parked* after three failures: before that
+it is only tried again. A question is open until it is answered, either way.
 """
 
 from collections.abc import Sequence
@@ -25,6 +25,8 @@ _LASTING = (
     ConflictDecision.LEFT_IN_ACCOUNT.value,
 )
 UNDECIDED = (*_LEFT_ALONE, *_LASTING)
+# Nothing to decide, and not counted as a conflict.
+_LISTED = ConflictDecision.LISTED.value
 TOLD_FOR = timedelta(days=7)
 
 
@@ -34,10 +36,16 @@ def undecided(now: datetime) -> ColumnElement[bool]:
 
 
 def open_conflicts(now: datetime) -> ColumnElement[bool]:
-    """Conflicts that are shown: the undecided, and what was settled in the last week."""
+    """Conflicts that count: the undecided, and what was settled in the last week."""
     table = t.conflict.c
     told = or_(table.decision.in_(_LEFT_ALONE), table.last_at > now - TOLD_FOR)
-    return and_(table.dismissed_at.is_(None), told)
+    return and_(table.dismissed_at.is_(None), table.decision != _LISTED, told)
+
+
+def listed(now: datetime) -> ColumnElement[bool]:
+    """Conflicts that are only shown, while they last: visits over busy time."""
+    table = t.conflict.c
+    return and_(table.dismissed_at.is_(None), table.decision == _LISTED, table.ends_at > now)
 
 
 def parked(*platforms: str) -> Sequence[ColumnElement[bool]]:

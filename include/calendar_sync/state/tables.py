@@ -327,6 +327,7 @@ conflict = Table(
     Column("first_at", UtcDateTime, nullable=False),
     Column("last_at", UtcDateTime, nullable=False),
     Column("dismissed_at", UtcDateTime),
+    Column("ends_at", UtcDateTime),
     UniqueConstraint("user_id", "platform", "kind", "source_id", "original_start"),
     Index(None, "last_at"),
 )

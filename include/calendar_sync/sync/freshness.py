@@ -42,9 +42,18 @@ def poll_interval(
     return timedelta(seconds=max(wanted, 86_400 * calendars / budget))
 
 
-def calendars_polled(settings: Settings, users: Iterable[MappedUser]) -> int:
-    """How many calendars these users have in all."""
-    return sum(len(settings.calendars_for(user).all) for user in users)
+def poll_requests(settings: Settings, users: Iterable[MappedUser]) -> int:
+    """How many requests a poll of each of these users takes in all."""
+    return sum(
+        len(settings.calendars_for(user).all) * _parts(settings.of(user.profile)) for user in users
+    )
+
+
+def _parts(settings: Settings) -> int:
+    """Busy times are asked for in parts of 60 days, from at most a week before."""
+    if settings.block_time.source == "events":
+        return 1
+    return -(-(settings.windows.blocks_future_days + 24) // 60)
 
 
 def unheard(state: UserSync, interval: timedelta, now: datetime) -> bool:

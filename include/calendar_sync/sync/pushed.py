@@ -31,7 +31,12 @@ LONGEST_DELAY = timedelta(hours=4)
 
 
 def watched(settings: Settings, user: MappedUser) -> tuple[str, ...]:
-    """Which calendars of an account have channels: Microsoft's tell of a whole mailbox."""
+    """Which calendars of an account have channels: Microsoft's tell of a whole mailbox.
+
+    None where only busy times are read: channels tell of events.
+    """
+    if settings.of(user.profile).block_time.source == "free_busy":
+        return ()
     if user.platform is Platform.GOOGLE:
         return settings.calendars_for(user).all
     return (PRIMARY,)
@@ -95,7 +100,7 @@ class Pushed:
         found = self.standing.get(user.user_id)
         if found is None:
             return plain
-        reliable = found.healthy >= len(watched(self.settings, user))
+        reliable = found.healthy >= max(1, len(watched(self.settings, user)))
         return max(plain, self.stretched) if reliable else plain
 
     def wanted(self, user_id: str) -> bool:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from calendar_sync.adapters import welkin as welkin_adapter
+from calendar_sync.adapters.busy_calendar import BusyCalendar
 from calendar_sync.adapters.google import (
     DIRECTORY_SCOPE,
     FREEBUSY_SCOPE,
@@ -27,6 +28,7 @@ from calendar_sync.adapters.microsoft import MicrosoftCalendar, MicrosoftDirecto
 from calendar_sync.adapters.microsoft import fetch_token as fetch_microsoft_token
 from calendar_sync.adapters.microsoft.errors import classify as classify_microsoft
 from calendar_sync.adapters.microsoft.errors import classify_token as classify_microsoft_token
+from calendar_sync.adapters.microsoft.schedules import MicrosoftFreeBusy
 from calendar_sync.adapters.microsoft.slots import Slots
 from calendar_sync.adapters.welkin import Welkin
 from calendar_sync.adapters.welkin.client import classify as classify_welkin
@@ -36,7 +38,7 @@ from calendar_sync.config.credentials import (
     MicrosoftCredentials,
     WelkinCredentials,
 )
-from calendar_sync.config.settings import Limits
+from calendar_sync.config.settings import Limits, Settings
 from calendar_sync.core.clock import Clock
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Platform, Window
@@ -47,7 +49,7 @@ from calendar_sync.sync.services import Services
 from calendar_sync.sync.tokens import Fetch, OwnTokens, TokenCache
 
 if TYPE_CHECKING:
-    from calendar_sync.core.ports import CalendarPlatform, Directory, FreeBusy
+    from calendar_sync.core.ports import CalendarPlatform, CalendarSource, Directory, FreeBusy
 
 # Whoever tries a connection is waiting for the answer.
 TRIAL_WAIT = 5.0
@@ -108,18 +110,33 @@ async def open_services(
     platforms: dict[Platform, CalendarPlatform] = {}
     directories: dict[Platform, Directory] = {}
     busy: dict[Platform, FreeBusy] = {}
+    schedules: dict[Platform, FreeBusy] = {}
     if secrets.google is not None:
         rate = Permits(store.rates, "google", limits.google_requests_per_minute, clock)
         made = _google(secrets.google, tokens, clock, client, rate.take)
         platforms[Platform.GOOGLE], directories[Platform.GOOGLE], busy[Platform.GOOGLE] = made
     if secrets.microsoft is not None:
         rate = Permits(store.rates, "microsoft", limits.microsoft_requests_per_minute, clock)
-        platforms[Platform.MICROSOFT], directories[Platform.MICROSOFT] = _microsoft(
-            secrets.microsoft, tokens, clock, limits, client, rate.take
-        )
+        made_here = _microsoft(secrets.microsoft, tokens, clock, limits, client, rate.take)
+        platforms[Platform.MICROSOFT], directories[Platform.MICROSOFT] = made_here[:2]
+        schedules[Platform.MICROSOFT] = made_here[2]
+    busy_calendars = {
+        platform: BusyCalendar(platform, source, clock)
+        for platform, source in (*busy.items(), *schedules.items())
+    }
     identity = Identity(secrets.hmac_key, credentials.organisation)
     try:
-        yield Services(welkin, platforms, store, identity, clock, client.meter, directories, busy)
+        yield Services(
+            welkin,
+            platforms,
+            store,
+            identity,
+            clock,
+            client.meter,
+            directories,
+            busy,
+            busy_calendars,
+        )
     finally:
         await client.aclose()
 
@@ -142,16 +159,23 @@ async def open_welkin(credentials: WelkinCredentials, clock: Clock) -> AsyncIter
 
 @asynccontextmanager
 async def open_calendar(
-    credentials: GoogleCredentials | MicrosoftCredentials, limits: Limits, clock: Clock
-) -> AsyncIterator[GoogleCalendar | MicrosoftCalendar]:
-    """One calendar system alone, with tokens of its own: to try its connection."""
-    client = _Clients(clock)
+    credentials: GoogleCredentials | MicrosoftCredentials, settings: Settings, clock: Clock
+) -> AsyncIterator["CalendarSource"]:
+    """One calendar system alone, with tokens of its own: to try its connection.
+
+    It reads busy times alone where no user's events are read.
+    """
+    client, limits = _Clients(clock), settings.limits
+    made: tuple[CalendarSource, Any, FreeBusy]
     try:
         with waiting_at_most(TRIAL_WAIT):
             if isinstance(credentials, GoogleCredentials):
-                yield _google(credentials, OwnTokens(), clock, client)[0]
+                platform, made = Platform.GOOGLE, _google(credentials, OwnTokens(), clock, client)
             else:
-                yield _microsoft(credentials, OwnTokens(), clock, limits, client)[0]
+                platform = Platform.MICROSOFT
+                made = _microsoft(credentials, OwnTokens(), clock, limits, client)
+            only_busy = all(one.block_time.source == "free_busy" for one in settings.all)
+            yield BusyCalendar(platform, made[2], clock) if only_busy else made[0]
     finally:
         await client.aclose()
 
@@ -262,7 +286,7 @@ def _microsoft(
     limits: Limits,
     client: Callable[..., HttpClient],
     rate: Limiter | None = None,
-) -> tuple[MicrosoftCalendar, MicrosoftDirectory]:
+) -> tuple[MicrosoftCalendar, MicrosoftDirectory, MicrosoftFreeBusy]:
     address = urlsplit(credentials.authority)
     token_http = client(
         f"{address.scheme}://{address.netloc}", classify_microsoft_token, credentials.verify, None
@@ -277,4 +301,5 @@ def _microsoft(
     calendar = MicrosoftCalendar(
         http, credentials.root, token, slots, clock.now, batch=limits.microsoft_batch_size
     )
-    return calendar, MicrosoftDirectory(calendar, http, credentials.root, token)
+    directory = MicrosoftDirectory(calendar, http, credentials.root, token)
+    return calendar, directory, MicrosoftFreeBusy(http, token, slots)

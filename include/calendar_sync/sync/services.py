@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 from calendar_sync.adapters.http import Meter
 from calendar_sync.adapters.welkin import Welkin
+from calendar_sync.config.settings import Settings
 from calendar_sync.core.clock import Clock
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Platform
-from calendar_sync.core.ports import CalendarPlatform, Directory, FreeBusy
+from calendar_sync.core.ports import CalendarPlatform, CalendarSource, Directory, FreeBusy
 from calendar_sync.state import Store
 
 
@@ -24,3 +25,9 @@ class Services:
     meter: Meter
     directories: Mapping[Platform, Directory] = field(default_factory=dict)
     free_busy: Mapping[Platform, FreeBusy] = field(default_factory=dict)
+    busy_calendars: Mapping[Platform, CalendarSource] = field(default_factory=dict)
+
+    def reader(self, settings: Settings, platform: Platform) -> CalendarSource:
+        """What reads the calendars of users with these settings: events, or busy times alone."""
+        only_busy = settings.block_time.source == "free_busy"
+        return self.busy_calendars[platform] if only_busy else self.platforms[platform]

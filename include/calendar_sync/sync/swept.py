@@ -13,7 +13,7 @@ from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.state import Store
 from calendar_sync.state.sweeps import SweptUser
-from calendar_sync.sync.freshness import QUOTA_SHARE, calendars_polled, poll_interval
+from calendar_sync.sync.freshness import QUOTA_SHARE, poll_interval, poll_requests
 
 #: Calendars in one request.
 AT_ONCE = 50
@@ -81,12 +81,12 @@ class Swept:
         now: datetime,
     ) -> "Swept":
         """As the state database has it."""
-        calendars = calendars_polled(settings, synced)
+        calendars = poll_requests(settings, synced)
         rough = pace(settings, platform, calendars, 0, now)
         if rough is None or refused(store, platform, now):
             return cls()
         found = cls(rough, settings, store.sweeps.users(), now)
-        unseen = calendars_polled(settings, (user for user in synced if not found.sees(user)))
+        unseen = poll_requests(settings, (user for user in synced if not found.sees(user)))
         return replace(found, pace=pace(settings, platform, calendars, unseen, now))
 
     def sees(self, user: MappedUser) -> bool:

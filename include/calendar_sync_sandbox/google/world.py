@@ -17,7 +17,6 @@ from calendar_sync_sandbox.google.push import Channels
 from calendar_sync_sandbox.google.store import Calendar, Json, Version
 from calendar_sync_sandbox.google.times import from_python, moment_of
 from calendar_sync_sandbox.google.writes import (
-    WRITABLE,
     check_zones,
     finish,
     guest_may_write,
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from calendar_sync_sandbox.clock import Clock
 
 MARKER = "calendarSync"
+# What Google or an add-on puts into an event.
+NOT_FROM_CLIENTS = frozenset({"organizer", "creator", "hangoutLink", "conferenceData"})
 When = datetime | date | dict[str, Any]
 
 
@@ -145,7 +146,7 @@ class GoogleWorld(Mailboxes):
             start: a moment, a day, or JSON of the API.
             end: the same, exclusive.
             calendar: which of the mailbox's calendars.
-            **fields: other fields of the API's Event; also ``organizer`` and ``creator``, which no
+            **fields: other fields of the API's Event; also those of NOT_FROM_CLIENTS, which no
                 client can set. Empty and negative spans and made-by-Google kinds are allowed here.
         """
         target = self.calendar(account, calendar)
@@ -167,9 +168,7 @@ class GoogleWorld(Mailboxes):
         body = new_event(target, sent, event_id, now)
         if impossible:
             body.update(times)
-        body.update(
-            {k: v for k, v in fields.items() if k not in WRITABLE and k in ("organizer", "creator")}
-        )
+        body.update({k: v for k, v in fields.items() if k in NOT_FROM_CLIENTS})
         return copy.deepcopy(target.put(body, now).body)
 
     def add_series(

@@ -49,7 +49,7 @@ TEXTS = ("summary", "description", "location", "colorId", "iCalUID", "id")
 KEPT = (
     "kind", "etag", "id", "htmlLink", "created", "updated", "creator", "organizer", "iCalUID",
     "sequence", "eventType", "recurringEventId", "originalStartTime", "hangoutLink",
-    "privateCopy", "locked",
+    "conferenceData", "privateCopy", "locked",
 )  # fmt: skip
 
 

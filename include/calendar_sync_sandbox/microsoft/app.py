@@ -16,6 +16,7 @@ from calendar_sync_sandbox.microsoft.directory import CALENDARS, GROUPS, READ_CA
 from calendar_sync_sandbox.microsoft.errors import GraphError, error_body
 from calendar_sync_sandbox.microsoft.groups import GroupHandlers
 from calendar_sync_sandbox.microsoft.preferences import check_options, prefers, read_body
+from calendar_sync_sandbox.microsoft.schedules import Schedules
 from calendar_sync_sandbox.microsoft.subscriptions import PATH
 from calendar_sync_sandbox.microsoft.times import Json, read_span
 from calendar_sync_sandbox.microsoft.traffic import Traffic
@@ -69,6 +70,7 @@ class MicrosoftApp:
         self._views, self._delta = Views(world), Delta(world)
         self._answered = 0
         users, groups = UserHandlers(world), GroupHandlers(world)
+        self.schedules = Schedules(world)
         routes = [
             Route(
                 "GET",
@@ -107,6 +109,10 @@ class MicrosoftApp:
                 self._in(self._folder),
             ),
             Route("GET", USER + "/calendar", "microsoft.calendars.get", self._in(self._folder)),
+            Route(
+                "POST", USER + "/calendar/getSchedule", "microsoft.schedule.get",
+                self._in(self.schedules.answer, reads=True),
+            ),
             *self._subscription_routes(),
         ]  # fmt: skip
         for middle in CALENDARS_OF:
@@ -192,12 +198,13 @@ class MicrosoftApp:
 
         return answer
 
-    def _in(self, handler: Callable[[Call, Mailbox], Reply]) -> Handler:
+    def _in(self, handler: Callable[[Call, Mailbox], Reply], *, reads: bool = False) -> Handler:
         """Wrap a handler in what every call for a mailbox meets first."""
 
         def answer(call: Call) -> Reply:
             self._check_token(call)
-            enough = {CALENDARS, READ_CALENDARS} if call.method == "GET" else {CALENDARS}
+            reading = reads or call.method == "GET"
+            enough = {CALENDARS, READ_CALENDARS} if reading else {CALENDARS}
             if not enough & self.world.directory.roles:
                 raise GraphError(403)
             try:

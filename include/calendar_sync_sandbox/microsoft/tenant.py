@@ -48,6 +48,7 @@ class Tenant:
         users: the directory's users.
         groups: its groups, and who is in them.
         subscriptions: who is told of changes.
+        hidden: addresses whose busy times are shown to nobody.
     """
 
     def __init__(self, clock: Clock, seed: int, root: str, outbox: Outbox | None = None) -> None:
@@ -60,6 +61,7 @@ class Tenant:
         self.directory = Directory(root)
         self.users = Users()
         self.groups = Groups()
+        self.hidden: set[str] = set()
         self.unfriendly = True
         self.lose_tombstones = False
         self.invited_only: set[str] = set()

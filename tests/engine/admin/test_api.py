@@ -99,6 +99,7 @@ def test_the_description_names_no_page(pages: Pages) -> None:
         "/api/v1/settings",
         "/api/v1/mapping",
         "/api/v1/mapping/rules",
+        "/api/v1/profiles",
         "/api/v1/conflicts",
         "/api/v1/conflicts/{number}",
         "/api/v1/approvals",

@@ -9,6 +9,7 @@ import pytest
 
 from calendar_sync.cli.app import app
 from calendar_sync.cli.output import console
+from calendar_sync.config.mapping import COLUMNS
 from tests.engine.cli import test_cli
 from tests.engine.cli.test_cli import Command
 
@@ -38,7 +39,9 @@ def rows(cli: Command) -> list[str]:
 
 
 def row(user_id: str, account: str, platform: str = "google", rest: str = "true,") -> str:
-    return f"{user_id},,{platform},{account},{rest}"
+    """As exported; columns that are left out of `rest` are empty."""
+    values = [user_id, "", platform, account, *rest.split(",")]
+    return ",".join([*values, *[""] * (len(COLUMNS) - len(values))])
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ def test_a_file_that_lost_its_rows_removes_no_users(cli: Command) -> None:
     assert rows(cli) == before
     one = cli.write("one.csv", HEADER + "u00,google,new@example.org\nu99,google,99@example.org\n")
     assert "1 added, 1 changed, 0 removed" in cli("mapping", "import", one)
-    assert "u00,,google,new@example.org,true," in rows(cli)
+    assert row("u00", "new@example.org") in rows(cli)
     assert len(rows(cli)) == 25
 
 
@@ -413,9 +416,9 @@ def test_who_has_an_account_is_proposed_reviewed_and_imported(boss: Command) -> 
     assert rows(boss) == before, "nothing is applied"
     assert "revision 2, 2 added, 0 changed, 0 removed" in boss("mapping", "import", file)
     assert sorted(line.split(",", 1)[1] for line in rows(boss)) == [
-        "dana@example.org,google,dana@example.org,false,",
-        "mira+welkin@example.org,microsoft,mira@example.org,true,",
-        "ruben@example.org,google,ruben@example.org,true,",
+        "dana@example.org,google,dana@example.org,false,,,,",
+        "mira+welkin@example.org,microsoft,mira@example.org,true,,,,",
+        "ruben@example.org,google,ruben@example.org,true,,,,",
     ]
     assert proposals(boss, "--platform", "google") == {("mira+welkin", "google"): "no such account"}
 
@@ -503,3 +506,99 @@ def test_proposals_need_a_connection(cli: Command, monkeypatch: pytest.MonkeyPat
     assert "no connection for microsoft" in cli(
         "mapping", "propose", "--platform", "microsoft", code=1
     )
+
+
+# --- profiles and calendars of a person ---------------------------------------------------------
+
+PROFILED = """
+profiles:
+  clinicians: {mirror_content: {title: {level: type}}}
+  front-desk: {windows: {mirrors_future_days: 60}}
+"""
+
+
+def folder(cli: Command, settings: str, mapping: str = "") -> str:
+    """A folder for `config apply`."""
+    made = cli.folder / "config"
+    made.mkdir(exist_ok=True)
+    (made / "settings.yaml").write_text(SETTINGS + settings)
+    (made / "user_mapping.csv").unlink(missing_ok=True)
+    if mapping:
+        (made / "user_mapping.csv").write_text(mapping)
+    return str(made)
+
+
+def profiled_rows(cli: Command, **profiles: str) -> str:
+    found = ids(cli)
+    lines = [f"{found[n]},google,{n}@example.org,{p}" for n, p in profiles.items()]
+    return "welkin_user_id,platform,account,profile\n" + "\n".join(lines) + "\n"
+
+
+def test_profiles_and_who_has_them_come_and_go_in_one_folder(cli: Command) -> None:
+    cli.map_everybody()
+    mapping = profiled_rows(cli, dana="clinicians", ruben="")
+    cli("config", "apply", folder(cli, PROFILED, mapping))
+    listed = json.loads(cli("config", "profiles", "--json"))
+    assert [(one["name"], one["users"]) for one in listed] == [("clinicians", 1), ("front-desk", 0)]
+    # Another name for the same profile: nobody is without one in between.
+    renamed = PROFILED.replace("clinicians", "nurses")
+    mapping = profiled_rows(cli, dana="nurses", ruben="")
+    cli("config", "apply", folder(cli, renamed, mapping))
+    listed = json.loads(cli("config", "profiles", "--json"))
+    assert [(one["name"], one["users"]) for one in listed] == [("front-desk", 0), ("nurses", 1)]
+
+
+def test_a_folder_that_takes_away_a_profile_in_use_changes_nothing(cli: Command) -> None:
+    cli.map_everybody()
+    cli("config", "apply", folder(cli, PROFILED, profiled_rows(cli, dana="clinicians")))
+    before = cli("config", "show"), rows(cli)
+    assert "profiles.clinicians is missing" in cli("config", "apply", folder(cli, ""), code=1)
+    mapping = profiled_rows(cli, ruben="")
+    assert "no profile clinicians" in cli("config", "apply", folder(cli, "", mapping), code=1)
+    mapping = profiled_rows(cli, dana="ghosts")
+    assert "no profile ghosts" in cli("config", "apply", folder(cli, PROFILED, mapping), code=1)
+    assert "no profile ghosts" in cli("config", "validate", folder(cli, PROFILED, mapping), code=1)
+    assert (cli("config", "show"), rows(cli)) == before
+
+
+def test_two_profiles_are_compared(cli: Command) -> None:
+    cli("config", "apply", folder(cli, PROFILED))
+    found = json.loads(cli("config", "profiles", "clinicians", "front-desk", "--json"))
+    assert found == {
+        "mirror_content.title.level": {"one": "type", "other": "busy"},
+        "windows.mirrors_future_days": {"one": 365, "other": 60},
+    }
+    assert "windows.mirrors_future_days" in cli("config", "profiles", "front-desk")
+    assert "no profile ghosts" in cli("config", "profiles", "ghosts", code=1)
+
+
+def test_one_users_profile_and_calendars_are_set_and_taken_back(cli: Command) -> None:
+    cli.map_everybody()
+    cli("config", "apply", folder(cli, PROFILED))
+    dana = ids(cli)["dana"]
+    user = ("--user", dana, "--platform", "google")
+    cli(
+        "mapping",
+        "set",
+        *user,
+        "--profile",
+        "front-desk",
+        "--busy-calendar",
+        "team",
+        "--busy-calendar",
+        "b@x",
+    )
+    rest = "true,,front-desk,team b@x,"
+    assert row(dana, "dana@example.org", rest=rest) in rows(cli)
+    cli("mapping", "set", *user, "--mirrors-calendar", "visits")
+    assert row(dana, "dana@example.org", rest=rest + "visits") in rows(cli)
+    assert "profile front-desk, 2 more calendars, mirrors in visits" in cli("mapping", "history")
+    for form in ("yaml", "csv"):
+        file = cli.folder / f"again.{form}"
+        cli("mapping", "export", file)
+        assert "(unchanged)" in cli("mapping", "import", file)
+    cli("mapping", "set", *user, "--profile", "", "--busy-calendar", "", "--mirrors-calendar", "")
+    assert row(dana, "dana@example.org") in rows(cli)
+    assert "no profile ghosts" in cli("mapping", "set", *user, "--profile", "ghosts", code=1)
+    ruben = "ruben@example.org"
+    assert "main calendar of" in cli("mapping", "set", *user, "--busy-calendar", ruben, code=1)

@@ -124,6 +124,19 @@ def test_rule_7_a_block_follows_its_event_and_tells_only_its_time(stage: Make) -
     assert s.blocks() == []
 
 
+def test_rule_7a_buffers_around_an_event_block_too(stage: Make) -> None:
+    minutes = {"before_minutes": 15, "after_minutes": 15}
+    s = stage(settings={"block_time": {"buffers": {"with_place": minutes}}})
+    s.busy(days=1, location="Clinic")
+    s.busy(days=2)
+    s.run()
+    quarter = timedelta(minutes=15)
+    assert s.block_times() == [
+        (s.at(1, 14) - quarter, s.at(1, 15) + quarter),
+        (s.at(2, 14), s.at(2, 15)),
+    ]
+
+
 def test_rule_8_all_day_events_are_dates_in_the_users_zone(stage: Make) -> None:
     s = stage(zone="US/Pacific")
     s.google.add_event(SELF, start=s.day(3), end=s.day(5), summary="Away")
@@ -157,6 +170,17 @@ def test_rule_8b_a_block_edited_in_welkin_is_put_back_and_shown(stage: Make) -> 
     s.later(again=2)
     assert s.block_times() == [(s.at(1, 14), s.at(1, 15))]
     assert s.conflicts() == [("block_edited", "restored")]
+
+
+def test_rule_8c_a_visit_over_busy_time_is_listed_while_it_lasts(stage: Make) -> None:
+    s = stage()
+    event = s.calendar.plan(SELF, s.at(1, 9, 30), s.at(1, 10, 30), "Dentist")
+    s.visit(days=1, hour=9)
+    s.run()
+    assert s.conflicts() == [("visit_over_busy", "listed")]
+    s.calendar.delete_event(SELF, event)
+    s.later()
+    assert s.conflicts() == []
 
 
 def test_rule_9_a_moved_mirror_is_put_back_or_reschedules_or_is_reported(stage: Make) -> None:

@@ -554,3 +554,28 @@ def test_an_event_whose_time_cannot_be_read_keeps_its_block(stage: Stage) -> Non
     assert len(stage.blocks()) == 1
     user = ask(stage, "user", stage.ids["dana"])
     assert user.found
+
+
+def test_the_buffer_of_an_event_and_its_kind_are_named(stage: Stage) -> None:
+    plain = stage.busy(days=2)
+    google = stage.platform is Platform.GOOGLE
+    there = stage.busy(location="Elm Street 12" if google else {"displayName": "Elm Street 12"})
+    stage.document["block_time"] = {
+        "buffers": {"with_place": {"before_minutes": 15, "after_minutes": 1}}
+    }
+    stage.run()
+    part = one(ask(stage, "event", there))
+    assert [fact.value for fact in part.facts if fact.name == "buffer"] == [
+        "15 minutes before, 1 minute after"
+    ]
+    assert "Elm" not in str(part)
+    assert "buffer" not in str(one(ask(stage, "event", plain)).facts)
+    if google:
+        return
+    elsewhere = stage.busy(days=3, showAs="workingElsewhere")
+    day = stage.day(4)
+    off = stage.calendar.add_event(mail("dana"), start=day, end=day + DAY, showAs="oof")["id"]
+    stage.document["block_time"] = {"all_day_kinds": {"out_of_office": "ignore"}}
+    stage.run()
+    found = [decided(one(ask(stage, "event", key))) for key in (elsewhere, off)]
+    assert found == ["working_elsewhere", "all_day_kind_ignored"]

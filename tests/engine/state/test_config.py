@@ -74,6 +74,20 @@ def test_new_names_of_settings_cause_no_full_read() -> None:
     assert blocks_hash(parse(change)) == "99e809f56d841210"
 
 
+def test_new_settings_cause_a_full_read_only_where_they_are_used() -> None:
+    usual = {"buffers": {"every_event": {"before_minutes": 0}}}
+    assert blocks_hash(parse({"block_time": usual})) == blocks_hash(parse({}))
+    changes: tuple[dict[str, object], ...] = (
+        {"buffers": {"online": {"after_minutes": 5}}},
+        {"working_elsewhere": "block"},
+        {"all_day_kinds": {"tentative": "ignore"}},
+        {"out_of_office_title": "Away"},
+        {"report_overlaps": False},
+    )
+    for change in changes:
+        assert blocks_hash(parse({"block_time": change})) != blocks_hash(parse({}))
+
+
 def test_staff_who_are_no_longer_listed_are_inactive(store: Store) -> None:
     dana = WelkinUser("u1", "dana@example.org", "US/Eastern", active=True)
     ruben = WelkinUser("u2", "ruben@example.org", None, active=True)

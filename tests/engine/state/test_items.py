@@ -1,6 +1,6 @@
 """Conflicts and parked items."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -8,6 +8,7 @@ from calendar_sync.core.model import (
     Conflict,
     ConflictDecision,
     ConflictKind,
+    Overlap,
     Platform,
     Source,
     Step,
@@ -78,3 +79,34 @@ def test_a_conflict_seen_again_counts_up(store: Store) -> None:
         "restored",
         None,
     )
+
+
+def test_visits_over_busy_time_are_those_of_the_last_look(store: Store) -> None:
+    def note(overlaps: dict[str, datetime], *unsure: str, later: int = 0) -> None:
+        found = [Overlap(key, ends) for key, ends in overlaps.items()]
+        with store.database.write() as connection:
+            at = NOW + timedelta(minutes=later)
+            store.items.note_overlaps(connection, PAIR, found, unsure, at)
+
+    def rows() -> dict[str, tuple[datetime, datetime, int]]:
+        with store.database.read() as connection:
+            found = connection.execute(t.conflict.select()).all()
+        return {row.source_id: (row.ends_at, row.first_at, row.times) for row in found}
+
+    soon, late = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
+    note({"a1": soon, "a2": soon})
+    note({"a1": late, "a2": soon, "a3": soon}, later=1)
+    assert rows() == {
+        "a1": (late, NOW, 1),
+        "a2": (soon, NOW, 1),
+        "a3": (soon, NOW + timedelta(minutes=1), 1),
+    }
+    note({"a1": late}, "a2", "a9")
+    assert rows().keys() == {"a1", "a2"}
+    with store.database.write() as connection:
+        moved = Conflict(ConflictKind.MIRROR_MOVED, Source("a7"), ConflictDecision.RESTORED)
+        store.items.record_conflicts(connection, *PAIR, [moved], NOW)
+        store.items.note_overlaps(connection, ("u2", G), (), (), NOW)
+        store.items.note_overlaps(connection, ("u1", Platform.MICROSOFT), (), (), NOW)
+    note({})
+    assert rows().keys() == {"a7"}

@@ -1,5 +1,6 @@
 """From Google's event resource to our values, and from a draft to a write."""
 
+from dataclasses import astuple
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -196,3 +197,35 @@ def test_no_json_breaks_the_reader(changes: dict[str, Any]) -> None:
         assert not ONE.is_ours(found.marker)
         if isinstance(found, CalendarEvent):
             ONE.event_hash(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "online"),
+    [
+        ({}, False, False),
+        ({"location": "Elm Street 12"}, True, False),
+        ({"location": ["Elm Street 12"]}, False, False),
+        ({"location": "https://zoom.us/j/1"}, False, True),
+        ({"hangoutLink": "https://meet.google.com/abc"}, False, True),
+        ({"hangoutLink": "https://meet.google.com/abc", "location": "Room 5"}, True, True),
+        ({"conferenceData": {"entryPoints": [{"entryPointType": "video"}]}}, False, True),
+        ({"conferenceData": {"createRequest": {}}}, False, False),
+        ({"conferenceData": "x"}, False, False),
+    ],
+)
+def test_a_place_and_a_meeting_online(changes: dict[str, Any], place: bool, online: bool) -> None:
+    found = parsed(**changes)
+    assert (found.has_place, found.online) == (place, online)
+
+
+def test_of_a_location_nothing_else_is_kept() -> None:
+    found = parsed(location="Elm Street 12", hangoutLink="https://meet.google.com/abc")
+    assert "Elm" not in repr(astuple(found))
+    assert "abc" not in repr(astuple(found))
+
+
+@pytest.mark.parametrize(
+    ("kind", "away"), [("outOfOffice", True), ("focusTime", False), ("default", False), (7, False)]
+)
+def test_out_of_office(kind: Any, away: bool) -> None:
+    assert parsed(eventType=kind).out_of_office is away

@@ -1,6 +1,7 @@
 """From Graph's event resource to our values, and from a draft to a write."""
 
 import html
+from dataclasses import astuple
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -667,3 +668,56 @@ def test_no_json_breaks_the_reader(changes: dict[str, Any], listed: bool) -> Non
             ONE.event_hash(found)
             assert Span.parse(str(found.span)) == found.span
             assert iso(found.span.start) <= iso(datetime.max.replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "online"),
+    [
+        ({}, False, False),
+        ({"location": {"displayName": "Room 5; Room 6", "locationType": "default"}}, True, False),
+        ({"location": {"displayName": ""}}, False, False),
+        ({"location": {"displayName": None}}, False, False),
+        ({"location": "Room 5"}, False, False),
+        ({"isOnlineMeeting": True}, False, True),
+        ({"isOnlineMeeting": "true"}, False, False),
+        ({"location": {"displayName": "Microsoft Teams Meeting"}}, False, True),
+        (
+            {"isOnlineMeeting": True, "location": {"displayName": "Microsoft Teams; Room 5"}},
+            True,
+            True,
+        ),
+    ],
+    ids=str,
+)
+def test_a_place_and_a_meeting_online(changes: dict[str, Any], place: bool, online: bool) -> None:
+    found = parsed(**changes)
+    assert (found.has_place, found.online) == (place, online)
+
+
+def test_of_a_location_nothing_else_is_kept() -> None:
+    assert "Elm" not in repr(astuple(parsed(location={"displayName": "Elm Street 12"})))
+
+
+@pytest.mark.parametrize(
+    ("shown", "away"), [("oof", True), ("busy", False), ("workingElsewhere", False), (None, False)]
+)
+def test_out_of_office(shown: Any, away: bool) -> None:
+    assert parsed(showAs=shown).out_of_office is away
+
+
+@pytest.mark.parametrize(
+    ("changes", "elsewhere"),
+    [
+        ({}, True),
+        ({"isCancelled": True}, False),
+        ({"responseStatus": {"response": "accepted"}}, True),
+        ({"responseStatus": {"response": "notResponded"}}, False),
+        ({"responseStatus": {"response": "tentativelyAccepted"}}, False),
+    ],
+)
+def test_working_elsewhere_is_free_by_another_name(
+    changes: dict[str, Any], elsewhere: bool
+) -> None:
+    found = parsed(showAs="workingElsewhere", **changes)
+    assert (found.availability, found.working_elsewhere) == (Availability.FREE, elsewhere)
+    assert not parsed(showAs="free", **changes).working_elsewhere

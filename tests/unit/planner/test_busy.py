@@ -14,6 +14,13 @@ from tests.unit.planner.views import DAY, NOW, Little, days, settings, span
 
 EVENT = CalendarEvent("e1", span=span(24), creator="copy@example.org")
 UTC = ZoneInfo("UTC")
+ELSEWHERE: dict[str, Any] = {"availability": Availability.FREE, "working_elsewhere": True}
+AWAY: dict[str, Any] = {"span": days(3), "out_of_office": True}
+PERHAPS: dict[str, Any] = {"span": days(3), "availability": Availability.TENTATIVE}
+
+
+def all_day(**kinds: str) -> dict[str, Any]:
+    return {"all_day_kinds": kinds}
 
 
 CASES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
@@ -23,10 +30,28 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({"declined": True, "availability": Availability.FREE}, {}, "declined"),
     ({"informational": True}, {}, "informational"),
     ({"availability": Availability.FREE}, {}, "free"),
+    (ELSEWHERE, {}, "working_elsewhere"),
+    (ELSEWHERE, {"working_elsewhere": "block"}, None),
+    (ELSEWHERE | {"declined": True}, {"working_elsewhere": "block"}, "declined"),
     ({"availability": Availability.TENTATIVE}, {}, "tentative"),
     ({"availability": Availability.TENTATIVE}, {"tentative": True}, None),
     ({"span": days(3)}, {"all_day": "ignore"}, "all_day_ignored"),
     ({"span": days(3)}, {}, None),
+    ({"span": days(3)}, all_day(out_of_office="ignore", tentative="ignore"), None),
+    ({"span": days(3)}, {"all_day": "ignore"} | all_day(out_of_office="block"), "all_day_ignored"),
+    (AWAY, {"all_day": "ignore"}, "all_day_ignored"),
+    (AWAY, {"all_day": "ignore"} | all_day(out_of_office="block"), None),
+    (AWAY, all_day(out_of_office="ignore"), "all_day_kind_ignored"),
+    ({"out_of_office": True}, all_day(out_of_office="ignore"), None),
+    (PERHAPS, all_day(tentative="block"), "tentative"),
+    (PERHAPS, {"tentative": True} | all_day(tentative="ignore"), "all_day_kind_ignored"),
+    (PERHAPS | AWAY, {"tentative": True} | all_day(out_of_office="ignore"), None),
+    (
+        ELSEWHERE | {"span": days(3)},
+        {"working_elsewhere": "block"} | all_day(working_elsewhere="ignore"),
+        "all_day_kind_ignored",
+    ),
+    (ELSEWHERE | {"span": days(3)}, all_day(working_elsewhere="block"), "working_elsewhere"),
     ({}, {"ignore_external": {"creators": ["copy@*"]}}, "ignored"),
 ]
 

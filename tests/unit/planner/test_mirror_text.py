@@ -182,3 +182,31 @@ def test_the_hash_tells_texts_and_times_apart() -> None:
 def test_the_title_of_a_block(rule: str, event: dict[str, Any], title: str) -> None:
     rules = parse({"block_time": {"block_title": rule}}).block_time
     assert privacy.block_title(CalendarEvent("x", span=visit().event.span, **event), rules) == title
+
+
+@pytest.mark.parametrize(
+    ("event", "rules", "title"),
+    [
+        ({"out_of_office": True}, {}, "Busy"),
+        ({"out_of_office": True}, {"out_of_office_title": "  "}, "Busy"),
+        ({"out_of_office": True}, {"out_of_office_title": "Away"}, "Away"),
+        ({}, {"out_of_office_title": "Away"}, "Busy"),
+        (
+            {"out_of_office": True, "title": "Dentist"},
+            {"out_of_office_title": "Away", "block_title": "event_title"},
+            "Dentist",
+        ),
+        (
+            {"out_of_office": True, "title": "Dentist", "private": True},
+            {"out_of_office_title": "Away", "block_title": "event_title"},
+            "Away",
+        ),
+    ],
+)
+def test_a_block_may_say_that_its_user_is_out_of_office(
+    event: dict[str, Any], rules: dict[str, Any], title: str
+) -> None:
+    found = parse({"block_time": rules}).block_time
+    made = privacy.block_title(CalendarEvent("x", span=visit().event.span, **event), found)
+    assert made == title
+    assert title == "Dentist" or title in privacy.fixed_titles(found)

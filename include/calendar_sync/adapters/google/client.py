@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from calendar_sync.adapters.google import access
 from calendar_sync.adapters.google.parse import (
+    CURSOR_FIELDS,
     FIELDS,
     LIST_FIELDS,
     mirror_body,
@@ -75,7 +76,8 @@ class GoogleCalendar:
     @property
     def shape(self) -> str:
         """A hash of the list parameters."""
-        text = "&".join(f"{key}={value}" for key, value in sorted(self._list_params.items()))
+        params = {**self._list_params, "fields": CURSOR_FIELDS}
+        text = "&".join(f"{key}={value}" for key, value in sorted(params.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     async def _call(

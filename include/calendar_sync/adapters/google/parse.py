@@ -23,13 +23,17 @@ from calendar_sync.core.model import (
     whole_days,
     zone_or_none,
 )
+from calendar_sync.core.places import place_and_online
 
-FIELDS = (
+_FIRST_FIELDS = (
     "id,status,etag,updated,summary,description,start,end,transparency,visibility,eventType,"
     "attendees(self,responseStatus),recurrence,recurringEventId,originalStartTime,"
     "extendedProperties/private,iCalUID,organizer(email,self),creator/email,source/url"
 )
+FIELDS = f"{_FIRST_FIELDS},location,hangoutLink,conferenceData/entryPoints/entryPointType"
 LIST_FIELDS = f"items({FIELDS}),nextPageToken,nextSyncToken"
+# What cursors depend on. Settings that use what was added later void them (`blocks_hash`).
+CURSOR_FIELDS = f"items({_FIRST_FIELDS}),nextPageToken,nextSyncToken"
 _NO_TIME: dict[str, str | None] = {"date": None, "dateTime": None, "timeZone": None}
 INFORMATIONAL = frozenset({"workingLocation", "birthday"})
 
@@ -56,12 +60,14 @@ def parse_event(row: Any) -> Row | None:
     guests = row.get("attendees")
     attendees = [a for a in guests if isinstance(a, Mapping)] if isinstance(guests, list) else []
     own = next((a.get("responseStatus") for a in attendees if a.get("self") is True), None)
+    has_place, online = place_and_online(_text(row, "location"), conference=_conference(row))
+    kind = _text(row, "eventType")
     return CalendarEvent(
         **known,
         span=span,
         availability=_availability(row, own),
         declined=own == "declined",
-        informational=_text(row, "eventType") in INFORMATIONAL,
+        informational=kind in INFORMATIONAL,
         private=_text(row, "visibility") in {"private", "confidential"},
         has_attendees=bool(attendees),
         title=str(row.get("summary") or ""),
@@ -70,6 +76,9 @@ def parse_event(row: Any) -> Row | None:
         organizer=_text(_part(row, "organizer"), "email"),
         creator=_text(_part(row, "creator"), "email"),
         source_url=_text(_part(row, "source"), "url"),
+        has_place=has_place,
+        online=online,
+        out_of_office=kind == "outOfOffice",
     )
 
 
@@ -141,6 +150,11 @@ def _availability(row: Mapping[str, Any], own: Any) -> Availability:
     if own == "needsAction" and _part(row, "organizer").get("self") is not True:
         return Availability.TENTATIVE
     return Availability.BUSY
+
+
+def _conference(row: Mapping[str, Any]) -> bool:
+    """Meet, or another service: its links are not looked at."""
+    return bool(_text(row, "hangoutLink") or _part(row, "conferenceData").get("entryPoints"))
 
 
 def _span(row: Mapping[str, Any]) -> Span | None:

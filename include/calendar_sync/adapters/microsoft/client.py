@@ -18,6 +18,7 @@ from calendar_sync.adapters.microsoft.addresses import VERSION
 from calendar_sync.adapters.microsoft.batches import LARGEST, Batches
 from calendar_sync.adapters.microsoft.errors import concerning, listing
 from calendar_sync.adapters.microsoft.parse import (
+    CURSOR_SELECT,
     EXPAND,
     PROPERTY,
     SELECT,
@@ -102,7 +103,7 @@ class MicrosoftCalendar:
     @property
     def shape(self) -> str:
         """A hash of what is asked for; the window is in the cursor itself."""
-        text = "\n".join((PREFER, SELECT, EXPAND))
+        text = "\n".join((PREFER, CURSOR_SELECT, EXPAND))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     async def _call(

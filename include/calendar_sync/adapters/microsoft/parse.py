@@ -23,20 +23,24 @@ from calendar_sync.core.model import (
     to_second,
     whole_days,
 )
+from calendar_sync.core.places import place_and_online
 
 #: The extended property of a mirror that holds its marker.
 PROPERTY = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSync"
 #: That of what a test of the sync makes, which is no mirror.
 TEST_PROPERTY = "String {3f1c0a5e-6d0b-4c7e-9a54-5a0c1f0d7b21} Name calendarSyncTest"
-SELECT = (
+# What cursors depend on. Settings that use what was added later void them (`blocks_hash`).
+CURSOR_SELECT = (
     "id,subject,body,start,end,isAllDay,showAs,sensitivity,isCancelled,responseStatus,type,"
     "seriesMasterId,originalStart,originalStartTimeZone,attendees,organizer,iCalUId,recurrence,"
     "transactionId,createdDateTime,lastModifiedDateTime"
 )
+SELECT = f"{CURSOR_SELECT},location,isOnlineMeeting"
 EXPAND = f"singleValueExtendedProperties($filter=id eq '{PROPERTY}')"
 _PRIVATE = frozenset({"private", "confidential"})
 _UNDECIDED = frozenset({"tentativelyAccepted", "notResponded"})
-_FREE = frozenset({"free", "workingElsewhere"})
+_ELSEWHERE = "workingElsewhere"
+_FREE = frozenset({"free", _ELSEWHERE})
 _IN_SERIES = frozenset({"occurrence", "exception"})
 LONGEST_SUBJECT = 255
 NOON = timedelta(hours=12)
@@ -67,18 +71,26 @@ def parse_event(row: Any, *, listed: bool = False) -> Row | None:
     }
     if span is None:
         return Unreadable(**known)
+    has_place, online = place_and_online(
+        _text(_part(row, "location"), "displayName"),
+        conference=row.get("isOnlineMeeting") is True,
+    )
     return CalendarEvent(
         **known,
         span=span,
         availability=_availability(row, response),
         declined=response == "declined",
         private=private,
+        working_elsewhere=_working_elsewhere(row, response),
         personal=_text(row, "sensitivity") == "personal",
         has_attendees=bool(row.get("attendees")),
         title=_text(row, "subject") or "",
         description=_description(row.get("body")),
         ical_uid=_text(row, "iCalUId"),
         organizer=_text(_part(_part(row, "organizer"), "emailAddress"), "address"),
+        has_place=has_place,
+        online=online,
+        out_of_office=_text(row, "showAs") == "oof",
         unread=listed and private,
     )
 
@@ -137,6 +149,12 @@ def _availability(row: Mapping[str, Any], response: str | None) -> Availability:
     if shown == "tentative" or response in _UNDECIDED:
         return Availability.TENTATIVE
     return Availability.BUSY
+
+
+def _working_elsewhere(row: Mapping[str, Any], response: str | None) -> bool:
+    """It is the user's own decision: an invitation without an answer decides nothing."""
+    cancelled = row.get("isCancelled") is True
+    return _text(row, "showAs") == _ELSEWHERE and not cancelled and response not in _UNDECIDED
 
 
 def _span(row: Mapping[str, Any]) -> Span | None:

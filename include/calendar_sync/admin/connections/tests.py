@@ -208,9 +208,9 @@ def _calendar(platform: Platform) -> Callable[[Store], Tested]:
 
     def tested(store: Store) -> Tested:
         some = mailboxes(store, platform)[:MAILBOXES]
-        limits = store.config.revision().settings.limits
+        settings = store.config.revision().settings
         faults = asyncio.run(
-            check_platform(outside.fields(name), platform, some, limits, SystemClock())
+            check_platform(outside.fields(name), platform, some, settings, SystemClock())
         )
         note = f"Opened {plural(len(some), 'mailbox', 'mailboxes')}."
         if not some:

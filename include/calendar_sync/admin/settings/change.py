@@ -15,6 +15,7 @@ from calendar_sync.config.differences import WITHOUT_EFFECT, Rebased, difference
 from calendar_sync.config.documents import write_yaml
 from calendar_sync.config.settings import Settings, parse
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.state import Store
 
@@ -97,9 +98,15 @@ def save(request: Request, store: Store, wanted: Settings, based_on: int) -> tup
 
     Raises:
         ConfigurationError: the settings were changed since `based_on`.
+        Problem: 422, a profile is missing that somebody has.
     """
     now = SystemClock().now()
-    number, new = store.config.save_settings(wanted, author(request), now, based_on=based_on)
+    try:
+        number, new = store.config.save_settings(wanted, author(request), now, based_on=based_on)
+    except ConfigurationError as error:
+        if error.code == RequestCode.CHANGED_MEANWHILE:
+            raise
+        raise Problem(422, f"{error.detail}.") from None
     if new:
         logger.info("admin: %s stored revision %s of the settings", author(request), number)
     return number, new

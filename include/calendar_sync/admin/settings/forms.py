@@ -65,9 +65,13 @@ RARE = frozenset(
     {
         "encounter_types.exclude",
         "encounter_types.unknown_type",
+        "block_time.working_elsewhere",
+        "block_time.all_day_kinds",
         "block_time.all_day_write",
         "block_time.block_edited",
         "block_time.duplicates",
+        "block_time.report_overlaps",
+        "block_time.buffers",
         "block_time.ignore_external",
         "block_time.instances_per_series",
         "mirror_content.type_titles",

@@ -65,14 +65,30 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Block a user's busy time in Welkin",
         "If you turn this off, existing busy blocks are deleted.",
     ),
+    "block_time.source": (
+        "What is read of a calendar",
+        "“Busy times alone” needs fewer rights in the calendar system, and no appointments are "
+        "written to the calendar.",
+    ),
     "block_time.tentative": (
         "Tentative events block time",
         "Tentative events and unanswered invitations.",
+    ),
+    "block_time.working_elsewhere": (
+        "Working elsewhere (Microsoft only)",
+        "Events that Outlook shows as working elsewhere. Working locations in Google never block.",
     ),
     "block_time.all_day": (
         "All-day events",
         "All-day events that the calendar shows as busy.",
     ),
+    "block_time.all_day_kinds": (
+        "All-day events of some kinds",
+        "Only if they block at all. All other all-day events follow the setting for all-day events.",
+    ),
+    "block_time.all_day_kinds.out_of_office": ("Out of office", ""),
+    "block_time.all_day_kinds.tentative": ("Tentative", ""),
+    "block_time.all_day_kinds.working_elsewhere": ("Working elsewhere (Microsoft only)", ""),
     "block_time.all_day_write": (
         "How an all-day busy block is written",
         "How the busy block appears in Welkin.",
@@ -82,6 +98,10 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Everyone with access to the schedule in Welkin can see the title.",
     ),
     "block_time.title": ("Fixed title", "The title of busy blocks in Welkin."),
+    "block_time.out_of_office_title": (
+        "Title if out of office",
+        "The fixed title for out-of-office events, for example Out of office. Empty: as above.",
+    ),
     "block_time.block_edited": (
         "A busy block edited or deleted in Welkin",
         "Changes by a person. They are shown as a conflict.",
@@ -90,6 +110,27 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Duplicates made by another integration",
         "Events at exactly the times of many visits. They would block the time twice.",
     ),
+    "block_time.report_overlaps": (
+        "List visits booked over busy time",
+        "On the page Attention. Nothing is changed, and no alert is sent.",
+    ),
+    "block_time.buffers": (
+        "Time around events",
+        "Busy blocks begin before and end after timed events. If several apply, the longest counts.",
+    ),
+    "block_time.buffers.every_event": ("Every event", "Meetings and all other timed events."),
+    "block_time.buffers.with_place": (
+        "Events with a place",
+        "Events with a location, except for addresses of online meetings. The location itself is not "
+        "stored.",
+    ),
+    "block_time.buffers.online": ("Online meetings", ""),
+    "block_time.buffers.out_of_office": ("Out-of-office events", ""),
+    **{
+        f"block_time.buffers.{kind}.{side}_minutes": (f"Minutes {side}", "")
+        for kind in ("every_event", "with_place", "online", "out_of_office")
+        for side in ("before", "after")
+    },
     "block_time.ignore_external": (
         "Events that never block",
         "For example copies of visits that another integration makes.",
@@ -173,6 +214,10 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "deletion_guard.max_share": (
         "Or this share of a user's events",
         "If this is more: 0.2 allows a fifth of the user's events to be deleted.",
+    ),
+    "notify.to_people": (
+        "Tell the person concerned",
+        "An e-mail, at most one a day, if a user's calendar is not synced or an edit was put back.",
     ),
     "polling": ("How often calendars are checked", "To find changes by users."),
     "polling.interval_seconds": (
@@ -267,6 +312,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
 _RESTORE, _REPORT = "Restore Welkin's version", "Only report it"
 #: Labels of choices.
 CHOICES: Mapping[str, Mapping[str, str]] = {
+    "block_time.source": {"events": "Its events", "free_busy": "Busy times alone"},
     "polling.sweep": {
         "auto": "If polls alone are too slow",
         "on": "Always",
@@ -280,6 +326,15 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
     },
     "encounter_types.unknown_type": {"skip": "Leave them out", "include": "Sync them"},
     "block_time.all_day": {"block": "Block the whole day", "ignore": "Block nothing"},
+    "block_time.working_elsewhere": {"block": "Block the time", "ignore": "Block nothing"},
+    **{
+        f"block_time.all_day_kinds.{kind}": {
+            "same": "As set for all-day events",
+            "block": "Block the whole day",
+            "ignore": "Block nothing",
+        }
+        for kind in ("out_of_office", "tentative", "working_elsewhere")
+    },
     "block_time.all_day_write": {
         "flag": "As an all-day event",
         "timed": "From midnight to midnight",

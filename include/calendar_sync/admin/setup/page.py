@@ -27,7 +27,7 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import render
 from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.config.credentials import WELKIN
-from calendar_sync.config.settings import Limits, MirrorContent
+from calendar_sync.config.settings import MirrorContent, Settings
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.codes import SetupCode
 from calendar_sync.core.errors import ConfigurationError
@@ -146,8 +146,8 @@ async def connect(request: Request, name: Name) -> Response:
         return await _refused(request, step, name, mistakes=error.mistakes)
     if not values.get("anyway"):
         mailbox = values.get("mailbox", "").strip()[:LONGEST_MAILBOX]
-        limits = store.config.revision().settings.limits
-        tried = await TESTS.run(request, partial(_try, name, typed, mailbox, limits))
+        settings = store.config.revision().settings
+        tried = await TESTS.run(request, partial(_try, name, typed, mailbox, settings))
         if tried:
             return await _refused(request, step, name, faults=tried)
     await _store(request, name, typed)
@@ -175,8 +175,8 @@ async def _values(request: Request) -> dict[str, str]:
 LARGEST_KEY = 64 * 1024
 
 
-def _try(name: str, typed: Typed, mailbox: str, limits: Limits) -> list[Finding]:
-    found = asyncio.run(try_typed(name, typed, mailbox, limits, SystemClock()))
+def _try(name: str, typed: Typed, mailbox: str, settings: Settings) -> list[Finding]:
+    found = asyncio.run(try_typed(name, typed, mailbox, settings, SystemClock()))
     return [one for one in found if one.code not in SPARED]
 
 

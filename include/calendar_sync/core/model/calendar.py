@@ -63,6 +63,8 @@ class CalendarEvent(Row):
 
     `unread` is a row of a list that does not show everything: the marker is known only after a GET
     by its id. `source_url` is where the event says that it comes from (Google only).
+    `working_elsewhere` events have the availability FREE (Microsoft only).
+    Of its location, only `has_place` and `online` are known (`core.places`).
     """
 
     span: Span = field(kw_only=True)
@@ -78,6 +80,10 @@ class CalendarEvent(Row):
     organizer: str | None = None
     creator: str | None = None
     source_url: str | None = None
+    working_elsewhere: bool = False
+    has_place: bool = False
+    online: bool = False
+    out_of_office: bool = False
     unread: bool = False
 
 

@@ -19,6 +19,7 @@ class ConflictKind(StrEnum):
     SERIES_TOO_LONG = "series_too_long"
     LEFT_IN_ACCOUNT = "left_in_account"
     LEFT_BY_DIRECTION = "left_by_direction"
+    VISIT_OVER_BUSY = "visit_over_busy"
 
     @property
     def label(self) -> str:
@@ -50,6 +51,7 @@ class ConflictDecision(StrEnum):
     ACCEPTED = "accepted"
     NEAREST_ONLY = "nearest_only"
     LEFT = "left"
+    LISTED = "listed"
     LEFT_IN_ACCOUNT = "left_in_account"
 
     @property
@@ -110,6 +112,11 @@ _KINDS = {
         "The direction was changed. Events that were synced before are still there.",
         "Delete the events there, or change the direction back.",
     ),
+    ConflictKind.VISIT_OVER_BUSY: (
+        "a visit is booked over busy time",
+        "A visit is booked over busy time in the calendar.",
+        "Move the visit in Welkin, or the event in the calendar.",
+    ),
 }
 _DECISIONS = {
     ConflictDecision.RESTORED: "Welkin's version was restored.",
@@ -125,6 +132,7 @@ _DECISIONS = {
     ConflictDecision.ACCEPTED: "The change in Welkin was kept.",
     ConflictDecision.NEAREST_ONLY: "Only the nearest events of the series have busy blocks.",
     ConflictDecision.LEFT: "They were kept.",
+    ConflictDecision.LISTED: "Nothing was changed. It is listed while they overlap.",
     ConflictDecision.LEFT_IN_ACCOUNT: "The sync keeps trying to delete them.",
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -114,19 +115,16 @@ class Cancel(_OfAppointment):
 
 @dataclass(frozen=True, slots=True)
 class _OfEvent:
-    """What an event asks for."""
+    """What an event asks for; `span` is the time of its block."""
 
     reason: str
     event: CalendarEvent
+    span: Span
     content: str
 
     @property
     def source(self) -> Source:
         return self.event.source
-
-    @property
-    def span(self) -> Span:
-        return self.event.span
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +211,14 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """A visit is booked over busy time; `ends_at` is when the visit is over."""
+
+    appointment_id: str
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Actions that wait until a person approves their `digest`, and why they are held."""
 
@@ -240,6 +246,7 @@ class Plan:
 
     `doubted` counts items whose reading may be older than our own last write: nothing is decided
     about them, and the user is synced again. Nothing can be decided about those `refused`.
+    `overlaps` are all visits that lie over a block.
     """
 
     actions: tuple[Action, ...]
@@ -248,6 +255,7 @@ class Plan:
     skipped: Mapping[str, int] = field(default_factory=dict)
     doubted: int = 0
     refused: tuple[Refusal, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
 
     @property
     def held(self) -> tuple[Action, ...]:

@@ -18,6 +18,7 @@ from calendar_sync.core.model import (
     Row,
     WelkinEvent,
 )
+from calendar_sync.core.plurals import plural
 from calendar_sync.insight.explain import words
 from calendar_sync.insight.explain.answer import Answer, Fact, Part, rules, when
 from calendar_sync.insight.explain.appointment import explain_appointment
@@ -34,6 +35,7 @@ from calendar_sync.insight.explain.look import (
 )
 from calendar_sync.planner import View
 from calendar_sync.planner.blocks import nearest, why_no_block
+from calendar_sync.planner.buffers import around
 from calendar_sync.planner.busy import NOT_BUSY
 from calendar_sync.state.marks import Pair
 from calendar_sync.sync.cycle.scope import Scope
@@ -123,6 +125,8 @@ async def _part(look: Look, scope: Scope, account: str, calendar: str, event_id:
     if verdict is None or not seen:
         verdict = await _verdict(look, scope, view, calendar, event, link)
     facts = [Fact("calendar", calendar), *profile_fact(scope)]
+    if verdict.rule is None:
+        facts += _buffer(scope, event)
     if link is not None:
         facts.append(link_fact(look, link, f"block {link.block_id}"))
     return Part(
@@ -134,6 +138,16 @@ async def _part(look: Look, scope: Scope, account: str, calendar: str, event_id:
         rules(RULES, verdict.rule, words.BLOCK_PASSES) if verdict.judged and seen else (),
         (*facts, *_history(look, scope, link, event_id)),
     )
+
+
+def _buffer(scope: Scope, event: Row | Unread | None) -> list[Fact]:
+    """What its block takes around it."""
+    if not isinstance(event, CalendarEvent) or event.span.all_day:
+        return []
+    buffer = around(event, scope.settings.block_time)
+    sides = ((buffer.before, "before"), (buffer.after, "after"))
+    said = [f"{plural(minutes, 'minute')} {side}" for minutes, side in sides if minutes]
+    return [Fact("buffer", ", ".join(said))] if said else []
 
 
 def _history(look: Look, scope: Scope, link: BlockLink | None, event_id: str) -> tuple[Fact, ...]:
@@ -242,7 +256,7 @@ def _as_written(look: Look, block: WelkinEvent | None, link: BlockLink) -> bool:
 
 async def _instances(look: Look, scope: Scope, calendar: str, series_id: str) -> Iterable[Row]:
     try:
-        platform = look.services.platforms[scope.platform]
+        platform = look.services.reader(scope.settings, scope.platform)
         found = await platform.series(scope.account, calendar, series_id, scope.list_window)
     except SyncError:
         return ()

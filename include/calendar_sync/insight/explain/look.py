@@ -141,7 +141,7 @@ def history(
             f"{row.kind}: {row.decision}, {plural(row.times, 'time')}, the last at "
             f"{when(row.last_at, now)}",
         )
-        for row in conflicts(store, *pair, source_id, original_start)
+        for row in conflicts(store, *pair, now, source_id, original_start)
     ]
     facts += [
         Fact("operation", f"{when(row.at, now)} {row.step} ({row.reason}): {row.outcome}")

@@ -82,16 +82,17 @@ def conflicts(
     store: Store,
     user_id: str,
     platform: Platform,
+    now: datetime,
     source_id: str | None = None,
     original_start: str | None = None,
 ) -> list[ConflictRow]:
-    """Open ones, newest first."""
+    """Open ones, newest first; of those that end by themselves, what lasts."""
     item = {"source_id": source_id, "original_start": original_start}
     rows = _rows(store, t.conflict, user_id, platform, item, t.conflict.c.last_at)
     return [
         ConflictRow(row.kind, row.source_id, row.decision, row.times, row.last_at)
         for row in rows
-        if row.dismissed_at is None
+        if row.dismissed_at is None and (row.ends_at is None or row.ends_at > now)
     ]
 
 

@@ -18,7 +18,7 @@ from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import listed_user
 from calendar_sync.state.marks import UserSync
 from calendar_sync.sync.cycle.scope import Scope, cursor_shape
-from calendar_sync.sync.freshness import calendars_polled, poll_interval
+from calendar_sync.sync.freshness import poll_interval, poll_requests
 
 HOUR = timedelta(hours=1)
 SHOWN = 5
@@ -165,7 +165,7 @@ def _progress(look: Look, scope: Scope, state: UserSync) -> Iterator[Fact]:
     if state.poll_error:
         yield Fact("poll", f"{state.poll_error} ({code_of(state.poll_error).in_words})")
     enabled = [row for row in store.config.mapping(scope.platform) if row.enabled]
-    calendars = calendars_polled(look.revision.settings, enabled)
+    calendars = poll_requests(look.revision.settings, enabled)
     interval = poll_interval(scope.settings, scope.platform, calendars, now)
     polled = state.last_poll_at
     due = polled + interval if polled is not None else None
@@ -196,7 +196,7 @@ def _items(look: Look, scope: Scope) -> Iterator[Fact]:
     former = Counter(x.account for x in links if x.state in LEFT and x.account != scope.account)
     for account, count in sorted(former.items()):
         yield Fact("left in the previous mailbox", f"{account}: {count}")
-    for row in conflicts(store, *pair)[:SHOWN]:
+    for row in conflicts(store, *pair, now)[:SHOWN]:
         said = (
             f"{row.kind}: {row.decision}, {plural(row.times, 'time')}, the last at "
             f"{when(row.last_at, now)}"

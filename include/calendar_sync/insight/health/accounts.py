@@ -137,7 +137,8 @@ async def _open(services: Services, settings: Settings, row: MappedUser) -> None
     """
     if row.platform not in services.platforms:
         raise UserUnavailable(SetupCode.NO_CONNECTION_CONFIGURED, detail=row.platform.value)
-    platform, now = services.platforms[row.platform], services.clock.now()
+    platform = services.reader(settings.of(row.profile), row.platform)
+    now = services.clock.now()
     calendars = settings.calendars_for(row)
     if fault := await platform.account_fault(row.account):
         raise UserUnavailable(fault, detail=row.account)

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
 from calendar_sync.core.codes import AccountVerdict, SyncCode, code_of
-from calendar_sync.core.model import Platform
+from calendar_sync.core.model import ConflictDecision, Platform
 from calendar_sync.core.model.conflicts import decision_in_words
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.mapping_rules import last_evaluation, to_look_at
@@ -25,7 +25,7 @@ from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.config import Revision
 from calendar_sync.state.health import Checked
-from calendar_sync.state.open_items import parked, undecided
+from calendar_sync.state.open_items import listed, parked, undecided
 from calendar_sync.sync.roster import former_account
 
 DAY = timedelta(days=1)
@@ -92,7 +92,7 @@ def build(
                 "synced": _synced(store, platform, now - DAY),
                 "requests": requests_since(store, platform, now - DAY),
                 "verdicts": dict(Counter(one.verdict for one in store.health.verdicts(platform))),
-                "conflicts_by_kind": _conflicts(store, platform, now - DAY),
+                "conflicts_by_kind": _conflicts(store, platform, now - DAY, now),
                 "drift": _drift(store, platform, now - DAY),
             }
         )
@@ -261,11 +261,13 @@ def _open_conflicts(
     ]
 
 
-def _conflicts(store: Store, platform: Platform, since: datetime) -> dict[str, int]:
+def _conflicts(store: Store, platform: Platform, since: datetime, now: datetime) -> dict[str, int]:
+    """What happened since then, and what lasts, by kind and decision."""
     table = t.conflict
+    recent = and_(table.c.last_at > since, table.c.decision != ConflictDecision.LISTED.value)
     query = (
         select(table.c.kind, table.c.decision, func.count())
-        .where(table.c.platform == platform.value, table.c.last_at > since)
+        .where(table.c.platform == platform.value, or_(recent, listed(now)))
         .group_by(table.c.kind, table.c.decision)
     )
     with store.database.read() as connection:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from calendar_sync.config.settings import Settings
 from calendar_sync.core.codes import SelfTestCode
 from calendar_sync.core.errors import BadItem, ConfigurationError
 from calendar_sync.core.model import (
@@ -15,7 +16,7 @@ from calendar_sync.core.model import (
     Span,
     WelkinEvent,
 )
-from calendar_sync.planner import blocks_time
+from calendar_sync.planner import block_span, blocks_time
 from calendar_sync.state import Store
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.roster import members, user_named
@@ -60,6 +61,11 @@ def choose(
     settings = store.config.revision().settings
     synced = {each: members(store, settings, each, now).synced for each in connected}
     enabled = [row for row in rows if row.user_id in synced[row.platform]]
+    if enabled and not (enabled := [row for row in enabled if _shows_events(settings, row)]):
+        raise ConfigurationError(
+            detail="only busy times are read here (block_time.source: free_busy): the self-test "
+            "needs a user whose events are read"
+        )
     if user is not None:
         if not enabled:
             where = f" on {platform.value}" if platform is not None else ""
@@ -73,6 +79,10 @@ def choose(
     *_, failing, new = _worse(store, best)
     why = "the first enabled user" + ("" if failing or new else " who is up to date")
     return Chosen(best, why)
+
+
+def _shows_events(settings: Settings, row: MappedUser) -> bool:
+    return settings.of(row.profile).block_time.source == "events"
 
 
 def _worse(store: Store, row: MappedUser) -> tuple[bool, bool, bool, bool]:
@@ -101,7 +111,7 @@ def free_times(
         if isinstance(event, CalendarEvent) and blocks_time(
             event, scope.settings.block_time, scope.zone
         ):
-            taken.append(event.span.instants(scope.zone))
+            taken.append(block_span(event, scope.settings.block_time).instants(scope.zone))
     free = (span for span in _candidates(scope) if not _overlaps(span, taken))
     first = next(free, None)
     if first is None:

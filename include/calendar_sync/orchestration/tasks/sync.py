@@ -16,6 +16,7 @@ from calendar_sync.core.errors import ConfigurationError, PlatformStopped, Users
 from calendar_sync.core.model import Platform
 from calendar_sync.orchestration.alarms import raise_alarms
 from calendar_sync.orchestration.metrics import emit_run
+from calendar_sync.orchestration.people import tell_people
 from calendar_sync.orchestration.running import run, with_store
 from calendar_sync.push.channels import tend_channels
 from calendar_sync.state import Store
@@ -243,6 +244,7 @@ def close_run(
         emit_run(store, Platform(platform), rows, total, now)
         close_lost_runs(store, Platform(platform), now)
         raise_alarms(store, Platform(platform), now)
+        tell_people(store, Platform(platform), now)
         return seal
 
     seal = with_store(work)

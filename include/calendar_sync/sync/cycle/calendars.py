@@ -81,7 +81,7 @@ class CalendarReader:
 
     @property
     def _platform(self) -> Any:
-        return self.services.platforms[self.scope.platform]
+        return self.services.reader(self.scope.settings, self.scope.platform)
 
     def view(self, name: str, events: Mapping[str, Row], *, full: bool) -> CalendarView:
         """One calendar of the account, with these events in it."""

@@ -222,6 +222,8 @@ class Cycle:
             store.leases.check(connection, self._lease)
             conflicts = (*outcome.conflicts, *leftover)
             store.items.record_conflicts(connection, *scope.pair, conflicts, now)
+            unsure = reading.view.unreadable
+            store.items.note_overlaps(connection, scope.pair, made.overlaps, unsure, now)
             store.items.park(connection, scope.pair, (*reading.refused, *made.refused), now)
             reading.tries.record(connection)
             if scope.settings.push.on and not CALENDAR_WRITES.isdisjoint(outcome.done):
@@ -269,6 +271,7 @@ class Cycle:
         with services.store.database.write() as connection:
             services.store.leases.check(connection, self._lease)
             services.store.items.record_conflicts(connection, *scope.pair, left.conflicts, now)
+            services.store.items.note_overlaps(connection, scope.pair, (), (), now)
             services.store.runs.withdraw(connection, scope.pair, [])
             if left.complete and not left.conflicts:
                 services.store.marks.done(connection, scope.pair, seq, now, None)

@@ -336,9 +336,10 @@ class Writer:
         event_id = link.block_id
         if link.state is LinkState.INTENT:
             # It is not known whether it was created; the link has the externalId that was sent.
-            title = self.scope.settings.block_time.title
-            draft = BlockDraft(link.user_id, link.span, zone, title, all_day_flag=True)
-            found = await self._block_ids.find(link, draft)
+            found = None
+            for title in mirror_text.fixed_titles(self.scope.settings.block_time):
+                draft = BlockDraft(link.user_id, link.span, zone, title, all_day_flag=True)
+                found = found or await self._block_ids.find(link, draft)
             if found is None and self._recent(link):
                 raise NotShownYet
             event_id = found.id if found is not None else ""

@@ -196,7 +196,6 @@ class Look:
         store, now = self.services.store, self.services.clock.now()
         if self.platform not in self.services.platforms:
             return []
-        platform_shape = self.services.platforms[self.platform].shape
         with store.database.read():
             synced = members(store, self.revision.settings, self.platform, now).synced
             cursors = store.feeds.cursors(self.platform.value)
@@ -208,7 +207,8 @@ class Look:
                 continue
             own = self.revision.of(user.profile)
             zone = own.settings.zone(zones.get(user_id))
-            wanted = cursor_shape(platform_shape, own, user, zone)
+            reader = self.services.reader(own.settings, self.platform)
+            wanted = cursor_shape(reader.shape, own, user, zone)
             shapes = {
                 cursor.shape
                 for calendar in self.revision.settings.calendars_for(user).all

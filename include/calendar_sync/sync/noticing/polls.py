@@ -30,13 +30,14 @@ from calendar_sync.core.model import (
     Removed,
     Row,
 )
+from calendar_sync.core.ports import CalendarSource
 from calendar_sync.core.redaction import as_ours
 from calendar_sync.state.config import Revision
 from calendar_sync.state.feeds import Cursor, Moved
 from calendar_sync.state.marks import Pair, UserSync
 from calendar_sync.state.sweeps import Key
 from calendar_sync.sync.cycle.scope import NO_CALENDAR, NO_CHANGES, cursor_shape, same_request
-from calendar_sync.sync.freshness import calendars_polled, poll_interval, unheard
+from calendar_sync.sync.freshness import poll_interval, poll_requests, unheard
 from calendar_sync.sync.pushed import Found, Pushed
 from calendar_sync.sync.services import Services
 from calendar_sync.sync.swept import Swept
@@ -123,7 +124,7 @@ class Poller:
         now, settings = self.services.clock.now(), self.revision.settings
         self._pushed = Pushed.read(self.services.store, settings, self.platform, now)
         self._swept = Swept.read(self.services.store, settings, self.platform, users, now)
-        self._calendars = calendars_polled(settings, users)
+        self._calendars = poll_requests(settings, users)
         profiles = {user.profile for user in users}
         plain = {profile: self.interval(profile) for profile in profiles}
         due = [user for user in users if self._due(user, plain[user.profile], now)]
@@ -157,7 +158,7 @@ class Poller:
             try:
                 with waiting_at_most(POLL_WAITS):
                     async with asyncio.timeout(POLL_SECONDS):
-                        await self.services.platforms[self.platform].look(user.account)
+                        await self._reader(user).look(user.account)
             except TenantMisconfigured as error:
                 self.tenant_fault(PollResult(tenant_fault=error.code))
             except (TransientError, TimeoutError):
@@ -271,15 +272,14 @@ class Poller:
         try:
             with waiting_at_most(0):
                 async with asyncio.timeout(POLL_SECONDS):
-                    await self.services.platforms[self.platform].look(user.account)
+                    await self._reader(user).look(user.account)
         except (SyncError, TimeoutError):
             return False
         return True
 
     async def _news(self, user: MappedUser) -> bool:
         """Anything but our own writes, or no cursor to ask with."""
-        platform = self.services.platforms[self.platform]
-        own = self.revision.of(user.profile)
+        platform, own = self._reader(user), self.revision.of(user.profile)
         zone = own.settings.zone(self._zones.get(user.user_id))
         shape = cursor_shape(platform.shape, own, user, zone)
         window = own.settings.list_window(self.services.clock.now())
@@ -307,6 +307,9 @@ class Poller:
                 moved.append(Moved(user.user_id, calendar, stored.position, found.cursor))
         self._found.moved += moved
         return False
+
+    def _reader(self, user: MappedUser) -> CalendarSource:
+        return self.services.reader(self.revision.settings.of(user.profile), self.platform)
 
     def _echoes(self, user: MappedUser, events: Iterable[Row]) -> bool:
         """Nothing but traces of our own writes, and tombstones of what never concerned us."""
