@@ -106,8 +106,9 @@ class Overview:
 
     `approvals`, `conflicts`, `undecided` (those of them that need a person) and `parked` count what
     a person may want to look at, as `state.open_items` says; `overlaps` are visits over busy time.
-    `attention` are users who keep failing, `more_attention` how many there are beside. `deletions` says what tells of those in
-    Welkin, `bulk_skipped_at` when more changes came at one instant than can be read one by one.
+    `attention` are users who keep failing, `more_attention` how many there are beside. `deletions`
+    says what tells of those in Welkin, `bulk_skipped_at` when more changes came at one instant than
+    can be read one by one.
     """
 
     platforms: tuple[PlatformOverview, ...]

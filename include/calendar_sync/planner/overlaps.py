@@ -40,7 +40,7 @@ def overlaps(
     for visit in visits:
         span = visit.event.span
         start, end = span.instants(zone)
-        over = busy.over(start, end) if end > view.now else ()
+        over = busy.over(start, end) if end > view.now else []
         if over and not {one.widen(span).instants(zone) for one in buffers}.issuperset(over):
             found.append(Overlap(visit.id, end))
     return tuple(found)
@@ -74,6 +74,6 @@ def _blocks(view: View, actions: Iterable[Action]) -> Iterable[Span]:
                 found.pop(action.link.id, None)
             case ChangeLink(link=BlockLink() as link) if link.state is LinkState.LIVE:
                 found[link.id] = link.span
-            case ChangeLink(link=link):
-                found.pop(link.id, None)
+            case ChangeLink():
+                found.pop(action.link.id, None)
     return found.values()

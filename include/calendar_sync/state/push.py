@@ -306,7 +306,11 @@ class PushStore:
         platform: Platform,
         now: datetime,
     ) -> None:
-        """Polls found changes: told by notices (after so many seconds, if known), or untold."""
+        """Polls found changes: told by notices (after so many seconds, if known), or untold.
+
+        A notice that was right lets the next one cause a poll at once, as after a write of our own:
+        people make several edits in a minute.
+        """
         for which in sorted(told):
             better = case((_C.doubts > 0, _C.doubts - 1), else_=0)
             connection.execute(
@@ -316,6 +320,7 @@ class PushStore:
                     doubts=better,
                     trusted=case((_C.doubts <= 1, True), else_=_C.trusted),
                     untold_at=None,
+                    own_write=True,
                 )
             )
         for which in sorted(untold):

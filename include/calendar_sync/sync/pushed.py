@@ -19,7 +19,7 @@ from calendar_sync.state.marks import Pair, UserSync
 from calendar_sync.state.push import Channel, Standing
 
 #: Notices make an account be polled so often at most, whoever sends them; and once more for each
-#: time that the sync itself wrote there.
+#: time that the sync itself wrote there, or that the poll before found a change.
 EVERY = timedelta(minutes=1)
 #: They make Welkin's feeds be read so often at most.
 FEEDS_EVERY = timedelta(seconds=5)
@@ -106,8 +106,8 @@ class Pushed:
     def wanted(self, user_id: str) -> bool:
         """A notice came, and the last poll because of one is a minute ago.
 
-        The notice of the sync's own write does not count: a person's edit right after it waits
-        for no minute.
+        The notice of the sync's own write does not count, nor one that was right: a person's edit
+        right after it waits for no minute.
         """
         found = self.standing.get(user_id)
         return found is not None and found.wanted

@@ -98,6 +98,33 @@ def test_a_conflict_is_shown_with_its_choices(operator: TestClient, store: Store
     assert 'value="reapply_calendar"' not in text
 
 
+def test_a_visit_over_busy_time_is_listed_below_what_needs_somebody(
+    operator: TestClient, store: Store
+) -> None:
+    over = {"visit-2": NOW + HOUR, "visit-3": NOW - HOUR}
+    for source in over:
+        conflict(store, "visit_over_busy", "listed", source)
+    conflict(store, "mirror_moved", "restored")
+    with store.database.write() as connection:
+        connection.execute(update(t.conflict).values(last_at=NOW - HOUR, first_at=NOW - HOUR))
+        for source, ends_at in over.items():
+            row = update(t.conflict).where(t.conflict.c.source_id == source)
+            connection.execute(row.values(last_at=NOW, ends_at=ends_at))
+    text = operator.get("/attention").text
+    said = "A visit is booked over busy time in the calendar."
+    assert text.index("The synced event was moved") < text.index(said)
+    assert f'The visit ends <time datetime="{ends(over["visit-2"])}"' in text
+    assert "visit-3" not in text, "it is over"
+    assert '1</strong> <a href="/attention#conflicts">visit</a>' in operator.get("/").text
+    person = operator.get("/users/ada").text
+    assert "visit-2" in person
+    assert "visit-3" not in person
+
+
+def ends(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def test_a_viewer_is_offered_no_choice(viewer: TestClient, store: Store) -> None:
     conflict(store, "mirror_moved", "reported")
     text = viewer.get("/attention").text

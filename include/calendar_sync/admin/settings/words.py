@@ -84,7 +84,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
     ),
     "block_time.all_day_kinds": (
         "All-day events of some kinds",
-        "Only if they block at all. All other all-day events follow the setting for all-day events.",
+        "Only if they block at all. All others follow the setting for all-day events.",
     ),
     "block_time.all_day_kinds.out_of_office": ("Out of office", ""),
     "block_time.all_day_kinds.tentative": ("Tentative", ""),
@@ -116,12 +116,12 @@ NAMES: Mapping[str, tuple[str, str]] = {
     ),
     "block_time.buffers": (
         "Time around events",
-        "Busy blocks begin before and end after timed events. If several apply, the longest counts.",
+        "Busy blocks begin before and end after timed events. Of several, the longest counts.",
     ),
     "block_time.buffers.every_event": ("Every event", "Meetings and all other timed events."),
     "block_time.buffers.with_place": (
         "Events with a place",
-        "Events with a location, except for addresses of online meetings. The location itself is not "
+        "Events with a location, except for addresses of online meetings. The location is not "
         "stored.",
     ),
     "block_time.buffers.online": ("Online meetings", ""),

@@ -58,9 +58,7 @@ def user(request: Request, user_id: UserId, store: Opened, asked: Text = "") -> 
         },
         waiting=[one for one in store.runs.pending() if one.user_id == user_id],
         parked=[(each, one) for each in Platform for one in parked_items(store, user_id, each)],
-        conflicts=[
-            (each, one) for each in Platform for one in conflicts(store, user_id, each, now)
-        ],
+        conflicts=[(at, one) for at in Platform for one in conflicts(store, user_id, at, now)],
         asked=asked,
         due=asked in set(Platform) and _due(store, user_id, Platform(asked), now),
     )

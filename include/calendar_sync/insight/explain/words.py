@@ -73,7 +73,7 @@ BLOCK: Mapping[str, str] = {
     "`ignore`",
     "free": "it shows the user as free",
     "tentative": "it is tentative, or an unanswered invitation, and `block_time.tentative` is off",
-    "all_day_kind_ignored": "it is an all-day event of a kind that `block_time.all_day_kinds` ignores",
+    "all_day_kind_ignored": "it is an all-day event whose kind `block_time.all_day_kinds` ignores",
     "all_day_ignored": "it is an all-day event, and `block_time.all_day` is `ignore`",
     "ignored": "it matches `block_time.ignore_external`",
     "outside_window": "it is outside the window for blocks",
