@@ -19,6 +19,7 @@ from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.feeds import Cursor
 from calendar_sync.state.marks import ASKED
+from calendar_sync.state.rules import of_rule
 from tests.engine.state.conftest import NOW
 
 G, M = Platform.GOOGLE, Platform.MICROSOFT
@@ -272,3 +273,23 @@ def test_a_mapping_of_100_000_rows_is_imported_in_seconds(store: Store) -> None:
     assert time.process_time() - begin < 30
     assert len(found.added) == 100_000
     assert sum(state.marked for state in store.marks.all().values()) == 100_000
+
+
+def test_what_rules_wrote_is_kept_with_the_row_and_goes_with_it(store: Store) -> None:
+    made = [of_rule(ONE, "surgeons"), of_rule(replace(TWO, enabled=False), "nurses")]
+    store.config.edit_mapping(
+        lambda _: [ONE, TWO], "x", NOW, then=lambda c: store.rules.save(c, made, NOW)
+    )
+    assert store.rules.rows() == {one.pair: one for one in made}
+    assert [one.owns(row) for one, row in zip(made, rows(store), strict=True)] == [True, False]
+    again = replace(made[0], rule="hands", profile="basic")
+    store.config.edit_mapping(
+        lambda old: old, "x", NOW, then=lambda c: store.rules.save(c, [again], NOW)
+    )
+    assert store.rules.rows()["u1", G] == again
+    store.config.edit_mapping(lambda _: [TWO], "x", NOW)
+    assert store.rules.rows().keys() == {("u2", G)}
+    assert store.rules.result() is None
+    store.rules.save_result({"at": "now"})
+    store.rules.save_result({"at": "then"})
+    assert store.rules.result() == {"at": "then"}
