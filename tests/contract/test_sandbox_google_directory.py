@@ -63,7 +63,7 @@ def live() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def users_of(live: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+def client_of(live: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Google's own client, acting for somebody."""
     assert live.ca is not None
     ca = tmp_path / "ca.pem"
@@ -80,9 +80,15 @@ def users_of(live: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Any]]:
             plain = httplib2.Http(ca_certs=str(ca))
             opened.callback(plain.close)
             http = google_auth_httplib2.AuthorizedHttp(credentials, http=plain)
-            return opened.enter_context(build_from_document(document, http=http)).users()
+            return opened.enter_context(build_from_document(document, http=http))
 
         yield acting_for
+
+
+@pytest.fixture
+def users_of(client_of: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for users."""
+    return lambda *given: client_of(*given).users()
 
 
 def test_googles_client_reads_all_pages(users_of: Callable[..., Any]) -> None:

@@ -30,6 +30,7 @@ from calendar_sync.operations.connection_checks import (
     found,
     mailboxes,
 )
+from calendar_sync.operations.mapping.rule_checks import check_rules, of_directory
 from calendar_sync.operations.push_checks import check_push
 from calendar_sync.state import Store
 from calendar_sync.sync.roster import members
@@ -105,6 +106,7 @@ async def _check(store: Store, accounts: list[str], only: Platform | None) -> li
             # A connection that is not used yet is no failure.
             needed = bool(only or mapped[platform] or not known)
             calendars += await _calendar(store, platform, named, needed=needed)
+            calendars += await _groups(store, platform)
     if not calendars:
         said = "no calendar system is connected yet: see docs/setup-google.md and "
         fault = Finding("", SyncCode.CONFIGURATION, said + "docs/setup-microsoft.md")
@@ -147,6 +149,19 @@ async def _calendar(
         return [Checked(platform.value, name, [found(error)])]
     faults = await check_platform(fields, platform, accounts, settings, CLOCK)
     return [Checked(platform.value, name, faults, len(accounts), needed)]
+
+
+async def _groups(store: Store, platform: Platform) -> list[Checked]:
+    """Whether groups and units can be read, if a mapping rule needs that."""
+    settings, name = store.config.revision().settings, CONNECTION_IDS[platform]
+    rules = of_directory(settings.mapping_rules, platform)
+    if not rules:
+        return []
+    try:
+        faults = await check_rules(load_fields(name), platform, rules, settings.limits, CLOCK)
+    except ConfigurationError as error:
+        faults = [found(error)]
+    return [Checked(f"{platform.value} mapping rules", name, faults)]
 
 
 def _print(checked: Checked) -> None:

@@ -108,6 +108,8 @@ def _show(found: StoredReport | None, *, json: bool) -> None:
             f"{plural(drift, 'correction')} by the daily comparison",
             **PLAIN,
         )
+    if rules := found.document.get("mapping_rules"):
+        console.print(f"mapping rules: {rules['in_words']}", **PLAIN)
     console.print(
         f"report {found.id}: "
         + (f"{plural(found.attention, 'item')} to look at" if found.attention else "no problems")

@@ -28,6 +28,7 @@ from calendar_sync.cli.mapping_files import (
     take,
 )
 from calendar_sync.cli.mapping_propose import propose
+from calendar_sync.cli.mapping_rules import rules
 from calendar_sync.cli.output import FAILED, as_json, console, errors, renamed, reported, table
 from calendar_sync.config.mapping import Format, format_of, write_mapping
 from calendar_sync.config.mapping.doubts import SHARED, Doubt, doubts
@@ -44,6 +45,7 @@ mapping.command()(edits.enable)
 mapping.command()(edits.history)
 mapping.command()(edits.rollback)
 mapping.command()(propose)
+mapping.command()(rules)
 mapping.command("exposure", hidden=True)(
     renamed(show_exposure, "mapping exposure", "audit exposure")
 )

@@ -50,8 +50,12 @@ def propose(
 
 def _print(found: Proposals) -> None:
     if found.proposed:
-        rows = [(each.account, each.platform, each.email, each.user_id) for each in found.proposed]
-        table("Proposed", ("account", "platform", "Welkin address", "user"), rows)
+        offered = [
+            (each.account, each.platform, each.email, each.user_id, each.profile, each.rule)
+            for each in found.proposed
+        ]
+        columns = ("account", "platform", "Welkin address", "user", "profile", "rule")
+        table("Proposed", columns, offered)
     doubtful = found.doubtful
     if doubtful:
         rows = [
@@ -93,7 +97,8 @@ def _document(found: Proposals) -> dict[str, Any]:
             "platform": each.platform.value,
             "account": each.account or None,
         }
-        return values | ({"reason": each.reason} if each.reason else {})
+        more = {"reason": each.reason, "profile": each.profile, "rule": each.rule}
+        return values | {name: value for name, value in more.items() if value}
 
     return {
         "mapping_revision": found.revision,

@@ -8,7 +8,9 @@ from calendar_sync.config.settings import Settings, parse
 
 Path = tuple[str, ...]
 #: Sections that decide nothing about mirrors and blocks.
-WITHOUT_EFFECT = frozenset({"limits", "polling", "notice", "push", "freshness", "notify"})
+WITHOUT_EFFECT = frozenset(
+    {"limits", "mapping_rules", "polling", "notice", "push", "freshness", "notify"}
+)
 
 
 @dataclass(frozen=True)

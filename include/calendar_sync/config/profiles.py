@@ -31,6 +31,8 @@ SECTIONS = frozenset(
 PARTS: Mapping[str, frozenset[str]] = {
     "polling": frozenset({"interval_seconds", "working_hours", "off_hours_interval_seconds"}),
 }
+#: What the settings of a profile are made without.
+BESIDE = {"profiles", "mapping_rules"}
 MOST = 50
 LONGEST_NAME = 64
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")

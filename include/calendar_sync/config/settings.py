@@ -23,6 +23,7 @@ from calendar_sync.config import profiles
 from calendar_sync.config.buffers import Buffers
 from calendar_sync.config.calendars import PRIMARY as PRIMARY
 from calendar_sync.config.calendars import Calendars as Calendars
+from calendar_sync.config.mapping_rules import MappingRule, refuse_wrong
 from calendar_sync.config.mirror_content import TEXT_FIELDS as TEXT_FIELDS
 from calendar_sync.config.mirror_content import BaaConfirmed as BaaConfirmed
 from calendar_sync.config.mirror_content import MirrorContent as MirrorContent
@@ -203,6 +204,8 @@ class Settings(Section):
     """Rates and sizes."""
     profiles: dict[str, dict[str, Any]] = Field(default={})
     """Named sets of settings for some users, over those of everybody."""
+    mapping_rules: tuple[MappingRule, ...] = ()
+    """Who belongs in the user mapping, and with which profile; the first that fits decides."""
 
     @field_validator("time_zone")
     @classmethod
@@ -218,7 +221,7 @@ class Settings(Section):
         if len(self.profiles) > profiles.MOST:
             said = f"at most {profiles.MOST} profiles are possible"
             mistakes.append(profiles.mistake("too_many", said, "profiles"))
-        shared = self.model_dump(mode="json", exclude={"profiles"}) if self.profiles else {}
+        shared = self.model_dump(mode="json", exclude=profiles.BESIDE) if self.profiles else {}
         for name, given in list(self.profiles.items())[: profiles.MOST]:
             if said := profiles.refusal(name):
                 mistakes.append(profiles.mistake("name", said, "profiles", name))
@@ -240,10 +243,15 @@ class Settings(Section):
             raise ValidationError.from_exception_data("Settings", mistakes)
         return self
 
+    @model_validator(mode="after")
+    def _with_valid_rules(self) -> Self:
+        refuse_wrong(self.mapping_rules, self.profiles)
+        return self
+
     @cached_property
     def of_profiles(self) -> dict[str, "Settings"]:
         """The settings of the users with each profile, by its name."""
-        shared = self.model_dump(mode="json", exclude={"profiles"}) if self.profiles else {}
+        shared = self.model_dump(mode="json", exclude=profiles.BESIDE) if self.profiles else {}
         return {
             name: Settings.model_validate(profiles.merged(shared, given), context=STORED)
             for name, given in self.profiles.items()
@@ -252,7 +260,7 @@ class Settings(Section):
     @cached_property
     def without_profiles(self) -> "Settings":
         """The settings of users without a profile."""
-        shared = self.model_dump(mode="json", exclude={"profiles"})
+        shared = self.model_dump(mode="json", exclude=profiles.BESIDE)
         return Settings.model_validate(shared, context=STORED)
 
     def knows(self, profile: str) -> bool:

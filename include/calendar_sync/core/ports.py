@@ -12,6 +12,7 @@ from calendar_sync.core.model import (
     DirectoryAccounts,
     Draft,
     Finding,
+    GroupMembers,
     Platform,
     Row,
     SeriesSet,
@@ -276,6 +277,16 @@ class Directory(Protocol):
 
         Raises:
             TenantMisconfigured: one is configured, and may not be read; the detail says why.
+            TransientError: not now.
+        """
+        ...
+
+    async def members_of(self, group: str) -> GroupMembers:
+        """Who is in a group, directly or through groups in it.
+
+        Raises:
+            NotFound: there is no such group.
+            TenantMisconfigured: groups may not be read; the detail says why.
             TransientError: not now.
         """
         ...

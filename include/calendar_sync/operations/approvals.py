@@ -15,7 +15,7 @@ from calendar_sync.planner.plan import DELETION_GUARD, WRITE_BACK
 from calendar_sync.state import Store
 from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
 from calendar_sync.state.marks import Pair
-from calendar_sync.sync.roster import LEAVING
+from calendar_sync.sync.roster import LEAVING, LEFT_RULE
 
 APPROVED, DECLINED = "approved", "kept_for_now"
 WORDS = {
@@ -23,6 +23,7 @@ WORDS = {
     WRITE_BACK: "changes of appointments because their events were edited",
     ORPHAN: "orphans: synced events and busy blocks that match nothing",
     LEAVING: "synced events and busy blocks of many users who left Welkin",
+    LEFT_RULE: "synced events and busy blocks of many users whom no mapping rule names any more",
 }
 #: Why it waits, and what happens meanwhile.
 WHY: Mapping[str, str] = {
@@ -34,6 +35,9 @@ WHY: Mapping[str, str] = {
     "the state database was lost. Nothing is deleted until you approve.",
     LEAVING: "So many users became inactive in Welkin at the same time that its list of users may "
     "be wrong. They are synced until you approve.",
+    LEFT_RULE: "So many people left their groups at once that it may be a mistake. They are "
+    "synced until you approve. The next evaluation of the rules then disables them: every day, or "
+    "with `calendar-sync mapping rules`.",
 }
 _CALENDARS = {each.value: each.label for each in Platform}
 
@@ -67,6 +71,9 @@ class Waiting:
         if self.reason == LEAVING:
             people = plural(len(self.users), "person", "people")
             return f"Delete all synced events and busy blocks of {people} who left Welkin?"
+        if self.reason == LEFT_RULE:
+            people = plural(len(self.users), "person", "people")
+            return f"Disable {people} whom no mapping rule names any more?"
         if not asked:
             return f"Approve {self.words} ({self._whose()})?"
         return " ".join(asked)

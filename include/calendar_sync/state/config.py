@@ -294,6 +294,7 @@ _RUNNING = {
     "freshness",
     "notify",
     "on_unmapped",
+    "mapping_rules",
     "profiles",
 }
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     or_,
@@ -45,6 +46,7 @@ _NEWEST_SETTINGS = (
     select(t.settings_revision.c.document).order_by(t.settings_revision.c.id.desc()).limit(1)
 )
 Edit = Callable[[list[MappedUser]], Iterable[MappedUser]]
+Then = Callable[[Connection], None]
 
 
 @dataclass(frozen=True)
@@ -162,12 +164,18 @@ class MappingStore:
             return _compare(connection, lambda _: users, based_on, profiles)[0]
 
     def edit_mapping(
-        self, edit: Edit, author: str, now: datetime, *, based_on: int | None = None
+        self,
+        edit: Edit,
+        author: str,
+        now: datetime,
+        *,
+        based_on: int | None = None,
+        then: Then | None = None,
     ) -> MappingDifference:
         """Make the mapping what `edit` makes of its rows, in one transaction.
 
         New and changed users are marked, and both sides are read in full: changes up to the cursor
-        were handled under the old row.
+        were handled under the old row. `then` writes what belongs with it, also if no row differs.
 
         Raises:
             ConfigurationError: two rows for one user and platform, two users on one account, or a
@@ -177,9 +185,10 @@ class MappingStore:
         with self._database.write() as connection:
             self._database.lock(connection, t.user_mapping)
             found, revision = _compare(connection, edit, based_on)
-            if not found:
-                return found
-            self._write(connection, found, revision, author, now)
+            if found:
+                self._write(connection, found, revision, author, now)
+            if then is not None:
+                then(connection)
         return found
 
     def _write(
@@ -231,6 +240,11 @@ class MappingStore:
                     for user in new
                 ],
             )
+        if found.removed:
+            # Whoever is mapped again is mapped by a person.
+            made = t.mapping_rule_row.c
+            there = (rows.user_id == made.user_id) & (rows.platform == made.platform)
+            connection.execute(delete(t.mapping_rule_row).where(~exists().where(there)))
         passed = tuple_(cursors.owner, cursors.scope).in_(touched)
         connection.execute(delete(t.cursor).where(passed))
         MarkStore(self._database).mark_mapped(connection, revision, now)

@@ -11,6 +11,7 @@ from calendar_sync.state.marks import MarkStore
 from calendar_sync.state.noticing import NoticingStore
 from calendar_sync.state.own_calendars import OwnCalendarStore
 from calendar_sync.state.push import PushStore
+from calendar_sync.state.rules import RuleStore
 from calendar_sync.state.runs import RunStore
 from calendar_sync.state.shared import LeaseStore, RateStore, TokenStore
 from calendar_sync.state.sweeps import SweepStore
@@ -29,6 +30,7 @@ class Store:
         self.items = ItemStore(database)
         self.noticing = NoticingStore(database)
         self.feeds = FeedStore(database)
+        self.rules = RuleStore(database)
         self.runs = RunStore(database)
         self.health = HealthStore(database)
         self.sweeps = SweepStore(database)

@@ -105,6 +105,19 @@ own_calendar = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
+# Rows of the mapping that a rule has made, as the rule wrote them last.
+mapping_rule_row = Table(
+    "mapping_rule_row",
+    metadata,
+    Column("user_id", _short(), primary_key=True),
+    Column("platform", _short(16), primary_key=True),
+    Column("rule", _short(), nullable=False),
+    Column("account", _short(320), nullable=False),
+    Column("profile", _short(), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
 welkin_user = Table(
     "welkin_user",
     metadata,

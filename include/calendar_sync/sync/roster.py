@@ -11,6 +11,8 @@ from calendar_sync.core.model import STANDING, MappedUser, Platform
 from calendar_sync.state import Store
 
 LEAVING = "leaving"
+# Disabled in the mapping, since no mapping rule names them any more.
+LEFT_RULE = "left_rule"
 # So many people may leave Welkin at once before it looks like a fault of the list.
 LEAVERS = 3
 

@@ -16,6 +16,7 @@ from calendar_sync.adapters.google import (
     CALENDAR_MAKING_SCOPE,
     DIRECTORY_SCOPE,
     FREEBUSY_SCOPE,
+    GROUPS_SCOPE,
     SCOPE,
     GoogleCalendar,
     GoogleCalendars,
@@ -182,6 +183,22 @@ async def open_calendar(
         await client.aclose()
 
 
+@asynccontextmanager
+async def open_directory(
+    credentials: GoogleCredentials | MicrosoftCredentials, limits: Limits, clock: Clock
+) -> AsyncIterator[GoogleDirectory | MicrosoftDirectory]:
+    """The directory of one calendar system alone, with tokens of its own: to try its rights."""
+    client = _Clients(clock)
+    try:
+        with waiting_at_most(TRIAL_WAIT):
+            if isinstance(credentials, GoogleCredentials):
+                yield _google(credentials, OwnTokens(), clock, client)[1]
+            else:
+                yield _microsoft(credentials, OwnTokens(), clock, limits, client)[1]
+    finally:
+        await client.aclose()
+
+
 async def try_welkin(credentials: WelkinCredentials, clock: Clock) -> None:
     """Authenticate and read an hour of an empty calendar: proves secret and rights.
 
@@ -266,6 +283,7 @@ def _google(
         calendar,
         client(credentials.directory_root, classify_google, credentials.verify, None),
         token_of(credentials.directory_admin, DIRECTORY_SCOPE, "google-directory"),
+        token_of(credentials.directory_admin, GROUPS_SCOPE, "google-groups"),
     )
     return calendar, directory, busy
 

@@ -25,6 +25,7 @@ from calendar_sync_sandbox.google.delegation import (
 from calendar_sync_sandbox.google.directory import DirectoryHandlers
 from calendar_sync_sandbox.google.errors import GoogleError, bad_parameter, error_body
 from calendar_sync_sandbox.google.freebusy import FREEBUSY_SCOPES
+from calendar_sync_sandbox.google.groups import GroupHandlers
 from calendar_sync_sandbox.google.listing import FAR_FUTURE
 from calendar_sync_sandbox.google.parameters import (
     COMMON,
@@ -81,6 +82,7 @@ class GoogleApp:
         self._recent: dict[str, deque[datetime]] = {}
         answer = self._guarded
         calendars = CalendarHandlers(world)
+        directory = DirectoryHandlers(world)
         self.service = Service(
             "google",
             [
@@ -143,7 +145,13 @@ class GoogleApp:
                     "GET",
                     "/admin/directory/v1/users",
                     "google.directory.users",
-                    DirectoryHandlers(world).users,
+                    directory.users,
+                ),
+                Route(
+                    "GET",
+                    "/admin/directory/v1/groups/{group}/members",
+                    "google.directory.members",
+                    GroupHandlers(world, directory.check).members,
                 ),
             ],
             clock=world.clock,

@@ -99,13 +99,14 @@ class Delegation:
     client_email = "calendar-sync@sandbox-project.iam.gserviceaccount.com"
 
     def __init__(self, root: str) -> None:
-        """Authorise the usual calendar scopes, and reading the directory."""
+        """Authorise the usual calendar scopes, and reading the directory and groups."""
         self.root = root
         self.authorised_scopes = (
             READ_SCOPES
             | WRITE_SCOPES
             | LIST_SCOPES
             | {MAKING_SCOPE, SCOPE + "calendar.freebusy", SCOPE + "admin.directory.user.readonly"}
+            | {SCOPE + "admin.directory.group.member.readonly"}
         )
         self.missing = False
         self.grants: dict[str, Grant] = {}

@@ -36,7 +36,7 @@ class DirectoryHandlers:
 
     def users(self, call: Call) -> Reply:
         """Answer ``/admin/directory/v1/users``."""
-        self._check_right(call)
+        self.check(call, DIRECTORY_SCOPES)
         for name in call.query:
             if name not in PARAMETERS and name not in COMMON:
                 raise bad_parameter(name, f"Unknown parameter {name[:40]}")
@@ -62,7 +62,7 @@ class DirectoryHandlers:
         fields = call.one("fields")
         return Reply(200, select(body, fields) if fields else body)
 
-    def _check_right(self, call: Call) -> None:
+    def check(self, call: Call, scopes: frozenset[str]) -> None:
         """Token, API, scope, and at last whether the user who is impersonated may."""
         world = self.world
         grant = world.delegation.grants.get(call.bearer)
@@ -70,7 +70,7 @@ class DirectoryHandlers:
             raise GoogleError(401, location=("header", "Authorization") if call.bearer else None)
         if not world.directory_enabled:
             raise GoogleError(403, "accessNotConfigured", "Admin SDK API is not enabled.")
-        if not grant.scopes & DIRECTORY_SCOPES:
+        if not grant.scopes & scopes:
             raise GoogleError(
                 403, "insufficientPermissions", "Request had insufficient authentication scopes."
             )
@@ -108,7 +108,7 @@ def _as_json(account: Account) -> Json:
         "archived": account.state == "archived",
         "isMailboxSetup": True,
         "customerId": CUSTOMER,
-        "orgUnitPath": "/",
+        "orgUnitPath": account.org_unit,
         "nonEditableAliases": [f"{account.email}.test-google-a.com"],
         **({"aliases": list(account.aliases)} if account.aliases else {}),
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from calendar_sync_sandbox.google import glance
 from calendar_sync_sandbox.google.delegation import Delegation
 from calendar_sync_sandbox.google.freebusy import FreeBusy
+from calendar_sync_sandbox.google.groups import Groups
 from calendar_sync_sandbox.google.mailboxes import Mailboxes
 from calendar_sync_sandbox.google.push import Channels
 from calendar_sync_sandbox.google.store import Calendar, Json, Version
@@ -41,6 +42,7 @@ class Account:
     """A mailbox; ``state`` is ok, revoked, suspended, archived, deleted or unlicensed.
 
     ``aliases`` are further addresses, for mail only: they cannot be impersonated.
+    ``org_unit`` is the path of its organisational unit.
     """
 
     email: str
@@ -48,6 +50,7 @@ class Account:
     state: str = "ok"
     aliases: list[str] = field(default_factory=list)
     admin: bool = False
+    org_unit: str = "/"
     calendars: dict[str, Calendar] = field(default_factory=dict)
 
 
@@ -63,6 +66,7 @@ class GoogleWorld(Mailboxes):
         api_enabled: False makes every call 403 ``accessNotConfigured``.
         directory_enabled: the same for the Admin SDK API.
         delegation: who may act for whom.
+        groups: groups of people, and who is in them.
         push: the channels through which changes are told.
         freebusy: who shows when they are busy.
     """
@@ -82,6 +86,7 @@ class GoogleWorld(Mailboxes):
         self.api_enabled = True
         self.directory_enabled = True
         self.delegation = Delegation(root)
+        self.groups = Groups()
         self.push = Channels(self, outbox or Outbox(clock, seed), seed)
         self.freebusy = FreeBusy(self)
 

@@ -13,8 +13,9 @@ from calendar_sync_sandbox.microsoft import update, writes
 from calendar_sync_sandbox.microsoft.batch import Batch
 from calendar_sync_sandbox.microsoft.calendars import CalendarHandlers
 from calendar_sync_sandbox.microsoft.delta import Delta
-from calendar_sync_sandbox.microsoft.directory import CALENDARS, READ_CALENDARS, USERS
+from calendar_sync_sandbox.microsoft.directory import CALENDARS, GROUPS, READ_CALENDARS, USERS
 from calendar_sync_sandbox.microsoft.errors import GraphError, error_body
+from calendar_sync_sandbox.microsoft.groups import GroupHandlers
 from calendar_sync_sandbox.microsoft.preferences import check_options, prefers, read_body
 from calendar_sync_sandbox.microsoft.schedules import Schedules
 from calendar_sync_sandbox.microsoft.subscriptions import PATH
@@ -69,9 +70,9 @@ class MicrosoftApp:
         self.traffic = Traffic(world)
         self._views, self._delta = Views(world), Delta(world)
         self._answered = 0
+        users, groups = UserHandlers(world), GroupHandlers(world)
         self.schedules = Schedules(world)
         self.calendars = CalendarHandlers(world)
-        users = UserHandlers(world)
         routes = [
             Route(
                 "GET",
@@ -108,6 +109,13 @@ class MicrosoftApp:
             Route(
                 "DELETE", USER + "/calendars/{calendar}", "microsoft.calendars.delete",
                 self._in(self.calendars.delete),
+            ),
+            Route(
+                "GET", V1 + "/groups", "microsoft.groups.list", self._people(groups.read, GROUPS)
+            ),
+            Route(
+                "GET", V1 + "/groups/{group}/transitiveMembers", "microsoft.groups.members",
+                self._people(groups.transitive, GROUPS),
             ),
             Route(
                 "GET", USER + "/calendars/{calendar}", "microsoft.calendars.get",
@@ -190,10 +198,10 @@ class MicrosoftApp:
 
         return answer
 
-    def _people(self, handler: Handler) -> Handler:
+    def _people(self, handler: Handler, role: str = USERS) -> Handler:
         def answer(call: Call) -> Reply:
             self._check_token(call)
-            if USERS not in self.world.directory.roles:
+            if role not in self.world.directory.roles:
                 raise GraphError(
                     403,
                     "Authorization_RequestDenied",

@@ -28,6 +28,7 @@ GRAPH_SCOPE = "https://graph.microsoft.com/.default"
 LIFETIME = timedelta(seconds=3600)
 LEEWAY = timedelta(minutes=5)
 CALENDARS, USERS = "Calendars.ReadWrite", "User.Read.All"
+GROUPS = "GroupMember.Read.All"
 READ_CALENDARS = "Calendars.Read"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+$", re.IGNORECASE)
@@ -87,7 +88,7 @@ class Directory:
         self.secret_state = "ok"  # noqa: S105 - a word
         self.app_registered = True
         self.consent = True
-        self.roles = {CALENDARS, USERS}
+        self.roles = {CALENDARS, USERS, GROUPS}
         self.unavailable = False
         self.registered = ""
         self.grants: dict[str, datetime] = {}

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from calendar_sync_sandbox.microsoft.directory import Directory
+from calendar_sync_sandbox.microsoft.groups import Groups
 from calendar_sync_sandbox.microsoft.store import Change, Folder, Mailbox, Version
 from calendar_sync_sandbox.microsoft.subscriptions import Subscriptions
 from calendar_sync_sandbox.microsoft.users import Users
@@ -46,6 +47,7 @@ class Tenant:
         busiest: most requests in flight for all so far.
         directory: the tenant and its application.
         users: the directory's users.
+        groups: its groups, and who is in them.
         subscriptions: who is told of changes.
         hidden: addresses whose busy times are shown to nobody.
     """
@@ -59,6 +61,7 @@ class Tenant:
         self._by_guid: dict[str, Mailbox] = {}
         self.directory = Directory(root)
         self.users = Users()
+        self.groups = Groups()
         self.hidden: set[str] = set()
         self.unfriendly = True
         self.lose_tombstones = False

@@ -25,6 +25,8 @@ class User:
     updated: datetime
     state: str = "ACTIVE"
     instances: tuple[str, ...] = ("live",)
+    roles: tuple[str, ...] = ("care-team",)
+    policies: tuple[str, ...] = ()
 
     @property
     def enabled(self) -> bool:

@@ -226,15 +226,26 @@ def user_json(user: User) -> Json:
         "territories": [],
         "roles": [
             {
-                "permissionName": "care-team",
+                "permissionName": role,
                 "instanceName": name,
                 "type": "SECURITY_ROLE",
-                "primaryRole": True,
+                "primaryRole": role == user.roles[0],
                 **times,
             }
             for name in user.instances
+            for role in user.roles
         ],
-        "policies": [],
+        "policies": [
+            {
+                "permissionName": policy,
+                "instanceName": name,
+                "type": "SECURITY_POLICY",
+                "effectiveDate": created,
+                **times,
+            }
+            for name in user.instances
+            for policy in user.policies
+        ],
         "applicationAccess": {
             "id": user.id[::-1],
             "userId": user.id,

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from calendar_sync.admin.mapping.imports import LARGEST
 from calendar_sync.config.mapping import read_mapping
+from calendar_sync.config.settings import parse
 from calendar_sync.core.model import (
     BlockLink,
     Direction,
@@ -28,7 +29,7 @@ from calendar_sync.core.model import (
 )
 from calendar_sync.state import Store
 from tests.engine.admin.outside import finished, outside
-from tests.engine.admin.stage import OPERATOR, Pages, csrf
+from tests.engine.admin.stage import OPERATOR, VIEWER, Pages, csrf
 
 NOW = datetime.now(UTC)
 HEADER = "welkin_user_id,platform,account\n"
@@ -372,3 +373,58 @@ def test_the_users_shown_are_checked_now(
         assert "licence" in text
         assert [one.account for one in store.health.verdicts()] == ["dana@example.org"]
         assert "no calendar licence" in operator.get("/mapping?only=wrong").text
+
+
+def test_rules_are_shown_and_their_proposals_become_rows_of_the_rule(
+    pages: Pages, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        outside(store, tmp_path, NOW, monkeypatch) as world,
+        pages.browser(OPERATOR) as operator,
+    ):
+        rule = {"name": "all", "platform": "google", "email_domain": "example.org"}
+        document = store.config.revision().settings.model_dump(mode="json")
+        profiles = {"basic": {"mirror_moved": "report"}}
+        ruled = parse(
+            document | {"profiles": profiles, "mapping_rules": [rule | {"profile": "basic"}]}
+        )
+        store.config.save_settings(ruled, "tests", NOW)
+        assert "have not been evaluated yet" in operator.get("/mapping").text
+        text = finished(operator, "/mapping/proposals", {}, csrf(operator))
+        [value] = [html.unescape(one) for one in re.findall(r'name="row" value="([^"]*)"', text)]
+        assert json.loads(value)[1:] == ["google", "nora@example.org", "basic", "all"]
+        assert '<td data-label="Profile">basic</td>' in text
+        [based_on] = re.findall(r'name="based_on" value="(\d+)"', text)
+        other = json.dumps([*json.loads(value)[:4], "no rule"])
+        refused = send(operator, "/mapping/proposals/apply", based_on=based_on, row=[other])
+        assert refused.status_code == 409
+        answer = send(operator, "/mapping/proposals/apply", based_on=based_on, row=[value])
+        assert answer.status_code == 303
+        [made] = store.rules.rows().values()
+        assert (made.rule, made.user_id, made.profile) == ("all", world.ids["nora"], "basic")
+    with pages.script(OPERATOR) as script:
+        assert script.get("/api/v1/mapping/rules").status_code == 404
+
+
+def test_the_api_evaluates_rules_and_says_what_was_found(
+    pages: Pages, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with outside(store, tmp_path, NOW, monkeypatch), pages.script(OPERATOR) as script:
+        document = store.config.revision().settings.model_dump(mode="json")
+        rule = {"name": "all", "platform": "google", "email_domain": "example.org", "apply": True}
+        gone = {"name": "gone", "platform": "google", "group": "gone@example.org"}
+        ruled = parse(document | {"mapping_rules": [rule, gone]})
+        store.config.save_settings(ruled, "tests", NOW)
+        shown = script.post("/api/v1/mapping/rules", json={}).json()
+        assert (shown["dry_run"], shown["counts"]) == (True, {"add": 1})
+        assert script.get("/api/v1/mapping/rules").status_code == 404
+        done = script.post("/api/v1/mapping/rules", json={"mode": "daily"}).json()
+        assert [one["account"] for one in done["done"]] == ["nora@example.org"]
+        assert script.get("/api/v1/mapping/rules").json() == done
+        assert [one["code"] for one in done["rules"]] == ["", "google_groups_denied"]
+        assert script.post("/api/v1/mapping/rules", json={"mode": "all"}).status_code == 422
+    with pages.script(VIEWER) as viewer:
+        assert viewer.post("/api/v1/mapping/rules", json={}).status_code == 403
+        assert viewer.get("/api/v1/mapping/rules").status_code == 200
+    with pages.browser(VIEWER) as browser:
+        assert "google groups denied" in browser.get("/mapping").text

@@ -424,3 +424,14 @@ def test_a_job_of_another_process_is_asked_for_again(operator: TestClient) -> No
     other = operator.get("/settings/effect/otherone-1")
     assert "hx-trigger" in other.text
     assert operator.get(f"/settings/effect/{jobs.HERE}-1").status_code == 404
+
+
+def test_mapping_rules_are_written_as_yaml_and_mistakes_name_the_rule() -> None:
+    rule = {"name": "all", "platform": "google", "email_domain": "example.org", "apply": True}
+    settings = parse({"mapping_rules": [rule]})
+    filled = fill(settings)
+    assert "email_domain: example.org" in filled["mapping_rules"][0]
+    assert read(filled).settings == settings
+    wrong = ["- {name: none, platform: google}\n"]
+    [said] = read({**filled, "mapping_rules": wrong}).mistakes["mapping_rules"]
+    assert said.startswith("Rule 1: Rule none has no condition")

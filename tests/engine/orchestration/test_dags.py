@@ -42,7 +42,7 @@ UPKEEP = {
     "calendar_sync_approvals": {"list_waiting", "decide.ask", "decide.grant"},
     "calendar_sync_maintenance": {"remove_old_runs", "tidy_state"},
     "calendar_unsync": {"ask", "approve", "switch_off", "unsync_users", "prove"},
-    "sync_health": {"list_accounts", "validate_accounts", "report"},
+    "sync_health": {"evaluate_rules", "list_accounts", "validate_accounts", "report"},
 }
 ASKS = {"calendar_sync_approvals", "calendar_unsync"}
 TASKS = ("find_changed_users", "sync_user", "record_run")

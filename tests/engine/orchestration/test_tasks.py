@@ -574,3 +574,17 @@ def test_health_does_not_pass_on_tokens_of_before(
     rotate(monkeypatch, "welkin_default", password="rotated")
     with pytest.raises(TenantMisconfigured, match="welkin_unauthorized"):
         health.list_accounts()
+
+
+def test_health_evaluates_the_mapping_rules(bench: Bench) -> None:
+    assert health.evaluate_rules() == "no row changed"
+    bench.map()
+    rule = {"name": "all", "platform": "google", "email_domain": "example.org", "apply": True}
+    bench.settings(mapping_rules=[rule])
+    assert health.evaluate_rules() == "5 added"
+    assert health.evaluate_rules() == "no row changed"
+    [group] = health.list_accounts()
+    assert len(group["users"]) == len(NAMES)
+    bench.sandbox.faults.add(Fault("welkin", "status", times=None, code=403))
+    with pytest.raises(SyncError):
+        health.evaluate_rules()

@@ -117,7 +117,7 @@ def test_aliases_and_archived_accounts_of_google(organisation: Organisation) -> 
     organisation.google.account(DANA).aliases = ["D.Hale@example.org"]
     organisation.google.archive(RUBEN)
     assert organisation.accounts(G).of("d.hale@example.org") == DirectoryAccount(
-        DANA, ("d.hale@example.org", "dana@example.org.test-google-a.com")
+        DANA, ("d.hale@example.org", "dana@example.org.test-google-a.com"), org_unit="/"
     )
     assert organisation.state_of(G, RUBEN) == "archived"
 

@@ -19,6 +19,7 @@ from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.feeds import Cursor
 from calendar_sync.state.marks import ASKED
+from calendar_sync.state.rules import of_rule
 from tests.engine.state.conftest import NOW
 
 G, M = Platform.GOOGLE, Platform.MICROSOFT
@@ -299,3 +300,23 @@ def test_the_calendar_that_was_made_is_read_with_the_row_and_is_no_part_of_it(
     assert store.own_calendars.of("u1", G) == []
     assert store.own_calendars.elsewhere(("u1", G, ONE.account), {"c1"}) == set()
     assert store.own_calendars.elsewhere(("u1", G, "other@example.org"), {"c1"}) == {"c1"}
+
+
+def test_what_rules_wrote_is_kept_with_the_row_and_goes_with_it(store: Store) -> None:
+    made = [of_rule(ONE, "surgeons"), of_rule(replace(TWO, enabled=False), "nurses")]
+    store.config.edit_mapping(
+        lambda _: [ONE, TWO], "x", NOW, then=lambda c: store.rules.save(c, made, NOW)
+    )
+    assert store.rules.rows() == {one.pair: one for one in made}
+    assert [one.owns(row) for one, row in zip(made, rows(store), strict=True)] == [True, False]
+    again = replace(made[0], rule="hands", profile="basic")
+    store.config.edit_mapping(
+        lambda old: old, "x", NOW, then=lambda c: store.rules.save(c, [again], NOW)
+    )
+    assert store.rules.rows()["u1", G] == again
+    store.config.edit_mapping(lambda _: [TWO], "x", NOW)
+    assert store.rules.rows().keys() == {("u2", G)}
+    assert store.rules.result() is None
+    store.rules.save_result({"at": "now"})
+    store.rules.save_result({"at": "then"})
+    assert store.rules.result() == {"at": "then"}

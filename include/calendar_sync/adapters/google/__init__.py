@@ -9,6 +9,7 @@ from calendar_sync.adapters.google.tokens import (
     CALENDAR_MAKING_SCOPE,
     DIRECTORY_SCOPE,
     FREEBUSY_SCOPE,
+    GROUPS_SCOPE,
     SCOPE,
     fetch_token,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "CALENDAR_MAKING_SCOPE",
     "DIRECTORY_SCOPE",
     "FREEBUSY_SCOPE",
+    "GROUPS_SCOPE",
     "SCOPE",
     "GoogleCalendar",
     "GoogleCalendars",

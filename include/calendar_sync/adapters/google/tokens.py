@@ -25,6 +25,7 @@ FREEBUSY_SCOPE = "https://www.googleapis.com/auth/calendar.freebusy"
 CALENDAR_LIST_SCOPE = "https://www.googleapis.com/auth/calendar.calendarlist.readonly"
 CALENDAR_MAKING_SCOPE = "https://www.googleapis.com/auth/calendar.app.created"
 DIRECTORY_SCOPE = "https://www.googleapis.com/auth/admin.directory.user.readonly"
+GROUPS_SCOPE = "https://www.googleapis.com/auth/admin.directory.group.member.readonly"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 

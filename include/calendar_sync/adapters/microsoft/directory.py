@@ -1,8 +1,10 @@
-"""The users of a tenant of Microsoft 365, as Entra lists them.
+"""The users and groups of a tenant of Microsoft 365, as Entra lists them.
 
-https://learn.microsoft.com/graph/api/user-list, application permission User.Read.All.
+https://learn.microsoft.com/graph/api/user-list, application permission User.Read.All, and
+https://learn.microsoft.com/graph/api/group-list-transitivemembers, GroupMember.Read.All.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,13 +20,18 @@ from calendar_sync.core.errors import (
     TransientError,
     UserUnavailable,
 )
-from calendar_sync.core.model import DirectoryAccount, DirectoryAccounts
+from calendar_sync.core.model import DirectoryAccount, DirectoryAccounts, GroupMembers
 
 SELECT = "id,mail,userPrincipalName,accountEnabled,userType,proxyAddresses"
 # The most that Graph gives at once.
 PAGE = 999
 LONGEST_LIST = 2000
 _SMTP = "smtp:"
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_ADVICE = "the application permission User.Read.All is missing (docs/setup-microsoft.md, step 2)"
+_OF_GROUPS = (
+    "the application permission GroupMember.Read.All is missing (docs/setup-microsoft.md, step 2)"
+)
 
 
 class MicrosoftDirectory:
@@ -51,29 +58,9 @@ class MicrosoftDirectory:
 
     async def accounts(self) -> DirectoryAccounts:
         """See `Directory.accounts`. Every tenant has a directory; it may be closed to the app."""
-        path, params = f"{VERSION}users", {"$select": SELECT, "$top": str(PAGE)}
-        found: list[DirectoryAccount] = []
-        for _ in range(LONGEST_LIST):
-            body = await self._page(path, params)
-            found += [account for row in body["value"] if (account := _account(row)) is not None]
-            link = body.get("@odata.nextLink")
-            if not isinstance(link, str) or not link:
-                return DirectoryAccounts(found)
-            if not link.startswith(f"{self._root}/"):
-                raise TransientError(MicrosoftCode.FOREIGN_LINK)
-            following = link.removeprefix(self._root)
-            if following == path:
-                break
-            path, params = following, {}
-        raise TransientError(MicrosoftCode.ENDLESS_LIST, detail="directory")
-
-    async def _page(self, path: str, params: Mapping[str, str]) -> Mapping[str, Any]:
+        params = {"$select": SELECT, "$top": str(PAGE)}
         try:
-            answer = await self._http.request(
-                "microsoft.users.list", "GET", path, params=params, token=self._token
-            )
-        except TokenRejected:
-            raise TenantMisconfigured(MicrosoftCode.UNAUTHORIZED, detail="directory") from None
+            rows = await self._all("microsoft.users.list", f"{VERSION}users", params)
         except TenantMisconfigured as error:
             if error.code == MicrosoftCode.DIRECTORY_DENIED:
                 raise TenantMisconfigured(MicrosoftCode.DIRECTORY_DENIED, detail=_ADVICE) from None
@@ -82,13 +69,72 @@ class MicrosoftDirectory:
             raise TenantMisconfigured(
                 MicrosoftCode.DIRECTORY_DENIED, detail=f"{error.code}; {_ADVICE}"
             ) from None
-        body = answer.json
-        if not isinstance(body, Mapping) or not isinstance(body.get("value"), list):
-            raise TransientError(MicrosoftCode.UNREADABLE_PAGE, detail="directory")
-        return body
+        return DirectoryAccounts(account for row in rows if (account := _account(row)) is not None)
 
+    async def members_of(self, group: str) -> GroupMembers:
+        """See `Directory.members_of`. The group is named by its object id or its address.
 
-_ADVICE = "the application permission User.Read.All is missing (docs/setup-microsoft.md, step 2)"
+        Members of all kinds are listed: a cast to users would be answered from an index that may
+        be out of date.
+        """
+        try:
+            group_id = group if _ID.fullmatch(group) else await self._group_id(group)
+            path = f"{VERSION}groups/{group_id}/transitiveMembers"
+            params = {"$select": "id", "$top": str(PAGE)}
+            rows = await self._all("microsoft.groups.members", path, params)
+        except TenantMisconfigured as error:
+            if error.code == MicrosoftCode.DIRECTORY_DENIED:
+                raise TenantMisconfigured(MicrosoftCode.GROUPS_DENIED, detail=_OF_GROUPS) from None
+            raise
+        except UserUnavailable as error:
+            if error.code == MicrosoftCode.ACCOUNT_UNKNOWN:
+                raise NotFound(MicrosoftCode.NOT_FOUND) from None
+            raise TenantMisconfigured(
+                MicrosoftCode.GROUPS_DENIED, detail=f"{error.code}; {_OF_GROUPS}"
+            ) from None
+        except BadItem as error:
+            raise TenantMisconfigured(
+                MicrosoftCode.GROUPS_DENIED, detail=f"{error.code}; {_OF_GROUPS}"
+            ) from None
+        return GroupMembers(frozenset(name for row in rows if (name := _id(row))))
+
+    async def _group_id(self, address: str) -> str:
+        """The object id of the group with this address.
+
+        Raises:
+            NotFound: there is none, or more than one.
+        """
+        quoted = address.replace("'", "''")
+        params = {"$filter": f"mail eq '{quoted}'", "$select": "id"}
+        rows = await self._all("microsoft.groups.list", f"{VERSION}groups", params)
+        found = [name for row in rows if (name := _id(row))]
+        if len(found) != 1 or not _ID.fullmatch(found[0]):
+            raise NotFound(MicrosoftCode.NOT_FOUND)
+        return found[0]
+
+    async def _all(self, kind: str, path: str, params: Mapping[str, str]) -> list[Any]:
+        found: list[Any] = []
+        for _ in range(LONGEST_LIST):
+            try:
+                answer = await self._http.request(
+                    kind, "GET", path, params=params, token=self._token
+                )
+            except TokenRejected:
+                raise TenantMisconfigured(MicrosoftCode.UNAUTHORIZED, detail="directory") from None
+            body = answer.json
+            if not isinstance(body, Mapping) or not isinstance(body.get("value"), list):
+                raise TransientError(MicrosoftCode.UNREADABLE_PAGE, detail="directory")
+            found += body["value"]
+            link = body.get("@odata.nextLink")
+            if not isinstance(link, str) or not link:
+                return found
+            if not link.startswith(f"{self._root}/"):
+                raise TransientError(MicrosoftCode.FOREIGN_LINK)
+            following = link.removeprefix(self._root)
+            if following == path:
+                break
+            path, params = following, {}
+        raise TransientError(MicrosoftCode.ENDLESS_LIST, detail="directory")
 
 
 def _account(row: Any) -> DirectoryAccount | None:
@@ -112,6 +158,10 @@ def _unusable(row: Mapping[str, Any], mail: str) -> str:
         # The mailbox of a guest is in another tenant.
         return "guest"
     return "" if mail else "no mailbox"
+
+
+def _id(row: Any) -> str:
+    return _text(row, "id") if isinstance(row, Mapping) else ""
 
 
 def _text(row: Mapping[str, Any], key: str) -> str:

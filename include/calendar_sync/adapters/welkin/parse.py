@@ -129,6 +129,17 @@ def parse_user(row: Any, instance: str) -> WelkinUser | None:
         time_zone=text(row.get("timezone")),
         active=not because,
         inactive_because=because,
+        roles=_permissions(row.get("roles"), instance),
+        policies=_permissions(row.get("policies"), instance),
+    )
+
+
+def _permissions(rows: Any, instance: str) -> frozenset[str]:
+    """Names of the roles or policies of a user in this environment."""
+    return frozenset(
+        name
+        for row in _list(rows)
+        if row.get("instanceName") == instance and (name := text(row.get("permissionName")))
     )
 
 

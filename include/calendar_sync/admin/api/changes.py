@@ -13,9 +13,11 @@ from calendar_sync.admin.attention import decisions
 from calendar_sync.admin.connections import tests as connection_tests
 from calendar_sync.admin.connections.tests import Connection, Tested
 from calendar_sync.admin.mapping import change as mapping
+from calendar_sync.admin.mapping.rules import evaluated
 from calendar_sync.admin.settings import change as settings_change
+from calendar_sync.admin.web.actions import author
 from calendar_sync.admin.web.inputs import AnyPlatform, PageNumber, Text
-from calendar_sync.admin.web.lanes import READING, TESTS
+from calendar_sync.admin.web.lanes import READING, RULES, TESTS
 from calendar_sync.admin.web.opening import store_of
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.wide_forms import WideRoute
@@ -31,7 +33,9 @@ from calendar_sync.insight.attention import (
     count_conflicts,
     open_conflicts,
 )
+from calendar_sync.insight.mapping_rules import Evaluation, last_evaluation
 from calendar_sync.operations.approvals import Waiting, waiting
+from calendar_sync.operations.mapping.rules import Mode as RuleMode
 from calendar_sync.operations.mapping.taking import Mode
 from calendar_sync.state import Store
 
@@ -110,6 +114,12 @@ class MappingStored(BaseModel):
     added: int
     changed: int
     removed: int
+
+
+class Evaluate(BaseModel):
+    """Show what would change, do what the day's evaluation does, or take all proposals over."""
+
+    mode: RuleMode = RuleMode.DRY_RUN
 
 
 class Conflicts(BaseModel):
@@ -211,6 +221,22 @@ def put_mapping(request: Request, store: Opened, new: WholeMapping) -> MappingSt
 def patch_mapping(request: Request, store: Opened, new: WholeMapping) -> MappingStored:
     """Add these rows, or change them; all others stay."""
     return _take(request, store, _rows(store, new), Mode.MERGE, new.revision, new.remove)
+
+
+@router.get("/mapping/rules")
+def read_rules(store: Opened) -> Evaluation:
+    """What the last evaluation of the mapping rules found."""
+    found = last_evaluation(store)
+    if found is None:
+        raise Problem(404, "The mapping rules have not been evaluated yet.")
+    return found
+
+
+@router.post("/mapping/rules", responses=problems(409, 429))
+async def evaluate_rules(request: Request, store: Opened, wanted: Evaluate) -> Evaluation:
+    """Evaluate the mapping rules now. One at a time."""
+    work = partial(evaluated, store, wanted.mode, author(request))
+    return await RULES.run(request, work)
 
 
 def _rows(store: Store, new: Mapped) -> list[MappedUser]:

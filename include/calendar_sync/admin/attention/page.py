@@ -28,7 +28,7 @@ from calendar_sync.insight.attention import decisions as decided
 from calendar_sync.insight.users import Everybody
 from calendar_sync.operations.approvals import waiting
 from calendar_sync.state import Store
-from calendar_sync.sync.roster import LEAVING
+from calendar_sync.sync.roster import LEAVING, LEFT_RULE
 
 router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
@@ -79,7 +79,7 @@ def attention(
         waiting=shown,
         more_waiting=max(0, len(found) - APPROVALS_SHOWN),
         ids=users_of(store, named),
-        leaving=LEAVING,
+        leaving=(LEAVING, LEFT_RULE),
         users_shown=USERS_SHOWN,
         zone=store.config.revision().settings.zone(),
         recent=decided(store),

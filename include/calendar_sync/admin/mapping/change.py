@@ -20,7 +20,7 @@ from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser, Platform
 from calendar_sync.operations.mapping.taking import Mode, confirmed, taken
 from calendar_sync.state import Store
-from calendar_sync.state.mapping import Edit, MappingDifference
+from calendar_sync.state.mapping import Edit, MappingDifference, Then
 
 logger = logging.getLogger(__name__)
 
@@ -133,9 +133,13 @@ def take(
 
 
 def apply(
-    request: Request, store: Store, edit: Edit, based_on: int | None = None
+    request: Request,
+    store: Store,
+    edit: Edit,
+    based_on: int | None = None,
+    then: Then | None = None,
 ) -> MappingDifference:
-    """Store a change, with its author.
+    """Store a change, with its author, and what `then` writes with it.
 
     Raises:
         ConfigurationError: the rows contradict each other, or were changed since `based_on`.
@@ -151,7 +155,7 @@ def apply(
         refuse_samples(new, lambda: host)
         return made
 
-    found = store.config.edit_mapping(checked, author(request), now, based_on=based_on)
+    found = store.config.edit_mapping(checked, author(request), now, based_on=based_on, then=then)
     if found:
         logger.info("admin: %s stored revision %s of the mapping", author(request), found.revision)
     return found

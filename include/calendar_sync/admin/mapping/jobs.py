@@ -1,7 +1,7 @@
 """What the mapping page has asked outside: proposals, and a check of the users shown."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import render
 from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.config.mapping import read_row
+from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.codes import AccountVerdict
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser, Platform
@@ -25,6 +26,7 @@ from calendar_sync.insight.health import accounts
 from calendar_sync.operations.mapping.proposing import Proposals, find_proposals
 from calendar_sync.state import Store
 from calendar_sync.state.health import Checked
+from calendar_sync.state.rules import of_rule
 
 router = APIRouter(route_class=WideRoute)
 Opened = Annotated[Store, Depends(store_of)]
@@ -79,23 +81,45 @@ def apply_proposals(
     if not row:
         raise Problem(422, "Nothing is selected.", hints=("Go back and select the rows to add.",))
     try:
-        new = [_row(each) for each in row]
-        change.apply(request, store, lambda rows: [*rows, *new], based_on)
+        rules = {one.name: one.platform for one in store.config.revision().settings.mapping_rules}
+        new = [_row(each, rules) for each in row]
+        now = SystemClock().now()
+        made = [of_rule(added, rule) for added, rule in new if rule]
+        change.apply(
+            request,
+            store,
+            lambda rows: [*rows, *(added for added, _ in new)],
+            based_on,
+            then=lambda connection: store.rules.save(connection, made, now),
+        )
     except ConfigurationError as error:
         raise Problem(409, f"Nothing was added. {error.detail}.") from None
     path = "/setup#dry_run" if back == "setup" else "/mapping?done=proposed"
     return RedirectResponse(f"{request.scope['root_path']}{path}", 303)
 
 
-def _row(text: str) -> MappedUser:
+def _row(text: str, rules: Mapping[str, Platform]) -> tuple[MappedUser, str]:
+    """One selected row, and the rule that proposed it, empty for none."""
+    wrong = Problem(422, "The proposals cannot be read. Find them again.")
     try:
-        user_id, platform, account = json.loads(text)
+        found = json.loads(text)
     except (ValueError, TypeError, RecursionError):
-        raise Problem(422, "The proposals cannot be read. Find them again.") from None
-    values = {"welkin_user_id": user_id, "platform": platform, "account": account}
-    if not all(isinstance(value, str) for value in values.values()):
-        raise Problem(422, "The proposals cannot be read. Find them again.")
-    return read_row(values, {})
+        raise wrong from None
+    if not (isinstance(found, list) and len(found) in {3, 5}):
+        raise wrong
+    if not all(isinstance(value, str) for value in found):
+        raise wrong
+    user_id, platform, account, profile, rule = [*found, "", ""][:5]
+    values = {
+        "welkin_user_id": user_id,
+        "platform": platform,
+        "account": account,
+        "profile": profile,
+    }
+    row = read_row(values, {})
+    if rule and rules.get(rule) is not row.platform:
+        raise Problem(409, f"There is no mapping rule {rule[:64]} any more. Find them again.")
+    return row, rule
 
 
 @router.post("/mapping/validate")

@@ -20,6 +20,7 @@ from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Direction, Platform
+from calendar_sync.insight.mapping_rules import last_evaluation
 from calendar_sync.insight.users import listed_user
 from calendar_sync.state import Store
 
@@ -46,6 +47,7 @@ def mapping(
     done: Annotated[str, Query(max_length=20)] = "",
 ) -> Response:
     """The table."""
+    settings = store.config.revision().settings
     return render(
         request,
         "mapping.html",
@@ -55,7 +57,9 @@ def mapping(
         only=only,
         done=done,
         directions_of=list(Direction),
-        unmapped=store.config.revision().settings.on_unmapped,
+        unmapped=settings.on_unmapped,
+        rules=last_evaluation(store) if settings.mapping_rules else None,
+        ruled=bool(settings.mapping_rules),
         address=f"{request.scope['root_path']}/mapping?{request.url.query}",
     )
 

@@ -51,6 +51,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("Calendars", "", ("calendars",)),
     ("Profiles", "", ("profiles",)),
+    ("Mapping rules", "", ("mapping_rules",)),
     ("How far ahead and back", "", ("windows",)),
     ("Users who leave, and deletions", "", ("on_unmapped", "deletion_guard")),
     ("How often, and when it is late", "", ("polling", "notice", "push", "freshness", "time_zone")),
@@ -171,6 +172,8 @@ def _of_type(path: str, label: str, said: str, kind: Any, info: FieldInfo | None
     if origin is dict:
         return _of_mapping(path, label, said, *inner)
     if origin is tuple:
+        if isinstance(inner[0], type) and issubclass(inner[0], BaseModel):
+            return Control(path, label, said, "yaml")
         if get_origin(inner[0]) is Literal:
             return Control(path, label, said, "choices", _options(path, inner[0]))
         return Control(path, label, said, "names" if path in PICKED else "lines")

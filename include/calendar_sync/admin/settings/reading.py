@@ -110,7 +110,7 @@ def _value(control: Control, text: str, mistakes: dict[str, list[str]]) -> Any:
         return [line.strip() for line in text.splitlines() if line.strip()]
     if control.kind == "yaml":
         try:
-            found = read_yaml(text, "").value if text.strip() else {}
+            found = read_yaml(text, "").value if text.strip() else None
             refuse_deep(found, most=MOST_VALUES)
         except ConfigurationError as error:
             mistakes[control.name].append(error.detail.removeprefix(": "))
@@ -162,8 +162,9 @@ def _place(problem: Any, names: set[str]) -> tuple[str, str]:
             break
     said = str(problem["msg"]).removeprefix("Value error, ")
     said = f"{said[:1].upper()}{said[1:]}" + ("" if said.endswith((".", "?")) else ".")
+    word = "Rule" if name == "mapping_rules" else "Line"
     where = " ".join(
-        f"Line {int(part) + 1}" if part.isdecimal() and len(part) < 9 else part[:100]
+        f"{word} {int(part) + 1}" if part.isdecimal() and len(part) < 9 else part[:100]
         for part in rest
         if part != "[key]"
     )

@@ -38,6 +38,12 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "block_time, calendars, mirror_content, mirror_moved, mirror_deleted, both_changed and "
         "polling; give only what differs.",
     ),
+    "mapping_rules": (
+        "Mapping rules",
+        "Who belongs in the user mapping, as a list. Each rule has `name`, `platform`, one of "
+        "`group`, `org_unit`, `welkin_role`, `welkin_policy` and `email_domain`, and optionally "
+        "`profile` and `apply: true`. The first rule that names a person decides. Evaluated daily.",
+    ),
     "windows": ("How far ahead and back", "In days. Busy time is blocked from today on."),
     "windows.mirrors_past_days": (
         "Past appointments (days)",

@@ -100,6 +100,7 @@ class Lane:
 
 EXPLANATIONS = Lane("explanation", 4, 30)
 TESTS = Lane("connection test", 2, 60)
+RULES = Lane("mapping rules", 2, 60)
 #: The types of appointments that Welkin has.
 TYPES = Lane("types", 2, 10)
 #: Reading what is configured: from Airflow's database, or a secrets backend far away.

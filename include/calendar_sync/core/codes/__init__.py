@@ -10,7 +10,7 @@ from calendar_sync.core.codes.base import Code, Whose, of_another_version
 from calendar_sync.core.codes.google import GoogleCode
 from calendar_sync.core.codes.microsoft import MicrosoftCode
 from calendar_sync.core.codes.network import NetworkCode
-from calendar_sync.core.codes.operations import RequestCode, SelfTestCode, SetupCode
+from calendar_sync.core.codes.operations import RequestCode, RuleCode, SelfTestCode, SetupCode
 from calendar_sync.core.codes.push import PushCode
 from calendar_sync.core.codes.sync import AccountVerdict, SyncCode
 from calendar_sync.core.codes.welkin import WelkinCode
@@ -23,6 +23,7 @@ __all__ = [
     "NetworkCode",
     "PushCode",
     "RequestCode",
+    "RuleCode",
     "SelfTestCode",
     "SetupCode",
     "SyncCode",
@@ -34,7 +35,7 @@ __all__ = [
 
 _FAMILIES: tuple[type[Code], ...] = (
     WelkinCode, GoogleCode, MicrosoftCode, NetworkCode, SyncCode, AccountVerdict, SetupCode,
-    RequestCode, SelfTestCode, PushCode,
+    RequestCode, RuleCode, SelfTestCode, PushCode,
 )  # fmt: skip
 
 

@@ -98,6 +98,10 @@ class GoogleCode(Code):
         "google_forbidden_for_service_accounts", "Google forbids this for service accounts",
         f"the domain-wide delegation is missing; {_SEE}", Whose.GOOGLE,
     )  # fmt: skip
+    GROUPS_DENIED = (
+        "google_groups_denied", "groups cannot be read as directory_admin",
+        "see docs/setup-google.md, step 6", Whose.GOOGLE,
+    )  # fmt: skip
     INSUFFICIENT_PERMISSIONS = (
         "google_insufficient_permissions", _SCOPE, _SEE, Whose.GOOGLE,
     )  # fmt: skip

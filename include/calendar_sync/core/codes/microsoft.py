@@ -61,6 +61,11 @@ class MicrosoftCode(Code):
         "microsoft_foreign_link", "the next part of a list is on another server",
         f"it is not opened, and {RETRIED}", Whose.SERVICE,
     )  # fmt: skip
+    GROUPS_DENIED = (
+        "microsoft_groups_denied", "groups of the tenant cannot be read",
+        "the application permission GroupMember.Read.All or its consent is missing; "
+        "see docs/setup-microsoft.md, step 2", Whose.MICROSOFT,
+    )  # fmt: skip
     INTERACTION_REQUIRED = (
         "microsoft_interaction_required", "a policy of the tenant wants a person to sign in",
         f"exempt the app from it; {_SEE}", Whose.MICROSOFT,

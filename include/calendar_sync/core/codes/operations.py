@@ -98,6 +98,38 @@ class RequestCode(Code):
     )  # fmt: skip
 
 
+class RuleCode(Code):
+    """What an evaluation of the mapping rules found."""
+
+    GROUP_UNKNOWN = (
+        "group_unknown", "the directory has no such group",
+        "nobody is disabled because of it. Correct `group` in the mapping rule, or remove the rule",
+        Whose.SYNC,
+    )  # fmt: skip
+    LEAVERS_HELD = (
+        "leavers_held", "so many people left their groups at once that this may be a mistake",
+        "they are synced until you approve: see `calendar-sync approvals list`", Whose.SYNC,
+    )  # fmt: skip
+    NAMES_NOBODY = (
+        "rule_names_nobody", "a mapping rule names nobody",
+        "nobody is disabled because of it. Check the group, unit, role or domain that it names",
+        Whose.SYNC,
+    )  # fmt: skip
+    NOT_EVALUATED = (
+        "rules_not_evaluated", "the mapping rules could not be evaluated",
+        "run `calendar-sync mapping rules`, which says why", Whose.SYNC,
+    )  # fmt: skip
+    RULES_CONTRADICT = (
+        "rules_contradict", "two mapping rules give the same people different profiles",
+        "the first rule decides. Change their order, or what they name", Whose.SYNC,
+    )  # fmt: skip
+    WAITING = (
+        "rule_proposals", "mapping rules propose changes that nobody has accepted yet",
+        "accept them on the page User mapping, or with `calendar-sync mapping rules --apply`",
+        Whose.SYNC,
+    )  # fmt: skip
+
+
 class SelfTestCode(Code):
     """What a self-test found."""
 

@@ -9,6 +9,7 @@ from calendar_sync.core.model.accounts import (
     DirectoryAccount,
     DirectoryAccounts,
     Finding,
+    GroupMembers,
 )
 from calendar_sync.core.model.calendar import (
     Availability,
@@ -132,6 +133,7 @@ __all__ = [
     "Draft",
     "Encounter",
     "Finding",
+    "GroupMembers",
     "Hold",
     "Link",
     "LinkKind",

@@ -14,18 +14,36 @@ class DirectoryAccount:
     `address` is what the calendar's API calls it by; `others` are further addresses of the same
     mailbox; `object_id` never changes (Microsoft). `unusable` says why no calendar can be used
     there ("suspended", "archived", "disabled", "guest", "no mailbox"), empty when one can.
+    `org_unit` is the path of its organisational unit (Google), as it is written there.
     """
 
     address: str
     others: tuple[str, ...] = ()
     object_id: str = ""
     unusable: str = ""
+    org_unit: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Everything that it is called by, each once."""
         every = (self.address, self.object_id, *self.others)
         return tuple(dict.fromkeys(name for name in every if name))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMembers:
+    """Who is in a group of the directory, directly or through other groups.
+
+    `names` are addresses or object ids in lower case, also of groups and of people elsewhere. With
+    `everybody` all accounts of the organisation belong.
+    """
+
+    names: frozenset[str] = frozenset()
+    everybody: bool = False
+
+    def has(self, account: DirectoryAccount) -> bool:
+        """This account belongs."""
+        return self.everybody or any(name in self.names for name in account.names)
 
 
 class DirectoryAccounts:

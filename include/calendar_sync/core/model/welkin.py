@@ -118,6 +118,8 @@ class WelkinUser:
     """A member of staff; for an inactive one, the reason and the time.
 
     If the row is `unreadable`, only the id is known, and everything else stays as it was.
+    `roles` and `policies` are names of security roles and policies in the configured environment;
+    they are known only of a list that was just read, and stored nowhere.
     """
 
     id: str
@@ -127,6 +129,8 @@ class WelkinUser:
     inactive_because: str = ""
     inactive_since: datetime | None = None
     unreadable: bool = False
+    roles: frozenset[str] = frozenset()
+    policies: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ KINDS = {
     "platform_fault": "sync paused",
     "silent": "sync not running",
     "check_failed": "accounts not checked",
+    "rule": "mapping rules",
     "audit": "audit log changed",
 }
 
@@ -69,4 +70,6 @@ def message(document: dict[str, Any], html: str) -> Message:
     for entry in document["platforms"]:
         count = sum(entry["synced"].values())
         lines.append(f"{entry['platform']}: {plural(count, 'change')} synced in 24 hours")
+    if rules := document.get("mapping_rules"):
+        lines.append(f"mapping rules: {rules['in_words']}")
     return Message(subject, html, "\n".join(lines))

@@ -15,6 +15,7 @@ from calendar_sync.core.codes import AccountVerdict, SyncCode, code_of
 from calendar_sync.core.model import ConflictDecision, Platform
 from calendar_sync.core.model.conflicts import decision_in_words
 from calendar_sync.core.plurals import plural
+from calendar_sync.insight.mapping_rules import last_evaluation, to_look_at
 from calendar_sync.insight.noticing import silent_after
 from calendar_sync.insight.push import in_words
 from calendar_sync.insight.status import PlatformStatus, requests_since, status
@@ -74,6 +75,7 @@ def build(
     if not checked:
         text = "Welkin's list of users could not be read: see the log of the task."
         items.append(Item("check_failed", "", "", "", "accounts_not_checked", None, text))
+    items += _of_rules(store, revision)
     platforms = []
     everybody = Everybody(store, revision.settings, now)
     for each in status(store, now, everybody):
@@ -102,8 +104,26 @@ def build(
         "items": [_plain(asdict(item)) for item in items[:SHOWN]],
         "more": max(0, attention - SHOWN),
         "platforms": [_plain(entry) for entry in platforms],
+        "mapping_rules": _rules(store, revision),
     }
     return Report(attention, document)
+
+
+def _of_rules(store: Store, revision: Revision) -> list[Item]:
+    """What the last evaluation of the mapping rules leaves to people."""
+    found = last_evaluation(store) if revision.settings.mapping_rules else None
+    return [
+        Item("rule", one.platform, one.rule and f"rule {one.rule}", "", one.code, None, one.advice)
+        for one in (to_look_at(found) if found is not None else [])
+    ]
+
+
+def _rules(store: Store, revision: Revision) -> dict[str, Any] | None:
+    """The numbers of that evaluation; None without rules, or before the first."""
+    found = last_evaluation(store) if revision.settings.mapping_rules else None
+    if found is None:
+        return None
+    return {"at": found.at, "counts": dict(found.counts), "in_words": found.sentence}
 
 
 def _of_platform(

@@ -32,18 +32,23 @@ LOOKS_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Proposal:
-    """What is said of one user: an account to map, or the reason why none is proposed."""
+    """What is said of one user: an account to map, or the reason why none is proposed.
+
+    `rule` is the mapping rule that names the user, and `profile` the one that it gives.
+    """
 
     user_id: str
     email: str
     platform: Platform
     account: str = ""
     reason: str = ""
+    profile: str = ""
+    rule: str = ""
 
     @property
     def row(self) -> MappedUser:
         """What the mapping would get."""
-        return MappedUser(self.user_id, self.platform, self.account)
+        return MappedUser(self.user_id, self.platform, self.account, profile=self.profile)
 
 
 def names_of(email: str) -> tuple[str, ...]:
@@ -80,7 +85,7 @@ def propose(
     """
     rows = [row for row in rows if row.platform is platform]
     users = unmapped(staff, rows, platform)
-    found = {user.id: _candidates(user, accounts) for user in users}
+    found = {user.id: candidates_of(user, accounts) for user in users}
     holders: dict[str, str] = {}
     for row in rows:
         account = accounts.of(row.account)
@@ -94,7 +99,8 @@ def propose(
     ]
 
 
-def _candidates(user: WelkinUser, accounts: DirectoryAccounts) -> dict[str, DirectoryAccount]:
+def candidates_of(user: WelkinUser, accounts: DirectoryAccounts) -> dict[str, DirectoryAccount]:
+    """The accounts that have the address of this user, by their own address."""
     return {
         account.address: account
         for name in names_of(user.email)

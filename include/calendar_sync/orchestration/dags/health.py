@@ -10,10 +10,12 @@ from calendar_sync.orchestration.dags.common import ONLY_LOST_WORK, one_at_a_tim
 
 DOC = """### Check all accounts and send a report.
 
-`list_accounts` reads Welkin's list of users. `validate_accounts` checks every mapped account
-without changing anything, and gives each user one verdict. `report` creates a report with
-verdicts, failures, late users, conflicts, failed items, approvals and the numbers of the day,
-stores it (`calendar-sync report`), and sends it to the recipients in the settings (`notify`).
+`evaluate_rules` adds and disables users of the mapping as the mapping rules of the settings say;
+what needs a person is in the report. `list_accounts` reads Welkin's list of users.
+`validate_accounts` checks every mapped account without changing anything, and gives each user one
+verdict. `report` creates a report with verdicts, failures, late users, conflicts, failed items,
+approvals, mapping rules and numbers of the day, stores it (`calendar-sync report`), and sends it
+to the recipients in the settings (`notify`).
 
 *Check now:* trigger this Airflow DAG.
 """
@@ -21,16 +23,27 @@ SCHEDULE = setting("CALENDAR_SYNC_HEALTH_SCHEDULE", "0 5 * * *")
 
 
 def health_dag(doc: str = DOC, schedule: str = SCHEDULE) -> DAG:
-    """The DAG `sync_health`: check every mapped account, then report."""
+    """The DAG `sync_health`: evaluate the mapping rules, check every mapped account, report."""
 
     @one_at_a_time(HEALTH, doc, schedule)
     def build() -> None:
-        validate_accounts.expand(group=list_accounts()) >> report()
+        groups = list_accounts()
+        evaluate_rules() >> groups
+        validate_accounts.expand(group=groups) >> report()
 
     return build()
 
 
 @task(retry_policy=ONLY_LOST_WORK)
+def evaluate_rules() -> str:
+    """Evaluate the mapping rules, if the settings have some; returns what was done."""
+    from calendar_sync.orchestration.tasks import health
+
+    return health.evaluate_rules()
+
+
+# Whatever becomes of the rules: whoever is mapped is checked.
+@task(trigger_rule="all_done", retry_policy=ONLY_LOST_WORK)
 def list_accounts() -> list[dict[str, Any]]:
     """Read Welkin's list of users, and return all mapped users in groups."""
     from calendar_sync.orchestration.tasks import health

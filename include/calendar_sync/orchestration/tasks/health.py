@@ -8,6 +8,7 @@ from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.model import Platform
 from calendar_sync.insight.health import accounts
 from calendar_sync.insight.health.keeping import keep
+from calendar_sync.operations.mapping import rules
 from calendar_sync.orchestration.metrics import emit_health
 from calendar_sync.orchestration.notify import send
 from calendar_sync.orchestration.running import run, with_store
@@ -16,6 +17,15 @@ from calendar_sync.state.config import Revision
 from calendar_sync.sync.services import Services
 
 logger = logging.getLogger(__name__)
+
+
+def evaluate_rules() -> str:
+    """Add and disable users as the mapping rules say; returns what was done."""
+
+    async def work(services: Services, revision: Revision) -> str:
+        return (await rules.evaluate(services, rules.Mode.DAILY)).sentence
+
+    return run(work, own_tokens=True)
 
 
 def list_accounts() -> list[dict[str, Any]]:
