@@ -108,7 +108,7 @@ def test_an_outage_of_everything_is_no_broken_list(stage: Make, platform: Platfo
 
 def with_team(stage: Make, platform: Platform) -> tuple[Stage, str]:
     s = stage(platform=platform)
-    team = str(s.calendar.add_calendar(ME, "Team").id)  # type: ignore[attr-defined]
+    team = str(s.calendar.add_calendar(ME, "Team").id)
     s.document = {"calendars": {platform.value: {"busy": ["primary", team]}}}
     s.busy(hour=14)
     s.busy(hour=16, calendar=team)
