@@ -146,15 +146,20 @@ def open_conflicts(
     *,
     platform: Platform | None = None,
     search: str = "",
+    user_id: str | None = None,
     page: int = 1,
     size: int = PAGE,
 ) -> list[OpenConflict]:
-    """One page of the open conflicts, those where something is left undecided first."""
+    """One page of the open conflicts, those where something is left undecided first.
+
+    With `user_id` those of this user alone.
+    """
     table = t.conflict.c
     query = (
         select(t.conflict)
         .select_from(_joined())
         .where(*_open(platform, search, now))
+        .where(*([table.user_id == user_id] if user_id is not None else []))
         .order_by(table.decision.in_(UNDECIDED).desc(), table.last_at.desc(), table.id.desc())
         .offset((max(page, 1) - 1) * size)
         .limit(size)

@@ -9,6 +9,7 @@ from calendar_sync.state.items import ItemStore
 from calendar_sync.state.links import LinkStore
 from calendar_sync.state.marks import MarkStore
 from calendar_sync.state.noticing import NoticingStore
+from calendar_sync.state.pauses import PauseStore
 from calendar_sync.state.push import PushStore
 from calendar_sync.state.runs import RunStore
 from calendar_sync.state.shared import LeaseStore, RateStore, TokenStore
@@ -26,6 +27,7 @@ class Store:
         self.links = LinkStore(database)
         self.items = ItemStore(database)
         self.noticing = NoticingStore(database)
+        self.pauses = PauseStore(database)
         self.feeds = FeedStore(database)
         self.runs = RunStore(database)
         self.health = HealthStore(database)
