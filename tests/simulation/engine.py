@@ -292,7 +292,10 @@ class Simulation:
         return {
             (user, platform): (
                 self.world.calendars(platform).mirrors(self.people.accounts[user, platform]),
-                repr(self.world.welkin.blocks_of(user, "calsync-")),
+                [
+                    (block.id, block.start, block.end, block.updated, block.title)
+                    for block in self.world.welkin.blocks_of(user, "calsync-")
+                ],
             )
             for platform in self.platforms
             for user in store.pauses.current(platform, now)

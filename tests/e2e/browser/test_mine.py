@@ -65,7 +65,7 @@ def test_a_person_reads_their_own_sync_and_pauses_it(
     text = opened(phone, "/mine")
     assert person.account.lower() in text
     assert not [other for other in others if other in text]
-    phone.get_by_label("Day").fill(f"{stage.slot(1).start:%Y-%m-%d}")
+    phone.locator("[name='day']").fill(f"{stage.slot(1).start:%Y-%m-%d}")
     phone.get_by_role("button", name="Show my appointments").click()
     phone.wait_for_url("**/mine/day?**")
     assert "My appointments on" in readable(phone)

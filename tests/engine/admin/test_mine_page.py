@@ -328,7 +328,7 @@ def test_a_person_pauses_and_ends_it_and_operators_see_both(
         answer = client.post("/mine/resume", data=form)
         assert "Pause my sync" in answer.text
         assert client.post("/mine/resume", data=form).status_code == 409
-    assert everybody.pauses.current(GOOGLE, now) == {}
+    assert everybody.pauses.current(GOOGLE, datetime.now(UTC)) == {}
     assert everybody.marks.of("w-ada", GOOGLE).marked
     assert everybody.audit.verify() == []
 
@@ -402,7 +402,7 @@ def test_a_day_shows_why_each_of_their_appointments_is_there_or_not(
         both = welkin.book_encounter(
             dana, morning + timedelta(hours=2), morning + timedelta(hours=3), extra_user_ids=[ruben]
         )
-        welkin.cancel_event(both.event_id)
+        welkin.cancel_event(str(both.event_id))
         welkin.book_encounter(ruben, morning, morning + timedelta(hours=1))
         with signed_in(pages, "dana@example.org") as client:
             page = words_of(client.get(f"/mine/day?day={day}&user_id={ruben}").text)

@@ -58,5 +58,5 @@ def test_who_is_unknown_unmapped_or_not_paused_is_refused_by_name(cli: Command) 
     assert "no.one@example.org is not mapped" in said
     assert "no-such-id is not mapped" in cli("pause", "no-such-id", "--days", "3", code=1)
     assert "is not paused" in cli("resume", "dana@example.org", code=1)
-    cli("mapping", "disable", "--user", "dana@example.org", "--remove", "1")
+    cli("mapping", "disable", "--user", "dana@example.org")
     assert "disabled in the mapping" in cli("pause", "dana@example.org", "--days", "3", code=1)
