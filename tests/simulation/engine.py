@@ -17,6 +17,7 @@ import calendar_sync.planner.mirror_text
 import calendar_sync.planner.mirrors
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Direction, MappedUser, Platform
+from calendar_sync.operations import pausing
 from calendar_sync.operations.approvals import grant, waiting
 from calendar_sync.state import Store
 from calendar_sync.state.runs import WELKIN, WINDOW_AT
@@ -109,7 +110,7 @@ class Simulation:
     a bug meets a single row or item now and then, and some items lie at the edge of time. With
     `seldom`, mailboxes are renamed and restored, deletions undone, guests invited, and removals
     denied. With `stubborn`, single items and lists are refused, pass after pass, until the next
-    quiet period.
+    quiet period. With `pausing`, people pause their sync and end that, or it ends by itself.
     """
 
     seed: int
@@ -120,6 +121,7 @@ class Simulation:
     seldom: bool = False
     stubborn: bool = False
     profiled: bool = False
+    pausing: bool = False
     crashes: bool = True
     faults: bool = True
     trips: bool = True
@@ -134,6 +136,9 @@ class Simulation:
         self.bugs = random.Random(f"bugs {self.seed}")  # noqa: S311
         # Of its own, so that the other seeds stay what they were.
         self.mood = random.Random(f"stubborn-{self.seed}")  # noqa: S311 - seeded on purpose
+        self.rest = random.Random(f"pausing {self.seed}")  # noqa: S311 - likewise
+        #: How often a pass has left a paused user alone.
+        self.rested = 0
         self.refused: list[dict[str, Any]] = []
         document = {
             "direction": {platform.value: self.direction.value for platform in self.platforms},
@@ -221,6 +226,8 @@ class Simulation:
             self._edge()
         if self.seldom:
             self._note_mirrors()
+        if self.pausing and self.rest.random() < 0.12:
+            self._pause_or_resume()
         if self.admins is not None and self.chance.random() < 0.12:
             await self._administer(self.admins)
             return
@@ -243,6 +250,59 @@ class Simulation:
             self.world.calendars(seat[1]).expire_sync_tokens(account)
         else:
             await self.quiet()
+
+    def _pause_or_resume(self) -> None:
+        """Somebody pauses the sync of a user, or ends that; or it ends by itself."""
+        user, now = self.rest.choice(self.people.users), self.world.clock.now()
+        store = Store(self.world.database, HMAC_KEY)
+        if any(store.pauses.of(user, platform, now) for platform in self.platforms):
+            if self.rest.random() < 0.5:
+                self._note(f"{user} ends the pause")
+                pausing.resume(store, user, "somebody", now)
+            return
+        if not any(row.enabled for row in store.config.mapping(users=[user])):
+            return
+        days = self.rest.choice([1, 1, 2, 14])
+        self._note(f"{user} pauses for {days} days")
+        pausing.pause(store, user, days, "somebody", now)
+
+    def _end_pauses(self) -> None:
+        """Half of the time somebody ends them, otherwise they end by themselves."""
+        store, now = Store(self.world.database, HMAC_KEY), self.world.clock.now()
+        paused = {
+            user: pause.until
+            for platform in self.platforms
+            for user, pause in store.pauses.current(platform, now).items()
+        }
+        if paused and self.rest.random() < 0.5:
+            self._note("the pauses end by themselves")
+            self.world.clock.advance((max(paused.values()) - now).total_seconds())
+            return
+        for user in sorted(paused):
+            self._note(f"{user} ends the pause")
+            pausing.resume(store, user, "somebody", now)
+
+    def _of_paused(self) -> dict[Seat, Any]:
+        """What stands in the calendars of paused users, and their blocks in Welkin.
+
+        Not of those who leave: what they have goes all the same.
+        """
+        if not self.pausing:
+            return {}
+        store, now = Store(self.world.database, HMAC_KEY), self.world.clock.now()
+        mapped = {(row.user_id, row.platform) for row in self._mapping() if row.enabled}
+        return {
+            (user, platform): (
+                self.world.calendars(platform).mirrors(self.people.accounts[user, platform]),
+                [
+                    (block.id, block.start, block.end, block.updated, block.title)
+                    for block in self.world.welkin.blocks_of(user, "calsync-")
+                ],
+            )
+            for platform in self.platforms
+            for user in store.pauses.current(platform, now)
+            if (user, platform) in mapped
+        }
 
     async def _edit(self) -> None:
         """Somebody does something in Welkin or in a calendar."""
@@ -397,10 +457,23 @@ class Simulation:
         # What comes out of the bin of an account that has been cleared, nobody can know.
         here = {(row.user_id, row.platform) for row in self._mapping() if row.enabled}
         self.people.binned = [one for one in self.people.binned if one[0] in here]
-        for platform in self.platforms:
-            result = await self.world.sync(platform, **options)
-            bugs = [o.detail for o in result.failed if o.code == "unexpected"]
-            assert not bugs, f"a bug: {bugs}"
+        before = self._of_paused()
+        try:
+            for platform in self.platforms:
+                result = await self.world.sync(platform, **options)
+                bugs = [o.detail for o in result.failed if o.code == "unexpected"]
+                assert not bugs, f"a bug: {bugs}"
+        finally:
+            self._stayed(before)
+
+    def _stayed(self, before: dict[Seat, Any]) -> None:
+        """I23: nothing was written for a paused user, except to show less than before."""
+        if self.admins is not None:
+            return  # levels and mailboxes change: what that means is checked in quiet periods
+        after = self._of_paused()
+        for seat in before.keys() & after.keys():
+            assert after[seat] == before[seat], f"I23: something was written for {seat}"
+            self.rested += 1
 
     async def quiet(self) -> None:
         """Nobody edits, nothing fails: both sides must come together, and then stay still."""
@@ -432,6 +505,8 @@ class Simulation:
             self.admins.reopen()
             self.admins.lagging(0.0)
         self.refused.clear()
+        if self.pausing:
+            self._end_pauses()
         # Leases lapse, the longest pause ends: a day for what was refused by its own name.
         world.clock.advance(hours=25 if self.stubborn else 7)
         return full

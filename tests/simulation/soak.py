@@ -32,6 +32,8 @@ def choose(seed: int) -> tuple[Simulation, int]:
     )
     steps = chance.choice([60, 100, 150, 250])
     simulation.stubborn = chance.random() < 0.4
+    rests = random.Random(f"pausing-{seed}")  # noqa: S311 - seeded on purpose
+    simulation.pausing = not losing and rests.random() < 0.4
     # Of its own, so that a seed of before tells the same story.
     apart = random.Random(f"noticed-{seed}")  # noqa: S311 - seeded on purpose
     if not losing and not seldom and apart.random() < 0.5:
@@ -67,7 +69,8 @@ def main(minutes: float, first: int) -> int:
                 f"FAILED seed={seed} steps={wanted} direction={simulation.direction} "
                 f"platforms={platforms} administered={simulation.administered} "
                 f"losing={simulation.losing} seldom={simulation.seldom} "
-                f"stubborn={simulation.stubborn} {noticed(simulation)}",
+                f"stubborn={simulation.stubborn} pausing={simulation.pausing} "
+                f"{noticed(simulation)}",
                 flush=True,
             )
             if isinstance(error, AssertionError):

@@ -128,6 +128,17 @@ def test_blocks_with_buffers_come_together_as_well(
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("administered", [False, True])
+@pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
+def test_whoever_pauses_is_left_alone_and_catches_up(
+    seed: int, platforms: tuple[Platform, ...], administered: bool
+) -> None:
+    made = Simulation(seed, platforms=platforms, administered=administered, pausing=True)
+    asyncio.run(made.run(STEPS))
+    assert made.rested or administered
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 def test_a_lost_state_database_duplicates_and_loses_nothing(
     seed: int, platforms: tuple[Platform, ...]

@@ -19,6 +19,7 @@ from calendar_sync.admin.connections import page as connections
 from calendar_sync.admin.mapping import imports as mapping_import
 from calendar_sync.admin.mapping import jobs as mapping_jobs
 from calendar_sync.admin.mapping import page as mapping
+from calendar_sync.admin.mine import page as mine
 from calendar_sync.admin.overview import page as overview
 from calendar_sync.admin.settings import page as settings
 from calendar_sync.admin.settings import profiles as settings_profiles
@@ -55,6 +56,7 @@ ROUTERS = (
     connections.router,
     setup.router,
     setup_jobs.router,
+    mine.router,
 )
 
 

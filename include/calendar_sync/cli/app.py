@@ -29,6 +29,7 @@ from calendar_sync.cli.output import (
     table,
     tell_new_name,
 )
+from calendar_sync.cli.pauses import pause, resume
 from calendar_sync.cli.preview import show_preview
 from calendar_sync.cli.probe import probe
 from calendar_sync.cli.profiles import show_profiles
@@ -68,6 +69,8 @@ config.command()(rollback)
 config.command("preview")(show_preview)
 app.command()(setup)
 app.command()(sync)
+app.command()(pause)
+app.command()(resume)
 app.add_typer(approvals, name="approvals")
 app.add_typer(audit, name="audit")
 app.command()(probe)
@@ -227,6 +230,11 @@ def _print_platform(entry: PlatformStatus) -> None:
     for part in entry.noticing:
         if part.stands_still:
             console.print(f"  {part.sentence}", markup=False, highlight=False, soft_wrap=True)
+    if entry.paused:
+        resting = [
+            (one["account"], f"{one['until']:%Y-%m-%d %H:%M}", one["by"]) for one in entry.paused
+        ]
+        table("  paused users", ("account", "until (UTC)", "by"), resting)
     if entry.failing:
         rows = [
             (u["account"], u["code"], code_of(u["code"] or "").label, u["since"], u["retry_at"])

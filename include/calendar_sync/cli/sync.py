@@ -82,7 +82,7 @@ def _wanted(
     settings = store.config.revision().settings
     now = SystemClock().now()
     everybody = [members(store, settings, platform, now) for platform in Platform]
-    known = {people.platform: people.synced.keys() | people.leaving for people in everybody}
+    known = {people.platform: people.known for people in everybody}
     if unknown := set(users).difference(*known.values()):
         raise ConfigurationError(detail=f"not mapped: {', '.join(sorted(unknown))}")
     wanted = {

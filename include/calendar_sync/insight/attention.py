@@ -147,15 +147,20 @@ def open_conflicts(
     *,
     platform: Platform | None = None,
     search: str = "",
+    user_id: str | None = None,
     page: int = 1,
     size: int = PAGE,
 ) -> list[OpenConflict]:
-    """One page of the open conflicts, the undecided first and what is only listed last."""
+    """One page of the open conflicts, the undecided first and what is only listed last.
+
+    With `user_id` those of this user alone.
+    """
     table = t.conflict.c
     query = (
         select(t.conflict)
         .select_from(_joined())
         .where(*_open(platform, search, now))
+        .where(*([table.user_id == user_id] if user_id is not None else []))
         .order_by(
             table.decision.in_(UNDECIDED).desc(),
             table.decision == ConflictDecision.LISTED.value,

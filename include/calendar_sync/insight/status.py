@@ -42,7 +42,7 @@ class PlatformStatus:
     `freshness_seconds` is the age of the oldest change that waits, or, of an account that has not
     been seen into for too long, the time since it was last in step. `conflicts` are those that are
     shown, `undecided` those of them that need a person, `overlaps` are visits over busy time
-    (`state.open_items`).
+    (`state.open_items`). `paused` are users who have paused the sync, or for whom an operator has.
     """
 
     platform: str
@@ -61,6 +61,7 @@ class PlatformStatus:
     rereading: int
     failing: list[dict[str, Any]]
     noticing: tuple[NoticingState, ...]
+    paused: list[dict[str, Any]]
     push: Coverage | None = None
     sweeps: SweepCoverage | None = None
     overlaps: int = 0
@@ -108,6 +109,7 @@ def _status(
         oldest_success=found.oldest_success,
         fault=fault.code if fault is not None else None,
         failing=[_failing(one) for one in failing],
+        paused=[_paused(one) for one in everybody.paused(platform)],
         looked_at=looked_at(store, platform),
         push=coverage(store, revision.settings, platform, synced, now),
         sweeps=sweep_coverage(store, revision.settings, platform, synced.values(), now),
@@ -123,6 +125,15 @@ def _failing(one: UserStatus) -> dict[str, Any]:
         "code": one.error,
         "since": one.failing_since,
         "retry_at": one.retry_at,
+    }
+
+
+def _paused(one: UserStatus) -> dict[str, Any]:
+    return {
+        "user_id": one.user_id,
+        "account": one.account,
+        "until": one.paused_until,
+        "by": one.paused_by,
     }
 
 

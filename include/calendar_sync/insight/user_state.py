@@ -15,6 +15,7 @@ class UserState(StrEnum):
     WAITING = "waiting_for_approval"
     NEW = "not_synced_yet"
     OK = "ok"
+    PAUSED = "paused"
     AWAY = "inactive_in_welkin"
     DISABLED = "disabled"
 
@@ -39,7 +40,9 @@ class UserState(StrEnum):
         return self not in NOT_SYNCED
 
 
-NOT_SYNCED = (UserState.DISABLED, UserState.AWAY)
+#: Whose mirrors and blocks are to be removed, and whose calendars nobody keeps in step now.
+GONE = (UserState.DISABLED, UserState.AWAY)
+NOT_SYNCED = (*GONE, UserState.PAUSED)
 _LOOKS = {
     UserState.NEEDS_ATTENTION: ("!", "bad"),
     UserState.RETRYING: ("↻", "warn"),
@@ -47,6 +50,7 @@ _LOOKS = {
     UserState.WAITING: ("?", "warn"),
     UserState.NEW: ("…", "calm"),
     UserState.OK: ("✓", "good"),
+    UserState.PAUSED: ("‖", "calm"),
     UserState.AWAY: ("·", "calm"),
     UserState.DISABLED: ("·", "calm"),
 }

@@ -20,13 +20,14 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    not_,
     or_,
     select,
 )
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import STANDING, LinkKind, LinkState, Platform
-from calendar_sync.insight.user_state import NOT_SYNCED, UserState
+from calendar_sync.insight.user_state import GONE, NOT_SYNCED, UserState
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.open_items import unanswered
@@ -60,7 +61,7 @@ class UserStatus:
     `behind_since` is since when a change waits (`marked`), or since when the sync has not read the
     account where that is too long; None when all is known and synced. `late`: that is longer than
     the target. `error` is the code of the last cycle or poll where that failed, `failing_since`
-    since when.
+    since when. `paused_until` and `paused_by` are there while the sync of the user is paused.
     """
 
     user_id: str
@@ -75,6 +76,8 @@ class UserStatus:
     failing_since: datetime | None
     failures: int
     retry_at: datetime | None
+    paused_until: datetime | None
+    paused_by: str
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,19 @@ class Everybody:
         """Whoever should be in step and fails, or is late; by account."""
         return [one for one in self._in_trouble if one.platform == platform]
 
+    def paused(self, platform: Platform) -> list[UserStatus]:
+        """Whose sync is paused, by account."""
+        counted = self.standing.get(platform, NO_USERS).states
+        if not counted[UserState.PAUSED]:
+            return []
+        found = self._found
+        query = select(found).where(
+            found.c.state == UserState.PAUSED, found.c.platform == platform.value
+        )
+        with self._store.database.read() as connection:
+            rows = connection.execute(query.order_by(found.c.account))
+            return [UserStatus(**_status(row)) for row in rows]
+
     def left_behind(self, platform: Platform) -> list[UserStatus]:
         """Who leaves, and what they still have cannot be removed; with the former account."""
         return [one for one in self._left_behind if one.platform == platform]
@@ -263,7 +279,7 @@ def _left_behind(
         .where(
             sync.c.attention.is_(True),
             link.c.state.in_(STANDING),
-            or_(found.c.state.is_(None), found.c.state.in_(NOT_SYNCED)),
+            or_(found.c.state.is_(None), found.c.state.in_(GONE)),
         )
         .group_by(sync.c.user_id, sync.c.platform)
     )
@@ -278,12 +294,19 @@ def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
         approval.c.platform == mapping.c.platform,
         unanswered(),
     )
+    pause = t.user_pause
+    paused = func.coalesce(pause.c.until > now, False)
     marked = sync.c.mark_seq > sync.c.done_seq
-    unseen, overdue = _late(store, settings, now)
-    late = func.coalesce(or_(unseen, and_(marked, overdue)), False)
+    # Nobody is late because of a pause, nor right after it.
+    seen_at = case(
+        (pause.c.until > sync.c.last_success_at, pause.c.until), else_=sync.c.last_success_at
+    )
+    unseen, overdue = _late(store, settings, now, seen_at)
+    late = and_(not_(paused), func.coalesce(or_(unseen, and_(marked, overdue)), False))
     state = case(
         (mapping.c.enabled.is_(False), UserState.DISABLED.value),
         (_away(store, settings, now), UserState.AWAY.value),
+        (paused, UserState.PAUSED.value),
         (sync.c.attention.is_(True), UserState.NEEDS_ATTENTION.value),
         (sync.c.failures > 0, UserState.RETRYING.value),
         (sync.c.last_success_at.is_(None), UserState.NEW.value),
@@ -301,13 +324,16 @@ def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
             sync.c.last_success_at,
             late.label("late"),
             func.coalesce(marked, False).label("marked"),
-            case((unseen, sync.c.last_success_at), (marked, sync.c.marked_at)).label(
-                "behind_since"
-            ),
+            case(
+                (and_(not_(paused), unseen), seen_at),
+                (and_(not_(paused), marked), sync.c.marked_at),
+            ).label("behind_since"),
             func.coalesce(sync.c.error_code, sync.c.poll_error).label("error"),
             func.coalesce(sync.c.failing_since, sync.c.poll_failed_at).label("failing_since"),
             func.coalesce(sync.c.failures, 0).label("failures"),
             case((sync.c.retry_at > now, sync.c.retry_at)).label("retry_at"),
+            case((paused, pause.c.until)).label("paused_until"),
+            case((paused, pause.c.author), else_="").label("paused_by"),
         )
         .select_from(mapping)
         .join(
@@ -315,14 +341,19 @@ def _source(store: Store, settings: Settings, now: datetime) -> Select[Any]:
             and_(sync.c.user_id == mapping.c.user_id, sync.c.platform == mapping.c.platform),
             isouter=True,
         )
+        .join(
+            pause,
+            and_(pause.c.user_id == mapping.c.user_id, pause.c.platform == mapping.c.platform),
+            isouter=True,
+        )
         .join(welkin, welkin.c.user_id == mapping.c.user_id, isouter=True)
     )
 
 
 def _late(
-    store: Store, settings: Settings, now: datetime
+    store: Store, settings: Settings, now: datetime, seen_at: ColumnElement[Any]
 ) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Last in step too long ago, and what waits waits too long (`freshness.deadlines`)."""
+    """Last in step (`seen_at`) too long ago, and what waits waits too long (`freshness`)."""
     mapping, sync = t.user_mapping, t.user_sync
     count = select(mapping.c.platform, func.count()).where(mapping.c.enabled.is_(True))
     with store.database.read() as connection:
@@ -331,7 +362,7 @@ def _late(
     found = {one: deadlines(settings, one, accounts.get(one.value, 0), now) for one in Platform}
     unseen = or_(
         *(
-            and_(mapping.c.platform == platform.value, sync.c.last_success_at < limit.seen)
+            and_(mapping.c.platform == platform.value, seen_at < limit.seen)
             for platform, limit in found.items()
         )
     )
@@ -429,7 +460,7 @@ def _listed(row: Any, counts: Counter[tuple[str, str, str]]) -> ListedUser:
 
 def _status(row: Any) -> dict[str, Any]:
     """The fields of a `UserStatus`."""
-    values = {"behind_since": None, **row._mapping}
+    values = {"behind_since": None, "paused_until": None, "paused_by": "", **row._mapping}
     values.pop("email", None)
     return {
         **values,

@@ -40,6 +40,7 @@ from calendar_sync.planner.guard import guarded
 from calendar_sync.planner.snapshot import CalendarView, Doubt, View
 
 PENDING = "pending"
+WRITTEN_BEFORE = "written_before"
 RESTORES_A_DAY = 3
 _LEFT_ALONE = frozenset({ConflictDecision.REPORTED, ConflictDecision.PARKED})
 # What edits of a mirror may change: no group sessions, and encounters only after a probe.
@@ -205,7 +206,7 @@ def _wanted(
             level=draft.level,
             colour=draft.colour,
         )
-        yield ChangeLink("written_before", written)
+        yield ChangeLink(WRITTEN_BEFORE, written)
         return
     by_hand = event is not None and edited(link, event, calendar.hashes[event.id])
     update = UpdateMirror("changed", appointment, draft, link, event)

@@ -332,6 +332,13 @@ class MarkStore:
         for pair in sorted(pairs):
             connection.execute(_where(update(t.user_sync), pair).values(retry_at=None))
 
+    def begin_again(self, connection: Connection, pairs: Collection[Pair], now: datetime) -> None:
+        """Give work to these users for a full comparison; they are late from now on only."""
+        self.hurry(connection, pairs, now)
+        self.compare_fully(connection, pairs, now)
+        for pair in sorted(pairs):
+            connection.execute(_where(update(t.user_sync), pair).values(marked_at=now))
+
     def in_step(
         self, connection: Connection, platform: Platform, user_ids: Iterable[str], now: datetime
     ) -> None:

@@ -10,6 +10,7 @@ from calendar_sync.state.links import LinkStore
 from calendar_sync.state.marks import MarkStore
 from calendar_sync.state.noticing import NoticingStore
 from calendar_sync.state.own_calendars import OwnCalendarStore
+from calendar_sync.state.pauses import PauseStore
 from calendar_sync.state.push import PushStore
 from calendar_sync.state.rules import RuleStore
 from calendar_sync.state.runs import RunStore
@@ -29,6 +30,7 @@ class Store:
         self.own_calendars = OwnCalendarStore(database)
         self.items = ItemStore(database)
         self.noticing = NoticingStore(database)
+        self.pauses = PauseStore(database)
         self.feeds = FeedStore(database)
         self.rules = RuleStore(database)
         self.runs = RunStore(database)

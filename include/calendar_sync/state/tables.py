@@ -506,3 +506,18 @@ push_delay = Table(
     Column("seconds", Float, nullable=False),
     Index(None, "platform", "at"),
 )
+
+# A row for each platform, whether the user is mapped there or not.
+user_pause = Table(
+    "user_pause",
+    metadata,
+    Column("user_id", _short(), primary_key=True),
+    Column("platform", _short(16), primary_key=True),
+    Column("since", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Column("author", _short(255), nullable=False),
+    # It is over, and the user was marked for a full comparison.
+    Column("closed", Boolean, nullable=False, default=False, server_default=false()),
+    # The detail level and mailbox for which nothing must be put right meanwhile.
+    Column("checked", _short(400), nullable=False, default="", server_default=""),
+)

@@ -25,6 +25,8 @@ class OutcomeStatus(StrEnum):
     #: Another process works on the user, or the time of the group is over.
     BUSY = "busy", "busy"
     IDLE = "idle", "nothing to do"
+    #: A person has paused the sync of this user; nothing was read or written.
+    PAUSED = "paused", "paused"
     FAILED = "failed", "failed"
 
     @property
@@ -84,7 +86,7 @@ class UserOutcome:
         if self.failed:
             return f"{'still failing' if self.attention else self.status.words} ({self.code})"
         if not self.status.ran:
-            return self.status.words
+            return f"{self.status.words} {self.detail}".rstrip()
         result = self.result
         if result.plan is not None:
             return f"dry run, {plural(len(result.plan.actions), 'change')} planned"

@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import STANDING, MappedUser, Platform
 from calendar_sync.state import Store
+from calendar_sync.state.pauses import Pause
+from calendar_sync.sync.pauses import checked_for
 
 LEAVING = "leaving"
 # Disabled in the mapping, since no mapping rule names them any more.
@@ -22,13 +24,27 @@ class Members:
     """The people of one platform.
 
     `synced` are kept in step, `leaving` lose their mirrors and blocks, `held` should, but are so
-    many at once that a person must say so: until then they are among the synced.
+    many at once that a person must say so: until then they are among the synced. Those `paused` are
+    left alone; whether calendars of the `unchecked` among them show what they must not is not known
+    yet, or it is being put right.
     """
 
     platform: Platform
     synced: Mapping[str, MappedUser]
     leaving: frozenset[str]
     held: frozenset[str] = frozenset()
+    paused: Mapping[str, Pause] = field(default_factory=dict)
+    unchecked: frozenset[str] = frozenset()
+
+    @property
+    def served(self) -> frozenset[str]:
+        """Whose marks runs follow."""
+        return self.leaving | self.unchecked | self.synced.keys()
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Whom a person may name."""
+        return self.served | self.paused.keys()
 
     @property
     def digest(self) -> str:
@@ -42,12 +58,14 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
 
     A user leaves by being unmapped or disabled, or by being inactive in Welkin. One whom Welkin's
     list merely lacks counts as inactive after a day: lists are incomplete at times. One whose
-    profile is newer than these settings waits for whoever has read the newest.
+    profile is newer than these settings waits for whoever has read the newest. This is the one
+    place that keeps paused users out; a cycle that has begun asks again before it writes.
     """
     with store.database.read():
         mapped = {user.user_id: user for user in store.config.mapping(platform) if user.enabled}
         inactive = store.config.inactive(now) & mapped.keys()
         holders = store.links.holders(platform)
+        pauses = store.pauses.current(platform, now)
         doubtful = inactive & holders
         if doubtful:
             doubtful -= store.runs.approved_users(LEAVING, platform, now)
@@ -62,7 +80,21 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
         synced = {one: user for one, user in synced.items() if one not in waiting}
     gone = holders - synced.keys() - waiting
     leaving = frozenset(gone if settings.on_unmapped == "remove" else ())
-    return Members(platform, synced, leaving, held)
+    if not pauses:
+        return Members(platform, synced, leaving, held)
+    # Who leaves does so all the same.
+    paused = {user_id: pause for user_id, pause in pauses.items() if user_id in synced}
+    unchecked = frozenset(
+        user_id
+        for user_id, pause in paused.items()
+        if pause.checked != checked_for(_level(settings, synced[user_id]), synced[user_id])
+    )
+    synced = {user_id: user for user_id, user in synced.items() if user_id not in paused}
+    return Members(platform, synced, leaving, held, paused, unchecked)
+
+
+def _level(settings: Settings, user: MappedUser) -> str:
+    return settings.of(user.profile).mirror_content.level
 
 
 def user_named(store: Store, name: str, platform: Platform | None = None) -> str:

@@ -29,8 +29,9 @@ from calendar_sync.state import Store, seals
 from calendar_sync.state.audit import TRY, CycleLog, Operation
 from calendar_sync.state.config import Revision
 from calendar_sync.state.database import of_database
+from calendar_sync.state.pauses import Pause
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
-from calendar_sync.sync.cycle import Cycle
+from calendar_sync.sync.cycle import Cycle, Paused
 from calendar_sync.sync.noticing import find_work
 from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
 from calendar_sync.sync.roster import Members, members
@@ -109,9 +110,12 @@ async def _sync_user(
 ) -> UserOutcome:
     store, platform = services.store, people.platform
     mapped = _mapped(services, platform, user_id)
-    if user_id not in people.synced:
-        mapped = replace(mapped, enabled=False)
     state = store.marks.of(user_id, platform)
+    if resting := people.paused.get(user_id):
+        if dry_run or not (state.marked and user_id in people.unchecked):
+            return _paused(mapped, resting)
+    elif user_id not in people.synced:
+        mapped = replace(mapped, enabled=False)
     kept = not mapped.enabled and user_id not in people.leaving
     if kept or not (state.marked or full or dry_run):
         return UserOutcome(user_id, mapped.account, OutcomeStatus.IDLE)
@@ -128,6 +132,8 @@ async def _sync_user(
             result = await cycle.run(full=full, dry_run=dry_run)
     except (LeaseLost, PlatformStopped):
         return UserOutcome(user_id, mapped.account, OutcomeStatus.BUSY)
+    except Paused as begun_since:
+        return _paused(mapped, begun_since.pause)
     except Exception as caught:
         if of_database(caught):
             raise
@@ -149,6 +155,11 @@ async def _sync_user(
         store.leases.release(lease, services.clock.now())
     status = OutcomeStatus.OK if result.complete else OutcomeStatus.MORE
     return UserOutcome(user_id, mapped.account, status, result=result)
+
+
+def _paused(mapped: MappedUser, pause: Pause) -> UserOutcome:
+    until = f"until {pause.until:%Y-%m-%d %H:%M} UTC"
+    return UserOutcome(mapped.user_id, mapped.account, OutcomeStatus.PAUSED, detail=until)
 
 
 async def _lease(services: Services, user_id: str, owner: str, patience: float) -> Lease:

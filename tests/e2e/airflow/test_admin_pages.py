@@ -74,11 +74,14 @@ def words(answer: httpx.Response) -> str:
 def test_it_is_in_the_navigation(admin: httpx.Client) -> None:
     plugins = admin.get("/api/v2/plugins").json()["plugins"]
     [ours] = [each for each in plugins if each["name"] == "calendar_sync_admin"]
-    [view] = ours["external_views"]
+    view, mine = ours["external_views"]
     assert (view["name"], view["destination"]) == ("Calendar Sync", "nav")
     for address in ("href", "icon", "icon_dark_mode"):
         # Relative to the page of the Airflow UI, whose base is its own root.
         assert admin.get(f"/{view[address]}").status_code == 200, address
+    assert (mine["name"], mine["destination"]) == ("My calendar sync", "nav")
+    # The administrator is nobody who is synced.
+    assert "Your sync was not found" in admin.get(f"/{mine['href']}").text
 
 
 def test_nothing_is_shown_without_a_login(stage: Stage) -> None:

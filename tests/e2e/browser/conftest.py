@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from calendar_sync_sandbox.organisation import FIRST, LAST
 from tests.e2e.airflow.stage import Stage, open_stage
 from tests.servers import REPOSITORY
 
@@ -32,6 +34,14 @@ SETTINGS = {
     "mirror_content": {},
     # The schedules rest between the acts.
     "freshness": {"target_seconds": 7200},
+}
+
+#: Whoever is synced may look, too (`tests/e2e/airflow/stage.py` says who that is).
+PEOPLE = [f"{FIRST[n]}.{LAST[7 * n % len(LAST)]}@example.org".lower() for n in range(5)]
+USERS = {
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
+        ["admin:admin", *(f"{name}:viewer" for name in PEOPLE)]
+    )
 }
 
 
@@ -65,7 +75,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """After the first fill of both platforms; then the schedules rest."""
-    with open_stage(tmp_path_factory.mktemp("browser"), SETTINGS) as made:
+    with open_stage(tmp_path_factory.mktemp("browser"), SETTINGS, env=USERS) as made:
         for platform in ("google", "microsoft"):
             one = made.on(platform)
             one.airflow.unpause(one.dag_id)
@@ -74,9 +84,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield made
 
 
-@pytest.fixture(scope="package")
-def page(chromium: Browser, stage: Stage) -> Iterator[Page]:
-    """An administrator who has signed in to Airflow by its form."""
+@contextlib.contextmanager
+def sign_in(chromium: Browser, stage: Stage, name: str, password: str) -> Iterator[Page]:
+    """A browser of somebody who has signed in to Airflow by its form."""
     context = chromium.new_context(
         base_url=f"http://localhost:{stage.airflow.port}", timezone_id="America/New_York"
     )
@@ -89,11 +99,18 @@ def page(chromium: Browser, stage: Stage) -> Iterator[Page]:
         lambda message: problems.append(message.text) if message.type == "error" else None,
     )
     made.goto("/auth/login", wait_until="domcontentloaded")
-    made.get_by_label("Username").fill("admin")
-    made.get_by_label("Password").first.fill(stage.airflow.password)
+    made.get_by_label("Username").fill(name)
+    made.get_by_label("Password").first.fill(password)
     made.get_by_role("button", name="Sign in").click()
     made.wait_for_url(lambda url: "login" not in url)
     problems.clear()
     yield made
     context.close()
     assert problems == [], "the browser complained"
+
+
+@pytest.fixture(scope="package")
+def page(chromium: Browser, stage: Stage) -> Iterator[Page]:
+    """An administrator."""
+    with sign_in(chromium, stage, "admin", stage.airflow.password) as made:
+        yield made

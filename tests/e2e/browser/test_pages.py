@@ -97,7 +97,7 @@ def test_the_page_of_a_user_too(page: Page, stage: Stage, pictures: Path) -> Non
 def test_it_opens_from_airflows_navigation(page: Page, pictures: Path) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto("/", wait_until="domcontentloaded")
-    page.get_by_role("link", name="Calendar Sync").first.click()
+    page.get_by_role("link", name="Calendar Sync", exact=True).first.click()
     frame = page.frame_locator("iframe").first
     frame.get_by_role("heading", level=1).wait_for()
     page.screenshot(path=pictures / "airflow-1280.png")

@@ -11,8 +11,9 @@ PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
 SCRIPT = """
 import sys
 from calendar_sync.admin.plugin import CalendarSyncAdmin as made
-[app], [guard], [view] = made.fastapi_apps, made.fastapi_root_middlewares, made.external_views
-print(app["url_prefix"], callable(app["app"]), guard["middleware"].__name__, view["href"])
+[app], [guard], views = made.fastapi_apps, made.fastapi_root_middlewares, made.external_views
+hrefs = [view["href"] for view in views]
+print(app["url_prefix"], callable(app["app"]), guard["middleware"].__name__, *hrefs)
 ours = [name for name in sys.modules if name.startswith("calendar_sync.")]
 print(any(name.startswith(("calendar_sync.admin.web.", "calendar_sync.state")) for name in ours))
 """
@@ -23,7 +24,7 @@ def test_the_plugin_loads_and_brings_pages_and_guard_but_nothing_heavy(tmp_path:
     command = [sys.executable, "-c", SCRIPT]
     made = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     *_, said, heavy = made.stdout.splitlines()
-    assert said == "/calendar-sync True DagGuard calendar-sync/"
+    assert said == "/calendar-sync True DagGuard calendar-sync/ calendar-sync/mine"
     assert heavy == "False"
 
 

@@ -16,6 +16,7 @@ import calendar_sync.adapters.welkin.feeds
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import Platform
 from calendar_sync.insight.noticing import standing_still
+from calendar_sync.operations import pausing
 from calendar_sync.state.feeds import Moved
 from calendar_sync.state.noticing import ALIVE, ASK_AGAIN, LEASE, RESTS_AFTER
 from calendar_sync.state.runs import WELKIN
@@ -23,7 +24,7 @@ from calendar_sync.sync.noticing import Looking, find_work
 from calendar_sync.sync.noticing.watch import Watch, keep_watch
 from calendar_sync.sync.outcomes import OutcomeStatus
 from calendar_sync.sync.runner import sync_users
-from tests.engine.cycle.stage import Stage
+from tests.engine.cycle.stage import Stage, mail
 
 PLATFORMS = list(Platform)
 MINUTE = timedelta(minutes=1)
@@ -116,6 +117,35 @@ def test_a_visit_asks_for_one_run_that_takes_its_user(watched: Watched) -> None:
     assert watched.collect() == {watched.stage.ids["omar"]}
     watched.goes_on(50)
     assert len(watched.asks) == 1, "the run has the user"
+
+
+def test_a_paused_user_is_neither_polled_nor_run_and_marked_when_it_is_over(
+    watched: Watched,
+) -> None:
+    stage, clock = watched.stage, watched.stage.clock
+    omar, mailbox = stage.ids["omar"], mail("omar")
+    watched.goes_on(20)
+    until = pausing.pause(watched.store, omar, 1, "omar", clock.now())
+    watched.goes_on(40)
+    stage.visit("omar")
+    stage.busy("omar")
+    sent = watched.sent
+    watched.goes_on(200, each=5)
+    requests = stage.sandbox.requests.since(sent)
+    assert [entry.kind for entry in requests if entry.user == mailbox] == []
+    assert [entry.kind for entry in requests if entry.user == mail("dana")]
+    assert watched.asks == []
+    assert watched.collect(looking=Looking.ALWAYS) == set()
+    clock.advance((until - clock.now()).total_seconds() - 60)
+    watched.goes_on(30, each=5)
+    assert omar not in watched.collect()
+    clock.advance(60)
+    watched.goes_on(60, each=5)
+    assert omar in watched.collect("another")
+    state = watched.store.marks.of(omar, watched.platform)
+    assert state.next_full_at is not None
+    assert until <= state.next_full_at <= clock.now()
+    assert watched.store.pauses.over(watched.platform, clock.now()) == []
 
 
 def test_an_edit_in_the_calendar_asks_for_a_run_when_its_poll_is_due(watched: Watched) -> None:

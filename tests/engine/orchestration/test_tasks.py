@@ -25,6 +25,7 @@ from calendar_sync.core.errors import (
     UsersFailed,
 )
 from calendar_sync.core.model import MappedUser, Platform, Step
+from calendar_sync.operations import pausing
 from calendar_sync.orchestration.running import StateUnavailable
 from calendar_sync.orchestration.tasks import health, sync
 from calendar_sync.state import Store
@@ -133,6 +134,32 @@ def test_named_users_have_work_whatever_their_back_off(bench: Bench) -> None:
     bench.store.marks.failed(pair, "made_up", datetime.now(UTC), pause=3600)
     assert [bench.ids["dana"]] not in found(GOOGLE)
     assert found(GOOGLE, users=[bench.ids["dana"]]) == [[bench.ids["dana"]]]
+
+
+def test_a_paused_user_is_left_alone_however_a_task_was_started(bench: Bench) -> None:
+    dana = bench.ids["dana"]
+    sync.find_groups(GOOGLE)
+    bench.sync(*NAMES)
+    until = pausing.pause(bench.store, dana, 2, "operator", datetime.now(UTC))
+    bench.visit("dana")
+    assert found(GOOGLE) == []
+    assert [dana] not in found(GOOGLE, full_comparison=True)
+    # By name, and by clearing a task that was there before.
+    assert found(GOOGLE, users=[mail("dana")]) == [[dana]]
+    assert not bench.store.marks.of(dana, Platform.GOOGLE).marked
+    before = len(bench.sandbox.requests)
+    for named in (True, False):
+        [outcome] = bench.sync("dana", run="run-2", named=named)
+        said = f"dana@example.org: paused until {until:%Y-%m-%d %H:%M} UTC"
+        assert sync.group_label([outcome]) == said
+        sync.raise_failures([outcome])
+    assert [entry for entry in bench.sandbox.requests.since(before) if entry.is_write] == []
+    both = bench.sync("dana", "ruben", run="run-3")
+    assert "dana@example.org: paused until" in sync.group_label(both)
+    pausing.resume(bench.store, dana, "operator", datetime.now(UTC))
+    assert [dana] in found(GOOGLE, run_type="asset_triggered")
+    bench.sync("dana", run="run-4")
+    assert len(bench.sandbox.google.mirrors_of(mail("dana"))) == 1
 
 
 def test_a_full_comparison_gives_work_to_everybody(bench: Bench) -> None:

@@ -185,6 +185,56 @@ def test_it_counts_as_the_report_does(store: Store, leaving: int) -> None:
     assert away == (leaving if leaving <= 3 else 0)
 
 
+def pause(store: Store, user_id: str, until: datetime) -> None:
+    with store.database.write() as connection:
+        store.pauses.begin(connection, user_id, until, "airflow:somebody", ago(days=3))
+
+
+def test_whoever_is_paused_is_neither_late_nor_in_trouble(store: Store) -> None:
+    connect(store, "resting@example.org", "off@example.org", "failing@example.org")
+    put(store, "resting", last_success_at=ago(days=2), mark_seq=100, marked_at=ago(days=2))
+    put(store, "failing", failures=5, attention=True, last_success_at=ago(days=2))
+    until = NOW + timedelta(days=1)
+    for name in ("resting", "off", "failing"):
+        pause(store, name, until)
+    rows = store.config.mapping()
+    changed = [replace(row, enabled=row.user_id != "off") for row in rows]
+    store.config.edit_mapping(lambda _: changed, "tests", NOW)
+    everybody = Everybody(store, SETTINGS, NOW)
+    assert everybody.in_trouble(GOOGLE) == []
+    assert everybody.needing_attention() == ()
+    assert everybody.left_behind(GOOGLE) == []
+    assert everybody.standing[GOOGLE].late == 0
+    assert everybody.standing[GOOGLE].oldest_change is None
+    assert everybody.standing[GOOGLE].states[UserState.PAUSED] == 2
+    assert [one.account for one in everybody.paused(GOOGLE)] == [
+        "failing@example.org",
+        "resting@example.org",
+    ]
+    found = {user.user_id: user for user in ask(store).users}
+    assert found["off"].state is UserState.DISABLED
+    resting = found["resting"]
+    assert (resting.state, resting.late, resting.behind_since) == (UserState.PAUSED, False, None)
+    assert (resting.paused_until, resting.paused_by) == (until, "airflow:somebody")
+    [entry] = status(store, NOW)
+    assert [(one["account"], one["until"]) for one in entry.paused] == [
+        ("failing@example.org", until),
+        ("resting@example.org", until),
+    ]
+    assert entry.freshness_seconds == 0
+
+
+@pytest.mark.parametrize(("minutes", "late"), [(1, False), (6, False), (7, True)])
+def test_nobody_is_late_right_after_a_pause(store: Store, minutes: int, late: bool) -> None:
+    connect(store, "dana@example.org")
+    put(store, "dana", last_success_at=ago(days=2))
+    pause(store, "dana", ago(minutes=minutes))
+    [found] = ask(store).users
+    assert found.late is late
+    assert found.behind_since == (ago(minutes=minutes) if late else None)
+    assert (found.paused_until, found.paused_by) == (None, "")
+
+
 def test_late_are_those_over_the_target(store: Store) -> None:
     connect(store, "in-time@example.org", "late@example.org", "off@example.org")
     for name, seconds in (("in-time", 299), ("late", 301), ("off", 900)):

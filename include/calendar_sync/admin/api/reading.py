@@ -1,5 +1,6 @@
 """The same data as JSON, for scripts: under /api/v1, described by /api/v1/openapi.json."""
 
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from calendar_sync.admin.activity.page import asked
 from calendar_sync.admin.users.page import wanted
 from calendar_sync.admin.web import live
-from calendar_sync.admin.web.actions import sync_now
+from calendar_sync.admin.web.actions import Days, pause, resume, sync_now
 from calendar_sync.admin.web.inputs import AnyPlatform, UserId
 from calendar_sync.admin.web.lanes import EXPLANATIONS
 from calendar_sync.admin.web.opening import store_of
@@ -42,6 +43,13 @@ class Marked(BaseModel):
 
     user_id: str
     platform: Platform
+
+
+class PausedUntil(BaseModel):
+    """Until when the sync of the user is paused; null if it is not."""
+
+    user_id: str
+    paused_until: datetime | None
 
 
 class Check(BaseModel):
@@ -108,6 +116,22 @@ def sync_user(request: Request, store: Opened, user_id: UserId, platform: Platfo
     """Have the next run take this user up, whatever the back-off."""
     sync_now(request, store, user_id, platform)
     return Marked(user_id=user_id, platform=platform)
+
+
+@router.post("/users/{user_id}/pause", responses=problems(409))
+def pause_user(
+    request: Request, store: Opened, user_id: UserId, days: Annotated[Days, Query()]
+) -> PausedUntil:
+    """Leave a user alone for 1 to 14 days: nothing is asked or written on any platform."""
+    until = pause(request, store, user_id, days)
+    return PausedUntil(user_id=user_id, paused_until=until)
+
+
+@router.delete("/users/{user_id}/pause", responses=problems(409))
+def resume_user(request: Request, store: Opened, user_id: UserId) -> PausedUntil:
+    """End a pause before its time; the next runs compare everything."""
+    resume(request, store, user_id)
+    return PausedUntil(user_id=user_id, paused_until=None)
 
 
 @router.get("/users/{user_id}/explanation", responses=problems(429))

@@ -57,6 +57,8 @@ def work(
             )
             if outcome.status is OutcomeStatus.BUSY:
                 raise Problem(409, "This user is being synced. Try again in a moment.")
+            if outcome.status is OutcomeStatus.PAUSED:
+                raise Problem(409, f"The sync of this user is paused {outcome.detail}.")
             if outcome.result.plan is None:
                 why = f": {outcome.code.in_words} ({outcome.code})" if outcome.code else ""
                 raise Problem(503, f"Welkin or the calendar cannot be read{why}.")

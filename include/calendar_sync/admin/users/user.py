@@ -5,12 +5,11 @@ from functools import partial
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Form
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from calendar_sync.admin.web import live
-from calendar_sync.admin.web.actions import sync_now
+from calendar_sync.admin.web import actions, live
 from calendar_sync.admin.web.inputs import AnyPlatform, Text, UserId
 from calendar_sync.admin.web.lanes import EXPLANATIONS
 from calendar_sync.admin.web.opening import store_of
@@ -25,6 +24,7 @@ from calendar_sync.insight.explain.records import conflicts, parked_items
 from calendar_sync.insight.own_calendars import own_calendar
 from calendar_sync.insight.profiles import changed_by
 from calendar_sync.insight.users import listed_user
+from calendar_sync.operations import pausing
 from calendar_sync.orchestration.airflow_pages import find_page
 from calendar_sync.state import Store
 
@@ -58,6 +58,9 @@ def user(request: Request, user_id: UserId, store: Opened, asked: Text = "") -> 
             for row in mapped
             if settings.knows(row.profile) and (own := own_calendar(settings, row))
         },
+        paused=next((one for one in rows if one.paused_until), None),
+        pausable=any(one.state.synced for one in rows),
+        days=range(pausing.SHORTEST, pausing.LONGEST + 1),
         waiting=[one for one in store.runs.pending() if one.user_id == user_id],
         parked=[(each, one) for each in Platform for one in parked_items(store, user_id, each)],
         conflicts=[(at, one) for at in Platform for one in conflicts(store, user_id, at, now)],
@@ -74,9 +77,29 @@ def _due(store: Store, user_id: str, platform: Platform, now: datetime) -> bool:
 @router.post("/users/{user_id}/sync")
 def sync(request: Request, user_id: UserId, store: Opened, platform: Platform) -> Response:
     """Have the next run take this user up, whatever the back-off."""
-    sync_now(request, store, user_id, platform)
-    address = f"{request.scope['root_path']}/users/{quote(user_id, safe='')}"
-    return RedirectResponse(f"{address}?asked={platform.value}", status_code=303)
+    actions.sync_now(request, store, user_id, platform)
+    return _back(request, user_id, f"?asked={platform.value}")
+
+
+@router.post("/users/{user_id}/pause")
+def pause(
+    request: Request, user_id: UserId, store: Opened, days: Annotated[actions.Days, Form()]
+) -> Response:
+    """Leave the user alone for some days."""
+    actions.pause(request, store, user_id, days)
+    return _back(request, user_id)
+
+
+@router.post("/users/{user_id}/resume")
+def resume(request: Request, user_id: UserId, store: Opened) -> Response:
+    """End the pause."""
+    actions.resume(request, store, user_id)
+    return _back(request, user_id)
+
+
+def _back(request: Request, user_id: str, query: str = "") -> Response:
+    address = f"{request.scope['root_path']}/users/{quote(user_id, safe='')}{query}"
+    return RedirectResponse(address, status_code=303)
 
 
 @router.get("/users/{user_id}/explanation")

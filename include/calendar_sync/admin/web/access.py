@@ -20,13 +20,15 @@ class Viewer:
     """The person (or program) behind a request.
 
     `by_token` tells a request with a bearer token of its own from one whose cookie the browser
-    sends along by itself: only the latter can be forged by another site.
+    sends along by itself: only the latter can be forged by another site. `addresses` are the e-mail
+    addresses that the auth manager vouches for, in lower case.
     """
 
     id: str
     name: str
     rights: frozenset[Right]
     by_token: bool
+    addresses: frozenset[str] = frozenset()
 
     def may(self, right: Right) -> bool:
         """Has the right."""

@@ -1,17 +1,27 @@
 """Changes that pages and API make alike; each is written to the log with who asked for it."""
 
 import logging
+from datetime import datetime
+from typing import Annotated
 
+from pydantic import Field
 from starlette.requests import Request
 
+from calendar_sync.admin.web import live
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.clock import SystemClock
+from calendar_sync.core.codes import RequestCode
+from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import listed_user
+from calendar_sync.operations import pausing
 from calendar_sync.state import Store
 
 logger = logging.getLogger(__name__)
+
+#: How long a pause lasts, as forms and the API take it.
+Days = Annotated[int, Field(ge=pausing.SHORTEST, le=pausing.LONGEST)]
 
 
 def author(request: Request) -> str:
@@ -32,6 +42,38 @@ def sync_now(request: Request, store: Store, user_id: str, platform: Platform) -
         raise Problem(404, f"The user is not mapped on {platform.value}, or is disabled.")
     if state is UserState.AWAY:
         raise Problem(409, "The user is inactive in Welkin, so nothing is synced.")
+    if state is UserState.PAUSED:
+        raise Problem(409, "The sync of this user is paused. End the pause first.")
     with store.database.write() as connection:
         store.marks.hurry(connection, [(user_id, platform)], now)
     logger.info("admin: %s asked to sync %s on %s", author(request), user_id, platform.value)
+
+
+def pause(request: Request, store: Store, user_id: str, days: int) -> datetime:
+    """Pause the sync of a user; returns when that ends.
+
+    Raises:
+        Problem: 404, there is no sync to pause; 409, that is no number of days for a pause; 503,
+            there is no key for the audit log.
+    """
+    now = SystemClock().now()
+    try:
+        until = pausing.pause(live.with_key(store), user_id, days, author(request), now)
+    except ConfigurationError as error:
+        status = 404 if error.code is RequestCode.NOT_MAPPED else 409
+        raise Problem(status, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None
+    logger.info("admin: %s paused %s for %d days", author(request), user_id, days)
+    return until
+
+
+def resume(request: Request, store: Store, user_id: str) -> None:
+    """End the pause of a user.
+
+    Raises:
+        Problem: 409, the user is not paused; 503, there is no key for the audit log.
+    """
+    try:
+        pausing.resume(live.with_key(store), user_id, author(request), SystemClock().now())
+    except ConfigurationError as error:
+        raise Problem(409, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None
+    logger.info("admin: %s ended the pause of %s", author(request), user_id)

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calendar_sync.admin.web import forgery
 from calendar_sync.admin.web.access import Access, NotSignedIn, Right, Viewer
-from calendar_sync.admin.web.problems import Problem, answer
+from calendar_sync.admin.web.problems import Problem, answer, path_of
 from calendar_sync.admin.web.wide_forms import LARGEST_BODY, WideRequest
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import UnexpectedError
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+#: The page of whoever is signed in, about themselves alone; and what pages look like.
+OWN, STATIC = "/mine", "/static/"
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -96,11 +99,14 @@ class Guard:
             viewer = await self._access.viewer(request)
         except NotSignedIn:
             raise Problem(401) from None
-        if Right.VIEW not in viewer.rights:
-            raise Problem(403, "Your account has no access to Airflow's plugins.")
-        request.state.viewer = viewer
         changes = request.method not in SAFE
-        if changes and Right.CHANGE not in viewer.rights:
+        path = path_of(request)
+        own = path == OWN or path.startswith(f"{OWN}/")
+        to_all = own or (path.startswith(STATIC) and not changes)
+        if Right.VIEW not in viewer.rights and not to_all:
+            raise Problem(403, "Your account has no access to Airflow's plugins.")
+        request.state.viewer, request.state.own = viewer, own
+        if changes and Right.CHANGE not in viewer.rights and not own:
             raise Problem(403, "Your account has read access only.")
         body = await self._body(request)
         if changes and not viewer.by_token:

@@ -1,6 +1,6 @@
 """What addresses may carry. A form sends every field, so an empty one means "not asked for"."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -54,6 +54,7 @@ AnyStep = Annotated[Step | None, BeforeValidator(_none), Query()]
 AnyTime = Annotated[
     Annotated[datetime, AfterValidator(_near)] | None, BeforeValidator(_none), Query()
 ]
+AnyDay = Annotated[date | None, BeforeValidator(_none), Query()]
 #: The name of a zone, as browsers know it.
 Zone = Annotated[str, AfterValidator(_zone), Query(max_length=64)]
 #: Numbers of rows, as large as both databases can keep.

@@ -6,6 +6,9 @@ The connections are read as Airflow's server processes read them.
 import asyncio
 import logging
 import threading
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import TypeVar
 
 from calendar_sync.admin.web import outside
 from calendar_sync.admin.web.lanes import busy
@@ -15,11 +18,13 @@ from calendar_sync.config.credentials import HMAC_KEY
 from calendar_sync.core.errors import ConfigurationError, SyncError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.redaction import describe
-from calendar_sync.insight.explain import Answer, Look, explain_user
+from calendar_sync.insight.explain import Answer, Day, Look, explain_day, explain_user
 from calendar_sync.state import Store, seals
 from calendar_sync.sync.runtime import Secrets, open_services
 
 logger = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 #: A little less than its lane waits.
 SECONDS = 28.0
@@ -61,11 +66,22 @@ def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:
     Raises:
         Problem: a connection is missing, or they cannot be asked at all.
     """
+    return _looked(store, user_id, lambda look: explain_user(look, user_id, platform=platform))
+
+
+def explain_appointments(store: Store, user_id: str, day: date) -> Day:
+    """Why appointments of this user on this day are in the calendar or not. Writes nothing.
+
+    Raises:
+        Problem: a connection is missing, or they cannot be asked at all.
+    """
+    return _looked(store, user_id, lambda look: explain_day(look, user_id, day))
+
+
+def _looked(store: Store, user_id: str, work: Callable[[Look], Awaitable[Found]]) -> Found:
     secrets = outside.secrets()
     try:
-        return asyncio.run(
-            _explain(Store(store.database, secrets.hmac_key), secrets, user_id, platform)
-        )
+        return asyncio.run(_look(Store(store.database, secrets.hmac_key), secrets, work))
     except TimeoutError:
         raise busy(
             503, f"Welkin and the calendar did not answer within {SECONDS:.0f} seconds."
@@ -75,12 +91,10 @@ def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:
         raise Problem(503, f"Welkin and the calendar cannot be read: {told(error)}") from None
 
 
-async def _explain(
-    store: Store, secrets: Secrets, user_id: str, platform: Platform | None
-) -> Answer:
+async def _look(store: Store, secrets: Secrets, work: Callable[[Look], Awaitable[Found]]) -> Found:
     revision = store.config.revision()
     async with (
         asyncio.timeout(SECONDS),
         open_services(secrets, store.database, revision.settings.limits) as services,
     ):
-        return await explain_user(Look(services, revision), user_id, platform=platform)
+        return await work(Look(services, revision))

@@ -45,10 +45,11 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
         link: tuple[str, str] | None = None,
         kind: str = "",
+        title: str = "",
     ) -> None:
         super().__init__(detail)
         self.status = status
-        self.title = TITLES.get(status, "Something went wrong")
+        self.title = title or TITLES.get(status, "Something went wrong")
         self.detail = detail or DETAILS.get(status, "")
         self.hints = hints
         self.headers = headers
@@ -56,10 +57,15 @@ class Problem(Exception):
         self.kind = kind
 
 
+def path_of(request: Request) -> str:
+    """The path below that of our pages, as routes see it."""
+    path: str = request.scope["path"]
+    return path.removeprefix(request.scope.get("root_path", ""))
+
+
 def answer(request: Request, problem: Problem) -> Response:
     """The problem as a page, or as JSON under /api/."""
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    if path.startswith("/api/"):
+    if path_of(request).startswith("/api/"):
         body = {
             "type": "about:blank",
             "title": problem.title,

@@ -37,7 +37,7 @@ def render(request: Request, template: str, **values: Any) -> HTMLResponse:
     now = SystemClock().now()
     rights = viewer.rights if viewer is not None else frozenset()
     csrf = ""
-    if viewer is not None and Right.CHANGE in rights:
+    if viewer is not None and (Right.CHANGE in rights or getattr(request.state, "own", False)):
         csrf = forgery.token(request.app.state.access.secret(), viewer.id, now)
     text = (
         environment()

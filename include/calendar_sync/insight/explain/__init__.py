@@ -6,17 +6,20 @@ same `Answer`.
 
 from calendar_sync.insight.explain.answer import Answer, Fact, Part, Rule
 from calendar_sync.insight.explain.appointment import explain_appointment
+from calendar_sync.insight.explain.day import Day, explain_day
 from calendar_sync.insight.explain.event import explain_event
 from calendar_sync.insight.explain.look import Look
 from calendar_sync.insight.explain.user import explain_user
 
 __all__ = [
     "Answer",
+    "Day",
     "Fact",
     "Look",
     "Part",
     "Rule",
     "explain_appointment",
+    "explain_day",
     "explain_event",
     "explain_user",
 ]

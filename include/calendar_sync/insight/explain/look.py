@@ -66,7 +66,10 @@ class Look:
             return "not_mapped"
         if not scope.mapped.enabled:
             return "disabled"
-        if scope.user_id not in self.members(scope.platform).synced:
+        people = self.members(scope.platform)
+        if scope.user_id in people.paused:
+            return "paused"
+        if scope.user_id not in people.synced:
             return "inactive"
         return None if scope.platform in self.services.platforms else "not_connected"
 

@@ -85,7 +85,10 @@ def _not_synced(look: Look, scope: Scope) -> tuple[str, str] | None:
         return None
     if word == "not_connected":
         return word, words.MIRROR[word]
-    leaving = scope.user_id in look.members(scope.platform).leaving
+    people = look.members(scope.platform)
+    if pause := people.paused.get(scope.user_id):
+        return word, f"{words.MIRROR[word]}, until {when(pause.until, look.now)} ({pause.author})"
+    leaving = scope.user_id in people.leaving
     then = (
         ("the next syncs delete their events")
         if leaving

@@ -69,7 +69,7 @@ def choose(
     if user is not None:
         if not enabled:
             where = f" on {platform.value}" if platform is not None else ""
-            out = "disabled in the mapping, or inactive in Welkin"
+            out = "disabled in the mapping, inactive in Welkin, or paused"
             what = out if rows else f"not mapped{where}"
             raise ConfigurationError(detail=f"{user} is {what}")
         return Chosen(enabled[0], "named")

@@ -123,14 +123,13 @@ def _known(
     store = services.store
     known: list[str] = []
     strangers: list[str] = []
-    people = members(store, revision.settings, platform, services.clock.now())
+    there = members(store, revision.settings, platform, services.clock.now()).known
     for name in names:
         try:
             user_id = user_named(store, name, platform)
         except ConfigurationError:
             user_id = name  # several users'
-        there = user_id in people.synced or user_id in people.leaving
-        (known if there else strangers).append(user_id)
+        (known if user_id in there else strangers).append(user_id)
     return list(dict.fromkeys(known)), list(dict.fromkeys(strangers))
 
 
@@ -212,7 +211,8 @@ def group_label(outcomes: Sequence[UserOutcome]) -> str:
     if len(outcomes) == 1:
         text = outcomes[0].label
     else:
-        working = [o.label for o in outcomes if o.result.writes or o.failed]
+        told = {OutcomeStatus.FAILED, OutcomeStatus.PAUSED}
+        working = [o.label for o in outcomes if o.result.writes or o.status in told]
         text = f"{len(outcomes)} users: " + ("; ".join(working) or "up to date")
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 

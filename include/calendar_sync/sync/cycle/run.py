@@ -35,14 +35,17 @@ from calendar_sync.planner.snapshot import LONGEST_LAG
 from calendar_sync.state.audit import CycleLog
 from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import UserSync
+from calendar_sync.state.pauses import Pause
 from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 from calendar_sync.state.shared import Lease
 from calendar_sync.sync.cycle.apply import Applier, Outcome
 from calendar_sync.sync.cycle.former import unlinked
 from calendar_sync.sync.cycle.own_calendar import OwnCalendar
+from calendar_sync.sync.cycle.paused import AGAIN, Paused, only_less
 from calendar_sync.sync.cycle.read import Reader, Reading
 from calendar_sync.sync.cycle.renamed import Renamed
 from calendar_sync.sync.cycle.scope import Scope, is_of, next_full, scope_of
+from calendar_sync.sync.pauses import any_too_much, checked_for
 from calendar_sync.sync.pushed import CALENDAR_WRITES, written_calendar
 from calendar_sync.sync.services import Services
 
@@ -118,11 +121,13 @@ class Cycle:
         self._lease = lease
         self._run_id = run_id
         self._scope = scope_of(services.store, revision, mapped, services.clock.now())
+        self._only_less = False
 
     async def run(self, *, full: bool = False, dry_run: bool = False) -> CycleResult:
-        """Bring the user's two sides up to date.
+        """Bring the user's two sides up to date, or, during a pause, only make mirrors show less.
 
         Raises:
+            Paused: the user has paused the sync since the cycle began.
             SyncError: the cycle could not be finished; what was done is recorded, and the next
                 cycle goes on from there.
         """
@@ -132,6 +137,8 @@ class Cycle:
                 return await self._leave_all(links, dry_run=dry_run)
             if dry_run:
                 return await self._sync(links, full=full, dry_run=True)
+            if self._pause() is not None:
+                return await self._show_less(links)
             await self._settle()
             try:
                 return await self._sync(links, full=full, dry_run=False)
@@ -180,6 +187,49 @@ class Cycle:
         outcome.done.update(left.done)
         return _result(scope, reading, made, outcome)
 
+    def _pause(self) -> Pause | None:
+        """The user's pause, as it is now."""
+        services, pair = self._services, self._scope.pair
+        return services.store.pauses.of(*pair, services.clock.now())
+
+    async def _show_less(self, links: list[Link]) -> CycleResult:
+        """Put right what a pause must not keep as it is (`sync/pauses`)."""
+        services, scope = self._services, self._scope
+        self._only_less = True
+        links = await self._renamed(links, dry_run=False)
+        account = scope.account.lower()
+        left = await self._leave([link for link in links if link.account.lower() != account])
+        if not left.complete:
+            return left.result(scope)
+        here = tuple(link for link in links if self._belongs_here(link))
+        if not any_too_much(here, self._level, scope.mapped):
+            self._finish_less(left.conflicts)
+            return left.result(scope)
+        reading = await Reader(services, scope, here, full=True).read()
+        made = only_less(plan(reading.view, scope.settings), reading.view.level)
+        self._check_platform()
+        outcome = await self._applier(scope, reading.view).apply(made.actions, made.conflicts)
+        if outcome.complete and not made.doubted:
+            self._finish_less([*outcome.conflicts, *left.conflicts])
+        outcome.done.update(left.done)
+        return _result(scope, reading, made, outcome)
+
+    @property
+    def _level(self) -> str:
+        return self._scope.settings.mirror_content.level
+
+    def _finish_less(self, conflicts: list[Conflict]) -> None:
+        """The mark stays: when the pause is over, everything is compared."""
+        store, scope, now = self._services.store, self._scope, self._services.clock.now()
+        left = any_too_much(store.links.of(*scope.pair), self._level, scope.mapped)
+        with store.database.write() as connection:
+            store.leases.check(connection, self._lease)
+            store.items.record_conflicts(connection, *scope.pair, conflicts, now)
+            if left:
+                store.marks.postpone(connection, scope.pair, now + AGAIN)
+        if not left:
+            store.pauses.check(scope.pair, checked_for(self._level, scope.mapped))
+
     def _is_new(self) -> bool:
         """There is no cursor of this account: it is read for the first time under this name."""
         scope, feeds = self._scope, self._services.store.feeds
@@ -213,7 +263,9 @@ class Cycle:
         return calendars.pending and not self._scope.direction.writes_calendar
 
     def _check_platform(self) -> None:
-        """Rule 14: read again before the first write."""
+        """Read again before the first write: rule 14, and whether the user has paused the sync."""
+        if self._scope.mapped.enabled and not self._only_less and (pause := self._pause()):
+            raise Paused(pause)
         fault = self._services.store.runs.fault(self._scope.platform)
         if fault is not None and self._heeds_fault:
             raise PlatformStopped(detail=fault.code)

@@ -69,17 +69,17 @@ async def find_work(
     store, now = services.store, services.clock.now()
     look = Look(services, revision, platform)
     people = members(store, revision.settings, platform, now)
-    mapped, departed = people.synced, people.leaving
     if platform not in services.platforms:
-        if not (mapped or departed or users):
+        if not (people.known or users):
             return WorkFound()  # an organisation that does not use it
         raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
     if users:
-        unknown = set(users) - mapped.keys() - departed
+        unknown = set(users) - people.known
         if unknown:
             names = ", ".join(sorted(unknown))
             raise ConfigurationError(detail=f"not mapped on {platform.value}: {names}")
-        pairs = [(user, platform) for user in sorted(users)]
+        # Whoever is paused is passed on, so that the run says so, and not marked.
+        pairs = [(user, platform) for user in sorted(users) if user not in people.paused]
         look.mark(pairs, full=full_comparison)
         if store.config.welkin_users_seen_at() is None:
             await look.read_feeds()
@@ -112,8 +112,8 @@ def _collect(
         wanted = store.marks.wanted(platform, now)
         ready = store.marks.free(platform, now, run_id) if run_id else wanted
         waiting = store.marks.waiting(platform, now)
-    everybody = people.synced.keys() | people.leaving
-    ready = [state for state in ready if state.user_id in everybody]
+    served = people.served
+    ready = [state for state in ready if state.user_id in served]
     ready.sort(key=lambda state: _age_order(state, now))
     return WorkFound(
         _pack([state.user_id for state in ready], revision),

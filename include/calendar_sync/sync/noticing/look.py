@@ -18,6 +18,7 @@ from calendar_sync.sync.noticing.breaker import begins, closes, platform_fault, 
 from calendar_sync.sync.noticing.feeds import WelkinFeeds
 from calendar_sync.sync.noticing.polls import Poller, PollResult
 from calendar_sync.sync.noticing.sweeps import Sweep
+from calendar_sync.sync.pauses import any_too_much, checked_for, end_pauses
 from calendar_sync.sync.pushed import EVERY
 from calendar_sync.sync.roster import LEAVING, Members, former_account, members
 from calendar_sync.sync.services import Services
@@ -138,12 +139,17 @@ class Look:
                 store.marks.compare_fully(connection, pairs, now)
 
     def mark_due(self, *, full: bool = False) -> None:
-        """Daily comparisons, users who are no longer mapped, parked items; everybody if `full`."""
+        """Daily comparisons, users who are no longer mapped, parked items; everybody if `full`.
+
+        Those, too, whose pause is over, or must not wait for its end.
+        """
         store, platform, now = self.services.store, self.platform, self.services.clock.now()
+        end_pauses(store, platform, now)
         with store.database.read():
             people = members(store, self.revision.settings, platform, now)
             states = store.marks.all(platform)
             parked_users = store.items.due_again(platform, now)
+        self._check_paused(people)
         mapped = people.synced
         daily: list[Pair] = []
         due = [
@@ -167,6 +173,19 @@ class Look:
             store.marks.mark(connection, [*due, *parked], now)
             store.marks.compare_fully(connection, daily, now, DAILY)
             store.marks.compare_fully(connection, [*parked, *everybody], now)
+
+    def _check_paused(self, people: Members) -> None:
+        """Mark whoever's calendar shows what it must not, even during a pause."""
+        store = self.services.store
+        for user_id in sorted(people.unchecked):
+            mapped = store.config.mapped(user_id, self.platform)
+            if mapped is None or not self.revision.settings.knows(mapped.profile):
+                continue
+            level, links = self._level(mapped), store.links.of(user_id, self.platform)
+            if not any_too_much(links, level, mapped):
+                store.pauses.check((user_id, self.platform), checked_for(level, mapped))
+            elif not store.marks.of(user_id, self.platform).marked:
+                self.mark([(user_id, self.platform)], full=False)
 
     def reread(self) -> None:
         """Mark some of those who were read under other settings, for one minute.

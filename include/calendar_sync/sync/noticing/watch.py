@@ -180,7 +180,7 @@ class Watch:
         if not free or store.runs.fault(self.platform) is not None:
             return
         people = members(store, self.revision.settings, self.platform, now)
-        if not free & (people.synced.keys() | people.leaving):
+        if not free & people.served:
             self._put_off("runs", HELD_FOR)
         elif self.ask():
             store.noticing.asked(self.platform.value, now)
