@@ -1,6 +1,7 @@
 """What a mirror shows of an appointment: the settings for it."""
 
 import re
+from collections.abc import Collection
 from datetime import date
 from string import Formatter
 from typing import Any, Self
@@ -8,7 +9,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from calendar_sync.config.sections import STORED, Section, nearest
-from calendar_sync.core.model import GOOGLE_COLOURS, LINK, PLACE, DetailLevel
+from calendar_sync.core.model import GOOGLE_COLOURS, LINK, PLACE, Choices, DetailLevel
 
 TEXT_FIELDS = frozenset(
     {
@@ -31,6 +32,11 @@ OVER = frozenset({"CANCELLED", "CANCELED", "COMPLETED", "MISSED", "FINALIZED", "
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(\*\.)?({_LABEL}\.)+{_LABEL}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _rank(level: DetailLevel) -> int:
+    """Higher levels show more."""
+    return list(DetailLevel).index(level)
 
 
 class Text(Section):
@@ -112,6 +118,19 @@ class MirrorContent(Section):
     """Statuses in Welkin, of event or encounter, whose mirrors are tentative instead of busy."""
     baa_confirmed: BaaConfirmed | None = None
     """Required for level `full`, which shows patient data in calendars."""
+
+    def chosen(self, choices: Choices, may: Collection[str]) -> "MirrorContent":
+        """The same with what a person has chosen, where they may: never more than this shows."""
+        update: dict[str, Any] = {}
+        if choices.reminder and "reminder" in may:
+            update["reminder"] = choices.reminder
+        if choices.level and "level" in may:
+            most = DetailLevel(choices.level)
+            for name in ("title", "description"):
+                text = getattr(self, name)
+                if _rank(text.level) > _rank(most):
+                    update[name] = text.model_copy(update={"level": most})
+        return self.model_copy(update=update)
 
     @field_validator("places")
     @classmethod

@@ -25,6 +25,7 @@ SECTIONS = frozenset(
         "mirror_deleted",
         "both_changed",
         "polling",
+        "people_may_choose",
     }
 )
 #: Within these sections, only so much: sweeps ask for many accounts at once.

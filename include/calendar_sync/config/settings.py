@@ -202,6 +202,8 @@ class Settings(Section):
     """Recipients of alerts and reports."""
     limits: Limits = Limits()
     """Rates and sizes."""
+    people_may_choose: tuple[Literal["level", "reminder"], ...] = ()
+    """What people may choose for themselves: a lower level of detail, the reminder of mirrors."""
     profiles: dict[str, dict[str, Any]] = Field(default={})
     """Named sets of settings for some users, over those of everybody."""
     mapping_rules: tuple[MappingRule, ...] = ()
@@ -277,6 +279,18 @@ class Settings(Section):
         if found is None:
             raise ConfigurationError(detail=f"the settings have no profile {profile}")
         return found
+
+    def of_user(self, user: MappedUser) -> "Settings":
+        """The settings of one user: those of the profile, with what the person may choose and has.
+
+        Raises:
+            ConfigurationError: there is no such profile.
+        """
+        own = self.of(user.profile)
+        content = own.mirror_content.chosen(user.chosen, own.people_may_choose)
+        if content == own.mirror_content:
+            return own
+        return own.model_copy(update={"mirror_content": content})
 
     @property
     def all(self) -> tuple["Settings", ...]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,15 @@ from calendar_sync.config.renames import with_old_names
 from calendar_sync.config.settings import Settings, parse
 from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.model import INACTIVE, NO_ACCESS, NOT_LISTED, Platform, WelkinUser
+from calendar_sync.core.model import (
+    INACTIVE,
+    NO_ACCESS,
+    NOT_LISTED,
+    Choices,
+    MappedUser,
+    Platform,
+    WelkinUser,
+)
 from calendar_sync.core.plurals import plural
 from calendar_sync.state import tables as t
 from calendar_sync.state.mapping import MappingStore
@@ -58,7 +66,7 @@ class Revision:
     blocks_hash: str
     author: str = ""
     created_at: datetime | None = None
-    _of: dict[str, "Revision"] = field(default_factory=dict, compare=False, repr=False)
+    _of: dict[object, "Revision"] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, profile: str) -> "Revision":
         """The same with the settings of users with this profile; empty for users without one.
@@ -66,13 +74,25 @@ class Revision:
         Raises:
             ConfigurationError: there is no such profile.
         """
-        if not profile:
-            return self
-        if profile not in self._of:
-            settings = self.settings.of(profile)
-            own = blocks_hash(settings)
-            self._of[profile] = replace(self, settings=settings, blocks_hash=own, _of={})
-        return self._of[profile]
+        return self._with(profile, lambda: self.settings.of(profile)) if profile else self
+
+    def of_user(self, user: MappedUser) -> "Revision":
+        """The same with the settings of one user (`Settings.of_user`).
+
+        Raises:
+            ConfigurationError: there is no such profile.
+        """
+        if user.chosen == Choices():
+            return self.of(user.profile)
+        key = (user.profile, user.chosen)
+        return self._with(key, lambda: self.settings.of_user(user))
+
+    def _with(self, key: object, settings: Callable[[], Settings]) -> "Revision":
+        if key not in self._of:
+            own = settings()
+            made = replace(self, settings=own, blocks_hash=blocks_hash(own), _of={})
+            self._of[key] = made
+        return self._of[key]
 
 
 class ConfigStore(MappingStore):
@@ -295,6 +315,7 @@ _RUNNING = {
     "notify",
     "on_unmapped",
     "mapping_rules",
+    "people_may_choose",
     "profiles",
 }
 

@@ -25,18 +25,27 @@ from sqlalchemy import (
 
 from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.model import Direction, MappedUser, Platform
+from calendar_sync.core.model import Choices, Direction, MappedUser, Platform
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 from calendar_sync.state.marks import MarkStore, Pair
 
-_WITH_OWN = select(t.user_mapping, t.own_calendar.c.calendar.label("own_calendar")).outerjoin(
-    t.own_calendar,
-    and_(
-        t.own_calendar.c.user_id == t.user_mapping.c.user_id,
-        t.own_calendar.c.platform == t.user_mapping.c.platform,
-        t.own_calendar.c.account == t.user_mapping.c.account,
-    ),
+_WITH_OWN = (
+    select(
+        t.user_mapping,
+        t.own_calendar.c.calendar.label("own_calendar"),
+        t.user_choice.c.level,
+        t.user_choice.c.reminder,
+    )
+    .outerjoin(
+        t.own_calendar,
+        and_(
+            t.own_calendar.c.user_id == t.user_mapping.c.user_id,
+            t.own_calendar.c.platform == t.user_mapping.c.platform,
+            t.own_calendar.c.account == t.user_mapping.c.account,
+        ),
+    )
+    .outerjoin(t.user_choice, t.user_choice.c.user_id == t.user_mapping.c.user_id)
 )
 # Made once: see links.py. Every pass asks several times.
 _ALL = _WITH_OWN.order_by(t.user_mapping.c.user_id, t.user_mapping.c.platform)
@@ -393,6 +402,7 @@ def _mapped(row: Row[Any]) -> MappedUser:
         tuple(row.busy_calendars.split()),
         row.mirrors_calendar,
         row.own_calendar or "",
+        Choices(row.level or "", row.reminder or ""),
     )
 
 

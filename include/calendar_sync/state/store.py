@@ -1,6 +1,7 @@
 """All parts of the state database under one name."""
 
 from calendar_sync.state.audit import AuditStore
+from calendar_sync.state.choices import ChoiceStore
 from calendar_sync.state.config import ConfigStore
 from calendar_sync.state.database import Database
 from calendar_sync.state.feeds import FeedStore
@@ -31,6 +32,7 @@ class Store:
         self.items = ItemStore(database)
         self.noticing = NoticingStore(database)
         self.pauses = PauseStore(database)
+        self.choices = ChoiceStore(database)
         self.feeds = FeedStore(database)
         self.rules = RuleStore(database)
         self.runs = RunStore(database)

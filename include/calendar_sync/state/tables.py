@@ -465,6 +465,16 @@ push_delay = Table(
     Index(None, "platform", "at"),
 )
 
+# What people have chosen for themselves; empty for what the settings say.
+user_choice = Table(
+    "user_choice",
+    metadata,
+    Column("user_id", short(), primary_key=True),
+    Column("level", short(16), nullable=False, default="", server_default=""),
+    Column("reminder", short(16), nullable=False, default="", server_default=""),
+    Column("at", UtcDateTime, nullable=False),
+)
+
 # A row for each platform, whether the user is mapped there or not.
 user_pause = Table(
     "user_pause",

@@ -94,7 +94,7 @@ def members(store: Store, settings: Settings, platform: Platform, now: datetime)
 
 
 def _level(settings: Settings, user: MappedUser) -> str:
-    return settings.of(user.profile).mirror_content.level
+    return settings.of_user(user).mirror_content.level
 
 
 def user_named(store: Store, name: str, platform: Platform | None = None) -> str:

@@ -25,11 +25,12 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import render
 from calendar_sync.admin.web.wide_forms import WideRoute
 from calendar_sync.core.clock import SystemClock
-from calendar_sync.core.model import Link, Platform, Source, Span
+from calendar_sync.core.model import Choices, Link, Platform, Source, Span
 from calendar_sync.insight.attention import OpenConflict, Parked, open_conflicts, parked_items
 from calendar_sync.insight.own import users_with
 from calendar_sync.insight.users import listed_user
 from calendar_sync.operations import pausing
+from calendar_sync.operations.choosing import offer
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 
@@ -79,7 +80,8 @@ def mine(request: Request, own: Mine) -> Response:
     store, user_id = own.store, own.user_id
     conflicts = open_conflicts(store, now, user_id=user_id, size=SHOWN)
     parked = parked_items(store, None, t.parked_item.c.user_id == user_id, size=SHOWN)
-    rows = listed_user(store, store.config.revision().settings, user_id, now)
+    settings = store.config.revision().settings
+    rows = listed_user(store, settings, user_id, now)
     return render(
         request,
         "mine.html",
@@ -90,6 +92,7 @@ def mine(request: Request, own: Mine) -> Response:
         conflicts=conflicts,
         parked=parked,
         when=_times(store, user_id, [*conflicts, *parked]),
+        offer=offer(settings, store.config.mapping(users=[user_id])),
         states=words.STATES,
         responsible=words.responsible,
         today=now.astimezone(_zone(own)).date(),
@@ -119,6 +122,18 @@ def pause(request: Request, own: Mine, days: Annotated[actions.Days, Form()]) ->
 def resume(request: Request, own: Mine) -> Response:
     """End the pause."""
     actions.resume(request, own.store, own.user_id)
+    return _back(request)
+
+
+@router.post("/choices")
+def choices(
+    request: Request,
+    own: Mine,
+    level: Annotated[str, Form(max_length=16)] = "",
+    reminder: Annotated[str, Form(max_length=16)] = "",
+) -> Response:
+    """Store what the person has chosen."""
+    actions.choose(request, own.store, own.user_id, Choices(level, reminder))
     return _back(request)
 
 

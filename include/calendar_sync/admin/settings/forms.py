@@ -50,7 +50,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("mirror_moved", "mirror_deleted", "both_changed"),
     ),
     ("Calendars", "", ("calendars",)),
-    ("Profiles", "", ("profiles",)),
+    ("Profiles", "", ("profiles", "people_may_choose")),
     ("Mapping rules", "", ("mapping_rules",)),
     ("How far ahead and back", "", ("windows",)),
     ("Users who leave, and deletions", "", ("on_unmapped", "deletion_guard")),

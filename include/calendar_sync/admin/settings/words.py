@@ -31,6 +31,10 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Encounters without a type",
         "Encounters without a template in Welkin.",
     ),
+    "people_may_choose": (
+        "What people may choose for themselves",
+        "On the page My calendar sync: to see less than the settings allow, and the reminder.",
+    ),
     "profiles": (
         "Profiles",
         "Settings of some users, over those of everybody, by the name of the profile. In the user "
@@ -349,6 +353,7 @@ ROWS: Mapping[str, tuple[str, str]] = {
 _RESTORE, _REPORT = "Restore Welkin's version", "Only report it"
 #: Labels of choices.
 CHOICES: Mapping[str, Mapping[str, str]] = {
+    "people_may_choose": {"level": "To see less", "reminder": "The reminder"},
     "block_time.source": {"events": "Its events", "free_busy": "Busy times alone"},
     "polling.sweep": {
         "auto": "If polls alone are too slow",

@@ -12,10 +12,10 @@ from calendar_sync.admin.web.problems import Problem
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.model import Platform
+from calendar_sync.core.model import Choices, Platform
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.insight.users import listed_user
-from calendar_sync.operations import pausing
+from calendar_sync.operations import choosing, pausing
 from calendar_sync.state import Store
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,19 @@ def pause(request: Request, store: Store, user_id: str, days: int) -> datetime:
         raise Problem(status, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None
     logger.info("admin: %s paused %s for %d days", author(request), user_id, days)
     return until
+
+
+def choose(request: Request, store: Store, user_id: str, chosen: Choices) -> None:
+    """Store what a person has chosen for their own calendar.
+
+    Raises:
+        Problem: 409, it is not offered; 503, there is no key for the audit log.
+    """
+    now = SystemClock().now()
+    try:
+        choosing.choose(live.with_key(store), user_id, chosen, author(request), now)
+    except ConfigurationError as error:
+        raise Problem(409, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None
 
 
 def resume(request: Request, store: Store, user_id: str) -> None:

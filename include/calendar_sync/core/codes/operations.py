@@ -85,6 +85,9 @@ class RequestCode(Code):
     NOT_PARKED = (
         "not_parked", "it was retried in the meantime", "reload the page", Whose.SYNC,
     )  # fmt: skip
+    NOT_OFFERED = (
+        "not_offered", "this cannot be chosen", "reload the page", Whose.SYNC,
+    )  # fmt: skip
     NOT_PAUSED = (
         "not_paused", "the sync of this user is not paused", "reload the page", Whose.SYNC,
     )  # fmt: skip

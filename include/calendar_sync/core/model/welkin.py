@@ -134,13 +134,27 @@ class WelkinUser:
 
 
 @dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person has chosen for their calendar; empty for what the settings say.
+
+    `level` is the most that a mirror shows, `reminder` as in `mirror_content`.
+    """
+
+    level: str = ""
+    reminder: str = ""
+
+
+NO_CHOICES = Choices()
+
+
+@dataclass(frozen=True, slots=True)
 class MappedUser:
     """One row of the user mapping: a Welkin user and the account on one platform.
 
     `busy_calendars` are ids of further calendars of the person that count as busy, and
     `mirrors_calendar` is that of their calendar for mirrors; empty for what the settings say.
     `own_calendar` is no part of the row: the id of the calendar that was made for this account's
-    mirrors, empty while there is none.
+    mirrors, empty while there is none. Nor is `chosen`, what the person has chosen.
     """
 
     user_id: str
@@ -153,3 +167,4 @@ class MappedUser:
     busy_calendars: tuple[str, ...] = ()
     mirrors_calendar: str = ""
     own_calendar: str = field(default="", compare=False)
+    chosen: Choices = field(default=NO_CHOICES, compare=False)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import SyncError
-from calendar_sync.core.model import LinkState, Platform, WelkinUser, Window
+from calendar_sync.core.model import Choices, LinkState, Platform, WelkinUser, Window
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.explain import words
 from calendar_sync.insight.explain.answer import Answer, Fact, Part, when
@@ -137,6 +137,11 @@ def _mapping(scope: Scope, organisation: Settings) -> Iterator[Fact]:
     whose = "the user's own" if mapped.direction is not None else "the platform's"
     yield Fact("mapping", f"{mapped.account or 'none'}, revision {mapped.revision}")
     yield Fact("profile", mapped.profile or "none")
+    if mapped.chosen != Choices():
+        chosen = {"level": mapped.chosen.level, "reminder": mapped.chosen.reminder}
+        said = ", ".join(f"{name} {value}" for name, value in chosen.items() if value)
+        may = ", ".join(scope.settings.people_may_choose) or "nothing"
+        yield Fact("chosen by the person", f"{said or 'nothing'} (may choose: {may})")
     for setting in changed_by(organisation, mapped.profile):
         yield Fact(setting.name, f"{setting.own} (by the profile; without it {setting.usual})")
     yield Fact("direction", f"{scope.direction.value} ({whose})")

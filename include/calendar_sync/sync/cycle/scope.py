@@ -26,7 +26,7 @@ class Scope:
 
     @property
     def settings(self) -> Settings:
-        """The organisation's settings, with the user's profile."""
+        """The settings of the user: the organisation's, with profile and choices."""
         return self.revision.settings
 
     @property
@@ -91,7 +91,7 @@ def scope_of(store: Store, revision: Revision, mapped: MappedUser, now: datetime
     Raises:
         ConfigurationError: this revision does not have the user's profile.
     """
-    known, own = store.config.welkin_user(mapped.user_id), revision.of(mapped.profile)
+    known, own = store.config.welkin_user(mapped.user_id), revision.of_user(mapped)
     zone = own.settings.zone(known.time_zone if known else None)
     return Scope(mapped, own, zone, now)
 

@@ -208,7 +208,7 @@ class Look:
         self.mark(at_once + others[: rereads_at_once(self.revision)], full=False)
 
     def _level(self, user: MappedUser) -> str:
-        return self.revision.settings.of(user.profile).mirror_content.level
+        return self.revision.of_user(user).settings.mirror_content.level
 
     def _outdated(self) -> list[MappedUser]:
         """Users whose cursors are of other settings, or of another time zone, in their order."""
@@ -224,7 +224,7 @@ class Look:
             state = states.get((user_id, self.platform))
             if state is not None and (state.marked or state.waiting(now)):
                 continue
-            own = self.revision.of(user.profile)
+            own = self.revision.of_user(user)
             zone = own.settings.zone(zones.get(user_id))
             reader = self.services.reader(own.settings, self.platform)
             wanted = cursor_shape(reader.shape, own, user, zone)

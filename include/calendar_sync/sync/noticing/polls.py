@@ -279,7 +279,7 @@ class Poller:
 
     async def _news(self, user: MappedUser) -> bool:
         """Anything but our own writes, or no cursor to ask with."""
-        platform, own = self._reader(user), self.revision.of(user.profile)
+        platform, own = self._reader(user), self.revision.of_user(user)
         zone = own.settings.zone(self._zones.get(user.user_id))
         shape = cursor_shape(platform.shape, own, user, zone)
         window = own.settings.list_window(self.services.clock.now())

@@ -1,0 +1,75 @@
+"""What a person may choose for their own calendar, and the choice; recorded with the author."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from calendar_sync.config.settings import Settings
+from calendar_sync.core.codes import RequestCode
+from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Choices, DetailLevel, MappedUser
+from calendar_sync.state import Store
+from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
+
+CHOSEN = "chosen"
+#: Minutes before an appointment that are offered.
+MINUTES = (0, 5, 10, 15, 30, 60, 120)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What may be chosen beside the organisation's (empty), and what is `chosen`."""
+
+    levels: tuple[str, ...]
+    reminders: tuple[str, ...]
+    chosen: Choices
+
+    def __bool__(self) -> bool:
+        """Something may be chosen."""
+        return bool(self.levels or self.reminders)
+
+
+def offer(settings: Settings, rows: list[MappedUser]) -> Offer:
+    """What the user with these rows may choose: what the settings of each of them allow."""
+    synced = [row for row in rows if row.enabled and settings.knows(row.profile)]
+    own = [settings.of(row.profile) for row in synced]
+    may = set.intersection(*(set(one.people_may_choose) for one in own)) if own else set()
+    shown = {level for one in own for level in _levels(one)}
+    levels = tuple(level.value for level in DetailLevel if level in shown) if "level" in may else ()
+    reminders = ("default", "none", *map(str, MINUTES)) if "reminder" in may else ()
+    chosen = synced[0].chosen if synced else Choices()
+    return Offer(levels, reminders, chosen)
+
+
+def choose(store: Store, user_id: str, chosen: Choices, author: str, now: datetime) -> None:
+    """Store a choice; the next run applies it.
+
+    Raises:
+        ConfigurationError: it is not offered.
+    """
+    rows = store.config.mapping(users=[user_id])
+    offered = offer(store.config.revision().settings, rows)
+    for value, possible in (
+        (chosen.level, offered.levels),
+        (chosen.reminder, offered.reminders),
+    ):
+        if value not in {"", *possible}:
+            wrong = f"{value[:20]!r} is not offered"
+            raise ConfigurationError(RequestCode.NOT_OFFERED, detail=wrong)
+    said = f"level={chosen.level or 'usual'} reminder={chosen.reminder or 'usual'}"
+    with store.database.write() as connection:
+        store.choices.save(connection, user_id, chosen, now)
+        store.marks.mark(connection, [(row.user_id, row.platform) for row in rows], now)
+        for row in rows:
+            log = CycleLog(
+                uuid.uuid4().hex, author[:255], row.user_id, row.platform.value, row.account, 0
+            )
+            decided = Operation(DECISION, CHOSEN, said, "", "", "", RECORDED, 0)
+            store.audit.append(connection, log, decided, now)
+
+
+def _levels(settings: Settings) -> set[DetailLevel]:
+    """Levels that show less than these settings do."""
+    content = settings.mirror_content
+    most = max((content.title.level, content.description.level), key=list(DetailLevel).index)
+    return set(list(DetailLevel)[: list(DetailLevel).index(most)])
