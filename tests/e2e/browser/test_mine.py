@@ -74,13 +74,13 @@ def test_a_person_reads_their_own_sync_and_pauses_it(
     phone.get_by_role("button", name="Pause", exact=True).click()
     phone.get_by_role("status").wait_for()
     assert "Paused until" in readable(phone)
-    now = datetime.now(UTC)
-    pause = stage.store.pauses.of(person.welkin_id, Platform.GOOGLE, now)
+    pause = stage.store.pauses.of(person.welkin_id, Platform.GOOGLE, datetime.now(UTC))
     assert pause is not None
     assert pause.author == f"airflow:{person.account.lower()}"
     phone.get_by_role("button", name="End the pause now").click()
     phone.get_by_label("For how long").wait_for()
-    assert stage.store.pauses.of(person.welkin_id, Platform.GOOGLE, now) is None
+    ended = stage.store.pauses.of(person.welkin_id, Platform.GOOGLE, datetime.now(UTC))
+    assert ended is None
 
 
 def test_it_opens_from_airflows_navigation(phone: Page, person: User) -> None:

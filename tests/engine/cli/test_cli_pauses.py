@@ -17,7 +17,7 @@ def test_a_user_is_paused_and_resumed_by_address(cli: Command) -> None:
     said = cli("pause", "Dana@example.org", "--days", "3")
     assert "is paused until" in said
     assert "paused until" in cli("sync", "--user", "dana@example.org")
-    assert cli("sync") is not None
+    cli("sync")
     assert cli.sandbox.google.mirrors_of("dana@example.org") == []
     shown = cli("status")
     assert "1 paused" in shown
@@ -33,7 +33,7 @@ def test_a_user_is_paused_and_resumed_by_address(cli: Command) -> None:
     assert "synced again" in cli("resume", "dana@example.org")
     cli("sync")
     assert len(cli.sandbox.google.mirrors_of("dana@example.org")) == 1
-    assert "no problems" in cli("audit", "verify") or cli("audit", "verify")
+    cli("audit", "verify")
 
 
 def test_json_says_until_when(cli: Command) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
+from calendar_sync.insight.activity import Asked, page
 from calendar_sync.operations import pausing
 from calendar_sync.operations.unsync import disable, standing, unsync
 from calendar_sync.state.audit import DECISION
@@ -251,15 +253,15 @@ def test_who_is_mapped_on_another_platform_meanwhile_is_paused_there_too(
 @pytest.mark.parametrize("days", [0, 15, -1])
 def test_a_pause_of_another_length_is_refused_by_name(platform: Platform, days: int) -> None:
     s = stage(platform)
-    with pytest.raises(Exception, match=f"1 to 14 days, not {days}"):
+    with pytest.raises(ConfigurationError, match=f"1 to 14 days, not {days}"):
         rest(s, days=days)
     s.remap(dana={"enabled": False})
-    with pytest.raises(Exception, match="disabled in the mapping"):
+    with pytest.raises(ConfigurationError, match="disabled in the mapping"):
         rest(s)
     s.remap("dana")
-    with pytest.raises(Exception, match=f"{s.ids['dana']} is not mapped"):
+    with pytest.raises(ConfigurationError, match=f"{s.ids['dana']} is not mapped"):
         rest(s)
-    with pytest.raises(Exception, match="is not paused"):
+    with pytest.raises(ConfigurationError, match="is not paused"):
         wake(s, "ruben")
     assert s.store.pauses.current(platform, s.clock.now()) == {}
 
@@ -279,8 +281,6 @@ def test_the_audit_log_has_who_paused_until_when(platform: Platform) -> None:
 
 
 def decided(s: Stage, author: str) -> list[str]:
-    from calendar_sync.insight.activity import Asked, page
-
     return [entry.source_id for entry in page(s.store, Asked(run_id=author)).entries]
 
 
