@@ -17,8 +17,17 @@ from starlette.testclient import TestClient
 from calendar_sync.admin.mine import words
 from calendar_sync.admin.security import addresses_of
 from calendar_sync.admin.web import forgery
+from calendar_sync.config.settings import parse
 from calendar_sync.core.codes import all_codes
-from calendar_sync.core.model import LinkState, MappedUser, MirrorLink, Platform, Span, WelkinUser
+from calendar_sync.core.model import (
+    Choices,
+    LinkState,
+    MappedUser,
+    MirrorLink,
+    Platform,
+    Span,
+    WelkinUser,
+)
 from calendar_sync.insight.explain import words as explain_words
 from calendar_sync.insight.own import users_with
 from calendar_sync.insight.user_state import UserState
@@ -422,3 +431,52 @@ def test_without_connections_it_says_what_is_missing(everybody: Store, pages: Pa
         answer = client.get("/mine/day")
     assert answer.status_code == 503
     assert "welkin_default" in answer.text
+
+
+# --- choices --------------------------------------------------------------------------------------
+
+
+def allow(store: Store, *what: str) -> None:
+    document = {
+        "mirror_content": {"title": {"level": "type"}},
+        "people_may_choose": list(what),
+    }
+    store.config.save_settings(parse(document), "tests", NOW)
+
+
+def test_a_person_chooses_to_see_less_for_themselves_alone(everybody: Store, pages: Pages) -> None:
+    allow(everybody, "level", "reminder")
+    with signed_in(pages, "ada@example.org") as client:
+        form = {"csrf_token": csrf(client, "/mine"), "level": "busy", "reminder": "15"}
+        forged = {**form, "user_id": "w-bob", "user": "bob@example.org"}
+        answer = client.post("/mine/choices", data=forged, headers={"Origin": SITE})
+        assert answer.status_code == 200
+        assert '<option value="busy" selected>' in answer.text
+        assert '<option value="15" selected>' in answer.text
+    chosen = {row.user_id: row.chosen for row in everybody.config.mapping()}
+    assert chosen == {"w-ada": Choices("busy", "15"), "w-bob": Choices()}
+    assert everybody.marks.of("w-ada", GOOGLE).marked
+
+
+@pytest.mark.parametrize(
+    ("allowed", "form"),
+    [
+        (("level",), {"reminder": "15"}),
+        (("level",), {"level": "full"}),
+        (("level",), {"level": "type"}),
+        (("reminder",), {"level": "busy"}),
+        (("reminder",), {"reminder": "9999"}),
+        ((), {"level": "busy"}),
+    ],
+)
+def test_what_is_not_offered_is_refused(
+    everybody: Store, pages: Pages, allowed: tuple[str, ...], form: dict[str, str]
+) -> None:
+    allow(everybody, *allowed)
+    with signed_in(pages, "ada@example.org") as client:
+        sent = {"csrf_token": csrf(client, "/mine"), **form}
+        answer = client.post("/mine/choices", data=sent, headers={"Origin": SITE})
+        assert answer.status_code == 409
+        assert "is not offered" in answer.text
+        assert ("What I want to see" in client.get("/mine").text) is bool(allowed)
+    assert {row.chosen for row in everybody.config.mapping()} == {Choices()}
