@@ -270,7 +270,7 @@ def _compare(
     current = {
         (user.user_id, user.platform): user for user in map(_mapped, connection.execute(_WITH_OWN))
     }
-    wanted = _checked(edit(list(current.values())))
+    wanted = _checked(_filled(edit(list(current.values())), current))
     changed = [
         key for key, user in wanted.items() if key in current and not _same(user, current[key])
     ]
@@ -291,6 +291,19 @@ def _compare(
             RequestCode.CHANGED_MEANWHILE, detail=_meanwhile(connection, newest, based_on)
         )
     return replace(found, revision=newest + 1), newest + 1
+
+
+def _filled(
+    users: Iterable[MappedUser], current: Mapping[Pair, MappedUser]
+) -> Iterable[MappedUser]:
+    """The rows with what they say nothing of as it is now."""
+    for user in users:
+        before = current.get((user.user_id, user.platform))
+        if before is None or not user.unsaid:
+            yield user
+            continue
+        kept = {name: getattr(before, name) for name in user.unsaid}
+        yield replace(user, **kept, unsaid=frozenset())
 
 
 def _refuse_unknown_profiles(connection: Connection, users: Iterable[MappedUser]) -> None:

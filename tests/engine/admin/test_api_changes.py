@@ -87,7 +87,15 @@ def test_the_mapping_is_read_and_put_as_a_whole(script: TestClient, store: Store
     found = script.get("/api/v1/mapping").json()
     assert found["revision"] == 1
     [row] = found["users"]
-    assert row == {**ADA, "email": "", "enabled": True, "direction": None}
+    assert row == {
+        **ADA,
+        "email": "",
+        "enabled": True,
+        "direction": None,
+        "profile": "",
+        "busy_calendars": [],
+        "mirrors_calendar": "",
+    }
     assert put(script, "mapping", 1, **{"users": found["users"]}).json()["revision"] == 1
     off = put(script, "mapping", 1, users=[{**row, "enabled": False}])
     assert off.json() == {"revision": 2, "added": 0, "changed": 1, "removed": 0}
@@ -95,6 +103,28 @@ def test_the_mapping_is_read_and_put_as_a_whole(script: TestClient, store: Store
     assert store.config.mapping() == [
         MappedUser("ada", Platform.GOOGLE, "ada@example.org", enabled=False, revision=2)
     ]
+
+
+def test_a_patch_that_names_no_profile_and_no_calendars_leaves_them(
+    script: TestClient, store: Store
+) -> None:
+    store.config.save_settings(parse({"profiles": {"nurses": {}}}), "tests", NOW)
+    own = {"profile": "nurses", "busy_calendars": ["team"], "mirrors_calendar": "visits"}
+    assert put(script, "mapping", 0, users=[{**ADA, **own}]).status_code == 200
+
+    def patched(revision: int, **row: object) -> MappedUser:
+        sent = {"revision": revision, "users": [{**ADA, **row}]}
+        assert script.patch("/api/v1/mapping", json=sent).status_code == 200
+        [found] = store.config.mapping()
+        return found
+
+    found = patched(1, enabled=False)
+    assert (found.enabled, found.profile, found.busy_calendars) == (False, "nurses", ("team",))
+    found = patched(2, profile="", enabled=False)
+    assert (found.profile, found.mirrors_calendar) == ("", "visits")
+    assert put(script, "mapping", 3, users=[ADA]).status_code == 200
+    [found] = store.config.mapping()
+    assert (found.busy_calendars, found.mirrors_calendar) == ((), "")
 
 
 def test_rows_are_patched_and_many_removals_need_their_number(

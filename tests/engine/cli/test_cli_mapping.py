@@ -602,3 +602,23 @@ def test_one_users_profile_and_calendars_are_set_and_taken_back(cli: Command) ->
     assert "no profile ghosts" in cli("mapping", "set", *user, "--profile", "ghosts", code=1)
     ruben = "ruben@example.org"
     assert "main calendar of" in cli("mapping", "set", *user, "--busy-calendar", ruben, code=1)
+
+
+def test_a_csv_file_without_these_columns_leaves_them(cli: Command) -> None:
+    cli.map_everybody()
+    cli("config", "apply", folder(cli, PROFILED, profiled_rows(cli, dana="front-desk", ruben="")))
+    dana = ids(cli)["dana"]
+    cli("mapping", "set", "--user", dana, "--platform", "google", "--busy-calendar", "team")
+    before = rows(cli)
+    file = cli.write("old.csv", f"{HEADER}{dana},google,dana@example.org\n")
+    assert "(unchanged)" in cli("mapping", "import", file)
+    assert rows(cli) == before
+    header = HEADER.strip() + ",profile\n"
+    named = cli.write("new.csv", f"{header}{dana},google,dana@example.org,\n")
+    assert "1 changed" in cli("mapping", "import", named)
+    assert row(dana, "dana@example.org", rest="true,,,team,") in rows(cli)
+    yaml = cli.write(
+        "new.yaml", f"- {{welkin_user_id: {dana}, platform: google, account: dana@example.org}}\n"
+    )
+    assert "1 changed" in cli("mapping", "import", yaml)
+    assert row(dana, "dana@example.org") in rows(cli)

@@ -21,7 +21,7 @@ from calendar_sync.admin.web.lanes import READING, RULES, TESTS
 from calendar_sync.admin.web.opening import store_of
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.wide_forms import WideRoute
-from calendar_sync.config.mapping.rows import Place, Rows, staff_by_email
+from calendar_sync.config.mapping.rows import LATER, Place, Rows, staff_by_email
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
@@ -219,8 +219,11 @@ def put_mapping(request: Request, store: Opened, new: WholeMapping) -> MappingSt
 
 @router.patch("/mapping", responses=CONFLICT)
 def patch_mapping(request: Request, store: Opened, new: WholeMapping) -> MappingStored:
-    """Add these rows, or change them; all others stay."""
-    return _take(request, store, _rows(store, new), Mode.MERGE, new.revision, new.remove)
+    """Add these rows, or change them; all others stay.
+
+    So do profile and calendars of a row that names none.
+    """
+    return _take(request, store, _rows(store, new, LATER), Mode.MERGE, new.revision, new.remove)
 
 
 @router.get("/mapping/rules")
@@ -239,12 +242,13 @@ async def evaluate_rules(request: Request, store: Opened, wanted: Evaluate) -> E
     return await RULES.run(request, work)
 
 
-def _rows(store: Store, new: Mapped) -> list[MappedUser]:
+def _rows(store: Store, new: Mapped, kept: frozenset[str] = frozenset()) -> list[MappedUser]:
     rows = Rows(staff_by_email(store.config.welkin_users()))
     for number, each in enumerate(new.users):
         values = each.model_dump(exclude_none=True)
         values["busy_calendars"] = " ".join(each.busy_calendars)
-        rows.add(_place(number), {name: str(value) for name, value in values.items()})
+        texts = {name: str(value) for name, value in values.items()}
+        rows.add(_place(number), texts, kept - each.model_fields_set)
     try:
         rows.refuse("mapping")
     except ConfigurationError as error:

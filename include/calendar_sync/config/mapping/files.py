@@ -24,7 +24,7 @@ from calendar_sync.config.documents import (
     read_yaml,
     write_yaml,
 )
-from calendar_sync.config.mapping.rows import COLUMNS, REQUIRED, Place, Rows
+from calendar_sync.config.mapping.rows import COLUMNS, LATER, REQUIRED, Place, Rows
 from calendar_sync.core.model import MappedUser
 
 REVISION, USERS = "revision", "users"
@@ -151,7 +151,7 @@ def _add(line: int, values: list[str], names: list[str], rows: Rows) -> None:
     if len(values) > len(names):
         rows.problem(_at(line), "", "too many values")
         return
-    rows.add(_at(line), dict(zip(names, values, strict=False)))
+    rows.add(_at(line), dict(zip(names, values, strict=False)), LATER - set(names))
 
 
 def _header(names: list[str]) -> list[tuple[str, str]]:

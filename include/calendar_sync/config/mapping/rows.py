@@ -25,6 +25,8 @@ COLUMNS = (
     "busy_calendars",
     "mirrors_calendar",
 )
+#: Columns that came later: files without them change nothing there.
+LATER = frozenset({"profile", "busy_calendars", "mirrors_calendar"})
 REQUIRED = frozenset({"platform", "account"})
 # What the state database holds.
 LONGEST_ID, LONGEST_ACCOUNT, LONGEST_CALENDAR = 64, 320, 255
@@ -55,8 +57,10 @@ class Rows:
     _by_user: dict[tuple[str, Platform], Place] = field(default_factory=dict)
     _by_account: dict[tuple[str, Platform], str] = field(default_factory=dict)
 
-    def add(self, place: Place, values: Mapping[str, str]) -> None:
-        """One row."""
+    def add(
+        self, place: Place, values: Mapping[str, str], unsaid: frozenset[str] = frozenset()
+    ) -> None:
+        """One row, which says nothing of the columns `unsaid`."""
         before = self.wrong
         user_id = self._user(place, values)
         platform = self._platform(place, values.get("platform", ""))
@@ -80,6 +84,7 @@ class Rows:
             profile=profile,
             busy_calendars=busy,
             mirrors_calendar=mirrors[0] if mirrors else "",
+            unsaid=unsaid,
         )
         self.users.append(row)
 

@@ -155,6 +155,7 @@ class MappedUser:
     `mirrors_calendar` is that of their calendar for mirrors; empty for what the settings say.
     `own_calendar` is no part of the row: the id of the calendar that was made for this account's
     mirrors, empty while there is none. Nor is `chosen`, what the person has chosen.
+    `unsaid` names fields that whoever gives the row says nothing of: they stay as they are.
     """
 
     user_id: str
@@ -168,3 +169,4 @@ class MappedUser:
     mirrors_calendar: str = ""
     own_calendar: str = field(default="", compare=False)
     chosen: Choices = field(default=NO_CHOICES, compare=False)
+    unsaid: frozenset[str] = field(default=frozenset(), compare=False)
