@@ -4,6 +4,7 @@ The request goes on with the person's own cookie or token, so that Airflow decid
 and writes its own record of it. No address is needed, and rights are the same as elsewhere.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Mapping, MutableMapping
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 _PASSED_ON = frozenset({b"authorization", b"cookie", b"host", b"user-agent", b"x-forwarded-for"})
 NOT_HERE = 501
+_REPEATABLE = frozenset({"GET", "PATCH", "PUT", "DELETE"})
+#: Seconds before each further try.
+PAUSES = (0.3, 1.0, 3.0)
 
 
 async def ask(
@@ -44,10 +48,25 @@ async def answer(
     body: Mapping[str, Any] | None = None,
     query: str = "",
 ) -> tuple[int, bytes]:
-    """The status and the body of Airflow's answer; arguments as for `ask`."""
+    """The status and the body of Airflow's answer; arguments as for `ask`.
+
+    Airflow's database may be busy: an error of the server is tried again, where asking twice does
+    no more than once.
+    """
     # `DagGuard` leaves the rest of Airflow's API server in each request.
     if AIRFLOW_HERE not in request.scope:
         return NOT_HERE, b""
+    for pause in PAUSES if method in _REPEATABLE else ():
+        status, said = await _once(request, method, path, body, query)
+        if status < 500:
+            return status, said
+        await asyncio.sleep(pause)
+    return await _once(request, method, path, body, query)
+
+
+async def _once(
+    request: Request, method: str, path: str, body: Mapping[str, Any] | None, query: str
+) -> tuple[int, bytes]:
     rest, app = request.scope[AIRFLOW_HERE]
     content = json.dumps(body).encode() if body is not None else b""
     status, said = 500, b""
