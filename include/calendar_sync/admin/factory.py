@@ -34,7 +34,7 @@ from calendar_sync.admin.web.guard import Guard
 from calendar_sync.admin.web.opening import State, unreachable
 from calendar_sync.admin.web.problems import Problem, answer
 from calendar_sync.admin.web.static_files import router as static_files
-from calendar_sync.admin.web.wide_forms import Unreadable
+from calendar_sync.admin.web.wide_forms import UnreadableBody
 from calendar_sync.core.redaction import describe, install
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def _problem(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type
     # The framework's own words may hold parts of the request.
-    said = error.detail if isinstance(error, Unreadable) else ""
+    said = error.detail if isinstance(error, UnreadableBody) else ""
     return answer(request, Problem(error.status_code, said, headers=error.headers))
 
 

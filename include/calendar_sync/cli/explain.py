@@ -10,7 +10,7 @@ from calendar_sync.cli.output import FAILED, as_json, console, reported
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.insight.explain import (
-    Answer,
+    Explanation,
     Fact,
     Look,
     Part,
@@ -18,7 +18,7 @@ from calendar_sync.insight.explain import (
     explain_event,
     explain_user,
 )
-from calendar_sync.insight.explain.answer import DECIDES, NOT_ASKED, PASSES
+from calendar_sync.insight.explain.explanation import DECIDES, NOT_ASKED, PASSES
 from calendar_sync.insight.explain.look import by_address
 from calendar_sync.state import Store
 from calendar_sync.sync.runtime import Secrets, open_services
@@ -67,7 +67,7 @@ async def _explain(
     event: str | None,
     user: str | None,
     platform: Platform | None,
-) -> Answer:
+) -> Explanation:
     revision = store.config.revision()
     async with open_services(secrets, store.database, revision.settings.limits) as services:
         look = Look(services, revision)
@@ -83,7 +83,7 @@ def _line(text: str, style: str = "") -> None:
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print(answer: Answer) -> None:
+def _print(answer: Explanation) -> None:
     _line(f"{answer.about} {answer.id}: {answer.text}", "" if answer.found else "red")
     _facts(answer.facts, "  ")
     for part in answer.parts:

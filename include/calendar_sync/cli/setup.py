@@ -26,7 +26,7 @@ from calendar_sync.operations.connection_checks import (
     mailboxes,
 )
 from calendar_sync.operations.preview import preview
-from calendar_sync.operations.setup import Standing, Step, There, next_step, steps
+from calendar_sync.operations.setup import Step, StepStanding, There, next_step, steps
 from calendar_sync.operations.setup.look import look
 from calendar_sync.operations.setup.record import fingerprint, note_dry_run, note_test
 from calendar_sync.operations.setup.steps import SPARED, dags_of, document
@@ -37,7 +37,7 @@ from calendar_sync.state.place import Place, place_of
 from calendar_sync.sync.runtime import open_services
 
 CLOCK = SystemClock()
-STYLES = {Standing.DONE: "green", Standing.FAULT: "red", Standing.TODO: "yellow"}
+STYLES = {StepStanding.DONE: "green", StepStanding.FAULT: "red", StepStanding.TODO: "yellow"}
 #: What to type for a step, where that is another command.
 COMMANDS = {
     "prepare": "calendar-sync init",
@@ -89,7 +89,7 @@ def setup(
             as_json({"steps": document(made), "next": upcoming.key if upcoming else None})
         else:
             _print(made)
-        faulty = any(step.standing is Standing.FAULT for step in made)
+        faulty = any(step.standing is StepStanding.FAULT for step in made)
     if faulty:
         raise typer.Exit(FAILED)
 
@@ -137,7 +137,7 @@ def _print(made: list[Step]) -> None:
             _print_fault(fault)
     upcoming = next_step(made)
     if upcoming is None:
-        if all(step.standing is Standing.DONE for step in made):
+        if all(step.standing is StepStanding.DONE for step in made):
             console.print("Everything is set up.", style="green", **said)
         return
     console.print(f"\nNext: {upcoming.title}", style="bold", **said)

@@ -13,7 +13,7 @@ from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
-from calendar_sync.operations.unsync import Standing, Unsynced, disable, standing, unsync
+from calendar_sync.operations.unsync import SyncedItems, Unsynced, disable, standing, unsync
 from calendar_sync.state import Store
 from calendar_sync.state.seals import seal
 from calendar_sync.sync.runtime import Secrets, open_services
@@ -46,7 +46,7 @@ def take_back(
         raise typer.Exit(USERS_FAILED)
 
 
-def _ask(rows: list[Standing]) -> None:
+def _ask(rows: list[SyncedItems]) -> None:
     shown = [(row.account, row.platform.value, row.mirrors, row.blocks) for row in rows[:50]]
     table("To delete", ("account", "platform", "mirrors", "blocks"), shown)
     mirrors, blocks = sum(row.mirrors for row in rows), sum(row.blocks for row in rows)
@@ -57,7 +57,7 @@ def _ask(rows: list[Standing]) -> None:
     )
 
 
-def _run(store: Store, secrets: Secrets, rows: list[Standing]) -> list[Unsynced]:
+def _run(store: Store, secrets: Secrets, rows: list[SyncedItems]) -> list[Unsynced]:
     run_id = new_run_id()
 
     async def work() -> list[Unsynced]:

@@ -19,7 +19,7 @@ from calendar_sync.core.model import (
     Span,
     Window,
 )
-from calendar_sync.core.model.push import Granted, Listed, Wanted
+from calendar_sync.core.model.push import Granted, ListedChannel, Wanted
 
 
 class CalendarSource(Protocol):
@@ -239,7 +239,7 @@ class PushService(Protocol):
         """Close a channel; one that is gone is closed."""
         ...
 
-    async def listed(self, address: str) -> list[Listed] | None:
+    async def listed(self, address: str) -> list[ListedChannel] | None:
         """What is open for this address; None where the service does not tell."""
         ...
 

@@ -18,7 +18,7 @@ from calendar_sync.insight.status import (
     requests_since,
 )
 from calendar_sync.insight.sweeps import SweepCoverage, sweep_coverage
-from calendar_sync.insight.users import NO_USERS, Everybody, ListedUser, Standing
+from calendar_sync.insight.users import NO_USERS, Everybody, ListedUser, PlatformStanding
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.state.open_items import (
@@ -90,7 +90,7 @@ class PlatformOverview:
     """
 
     platform: str
-    standing: Standing
+    standing: PlatformStanding
     fault: PlatformFault | None
     looked_at: datetime | None
     silent: bool

@@ -100,7 +100,7 @@ class UserList:
 
 
 @dataclass(frozen=True)
-class Standing:
+class PlatformStanding:
     """How all users of one platform are doing.
 
     `late` are those who are behind for longer than the target; `oldest_change` is the earliest
@@ -118,7 +118,7 @@ class Standing:
         return sum(count for state, count in self.states.items() if state.synced)
 
 
-NO_USERS = Standing(dict.fromkeys(UserState, 0))
+NO_USERS = PlatformStanding(dict.fromkeys(UserState, 0))
 
 
 def list_users(store: Store, settings: Settings, wanted: Wanted, now: datetime) -> UserList:
@@ -161,7 +161,7 @@ class Everybody:
         self._found = _source(store, settings, now).subquery()
 
     @cached_property
-    def standing(self) -> dict[Platform, Standing]:
+    def standing(self) -> dict[Platform, PlatformStanding]:
         """All users counted, by platform; only platforms that have any."""
         found = self._found
         synced = found.c.state.not_in(NOT_SYNCED)
@@ -228,10 +228,10 @@ class Everybody:
         return _left_behind(connection, self._settings, self._found, self._now)
 
 
-def _counted(rows: list[Any]) -> Standing:
+def _counted(rows: list[Any]) -> PlatformStanding:
     """One platform's rows: state, count, late, oldest change, oldest success."""
     counts = {row.state: row[2] for row in rows}
-    return Standing(
+    return PlatformStanding(
         {state: counts.get(state, 0) for state in UserState},
         sum(row[3] for row in rows),
         min((row[4] for row in rows if row[4] is not None), default=None),

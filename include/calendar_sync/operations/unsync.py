@@ -51,7 +51,7 @@ AUTHOR = "un-sync"
 
 
 @dataclass(frozen=True)
-class Standing:
+class SyncedItems:
     """The synced events and busy blocks of one (user, platform), by the state database."""
 
     user_id: str
@@ -102,7 +102,7 @@ class Unsynced:
 
 def standing(
     store: Store, platforms: Iterable[Platform], users: Collection[str] = ()
-) -> list[Standing]:
+) -> list[SyncedItems]:
     """What would be deleted for these users; without names, for all who are mapped or have links.
 
     Likewise for who has a calendar that the sync made. They are named by id or address.
@@ -122,13 +122,13 @@ def standing(
         for user_id in sorted(everybody & set(users) if users else everybody):
             former, mirrors, blocks = held.get(user_id, (own.get(user_id, ""), 0, 0))
             account = mapped[user_id].account if user_id in mapped else former
-            found.append(Standing(user_id, platform, account, mirrors, blocks))
+            found.append(SyncedItems(user_id, platform, account, mirrors, blocks))
     if unknown := users - known:
         raise ConfigurationError(detail=f"not mapped: {', '.join(sorted(unknown))}")
     return found
 
 
-def disable(services: Services, rows: Sequence[Standing], author: str) -> int:
+def disable(services: Services, rows: Sequence[SyncedItems], author: str) -> int:
     """Disable the mapping of these users, so that no run creates anything again."""
     pairs = {(row.user_id, row.platform) for row in rows}
 
@@ -143,18 +143,18 @@ def disable(services: Services, rows: Sequence[Standing], author: str) -> int:
 
 
 async def unsync(
-    services: Services, revision: Revision, rows: Sequence[Standing], *, run_id: str, owner: str
+    services: Services, revision: Revision, rows: Sequence[SyncedItems], *, run_id: str, owner: str
 ) -> list[Unsynced]:
     """Delete the mirrors and blocks of each of these, several at once; a failure affects no other.
 
     The mapping must have been switched off before (`disable`).
     """
     # Both platforms share the user's lease: one after the other.
-    by_user: dict[str, list[Standing]] = defaultdict(list)
+    by_user: dict[str, list[SyncedItems]] = defaultdict(list)
     for row in rows:
         by_user[row.user_id].append(row)
 
-    async def one(mine: list[Standing]) -> list[Unsynced]:
+    async def one(mine: list[SyncedItems]) -> list[Unsynced]:
         return [await _unsync(services, revision, row, run_id, owner) for row in mine]
 
     at_once = revision.settings.limits.user_concurrency
@@ -163,7 +163,7 @@ async def unsync(
 
 
 async def _unsync(
-    services: Services, revision: Revision, row: Standing, run_id: str, owner: str
+    services: Services, revision: Revision, row: SyncedItems, run_id: str, owner: str
 ) -> Unsynced:
     store = services.store
     stored = store.config.mapped(row.user_id, row.platform)
@@ -271,7 +271,7 @@ def _into(errors: list[SyncError]) -> Iterator[None]:
         errors.append(as_ours(error))
 
 
-def _failed(row: Standing, code: str) -> Unsynced:
+def _failed(row: SyncedItems, code: str) -> Unsynced:
     """Nothing was tried."""
     return Unsynced(row.user_id, row.platform, row.account, code=code)
 
@@ -284,7 +284,7 @@ def _told(errors: Sequence[SyncError]) -> tuple[str, str]:
     return first.code, first.detail if isinstance(first, UnexpectedError) else ""
 
 
-def _pair(row: Standing) -> tuple[str, Platform]:
+def _pair(row: SyncedItems) -> tuple[str, Platform]:
     return row.user_id, row.platform
 
 

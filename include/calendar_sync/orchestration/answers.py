@@ -24,7 +24,7 @@ ANSWERS, PERMITS = "answers", "permits"
 
 
 @dataclass(frozen=True)
-class Answer:
+class HumanAnswer:
     """One answer; `about` is what the question was about when it was shown.
 
     `author` is empty if there was no answer in time, which never counts as a yes.
@@ -74,7 +74,7 @@ def answered(context: Mapping[str, Any], event: Mapping[str, Any], yes: str, no:
     with_store(work)
 
 
-def take(context: Mapping[str, Any]) -> Answer:
+def take(context: Mapping[str, Any]) -> HumanAnswer:
     """The answer to the question of this run, of this map index; it can be used only once.
 
     Raises:
@@ -87,7 +87,7 @@ def take(context: Mapping[str, Any]) -> Answer:
         )
     at = datetime.fromisoformat(found["at"])
     _refuse_old(at)
-    return Answer(found["choice"], found["author"], at, found["about"])
+    return HumanAnswer(found["choice"], found["author"], at, found["about"])
 
 
 def permit(run_id: str, rows: Iterable[Mapping[str, Any]]) -> None:

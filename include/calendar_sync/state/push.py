@@ -143,7 +143,7 @@ class Channel:
         return now - (self.delivered_at or self.opened_at) >= SILENT_AFTER
 
 
-class Standing(NamedTuple):
+class PushStanding(NamedTuple):
     """What notices mean for the next poll of one user's account.
 
     Attributes:
@@ -208,7 +208,7 @@ class PushStore:
         now: datetime,
         before: datetime,
         users: Collection[str] | None = None,
-    ) -> dict[str, Standing]:
+    ) -> dict[str, PushStanding]:
         """Of each user with channels, or of these; their last poll for a notice was by `before`.
 
         One row a user, as every look for who is due asks for all of them.
@@ -224,7 +224,7 @@ class PushStore:
         }
         with self._database.read() as connection:
             rows = connection.execute(query, named)
-            return {row[0]: Standing(row[1], bool(row[2])) for row in rows}
+            return {row[0]: PushStanding(row[1], bool(row[2])) for row in rows}
 
     def any(self, platform: Platform) -> bool:
         """There is a channel of this platform."""

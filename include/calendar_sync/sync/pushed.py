@@ -16,7 +16,7 @@ from calendar_sync.core.model import MappedUser, Platform, Step, parse_iso
 from calendar_sync.core.model.push import ChannelState
 from calendar_sync.state import Store
 from calendar_sync.state.marks import Pair, UserSync
-from calendar_sync.state.push import Channel, Standing
+from calendar_sync.state.push import Channel, PushStanding
 
 #: Notices make an account be polled so often at most, whoever sends them; and once more for each
 #: time that the sync itself wrote there, or that the poll before found a change.
@@ -67,7 +67,7 @@ class Pushed:
     platform: Platform
     settings: Settings = field(default_factory=Settings)
     stretched: timedelta = timedelta(0)
-    standing: Mapping[str, Standing] = field(default_factory=dict)
+    standing: Mapping[str, PushStanding] = field(default_factory=dict)
     channels: Mapping[str, list[Channel]] = field(default_factory=dict)
 
     @classmethod

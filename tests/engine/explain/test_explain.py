@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.model import INACTIVE, Direction, Platform, WelkinUser
 from calendar_sync.insight.explain import (
-    Answer,
+    Explanation,
     Look,
     Part,
     explain_appointment,
@@ -26,7 +26,7 @@ from calendar_sync.state import tables as t
 from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import DAY, HOUR, Stage, mail
 
-ASK: dict[str, Callable[..., Awaitable[Answer]]] = {
+ASK: dict[str, Callable[..., Awaitable[Explanation]]] = {
     "appointment": explain_appointment,
     "event": explain_event,
     "user": explain_user,
@@ -51,7 +51,7 @@ def contents(stage: Stage) -> dict[str, list[Any]]:
         }
 
 
-def ask(stage: Stage, about: str, key: str, **only: Any) -> Answer:
+def ask(stage: Stage, about: str, key: str, **only: Any) -> Explanation:
     """The answer; nothing may be written for it, and it may hold nothing of a patient."""
 
     async def work(services: Services) -> Any:
@@ -63,7 +63,7 @@ def ask(stage: Stage, about: str, key: str, **only: Any) -> Answer:
     asyncio.run(stage.with_services(settled))
     before, since = contents(stage), stage.position
     answer = asyncio.run(stage.with_services(work))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Explanation)
     assert stage.wrote(since) == []
     assert contents(stage) == before
     text = json.dumps(answer.document())
@@ -71,7 +71,7 @@ def ask(stage: Stage, about: str, key: str, **only: Any) -> Answer:
     return answer
 
 
-def one(answer: Answer) -> Part:
+def one(answer: Explanation) -> Part:
     [part] = answer.parts
     return part
 

@@ -8,7 +8,7 @@ import pytest
 
 from calendar_sync.core.codes import GoogleCode, MicrosoftCode, SetupCode, WelkinCode
 from calendar_sync.core.model import Finding, Platform
-from calendar_sync.operations.setup import Standing, There, next_step, steps
+from calendar_sync.operations.setup import StepStanding, There, next_step, steps
 from calendar_sync.operations.setup.steps import Connected, Counted, Walked, document
 from calendar_sync.operations.setup.steps import Tested as Trial
 from calendar_sync.state.place import Place
@@ -46,7 +46,7 @@ FULL = There(
 )
 
 
-def standing(there: There) -> dict[str, Standing]:
+def standing(there: There) -> dict[str, StepStanding]:
     return {step.key: step.standing for step in steps(there)}
 
 
@@ -57,7 +57,7 @@ def step_of(key: str, **changes: Any) -> Any:
 def test_an_empty_installation_begins_with_the_first_and_knows_no_other() -> None:
     found = steps(There(Place.MISSING))
     assert [step.key for step in found] == KEYS
-    assert [step.standing for step in found] == [Standing.TODO] + [Standing.LATER] * 7
+    assert [step.standing for step in found] == [StepStanding.TODO] + [StepStanding.LATER] * 7
     assert all(step.needs and step.who and step.title for step in found)
     first = next_step(found)
     assert first is not None
@@ -65,7 +65,7 @@ def test_an_empty_installation_begins_with_the_first_and_knows_no_other() -> Non
 
 
 def test_all_done_leaves_nothing() -> None:
-    assert set(standing(FULL).values()) == {Standing.DONE}
+    assert set(standing(FULL).values()) == {StepStanding.DONE}
     assert next_step(steps(FULL)) is None
     # Microsoft's DAG is off: nobody is on it.
     assert "microsoft" not in step_of("switch_on").needs
@@ -89,17 +89,17 @@ def test_after_each_step_the_next_one_is_shown() -> None:
 @pytest.mark.parametrize(
     ("place", "key", "expected", "code"),
     [
-        (Place.MISSING, Connected(), Standing.TODO, ""),
-        (Place.EMPTY, Connected(), Standing.TODO, ""),
+        (Place.MISSING, Connected(), StepStanding.TODO, ""),
+        (Place.EMPTY, Connected(), StepStanding.TODO, ""),
         # Made before: this is another place, or the database was lost. A person decides.
-        (Place.MISSING, Connected("configured"), Standing.FAULT, "state_missing"),
-        (Place.OTHER_VERSION, Connected("configured"), Standing.FAULT, "state_other_version"),
-        (Place.UNREACHABLE, Connected(), Standing.FAULT, "state_unreachable"),
-        (Place.READY, Connected(), Standing.TODO, ""),
-        (Place.READY, Connected("incomplete", "x"), Standing.FAULT, "configuration"),
+        (Place.MISSING, Connected("configured"), StepStanding.FAULT, "state_missing"),
+        (Place.OTHER_VERSION, Connected("configured"), StepStanding.FAULT, "state_other_version"),
+        (Place.UNREACHABLE, Connected(), StepStanding.FAULT, "state_unreachable"),
+        (Place.READY, Connected(), StepStanding.TODO, ""),
+        (Place.READY, Connected("incomplete", "x"), StepStanding.FAULT, "configuration"),
     ],
 )
-def test_database_and_key(place: Place, key: Connected, expected: Standing, code: str) -> None:
+def test_database_and_key(place: Place, key: Connected, expected: StepStanding, code: str) -> None:
     first = steps(There(place, key=key))[0]
     assert first.standing is expected
     assert [fault.code for fault in first.faults] == ([code] if code else [])
@@ -109,10 +109,10 @@ def test_database_and_key(place: Place, key: Connected, expected: Standing, code
 def test_a_connection_is_done_when_what_is_stored_now_was_accepted() -> None:
     untested = Connected("configured")
     refused = Connected("configured", tested=Trial(NOW, (Finding.of(WelkinCode.UNAUTHORIZED),)))
-    assert step_of("welkin", welkin=Connected()).standing is Standing.TODO
-    assert step_of("welkin", welkin=untested).standing is Standing.TODO
+    assert step_of("welkin", welkin=Connected()).standing is StepStanding.TODO
+    assert step_of("welkin", welkin=untested).standing is StepStanding.TODO
     step = step_of("welkin", welkin=refused)
-    assert step.standing is Standing.FAULT
+    assert step.standing is StepStanding.FAULT
     assert step.faults[0].whose == "the administrator of the sync"
     incomplete = step_of("welkin", welkin=Connected("incomplete", "extra.tenant is missing"))
     assert incomplete.faults[0].advice == "extra.tenant is missing"
@@ -125,7 +125,7 @@ def test_one_mailbox_that_cannot_be_opened_does_not_stop_the_set_up() -> None:
     ):
         one = Connected("configured", tested=Trial(NOW, (fault,)))
         step = step_of("calendars", calendars={Platform.GOOGLE: one})
-        assert step.standing is Standing.DONE
+        assert step.standing is StepStanding.DONE
         assert len(step.faults) == shown
 
 
@@ -133,10 +133,10 @@ def test_one_calendar_system_is_enough_and_a_faulty_second_one_is_reported() -> 
     bad = Connected("configured", tested=Trial(NOW, (Finding.of(MicrosoftCode.NO_CONSENT),)))
     both = {Platform.GOOGLE: WORKS, Platform.MICROSOFT: bad}
     step = step_of("calendars", calendars=both)
-    assert step.standing is Standing.FAULT
+    assert step.standing is StepStanding.FAULT
     assert [fault.code for fault in step.faults] == ["microsoft_no_consent"]
     missing = step_of("calendars", mapped={Platform.MICROSOFT: 1})
-    assert missing.standing is Standing.TODO
+    assert missing.standing is StepStanding.TODO
     assert "Microsoft 365, which is not connected" in missing.said
 
 
@@ -146,31 +146,31 @@ def test_a_preview_counts_until_settings_or_mapping_change() -> None:
         "2 accounts: 7 events for calendars, 1 busy block for Welkin, and 2 other changes."
     )
     for change in ({"settings": 4}, {"mapping": 6}):
-        assert step_of("dry_run", **change).standing is Standing.TODO
+        assert step_of("dry_run", **change).standing is StepStanding.TODO
     failed = replace(RUN, failed={f"u{n}@example.org": "google_account_refused" for n in range(9)})
     step = step_of("dry_run", dry_run=failed)
-    assert step.standing is Standing.FAULT
+    assert step.standing is StepStanding.FAULT
     assert (len(step.faults), step.faults[0].account) == (5, "u0@example.org")
 
 
 def test_a_failed_test_says_where_and_what_to_do() -> None:
     failed = Walked(NOW, "a@example.org", "google", False, "its mirror", "not_in_time", "look")
     step = step_of("selftest", walked=failed)
-    assert step.standing is Standing.FAULT
+    assert step.standing is StepStanding.FAULT
     assert "its mirror" in step.said
     assert (step.faults[0].code, step.faults[0].advice) == ("not_in_time", "look")
     interrupted = step_of("selftest", walked=replace(failed, step="", code=""))
-    assert interrupted.standing is Standing.FAULT
+    assert interrupted.standing is StepStanding.FAULT
     assert interrupted.faults == ()
 
 
 def test_the_dags_in_use_are_switched_on() -> None:
     off = step_of("switch_on", paused={**FULL.paused, "sync_health": True})
-    assert (off.standing, off.said) == (Standing.TODO, "Switched off: sync_health.")
+    assert (off.standing, off.said) == (StepStanding.TODO, "Switched off: sync_health.")
     unknown = step_of("switch_on", paused={**FULL.paused, "google_calendar_sync": None})
-    assert unknown.standing is Standing.FAULT
+    assert unknown.standing is StepStanding.FAULT
     assert unknown.faults[0].code == "dag_unknown"
-    assert step_of("switch_on", paused={}).standing is Standing.LATER
+    assert step_of("switch_on", paused={}).standing is StepStanding.LATER
 
 
 def test_as_json() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from calendar_sync.adapters.welkin import BlockDraft
 from calendar_sync.adapters.welkin.parse import (
-    Unreadable,
+    UnreadableObject,
     parse_encounter,
     parse_event,
     parse_user,
@@ -74,7 +74,7 @@ def test_three_keys_are_enough() -> None:
     ids=lambda value: str(value)[:30],
 )  # fmt: skip
 def test_less_is_unreadable_and_named_by_its_id_only(bad: Any) -> None:
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnreadableObject) as caught:
         parse_event(bad, EASTERN)
     assert str(caught.value) in {"", "w1"}
 
@@ -256,7 +256,7 @@ json_values = st.recursive(
 def test_no_json_breaks_the_reader(changes: dict[str, Any]) -> None:
     try:
         found = parse_event(row(**changes), EASTERN)
-    except Unreadable:
+    except UnreadableObject:
         return
     assert found.id
 

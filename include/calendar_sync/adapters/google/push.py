@@ -19,7 +19,7 @@ from calendar_sync.core.errors import (
     TokenRejected,
     UserUnavailable,
 )
-from calendar_sync.core.model.push import Granted, Listed, Wanted
+from calendar_sync.core.model.push import Granted, ListedChannel, Wanted
 
 #: Where notices go, below the address of the receiver.
 PATH = "/google"
@@ -61,7 +61,7 @@ class GooglePush:
         except NotFound:
             return
 
-    async def listed(self, address: str) -> list[Listed] | None:
+    async def listed(self, address: str) -> list[ListedChannel] | None:
         """Google does not tell."""
         return None
 

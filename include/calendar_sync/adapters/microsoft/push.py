@@ -23,7 +23,7 @@ from calendar_sync.core.errors import (
     UserUnavailable,
 )
 from calendar_sync.core.model import iso, parse_iso
-from calendar_sync.core.model.push import Granted, Listed, Wanted
+from calendar_sync.core.model.push import Granted, ListedChannel, Wanted
 
 #: Where notices go, and messages about subscriptions, below the address of the receiver.
 PATH, LIFECYCLE = "/microsoft", "/microsoft/lifecycle"
@@ -77,9 +77,9 @@ class MicrosoftPush:
                 token=self._token,
             )
 
-    async def listed(self, address: str) -> list[Listed] | None:
+    async def listed(self, address: str) -> list[ListedChannel] | None:
         """See `PushService.listed`."""
-        found: list[Listed] = []
+        found: list[ListedChannel] = []
         path = f"{VERSION}subscriptions"
         for _ in range(LONGEST_LIST):
             with concerning(""):
@@ -150,12 +150,12 @@ def _granted(body: Any, wished: datetime) -> Granted:
     return Granted(remote_id, _moment(body.get("expirationDateTime")) or wished)
 
 
-def _listed(row: Mapping[str, Any]) -> list[Listed]:
+def _listed(row: Mapping[str, Any]) -> list[ListedChannel]:
     remote_id, resource = row.get("id"), row.get("resource")
     mailbox = _MAILBOX.fullmatch(resource) if isinstance(resource, str) else None
     if not isinstance(remote_id, str) or mailbox is None:
         return []
-    return [Listed(remote_id, unquote(mailbox[1]).lower())]
+    return [ListedChannel(remote_id, unquote(mailbox[1]).lower())]
 
 
 def _moment(value: Any) -> datetime | None:

@@ -27,7 +27,7 @@ from calendar_sync.adapters.welkin.feeds import (
 )
 from calendar_sync.adapters.welkin.lists import Lists
 from calendar_sync.adapters.welkin.parse import (
-    Unreadable,
+    UnreadableObject,
     parse_encounter,
     parse_event,
     parse_user,
@@ -202,7 +202,7 @@ class Welkin:
         for row in await self._lists.events(",".join(user_ids), start, end, chunk or self._chunk):
             try:
                 event = parse_event(row, zone)
-            except Unreadable as error:
+            except UnreadableObject as error:
                 unreadable.add(error.event_id)
             except Exception as bug:
                 unreadable.add(note(bug, "welkin event", row))
@@ -369,7 +369,7 @@ class Welkin:
         for row in await self._encounter_rows(user_id):
             encounter = parse_encounter(row)
             if encounter is not None and encounter.event_id == event_id:
-                with contextlib.suppress(Unreadable):
+                with contextlib.suppress(UnreadableObject):
                     body = row["jsonBody"]
                     return parse_event(body.get("currentScheduledAppointment"), zone).span
         return None
@@ -476,7 +476,7 @@ def _own(user_id: str) -> dict[str, object]:
 def _read(answer: Answer, zone: ZoneInfo) -> WelkinEvent:
     try:
         return parse_event(answer.json, zone)
-    except Unreadable as error:
+    except UnreadableObject as error:
         raise BadItem(WelkinCode.UNREADABLE_EVENT, detail=error.event_id) from None
     except Exception as bug:
         event_id = note(bug, "welkin event", answer.json)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-from calendar_sync.adapters.welkin.parse import Unreadable, parse_encounter, parse_event, text
+from calendar_sync.adapters.welkin.parse import UnreadableObject, parse_encounter, parse_event, text
 from calendar_sync.core.model import Encounter, WelkinEvent
 from calendar_sync.core.unreadable import note
 
@@ -57,7 +57,7 @@ def event_row(row: Any) -> EventRow | None:
     event = None
     try:
         event = parse_event(row, _UTC)
-    except Unreadable:
+    except UnreadableObject:
         pass
     except Exception as bug:
         note(bug, "welkin event", row)
@@ -79,7 +79,7 @@ def encounter_row(row: Any) -> EncounterRow | None:
     try:
         users = parse_event(body.get("currentScheduledAppointment"), _UTC).user_ids
     except Exception as error:
-        if not isinstance(error, Unreadable):
+        if not isinstance(error, UnreadableObject):
             note(error, "welkin encounter", row)
         owner = text(body.get("ownerUserId"))
         users = frozenset({owner} if owner else ())

@@ -30,7 +30,7 @@ APPOINTMENT_KINDS = frozenset({"ENCOUNTER", "APPOINTMENT", "GROUP_THERAPY"})
 OTHER_KINDS = frozenset({"LEAVE"})
 
 
-class Unreadable(ValueError):
+class UnreadableObject(ValueError):
     """The object lacks what no event can do without; carries its id where there is one."""
 
     def __init__(self, event_id: str) -> None:
@@ -42,19 +42,19 @@ def parse_event(row: Any, zone: ZoneInfo) -> WelkinEvent:
     """A calendar event. `zone` places the dates of an all-day event that names none.
 
     Raises:
-        Unreadable: the mandatory keys are missing or no times.
+        UnreadableObject: the mandatory keys are missing or no times.
     """
     if not isinstance(row, Mapping):
-        raise Unreadable("")
+        raise UnreadableObject("")
     event_id = text(row.get("id")) or ""
     start, end = _time(row.get("startDateTime")), _time(row.get("endDateTime"))
     if not event_id or start is None or end is None:
-        raise Unreadable(event_id)
+        raise UnreadableObject(event_id)
     own = zone_or_none(text(row.get("timezone")))
     try:
         span = _span(row, start, end, own, zone)
     except OverflowError:  # days that no zone's calendar has: after 9999, before year 1
-        raise Unreadable(event_id) from None
+        raise UnreadableObject(event_id) from None
     time_zone = text(row.get("timezone"))
     host = text(row.get("hostId"))
     every = _list(row.get("participants"))

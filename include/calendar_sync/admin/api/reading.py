@@ -22,7 +22,7 @@ from calendar_sync.core.codes import Whose, all_codes
 from calendar_sync.core.model import Platform
 from calendar_sync.insight.activity import ActivityPage, Asked
 from calendar_sync.insight.activity import page as activity_page
-from calendar_sync.insight.explain import Answer
+from calendar_sync.insight.explain import Explanation
 from calendar_sync.insight.overview import Overview, overview
 from calendar_sync.insight.profiles import Profile, profiles
 from calendar_sync.insight.users import ListedUser, UserList, Wanted, list_users, listed_user
@@ -137,7 +137,7 @@ def resume_user(request: Request, store: Opened, user_id: UserId) -> PausedUntil
 @router.get("/users/{user_id}/explanation", responses=problems(429))
 async def read_explanation(
     request: Request, store: Opened, user_id: UserId, platform: AnyPlatform = None
-) -> Answer:
+) -> Explanation:
     """Why the user is up to date or not, from a look at both sides. One at a time."""
     return await EXPLANATIONS.run(request, partial(live.explain, store, user_id, platform))
 

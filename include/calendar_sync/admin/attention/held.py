@@ -28,7 +28,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Listed:
+class HeldItems:
     """What waits under one digest; `found` is False where the cycle no longer wants it."""
 
     found: bool
@@ -39,10 +39,10 @@ class Listed:
 
 def work(
     store: Store, user_id: str, platform: Platform, digest: str
-) -> Callable[[Job], Awaitable[Listed]]:
+) -> Callable[[Job], Awaitable[HeldItems]]:
     """Plan the user's next full cycle and take from it what the digest names."""
 
-    async def plan(job: Job) -> Listed:
+    async def plan(job: Job) -> HeldItems:
         async with outside.services(store) as services:
             revision = store.config.revision()
             [outcome] = await sync_users(
@@ -68,7 +68,7 @@ def work(
     return plan
 
 
-def _listed(holds: list[Hold], now: datetime, store: Store) -> Listed:
+def _listed(holds: list[Hold], now: datetime, store: Store) -> HeldItems:
     zone = store.config.revision().settings.zone()
 
     def item(action: Action) -> Item:
@@ -77,4 +77,4 @@ def _listed(holds: list[Hold], now: datetime, store: Store) -> Listed:
 
     items = [item(action) for hold in holds for action in hold.actions]
     counts = Counter(each.step for each in items)
-    return Listed(bool(holds), dict(counts), tuple(items[:SHOWN]), max(0, len(items) - SHOWN))
+    return HeldItems(bool(holds), dict(counts), tuple(items[:SHOWN]), max(0, len(items) - SHOWN))

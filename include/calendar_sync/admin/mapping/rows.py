@@ -28,7 +28,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Listed:
+class MappingPage:
     """One page of them; `revision` is the number of the mapping that they are."""
 
     rows: list[Row]
@@ -48,7 +48,9 @@ class Line:
     was: MappedUser | None = None
 
 
-def listed(store: Store, search: str, platform: Platform | None, only: str, page: int) -> Listed:
+def listed(
+    store: Store, search: str, platform: Platform | None, only: str, page: int
+) -> MappingPage:
     """One page; `only` is "enabled", "disabled", "wrong" (by the last check) or nothing."""
     revision = store.config.mapping_revision()
     staff = {user.id: user for user in store.config.welkin_users()}
@@ -68,7 +70,7 @@ def listed(store: Store, search: str, platform: Platform | None, only: str, page
     pages = max(1, -(-len(found) // SIZE))
     page = min(page, pages)
     shown = found[(page - 1) * SIZE : page * SIZE]
-    return Listed(shown, len(found), len(rows), page, pages, revision)
+    return MappingPage(shown, len(found), len(rows), page, pages, revision)
 
 
 def _fits(row: Row, word: str, only: str) -> bool:

@@ -18,7 +18,7 @@ from calendar_sync.config.credentials import HMAC_KEY
 from calendar_sync.core.errors import ConfigurationError, SyncError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.redaction import describe
-from calendar_sync.insight.explain import Answer, Day, Look, explain_day, explain_user
+from calendar_sync.insight.explain import Day, Explanation, Look, explain_day, explain_user
 from calendar_sync.state import Store, seals
 from calendar_sync.sync.runtime import Secrets, open_services
 
@@ -60,7 +60,7 @@ def check_record(store: Store) -> list[str]:
         _CHECKING.release()
 
 
-def explain(store: Store, user_id: str, platform: Platform | None) -> Answer:
+def explain(store: Store, user_id: str, platform: Platform | None) -> Explanation:
     """Why this user is up to date or not. Reads Welkin and the calendar; writes nothing.
 
     Raises:

@@ -21,7 +21,7 @@ MOST_FIELDS = 20_000
 MOST_FILES = 10
 
 
-class Unreadable(HTTPException):
+class UnreadableBody(HTTPException):
     """A body that is no JSON that we take; the text says why."""
 
 
@@ -32,16 +32,16 @@ class WideRequest(Request):
         """The body.
 
         Raises:
-            Unreadable: it is not JSON, or too much of anything.
+            UnreadableBody: it is not JSON, or too much of anything.
         """
         body = await self.body()
         try:
             found = read_json(body, LARGEST_BODY)
             refuse_halves(found)
         except TooMuch as error:
-            raise Unreadable(422, f"The body cannot be read: {error}.") from None
+            raise UnreadableBody(422, f"The body cannot be read: {error}.") from None
         except ValueError:
-            raise Unreadable(422, "The body is not valid JSON.") from None
+            raise UnreadableBody(422, "The body is not valid JSON.") from None
         return found
 
     def form(

@@ -69,7 +69,7 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedChannel:
     """A subscription that a service says it has for our address; its secret is not told."""
 
     remote_id: str

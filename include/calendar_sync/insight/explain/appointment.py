@@ -20,7 +20,7 @@ from calendar_sync.core.model import (
     WelkinEvent,
 )
 from calendar_sync.insight.explain import words
-from calendar_sync.insight.explain.answer import Answer, Fact, Part, rules, when
+from calendar_sync.insight.explain.explanation import Explanation, Fact, Part, rules, when
 from calendar_sync.insight.explain.look import (
     Look,
     Unread,
@@ -55,7 +55,7 @@ class MirrorVerdict:
 
 async def explain_appointment(
     look: Look, event_id: str, *, user_id: str | None = None, platform: Platform | None = None
-) -> Answer:
+) -> Explanation:
     """Every rule in turn, for each mapped participant, and the state of the mirror."""
     store = look.services.store
     about = store.links.about(event_id)
@@ -78,7 +78,7 @@ async def explain_appointment(
     encounter = None
     if isinstance(event, WelkinEvent):
         if event.kind == "LEAVE" or (event.external_id or "").startswith(EXTERNAL_ID_PREFIX):
-            return Answer(
+            return Explanation(
                 "appointment", event_id, True, "a leave, not an appointment; it gets no mirror"
             )
         encounter = await look.encounter(event)
@@ -94,7 +94,7 @@ async def explain_appointment(
     hints = (
         () if parts else ("none of its participants is mapped, see calendar-sync mapping export",)
     )
-    return Answer(
+    return Explanation(
         "appointment",
         event_id,
         True,
@@ -297,7 +297,7 @@ async def _state(
     return MirrorVerdict("mirror_ok", f"mirror OK, last written {written}, level {link.level}")
 
 
-def _block(look: Look, event_id: str, links: list[BlockLink]) -> Answer:
+def _block(look: Look, event_id: str, links: list[BlockLink]) -> Explanation:
     """The id is that of a block: which event of which calendar it stands for."""
     parts = tuple(
         Part(
@@ -312,7 +312,7 @@ def _block(look: Look, event_id: str, links: list[BlockLink]) -> Answer:
         )
         for link in links
     )
-    return Answer(
+    return Explanation(
         "appointment",
         event_id,
         True,
@@ -322,8 +322,8 @@ def _block(look: Look, event_id: str, links: list[BlockLink]) -> Answer:
     )
 
 
-def _unknown(event_id: str) -> Answer:
-    return Answer(
+def _unknown(event_id: str) -> Explanation:
+    return Explanation(
         "appointment",
         event_id,
         False,

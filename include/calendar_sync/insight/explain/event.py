@@ -20,8 +20,8 @@ from calendar_sync.core.model import (
 )
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.explain import words
-from calendar_sync.insight.explain.answer import Answer, Fact, Part, rules, when
 from calendar_sync.insight.explain.appointment import explain_appointment
+from calendar_sync.insight.explain.explanation import Explanation, Fact, Part, rules, when
 from calendar_sync.insight.explain.look import (
     Look,
     Unread,
@@ -62,7 +62,7 @@ class BlockVerdict:
 
 async def explain_event(
     look: Look, event_id: str, *, user_id: str | None = None, platform: Platform | None = None
-) -> Answer:
+) -> Explanation:
     """Which rule decides about it, for each account that has it, and the state of its block."""
     about = look.services.store.links.about(event_id)
     for block in of_kind(about, BlockLink):
@@ -85,7 +85,7 @@ async def explain_event(
         return _unknown(event_id, parts)
     mirrors = [part for part in found_parts if part.verdict == "mirror"]
     said = "a mirror" if mirrors else "an external event"
-    return Answer("event", event_id, True, said, (), found_parts)
+    return Explanation("event", event_id, True, said, (), found_parts)
 
 
 def _everybody(look: Look) -> set[Pair]:
@@ -301,7 +301,7 @@ async def _series(
     return BlockVerdict("series", text, judged=False)
 
 
-def _unknown(event_id: str, asked: Sequence[Part], too_many: int = 0) -> Answer:
+def _unknown(event_id: str, asked: Sequence[Part], too_many: int = 0) -> Explanation:
     looked = [f"{part.account} on {part.platform}: {part.text}" for part in asked]
     hints = ["for an appointment in Welkin: calendar-sync explain --appointment ID"]
     if too_many:
@@ -310,7 +310,7 @@ def _unknown(event_id: str, asked: Sequence[Part], too_many: int = 0) -> Answer:
         hints.insert(
             0, "check that its owner is mapped and the id is complete; Exchange needs immutable ids"
         )
-    return Answer(
+    return Explanation(
         "event",
         event_id,
         False,

@@ -17,7 +17,7 @@ from calendar_sync.core.model import (
     WelkinEvent,
 )
 from calendar_sync.core.plurals import plural
-from calendar_sync.insight.explain.answer import Fact, when
+from calendar_sync.insight.explain.explanation import Fact, when
 from calendar_sync.insight.explain.records import conflicts, operations, parked_items
 from calendar_sync.planner import View
 from calendar_sync.planner.plan import DELETION_GUARD

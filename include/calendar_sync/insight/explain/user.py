@@ -10,7 +10,7 @@ from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import Choices, LinkState, Platform, WelkinUser, Window
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.explain import words
-from calendar_sync.insight.explain.answer import Answer, Fact, Part, when
+from calendar_sync.insight.explain.explanation import Explanation, Fact, Part, when
 from calendar_sync.insight.explain.look import Look, by_address
 from calendar_sync.insight.explain.records import conflicts, last_run, operations, parked_items
 from calendar_sync.insight.own_calendars import own_calendar
@@ -26,7 +26,9 @@ SHOWN = 5
 LEFT = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
 
 
-async def explain_user(look: Look, user_id: str, *, platform: Platform | None = None) -> Answer:
+async def explain_user(
+    look: Look, user_id: str, *, platform: Platform | None = None
+) -> Explanation:
     """The mapping row, the state, and what is in the way. An address stands for its user."""
     store = look.services.store
     user_id = by_address(look, user_id)
@@ -42,7 +44,7 @@ async def explain_user(look: Look, user_id: str, *, platform: Platform | None = 
         return _unknown(look, user_id, welkin)
     facts = [_welkin_user(look, welkin), await _welkin_answers(look, user_id)]
     parts = [await _part(look, look.scope(user_id, each), welkin) for each in platforms]
-    return Answer("user", user_id, True, "a synced user", tuple(facts), tuple(parts))
+    return Explanation("user", user_id, True, "a synced user", tuple(facts), tuple(parts))
 
 
 def _welkin_user(look: Look, welkin: WelkinUser | None) -> Fact:
@@ -228,11 +230,11 @@ def _items(look: Look, scope: Scope) -> Iterator[Fact]:
         yield Fact("operation", f"{said}, {op.source_id}")
 
 
-def _unknown(look: Look, user_id: str, welkin: WelkinUser | None) -> Answer:
+def _unknown(look: Look, user_id: str, welkin: WelkinUser | None) -> Explanation:
     said = "this id is unknown"
     if welkin is not None:
         said = "a Welkin user who is not mapped"
-    return Answer(
+    return Explanation(
         "user",
         user_id,
         False,

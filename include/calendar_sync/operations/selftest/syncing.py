@@ -8,7 +8,7 @@ from typing import Any
 
 from calendar_sync.core.codes import code_of
 from calendar_sync.core.errors import PlatformStopped, SyncError
-from calendar_sync.insight.explain.answer import when
+from calendar_sync.insight.explain.explanation import when
 from calendar_sync.insight.explain.records import last_run, parked_items
 from calendar_sync.operations.selftest.report import NotInTime
 from calendar_sync.state.config import Revision

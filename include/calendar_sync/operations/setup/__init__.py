@@ -4,6 +4,6 @@ Nothing of it is stored but what is there anyway, and the results of the last te
 and comes back finds the steps as they are.
 """
 
-from calendar_sync.operations.setup.steps import Standing, Step, There, next_step, steps
+from calendar_sync.operations.setup.steps import Step, StepStanding, There, next_step, steps
 
-__all__ = ["Standing", "Step", "There", "next_step", "steps"]
+__all__ = ["Step", "StepStanding", "There", "next_step", "steps"]

@@ -18,7 +18,7 @@ NAMED = 5
 SPARED = frozenset({SetupCode.NO_MAILBOX_TRIED, MicrosoftCode.DIRECTORY_DENIED})
 
 
-class Standing(StrEnum):
+class StepStanding(StrEnum):
     """How a step stands. `LATER`: it cannot be known before an earlier step is done."""
 
     DONE = "done"
@@ -129,7 +129,7 @@ class Step:
     title: str
     needs: str
     who: str
-    standing: Standing
+    standing: StepStanding
     said: str = ""
     faults: tuple[Finding, ...] = ()
 
@@ -137,14 +137,14 @@ class Step:
 def steps(there: There) -> list[Step]:
     """All of them, in order."""
     made = [_prepare(there), _welkin(there), _calendars(there), _privacy(there), _people(there)]
-    ready = all(step.standing is Standing.DONE for step in made if step.key != "privacy")
+    ready = all(step.standing is StepStanding.DONE for step in made if step.key != "privacy")
     return [*made, _dry_run(there, ready), _selftest(there, ready), _switch_on(there, ready)]
 
 
 def next_step(found: Iterable[Step]) -> Step | None:
     """The first that can be done now; None when all are done."""
     for step in found:
-        if step.standing in {Standing.TODO, Standing.FAULT}:
+        if step.standing in {StepStanding.TODO, StepStanding.FAULT}:
             return step
     return None
 
@@ -158,17 +158,17 @@ def dags_of(platforms: Iterable[Platform]) -> list[str]:
 
 
 def _prepare(there: There) -> Step:
-    standing, said, faults = Standing.DONE, "State database and signing key exist.", _NO_FAULT
+    standing, said, faults = StepStanding.DONE, "State database and signing key exist.", _NO_FAULT
     if there.place.is_free and there.key.status != "missing":
-        standing, faults = Standing.FAULT, _one(SetupCode.STATE_MISSING)
+        standing, faults = StepStanding.FAULT, _one(SetupCode.STATE_MISSING)
     elif there.place.is_free:
-        standing, said = Standing.TODO, "The state database does not exist yet."
+        standing, said = StepStanding.TODO, "The state database does not exist yet."
     elif there.place is not Place.READY:
-        standing, faults = Standing.FAULT, _one(_PLACES[there.place])
+        standing, faults = StepStanding.FAULT, _one(_PLACES[there.place])
     elif there.key.status == "missing":
-        standing, said = Standing.TODO, "The signing key is missing."
+        standing, said = StepStanding.TODO, "The signing key is missing."
     elif there.key.status != "configured":
-        standing, faults = Standing.FAULT, _one(SyncCode.CONFIGURATION, there.key.detail)
+        standing, faults = StepStanding.FAULT, _one(SyncCode.CONFIGURATION, there.key.detail)
     return Step(
         "prepare",
         "Prepare the database",
@@ -176,7 +176,7 @@ def _prepare(there: There) -> Step:
         "CALENDAR_SYNC_DATABASE_URL. And a signing key, stored as an Airflow connection.",
         "Created automatically at the first start. If that fails: the Airflow administrator.",
         standing,
-        said if standing is not Standing.FAULT else "The database cannot be used.",
+        said if standing is not StepStanding.FAULT else "The database cannot be used.",
         faults,
     )
 
@@ -207,11 +207,11 @@ def _calendars(there: There) -> Step:
     unconnected = [name for name, count in there.mapped.items() if count and name not in there_are]
     if unconnected:
         names = " and ".join(name.calendars for name in unconnected)
-        standing, said = Standing.TODO, f"Users are mapped to {names}, which is not connected."
+        standing, said = StepStanding.TODO, f"Users are mapped to {names}, which is not connected."
     elif not there_are:
-        standing, said = Standing.TODO, "No calendar system is connected yet. One is enough."
+        standing, said = StepStanding.TODO, "No calendar system is connected yet. One is enough."
     else:
-        order = (Standing.FAULT, Standing.TODO, Standing.DONE)
+        order = (StepStanding.FAULT, StepStanding.TODO, StepStanding.DONE)
         standing = next(one for one in order if one in standings)
         said = " ".join(one[1] for one in there_are.values())
     return _after(
@@ -239,7 +239,7 @@ def _privacy(there: There) -> Step:
             "Choose what calendar entries show",
             "A decision: “Busy” only, the type of visit, or more.",
             "The person responsible for privacy in your organisation.",
-            Standing.DONE if chosen else Standing.TODO,
+            StepStanding.DONE if chosen else StepStanding.TODO,
             _level(there.level) if chosen else "Not decided yet.",
         ),
     )
@@ -273,23 +273,23 @@ def _people(there: There) -> Step:
             "The staff to sync, and their mailboxes. Calendar Sync proposes matches by e-mail "
             "address; you can also import a file.",
             "Someone who knows the staff and their mailboxes.",
-            Standing.DONE if counts else Standing.TODO,
+            StepStanding.DONE if counts else StepStanding.TODO,
             f"Mapped: {', '.join(counts)}." if counts else "No user is mapped yet.",
         ),
     )
 
 
 def _dry_run(there: There, ready: bool) -> Step:
-    run, standing, said, faults = there.dry_run, Standing.TODO, "Not previewed yet.", _NO_FAULT
+    run, standing, said, faults = there.dry_run, StepStanding.TODO, "Not previewed yet.", _NO_FAULT
     if run is not None and (run.settings, run.mapping) != (there.settings, there.mapping):
         said = "Settings or mapping have changed since the last preview."
     elif run is not None and run.failed:
         some = list(run.failed.items())[:NAMED]
         faults = tuple(Finding.of(code_of(code), account=account) for account, code in some)
-        standing = Standing.FAULT
+        standing = StepStanding.FAULT
         said = f"{len(run.failed)} of {run.users} accounts cannot be read."
     elif run is not None:
-        standing, said = Standing.DONE, _would(run)
+        standing, said = StepStanding.DONE, _would(run)
     return _after(
         ready,
         Step(
@@ -317,11 +317,11 @@ def _would(run: Counted) -> str:
 
 
 def _selftest(there: There, ready: bool) -> Step:
-    walked, standing, said, faults = there.walked, Standing.TODO, "Not tested yet.", _NO_FAULT
+    walked, standing, said, faults = there.walked, StepStanding.TODO, "Not tested yet.", _NO_FAULT
     if walked is not None and walked.passed:
-        standing, said = Standing.DONE, f"Passed for {walked.account}."
+        standing, said = StepStanding.DONE, f"Passed for {walked.account}."
     elif walked is not None:
-        standing = Standing.FAULT
+        standing = StepStanding.FAULT
         said = f"Failed for {walked.account}: {walked.step or 'it was not finished'}."
         faults = (
             (Finding.of(code_of(walked.code), walked.advice, walked.account),)
@@ -348,14 +348,14 @@ def _switch_on(there: There, ready: bool) -> Step:
     wanted = dags_of(there.in_use)
     off = [name for name in wanted if there.paused.get(name) is True]
     unknown = [name for name in wanted if there.paused.get(name) is None]
-    standing, said, faults = Standing.TODO, f"Switched off: {', '.join(off)}.", _NO_FAULT
+    standing, said, faults = StepStanding.TODO, f"Switched off: {', '.join(off)}.", _NO_FAULT
     if not there.paused:
-        standing, said = Standing.LATER, "The DAGs could not be read from Airflow."
+        standing, said = StepStanding.LATER, "The DAGs could not be read from Airflow."
     elif unknown:
-        standing, said = Standing.FAULT, f"Airflow does not know {', '.join(unknown)}."
+        standing, said = StepStanding.FAULT, f"Airflow does not know {', '.join(unknown)}."
         faults = _one(SetupCode.DAG_UNKNOWN)
     elif not off:
-        standing, said = Standing.DONE, "The sync is on."
+        standing, said = StepStanding.DONE, "The sync is on."
     return _after(
         ready,
         Step(
@@ -373,27 +373,31 @@ def _switch_on(there: There, ready: bool) -> Step:
 # --- pieces -------------------------------------------------------------------------------------
 
 
-def _of_connection(one: Connected, name: str) -> tuple[Standing, str, tuple[Finding, ...]]:
+def _of_connection(one: Connected, name: str) -> tuple[StepStanding, str, tuple[Finding, ...]]:
     if one.status == "missing":
-        return Standing.TODO, f"{name} is not connected yet.", ()
+        return StepStanding.TODO, f"{name} is not connected yet.", ()
     if one.status == "incomplete":
-        return Standing.FAULT, f"{name} is incomplete.", _one(SyncCode.CONFIGURATION, one.detail)
+        return (
+            StepStanding.FAULT,
+            f"{name} is incomplete.",
+            _one(SyncCode.CONFIGURATION, one.detail),
+        )
     if one.tested is None:
-        return Standing.TODO, f"{name}: stored, not tested yet.", ()
+        return StepStanding.TODO, f"{name}: stored, not tested yet.", ()
     if not one.tested.works:
-        return Standing.FAULT, f"{name} does not work.", one.tested.faults
+        return StepStanding.FAULT, f"{name} does not work.", one.tested.faults
     said = f"{name} works."
     if any(fault.code == SetupCode.NO_MAILBOX_TRIED for fault in one.tested.faults):
         said = f"{name} accepts the credentials. The preview will try the mailboxes."
-    return Standing.DONE, said, one.tested.shown
+    return StepStanding.DONE, said, one.tested.shown
 
 
 def _after(before: bool, step: Step) -> Step:
     """The step, or that nothing is known of it yet."""
-    if before or step.standing is Standing.DONE:
+    if before or step.standing is StepStanding.DONE:
         return step
     said = "Do the steps above first."
-    return Step(step.key, step.title, step.needs, step.who, Standing.LATER, said)
+    return Step(step.key, step.title, step.needs, step.who, StepStanding.LATER, said)
 
 
 def _one(code: Code, said: str = "") -> tuple[Finding, ...]:

@@ -9,7 +9,7 @@ from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError, UsersFailed
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
-from calendar_sync.operations.unsync import AUTHOR, Standing, Unsynced, disable, standing, unsync
+from calendar_sync.operations.unsync import AUTHOR, SyncedItems, Unsynced, disable, standing, unsync
 from calendar_sync.orchestration.running import run, with_store
 from calendar_sync.orchestration.tasks.approvals import listed
 from calendar_sync.state.config import Revision
@@ -47,7 +47,7 @@ def ask(users: Sequence[str], *, everybody: bool, platform: str) -> dict[str, st
 def switch_off(users: Sequence[str], *, platform: str, author: str) -> list[list[dict[str, Any]]]:
     """Disable the mapping's rows; returns the accounts to clean, in groups."""
 
-    async def work(services: Services, revision: Revision) -> list[Standing]:
+    async def work(services: Services, revision: Revision) -> list[SyncedItems]:
         rows = standing(services.store, _platforms(platform), users)
         count = disable(services, rows, f"{AUTHOR}:{author}")
         logger.info("%d rows of the mapping disabled", count)
@@ -64,7 +64,7 @@ def clean_up(
     """Remove what is ours for one group; returns the label and one row an account."""
 
     async def work(services: Services, revision: Revision) -> list[Unsynced]:
-        rows = [Standing(**{**row, "platform": Platform(row["platform"])}) for row in group]
+        rows = [SyncedItems(**{**row, "platform": Platform(row["platform"])}) for row in group]
         return await unsync(services, revision, rows, run_id=run_id, owner=owner)
 
     results = run(work)

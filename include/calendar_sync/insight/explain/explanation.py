@@ -46,7 +46,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Explanation:
     """Why: `text` says what the id is, `parts` what that means for each (user, platform).
 
     `looked_at` and `hints` are for ids of which nothing is known.
