@@ -111,7 +111,7 @@ class Killing:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
                     return True
-                time.sleep(0.001)
+                time.sleep(0.01)
         return False
 
     def finish(self) -> None:
