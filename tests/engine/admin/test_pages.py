@@ -4,11 +4,13 @@ import csv
 import io
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, update
 from starlette.testclient import TestClient
 
+from calendar_sync import admin
 from calendar_sync.admin.web import forgery
 from calendar_sync.admin.web.nav import NAV
 from calendar_sync.config.documents import cell as safe
@@ -104,6 +106,15 @@ def test_the_navigation_says_where_one_is(viewer: TestClient) -> None:
         answer = viewer.get(entry.path)
         assert answer.status_code == 200
         assert f'href="/calendar-sync{entry.path}" aria-current="page">{entry.title}' in answer.text
+
+
+def test_every_page_has_its_place_in_the_navigation() -> None:
+    """But for a page of one person, who has no other, and for what went wrong on any page."""
+    templates = Path(admin.__file__).parent.rglob("*.html")
+    pages = {one.name for one in templates if 'extends "layout.html"' in one.read_text()}
+    placed = {name for entry in NAV for name in entry.templates}
+    assert pages - placed == {"mine.html", "mine_day.html", "problem.html"}
+    assert placed <= pages
 
 
 @pytest.mark.usefixtures("full")

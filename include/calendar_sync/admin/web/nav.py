@@ -28,6 +28,7 @@ NAV = (
                 "settings_overtaken.html",
                 "settings_history.html",
                 "settings_diff.html",
+                "settings_profiles.html",
             }
         ),
     ),
