@@ -1,6 +1,5 @@
 """What needs approval, as a question with everything needed to answer it, and the answer."""
 
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,6 @@ from calendar_sync.core.plurals import plural
 from calendar_sync.planner.orphans import ORPHAN
 from calendar_sync.planner.plan import DELETION_GUARD, WRITE_BACK
 from calendar_sync.state import Store
-from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
 from calendar_sync.state.marks import Pair
 from calendar_sync.sync.roster import LEAVING, LEFT_RULE
 
@@ -197,11 +195,11 @@ def _record(
     author: str,
     now: datetime,
 ) -> None:
-    decided = Operation(DECISION, what, digest, "", "", "", RECORDED, 0)
     for user_id, platform in pairs:
         account = accounts.get((user_id, platform), "")
-        log = CycleLog(uuid.uuid4().hex, author[:255], user_id, platform.value, account, 0)
-        store.audit.append(connection, log, decided, now)
+        store.audit.append_decision(
+            connection, author, user_id, platform, account, what, digest, now
+        )
 
 
 def grant(store: Store, digest: str, author: str, now: datetime) -> int:

@@ -1,6 +1,5 @@
 """What a person may choose for their own calendar, and the choice; recorded with the author."""
 
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +8,6 @@ from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Choices, DetailLevel, MappedUser
 from calendar_sync.state import Store
-from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
 
 CHOSEN = "chosen"
 #: Minutes before an appointment that are offered.
@@ -61,11 +59,8 @@ def choose(store: Store, user_id: str, chosen: Choices, author: str, now: dateti
         store.choices.save(connection, user_id, chosen, now)
         store.marks.mark(connection, [(row.user_id, row.platform) for row in rows], now)
         for row in rows:
-            log = CycleLog(
-                uuid.uuid4().hex, author[:255], row.user_id, row.platform.value, row.account, 0
-            )
-            decided = Operation(DECISION, CHOSEN, said, "", "", "", RECORDED, 0)
-            store.audit.append(connection, log, decided, now)
+            user = (row.user_id, row.platform, row.account)
+            store.audit.append_decision(connection, author, *user, CHOSEN, said, now)
 
 
 def _levels(settings: Settings) -> set[DetailLevel]:

@@ -26,7 +26,6 @@ from calendar_sync.insight.attention import (
 )
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
 
 TRY_AGAIN = "try_again"
 
@@ -151,8 +150,5 @@ def _record(
     author: str,
     now: datetime,
 ) -> None:
-    log = CycleLog(
-        uuid.uuid4().hex, author[:255], item.user_id, item.platform.value, item.account, 0
-    )
-    operation = Operation(DECISION, choice, item.source.id, "", "", "", RECORDED, 0)
-    store.audit.append(connection, log, operation, now)
+    user, about = (item.user_id, item.platform, item.account), item.source.id
+    store.audit.append_decision(connection, author, *user, choice, about, now)

@@ -1,6 +1,5 @@
 """Pausing the sync of one user for some days, by the user or for them; recorded with the author."""
 
-import uuid
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -9,7 +8,6 @@ from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import MappedUser, Platform, iso
 from calendar_sync.state import Store
-from calendar_sync.state.audit import DECISION, RECORDED, CycleLog, Operation
 from calendar_sync.sync.pauses import end_pauses
 
 SHORTEST, LONGEST = 1, 14
@@ -70,10 +68,7 @@ def _record(
     author: str,
     now: datetime,
 ) -> None:
+    when = iso(until.replace(microsecond=0))
     for row in rows:
-        log = CycleLog(
-            uuid.uuid4().hex, author[:255], row.user_id, row.platform.value, row.account, 0
-        )
-        when = iso(until.replace(microsecond=0))
-        decided = Operation(DECISION, what, when, "", "", "", RECORDED, 0)
-        store.audit.append(connection, log, decided, now)
+        user = (row.user_id, row.platform, row.account)
+        store.audit.append_decision(connection, author, *user, what, when, now)

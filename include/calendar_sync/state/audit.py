@@ -9,17 +9,18 @@ removed row; if the newest rows were removed from all tables, only a seal kept o
 import hashlib
 import hmac
 import json
+import uuid
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, Dialect, Row, Select, func, insert, inspect, select, type_coerce
 from sqlalchemy.types import TypeEngine
 
-from calendar_sync.core.model import Platform, Step, iso
+from calendar_sync.core.model import MappedUser, Platform, Step, iso
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 
@@ -66,6 +67,12 @@ class CycleLog:
     seq: int = 0
     head: str = ""
 
+    @classmethod
+    def of(cls, mapped: MappedUser, run_id: str) -> Self:
+        """A new one, of this user in this run."""
+        user_id, platform = mapped.user_id, mapped.platform.value
+        return cls(uuid.uuid4().hex, run_id, user_id, platform, mapped.account, mapped.revision)
+
 
 class AuditStore:
     """Writes and checks the audit log."""
@@ -95,6 +102,22 @@ class AuditStore:
         values["hash"] = self._link(log.head, values)
         connection.execute(_INSERT, values)
         return values["seq"], values["hash"]
+
+    def append_decision(
+        self,
+        connection: Connection,
+        author: str,
+        user_id: str,
+        platform: Platform,
+        account: str,
+        decision: str,
+        about: str,
+        now: datetime,
+    ) -> None:
+        """Add what a person has decided about one user; `about` is the item or the value."""
+        log = CycleLog(uuid.uuid4().hex, author[:255], user_id, platform.value, account, 0)
+        operation = Operation(DECISION, decision, about, "", "", "", RECORDED, 0)
+        self.append(connection, log, operation, now)
 
     def of_run(self, run_id: str, platform: Platform) -> list[Row[Any]]:
         """User, step and outcome of all operations of a run."""

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -214,14 +213,7 @@ def _record_try(
 ) -> None:
     """The user's timeline has every try that failed, whoever looks and however often it did."""
     store = services.store
-    log = CycleLog(
-        uuid.uuid4().hex,
-        run_id,
-        mapped.user_id,
-        mapped.platform.value,
-        mapped.account,
-        mapped.revision,
-    )
+    log = CycleLog.of(mapped, run_id)
     tried = Operation(TRY, f"try {number}", "", "", "", "", code[:64], round(1000 * seconds))
     # A record that refuses the row must not keep the others of the group from being synced.
     with contextlib.suppress(IntegrityError), store.database.write() as connection:

@@ -4,7 +4,6 @@ It is known by its id. Where none is stored, the mailbox's own calendar with our
 first by id: after a lost database, or a lost answer to its creation. Only then one is made.
 """
 
-import uuid
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -146,14 +145,7 @@ def record(
     seconds: float,
 ) -> None:
     """The audit log has each request that made or deleted a calendar, or was to."""
-    log = CycleLog(
-        uuid.uuid4().hex,
-        run_id,
-        mapped.user_id,
-        mapped.platform.value,
-        mapped.account,
-        mapped.revision,
-    )
+    log = CycleLog.of(mapped, run_id)
     operation = Operation(step, OWN, "", calendar, calendar, "", outcome, int(1000 * seconds))
     with services.store.database.write() as connection:
         services.store.audit.append(connection, log, operation, services.clock.now())

@@ -1,7 +1,6 @@
 """The flow of a cycle: lease in hand, read, plan, apply, record; the cursor is stored last."""
 
 import logging
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -271,14 +270,7 @@ class Cycle:
             raise PlatformStopped(detail=fault.code)
 
     def _applier(self, scope: Scope, view: View | None) -> Applier:
-        log = CycleLog(
-            cycle_id=uuid.uuid4().hex,
-            run_id=self._run_id,
-            user_id=scope.user_id,
-            platform=scope.platform.value,
-            account=scope.account,
-            mapping_revision=scope.mapped.revision,
-        )
+        log = CycleLog.of(scope.mapped, self._run_id)
         return Applier(self._services, scope, view, self._lease, log)
 
     def _finish(
