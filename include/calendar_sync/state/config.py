@@ -53,6 +53,7 @@ def _inactive(since: ColumnElement[datetime]) -> Select[tuple[str]]:
 
 # Made once: see links.py. Every pass asks several times.
 _INACTIVE = _inactive(bindparam("since", type_=t.welkin_user.c.inactive_since.type))
+_SEEN_AT = select(func.max(t.welkin_user.c.seen_at))
 _NEWEST = select(t.settings_revision).order_by(t.settings_revision.c.id.desc()).limit(1)
 _NEWEST_NUMBER = select(func.max(t.settings_revision.c.id))
 
@@ -269,7 +270,7 @@ class ConfigStore(MappingStore):
     def welkin_users_seen_at(self) -> datetime | None:
         """When the list of staff was last read."""
         with self._database.read() as connection:
-            seen: datetime | None = connection.scalar(select(func.max(t.welkin_user.c.seen_at)))
+            seen: datetime | None = connection.scalar(_SEEN_AT)
         return seen
 
     def welkin_users(self) -> list[WelkinUser]:

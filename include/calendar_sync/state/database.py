@@ -99,7 +99,7 @@ class Database:
 
     def insert(self, table: Any) -> Any:
         """An INSERT of this dialect that knows ON CONFLICT."""
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+        return insert_of(table, self.is_sqlite)
 
     def upsert(self, table: Table, key: tuple[str, ...], values: tuple[str, ...]) -> Any:
         """An INSERT that overwrites these values of a row with the same key; made once."""
@@ -151,8 +151,14 @@ def of_database(error: Exception) -> bool:
 
 
 @cache
+def insert_of(table: Table, is_sqlite: bool) -> Any:
+    """An INSERT that knows ON CONFLICT; made once for each dialect."""
+    return sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+
+
+@cache
 def _upsert(is_sqlite: bool, table: Table, key: tuple[str, ...], values: tuple[str, ...]) -> Any:
-    statement = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+    statement = insert_of(table, is_sqlite)
     new = {name: statement.excluded[name] for name in values}
     return statement.on_conflict_do_update(index_elements=key, set_=new)
 

@@ -40,6 +40,11 @@ _SEEN = select(t.feed_seen).where(
     t.feed_seen.c.feed == bindparam("feed"),
     t.feed_seen.c.item_id.in_(bindparam("ids", expanding=True)),
 )
+_FORGET_SEEN = delete(t.feed_seen).where(t.feed_seen.c.seen_at < bindparam("before"))
+_ENCOUNTERS = select(t.encounter_index).where(
+    t.encounter_index.c.event_id.in_(bindparam("ids", expanding=True))
+)
+_SEEN_KEY, _SEEN_VALUES = ("feed", "item_id"), ("updated_at", "seen_at", "settled")
 
 
 @dataclass(frozen=True)
@@ -163,16 +168,8 @@ class FeedStore:
         """Store the rows that were read, by item id."""
         if not items:
             return
-        statement = self._database.insert(t.feed_seen)
         connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["feed", "item_id"],
-                set_={
-                    "updated_at": statement.excluded.updated_at,
-                    "seen_at": statement.excluded.seen_at,
-                    "settled": statement.excluded.settled,
-                },
-            ),
+            self._database.upsert(t.feed_seen, _SEEN_KEY, _SEEN_VALUES),
             [
                 {
                     "feed": feed,
@@ -187,20 +184,20 @@ class FeedStore:
 
     def forget_seen(self, connection: Connection, before: datetime) -> None:
         """Delete rows that are so old that no read shows them again."""
-        connection.execute(delete(t.feed_seen).where(t.feed_seen.c.seen_at < before))
+        connection.execute(_FORGET_SEEN, {"before": before})
 
     # --- encounter index ----------------------------------------------------------------------
 
     def encounters(self, event_ids: Iterable[str]) -> dict[str, Encounter]:
         """Encounters by the calendar event that they belong to."""
-        table, wanted = t.encounter_index, sorted(set(event_ids))
+        wanted = sorted(set(event_ids))
         found: dict[str, Encounter] = {}
         if not wanted:
             return found
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):
-                query = select(table).where(table.c.event_id.in_(wanted[first : first + _BATCH]))
-                for row in connection.execute(query):
+                part = wanted[first : first + _BATCH]
+                for row in connection.execute(_ENCOUNTERS, {"ids": part}):
                     found[row.event_id] = Encounter(
                         row.event_id, row.encounter_id, row.template, row.status
                     )
@@ -237,15 +234,11 @@ class FeedStore:
 
     def save_encounters(self, connection: Connection, encounters: Iterable[Encounter]) -> None:
         """Insert or replace."""
-        rows = [_row(encounter) for encounter in encounters]
-        if not rows:
-            return
-        statement = self._database.insert(t.encounter_index)
-        keys = ("encounter_id", "template", "status")
-        new = {key: statement.excluded[key] for key in keys}
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=["event_id"], set_=new), rows
-        )
+        if rows := [_row(encounter) for encounter in encounters]:
+            values = ("encounter_id", "template", "status")
+            connection.execute(
+                self._database.upsert(t.encounter_index, ("event_id",), values), rows
+            )
 
 
 def _cursor(row: Row[Any]) -> Cursor:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     and_,
     bindparam,
@@ -38,9 +37,29 @@ TRANSIENT_PAUSE = timedelta(hours=1)
 REFUSED_PAUSE = timedelta(hours=23)
 
 # Made once: see links.py.
+_OF_PLATFORM = t.parked_item.c.platform == bindparam("of")
+_OF = and_(_OF_PLATFORM, t.parked_item.c.user_id == bindparam("user"))
+_OFTEN = t.parked_item.c.tries >= TRIES_BEFORE_PARKING
+# An hour after a failure of the server, a day after a rejection.
+_PAUSING = or_(
+    and_(t.parked_item.c.transient.is_(True), t.parked_item.c.last_at > bindparam("failed_since")),
+    and_(t.parked_item.c.transient.is_(False), t.parked_item.c.last_at > bindparam("since")),
+)
+_PARKED = select(t.parked_item).where(_OF, _OFTEN, _PAUSING)
+_DUE_AGAIN = select(t.parked_item.c.user_id).where(_OF_PLATFORM, _OFTEN, not_(_PAUSING)).distinct()
+_FORGET = delete(t.parked_item).where(
+    _OF, t.parked_item.c.last_at < bindparam("begun"), not_(_PAUSING)
+)
+_UNREAD = select(t.parked_item).where(
+    _OF, t.parked_item.c.step.in_([Step.READ.value, Step.FOLLOW.value])
+)
+_OVERLAPS = select(t.conflict.c.source_id, t.conflict.c.ends_at).where(
+    t.conflict.c.user_id == bindparam("user"),
+    t.conflict.c.platform == bindparam("of"),
+    t.conflict.c.kind == _OVERLAP.value,
+)
 _UNPARK = delete(t.parked_item).where(
-    t.parked_item.c.user_id == bindparam("user"),
-    t.parked_item.c.platform == bindparam("of"),
+    _OF,
     t.parked_item.c.source_id == bindparam("source"),
     t.parked_item.c.original_start == bindparam("start"),
 )
@@ -134,7 +153,7 @@ class ItemStore:
         table, found = t.conflict, {one.appointment_id: one.ends_at for one in overlaps}
         key = {"user_id": pair[0], "platform": pair[1].value, "kind": _OVERLAP.value}
         mine = and_(*(table.c[name] == value for name, value in key.items()))
-        rows = connection.execute(select(table.c.source_id, table.c.ends_at).where(mine))
+        rows = connection.execute(_OVERLAPS, _named(pair))
         known = {row.source_id: row.ends_at for row in rows}
         if over := known.keys() - found.keys() - set(unsure):
             connection.execute(delete(table).where(mine, table.c.source_id.in_(over)))
@@ -168,17 +187,11 @@ class ItemStore:
 
         After a failure of the server they are tried again in an hour, after a rejection in a day.
         """
-        table = t.parked_item
-        query = select(table).where(
-            table.c.user_id == user_id,
-            table.c.platform == platform.value,
-            table.c.tries >= TRIES_BEFORE_PARKING,
-            _pausing(now),
-        )
+        named = _named((user_id, platform), **_pauses(now))
         with self._database.read() as connection:
             return {
                 (Step(row.step), Source(row.source_id, row.original_start)): row.content
-                for row in connection.execute(query)
+                for row in connection.execute(_PARKED, named)
             }
 
     def parked_codes(self, user_id: str, platform: Platform) -> list[str]:
@@ -192,33 +205,14 @@ class ItemStore:
 
     def due_again(self, platform: Platform, now: datetime) -> set[str]:
         """Users with parked items whose pause has passed."""
-        table = t.parked_item
-        query = (
-            select(table.c.user_id)
-            .where(
-                table.c.platform == platform.value,
-                table.c.tries >= TRIES_BEFORE_PARKING,
-                not_(_pausing(now)),
-            )
-            .distinct()
-        )
         with self._database.read() as connection:
-            return set(connection.scalars(query))
+            return set(connection.scalars(_DUE_AGAIN, {"of": platform.value, **_pauses(now)}))
 
     def forget_parked(
         self, connection: Connection, pair: tuple[str, Platform], begun: datetime
     ) -> None:
         """After a full comparison: delete items that were due again and are no longer wanted."""
-        table = t.parked_item
-        user_id, platform = pair
-        connection.execute(
-            delete(table).where(
-                table.c.user_id == user_id,
-                table.c.platform == platform.value,
-                table.c.last_at < begun,
-                not_(_pausing(begun)),
-            )
-        )
+        connection.execute(_FORGET, _named(pair, begun=begun, **_pauses(begun)))
 
     def park(
         self,
@@ -286,43 +280,34 @@ class ItemStore:
 
     def unread(self, user_id: str, platform: Platform) -> dict[tuple[Step, Source], Try]:
         """What of this user's calendars could not be read when it was last tried."""
-        table = t.parked_item
-        query = select(table).where(
-            table.c.user_id == user_id,
-            table.c.platform == platform.value,
-            table.c.step.in_([Step.READ.value, Step.FOLLOW.value]),
-        )
         with self._database.read() as connection:
             return {
                 (Step(row.step), Source(row.source_id, row.original_start)): Try(
                     row.content, row.tries, row.transient, row.first_at, row.last_at
                 )
-                for row in connection.execute(query)
+                for row in connection.execute(_UNREAD, _named((user_id, platform)))
             }
 
     def readable(
         self, connection: Connection, pair: tuple[str, Platform], step: Step, source: Source
     ) -> None:
         """It could be read; failures to write the same item stay."""
-        user_id, platform = pair
-        item = {"source": source.id, "start": source.original_start}
         statement = _UNPARK.where(t.parked_item.c.step == step.value)
-        connection.execute(statement, {"user": user_id, "of": platform.value, **item})
+        connection.execute(statement, _named(pair, source=source.id, start=source.original_start))
 
     def unpark(self, connection: Connection, pair: tuple[str, Platform], source: Source) -> None:
         """The item works again."""
-        user_id, platform = pair
-        item = {"source": source.id, "start": source.original_start}
-        connection.execute(_UNPARK, {"user": user_id, "of": platform.value, **item})
+        connection.execute(_UNPARK, _named(pair, source=source.id, start=source.original_start))
 
 
-def _pausing(now: datetime) -> ColumnElement[bool]:
-    """An hour after a failure of the server, a day after a rejection."""
-    table = t.parked_item
-    return or_(
-        and_(table.c.transient.is_(True), table.c.last_at > now - TRANSIENT_PAUSE),
-        and_(table.c.transient.is_(False), table.c.last_at > now - REFUSED_PAUSE),
-    )
+def _named(pair: tuple[str, Platform], **values: Any) -> dict[str, Any]:
+    user_id, platform = pair
+    return {"user": user_id, "of": platform.value, **values}
+
+
+def _pauses(now: datetime) -> dict[str, datetime]:
+    """Later failures than these still pause their items."""
+    return {"failed_since": now - TRANSIENT_PAUSE, "since": now - REFUSED_PAUSE}
 
 
 def _again(table: Any, content: str, tries: int) -> Any:

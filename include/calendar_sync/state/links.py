@@ -3,12 +3,14 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any, assert_never
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     and_,
     bindparam,
     case,
@@ -50,6 +52,27 @@ _STANDING = _OF_PLATFORM.where(
 _HOLDERS = select(t.user_sync.c.user_id).where(
     t.user_sync.c.platform == bindparam("of"), _STANDING.exists()
 )
+_OURS = or_(
+    and_(
+        t.link.c.kind == LinkKind.MIRROR.value,
+        t.link.c.source_id.in_(bindparam("ids", expanding=True)),
+    ),
+    and_(
+        t.link.c.kind == LinkKind.BLOCK.value,
+        t.link.c.remote_id.in_(bindparam("ids", expanding=True)),
+    ),
+)
+_DELETED = select(t.link.c.id).where(t.link.c.state == LinkState.DELETED.value, _OURS).limit(1)
+
+
+@cache
+def _live(kind: LinkKind, column: str) -> Select[Any]:
+    states = STANDING if kind is LinkKind.BLOCK else STANDING - {LinkState.RETIRED}
+    return select(t.link).where(
+        t.link.c.kind == kind.value,
+        t.link.c[column].in_(bindparam("ids", expanding=True)),
+        t.link.c.state.in_(states),
+    )
 
 
 class LinkStore:
@@ -70,17 +93,13 @@ class LinkStore:
 
     def deleted_among(self, welkin_ids: Iterable[str]) -> bool:
         """One of these Welkin events had a mirror or was a block, and its link is closed."""
-        link = t.link.c
         wanted = sorted(set(welkin_ids))
-        gone = link.state == LinkState.DELETED.value
+        if not wanted:
+            return False
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):
-                ids = wanted[first : first + _BATCH]
-                ours = or_(
-                    and_(link.kind == LinkKind.MIRROR.value, link.source_id.in_(ids)),
-                    and_(link.kind == LinkKind.BLOCK.value, link.remote_id.in_(ids)),
-                )
-                if connection.scalar(select(link.id).where(gone, ours).limit(1)) is not None:
+                part = {"ids": wanted[first : first + _BATCH]}
+                if connection.scalar(_DELETED, part) is not None:
                     return True
         return False
 
@@ -124,38 +143,31 @@ class LinkStore:
 
     def mirrors_of(self, appointments: Iterable[str]) -> list[MirrorLink]:
         """Mirrors that exist or may exist, by their appointments' ids."""
-        return [
-            _mirror(row) for row in self._live(LinkKind.MIRROR, t.link.c.source_id, appointments)
-        ]
+        return [_mirror(row) for row in self._live(LinkKind.MIRROR, "source_id", appointments)]
 
     def mirrors(self, ids: Iterable[str]) -> list[MirrorLink]:
         """The same by their own ids in the calendar."""
-        return [_mirror(row) for row in self._live(LinkKind.MIRROR, t.link.c.remote_id, ids)]
+        return [_mirror(row) for row in self._live(LinkKind.MIRROR, "remote_id", ids)]
 
     def blocks_of(self, events: Iterable[str]) -> list[BlockLink]:
         """Blocks that exist or may exist, by the ids of their single events or series.
 
         Past ones, too: a user may move one into the future.
         """
-        return [_block(row) for row in self._live(LinkKind.BLOCK, t.link.c.source_id, events)]
+        return [_block(row) for row in self._live(LinkKind.BLOCK, "source_id", events)]
 
     def blocks(self, ids: Iterable[str]) -> list[BlockLink]:
         """The same by their own ids in Welkin."""
-        return [_block(row) for row in self._live(LinkKind.BLOCK, t.link.c.remote_id, ids)]
+        return [_block(row) for row in self._live(LinkKind.BLOCK, "remote_id", ids)]
 
-    def _live(self, kind: LinkKind, column: Any, ids: Iterable[str]) -> Iterator[Row[Any]]:
+    def _live(self, kind: LinkKind, column: str, ids: Iterable[str]) -> Iterator[Row[Any]]:
         wanted = sorted(set(ids))
         if not wanted:
             return
-        states = STANDING if kind is LinkKind.BLOCK else STANDING - {LinkState.RETIRED}
         with self._database.read() as connection:
             for first in range(0, len(wanted), _BATCH):
-                query = select(t.link).where(
-                    t.link.c.kind == kind.value,
-                    column.in_(wanted[first : first + _BATCH]),
-                    t.link.c.state.in_(states),
-                )
-                yield from connection.execute(query)
+                part = {"ids": wanted[first : first + _BATCH]}
+                yield from connection.execute(_live(kind, column), part)
 
     def about(self, key: str) -> list[Link]:
         """Links of any state with this id: of the appointment or event, the mirror or block."""

@@ -7,13 +7,14 @@ done, sets `done_seq` to that value: a mark set meanwhile stays. No clock is com
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, exists, func, literal, or_, select, update
 
 from calendar_sync.core.model import Platform
 from calendar_sync.state import tables as t
-from calendar_sync.state.database import Database
+from calendar_sync.state.database import Database, insert_of
 
 FIRST_RETRY = timedelta(minutes=1)
 LAST_RETRY = timedelta(hours=6)
@@ -44,6 +45,58 @@ _TAKE = (
     update(t.user_sync)
     .where(t.user_sync.c.user_id == bindparam("user"), t.user_sync.c.platform == bindparam("of"))
     .values(taken_by=bindparam("run"), taken_until=bindparam("until"))
+)
+_ROW = update(t.user_sync).where(
+    t.user_sync.c.user_id == bindparam("user"), t.user_sync.c.platform == bindparam("of")
+)
+_WAITING = select(func.count()).where(
+    t.user_sync.c.platform == bindparam("of"),
+    t.user_sync.c.mark_seq > t.user_sync.c.done_seq,
+    t.user_sync.c.retry_at > bindparam("now"),
+)
+_LOCKED = (
+    select(t.user_sync.c.user_id)
+    .where(
+        t.user_sync.c.user_id.in_(bindparam("users", expanding=True)),
+        t.user_sync.c.platform.in_(bindparam("platforms", expanding=True)),
+    )
+    .order_by(t.user_sync.c.user_id, t.user_sync.c.platform)
+    .with_for_update()
+)
+_NOW = bindparam("now", type_=t.user_sync.c.marked_at.type)
+_UNMARKED = t.user_sync.c.mark_seq <= t.user_sync.c.done_seq
+_POLLED = (
+    update(t.user_sync)
+    .where(
+        t.user_sync.c.platform == bindparam("of"),
+        t.user_sync.c.user_id.in_(bindparam("users", expanding=True)),
+    )
+    .values(
+        last_poll_at=_NOW,
+        poll_error=None,
+        poll_failed_at=None,
+        last_success_at=case((_UNMARKED, _NOW), else_=t.user_sync.c.last_success_at),
+    )
+)
+# A mark, or the request for a comparison, that came meanwhile stays.
+_STILL = t.user_sync.c.mark_seq > bindparam("seq")
+_DONE = _ROW.values(
+    done_seq=bindparam("seq"),
+    marked_at=case((_STILL, _NOW), else_=None),
+    retry_at=None,
+    failures=0,
+    error_code=None,
+    failing_since=None,
+    attention=False,
+    last_success_at=_NOW,
+)
+_COMPARED = _DONE.values(
+    next_full_at=case(
+        (_STILL, t.user_sync.c.next_full_at),
+        else_=bindparam("next", type_=t.user_sync.c.next_full_at.type),
+    ),
+    full_because=case((_STILL, t.user_sync.c.full_because), else_=""),
+    compared_at=_NOW,
 )
 # Why a user is compared fully: it was requested, or it is the daily comparison.
 ASKED, DAILY = "asked", "daily"
@@ -101,16 +154,6 @@ class MarkStore:
         pairs = list(dict.fromkeys(pairs))
         if not pairs:
             return
-        table = t.user_sync
-        insert = self._database.insert(table)
-        unmarked = table.c.mark_seq <= table.c.done_seq
-        statement = insert.on_conflict_do_update(
-            index_elements=["user_id", "platform"],
-            set_={
-                "mark_seq": table.c.mark_seq + 1,
-                "marked_at": case((unmarked, insert.excluded.marked_at), else_=table.c.marked_at),
-            },
-        )
         rows = [
             {
                 "user_id": user_id,
@@ -123,23 +166,15 @@ class MarkStore:
             }
             for user_id, platform in sorted(pairs)
         ]
-        connection.execute(statement, rows)
+        connection.execute(_mark_in(self._database.is_sqlite), rows)
 
     def lock(self, connection: Connection, pairs: Collection[Pair]) -> None:
         """Lock the rows, always in the same order: no two processes wait for each other."""
-        platforms = {platform for _, platform in pairs}
+        platforms = sorted({platform.value for _, platform in pairs})
         users = sorted({user_id for user_id, _ in pairs})
-        table = t.user_sync
         for first in range(0, len(users), BATCH):
-            connection.execute(
-                select(table.c.user_id)
-                .where(
-                    table.c.user_id.in_(users[first : first + BATCH]),
-                    table.c.platform.in_([platform.value for platform in platforms]),
-                )
-                .order_by(table.c.user_id, table.c.platform)
-                .with_for_update()
-            ).all()
+            named = {"users": users[first : first + BATCH], "platforms": platforms}
+            connection.execute(_LOCKED, named).all()
 
     def ensure(self, connection: Connection, pairs: Iterable[Pair]) -> None:
         """Rows for users who have none yet, without work."""
@@ -160,10 +195,7 @@ class MarkStore:
     ) -> None:
         """The next cycle of these users lists everything."""
         for pair in pairs:
-            statement = _where(update(t.user_sync), pair).values(
-                next_full_at=now, full_because=because
-            )
-            connection.execute(statement)
+            connection.execute(_ROW, _named(pair, next_full_at=now, full_because=because))
 
     def mark_mapped(self, connection: Connection, revision: int, now: datetime) -> None:
         """Mark all users whose row came with this revision, for a full read.
@@ -189,12 +221,11 @@ class MarkStore:
         full = ("next_full_at", "full_because")
         names = ["user_id", "platform", "mark_seq", "done_seq", "marked_at", *full]
         insert = self._database.insert(table)
-        unmarked = table.c.mark_seq <= table.c.done_seq
         statement = insert.from_select(names, mapped).on_conflict_do_update(
             index_elements=["user_id", "platform"],
             set_={
                 "mark_seq": table.c.mark_seq + 1,
-                "marked_at": case((unmarked, insert.excluded.marked_at), else_=table.c.marked_at),
+                "marked_at": case((_UNMARKED, insert.excluded.marked_at), else_=table.c.marked_at),
                 **{name: insert.excluded[name] for name in full},
             },
         )
@@ -227,12 +258,8 @@ class MarkStore:
 
     def waiting(self, platform: Platform, now: datetime) -> int:
         """How many are marked and wait after a failure."""
-        table = t.user_sync.c
-        query = select(func.count()).where(
-            table.platform == platform.value, table.mark_seq > table.done_seq, table.retry_at > now
-        )
         with self._database.read() as connection:
-            return connection.scalar(query) or 0
+            return connection.scalar(_WAITING, {"of": platform.value, "now": now}) or 0
 
     def take(self, pairs: Mapping[Pair, datetime], run_id: str) -> None:
         """These users are among the tasks of this run: until then no other run takes them."""
@@ -249,9 +276,9 @@ class MarkStore:
         state = self.of(*pair)
         if state.taken_until is None or state.taken_by != run_id:
             return
-        mine = _where(update(t.user_sync), pair).where(t.user_sync.c.taken_by == run_id)
+        mine = _ROW.where(t.user_sync.c.taken_by == bindparam("run"))
         with self._database.write() as connection:
-            connection.execute(mine.values(taken_until=None))
+            connection.execute(mine, _named(pair, run=run_id, taken_until=None))
 
     def some(self, platform: Platform, user_ids: Iterable[str]) -> dict[Pair, UserSync]:
         """The states of these users."""
@@ -272,24 +299,10 @@ class MarkStore:
         next_full_at: datetime | None,
     ) -> None:
         """A successful cycle that began at `seq`. A mark that was set since then stays."""
-        table = t.user_sync
-        still = table.c.mark_seq > seq
-        values: dict[str, Any] = {
-            "done_seq": seq,
-            "marked_at": case((still, now), else_=None),
-            "retry_at": None,
-            "failures": 0,
-            "error_code": None,
-            "failing_since": None,
-            "attention": False,
-            "last_success_at": now,
-        }
-        if next_full_at is not None:
-            # A comparison that was requested meanwhile is still to be done.
-            values["next_full_at"] = case((still, table.c.next_full_at), else_=next_full_at)
-            values["full_because"] = case((still, table.c.full_because), else_="")
-            values["compared_at"] = now
-        connection.execute(_where(update(table), pair).values(values))
+        if next_full_at is None:
+            connection.execute(_DONE, _named(pair, seq=seq, now=now))
+        else:
+            connection.execute(_COMPARED, _named(pair, seq=seq, now=now, next=next_full_at))
 
     def failed(self, pair: Pair, code: str, now: datetime, pause: float | None) -> UserSync:
         """A failed cycle: the user waits, a little longer each time, at most six hours.
@@ -302,15 +315,14 @@ class MarkStore:
         if pause is not None:
             wait = max(timedelta(seconds=pause), timedelta(seconds=5))
         with self._database.write() as connection:
-            connection.execute(
-                _where(update(t.user_sync), pair).values(
-                    failures=failures,
-                    error_code=code[:64],
-                    retry_at=now + wait,
-                    failing_since=before.failing_since or now,
-                    attention=failures >= ATTENTION_AFTER,
-                )
-            )
+            values = {
+                "failures": failures,
+                "error_code": code[:64],
+                "retry_at": now + wait,
+                "failing_since": before.failing_since or now,
+                "attention": failures >= ATTENTION_AFTER,
+            }
+            connection.execute(_ROW, _named(pair, **values))
         return self.of(*pair)
 
     def forgive(self, connection: Connection, platform: Platform, since: datetime) -> None:
@@ -324,20 +336,20 @@ class MarkStore:
 
     def postpone(self, connection: Connection, pair: Pair, until: datetime) -> None:
         """Do not sync this user before this time: the server asks for it."""
-        connection.execute(_where(update(t.user_sync), pair).values(retry_at=until))
+        connection.execute(_ROW, _named(pair, retry_at=until))
 
     def hurry(self, connection: Connection, pairs: Collection[Pair], now: datetime) -> None:
         """Give work to these users for the next run, and forget the pause after a failure."""
         self.mark(connection, pairs, now)
         for pair in sorted(pairs):
-            connection.execute(_where(update(t.user_sync), pair).values(retry_at=None))
+            connection.execute(_ROW, _named(pair, retry_at=None))
 
     def begin_again(self, connection: Connection, pairs: Collection[Pair], now: datetime) -> None:
         """Give work to these users for a full comparison; they are late from now on only."""
         self.hurry(connection, pairs, now)
         self.compare_fully(connection, pairs, now)
         for pair in sorted(pairs):
-            connection.execute(_where(update(t.user_sync), pair).values(marked_at=now))
+            connection.execute(_ROW, _named(pair, marked_at=now))
 
     def in_step(
         self, connection: Connection, platform: Platform, user_ids: Iterable[str], now: datetime
@@ -366,36 +378,32 @@ class MarkStore:
         now: datetime,
     ) -> None:
         """Record one round of polls; a poll without news is a successful sync, too."""
-        table = t.user_sync
-        unmarked = table.c.mark_seq <= table.c.done_seq
-        healthy = update(table).values(
-            last_poll_at=now,
-            poll_error=None,
-            poll_failed_at=None,
-            last_success_at=case((unmarked, now), else_=table.c.last_success_at),
-        )
         for platform in Platform:
             users = sorted(user_id for user_id, of in good if of is platform)
             for first in range(0, len(users), BATCH):
-                connection.execute(
-                    healthy.where(
-                        table.c.platform == platform.value,
-                        table.c.user_id.in_(users[first : first + BATCH]),
-                    )
-                )
+                part = users[first : first + BATCH]
+                connection.execute(_POLLED, {"of": platform.value, "users": part, "now": now})
+        table = t.user_sync.c
+        since = case((table.poll_error.is_(None), _NOW), else_=table.poll_failed_at)
         for pair, code in sorted(bad):
-            since = case((table.c.poll_error.is_(None), now), else_=table.c.poll_failed_at)
-            connection.execute(
-                _where(update(table), pair).values(
-                    last_poll_at=now, poll_error=code, poll_failed_at=since
-                )
-            )
+            failed = _ROW.values(last_poll_at=_NOW, poll_error=code, poll_failed_at=since)
+            connection.execute(failed, _named(pair, now=now))
 
 
-def _where(statement: Any, pair: Pair) -> Any:
-    table = t.user_sync
+@cache
+def _mark_in(is_sqlite: bool) -> Any:
+    table, insert = t.user_sync, insert_of(t.user_sync, is_sqlite)
+    kept = case((_UNMARKED, insert.excluded.marked_at), else_=table.c.marked_at)
+    return insert.on_conflict_do_update(
+        index_elements=["user_id", "platform"],
+        set_={"mark_seq": table.c.mark_seq + 1, "marked_at": kept},
+    )
+
+
+def _named(pair: Pair, **values: Any) -> dict[str, Any]:
+    """The values of a statement about the row of one (user, platform)."""
     user_id, platform = pair
-    return statement.where(table.c.user_id == user_id, table.c.platform == platform.value)
+    return {"user": user_id, "of": platform.value, **values}
 
 
 def _state(row: Row[Any]) -> UserSync:

@@ -19,6 +19,11 @@ from calendar_sync.state.marks import Pair
 _CURRENT = select(
     *(t.user_pause.c[name] for name in ("user_id", "since", "until", "author", "checked"))
 ).where(t.user_pause.c.platform == bindparam("of"), t.user_pause.c.until > bindparam("now"))
+_OVER = select(t.user_pause.c.user_id).where(
+    t.user_pause.c.platform == bindparam("of"),
+    t.user_pause.c.until <= bindparam("now"),
+    t.user_pause.c.closed.is_(False),
+)
 _OF = _CURRENT.where(t.user_pause.c.user_id == bindparam("user"))
 
 
@@ -58,12 +63,8 @@ class PauseStore:
 
     def over(self, platform: Platform, now: datetime) -> list[str]:
         """Users whose pause has ended, and who were not marked since."""
-        table = t.user_pause.c
-        query = select(table.user_id).where(
-            table.platform == platform.value, table.until <= now, table.closed.is_(False)
-        )
         with self._database.read() as connection:
-            return sorted(connection.scalars(query))
+            return sorted(connection.scalars(_OVER, {"of": platform.value, "now": now}))
 
     def begin(
         self, connection: Connection, user_id: str, until: datetime, author: str, now: datetime

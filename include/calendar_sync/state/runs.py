@@ -42,6 +42,11 @@ APPROVAL_LASTS = timedelta(hours=24)
 _STATE = select(t.platform_state).where(t.platform_state.c.platform == bindparam("of"))
 _FACTS = select(t.platform_state.c.facts).where(t.platform_state.c.platform == bindparam("of"))
 _HELD_FACTS = _FACTS.with_for_update()
+_PENDING = (
+    select(t.approval)
+    .where(t.approval.c.granted_at.is_(None))
+    .order_by(t.approval.c.requested_at.desc(), t.approval.c.digest)
+)
 _SET_FACTS = update(t.platform_state).where(t.platform_state.c.platform == bindparam("of"))
 _IN_FORCE = (
     t.approval.c.platform == bindparam("of"),
@@ -407,12 +412,6 @@ class RunStore:
 
     def pending(self) -> list[PendingApproval]:
         """What waits for a person, newest first."""
-        table = t.approval
-        query = (
-            select(table)
-            .where(table.c.granted_at.is_(None))
-            .order_by(table.c.requested_at.desc(), table.c.digest)
-        )
         with self._database.read() as connection:
             return [
                 PendingApproval(
@@ -425,7 +424,7 @@ class RunStore:
                     **(row.details or {}),
                     declined=row.declined_at is not None,
                 )
-                for row in connection.execute(query)
+                for row in connection.execute(_PENDING)
             ]
 
     def decline(

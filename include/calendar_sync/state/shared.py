@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, case, delete, or_, select, update
 
 from calendar_sync.core.errors import LeaseHeld, LeaseLost
 from calendar_sync.state import tables as t
@@ -19,9 +20,32 @@ OF_ACCOUNT = "google"
 # Made once: see links.py. Every write asks for its lease three times and for its turn once.
 _FENCE = select(t.lease.c.fence).where(t.lease.c.user_id == bindparam("user"))
 _HELD_FENCE = _FENCE.with_for_update(read=True)
-_FREE_AT = select(t.rate.c.free_at).where(t.rate.c.name == bindparam("of")).with_for_update()
+_LEASE = select(t.lease).where(t.lease.c.user_id == bindparam("user")).with_for_update()
+_TAKE_OVER = update(t.lease).where(t.lease.c.user_id == bindparam("user"))
+_MINE = _TAKE_OVER.where(t.lease.c.fence == bindparam("own"))
 _TOKEN = select(t.access_token).where(t.access_token.c.name == bindparam("of"))
-_RESERVE = update(t.rate).where(t.rate.c.name == bindparam("of"))
+_CLAIM = update(t.access_token).where(
+    t.access_token.c.name == bindparam("of"),
+    or_(
+        t.access_token.c.refresher.is_(None),
+        t.access_token.c.refresher == bindparam("by"),
+        t.access_token.c.refreshing_until < bindparam("now"),
+    ),
+)
+_REFRESHED = update(t.access_token).where(
+    t.access_token.c.name == bindparam("of"), t.access_token.c.refresher == bindparam("by")
+)
+_MOMENT = case(
+    (t.rate.c.free_at - bindparam("now") > LONGEST_QUEUE, bindparam("now")),
+    (t.rate.c.free_at < bindparam("first"), bindparam("first")),
+    else_=t.rate.c.free_at,
+)
+_RESERVE = (
+    update(t.rate)
+    .where(t.rate.c.name == bindparam("of"))
+    .values(free_at=_MOMENT + bindparam("taken"))
+    .returning(t.rate.c.free_at)
+)
 
 
 @dataclass(frozen=True)
@@ -48,8 +72,7 @@ class LeaseStore:
         table = t.lease
         expires = now + timedelta(seconds=LEASE_SECONDS)
         with self._database.write() as connection:
-            query = select(table).where(table.c.user_id == user_id).with_for_update()
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_LEASE, {"user": user_id}).one_or_none()
             if row is None:
                 statement = self._database.insert(table).values(
                     user_id=user_id, owner=owner, fence=1, expires_at=expires
@@ -61,11 +84,8 @@ class LeaseStore:
                 return Lease(user_id, owner, 1)
             if row.owner not in {owner, ""} and row.expires_at > now:
                 raise LeaseHeld(detail=user_id)
-            connection.execute(
-                update(table)
-                .where(table.c.user_id == user_id)
-                .values(owner=owner, fence=row.fence + 1, expires_at=expires)
-            )
+            values = {"owner": owner, "fence": row.fence + 1, "expires_at": expires}
+            connection.execute(_TAKE_OVER, {"user": user_id, **values})
             return Lease(user_id, owner, row.fence + 1)
 
     def renew(self, lease: Lease, now: datetime) -> None:
@@ -76,8 +96,7 @@ class LeaseStore:
         """
         expires = now + timedelta(seconds=LEASE_SECONDS)
         with self._database.write() as connection:
-            statement = _mine(update(t.lease), lease).values(expires_at=expires)
-            if connection.execute(statement).rowcount != 1:
+            if connection.execute(_MINE, _named(lease, expires_at=expires)).rowcount != 1:
                 raise LeaseLost(detail=lease.user_id)
 
     def check(self, connection: Connection, lease: Lease) -> None:
@@ -99,12 +118,11 @@ class LeaseStore:
     def release(self, lease: Lease, now: datetime) -> None:
         """End the lease; the row stays, so that the fence only rises."""
         with self._database.write() as connection:
-            connection.execute(_mine(update(t.lease), lease).values(owner="", expires_at=now))
+            connection.execute(_MINE, _named(lease, owner="", expires_at=now))
 
 
-def _mine(statement: Update, lease: Lease) -> Update:
-    table = t.lease
-    return statement.where(table.c.user_id == lease.user_id, table.c.fence == lease.fence)
+def _named(lease: Lease, **values: Any) -> dict[str, Any]:
+    return {"user": lease.user_id, "own": lease.fence, **values}
 
 
 @dataclass(frozen=True)
@@ -131,25 +149,13 @@ class TokenStore:
 
     def claim(self, name: str, process: str, now: datetime) -> bool:
         """Become the process that refreshes the token; a claim expires after 45 s."""
-        table = t.access_token
+        until = now + timedelta(seconds=REFRESH_SECONDS)
+        values = {"refresher": process, "refreshing_until": until}
+        row = self._database.insert(t.access_token).on_conflict_do_nothing()
         with self._database.write() as connection:
-            row_is_new = self._database.insert(table).values(name=name).on_conflict_do_nothing()
-            connection.execute(row_is_new)
-            claimed = connection.execute(
-                update(table)
-                .where(
-                    table.c.name == name,
-                    or_(
-                        table.c.refresher.is_(None),
-                        table.c.refresher == process,
-                        table.c.refreshing_until < now,
-                    ),
-                )
-                .values(
-                    refresher=process, refreshing_until=now + timedelta(seconds=REFRESH_SECONDS)
-                )
-            )
-            return claimed.rowcount == 1
+            connection.execute(row, {"name": name})
+            named = {"of": name, "by": process, "now": now}
+            return connection.execute(_CLAIM, {**named, **values}).rowcount == 1
 
     def save(self, name: str, process: str, token: StoredToken) -> None:
         """Store the new token and end the claim."""
@@ -160,13 +166,9 @@ class TokenStore:
         self._end(name, process)
 
     def _end(self, name: str, process: str, **values: object) -> None:
-        table = t.access_token
+        ended = {"of": name, "by": process, "refresher": None, "refreshing_until": None}
         with self._database.write() as connection:
-            connection.execute(
-                update(table)
-                .where(table.c.name == name, table.c.refresher == process)
-                .values(refresher=None, refreshing_until=None, **values)
-            )
+            connection.execute(_REFRESHED, {**ended, **values})
 
     def forget(self, name: str, ciphertext: bytes) -> None:
         """Drop a token that the server refused, unless a newer one is there already."""
@@ -213,15 +215,14 @@ class RateStore:
         so much may be made up for at once. A queue of a quarter of an hour comes from a wrong
         clock: then the queue starts again.
         """
+        taken = count / per_second
+        asked = {"of": name, "now": now, "first": now - lag, "taken": taken}
         with self._database.write() as connection:
-            free_at = connection.scalar(_FREE_AT, {"of": name})
-            if free_at is None:
-                # A row must exist before it can be locked: the first process inserts it.
+            end = connection.scalar(_RESERVE, asked)
+            if end is None:
+                # The first process inserts the row.
                 row = self._database.insert(t.rate).on_conflict_do_nothing()
                 connection.execute(row, {"name": name, "free_at": now - lag})
-                free_at = connection.execute(_FREE_AT, {"of": name}).scalar_one()
-            moment: float = max(now - lag, free_at)
-            if moment - now > LONGEST_QUEUE:
-                moment = now
-            connection.execute(_RESERVE, {"of": name, "free_at": moment + count / per_second})
-        return max(0.0, moment - now)
+                end = connection.execute(_RESERVE, asked).scalar_one()
+        # To a microsecond: more digits than that are lost in a time since 1970.
+        return max(0.0, round(float(end) - taken - now, 6))

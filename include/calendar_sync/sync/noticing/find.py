@@ -12,7 +12,7 @@ from calendar_sync.state.config import Revision
 from calendar_sync.state.marks import UserSync
 from calendar_sync.state.runs import WELKIN
 from calendar_sync.sync.noticing.look import Look
-from calendar_sync.sync.roster import members
+from calendar_sync.sync.roster import Members
 from calendar_sync.sync.services import Services
 
 # A run has its users to itself until their tasks should have begun, which they do in their order;
@@ -68,18 +68,18 @@ async def find_work(
     """
     store, now = services.store, services.clock.now()
     look = Look(services, revision, platform)
-    people = members(store, revision.settings, platform, now)
     if platform not in services.platforms:
-        if not (people.known or users):
+        if not (users or look.people().known):
             return WorkFound()  # an organisation that does not use it
         raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
     if users:
-        unknown = set(users) - people.known
+        named = look.people()
+        unknown = set(users) - named.known
         if unknown:
             names = ", ".join(sorted(unknown))
             raise ConfigurationError(detail=f"not mapped on {platform.value}: {names}")
         # Whoever is paused is passed on, so that the run says so, and not marked.
-        pairs = [(user, platform) for user in sorted(users) if user not in people.paused]
+        pairs = [(user, platform) for user in sorted(users) if user not in named.paused]
         look.mark(pairs, full=full_comparison)
         if store.config.welkin_users_seen_at() is None:
             await look.read_feeds()
@@ -89,34 +89,33 @@ async def find_work(
     if always or (looking is Looking.IF_STILL and not store.noticing.of(WELKIN).alive(now)):
         await look.read_feeds()
     polled = 0
+    people: Members | None = None
     if always or (looking is Looking.IF_STILL and not store.noticing.of(platform).alive(now)):
-        await look.sweep()
-        polls = await look.poll()
+        before = look.people()
+        await look.sweep(before)
+        polls = await look.poll(before)
         if polls.fault:
             return WorkFound(fault=polls.fault, polled=polls.polled)
         polled = polls.polled
-        look.mark_due(full=full_comparison)
-        look.reread()
+        people = look.mark_due(full=full_comparison)
+        look.reread(people)
     elif fault := store.runs.fault(platform):
         return WorkFound(fault=fault.code)
-    found = _collect(services, revision, platform, polled, take_for)
+    found = _collect(look, people, polled, take_for)
     return _taken(services, platform, found, take_for)
 
 
-def _collect(
-    services: Services, revision: Revision, platform: Platform, polled: int, run_id: str
-) -> WorkFound:
-    store, now = services.store, services.clock.now()
+def _collect(look: Look, people: Members | None, polled: int, run_id: str) -> WorkFound:
+    store, platform, now = look.services.store, look.platform, look.services.clock.now()
     with store.database.read():
-        people = members(store, revision.settings, platform, now)
+        served = (people or look.people()).served
         wanted = store.marks.wanted(platform, now)
         ready = store.marks.free(platform, now, run_id) if run_id else wanted
         waiting = store.marks.waiting(platform, now)
-    served = people.served
     ready = [state for state in ready if state.user_id in served]
     ready.sort(key=lambda state: _age_order(state, now))
     return WorkFound(
-        _pack([state.user_id for state in ready], revision),
+        _pack([state.user_id for state in ready], look.revision),
         polled=polled,
         marked=len(ready),
         waiting=waiting,

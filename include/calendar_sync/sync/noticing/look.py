@@ -39,6 +39,11 @@ class Look:
     platform: Platform
     _polling: set[Pair] = field(default_factory=set)
 
+    def people(self) -> Members:
+        """Who is synced on this platform now; the steps below read it unless it is handed on."""
+        services, settings = self.services, self.revision.settings
+        return members(services.store, settings, self.platform, services.clock.now())
+
     async def read_feeds(self, *, deletions: bool = True, overlap: bool = True) -> None:
         """Read what Welkin reports for everybody, and mark users of both platforms.
 
@@ -51,7 +56,7 @@ class Look:
             feeds = WelkinFeeds(self.services, self.revision.settings, overlap)
             await feeds.read(deletions=deletions)
 
-    async def sweep(self) -> Pace | None:
+    async def sweep(self, people: Members | None = None) -> Pace | None:
         """Ask when everybody is busy, so that who has changed is polled next.
 
         Returns how often that is to be done, None where there are no sweeps.
@@ -60,7 +65,7 @@ class Look:
         store, now = services.store, services.clock.now()
         if platform not in services.free_busy or store.runs.fault(platform) is not None:
             return None
-        synced = members(store, settings, platform, now).synced.values()
+        synced = (people or self.people()).synced.values()
         swept = Swept.read(store, settings, platform, synced, now)
         if swept.pace is None:
             return None
@@ -95,24 +100,24 @@ class Look:
         Raises:
             TenantMisconfigured: the credentials are refused; the platform is paused.
         """
-        store, now = self.services.store, self.services.clock.now()
+        store = self.services.store
         if store.runs.fault(self.platform) is not None:
             return 0
-        synced = members(store, self.revision.settings, self.platform, now).synced
+        synced = self.people().synced
         users = [synced[user_id] for user_id in user_ids if user_id in synced]
         poller = Poller(self.services, self.revision, self.platform, self._polling)
         result = await poller.poll_told(users, store.marks.some(self.platform, user_ids))
         poller.tenant_fault(result)
         return result.asked
 
-    async def poll(self) -> PollResult:
+    async def poll(self, people: Members | None = None) -> PollResult:
         """Poll the accounts that are due, unless a fault of the platform stands and stays.
 
         Raises:
             TenantMisconfigured: the credentials are refused; the platform is paused.
         """
         store, now = self.services.store, self.services.clock.now()
-        people = members(store, self.revision.settings, self.platform, now)
+        people = people or self.people()
         self._ask_about_leavers(people)
         poller = Poller(self.services, self.revision, self.platform, self._polling)
         if fault := await self._still_faulty(poller, people):
@@ -138,15 +143,15 @@ class Look:
             if full:
                 store.marks.compare_fully(connection, pairs, now)
 
-    def mark_due(self, *, full: bool = False) -> None:
+    def mark_due(self, *, full: bool = False) -> Members:
         """Daily comparisons, users who are no longer mapped, parked items; everybody if `full`.
 
-        Those, too, whose pause is over, or must not wait for its end.
+        Those, too, whose pause is over, or must not wait for its end. Returns whom it looked at.
         """
         store, platform, now = self.services.store, self.platform, self.services.clock.now()
         end_pauses(store, platform, now)
         with store.database.read():
-            people = members(store, self.revision.settings, platform, now)
+            people = self.people()
             states = store.marks.all(platform)
             parked_users = store.items.due_again(platform, now)
         self._check_paused(people)
@@ -168,11 +173,12 @@ class Look:
         parked = [(user_id, platform) for user_id in parked_users & set(mapped)]
         everybody = [(user_id, platform) for user_id in mapped] if full else []
         if not (due or parked or everybody):
-            return
+            return people
         with store.database.write() as connection:
             store.marks.mark(connection, [*due, *parked], now)
             store.marks.compare_fully(connection, daily, now, DAILY)
             store.marks.compare_fully(connection, [*parked, *everybody], now)
+        return people
 
     def _check_paused(self, people: Members) -> None:
         """Mark whoever's calendar shows what it must not, even during a pause."""
@@ -187,14 +193,14 @@ class Look:
             elif not store.marks.of(user_id, self.platform).marked:
                 self.mark([(user_id, self.platform)], full=False)
 
-    def reread(self) -> None:
+    def reread(self, people: Members | None = None) -> None:
         """Mark some of those who were read under other settings, for one minute.
 
         All whose mirrors now show too much, and as many others as Welkin's limit leaves room for.
         The rest keep their cursor and are polled with it: what changes there is not delayed. The
         stored cursors tell who it is: nobody waits for the next poll.
         """
-        outdated = self._outdated()
+        outdated = self._outdated(people or self.people())
         if not outdated:
             return
         links, at_once, others = self.services.store.links, list[Pair](), list[Pair]()
@@ -210,17 +216,16 @@ class Look:
     def _level(self, user: MappedUser) -> str:
         return self.revision.of_user(user).settings.mirror_content.level
 
-    def _outdated(self) -> list[MappedUser]:
+    def _outdated(self, people: Members) -> list[MappedUser]:
         """Users whose cursors are of other settings, or of another time zone, in their order."""
         store, now = self.services.store, self.services.clock.now()
         if self.platform not in self.services.platforms:
             return []
         with store.database.read():
-            synced = members(store, self.revision.settings, self.platform, now).synced
             cursors = store.feeds.cursors(self.platform.value)
             states, zones = store.marks.all(self.platform), store.config.zones()
         found = []
-        for user_id, user in sorted(synced.items()):
+        for user_id, user in sorted(people.synced.items()):
             state = states.get((user_id, self.platform))
             if state is not None and (state.marked or state.waiting(now)):
                 continue
