@@ -37,6 +37,8 @@ PATIENCE = 60
 #: Pause before a request is made again that SQLite could not serve just then: a transaction was
 #: overtaken by another writer, or did not wait at all (see `local_settings`).
 PAUSE = 0.2
+#: Between two looks at what Airflow is doing: each costs it 10 ms of processor time.
+LOOK_EVERY = 0.5
 #: How often it is made at least, however long each takes.
 TRIES = 10
 #: Seconds without a byte of an answer.
@@ -204,7 +206,7 @@ class StandaloneAirflow:
 
     def _wait(self, look: Callable[[], tuple[bool, object]], patience: float, what: str) -> None:
         """Look until the first value is true; the second tells what moves meanwhile."""
-        waiting = Patience(round(patience / PAUSE))
+        waiting = Patience(round(patience / LOOK_EVERY))
         while True:
             try:
                 done, seen = look()
@@ -224,7 +226,7 @@ class StandaloneAirflow:
                     f"no {what}: nothing has moved for {patience:.0f} s; see {self.program.log}"
                 )
             self.tick()
-            time.sleep(PAUSE)
+            time.sleep(LOOK_EVERY)
 
     # --- REST ---------------------------------------------------------------
 

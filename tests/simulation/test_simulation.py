@@ -64,6 +64,7 @@ FOUND_ADMINISTERED: tuple[tuple[int, tuple[Platform, ...], int], ...] = (
 )
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("direction", list(Direction))
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
@@ -116,6 +117,7 @@ def test_what_a_server_refuses_for_a_while_keeps_nothing_else_from_coming_togeth
 BUFFERS = {"buffers": {"every_event": {"before_minutes": 15, "after_minutes": 40}}}
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 @pytest.mark.parametrize("losing", [False, True])
@@ -127,6 +129,7 @@ def test_blocks_with_buffers_come_together_as_well(
     asyncio.run(made.run(STEPS))
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("administered", [False, True])
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
@@ -196,13 +199,12 @@ def test_postgresql_keeps_the_state_as_well(postgres_url: str, administered: boo
 def test_these_are_at_least_five_thousand_steps_and_four_times_as_many_for_a_release() -> None:
     found = sum(row[2] for row in FOUND) + sum(row[2] for row in FOUND_ADMINISTERED)
 
-    def steps(count: Callable[[list[Any]], int]) -> int:
-        # In each direction, after a loss, and with what is seldom.
-        short = count(SEEDS) * (len(Direction) + 2) + count(STUBBORN_SEEDS)
-        return (
-            len(PLATFORMS) * (short * STEPS + count(ADMINISTERED_SEEDS) * ADMINISTERED_STEPS)
-            + found
-        )
+    def steps(count: Callable[[list[Any]], int], spread: int) -> int:
+        # After a loss, with what is seldom; with profiles, and what is refused for a while.
+        short = 2 * count(SEEDS) + 2 * count(STUBBORN_SEEDS)
+        every = short * STEPS + count(ADMINISTERED_SEEDS) * ADMINISTERED_STEPS
+        return len(PLATFORMS) * every + spread * count(SEEDS) * STEPS + found
 
-    assert steps(lambda seeds: sum(isinstance(seed, int) for seed in seeds)) >= 5_000
-    assert steps(len) >= 20_000
+    # Directions, buffers, pauses: each value, or each with each.
+    assert steps(lambda seeds: sum(isinstance(seed, int) for seed in seeds), 3 + 3 + 3) >= 5_000
+    assert steps(len, 9 + 6 + 6) >= 20_000

@@ -18,7 +18,7 @@ from calendar_sync.state import tables as t
 from calendar_sync.state.migrate import upgrade
 from calendar_sync_sandbox import Sandbox, running
 from calendar_sync_sandbox.demo.world import Slot, User, World
-from calendar_sync_sandbox.standalone import StandaloneAirflow, TaskInstance
+from calendar_sync_sandbox.standalone import LOOK_EVERY, StandaloneAirflow, TaskInstance
 from tests.servers import REPOSITORY
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Stage:
         deadline = time.monotonic() + patience
         while not condition():
             assert time.monotonic() < deadline, self.airflow.runs(self.dag_id)[:3]
-            time.sleep(0.3)
+            time.sleep(LOOK_EVERY)
 
     def operations(self, run_id: str) -> list[Any]:
         with self.database.read() as connection:

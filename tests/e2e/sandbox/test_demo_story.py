@@ -242,7 +242,7 @@ def played(world: World, airflow: Any, stage: Told | None = None) -> tuple[Story
 
 @pytest.mark.parametrize(
     ("late", "minutes"),
-    [(40, 0.2), (7, 25.0)],
+    [pytest.param(40, 0.2, marks=pytest.mark.every_seed), (7, 25.0)],
     ids=["late", "one run after the other, with every back-off due"],
 )
 def test_the_story_holds_however_slow_the_runs_are(world: World, late: int, minutes: float) -> None:

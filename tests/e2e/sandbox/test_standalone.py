@@ -1,4 +1,4 @@
-"""How a whole Airflow is spoken to; one that runs is in `tests/e2e/airflow/test_scheduler.py`."""
+"""How a whole Airflow is spoken to; one that runs is in `tests/e2e/airflow/runs`."""
 
 from __future__ import annotations
 

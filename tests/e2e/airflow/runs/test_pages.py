@@ -20,26 +20,21 @@ from calendar_sync.config.settings import parse
 from calendar_sync.state import tables as t
 from calendar_sync_sandbox import Fault
 from calendar_sync_sandbox.demo.checks import leaks
-from tests.e2e.airflow.stage import Stage, open_stage
+from tests.e2e.airflow.runs.conftest import DAG_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.e2e.airflow.stage import Stage
+
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
 
-DAG_ID = "google_calendar_sync"
-USERS = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,vera:viewer"}
 
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """After the first fill."""
-    with open_stage(tmp_path_factory.mktemp("admin"), env=USERS) as made:
-        made.airflow.unpause(DAG_ID)
-        made.wait(lambda: bool(made.airflow.runs(DAG_ID, "success")))
-        made.wait_idle()
-        yield made
+@pytest.fixture(scope="module", autouse=True)
+def _switched_on(filled: Stage) -> None:
+    """The tests of the runs leave the DAG paused."""
+    filled.airflow.unpause(DAG_ID)
 
 
 @contextlib.contextmanager
@@ -101,7 +96,7 @@ def test_a_failed_user_is_found_explained_and_retried(stage: Stage, admin: httpx
     dana, mira = stage.users[0], stage.users[2]
     fault = Fault("google", "status", user=mira.account, times=None, code=403)
     stage.sandbox.faults.add(fault)
-    stage.book(mira, stage.slot(1))
+    stage.book(mira, stage.slot(12))
     stage.run(users=[mira.welkin_id])
     listed = words(admin.get("/calendar-sync/users", params={"sort": "retry"}))
     assert listed.index(mira.account) < listed.index(dana.account)

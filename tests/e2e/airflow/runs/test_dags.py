@@ -1,7 +1,4 @@
-"""The DAGs under a real scheduler, against the sandbox over HTTPS, at the level that shows names.
-
-The tests ask for the runs: after the first one no timetable and no event brings another.
-"""
+"""The DAGs under a real scheduler, against the sandbox, at the level that shows names."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
@@ -25,67 +22,13 @@ from calendar_sync_sandbox import Fault
 from calendar_sync_sandbox.demo.checks import contents, leaks
 from calendar_sync_sandbox.demo.world import PLATFORMS
 from calendar_sync_sandbox.standalone import AirflowError, StandaloneAirflow, TaskInstance
-from tests.e2e.airflow.stage import KEY, SECRET, Stage, open_stage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.e2e.airflow.runs.conftest import DAG_ID
+from tests.e2e.airflow.stage import KEY, SECRET, Stage
 
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
 
-DAG_ID = "google_calendar_sync"
 PRIVATE = "Dentist, private 7731"
-ONCE_A_YEAR = """# A DAG of Airflow.
-from calendar_sync.orchestration.dags.sync import sync_dag
-
-made = sync_dag("{platform}", "See dags.", "0 0 1 1 *")
-"""
-#: A DAG that is not ours: what the REST API says of each task.
-TOY = """
-from airflow.sdk import dag, get_current_context, task
-
-@dag(schedule=None)
-def toy():
-    @task
-    def find():
-        return ["one", "two"]
-
-    @task(map_index_template="{{ label }}")
-    def sync(name):
-        get_current_context()["label"] = f"{name}: done"
-        if name == "two":
-            raise RuntimeError("only two fails")
-
-    @task
-    def record():
-        return "recorded"
-
-    sync.expand(name=find()) >> record().as_teardown(on_failure_fail_dagrun=False)
-
-toy()
-"""
 FIRST_FILL = re.compile(r"^[a-z.]+@example\.org: [1-9]\d* created, [1-9]\d* busy blocks? created$")
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    folder = tmp_path_factory.mktemp("scheduler")
-    dags = folder / "dags"
-    dags.mkdir()
-    for platform in PLATFORMS:
-        (dags / f"{platform}_once_a_year.py").write_text(ONCE_A_YEAR.format(platform=platform))
-    (dags / "toy.py").write_text(TOY)
-    with open_stage(folder, env={"CALENDAR_SYNC_TRIGGERER": "off"}, dags=dags) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def filled(stage: Stage) -> Stage:
-    """After the first fill."""
-    stage.airflow.unpause(DAG_ID)
-    # The schedule's own first run comes at once.
-    stage.wait(lambda: bool(stage.airflow.runs(DAG_ID, "success", "failed")))
-    stage.wait_idle()
-    return stage
 
 
 @pytest.fixture(scope="module")
