@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.api_fastapi.app import init_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 #: Roles of Airflow's simple auth manager: one who may look, one who may change connections.
 VIEWER, OPERATOR = "VIEWER", "OP"
 SITE = "http://airflow.example"
+_NOT_TEXT = re.compile(r"<(script|textarea|pre|code)\b.*?</\1>|<[^>]*>", re.DOTALL)
 _CSRF = re.compile(r'name="csrf-token" content="([^"]+)"')
 
 
@@ -48,6 +49,7 @@ class Pages:
         with TestClient(
             self.root, base_url=address, cookies=cookies, raise_server_exceptions=False
         ) as client:
+            client.event_hooks["response"].append(_no_backticks)
             yield client
 
     @contextlib.contextmanager
@@ -59,6 +61,14 @@ class Pages:
             self.root, base_url=address, headers=headers, raise_server_exceptions=False
         ) as client:
             yield client
+
+
+def _no_backticks(answer: Any) -> None:
+    """What is code in a text of ours looks like code on each page (`rendering.ticks`)."""
+    answer.read()
+    if answer.headers.get("content-type", "").startswith("text/html"):
+        shown = _NOT_TEXT.sub("", answer.text)
+        assert "`" not in shown, shown[max(0, shown.index("`") - 200) :][:400]
 
 
 def token(role: str | None, name: str = "") -> str:

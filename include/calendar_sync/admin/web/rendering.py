@@ -92,7 +92,7 @@ _SAID = re.compile(r"(\d{4}-\d\d-\d\d )?(\d\d:\d\d)(:\d\d)? UTC")
 
 
 def timed(text: str, now: datetime) -> Markup:
-    """A text with times in UTC; they are shown in the reader's zone, as all times are.
+    """A text with code (`ticks`) and times in UTC, shown in the reader's zone as all times are.
 
     A time without a date is of today, as `explain` says it.
     """
@@ -104,9 +104,9 @@ def timed(text: str, now: datetime) -> Markup:
             instant = datetime.fromisoformat(said).replace(tzinfo=UTC)
         except ValueError:
             continue
-        made += Markup("{}").format(text[end : found.start()]) + moment(instant)
+        made += ticks(text[end : found.start()]) + moment(instant)
         end = found.end()
-    return made + Markup("{}").format(text[end:])
+    return made + ticks(text[end:])
 
 
 def breakable(account: str) -> Markup:
