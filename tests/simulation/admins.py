@@ -34,6 +34,12 @@ FILTERS: tuple[dict[str, Any], ...] = (
     {"include": ["etmp-*"]},
     {"include": ["*"], "exclude": ["GROUP_THERAPY"], "unknown_type": "include"},
 )
+#: What a profile has around visits.
+BUFFERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"every_visit": {"after_minutes": 10}},
+    {"every_visit": {"before_minutes": 5}, "types": {"APPOINT*": {"before_minutes": 25}}},
+)
 PROFILES = ("clinicians", "front-desk", "pilot")
 GIVEN = (
     "mirror_content",
@@ -53,6 +59,8 @@ class Admins:
         self.world = world
         self.people = people
         self.chance = chance
+        # Apart, so that older seeds stay what they were.
+        self.minutes = random.Random("buffers")  # noqa: S311 - seeded on purpose
         self.disabled: set[Seat] = set()
         self.unmapped: set[Seat] = set()
         self.directions: dict[str, Direction] = {}
@@ -163,6 +171,8 @@ class Admins:
         given = {key: after[key] for key in GIVEN if after.get(key) != before.get(key)}
         if given.get("encounter_types") == {}:
             del given["encounter_types"]  # it takes nothing back from the organisation's
+        content = {**given.get("mirror_content", {}), "buffers": self.minutes.choice(BUFFERS)}
+        given["mirror_content"] = content
         self._set(profiles={**before.get("profiles", {}), name: given})
 
     def drop_profile(self) -> None:

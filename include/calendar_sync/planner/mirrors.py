@@ -140,14 +140,14 @@ def edited(link: MirrorLink, event: CalendarEvent, content: str) -> bool:
     return not same and not link.untouched(event.etag)
 
 
-def shifted(link: MirrorLink, event: CalendarEvent, content: str) -> bool:
-    """The server shows another time than we wrote, although no person has changed the mirror.
+def shifted(link: MirrorLink, event: CalendarEvent, content: str, wanted: Span) -> bool:
+    """The server shows another time than the wanted one, although no person changed the mirror.
 
     Servers do so when the rules of a time zone change. A different text is accepted in this case, a
     different time never.
     """
     same = without_guests(content) == without_guests(link.mirror_hash)
-    return not same and link.untouched(event.etag) and event.span != link.span
+    return not same and link.untouched(event.etag) and event.span != wanted
 
 
 def _wanted(
@@ -192,24 +192,25 @@ def _wanted(
         yield ChangeLink("guests", link)
         if event.has_attendees:
             yield Conflict(ConflictKind.GUESTS_ADDED, link.source, ConflictDecision.LEFT)
+    update = UpdateMirror("changed", appointment, draft, link, event)
     content = _content(view, link, draft, event) if event is not None else ""
     if event is not None and without_guests(content) == draft.hash != link.wanted_hash:
         # Our own write: its answer was lost.
         written = replace(
             link,
             state=LinkState.LIVE,
-            span=draft.span,
+            span=update.span,
             etag=event.etag,
             wanted_hash=draft.hash,
             mirror_hash=content,
             appointment_hash=appointment.source_hash,
             level=draft.level,
             colour=draft.colour,
+            around=draft.around,
         )
         yield ChangeLink(WRITTEN_BEFORE, written)
         return
     by_hand = event is not None and edited(link, event, calendar.hashes[event.id])
-    update = UpdateMirror("changed", appointment, draft, link, event)
     changed = draft.hash != link.wanted_hash or draft.level != link.level
     if changed or _recolours(link, draft):
         if not (by_hand and view.direction is Direction.BIDIRECTIONAL) or event is None:
@@ -224,7 +225,7 @@ def _wanted(
                 wanted_hash=draft.hash,
                 mirror_hash=calendar.hashes[link.mirror_id],
                 appointment_hash=appointment.source_hash,
-                span=draft.span,
+                span=update.span,
             )
             yield ChangeLink("both_changed", known)
             yield Conflict(ConflictKind.BOTH_CHANGED, link.source, ConflictDecision.REPORTED)
@@ -233,7 +234,7 @@ def _wanted(
             yield Conflict(ConflictKind.BOTH_CHANGED, link.source, ConflictDecision.WELKIN_WINS)
     elif by_hand and event is not None:
         yield from _edited_by_hand(view, settings, calendar, event, update)
-    elif event is not None and shifted(link, event, calendar.hashes[event.id]):
+    elif event is not None and shifted(link, event, calendar.hashes[event.id], draft.span):
         yield from _shifted(view, calendar, event, update)
     elif link.appointment_hash != appointment.source_hash or link.state is LinkState.RETIRED:
         known = replace(link, appointment_hash=appointment.source_hash, state=LinkState.LIVE)
@@ -291,7 +292,7 @@ def _deleted_by_hand(
     cancel = Cancel("deleted_by_hand", appointment, draft, link)
     restore = cancel.instead()
     dismiss = ChangeLink("deleted_by_hand", replace(link, state=LinkState.DISMISSED))
-    if view.past(draft.span):
+    if view.past(cancel.span):
         yield dismiss
         return
     # Only a tombstone proves the deletion; "not found" cancels nothing.
@@ -326,17 +327,21 @@ def _edited_by_hand(
 ) -> Iterator[Decision]:
     link, draft, appointment = update.link, update.draft, update.appointment
     both_ways = view.direction is Direction.BIDIRECTIONAL
-    moved = event.span != update.span
+    # Where the appointment would be: what is around it was written with the mirror.
+    found = link.around.narrow(event.span)
+    moved = found != update.span
     restore = replace(update, reason="edited_by_hand", restore=True)
     if both_ways and settings.mirror_moved == "reschedule":
         kinds = _PLAIN | _PROBED if view.encounters_move else _PLAIN
         movable = appointment.event.kind in kinds and _hosts(view, appointment)
-        if movable and _is_a_new_time(view, event.span, update.span):
+        # If other buffers are wanted, it is not certain which of them the edited mirror has.
+        movable = movable and link.around == draft.around
+        if movable and _is_a_new_time(view, found, update.span):
             yield Reschedule(restore.reason, appointment, draft, link, event)
             yield Conflict(ConflictKind.MIRROR_MOVED, link.source, ConflictDecision.RESCHEDULED)
             return
     decision: ConflictDecision | None = ConflictDecision.RESTORED
-    if view.past(update.span) and view.past(event.span):
+    if view.past(update.span) and view.past(found):
         decision = None  # in the past: harmless
     elif both_ways and moved and settings.mirror_moved == "report":
         decision = ConflictDecision.REPORTED

@@ -34,7 +34,8 @@ NAMES: Mapping[str, tuple[str, str]] = {
     ),
     "people_may_choose": (
         "What people may choose for themselves",
-        "On the page My calendar sync: to see less than the settings allow, and the reminder.",
+        "On the page My calendar sync: to see less than the settings allow, the reminder, and one "
+        "colour (in Outlook a category) for all synced events.",
     ),
     "profiles": (
         "Profiles",
@@ -198,17 +199,34 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "mirror_content.colours": (
         "Colours in Google Calendar",
         "For types of visit: lavender, sage, grape, flamingo, banana, tangerine, peacock, "
-        "graphite, blueberry, basil or tomato. Not used if the title shows nothing.",
+        "graphite, blueberry, basil or tomato; `*` for all others. If the title shows nothing, "
+        "only `*` is used, for all.",
     ),
     "mirror_content.categories": (
         "Categories in Outlook",
-        "For types of visit. Outlook shows the colour that the user gave to the category. Not "
-        "used if the title shows nothing.",
+        "For types of visit; `*` for all others. Outlook shows the colour that the user gave to "
+        "the category. If the title shows nothing, only `*` is used, for all.",
     ),
     "mirror_content.reminder": (
         "Reminder of new events",
         "`default` (the user's), `none`, or minutes before the start (at most 40320).",
     ),
+    "mirror_content.buffers": (
+        "Time around visits",
+        "A synced event can be longer than its visit, for the way to it or for documentation. Its "
+        "title then says when the visit is. Of a visit with several, the longest counts. Nothing "
+        "of it is written to Welkin.",
+    ),
+    "mirror_content.buffers.every_visit": ("Every visit", "All timed visits."),
+    "mirror_content.buffers.types": (
+        "Types of visit",
+        "By template or event type; `*` and `?` are wildcards. For example: "
+        "`etmp-home-*: {before_minutes: 20, after_minutes: 10}`.",
+    ),
+    **{
+        f"mirror_content.buffers.every_visit.{side}_minutes": (f"Minutes {side}", "")
+        for side in ("before", "after")
+    },
     "mirror_content.tentative": (
         "Statuses that are tentative",
         "Appointments with one of these statuses in Welkin (of event or encounter) are shown as "
@@ -266,7 +284,11 @@ ROWS: Mapping[str, tuple[str, str]] = {
 _RESTORE, _REPORT = "Restore Welkin's version", "Only report it"
 #: Labels of choices.
 CHOICES: Mapping[str, Mapping[str, str]] = {
-    "people_may_choose": {"level": "To see less", "reminder": "The reminder"},
+    "people_may_choose": {
+        "level": "To see less",
+        "reminder": "The reminder",
+        "colour": "The colour",
+    },
     "block_time.source": {"events": "Its events", "free_busy": "Busy times alone"},
     "polling.sweep": {
         "auto": "If polls alone are too slow",
@@ -374,7 +396,7 @@ def full_name(path: str) -> str:
         profile, _, inner = rest.partition(".")
         return f"Profile {profile}" + (f": {full_name(inner)}" if inner else "")
     # Keys of these are chosen by the organisation and may contain dots.
-    for free in (*ROWS, "notify.arguments"):
+    for free in (*ROWS, "mirror_content.buffers.types", "notify.arguments"):
         if path.startswith(f"{free}."):
             return f"{full_name(free)}: {path.removeprefix(f'{free}.')}"
     parts = path.split(".")
