@@ -118,7 +118,7 @@ class Oracles:
         """The time of its mirror: here, buffers by type are of plain appointments alone."""
         buffers = self._own(mapped).mirror_content.buffers
         some = [buffers.every_visit]
-        if event.type == "APPOINTMENT":
+        if event.type == "APPOINTMENT" or event.type not in APPOINTMENTS:
             some += buffers.types.values()
         before = max(one.before_minutes for one in some)
         after = max(one.after_minutes for one in some)
@@ -342,7 +342,8 @@ class Oracles:
         kinds = ["mirror_moved", "mirror_deleted"]
         query = select(t.conflict.c.source_id).where(t.conflict.c.kind.in_(kinds))
         with self.world.database.read() as connection:
-            return set(connection.scalars(query)) if self.fixed is None else set()
+            follow = self.fixed is None or self.settings.mirror_moved == "reschedule"
+            return set(connection.scalars(query)) if follow else set()
 
     def mirror_ids(self) -> set[str]:
         """All ids that Google's mirrors had, as far as the links know."""

@@ -38,6 +38,8 @@ from calendar_sync.planner.mirror_place import masked, place_of
 FIXED_WORDS = {"GROUP_THERAPY": "Group session"}
 DEFAULT_WORDS = "Appointment"
 TITLE_LENGTH = 1024
+# Outlook keeps no more, and the time stands at the end.
+TITLE_WITH_TIME = 255
 DESCRIPTION_LENGTH = 8000
 BLOCK_TITLE_LENGTH = 200
 MODES = {"IN_PERSON": "in person", "VIDEO": "video", "CALL": "call"}
@@ -56,7 +58,8 @@ def draft(
     content = settings.mirror_content
     around = around_visit(appointment, content)
     time = f" ({_clock(appointment.event.span, zone)})" if around else ""
-    title = _text(content.title, appointment, content)[: TITLE_LENGTH - len(time)] + time
+    longest = (TITLE_WITH_TIME if time else TITLE_LENGTH) - len(time)
+    title = _text(content.title, appointment, content)[:longest] + time
     description = ""
     if content.description.level is not DetailLevel.BUSY:
         description = _text(content.description, appointment, content)[:DESCRIPTION_LENGTH]

@@ -140,14 +140,14 @@ def edited(link: MirrorLink, event: CalendarEvent, content: str) -> bool:
     return not same and not link.untouched(event.etag)
 
 
-def shifted(link: MirrorLink, event: CalendarEvent, content: str, wanted: Span) -> bool:
-    """The server shows another time than the wanted one, although no person changed the mirror.
+def shifted(link: MirrorLink, event: CalendarEvent, content: str) -> bool:
+    """The server shows another time than we wrote, although no person has changed the mirror.
 
     Servers do so when the rules of a time zone change. A different text is accepted in this case, a
     different time never.
     """
     same = without_guests(content) == without_guests(link.mirror_hash)
-    return not same and link.untouched(event.etag) and event.span != wanted
+    return not same and link.untouched(event.etag) and event.span != link.mirror_span
 
 
 def _wanted(
@@ -234,7 +234,7 @@ def _wanted(
             yield Conflict(ConflictKind.BOTH_CHANGED, link.source, ConflictDecision.WELKIN_WINS)
     elif by_hand and event is not None:
         yield from _edited_by_hand(view, settings, calendar, event, update)
-    elif event is not None and shifted(link, event, calendar.hashes[event.id], draft.span):
+    elif event is not None and shifted(link, event, calendar.hashes[event.id]):
         yield from _shifted(view, calendar, event, update)
     elif link.appointment_hash != appointment.source_hash or link.state is LinkState.RETIRED:
         known = replace(link, appointment_hash=appointment.source_hash, state=LinkState.LIVE)

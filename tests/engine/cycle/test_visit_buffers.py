@@ -9,6 +9,7 @@ import pytest
 
 from calendar_sync.core.model import Around, LinkState, Platform
 from calendar_sync.insight.explain import Look, explain_appointment
+from calendar_sync.state import tables as t
 from tests.engine.cycle.stage import HOUR, Stage, mail
 from tests.engine.cycle.test_restore import lose_state
 
@@ -267,3 +268,17 @@ def test_explain_names_the_buffer(stage: Make, platform: Platform) -> None:
     s.document = {}
     s.later()
     assert said(meeting.id) == []
+
+
+@both
+def test_our_own_write_is_no_news_though_the_server_shows_another_title(
+    stage: Make, platform: Platform
+) -> None:
+    s = stage(platform=platform, settings=TRAVEL)
+    s.meeting()
+    s.run(rounds=1)
+    with s.database.write() as connection:
+        connection.execute(t.link.update().values(remote_hash="of what the answer showed"))
+    before = s.position
+    assert s.later(again=5).outcomes == {}
+    assert s.asked("welkin.events.list", before) == 0

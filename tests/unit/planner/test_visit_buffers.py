@@ -85,7 +85,7 @@ def test_the_title_says_when_the_visit_is_by_the_users_clock_at_every_level() ->
     long = {**TRAVEL, "title": {"level": "type"}, "type_titles": {"etmp-follow-up": "x" * 2000}}
     rules = settings(mirror_content=long)
     made = mirror_text.draft(appointment(), rules, IDENTITY, ZONE.key, Platform.GOOGLE)
-    assert len(made.title) == 1024
+    assert len(made.title) == 255
     assert made.title.endswith("x (10:00\N{EN DASH}11:00)")
 
 

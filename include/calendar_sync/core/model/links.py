@@ -109,6 +109,11 @@ class MirrorLink(_Link):
         """We have written the location of the mirror."""
         return located(self.level)
 
+    @property
+    def mirror_span(self) -> Span:
+        """The time of the mirror: that of the appointment, and what is around it."""
+        return self.around.widen(self.span)
+
     def untouched(self, etag: str | None) -> bool:
         """A mirror with this etag is as our last write has left it."""
         return etag is not None and etag == self.etag

@@ -295,7 +295,7 @@ async def _state(
         said = f"{words.MIRROR['mirror_edited']} (`mirror_moved: {scope.settings.mirror_moved}`)"
         return MirrorVerdict("mirror_edited", said)
     behind = (draft.hash, draft.level) != (link.wanted_hash, link.level)
-    if behind or shifted(link, event, content, draft.span):
+    if behind or shifted(link, event, content):
         return MirrorVerdict("mirror_behind")
     written = when(link.written_at, look.now)
     return MirrorVerdict("mirror_ok", f"mirror OK, last written {written}, level {link.level}")
