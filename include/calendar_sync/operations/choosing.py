@@ -65,7 +65,7 @@ def offer(settings: Settings, rows: list[MappedUser]) -> Offer:
 
 
 def choose(store: Store, user_id: str, chosen: Choices, author: str, now: datetime) -> None:
-    """Store a choice; the next run applies it.
+    """Store a choice; the next run applies it. What is not offered now stays as it was chosen.
 
     Raises:
         ConfigurationError: it is not offered.
@@ -77,6 +77,9 @@ def choose(store: Store, user_id: str, chosen: Choices, author: str, now: dateti
         if values[name] not in {"", *possible}:
             wrong = f"{values[name][:20]!r} is not offered"
             raise ConfigurationError(RequestCode.NOT_OFFERED, detail=wrong)
+        if not possible:
+            values[name] = getattr(offered.chosen, name)
+    chosen = Choices(**values)
     said = " ".join(f"{name}={value or 'usual'}" for name, value in values.items())
     with store.database.write() as connection:
         store.choices.save(connection, user_id, chosen, now)

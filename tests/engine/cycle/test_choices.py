@@ -70,6 +70,21 @@ def test_a_choice_holds_only_while_it_is_allowed(stage: Make) -> None:
     s.in_step()
 
 
+def test_a_choice_keeps_what_may_not_be_chosen_meanwhile(stage: Make) -> None:
+    s = stage(settings=TYPE | MAY)
+    s.meeting()
+    s.run()
+    chosen(s, "dana", BUSY)
+    s.document = TYPE | {"people_may_choose": ["colour"]}
+    s.later(again=2)
+    chosen(s, "dana", Choices(colour="sage"))
+    s.document = TYPE | MAY
+    s.later(again=2)
+    assert (titles(s, "dana"), colours(s, "dana")) == ({"Busy"}, [["2"]])
+    [row] = s.store.config.mapping()
+    assert row.chosen == Choices("busy", colour="sage")
+
+
 def test_nobody_can_choose_to_see_more(stage: Make) -> None:
     s = stage(settings=MAY)
     for level in ("type", "full", "nonsense"):
