@@ -220,7 +220,10 @@ class Admins:
         now = self.world.clock.now().replace(minute=0, second=0, microsecond=0)
         for mirror in mirrors[: self.chance.choice([1, 1, 2, 5])]:
             start = now + timedelta(hours=self.chance.randint(-20, 400))
-            calendars.move_event(account, mirror.id, start, start + timedelta(hours=1))
+            length = timedelta(hours=1)
+            if "(" in mirror.title:  # it is longer than its visit
+                length = mirror.end - mirror.start  # type: ignore[operator]
+            calendars.move_event(account, mirror.id, start, start + length)
 
     def delete_plain_mirrors(self) -> None:
         calendars, account, mirrors = self._plain_mirrors()

@@ -334,9 +334,11 @@ def _edited_by_hand(
     if both_ways and settings.mirror_moved == "reschedule":
         kinds = _PLAIN | _PROBED if view.encounters_move else _PLAIN
         movable = appointment.event.kind in kinds and _hosts(view, appointment)
-        # If other buffers are wanted, it is not certain which of them the edited mirror has.
-        movable = movable and link.around == draft.around
-        if movable and _is_a_new_time(view, found, update.span):
+        if (
+            movable
+            and _is_a_new_time(view, found, update.span)
+            and _keeps_buffers(view, update, found)
+        ):
             yield Reschedule(restore.reason, appointment, draft, link, event)
             yield Conflict(ConflictKind.MIRROR_MOVED, link.source, ConflictDecision.RESCHEDULED)
             return
@@ -378,6 +380,17 @@ def _shifted(
 def _hosts(view: View, appointment: Appointment) -> bool:
     """The user is the host: other participants cannot change the visit from a calendar."""
     return appointment.event.host_id == view.user_id
+
+
+def _keeps_buffers(view: View, update: UpdateMirror, found: Span) -> bool:
+    """The new time of the appointment is certain, in spite of what is around it.
+
+    If the mirror was resized, the user may have meant either; and if other buffers are wanted now,
+    it is not certain which of them it has.
+    """
+    (begin, end), (start, stop) = (span.instants(view.zone) for span in (found, update.span))
+    around = update.link.around
+    return around == update.draft.around and (not around or end - begin == stop - start)
 
 
 def _is_a_new_time(view: View, found: Span, wanted: Span) -> bool:

@@ -136,6 +136,20 @@ def test_a_moved_mirror_reschedules_to_the_time_of_the_visit(
 
 
 @both
+def test_a_resized_mirror_changes_no_visit(stage: Make, platform: Platform) -> None:
+    """Whether the user wants a shorter visit or less around it, nobody knows."""
+    s = stage(platform=platform, settings=TRAVEL | FOLLOW)
+    s.meeting()
+    s.run()
+    move(s, s.at(1, 9), s.at(1, 10))
+    s.later()
+    assert visits(s) == [(s.at(1, 9), s.at(1, 10))]
+    assert s.mirror_times() == [around(s.at(1, 9))]
+    assert s.conflicts() == [("mirror_moved", "restored")]
+    s.in_step()
+
+
+@both
 def test_an_edit_while_the_buffers_change_moves_no_visit(stage: Make, platform: Platform) -> None:
     s = stage(platform=platform, settings=FOLLOW)
     s.meeting()

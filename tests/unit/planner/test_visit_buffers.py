@@ -121,21 +121,18 @@ def test_a_moved_mirror_moves_its_appointment_without_what_is_around_it() -> Non
     made = little.run()
     assert steps(made) == [("reschedule", "edited_by_hand")]
     assert made.actions[0].span == span(50) == little.appointments["a1"].event.span
-    # Where the user drags one end, that end of the visit moves.
-    little = travelling(**FOLLOW).add(meeting())
-    little.settle()
-    move(little, wider(span(24, 2), 15, 5))
-    assert little.plan().actions[0].span == span(24, 2)
 
 
 @pytest.mark.parametrize(
     ("to", "kind"),
     [
+        (span(), ConflictKind.MIRROR_MOVED),
+        (wider(span(), 15, 65), ConflictKind.MIRROR_MOVED),
         (Span(span().start, span().start + timedelta(minutes=20)), ConflictKind.MIRROR_MOVED),
         (days(3), ConflictKind.MIRROR_MOVED),
         (wider(span(), 15, 5), ConflictKind.MIRROR_EDITED),
     ],
-    ids=["nothing is left", "all day", "title only"],
+    ids=["shorter", "longer", "nothing is left", "all day", "title only"],
 )
 def test_what_is_no_new_time_is_put_back(to: Span, kind: ConflictKind) -> None:
     little = travelling(**FOLLOW).add(meeting())
