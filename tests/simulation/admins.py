@@ -34,6 +34,12 @@ FILTERS: tuple[dict[str, Any], ...] = (
     {"include": ["etmp-*"]},
     {"include": ["*"], "exclude": ["GROUP_THERAPY"], "unknown_type": "include"},
 )
+#: What a profile has around visits.
+BUFFERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"every_visit": {"after_minutes": 10}},
+    {"every_visit": {"before_minutes": 5}, "types": {"APPOINT*": {"before_minutes": 25}}},
+)
 PROFILES = ("clinicians", "front-desk", "pilot")
 GIVEN = (
     "mirror_content",
@@ -53,6 +59,8 @@ class Admins:
         self.world = world
         self.people = people
         self.chance = chance
+        # Apart, so that older seeds stay what they were.
+        self.minutes = random.Random("buffers")  # noqa: S311 - seeded on purpose
         self.disabled: set[Seat] = set()
         self.unmapped: set[Seat] = set()
         self.directions: dict[str, Direction] = {}
@@ -163,6 +171,8 @@ class Admins:
         given = {key: after[key] for key in GIVEN if after.get(key) != before.get(key)}
         if given.get("encounter_types") == {}:
             del given["encounter_types"]  # it takes nothing back from the organisation's
+        content = {**given.get("mirror_content", {}), "buffers": self.minutes.choice(BUFFERS)}
+        given["mirror_content"] = content
         self._set(profiles={**before.get("profiles", {}), name: given})
 
     def drop_profile(self) -> None:
@@ -210,7 +220,10 @@ class Admins:
         now = self.world.clock.now().replace(minute=0, second=0, microsecond=0)
         for mirror in mirrors[: self.chance.choice([1, 1, 2, 5])]:
             start = now + timedelta(hours=self.chance.randint(-20, 400))
-            calendars.move_event(account, mirror.id, start, start + timedelta(hours=1))
+            length = timedelta(hours=1)
+            if "(" in mirror.title:  # it is longer than its visit
+                length = mirror.end - mirror.start  # type: ignore[operator]
+            calendars.move_event(account, mirror.id, start, start + length)
 
     def delete_plain_mirrors(self) -> None:
         calendars, account, mirrors = self._plain_mirrors()

@@ -82,13 +82,14 @@ class Oracles:
 
     def mirrors(self, mapped: MappedUser) -> None:
         now, user = self.world.clock.now(), mapped.user_id
-        wanted = {}
+        wanted, ends = {}, {}
         for event in self.people.visits():
             if not self._wanted(event, mapped):
                 continue
             if event.end < now - timedelta(days=1) or event.start > now + timedelta(days=300):
                 continue
-            wanted[self.identity.marker(user, event.id)] = (event.start, event.end)
+            marker = self.identity.marker(user, event.id)
+            wanted[marker], ends[marker] = self._around(event, mapped), event.end
         found = {}
         left_alone = self._left_alone(user)
         busy = self._own(mapped).mirror_content.level == "busy/busy"
@@ -100,10 +101,11 @@ class Oracles:
             assert mirror.series_id is None
             if marker not in left_alone and end > now:
                 assert not mirror.is_series, "I5: a mirror that was repeated stays so"
-                assert not busy or mirror.title == "Busy", "I7: text beyond the detail level"
+                title = mirror.title.partition(" (")[0]  # and the time, of a longer mirror
+                assert not busy or title == "Busy", "I7: text beyond the detail level"
             found[marker] = (start, end)
         missing = {key: value for key, value in wanted.items() if found.get(key) != value}
-        missing = {k: v for k, v in missing.items() if v[1] > now and k not in left_alone}
+        missing = {k: v for k, v in missing.items() if ends[k] > now and k not in left_alone}
         assert not missing, f"I5: mirrors missing or at another time for {user}: {missing}"
         extra = {
             key: value
@@ -111,6 +113,16 @@ class Oracles:
             if key not in wanted and value[1] > now and key not in left_alone
         }
         assert not extra, f"I1: mirrors without a visit for {user}: {extra}"
+
+    def _around(self, event: Any, mapped: MappedUser) -> Interval:
+        """The time of its mirror: here, buffers by type are of plain appointments alone."""
+        buffers = self._own(mapped).mirror_content.buffers
+        some = [buffers.every_visit]
+        if event.type == "APPOINTMENT" or event.type not in APPOINTMENTS:
+            some += buffers.types.values()
+        before = max(one.before_minutes for one in some)
+        after = max(one.after_minutes for one in some)
+        return event.start - timedelta(minutes=before), event.end + timedelta(minutes=after)
 
     def _wanted(self, event: Any, mapped: MappedUser) -> bool:
         if event.cancelled or event.end <= event.start:
@@ -330,7 +342,8 @@ class Oracles:
         kinds = ["mirror_moved", "mirror_deleted"]
         query = select(t.conflict.c.source_id).where(t.conflict.c.kind.in_(kinds))
         with self.world.database.read() as connection:
-            return set(connection.scalars(query)) if self.fixed is None else set()
+            follow = self.fixed is None or self.settings.mirror_moved == "reschedule"
+            return set(connection.scalars(query)) if follow else set()
 
     def mirror_ids(self) -> set[str]:
         """All ids that Google's mirrors had, as far as the links know."""

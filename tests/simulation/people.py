@@ -272,7 +272,10 @@ class People:
     def move_mirror(self) -> None:
         if found := self._mirror():
             calendars, account, event = found
-            calendars.move_event(account, event.id, *self._time())
+            start, end = self._time()
+            if "(" in event.title and start.hour % 2:  # longer than its visit: it is not resized
+                end = start + (event.end - event.start)  # type: ignore[operator]
+            calendars.move_event(account, event.id, start, end)
 
     def rename_mirror(self) -> None:
         if found := self._mirror():

@@ -114,17 +114,24 @@ def test_what_a_server_refuses_for_a_while_keeps_nothing_else_from_coming_togeth
     asyncio.run(Simulation(seed, platforms=platforms, stubborn=True).run(STEPS))
 
 
-BUFFERS = {"buffers": {"every_event": {"before_minutes": 15, "after_minutes": 40}}}
+BUFFERS = {"before_minutes": 15, "after_minutes": 40}
+AROUND: dict[str, Any] = {
+    "block_time": {"buffers": {"every_event": BUFFERS}},
+    "mirror_content": {
+        "buffers": {"every_visit": {"after_minutes": 5}, "types": {"appoint*": BUFFERS}}
+    },
+}
 
 
 @pytest.mark.spread
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 @pytest.mark.parametrize("losing", [False, True])
-def test_blocks_with_buffers_come_together_as_well(
+def test_blocks_and_mirrors_with_buffers_come_together_as_well(
     seed: int, platforms: tuple[Platform, ...], losing: bool
 ) -> None:
-    settings = {"block_time": BUFFERS}
+    # What edits have moved is known from conflicts, which a loss takes away.
+    settings = AROUND | {"mirror_moved": "restore" if losing else "reschedule"}
     made = Simulation(seed, platforms=platforms, losing=losing, settings=settings)
     asyncio.run(made.run(STEPS))
 

@@ -98,6 +98,19 @@ def test_names_stay_names_whatever_yaml_takes_them_for() -> None:
         ({"mirror_content": {"title": {"template": "{mode.__class__}"}}}, ["mode.__class__"]),
         ({"mirror_content": {"title": {"template": "{0}"}}}, ["unknown field"]),
         ({"mirror_content": {"title": {"template": "{"}}}, ["not a template"]),
+        (
+            {"mirror_content": {"buffers": {"types": {"etmp-*": {"after_minutes": 241}}}}},
+            ["mirror_content.buffers.types.etmp-*.after_minutes", "240"],
+        ),
+        (
+            {"mirror_content": {"buffers": {"types": {" ": {"after_minutes": 5}}}}},
+            ["mirror_content.buffers.types", "empty"],
+        ),
+        (
+            {"mirror_content": {"buffers": {"every_visits": {"after_minutes": 5}}}},
+            ["mirror_content.buffers.every_visits", "every_visit?"],
+        ),
+        ({"people_may_choose": ["color"]}, ["people_may_choose", "colour"]),
         ({"mirror_content": {"colours": {"etmp-a": "sag"}}}, ["colours", "sag:", "sage", "tomato"]),
         ({"mirror_content": {"colours": {"etmp-a": "11"}}}, ["mirror_content.colours", "11"]),
         ({"mirror_content": {"categories": {"etmp-a": "A, B"}}}, ["categories", "comma"]),

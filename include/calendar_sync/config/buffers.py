@@ -1,6 +1,6 @@
-"""The settings for time around events that blocks, too."""
+"""The settings for time around events that blocks, too, and around visits."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from calendar_sync.config.sections import Section
 
@@ -8,12 +8,12 @@ LONGEST = 240
 
 
 class Buffer(Section):
-    """How much longer than its event a block is."""
+    """How much longer than its event a block is, or a mirror than its visit."""
 
     before_minutes: int = Field(default=0, ge=0, le=LONGEST)
-    """The block begins so many minutes before the event."""
+    """It begins so many minutes before."""
     after_minutes: int = Field(default=0, ge=0, le=LONGEST)
-    """The block ends so many minutes after the event."""
+    """It ends so many minutes after."""
 
 
 class Buffers(Section):
@@ -27,3 +27,19 @@ class Buffers(Section):
     """Around online meetings."""
     out_of_office: Buffer = Buffer()
     """Around out-of-office events."""
+
+
+class VisitBuffers(Section):
+    """Time around visits that their mirrors keep, too. If several apply, the longest counts."""
+
+    every_visit: Buffer = Buffer()
+    """Around every visit."""
+    types: dict[str, Buffer] = Field(default={})
+    """Around visits of encounter templates or event types; `*` and `?` are wildcards."""
+
+    @field_validator("types")
+    @classmethod
+    def _are_named(cls, value: dict[str, Buffer]) -> dict[str, Buffer]:
+        if not all(name.strip() for name in value):
+            raise ValueError("the name of a type is empty")
+        return value

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from calendar_sync.config.buffers import VisitBuffers
 from calendar_sync.config.sections import STORED, Section, nearest
 from calendar_sync.core.model import GOOGLE_COLOURS, LINK, PLACE, Choices, DetailLevel
 
@@ -27,6 +28,8 @@ LONGEST_PLACE = 255
 LONGEST_REMINDER = 40_320
 LONGEST_CATEGORY = 60
 DEFAULT, NONE = "default", "none"
+#: Instead of a template's name: all templates that have no colour or category of their own.
+ALL = "*"
 #: Statuses with which an appointment takes place no more, or is over.
 OVER = frozenset({"CANCELLED", "CANCELED", "COMPLETED", "MISSED", "FINALIZED", "DELETED"})
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -109,11 +112,13 @@ class MirrorContent(Section):
     link_hosts: tuple[str, ...] = ()
     """Hosts whose join links are shown, such as `zoom.us` or `*.zoom.us`."""
     colours: dict[str, str] = Field(default={})
-    """Colours for encounter templates in Google Calendar, such as `sage`."""
+    """Colours for encounter templates in Google Calendar, such as `sage`; `*` for all others."""
     categories: dict[str, str] = Field(default={})
-    """Categories for encounter templates in Outlook."""
+    """Categories for encounter templates in Outlook; `*` for all others."""
     reminder: str = DEFAULT
     """Of new mirrors: `default` (the user's), `none`, or minutes before the start."""
+    buffers: VisitBuffers = VisitBuffers()
+    """Time around timed visits that mirrors keep, too; the title then says when the visit is."""
     tentative: tuple[str, ...] = ()
     """Statuses in Welkin, of event or encounter, whose mirrors are tentative instead of busy."""
     baa_confirmed: BaaConfirmed | None = None
@@ -124,6 +129,10 @@ class MirrorContent(Section):
         update: dict[str, Any] = {}
         if choices.reminder and "reminder" in may:
             update["reminder"] = choices.reminder
+        if "colour" in may:
+            for name, one in (("colours", choices.colour), ("categories", choices.category)):
+                if one:
+                    update[name] = {} if one == NONE else {ALL: one}
         if choices.level and "level" in may:
             most = DetailLevel(choices.level)
             for name in ("title", "description"):

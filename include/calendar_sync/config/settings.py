@@ -202,8 +202,8 @@ class Settings(Section):
     """Recipients of alerts and reports."""
     limits: Limits = Limits()
     """Rates and sizes."""
-    people_may_choose: tuple[Literal["level", "reminder"], ...] = ()
-    """What people may choose for themselves: a lower level of detail, the reminder of mirrors."""
+    people_may_choose: tuple[Literal["level", "reminder", "colour"], ...] = ()
+    """What people may choose for themselves: a lower level, the reminder and colour of mirrors."""
     profiles: dict[str, dict[str, Any]] = Field(default={})
     """Named sets of settings for some users, over those of everybody."""
     mapping_rules: tuple[MappingRule, ...] = ()

@@ -1,17 +1,27 @@
 """What a person may choose for their own calendar, and the choice; recorded with the author."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from calendar_sync.config.mirror_content import DEFAULT, NONE
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.model import Choices, DetailLevel, MappedUser
+from calendar_sync.core.model import (
+    GOOGLE_COLOURS,
+    Choices,
+    DetailLevel,
+    MappedUser,
+    Platform,
+)
 from calendar_sync.state import Store
 
 CHOSEN = "chosen"
 #: Minutes before an appointment that are offered.
 MINUTES = (0, 5, 10, 15, 30, 60, 120)
+#: The categories of a new mailbox, as an English Outlook names them.
+CATEGORIES = ("Red", "Orange", "Yellow", "Green", "Blue", "Purple")
 
 
 @dataclass(frozen=True)
@@ -20,11 +30,23 @@ class Offer:
 
     levels: tuple[str, ...]
     reminders: tuple[str, ...]
+    colours: tuple[str, ...]
+    categories: tuple[str, ...]
     chosen: Choices
 
     def __bool__(self) -> bool:
         """Something may be chosen."""
-        return bool(self.levels or self.reminders)
+        return any(self.possible.values())
+
+    @property
+    def possible(self) -> dict[str, tuple[str, ...]]:
+        """The values by the name of the choice."""
+        return {
+            "level": self.levels,
+            "reminder": self.reminders,
+            "colour": self.colours,
+            "category": self.categories,
+        }
 
 
 def offer(settings: Settings, rows: list[MappedUser]) -> Offer:
@@ -34,33 +56,44 @@ def offer(settings: Settings, rows: list[MappedUser]) -> Offer:
     may = set.intersection(*(set(one.people_may_choose) for one in own)) if own else set()
     shown = {level for one in own for level in _levels(one)}
     levels = tuple(level.value for level in DetailLevel if level in shown) if "level" in may else ()
-    reminders = ("default", "none", *map(str, MINUTES)) if "reminder" in may else ()
+    reminders = (DEFAULT, NONE, *map(str, MINUTES)) if "reminder" in may else ()
+    there = {row.platform for row in synced} if "colour" in may else set()
+    colours = (NONE, *GOOGLE_COLOURS) if Platform.GOOGLE in there else ()
+    categories = (NONE, *_categories(own)) if Platform.MICROSOFT in there else ()
     chosen = synced[0].chosen if synced else Choices()
-    return Offer(levels, reminders, chosen)
+    return Offer(levels, reminders, colours, categories, chosen)
 
 
 def choose(store: Store, user_id: str, chosen: Choices, author: str, now: datetime) -> None:
-    """Store a choice; the next run applies it.
+    """Store a choice; the next run applies it. What is not offered now stays as it was chosen.
 
     Raises:
         ConfigurationError: it is not offered.
     """
     rows = store.config.mapping(users=[user_id])
     offered = offer(store.config.revision().settings, rows)
-    for value, possible in (
-        (chosen.level, offered.levels),
-        (chosen.reminder, offered.reminders),
-    ):
-        if value not in {"", *possible}:
-            wrong = f"{value[:20]!r} is not offered"
+    values = asdict(chosen)
+    for name, possible in offered.possible.items():
+        if values[name] not in {"", *possible}:
+            wrong = f"{values[name][:20]!r} is not offered"
             raise ConfigurationError(RequestCode.NOT_OFFERED, detail=wrong)
-    said = f"level={chosen.level or 'usual'} reminder={chosen.reminder or 'usual'}"
+        if not possible:
+            values[name] = getattr(offered.chosen, name)
+    chosen = Choices(**values)
+    said = " ".join(f"{name}={value or 'usual'}" for name, value in values.items())
     with store.database.write() as connection:
         store.choices.save(connection, user_id, chosen, now)
         store.marks.mark(connection, [(row.user_id, row.platform) for row in rows], now)
         for row in rows:
             user = (row.user_id, row.platform, row.account)
             store.audit.append_decision(connection, author, *user, CHOSEN, said, now)
+
+
+def _categories(all_settings: Collection[Settings]) -> list[str]:
+    """What the settings name, and what Outlook has anyway."""
+    named = {name for one in all_settings for name in one.mirror_content.categories.values()}
+    usual = (f"{colour} category" for colour in CATEGORIES)
+    return list(dict.fromkeys((*sorted(named), *usual)))
 
 
 def _levels(settings: Settings) -> set[DetailLevel]:

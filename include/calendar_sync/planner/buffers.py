@@ -1,31 +1,15 @@
-"""The time of a block: that of its event, and the buffers around it (rule 7)."""
+"""The times of blocks and mirrors: those of their sources, and the buffers around them.
+
+Blocks: rule 7. Mirrors: rule 4.
+"""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from itertools import compress, product
 
 from calendar_sync.config.buffers import Buffer
-from calendar_sync.config.settings import BlockTime
-from calendar_sync.core.model import CalendarEvent, Span
-
-
-@dataclass(frozen=True)
-class Around:
-    """Minutes before and after an event that its block takes, too."""
-
-    before: int
-    after: int
-
-    def widen(self, span: Span) -> Span:
-        """The time of the block. Whole days stay, and so do times at the ends of all time."""
-        if not (isinstance(span.start, datetime) and isinstance(span.end, datetime)):
-            return span
-        try:
-            start = span.start - timedelta(minutes=self.before)
-            return Span(start, span.end + timedelta(minutes=self.after))
-        except OverflowError:
-            return span
+from calendar_sync.config.sections import matches
+from calendar_sync.config.settings import BlockTime, MirrorContent
+from calendar_sync.core.model import NOTHING_AROUND, Appointment, Around, CalendarEvent, Span
 
 
 def around(event: CalendarEvent, rules: BlockTime) -> Around:
@@ -36,6 +20,16 @@ def around(event: CalendarEvent, rules: BlockTime) -> Around:
 def block_span(event: CalendarEvent, rules: BlockTime) -> Span:
     """The time that the event's block has."""
     return around(event, rules).widen(event.span)
+
+
+def around_visit(appointment: Appointment, content: MirrorContent) -> Around:
+    """What the mirror has around the appointment: of buffers that apply, the longest."""
+    buffers, name = content.buffers, appointment.type_name
+    some = (one for pattern, one in buffers.types.items() if matches(name, (pattern.strip(),)))
+    found = _longest((buffers.every_visit, *some))
+    span = appointment.event.span
+    # What cannot be longer has nothing around it.
+    return found if found.widen(span) != span else NOTHING_AROUND
 
 
 def possible(rules: BlockTime) -> set[Around]:

@@ -27,8 +27,8 @@ class Duplicates:
         self._suspicious = self._rules.duplicates == "warn" and self._many()
 
     def _many(self) -> bool:
-        copied = {span for span in self._seen() if span in self._times}
-        return len(copied) >= max(AT_LEAST, SHARE * len(self._times))
+        copied = {self._times[span] for span in self._seen() if span in self._times}
+        return len(copied) >= max(AT_LEAST, SHARE * len(set(self._times.values())))
 
     def _seen(self) -> Iterator[Span]:
         """Times of the external events of this read and of those with a link."""

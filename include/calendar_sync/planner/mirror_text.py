@@ -7,14 +7,18 @@ A level decides which fields exist at all for a text:
         (event title, encounter title, description) is never used: people write names there.
 `full`  the organisation's template over named fields; allowed only with a recorded agreement.
 
+A mirror that is longer than its appointment (`buffers`) says when that is, at every level.
+
 Place, join link (`mirror_place`) and colour would tell the type of visit: at level `busy` of the
-title there is none. At no level does Welkin's own text for a location become that of a mirror,
-except a join link that carries nothing about the patient.
+title there is none, except a colour that all mirrors have. At no level does Welkin's own text for a
+location become that of a mirror, except a join link that carries nothing about the patient.
 """
 
 import re
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
+from calendar_sync.config.mirror_content import ALL
 from calendar_sync.config.settings import BlockTime, MirrorContent, Settings, Text
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import (
@@ -25,12 +29,17 @@ from calendar_sync.core.model import (
     MirrorLink,
     Platform,
     Row,
+    Span,
+    local,
 )
+from calendar_sync.planner.buffers import around_visit
 from calendar_sync.planner.mirror_place import masked, place_of
 
 FIXED_WORDS = {"GROUP_THERAPY": "Group session"}
 DEFAULT_WORDS = "Appointment"
 TITLE_LENGTH = 1024
+# Outlook keeps no more, and the time stands at the end.
+TITLE_WITH_TIME = 255
 DESCRIPTION_LENGTH = 8000
 BLOCK_TITLE_LENGTH = 200
 MODES = {"IN_PERSON": "in person", "VIDEO": "video", "CALL": "call"}
@@ -47,11 +56,14 @@ def draft(
 ) -> Draft:
     """The mirror of an appointment, with exactly the detail that the settings allow."""
     content = settings.mirror_content
-    title = _text(content.title, appointment, content)[:TITLE_LENGTH]
+    around = around_visit(appointment, content)
+    time = f" ({_clock(appointment.event.span, zone)})" if around else ""
+    longest = (TITLE_WITH_TIME if time else TITLE_LENGTH) - len(time)
+    title = _text(content.title, appointment, content)[:longest] + time
     description = ""
     if content.description.level is not DetailLevel.BUSY:
         description = _text(content.description, appointment, content)[:DESCRIPTION_LENGTH]
-    span = appointment.event.span
+    span = around.widen(appointment.event.span)
     place = place_of(appointment, content)
     tentative = _tentative(appointment, content)
     level = f"{content.title.level.value}/{content.description.level.value}"
@@ -66,6 +78,7 @@ def draft(
         tentative=tentative,
         colour=_colour(appointment, content, platform),
         reminder=content.reminder,
+        around=around,
     )
 
 
@@ -111,17 +124,25 @@ def _text(text: Text, appointment: Appointment, content: MirrorContent) -> str:
     return _clean(text.template.format_map(_fields(appointment, neutral))) or neutral
 
 
+def _clock(span: Span, zone: str) -> str:
+    """When the appointment itself begins and ends, by the user's clock."""
+    begin, end = (local(each, ZoneInfo(zone)) for each in span.instants(ZoneInfo(zone)))
+    return f"{begin:%H:%M}\N{EN DASH}{end:%H:%M}"
+
+
 def _type_title(appointment: Appointment, content: MirrorContent) -> str:
     name = appointment.type_name
     return content.type_titles.get(name) or FIXED_WORDS.get(appointment.event.kind, DEFAULT_WORDS)
 
 
 def _colour(appointment: Appointment, content: MirrorContent, platform: Platform) -> str:
-    """A colour of Google's, or the name of a category in Outlook; empty for none."""
-    if not content.says_type:
-        return ""
+    """A colour of Google's, or the name of a category in Outlook; empty for none.
+
+    At level `busy` only one that all mirrors have.
+    """
     known = content.colours if platform is Platform.GOOGLE else content.categories
-    return known.get(appointment.type_name, "")
+    usual = known.get(ALL, "")
+    return known.get(appointment.type_name, usual) if content.says_type else usual
 
 
 def _tentative(appointment: Appointment, content: MirrorContent) -> bool:

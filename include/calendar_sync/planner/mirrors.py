@@ -147,7 +147,7 @@ def shifted(link: MirrorLink, event: CalendarEvent, content: str) -> bool:
     different time never.
     """
     same = without_guests(content) == without_guests(link.mirror_hash)
-    return not same and link.untouched(event.etag) and event.span != link.span
+    return not same and link.untouched(event.etag) and event.span != link.mirror_span
 
 
 def _wanted(
@@ -192,24 +192,25 @@ def _wanted(
         yield ChangeLink("guests", link)
         if event.has_attendees:
             yield Conflict(ConflictKind.GUESTS_ADDED, link.source, ConflictDecision.LEFT)
+    update = UpdateMirror("changed", appointment, draft, link, event)
     content = _content(view, link, draft, event) if event is not None else ""
     if event is not None and without_guests(content) == draft.hash != link.wanted_hash:
         # Our own write: its answer was lost.
         written = replace(
             link,
             state=LinkState.LIVE,
-            span=draft.span,
+            span=update.span,
             etag=event.etag,
             wanted_hash=draft.hash,
             mirror_hash=content,
             appointment_hash=appointment.source_hash,
             level=draft.level,
             colour=draft.colour,
+            around=draft.around,
         )
         yield ChangeLink(WRITTEN_BEFORE, written)
         return
     by_hand = event is not None and edited(link, event, calendar.hashes[event.id])
-    update = UpdateMirror("changed", appointment, draft, link, event)
     changed = draft.hash != link.wanted_hash or draft.level != link.level
     if changed or _recolours(link, draft):
         if not (by_hand and view.direction is Direction.BIDIRECTIONAL) or event is None:
@@ -224,7 +225,7 @@ def _wanted(
                 wanted_hash=draft.hash,
                 mirror_hash=calendar.hashes[link.mirror_id],
                 appointment_hash=appointment.source_hash,
-                span=draft.span,
+                span=update.span,
             )
             yield ChangeLink("both_changed", known)
             yield Conflict(ConflictKind.BOTH_CHANGED, link.source, ConflictDecision.REPORTED)
@@ -291,7 +292,7 @@ def _deleted_by_hand(
     cancel = Cancel("deleted_by_hand", appointment, draft, link)
     restore = cancel.instead()
     dismiss = ChangeLink("deleted_by_hand", replace(link, state=LinkState.DISMISSED))
-    if view.past(draft.span):
+    if view.past(cancel.span):
         yield dismiss
         return
     # Only a tombstone proves the deletion; "not found" cancels nothing.
@@ -326,17 +327,23 @@ def _edited_by_hand(
 ) -> Iterator[Decision]:
     link, draft, appointment = update.link, update.draft, update.appointment
     both_ways = view.direction is Direction.BIDIRECTIONAL
-    moved = event.span != update.span
+    # Where the appointment would be: what is around it was written with the mirror.
+    found = link.around.narrow(event.span)
+    moved = found != update.span
     restore = replace(update, reason="edited_by_hand", restore=True)
     if both_ways and settings.mirror_moved == "reschedule":
         kinds = _PLAIN | _PROBED if view.encounters_move else _PLAIN
         movable = appointment.event.kind in kinds and _hosts(view, appointment)
-        if movable and _is_a_new_time(view, event.span, update.span):
+        if (
+            movable
+            and _is_a_new_time(view, found, update.span)
+            and _keeps_buffers(view, update, found)
+        ):
             yield Reschedule(restore.reason, appointment, draft, link, event)
             yield Conflict(ConflictKind.MIRROR_MOVED, link.source, ConflictDecision.RESCHEDULED)
             return
     decision: ConflictDecision | None = ConflictDecision.RESTORED
-    if view.past(update.span) and view.past(event.span):
+    if view.past(update.span) and view.past(found):
         decision = None  # in the past: harmless
     elif both_ways and moved and settings.mirror_moved == "report":
         decision = ConflictDecision.REPORTED
@@ -373,6 +380,17 @@ def _shifted(
 def _hosts(view: View, appointment: Appointment) -> bool:
     """The user is the host: other participants cannot change the visit from a calendar."""
     return appointment.event.host_id == view.user_id
+
+
+def _keeps_buffers(view: View, update: UpdateMirror, found: Span) -> bool:
+    """The new time of the appointment is certain, in spite of what is around it.
+
+    If the mirror was resized, the user may have meant either; and if other buffers are wanted now,
+    it is not certain which of them it has.
+    """
+    (begin, end), (start, stop) = (span.instants(view.zone) for span in (found, update.span))
+    around = update.link.around
+    return around == update.draft.around and (not around or end - begin == stop - start)
 
 
 def _is_a_new_time(view: View, found: Span, wanted: Span) -> bool:

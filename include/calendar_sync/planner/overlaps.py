@@ -1,6 +1,7 @@
 """Visits that are booked over busy time (rule 8): they are listed, and nothing is changed.
 
-An event at exactly the time of the visit does not count: it is a copy of the visit (rule 5).
+An event at exactly the time of the visit, or of its mirror, does not count: it is a copy of it
+(rule 5).
 """
 
 from bisect import bisect_left
@@ -12,6 +13,7 @@ from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import (
     Action,
     Appointment,
+    Around,
     BlockLink,
     ChangeLink,
     CreateBlock,
@@ -41,9 +43,16 @@ def overlaps(
         span = visit.event.span
         start, end = span.instants(zone)
         over = busy.over(start, end) if end > view.now else []
-        if over and not {one.widen(span).instants(zone) for one in buffers}.issuperset(over):
+        if over and not _copies(view, visit, buffers).issuperset(over):
             found.append(Overlap(visit.id, end))
     return tuple(found)
+
+
+def _copies(view: View, visit: Appointment, buffers: Iterable[Around]) -> set[Time]:
+    """The times that the blocks of its copies may have."""
+    draft = view.drafts.get(visit.id)
+    spans = (visit.event.span, *([draft.span] if draft is not None else ()))
+    return {one.widen(span).instants(view.zone) for span in spans for one in buffers}
 
 
 class _Busy:

@@ -267,15 +267,23 @@ class View:
         return link.written_within(SETTLING, self.now)
 
     @cached_property
-    def appointment_times(self) -> frozenset[Span]:
-        """The times of the user's appointments where blocks are made."""
-        return frozenset(
-            appointment.event.span
+    def appointment_times(self) -> Mapping[Span, Span]:
+        """The times of the user's appointments where blocks are made, and of their mirrors.
+
+        By each of them, the time of the appointment.
+        """
+        found = [
+            appointment
             for appointment in self.appointments.values()
             if not appointment.cancelled
             and self.user_id in appointment.event.user_ids
             and appointment.event.span.overlaps(self.block_window, self.zone)
-        )
+        ]
+        own = {one.event.span: one.event.span for one in found}
+        mirrors = {
+            self.drafts[one.id].span: one.event.span for one in found if one.id in self.drafts
+        }
+        return mirrors | own
 
     def past(self, span: Span) -> bool:
         """The span has ended."""

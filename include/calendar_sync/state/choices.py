@@ -1,5 +1,6 @@
 """What people have chosen for themselves, on all platforms; read together with the mapping."""
 
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -17,6 +18,6 @@ class ChoiceStore:
 
     def save(self, connection: Connection, user_id: str, chosen: Choices, now: datetime) -> None:
         """In the place of what the user chose before."""
-        row = {"user_id": user_id, "level": chosen.level, "reminder": chosen.reminder, "at": now}
-        statement = self._database.upsert(t.user_choice, ("user_id",), ("level", "reminder", "at"))
-        connection.execute(statement, row)
+        row = {**asdict(chosen), "at": now}
+        statement = self._database.upsert(t.user_choice, ("user_id",), tuple(row))
+        connection.execute(statement, {"user_id": user_id, **row})

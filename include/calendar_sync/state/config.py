@@ -329,6 +329,7 @@ _ADDED = (
     "block_time.report_overlaps",
     "block_time.source",
     "block_time.working_elsewhere",
+    "mirror_content.buffers",
     "mirror_content.categories",
     "mirror_content.colours",
     "mirror_content.link_hosts",

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from calendar_sync.core.model import (
     STANDING,
     AnyLink,
+    Around,
     BlockLink,
     Link,
     LinkKind,
@@ -235,6 +236,8 @@ def _values(link: Link) -> dict[str, Any]:
                 "etag": link.etag,
                 "level": link.level,
                 "colour": link.colour,
+                "before_minutes": link.around.before,
+                "after_minutes": link.around.after,
             }
         case BlockLink():
             return values | {
@@ -264,6 +267,7 @@ def _mirror(row: Row[Any]) -> MirrorLink:
         etag=row.etag,
         level=row.level,
         colour=row.colour,
+        around=Around(row.before_minutes, row.after_minutes),
     )
 
 

@@ -5,7 +5,7 @@ next number is above both, so that none is used twice, whatever was removed mean
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,12 +30,12 @@ from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
 from calendar_sync.state.marks import MarkStore, Pair
 
+_CHOSEN = tuple(each.name for each in fields(Choices))
 _WITH_OWN = (
     select(
         t.user_mapping,
         t.own_calendar.c.calendar.label("own_calendar"),
-        t.user_choice.c.level,
-        t.user_choice.c.reminder,
+        *(t.user_choice.c[name].label(f"chosen_{name}") for name in _CHOSEN),
     )
     .outerjoin(
         t.own_calendar,
@@ -415,7 +415,7 @@ def _mapped(row: Row[Any]) -> MappedUser:
         tuple(row.busy_calendars.split()),
         row.mirrors_calendar,
         row.own_calendar or "",
-        Choices(row.level or "", row.reminder or ""),
+        Choices(*(getattr(row, f"chosen_{name}") or "" for name in _CHOSEN)),
     )
 
 

@@ -226,6 +226,9 @@ link = Table(
     Column("source_hash", short(), nullable=False, default=""),
     Column("level", short(16), nullable=False, default="busy/busy"),
     Column("colour", short(), nullable=False, default="", server_default=""),
+    # What the mirror has around the appointment.
+    Column("before_minutes", Integer, nullable=False, default=0, server_default="0"),
+    Column("after_minutes", Integer, nullable=False, default=0, server_default="0"),
     Column("restores", Integer, nullable=False, default=0),
     Column("restored_at", UtcDateTime),
     Column("version", short(40), nullable=False, default="", server_default=""),
@@ -472,6 +475,8 @@ user_choice = Table(
     Column("user_id", short(), primary_key=True),
     Column("level", short(16), nullable=False, default="", server_default=""),
     Column("reminder", short(16), nullable=False, default="", server_default=""),
+    Column("colour", short(), nullable=False, default="", server_default=""),
+    Column("category", short(), nullable=False, default="", server_default=""),
     Column("at", UtcDateTime, nullable=False),
 )
 

@@ -458,10 +458,26 @@ def test_a_person_chooses_to_see_less_for_themselves_alone(everybody: Store, pag
     assert everybody.marks.of("w-ada", GOOGLE).marked
 
 
+def test_a_person_chooses_a_colour(everybody: Store, pages: Pages) -> None:
+    allow(everybody, "colour")
+    with signed_in(pages, "ada@example.org") as client:
+        shown = client.get("/mine").text
+        assert '<option value="tomato">' in shown
+        assert "Category in Outlook" not in shown  # there is no such calendar
+        form = {"csrf_token": csrf(client, "/mine"), "colour": "tomato"}
+        answer = client.post("/mine/choices", data=form, headers={"Origin": SITE})
+        assert '<option value="tomato" selected>' in answer.text
+    chosen = {row.user_id: row.chosen for row in everybody.config.mapping()}
+    assert chosen == {"w-ada": Choices(colour="tomato"), "w-bob": Choices()}
+
+
 @pytest.mark.parametrize(
     ("allowed", "form"),
     [
         (("level",), {"reminder": "15"}),
+        (("level",), {"colour": "sage"}),
+        (("colour",), {"colour": "mauve"}),
+        (("colour",), {"category": "Blue category"}),
         (("level",), {"level": "full"}),
         (("level",), {"level": "type"}),
         (("reminder",), {"level": "busy"}),

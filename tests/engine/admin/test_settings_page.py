@@ -40,6 +40,7 @@ RICH = {
     "mirror_content": {
         "title": {"level": "full", "template": "{encounter_type}: {patient_initials}"},
         "type_titles": {"etmp-follow.up": "Follow-up"},
+        "buffers": {"types": {"etmp-follow.up": {"before_minutes": 15}}},
         "baa_confirmed": {"by": "Jo", "on": "2026-01-02"},
     },
     "polling": {"working_hours": {"days": ["mon", "sat"], "start": "22:00", "end": "06:30"}},
@@ -226,9 +227,9 @@ def test_level_full_needs_the_recorded_agreement(operator: TestClient) -> None:
 def test_the_sample_shows_the_inputs_and_no_real_name(viewer: TestClient) -> None:
     form = {name: v for name, v in fill(parse(RICH)).items() if name.startswith("mirror_content.")}
     text = viewer.get("/settings/sample", params=form).text
-    assert "<strong>Follow-up: FL</strong>" in text
+    assert "<strong>Follow-up: FL (" in text
     form["mirror_content.title.level"] = ["busy"]
-    assert "<strong>Busy</strong>" in viewer.get("/settings/sample", params=form).text
+    assert "<strong>Busy" in viewer.get("/settings/sample", params=form).text
     form["mirror_content.title.template"] = ["{patient_secret}"]
     assert "Not available until the mistakes" in viewer.get("/settings/sample", params=form).text
 
@@ -242,6 +243,7 @@ def test_the_sample_shows_place_link_colour_reminder_and_status(viewer: TestClie
         "categories": {"etmp-b": "Visit <b>"},
         "reminder": 10,
         "tentative": ["AWAITING"],
+        "buffers": {"types": {"etmp-b": {"before_minutes": 20}, "*": {"after_minutes": 1}}},
     }
 
     def shown() -> str:
@@ -253,7 +255,7 @@ def test_the_sample_shows_place_link_colour_reminder_and_status(viewer: TestClie
     for words in (
         "Location: https://eu.zoom.us/j/1234567890", "Location: Elm Street 1", "Google: sage",
         "Outlook: category Visit &lt;b&gt;", "with the status AWAITING", "tentative",
-        "10 minutes before",
+        "10 minutes before", "busy time around it: 20 minutes before, 1 minute after",
     ):  # fmt: skip
         assert words in text
     content["title"] = {"level": "busy"}
@@ -261,6 +263,7 @@ def test_the_sample_shows_place_link_colour_reminder_and_status(viewer: TestClie
     for words in ("zoom", "Elm Street", "sage", "Visit"):
         assert words not in text
     assert "tentative" in text
+    assert "an encounter of *" not in text.lower()
 
 
 def test_the_second_of_two_people_is_warned_and_can_go_on(

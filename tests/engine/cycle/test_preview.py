@@ -57,6 +57,17 @@ def test_a_narrower_filter_shows_what_would_go(platform: Platform) -> None:
     assert len(s.calendar.mirrors(mail("dana"))) == 1
 
 
+def test_buffers_show_whose_mirrors_become_longer(platform: Platform) -> None:
+    s = stage(platform)
+    before, position = state_of(s), s.position
+    longer = {"types": {"etmp-home-*": {"before_minutes": 20}}}
+    found = effect(s, {"mirror_content": {"buffers": longer}})
+    assert found.planned == {("update_mirror", "changed"): 1}
+    assert found.affected == 1
+    assert s.wrote(position) == []
+    assert state_of(s) == before
+
+
 def test_what_is_known_so_far_is_shown(platform: Platform) -> None:
     s = stage(platform)
     told: list[tuple[int, int, int]] = []

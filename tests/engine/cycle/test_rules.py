@@ -110,6 +110,16 @@ def test_rule_6_a_series_is_compared_as_a_set_and_paired_in_time_order(stage: Ma
     assert s.wrote(before) == ["welkin.events.patch 200"] * 5
 
 
+def test_rule_4a_a_mirror_may_keep_time_around_its_visit(stage: Make) -> None:
+    minutes = {"before_minutes": 15, "after_minutes": 10}
+    s = stage(settings={"mirror_content": {"buffers": {"types": {"APPOINTMENT": minutes}}}})
+    s.meeting()
+    s.run()
+    [mirror] = s.mirrors()
+    assert s.mirror_times() == [(s.at(1, 8, 45), s.at(1, 10, 10))]
+    assert mirror["summary"] == "Busy (09:00\N{EN DASH}10:00)"
+
+
 def test_rule_7_a_block_follows_its_event_and_tells_only_its_time(stage: Make) -> None:
     s = stage()
     event = s.busy(summary="Chemotherapy", location="Clinic")

@@ -86,6 +86,10 @@ def test_new_settings_cause_a_full_read_only_where_they_are_used() -> None:
     )
     for change in changes:
         assert blocks_hash(parse({"block_time": change})) != blocks_hash(parse({}))
+    for minutes in (0, 5):
+        content = {"buffers": {"every_visit": {"before_minutes": minutes}}}
+        same = blocks_hash(parse({"mirror_content": content})) == blocks_hash(parse({}))
+        assert same is (minutes == 0)
 
 
 def test_staff_who_are_no_longer_listed_are_inactive(store: Store) -> None:

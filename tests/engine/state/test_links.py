@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from calendar_sync.config.settings import parse
 from calendar_sync.core.model import (
     STANDING,
+    Around,
     BlockLink,
     Link,
     LinkState,
@@ -55,6 +56,7 @@ def test_a_link_reads_back_as_it_was_saved(store: Store) -> None:
         mirror(
             wanted_hash="w", appointment_hash="a", mirror_hash="r", creation_key="key", etag='"7"',
             level="full/busy", version="3", written_at=NOW, restores=2, restored_at=NOW,
+            colour="sage", around=Around(15, 5),
         ),
         block(
             "s1", source=Source("s1", "2026-03-03T14:00:00Z"), event_id="s1_x", event_uid="u",

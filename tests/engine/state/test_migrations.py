@@ -14,7 +14,7 @@ from calendar_sync.state.schema import MIGRATIONS, current, newest, require_curr
 from calendar_sync.state.tables import link, metadata
 
 NAMES = ("kind", "platform", "state", "remote_id", "creation_key")
-LATER = ("colour",)
+LATER = ("colour", "before_minutes", "after_minutes")
 
 
 def test_the_migrations_are_up_to_date_with_the_tables(database: Database) -> None:

@@ -290,6 +290,22 @@ def test_above_busy_place_link_and_colour_are_shown(level: str, platform: Platfo
     assert made(visit(None), level, "busy", platform).level == f"{level}/busy"
 
 
+@pytest.mark.parametrize("platform", Platform)
+def test_the_colour_of_all_others_is_at_busy_that_of_all(platform: Platform) -> None:
+    content: dict[str, Any] = {
+        "colours": {"etmp-a": "sage", "*": "tomato"},
+        "categories": {"etmp-a": "sage", "*": "tomato"},
+    }
+    other = WelkinEvent("w2", SPAN, "h", frozenset({"h"}), "GROUP_THERAPY")
+    for level, wanted in (("type", ["sage", "tomato"]), ("busy", ["tomato", "tomato"])):
+        rules = parse({"mirror_content": {**content, "title": {"level": level}}})
+        drafts = [
+            mirror_text.draft(found, rules, ONE, "UTC", platform)
+            for found in (visit(None), Appointment(other, None, ""))
+        ]
+        assert [draft.colour for draft in drafts] == wanted
+
+
 @pytest.mark.parametrize("level", ["busy", "type"])
 def test_a_status_that_the_organisation_names_is_tentative(level: str) -> None:
     found = made(visit(None, status="AWAITING"), level, "busy", Platform.GOOGLE)

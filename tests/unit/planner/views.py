@@ -285,7 +285,7 @@ class Little:
         draft = privacy.draft(found, self.rules, IDENTITY, ZONE.key, self.platform)
         self.change(
             link,
-            span=draft.span,
+            span=after.span,
             wanted_hash=draft.hash,
             mirror_hash=IDENTITY.event_hash(self.event(link.mirror_id)),
             appointment_hash=content,
@@ -327,6 +327,7 @@ class Little:
             mirror_hash=content,
             appointment_hash=self.appointments[action.source.id].source_hash,
             level=draft.level,
+            around=draft.around,
         )
 
     def _write_block(self, action: CreateBlock | UpdateBlock) -> None:

@@ -24,6 +24,7 @@ from calendar_sync.admin.web.opening import store_of
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.admin.web.rendering import render
 from calendar_sync.admin.web.wide_forms import WideRoute
+from calendar_sync.config.mirror_content import LONGEST_CATEGORY
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.model import Choices, Link, Platform, Source, Span
 from calendar_sync.insight.attention import OpenConflict, Parked, open_conflicts, parked_items
@@ -131,9 +132,12 @@ def choices(
     own: Mine,
     level: Annotated[str, Form(max_length=16)] = "",
     reminder: Annotated[str, Form(max_length=16)] = "",
+    colour: Annotated[str, Form(max_length=16)] = "",
+    category: Annotated[str, Form(max_length=LONGEST_CATEGORY)] = "",
 ) -> Response:
     """Store what the person has chosen."""
-    actions.choose(request, own.store, own.user_id, Choices(level, reminder))
+    chosen = Choices(level, reminder, colour, category)
+    actions.choose(request, own.store, own.user_id, chosen)
     return _back(request)
 
 

@@ -80,6 +80,7 @@ RARE = frozenset(
         "mirror_content.colours",
         "mirror_content.categories",
         "mirror_content.reminder",
+        "mirror_content.buffers",
         "mirror_content.tentative",
     }
 )

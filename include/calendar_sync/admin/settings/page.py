@@ -207,7 +207,8 @@ def _based_on(form: dict[str, list[str]]) -> int:
 def _samples(content: MirrorContent | None) -> list[object]:
     if content is None:
         return []
-    names = (*content.type_titles, *content.colours, *content.categories)
+    by_type = (content.type_titles, content.colours, content.categories, content.buffers.types)
+    names = (name for given in by_type for name in given if not {*name} & {*"*?"})
     return [*samples(content, names, SystemClock().now())]
 
 

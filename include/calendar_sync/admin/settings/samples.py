@@ -8,6 +8,7 @@ from calendar_sync.config.settings import MirrorContent, Settings
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import (
     Appointment,
+    Around,
     Draft,
     Encounter,
     Patient,
@@ -34,6 +35,7 @@ class Sample:
     category: str
     tentative: bool
     reminder: str
+    around: Around
 
 
 def samples(content: MirrorContent, templates: Iterable[str], now: datetime) -> list[Sample]:
@@ -84,4 +86,5 @@ def _sample(content: MirrorContent, said: str, event: WelkinEvent, template: str
         outlook.colour,
         google.tentative,
         google.reminder,
+        google.around,
     )

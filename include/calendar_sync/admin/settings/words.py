@@ -6,6 +6,7 @@ here has its name and docstring in the model as label and explanation.
 
 from collections.abc import Mapping
 
+from calendar_sync.admin.settings.running_words import RUNNING
 from calendar_sync.core.model import Platform
 
 #: Label of a setting, and an explanation if the docstring in the model is not plain enough.
@@ -33,7 +34,8 @@ NAMES: Mapping[str, tuple[str, str]] = {
     ),
     "people_may_choose": (
         "What people may choose for themselves",
-        "On the page My calendar sync: to see less than the settings allow, and the reminder.",
+        "On the page My calendar sync: to see less than the settings allow, the reminder, and one "
+        "colour (in Outlook a category) for all synced events.",
     ),
     "profiles": (
         "Profiles",
@@ -197,17 +199,34 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "mirror_content.colours": (
         "Colours in Google Calendar",
         "For types of visit: lavender, sage, grape, flamingo, banana, tangerine, peacock, "
-        "graphite, blueberry, basil or tomato. Not used if the title shows nothing.",
+        "graphite, blueberry, basil or tomato; `*` for all others. If the title shows nothing, "
+        "only `*` is used, for all.",
     ),
     "mirror_content.categories": (
         "Categories in Outlook",
-        "For types of visit. Outlook shows the colour that the user gave to the category. Not "
-        "used if the title shows nothing.",
+        "For types of visit; `*` for all others. Outlook shows the colour that the user gave to "
+        "the category. If the title shows nothing, only `*` is used, for all.",
     ),
     "mirror_content.reminder": (
         "Reminder of new events",
         "`default` (the user's), `none`, or minutes before the start (at most 40320).",
     ),
+    "mirror_content.buffers": (
+        "Time around visits",
+        "A synced event can be longer than its visit, for the way to it or for documentation. Its "
+        "title then says when the visit is. Of a visit with several, the longest counts. Nothing "
+        "of it is written to Welkin.",
+    ),
+    "mirror_content.buffers.every_visit": ("Every visit", "All timed visits."),
+    "mirror_content.buffers.types": (
+        "Types of visit",
+        "By template or event type; `*` and `?` are wildcards. For example: "
+        "`etmp-home-*: {before_minutes: 20, after_minutes: 10}`.",
+    ),
+    **{
+        f"mirror_content.buffers.every_visit.{side}_minutes": (f"Minutes {side}", "")
+        for side in ("before", "after")
+    },
     "mirror_content.tentative": (
         "Statuses that are tentative",
         "Appointments with one of these statuses in Welkin (of event or encounter) are shown as "
@@ -253,95 +272,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Tell the person concerned",
         "An e-mail, at most one a day, if a user's calendar is not synced or an edit was put back.",
     ),
-    "polling": ("How often calendars are checked", "To find changes by users."),
-    "polling.interval_seconds": (
-        "Check each calendar every (seconds)",
-        "A shorter time finds changes sooner but needs more requests.",
-    ),
-    "polling.working_hours": (
-        "Check less often outside working hours",
-        "In the time zone of the organisation.",
-    ),
-    "polling.working_hours.days": ("Working days", ""),
-    "polling.working_hours.start": ("Start", ""),
-    "polling.working_hours.end": ("End", ""),
-    "polling.off_hours_interval_seconds": (
-        "Outside working hours, every (seconds)",
-        "Used only if working hours are set.",
-    ),
-    "push": (
-        "Push",
-        "Google, Microsoft and Welkin report changes as they happen. Needs a public address: see "
-        "docs/operations.md.",
-    ),
-    "push.address": (
-        "Public address of the receiver",
-        "For example https://sync.example.org/calendar-sync-push. Empty: push is off.",
-    ),
-    "push.poll_seconds": (
-        "Google: check a calendar with push every (seconds)",
-        "Only calendars whose notices arrive reliably. All others are checked as set above.",
-    ),
-    "polling.sweep": (
-        "Ask Google about many calendars at once",
-        "One request shows when 50 accounts are busy. Finds new events sooner if there are more "
-        "than about 400 Google accounts. Needs the scope calendar.freebusy.",
-    ),
-    "polling.sweep_as": (
-        "Account that asks",
-        "E-mail address. Empty: any mapped account. It must see the free/busy times of the others.",
-    ),
-    "notice": ("How often Welkin is checked", "To find changes of appointments."),
-    "notice.welkin_seconds": (
-        "Check Welkin every (seconds)",
-        "Two requests each time, and two more every 30 seconds. Welkin's limit applies to all.",
-    ),
-    "freshness": ("When a change is late", "Late changes cause an alert."),
-    "freshness.target_seconds": (
-        "Late after (seconds)",
-        "A change that is not synced by then counts as late.",
-    ),
-    "notify": (
-        "Notifications",
-        "Without addresses and arguments nothing is sent. Reports are stored anyway.",
-    ),
-    "notify.to": ("Send e-mail to", "Recipients of reports and alerts."),
-    "notify.notifier": ("Airflow notifier", "The class that sends messages. Default: e-mail."),
-    "notify.arguments": ("Arguments of the notifier", "Arguments for the notifier."),
-    "notify.daily_summary": ("Send a report every day", ""),
-    "notify.alerts": ("Alert when the sync stops or is late", ""),
-    "notify.alert_again_hours": (
-        "Repeat an alert after (hours)",
-        "While the problem continues.",
-    ),
-    "limits": ("Rates and sizes", "Limits of the sync."),
-    "limits.welkin_requests_per_second": ("Welkin: requests per second", ""),
-    "limits.google_requests_per_minute": (
-        "Google: requests per minute",
-        "The quota of the project.",
-    ),
-    "limits.google_requests_per_day": (
-        "Google: requests per day",
-        "The quota of the project. Checks for changes use at most 60 % of it.",
-    ),
-    "limits.microsoft_requests_per_minute": ("Microsoft: requests per minute", ""),
-    "limits.microsoft_concurrency": ("Microsoft: concurrent requests", ""),
-    "limits.microsoft_batch_size": ("Microsoft: requests per batch", ""),
-    "limits.max_user_tasks": ("Tasks in one run", "With more users, users share tasks."),
-    "limits.user_concurrency": ("Concurrent users in a task", ""),
-    "limits.poll_concurrency": ("Concurrent checks of mailboxes", ""),
-    "limits.max_cycle_seconds": (
-        "Longest sync of a user (seconds)",
-        "The rest is done in the next run.",
-    ),
-    "limits.max_cycle_writes": (
-        "Most writes for a user in a run",
-        "The rest is done in the next run.",
-    ),
-    "limits.max_wait_seconds": (
-        "Longest wait for a server (seconds)",
-        "If a wait would be longer, the user is retried later.",
-    ),
+    **RUNNING,
 }
 #: Headings of the two columns of a mapping.
 ROWS: Mapping[str, tuple[str, str]] = {
@@ -353,7 +284,11 @@ ROWS: Mapping[str, tuple[str, str]] = {
 _RESTORE, _REPORT = "Restore Welkin's version", "Only report it"
 #: Labels of choices.
 CHOICES: Mapping[str, Mapping[str, str]] = {
-    "people_may_choose": {"level": "To see less", "reminder": "The reminder"},
+    "people_may_choose": {
+        "level": "To see less",
+        "reminder": "The reminder",
+        "colour": "The colour",
+    },
     "block_time.source": {"events": "Its events", "free_busy": "Busy times alone"},
     "polling.sweep": {
         "auto": "If polls alone are too slow",
@@ -461,7 +396,7 @@ def full_name(path: str) -> str:
         profile, _, inner = rest.partition(".")
         return f"Profile {profile}" + (f": {full_name(inner)}" if inner else "")
     # Keys of these are chosen by the organisation and may contain dots.
-    for free in (*ROWS, "notify.arguments"):
+    for free in (*ROWS, "mirror_content.buffers.types", "notify.arguments"):
         if path.startswith(f"{free}."):
             return f"{full_name(free)}: {path.removeprefix(f'{free}.')}"
     parts = path.split(".")

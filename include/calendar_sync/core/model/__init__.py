@@ -62,7 +62,9 @@ from calendar_sync.core.model.plans import (
     WriteBack,
 )
 from calendar_sync.core.model.times import (
+    NOTHING_AROUND,
     SETTLING,
+    Around,
     Span,
     Window,
     instant,
@@ -103,6 +105,7 @@ __all__ = [
     "INACTIVE",
     "LINK",
     "MISSING",
+    "NOTHING_AROUND",
     "NOT_LISTED",
     "NO_ACCESS",
     "PLACE",
@@ -112,6 +115,7 @@ __all__ = [
     "Action",
     "AnyLink",
     "Appointment",
+    "Around",
     "Availability",
     "BlockLink",
     "CalendarEntry",

@@ -3,7 +3,7 @@
 from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 
-from calendar_sync.core.model.times import Span
+from calendar_sync.core.model.times import NOTHING_AROUND, Around, Span
 
 
 class Availability(StrEnum):
@@ -161,9 +161,10 @@ class SeriesSet:
 class Draft:
     """The content of a mirror: the only text that leaves Welkin (made by `mirror_text`).
 
-    `location` is a place or a join link; None is not ours to write. `colour` (on Microsoft a
-    category) and `reminder` ("default", "none" or minutes) are for a new mirror; `colours` are what
-    an update makes of those that the mirror has, None leaves them.
+    `span` is the time of the mirror: that of the appointment, and what is `around` it. `location`
+    is a place or a join link; None is not ours to write. `colour` (on Microsoft a category) and
+    `reminder` ("default", "none" or minutes) are for a new mirror; `colours` are what an update
+    makes of those that the mirror has, None leaves them.
     """
 
     title: str
@@ -177,6 +178,7 @@ class Draft:
     colour: str = ""
     colours: tuple[str, ...] | None = None
     reminder: str = "default"
+    around: Around = NOTHING_AROUND
 
     def __repr__(self) -> str:
         """Only what may stand in a log."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import ClassVar, TypeVar
 
 from calendar_sync.core.model.calendar import Source
-from calendar_sync.core.model.times import Span
+from calendar_sync.core.model.times import NOTHING_AROUND, Around, Span
 from calendar_sync.core.model.words import Platform, located
 
 
@@ -45,10 +45,10 @@ STANDING = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
 class _Link:
     """What both types of links have.
 
-    `account` and `calendar` are where the mirror or the external event is, `span` is the time that
-    both sides have. `generation` counts the creations, `wanted_hash` is of the content that we
-    meant to write. `version` is the other side's of our last write, `written_at` our own clock's
-    time of it. `restores` were made since `restored_at`.
+    `account` and `calendar` are where the mirror or the external event is, `span` is the time in
+    Welkin: of the appointment, or of the block. `generation` counts the creations, `wanted_hash` is
+    of the content that we meant to write. `version` is the other side's of our last write,
+    `written_at` our own clock's time of it. `restores` were made since `restored_at`.
     """
 
     user_id: str
@@ -80,7 +80,7 @@ class MirrorLink(_Link):
     wrote. `mirror_id` is the event's id in the calendar, empty while it is not known;
     `creation_key` is what the latest creation was sent under. `mirror_hash` and `etag` are of the
     mirror as it was read back after the write, `level` is the detail level that it shows, `colour`
-    the colour or category that it was given.
+    the colour or category that it was given, `around` what it has before and after the appointment.
     """
 
     kind: ClassVar = LinkKind.MIRROR
@@ -92,6 +92,7 @@ class MirrorLink(_Link):
     etag: str | None = None
     level: str = "busy/busy"
     colour: str = ""
+    around: Around = NOTHING_AROUND
 
     @property
     def source(self) -> Source:
@@ -107,6 +108,11 @@ class MirrorLink(_Link):
     def located(self) -> bool:
         """We have written the location of the mirror."""
         return located(self.level)
+
+    @property
+    def mirror_span(self) -> Span:
+        """The time of the mirror: that of the appointment, and what is around it."""
+        return self.around.widen(self.span)
 
     def untouched(self, etag: str | None) -> bool:
         """A mirror with this etag is as our last write has left it."""

@@ -55,7 +55,7 @@ class _OfAppointment:
 
     @property
     def span(self) -> Span:
-        return self.draft.span
+        return self.appointment.event.span
 
     @property
     def content(self) -> str:
@@ -91,8 +91,8 @@ class Reschedule(_OfAppointment):
 
     @property
     def span(self) -> Span:
-        """Where it goes."""
-        return self.event.span
+        """Where it goes: the mirror has what we wrote around the appointment."""
+        return self.link.around.narrow(self.event.span)
 
     def instead(self) -> UpdateMirror:
         """The mirror is restored, if the edit must not reach Welkin."""

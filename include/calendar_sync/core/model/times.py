@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from calendar_sync.core.plurals import plural
+
 # A server may answer for so long as if the last write had not been made.
 SETTLING = timedelta(seconds=60)
 # The first and last datetimes in Python: times beyond them are cut to them.
@@ -46,6 +48,43 @@ class Span:
         """Read what `str` wrote."""
         start, end = text.split("/")
         return cls(parse_iso(start), parse_iso(end))
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Minutes before and after something that take time, too."""
+
+    before: int = 0
+    after: int = 0
+
+    def widen(self, span: Span) -> Span:
+        """The longer span. Whole days stay, and so do times at the ends of all time."""
+        return self._moved(span, -1)
+
+    def narrow(self, span: Span) -> Span:
+        """The span that was made longer. One that is too short ends before it starts."""
+        return self._moved(span, 1)
+
+    def _moved(self, span: Span, sign: int) -> Span:
+        if not (isinstance(span.start, datetime) and isinstance(span.end, datetime)):
+            return span
+        try:
+            start = span.start + sign * timedelta(minutes=self.before)
+            return Span(start, span.end - sign * timedelta(minutes=self.after))
+        except OverflowError:
+            return span
+
+    def __bool__(self) -> bool:
+        """There are some."""
+        return bool(self.before or self.after)
+
+    def __str__(self) -> str:
+        """In words: `15 minutes before, 1 minute after`; empty for none."""
+        sides = ((self.before, "before"), (self.after, "after"))
+        return ", ".join(f"{plural(count, 'minute')} {side}" for count, side in sides if count)
+
+
+NOTHING_AROUND = Around()
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,11 +137,14 @@ class WelkinUser:
 class Choices:
     """What a person has chosen for their calendar; empty for what the settings say.
 
-    `level` is the most that a mirror shows, `reminder` as in `mirror_content`.
+    `level` is the most that a mirror shows, `reminder` as in `mirror_content`. `colour` is of all
+    mirrors in Google Calendar, `category` of all in Outlook; "none" for none.
     """
 
     level: str = ""
     reminder: str = ""
+    colour: str = ""
+    category: str = ""
 
 
 NO_CHOICES = Choices()

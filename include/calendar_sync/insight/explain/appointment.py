@@ -32,6 +32,7 @@ from calendar_sync.insight.explain.look import (
     profile_fact,
     wanted,
 )
+from calendar_sync.planner.buffers import around_visit
 from calendar_sync.planner.mirror_place import LEFT_OUT, place_of
 from calendar_sync.planner.mirrors import NO_MIRROR, edited, judge, shifted
 from calendar_sync.planner.plan import digest_of
@@ -140,8 +141,8 @@ async def _part(
     link = mine[0] if mine else None
     verdict = await _verdict(look, scope, event_id, event, encounter, link)
     facts = [*profile_fact(scope)]
-    if isinstance(event, WelkinEvent) and event.location:
-        facts.append(Fact("location", _location(scope, look, event, encounter)))
+    if isinstance(event, WelkinEvent):
+        facts += _content(scope, look.services.identity.appointment(event, encounter))
     if link is not None:
         facts.append(Fact("mirror", f"{link.mirror_id} in {link.calendar} of {link.account}"))
         facts.append(link_fact(look, link, f"level {link.level}"))
@@ -156,11 +157,14 @@ async def _part(
     )
 
 
-def _location(scope: Scope, look: Look, event: WelkinEvent, encounter: Encounter | None) -> str:
-    """What becomes of Welkin's location: its kind, or why it is left out; never its text."""
-    appointment = look.services.identity.appointment(event, encounter)
-    place = place_of(appointment, scope.settings.mirror_content)
-    return LEFT_OUT.get(place.left_out, f"shown as a {place.kind}")
+def _content(scope: Scope, appointment: Appointment) -> Iterable[Fact]:
+    """What becomes of Welkin's location (its kind, or why it is left out), and what is around."""
+    content = scope.settings.mirror_content
+    if appointment.event.location:
+        place = place_of(appointment, content)
+        yield Fact("location", LEFT_OUT.get(place.left_out, f"shown as a {place.kind}"))
+    if buffer := around_visit(appointment, content):
+        yield Fact("buffer", str(buffer))
 
 
 async def _verdict(

@@ -18,7 +18,6 @@ from calendar_sync.core.model import (
     Row,
     WelkinEvent,
 )
-from calendar_sync.core.plurals import plural
 from calendar_sync.insight.explain import words
 from calendar_sync.insight.explain.appointment import explain_appointment
 from calendar_sync.insight.explain.explanation import Explanation, Fact, Part, rules, when
@@ -145,9 +144,7 @@ def _buffer(scope: Scope, event: Row | Unread | None) -> list[Fact]:
     if not isinstance(event, CalendarEvent) or event.span.all_day:
         return []
     buffer = around(event, scope.settings.block_time)
-    sides = ((buffer.before, "before"), (buffer.after, "after"))
-    said = [f"{plural(minutes, 'minute')} {side}" for minutes, side in sides if minutes]
-    return [Fact("buffer", ", ".join(said))] if said else []
+    return [Fact("buffer", str(buffer))] if buffer else []
 
 
 def _history(look: Look, scope: Scope, link: BlockLink | None, event_id: str) -> tuple[Fact, ...]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 
 from calendar_sync.config.settings import Settings
@@ -140,8 +141,9 @@ def _mapping(scope: Scope, organisation: Settings) -> Iterator[Fact]:
     yield Fact("mapping", f"{mapped.account or 'none'}, revision {mapped.revision}")
     yield Fact("profile", mapped.profile or "none")
     if mapped.chosen != Choices():
-        chosen = {"level": mapped.chosen.level, "reminder": mapped.chosen.reminder}
-        said = ", ".join(f"{name} {value}" for name, value in chosen.items() if value)
+        said = ", ".join(
+            f"{name} {value}" for name, value in asdict(mapped.chosen).items() if value
+        )
         may = ", ".join(scope.settings.people_may_choose) or "nothing"
         yield Fact("chosen by the person", f"{said or 'nothing'} (may choose: {may})")
     for setting in changed_by(organisation, mapped.profile):

@@ -116,7 +116,9 @@ class Writer:
         link = action.link or self._first_link(action, calendar)
         # Of a mirror that is found, the location counts as ours: the link may have been lost.
         before = replace(link, level=f"{draft.level}+{PLACE}")
-        link = replace(link, level=draft.level, colour=draft.colour, span=draft.span)
+        link = replace(
+            link, level=draft.level, colour=draft.colour, span=action.span, around=draft.around
+        )
         link = self._intent(link)
         platform = self.services.platforms[self.scope.platform]
         for _ in range(GENERATIONS):
@@ -272,7 +274,7 @@ class Writer:
         return replace(
             link,
             state=LinkState.LIVE,
-            span=draft.span,
+            span=appointment.event.span,
             etag=event.etag,
             wanted_hash=draft.hash,
             mirror_hash=self.services.identity.event_hash(
@@ -281,6 +283,7 @@ class Writer:
             appointment_hash=appointment.source_hash,
             level=draft.level,
             colour=draft.colour,
+            around=draft.around,
         )
 
     # --- appointments: edits of mirrors that change Welkin ---------------------------------------

@@ -333,7 +333,7 @@ class Poller:
         standing = link.state in {LinkState.LIVE, LinkState.RETIRED}
         content = self.services.identity.event_hash(event, located=link.located)
         same = content == link.mirror_hash
-        untouched = link.untouched(event.etag) and event.span == link.span
+        untouched = link.untouched(event.etag) and event.span == link.mirror_span
         return standing and (same or untouched)
 
     def _record(self) -> None:
