@@ -154,8 +154,7 @@ class _CalendarBlocks:
             yield from guarded(Step.CREATE_BLOCK, Source(series_id), decisions)
         for series_id, rows in self._rows.items():
             if series_id in self._partial:
-                # The set is not known: each row is decided about on its own.
-                decisions = self._match(self._busy(rows), links.pop(series_id, []))
+                decisions = self._alone(rows, links.pop(series_id, []))
                 yield from guarded(Step.CREATE_BLOCK, Source(series_id), decisions)
         for source_id, left in links.items():
             yield from guarded(Step.DELETE_BLOCK, Source(source_id), self._match({}, left))
@@ -171,6 +170,10 @@ class _CalendarBlocks:
                 ConflictKind.SERIES_TOO_LONG, Source(source_id), ConflictDecision.NEAREST_ONLY
             )
         yield from self._match(wanted, links)
+
+    def _alone(self, rows: Iterable[Row], links: list[BlockLink]) -> Iterator[Decision]:
+        """Instances of a series whose set is not known: each is decided about on its own."""
+        yield from self._match(self._busy(rows), links)
 
     def _groups(self) -> tuple[dict[str, Row], dict[str, Iterable[Row]]]:
         """Events of this read that stand alone, and complete sets of series, by id."""
