@@ -139,6 +139,7 @@ class Simulation:
         # Of its own, so that the other seeds stay what they were.
         self.mood = random.Random(f"stubborn-{self.seed}")  # noqa: S311 - seeded on purpose
         self.rest = random.Random(f"pausing {self.seed}")  # noqa: S311 - likewise
+        self.order = random.Random(f"order {self.seed}")  # noqa: S311 - likewise
         #: How often a pass has left a paused user alone.
         self.rested = 0
         self.refused: list[dict[str, Any]] = []
@@ -463,7 +464,8 @@ class Simulation:
         self.people.binned = [one for one in self.people.binned if one[0] in here]
         before = self._of_paused()
         try:
-            for platform in self.platforms:
+            backwards = self.meetings and self.order.random() < 0.5
+            for platform in self.platforms[:: -1 if backwards else 1]:
                 result = await self.world.sync(platform, **options)
                 bugs = [o.detail for o in result.failed if o.code == "unexpected"]
                 assert not bugs, f"a bug: {bugs}"
