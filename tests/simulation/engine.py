@@ -27,7 +27,7 @@ from tests.harness import HMAC_KEY, Killed, World, fresh
 from tests.simulation import admins
 from tests.simulation.admins import Admins
 from tests.simulation.oracles import Oracles
-from tests.simulation.people import FURTHER, RULES, SELDOM, People, Seat
+from tests.simulation.people import FURTHER, MEETINGS, RULES, SELDOM, People, Seat
 
 GOOGLE = (Platform.GOOGLE,)
 MICROSOFT = (Platform.MICROSOFT,)
@@ -110,7 +110,8 @@ class Simulation:
     a bug meets a single row or item now and then, and some items lie at the edge of time. With
     `seldom`, mailboxes are renamed and restored, deletions undone, guests invited, and removals
     denied. With `stubborn`, single items and lists are refused, pass after pass, until the next
-    quiet period. With `pausing`, people pause their sync and end that, or it ends by itself.
+    quiet period. With `pausing`, people pause their sync and end that, or it ends by itself. With
+    `meetings`, who is on both platforms has some meetings in both calendars.
     """
 
     seed: int
@@ -122,6 +123,7 @@ class Simulation:
     stubborn: bool = False
     profiled: bool = False
     pausing: bool = False
+    meetings: bool = False
     crashes: bool = True
     faults: bool = True
     trips: bool = True
@@ -137,6 +139,7 @@ class Simulation:
         # Of its own, so that the other seeds stay what they were.
         self.mood = random.Random(f"stubborn-{self.seed}")  # noqa: S311 - seeded on purpose
         self.rest = random.Random(f"pausing {self.seed}")  # noqa: S311 - likewise
+        self.order = random.Random(f"order {self.seed}")  # noqa: S311 - likewise
         #: How often a pass has left a paused user alone.
         self.rested = 0
         self.refused: list[dict[str, Any]] = []
@@ -153,6 +156,8 @@ class Simulation:
         self.rules = RULES if self.platforms == GOOGLE else RULES + FURTHER
         if self.seldom:
             self.rules += SELDOM
+        if self.meetings:
+            self.rules += MEETINGS
         if self.losing or self.seldom:
             # Exchange lists instances without marks: a repeated mirror that no link knows, or not
             # by this id, is taken for somebody's own series (docs/operations.md).
@@ -459,7 +464,8 @@ class Simulation:
         self.people.binned = [one for one in self.people.binned if one[0] in here]
         before = self._of_paused()
         try:
-            for platform in self.platforms:
+            backwards = self.meetings and self.order.random() < 0.5
+            for platform in self.platforms[:: -1 if backwards else 1]:
                 result = await self.world.sync(platform, **options)
                 bugs = [o.detail for o in result.failed if o.code == "unexpected"]
                 assert not bugs, f"a bug: {bugs}"
@@ -547,6 +553,7 @@ class Simulation:
     async def _leave(self) -> None:
         """I11: when nobody is mapped any more, nothing of ours is left and nothing else changed."""
         self._note("nobody is mapped any more")
+        self._note_mirrors()
         foreign = self._foreign()
         await self.world.map([])
         for _ in range(3):

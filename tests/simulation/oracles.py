@@ -54,6 +54,8 @@ class Oracles:
                 blocked.setdefault(mapped.user_id, []).append(mapped)
         for user, rows in blocked.items():
             self.blocks(user, rows)
+            if len(rows) > 1:
+                self.one_block_for_each_meeting(user)
         self.nothing_left_behind()
         self.no_duplicates()
         self.no_foreign_write()
@@ -207,9 +209,32 @@ class Oracles:
             for row in rows
             if row.state in {"twin", "dismissed"}
         }
+        # The block of the other calendar was for this one as well.
+        decided = {
+            (row.event_uid, row.span)
+            for row in rows
+            if (row.source_id, row.original_start) in sources
+        }
+        sources |= {
+            (row.source_id, row.original_start)
+            for row in rows
+            if row.state == "shared" and (row.event_uid, row.span) in decided
+        }
         return sources, {
             row.remote_id for row in rows if (row.source_id, row.original_start) in sources
         }
+
+    def one_block_for_each_meeting(self, user: str) -> None:
+        """I2: what is in both calendars at one time has one block."""
+        link = t.link.c
+        live = select(link.source_id, link.span).where(
+            link.user_id == user, link.kind == "block", link.state == "live"
+        )
+        with self.world.database.read() as connection:
+            rows = connection.execute(live).all()
+        for meeting in self.people.meetings:
+            spans = Counter(row.span for row in rows if row.source_id in meeting.values())
+            assert all(count == 1 for count in spans.values()), "I2: two blocks of one meeting"
 
     def _blocks(self, event: Glimpse, rules: BlockTime) -> bool:
         if not rules.enabled or event.marker is not None or event.series_id in self._repeated:

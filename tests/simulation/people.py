@@ -7,6 +7,7 @@ from typing import Any
 
 from calendar_sync.core.model import Platform
 from calendar_sync_sandbox.calendars import CalendarWorld, Glimpse
+from calendar_sync_sandbox.microsoft.wire import foreign_uid
 from tests.harness import World
 
 ZONES = ("US/Eastern", "US/Pacific", "Europe/Berlin")
@@ -37,6 +38,8 @@ class People:
         self.shifted = self.undone = False
         self.restored: set[tuple[str, Platform]] = set()
         self.invited = 0
+        #: Meetings in both calendars of the last user: their ids by platform.
+        self.meetings: list[dict[Platform, str]] = []
         for number, zone in enumerate(ZONES):
             email = f"staff{number}@example.org"
             user = world.welkin.add_user(email, "Staff", f"Number{number}", zone)
@@ -292,6 +295,50 @@ class People:
             calendars, account, event = found
             calendars.delete_event(account, event.id)
 
+    # --- the same on both platforms -------------------------------------------------------------
+
+    def make_meeting(self) -> None:
+        """The last user is invited at both addresses, at times to a series."""
+        start, end = self._time()
+        uid = f"meeting-{len(self.meetings)}@google.com"
+        given = {
+            Platform.GOOGLE: {"iCalUID": uid},
+            Platform.MICROSOFT: {"iCalUId": self.chance.choice([uid, foreign_uid(uid)])},
+        }
+        rule = self.chance.choice([None, None, "FREQ=DAILY;COUNT=4"])
+        made = {}
+        for platform, fields in given.items():
+            calendars, account = self._of_last(platform)
+            if rule is None:
+                found = calendars.add_event(account, start=start, end=end, **fields)
+            else:
+                short = start + timedelta(minutes=45)
+                found = calendars.add_series(account, rule, start, short, **fields)
+            made[platform] = str(found["id"])
+        self.meetings.append(made)
+
+    def move_meeting(self) -> None:
+        start, end = self._time()
+        for calendars, account, event_id in self._meeting():
+            calendars.move_event(account, event_id, start, end)
+
+    def delete_meeting(self) -> None:
+        for calendars, account, event_id in self._meeting():
+            calendars.delete_event(account, event_id)
+
+    def _meeting(self) -> list[tuple[CalendarWorld, str, str]]:
+        """Where one of the meetings still is."""
+        meeting = self.chance.choice(self.meetings) if self.meetings else {}
+        return [
+            (calendars, account, event_id)
+            for platform, event_id in meeting.items()
+            for calendars, account in [self._of_last(platform)]
+            if any(seen.id == event_id for seen in calendars.own(account))
+        ]
+
+    def _of_last(self, platform: Platform) -> tuple[CalendarWorld, str]:
+        return self.world.calendars(platform), self.accounts[self.users[-1], platform]
+
     # --- what seldom happens --------------------------------------------------------------------
 
     def bin_mirror(self) -> None:
@@ -387,6 +434,12 @@ RULES: tuple[tuple[str, int], ...] = (
 )
 # Further rules where Microsoft takes part; Google's seeds stay what they were.
 FURTHER: tuple[tuple[str, int], ...] = (("make_private", 3), ("repeat_mirror", 1))
+# Users on both platforms have the same meeting on both sides.
+MEETINGS: tuple[tuple[str, int], ...] = (
+    ("make_meeting", 8),
+    ("move_meeting", 4),
+    ("delete_meeting", 3),
+)
 # What seldom happens, in simulations of its own: the other seeds stay what they were.
 SELDOM: tuple[tuple[str, int], ...] = (
     ("bin_mirror", 3),

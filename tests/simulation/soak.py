@@ -27,8 +27,16 @@ def choose(seed: int) -> tuple[Simulation, int]:
     # Losing needs both ways: who may not write a side cannot take over what stands there.
     losing = not administered and direction is Direction.BIDIRECTIONAL
     seldom = chance.random() < 0.5
+    # Of its own, so that a seed of before tells the same story.
+    meets = random.Random(f"meetings-{seed}")  # noqa: S311 - seeded on purpose
     simulation = Simulation(
-        seed, direction, platforms, administered=administered, losing=losing, seldom=seldom
+        seed,
+        direction,
+        platforms,
+        administered=administered,
+        losing=losing,
+        seldom=seldom,
+        meetings=platforms == MIXED and meets.random() < 0.5,
     )
     steps = chance.choice([60, 100, 150, 250])
     simulation.stubborn = chance.random() < 0.4
@@ -70,6 +78,7 @@ def main(minutes: float, first: int) -> int:
                 f"platforms={platforms} administered={simulation.administered} "
                 f"losing={simulation.losing} seldom={simulation.seldom} "
                 f"stubborn={simulation.stubborn} pausing={simulation.pausing} "
+                f"meetings={simulation.meetings} "
                 f"{noticed(simulation)}",
                 flush=True,
             )

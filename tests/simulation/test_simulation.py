@@ -148,6 +148,12 @@ def test_whoever_pauses_is_left_alone_and_catches_up(
     assert made.rested or administered
 
 
+@pytest.mark.parametrize("seed", STUBBORN_SEEDS)
+@pytest.mark.parametrize("more", [{}, {"administered": True}, {"losing": True}, {"seldom": True}])
+def test_a_meeting_in_both_calendars_has_one_block(seed: int, more: dict[str, Any]) -> None:
+    asyncio.run(Simulation(seed, platforms=MIXED, meetings=True, **more).run(STEPS))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 def test_a_lost_state_database_duplicates_and_loses_nothing(

@@ -12,6 +12,7 @@ import hmac
 import re
 
 from calendar_sync.core.boundary import Hidden
+from calendar_sync.core.ical_uid import same_everywhere
 from calendar_sync.core.model import (
     GUESTS,
     Appointment,
@@ -112,8 +113,12 @@ class Identity:
         return marker is not None and marker.split(".")[0] == self._tag
 
     def event_uid(self, event: CalendarEvent) -> str:
-        """Names an external event wherever it stands (its iCalUID, hashed); empty for none."""
-        return self._digest("event", event.ical_uid).hex()[:32] if event.ical_uid else ""
+        """Names an external event wherever it stands (its iCalUID, hashed); empty for none.
+
+        All occurrences of a series have the same, in all calendars.
+        """
+        uid = same_everywhere(event.ical_uid or "")
+        return self._digest("event", uid).hex()[:32] if uid else ""
 
     # --- what a test of the sync makes --------------------------------------------------------
 

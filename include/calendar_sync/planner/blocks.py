@@ -7,6 +7,8 @@ from datetime import datetime
 
 from calendar_sync.config.settings import BlockTime, Settings
 from calendar_sync.core.model import (
+    STANDING,
+    WITHOUT_BLOCK,
     BlockLink,
     CalendarEvent,
     ChangeLink,
@@ -29,11 +31,13 @@ from calendar_sync.planner.buffers import block_span
 from calendar_sync.planner.busy import why_not_busy
 from calendar_sync.planner.duplicates import Duplicates
 from calendar_sync.planner.guard import guarded
+from calendar_sync.planner.meetings import covered
 from calendar_sync.planner.mirror_text import block_title
 from calendar_sync.planner.mirrors import Decision, left_behind, restored_too_often
 from calendar_sync.planner.snapshot import CalendarView, Doubt, View
 
-_NO_BLOCK = frozenset({LinkState.INTENT, LinkState.DELETED, LinkState.DUPLICATE})
+_LISTED = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.SHARED})
+_NO_BLOCK = WITHOUT_BLOCK | {LinkState.INTENT, LinkState.DELETED}
 
 
 def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
@@ -43,6 +47,9 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
         for link in links:
             if link.block_id in view.absent:
                 yield _change("block_gone", link, LinkState.DELETED)
+        for link in view.block_links.values():
+            if link.state is LinkState.SHARED:
+                yield _change("not_in_direction", link, LinkState.DELETED)
         yield from left_behind(view, (one for one in links if one.block_id not in view.absent))
         return
     busy = {calendar.name for calendar in view.calendars if calendar.counts_as_busy}
@@ -83,7 +90,7 @@ def _forget(view: View, link: BlockLink) -> Iterator[Decision]:
     """The settings no longer want blocks of this calendar: what was begun or held ends, too."""
     if link.state is LinkState.INTENT:
         yield from _remove(view, link, "not_wanted_by_settings")
-    elif link.state is LinkState.DUPLICATE:
+    elif link.state in WITHOUT_BLOCK:
         yield _change("not_wanted_by_settings", replace(link, block_id=""), LinkState.DELETED)
 
 
@@ -147,8 +154,7 @@ class _CalendarBlocks:
             yield from guarded(Step.CREATE_BLOCK, Source(series_id), decisions)
         for series_id, rows in self._rows.items():
             if series_id in self._partial:
-                # The set is not known: each row is decided about on its own.
-                decisions = self._match(self._busy(rows), links.pop(series_id, []))
+                decisions = self._alone(rows, links.pop(series_id, []))
                 yield from guarded(Step.CREATE_BLOCK, Source(series_id), decisions)
         for source_id, left in links.items():
             yield from guarded(Step.DELETE_BLOCK, Source(source_id), self._match({}, left))
@@ -164,6 +170,10 @@ class _CalendarBlocks:
                 ConflictKind.SERIES_TOO_LONG, Source(source_id), ConflictDecision.NEAREST_ONLY
             )
         yield from self._match(wanted, links)
+
+    def _alone(self, rows: Iterable[Row], links: list[BlockLink]) -> Iterator[Decision]:
+        """Instances of a series whose set is not known: each is decided about on its own."""
+        yield from self._match(self._busy(rows), links)
 
     def _groups(self) -> tuple[dict[str, Row], dict[str, Iterable[Row]]]:
         """Events of this read that stand alone, and complete sets of series, by id."""
@@ -231,9 +241,7 @@ class _CalendarBlocks:
         )
 
     def _must_be_listed(self, link: BlockLink) -> bool:
-        return link.state in {LinkState.LIVE, LinkState.INTENT} and link.span.overlaps(
-            self.view.block_window, self.view.zone
-        )
+        return link.state in _LISTED and link.span.overlaps(self.view.block_window, self.view.zone)
 
     def _busy(self, events: Iterable[Row]) -> dict[Source, CalendarEvent]:
         return {
@@ -251,24 +259,26 @@ class _CalendarBlocks:
         new = []
         for source, event in wanted.items():
             link = by_source.pop(source, None)
-            if link is None or link.state in _NO_BLOCK:
-                interrupted = link is not None and link.state is LinkState.INTENT
-                if not interrupted and self.duplicates.holds(event):
-                    yield from self._hold(event, link)
-                else:
-                    new.append((event, link))
+            none = link is None or link.state in _NO_BLOCK
+            interrupted = link is not None and link.state is LinkState.INTENT
+            if none and not interrupted and self.duplicates.holds(event):
+                yield from self._hold(event, link)
+            elif covered(self.view, self.rules, event, link):
+                yield from self._share(event, link)
+            elif link is None or none:
+                new.append((event, link))
             elif link.state is LinkState.DISMISSED:
                 if self._span(event) != link.span:
                     new.append((event, link))
             else:
                 yield from self._keep(event, link)
         for link in by_source.values():
-            if link.state is LinkState.DUPLICATE:
-                yield _change("twin_gone", link, LinkState.DELETED)
+            if link.state in WITHOUT_BLOCK:
+                yield _change("no_block_wanted", link, LinkState.DELETED)
         left = [
             link
             for link in by_source.values()
-            if link.state in {LinkState.LIVE, LinkState.INTENT} and self._must_be_listed(link)
+            if link.state not in WITHOUT_BLOCK and self._must_be_listed(link)
         ]
         left.sort(key=lambda link: link.span.instants(self.view.zone))
         new.sort(key=lambda pair: _start(self.view, pair[0]))
@@ -334,6 +344,17 @@ class _CalendarBlocks:
             held = replace(link, span=event.span, event_id=event.id)
             yield _change("twin", held, LinkState.DUPLICATE)
 
+    def _share(self, event: CalendarEvent, link: BlockLink | None) -> Iterator[Decision]:
+        """The meeting needs no block of this calendar."""
+        span, uid = self._span(event), self.view.identity.event_uid(event)
+        place = self.view.place(self.calendar.name)
+        known = link or BlockLink(*place, source=event.source, span=span)
+        shared = replace(known, span=span, event_id=event.id, event_uid=uid, state=LinkState.SHARED)
+        if link is not None and link.state in STANDING:
+            yield from _remove(self.view, link, "shared", then=shared)
+        elif shared != link:
+            yield ChangeLink("shared", shared)
+
     def _vanished(self, link: BlockLink) -> Iterator[Decision]:
         """The instance is no longer there, or no longer busy."""
         events = self.calendar.events
@@ -386,15 +407,20 @@ def _movable(link: BlockLink, pair: tuple[CalendarEvent, BlockLink | None], view
 
 
 def _remove(
-    view: View, link: BlockLink, reason: str, *, absence: bool = False
+    view: View,
+    link: BlockLink,
+    reason: str,
+    *,
+    absence: bool = False,
+    then: BlockLink | None = None,
 ) -> Iterator[Decision]:
     seen = view.blocks.get(link.block_id)
     if link.block_id in view.absent and view.settling(link):
         yield Doubt(link.source)  # written a moment ago: it may exist
     elif link.block_id in view.absent or (seen is not None and seen.cancelled):
-        yield _change(reason, link, LinkState.DELETED)
+        yield ChangeLink(reason, then or replace(link, state=LinkState.DELETED))
     else:
-        yield DeleteBlock(reason, link, absence)
+        yield DeleteBlock(reason, link, absence, then)
 
 
 def _change(reason: str, link: BlockLink, state: LinkState) -> ChangeLink:

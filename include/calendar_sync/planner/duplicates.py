@@ -42,7 +42,8 @@ class Duplicates:
         buffers = possible(self._rules)
         time_of_block = {one.widen(time): time for time in self._times for one in buffers}
         for link in view.block_links.values():
-            if link.state is LinkState.LIVE and link.span in time_of_block:
+            counts = link.state in {LinkState.LIVE, LinkState.SHARED}
+            if counts and link.span in time_of_block:
                 yield time_of_block[link.span]
             elif link.state is LinkState.DUPLICATE:
                 yield link.span

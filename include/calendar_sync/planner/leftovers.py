@@ -26,6 +26,7 @@ from calendar_sync.planner.mirrors import PENDING, is_gone, judge
 from calendar_sync.planner.snapshot import CalendarView, Doubt, View, found_mirror
 
 LEFT_OVER = "left_over"
+_CLOSED = frozenset({LinkState.DELETED, LinkState.SHARED})
 EARLIER = "made_before"
 
 
@@ -39,9 +40,9 @@ def leftovers(view: View, settings: Settings) -> Iterator[Removal | Doubt | Refu
                     yield from guarded(Step.DELETE_MIRROR, Source(event.id), found)
     if view.direction.writes_welkin and all(calendar.full for calendar in view.calendars):
         links = [link for link in view.links if isinstance(link, BlockLink)]
-        live = {link.block_id for link in links if link.state is not LinkState.DELETED}
+        live = {link.block_id for link in links if link.state not in _CLOSED}
         for link in links:
-            if link.state is LinkState.DELETED:
+            if link.state in _CLOSED:
                 yield from guarded(Step.DELETE_BLOCK, link.source, _block(view, link, live))
 
 
@@ -93,4 +94,4 @@ def _block(view: View, link: BlockLink, live: set[str]) -> Iterator[DeleteBlock]
     if seen is None or seen.cancelled or view.past(seen.span):
         return
     if seen.event_id not in live and seen.event_id not in view.claimed_elsewhere:
-        yield DeleteBlock(LEFT_OVER, link)
+        yield DeleteBlock(LEFT_OVER, link, then=link)

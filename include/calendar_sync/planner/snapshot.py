@@ -34,6 +34,8 @@ from calendar_sync.core.model import (
 # longer than an item that is only not found.
 LONGEST_LAG = timedelta(minutes=10)
 
+Meeting = tuple[str, Span]
+
 
 @dataclass(frozen=True)
 class Doubt:
@@ -129,8 +131,9 @@ class View:
     `written_back` are appointments that edits of mirrors have changed within a day;
     `encounters_move` says that this Welkin tenant lets encounters be rescheduled.
     `claimed_elsewhere` are blocks of the user's other platform and mirrors of other users;
-    `other_blocks_known` says that these are all blocks of the other platform. `recorded_mirrors`
-    are events that the audit log names as mirrors of this user.
+    `other_blocks_known` says that these are all blocks of the other platform. `kept_elsewhere` are
+    that platform's links of blocks that it keeps, or has let a person delete, by meeting.
+    `recorded_mirrors` are events that the audit log names as mirrors of this user.
     """
 
     user_id: str
@@ -156,6 +159,7 @@ class View:
     encounters_move: bool = False
     claimed_elsewhere: frozenset[str] = frozenset()
     other_blocks_known: bool = True
+    kept_elsewhere: Mapping[Meeting, BlockLink] = field(default_factory=dict)
     recorded_mirrors: frozenset[str] = frozenset()
 
     def place(self, calendar: str) -> tuple[str, Platform, str, str]:

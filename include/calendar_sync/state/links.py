@@ -46,6 +46,7 @@ _INSERT = insert(t.link)
 _UPDATE = update(t.link).where(t.link.c.id == bindparam("link_id"))
 _OF_PLATFORM = select(t.link).where(t.link.c.platform == bindparam("of"))
 _OF = _OF_PLATFORM.where(t.link.c.user_id == bindparam("user"))
+_SHARED = _OF.where(t.link.c.state == LinkState.SHARED.value)
 # A subquery for each user, answered by an index: there are a hundred times as many links.
 _STANDING = _OF_PLATFORM.where(
     t.link.c.user_id == t.user_sync.c.user_id, t.link.c.state.in_(STANDING)
@@ -91,6 +92,13 @@ class LinkStore:
     def standing(self, user_id: str, platform: Platform) -> list[Link]:
         """Live links of one (user, platform)."""
         return [link for link in self.of(user_id, platform) if link.state is LinkState.LIVE]
+
+    def shared(self, user_id: str, platform: Platform) -> list[BlockLink]:
+        """Links of one (user, platform) to meetings that have a block of the other platform."""
+        named = {"user": user_id, "of": platform.value}
+        with self._database.read() as connection:
+            rows = connection.execute(_SHARED, named)
+            return [_block(row) for row in rows]
 
     def deleted_among(self, welkin_ids: Iterable[str]) -> bool:
         """One of these Welkin events had a mirror or was a block, and its link is closed."""

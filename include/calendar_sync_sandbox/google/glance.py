@@ -32,6 +32,11 @@ def fields_of(
     return found
 
 
+def is_owner(guest: Json, owner: str) -> bool:
+    """Whether it is the owner who is invited, perhaps under an earlier address."""
+    return bool(guest.get("self")) or guest["email"].lower() == owner.lower()
+
+
 def glimpse_of(event: Json, owner: str, zone_name: str, marker: str) -> Glimpse:
     """Look at an event of the API."""
 
@@ -41,7 +46,7 @@ def glimpse_of(event: Json, owner: str, zone_name: str, marker: str) -> Glimpse:
         return moment_of(value, zone_name)
 
     guests = event.get("attendees", [])
-    answers = {g.get("responseStatus") for g in guests if g["email"].lower() == owner.lower()}
+    answers = {g.get("responseStatus") for g in guests if is_owner(g, owner)}
     if not event["organizer"].get("self"):
         # An invitation is undecided until it is answered.
         answers = {"tentative" if answer == "needsAction" else answer for answer in answers}

@@ -269,7 +269,7 @@ class GoogleWorld(Mailboxes):
         """Answer an event with declined, tentative, accepted or needsAction."""
         old = self._found(self.calendar(account, calendar), event_id).body
         email = self.account(account).email
-        others = [g for g in old.get("attendees", []) if g["email"].lower() != email.lower()]
+        others = [g for g in old.get("attendees", []) if not glance.is_owner(g, email)]
         guests = [*others, {"email": email, "responseStatus": answer}]
         return self.patch_event(account, event_id, attendees=guests, calendar=calendar)
 

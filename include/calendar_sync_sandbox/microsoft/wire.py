@@ -28,6 +28,7 @@ EVENT_NAMES = frozenset({
     "onlineMeeting", "responseStatus", "body", "start", "end", "location", "locations",
     "attendees", "organizer", *ONLY_ON_REQUEST,
 })  # fmt: skip
+_EXCHANGES = "040000008200E00074C5B7101A82E008"
 _TAG = re.compile(r"<[^>]*>")
 _HEAD = re.compile(r"<head.*?</head>", re.IGNORECASE | re.DOTALL)
 
@@ -57,7 +58,6 @@ def event_json(
         "changeKey": version.change_key,
         "originalStartTimeZone": span.zone_name,
         "originalEndTimeZone": span.end_zone_name,
-        "iCalUId": _uid(mailbox, version, day),
         "hasAttachments": False,
         "bodyPreview": _plain(fields["body"])[:255],
         "isAllDay": span.all_day,
@@ -69,6 +69,7 @@ def event_json(
         "onlineMeetingUrl": None,
         "onlineMeeting": None,
         **fields,
+        "iCalUId": _uid(mailbox, version, day),
         "seriesMasterId": None,
         "body": _body(fields["body"], text=how.text),
         **times_json(span, how, shift_days=shift_days),
@@ -163,10 +164,21 @@ def cancelled_occurrences(mailbox: Mailbox, version: Version, how: Preferences) 
     return [f"OID.{master}.{day}" for day in sorted(version.cancelled)]
 
 
+def foreign_uid(uid: str) -> str:
+    """Write the id of an invitation from another system as Exchange does (MS-OXCICAL)."""
+    content = b"vCal-Uid\x01\x00\x00\x00" + uid.encode() + b"\x00"
+    length = len(content).to_bytes(4, "little")
+    return f"{_EXCHANGES}{'0' * 40}{length.hex()}{content.hex()}".upper()
+
+
 def _uid(mailbox: Mailbox, version: Version, day: date | None) -> str:
+    """Its own, or that of an invitation; of an occurrence, Exchange's form has the day in it."""
     when = f"{day.year:04X}{day.month:02X}{day.day:02X}" if day else "00000000"
     owner = mailbox.guid.replace("-", "").upper()
-    return f"040000008200E00074C5B7101A82E008{when}{owner}{version.key:08X}"
+    given = str(version.fields.get("iCalUId") or f"{_EXCHANGES}00000000{owner}{version.key:08X}")
+    if not given.startswith(_EXCHANGES):
+        return given
+    return f"{_EXCHANGES}{when}{given[len(_EXCHANGES) + len(when) :]}"
 
 
 def _body(stored: Json, *, text: bool) -> Json:

@@ -27,7 +27,9 @@ RESPONSES = {
     "needsAction": "notResponded",
 }
 # What people, other mailboxes and the server itself can set, but no client.
-BEYOND = ("organizer", "isCancelled", "responseStatus", "onlineMeeting", "onlineMeetingUrl")
+BEYOND = (
+    "organizer", "isCancelled", "responseStatus", "onlineMeeting", "onlineMeetingUrl", "iCalUId",
+)  # fmt: skip
 
 
 class MicrosoftWorld(Mailboxes):
@@ -77,7 +79,7 @@ class MicrosoftWorld(Mailboxes):
             end: the same, exclusive.
             calendar: which of the mailbox's calendars.
             **fields: other properties of the API's event; also ``organizer``, ``isCancelled``,
-                ``responseStatus`` and ``onlineMeeting``, which no client can set.
+                ``responseStatus``, ``onlineMeeting`` and ``iCalUId``, which no client can set.
 
         Returns:
             The event with its immutable id, times in UTC, body as text.

@@ -1,6 +1,7 @@
 """A small organisation on the sandbox, and the words in which scenarios are told."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -174,6 +175,32 @@ class Stage(World):
         before = self.position
         self.run(full=True)
         assert self.wrote(before) == []
+
+
+class Both(Stage):
+    """Dana has a mailbox on each platform; every pass is one of both."""
+
+    def hire(self, name: str, zone: str | None = "US/Eastern") -> str:
+        self.google.add_account(mail(name), "America/New_York")
+        return super().hire(name, zone)
+
+    def remap(self, *without: str, **changes: dict[str, Any]) -> None:
+        rows = [
+            MappedUser(
+                user_id, platform, **{"account": mail(name), **changes.get(platform.value, {})}
+            )
+            for name, user_id in self.ids.items()
+            for platform in Platform
+            if platform.value not in without
+        ]
+        asyncio.run(self.map(rows))
+
+    def both(self, times: int = 1, order: Sequence[Platform] = tuple(Platform)) -> None:
+        for _ in range(times):
+            self.clock.advance(minutes=2)
+            for platform in order:
+                self.platform = platform
+                assert self.run().failed == []
 
 
 def mail(name: str) -> str:

@@ -1,6 +1,5 @@
 """Stories that only Exchange can tell; what is the same everywhere is in the other files."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,9 +8,9 @@ import httpx
 import pytest
 
 from calendar_sync.core.errors import ConfigurationError, TenantMisconfigured
-from calendar_sync.core.model import Direction, LinkState, MappedUser, Platform
+from calendar_sync.core.model import Direction, LinkState, Platform
 from calendar_sync_sandbox.faults import Fault
-from tests.engine.cycle.stage import HOUR, Stage, mail
+from tests.engine.cycle.stage import HOUR, Both, Stage, mail
 from tests.harness import Killed
 
 Make = Callable[..., Stage]
@@ -448,30 +447,6 @@ def test_a_link_to_another_host_is_refused_and_gets_no_token(office: Make) -> No
 
 
 # --- both platforms -------------------------------------------------------------------------------
-
-
-class Both(Stage):
-    """Dana has a mailbox on each platform; every pass is one of both."""
-
-    def hire(self, name: str, zone: str | None = "US/Eastern") -> str:
-        self.google.add_account(mail(name), "America/New_York")
-        return super().hire(name, zone)
-
-    def remap(self, *without: str, **changes: dict[str, Any]) -> None:
-        rows = [
-            MappedUser(user_id, platform, mail(name), **changes.get(platform.value, {}))
-            for name, user_id in self.ids.items()
-            for platform in Platform
-            if platform.value not in without
-        ]
-        asyncio.run(self.map(rows))
-
-    def both(self, times: int = 1) -> None:
-        for _ in range(times):
-            self.clock.advance(minutes=2)
-            for platform in Platform:
-                self.platform = platform
-                assert self.run().failed == []
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from calendar_sync.core.model import Direction, LinkState, Platform
 from calendar_sync.operations.approvals import grant
-from tests.engine.cycle.stage import HOUR, Stage, mail
+from tests.engine.cycle.stage import HOUR, Both, Stage, mail
 
 Make = Callable[..., Stage]
 SELF = mail("dana")
@@ -145,6 +145,15 @@ def test_rule_7a_buffers_around_an_event_block_too(stage: Make) -> None:
         (s.at(1, 14) - quarter, s.at(1, 15) + quarter),
         (s.at(2, 14), s.at(2, 15)),
     ]
+
+
+def test_rule_7b_a_meeting_in_both_calendars_has_one_block() -> None:
+    s = Both(platform=Platform.MICROSOFT)
+    start, uid = s.at(1, 14), "board@google.com"
+    s.google.add_event(SELF, start=start, end=start + HOUR, iCalUID=uid)
+    s.microsoft.add_event(SELF, start=start, end=start + HOUR, iCalUId=uid)
+    s.both(2)
+    assert s.block_times() == [(start, start + HOUR)]
 
 
 def test_rule_8_all_day_events_are_dates_in_the_users_zone(stage: Make) -> None:

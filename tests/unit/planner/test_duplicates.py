@@ -99,7 +99,7 @@ def test_a_copy_that_was_freed_or_deleted_is_forgotten() -> None:
     little = copied(5)
     little.settle()
     little.events["x0"] = tombstone(little.events["x0"])
-    assert steps(little.run()) == [("note", "twin_gone")]
+    assert steps(little.run()) == [("note", "no_block_wanted")]
 
 
 def test_a_copy_whose_appointment_has_left_is_asked_for() -> None:

@@ -51,6 +51,17 @@ def test_the_others_are_planned_and_the_odd_one_is_named(
     assert refused.detail.startswith("ZeroDivisionError at ")
 
 
+def test_an_odd_instance_of_a_series_that_is_not_known_concerns_this_series_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    little = Little(full=False).add(odd := instance("s1", span(24)), event("x1", span(30)))
+    little.denied.add("s1")
+    trip(monkeypatch, blocks, "why_no_block", odd.id)
+    made = little.plan()
+    assert [action.source.id for action in made.actions] == ["x1"]
+    assert [refused.source.id for refused in made.refused] == ["s1"]
+
+
 def test_what_stands_for_an_odd_one_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     little = busy_world()
     little.settle()

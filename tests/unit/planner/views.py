@@ -43,7 +43,7 @@ from calendar_sync.core.model import (
 )
 from calendar_sync.planner import CalendarView, View, plan
 from calendar_sync.planner import mirror_text as privacy
-from calendar_sync.planner.snapshot import BlockSeen
+from calendar_sync.planner.snapshot import BlockSeen, Meeting
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 ZONE = ZoneInfo("America/New_York")
@@ -139,6 +139,7 @@ class Little:
     written_back: set[str] = field(default_factory=set)
     other_blocks_known: bool = True
     claimed_elsewhere: frozenset[str] = frozenset()
+    kept_elsewhere: dict[Meeting, BlockLink] = field(default_factory=dict)
     platform: Platform = Platform.GOOGLE
     counter: int = 0
 
@@ -200,6 +201,7 @@ class Little:
             identity=IDENTITY,
             other_blocks_known=self.other_blocks_known,
             claimed_elsewhere=self.claimed_elsewhere,
+            kept_elsewhere=dict(self.kept_elsewhere),
             level=rules.mirror_content.level,
             approved=self.approved,
             written_back=frozenset(self.written_back),
@@ -261,7 +263,7 @@ class Little:
                 self._write_block(action)
             case DeleteBlock():
                 self.blocks.pop(action.link.block_id, None)
-                self.change(action.link, state=LinkState.DELETED)
+                self.change(action.then or replace(action.link, state=LinkState.DELETED))
 
     def _stored(self, link: AnyLink) -> AnyLink:
         if link.id is not None:

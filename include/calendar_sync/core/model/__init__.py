@@ -28,6 +28,7 @@ from calendar_sync.core.model.conflicts import ConflictDecision, ConflictKind
 from calendar_sync.core.model.links import (
     GUESTS,
     STANDING,
+    WITHOUT_BLOCK,
     AnyLink,
     BlockLink,
     Link,
@@ -112,6 +113,7 @@ __all__ = [
     "SETTLING",
     "STANDING",
     "UNRECORDED",
+    "WITHOUT_BLOCK",
     "Action",
     "AnyLink",
     "Appointment",

@@ -25,8 +25,12 @@ class LinkState(StrEnum):
     RETIRED = "retired"  # left the window; what we made stays
     DISMISSED = "dismissed"  # deleted by hand and not to be restored
     DUPLICATE = "twin"  # an event that looks like a copy of an appointment: no block until decided
+    SHARED = "shared"  # a meeting whose block the user's other calendar has
     DELETED = "deleted"
 
+
+# States in which no block is wanted for now, and none stands.
+WITHOUT_BLOCK = frozenset({LinkState.DUPLICATE, LinkState.SHARED})
 
 # Ends the hash of an event that has guests. Whoever added them, no write may touch them.
 GUESTS = "+guests"
@@ -124,10 +128,10 @@ class BlockLink(_Link):
     """An external event in the user's calendar and its block in Welkin.
 
     `source` is the event, or its series and the original start; `event_id` is the event's own id,
-    also within a series; `event_uid` names it in any mailbox. (Of a block that is found without a
-    link, `source` is the block's id.) `block_id` is that of the leave in Welkin, empty while it is
-    not known; `external_id` is what the latest creation was sent with. `block_hash` is of the block
-    as it was read back after the write.
+    also within a series; `event_uid` names it, or its series, in any mailbox. (Of a block that is
+    found without a link, `source` is the block's id.) `block_id` is that of the leave in Welkin,
+    empty while it is not known; `external_id` is what the latest creation was sent with.
+    `block_hash` is of the block as it was read back after the write.
     """
 
     kind: ClassVar = LinkKind.BLOCK
@@ -142,6 +146,11 @@ class BlockLink(_Link):
     def name(self) -> str:
         """The block's id, or what is known of it after an interrupted creation."""
         return self.block_id or self.external_id
+
+    @property
+    def meeting(self) -> tuple[str, Span]:
+        """Names the event and the time of its block, whichever calendar the event is in."""
+        return self.event_uid, self.span
 
 
 Link = MirrorLink | BlockLink

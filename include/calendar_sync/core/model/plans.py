@@ -178,11 +178,12 @@ class DeleteMirror(_OfLink):
 
 @dataclass(frozen=True, slots=True)
 class DeleteBlock(_OfLink):
-    """The block is deleted."""
+    """The block is deleted; `then` is the link afterwards, if it is not simply closed."""
 
     step: ClassVar = Step.DELETE_BLOCK
     link: BlockLink
     absence: bool = False
+    then: BlockLink | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from calendar_sync.planner import View
 from calendar_sync.planner.blocks import nearest, why_no_block
 from calendar_sync.planner.buffers import around
 from calendar_sync.planner.busy import NOT_BUSY
+from calendar_sync.planner.meetings import covered
 from calendar_sync.state.marks import Pair
 from calendar_sync.sync.cycle.scope import Scope
 
@@ -218,7 +219,17 @@ async def _verdict(
     waits = parked(look, scope, event.source.id, event.source.original_start)
     if waits is not None:
         return BlockVerdict("parked", waits)
+    if _shared(scope, view, event, link):
+        return BlockVerdict("shared")
     return await _state(look, scope, link)
+
+
+def _shared(scope: Scope, view: View, event: Row, link: BlockLink | None) -> bool:
+    """The block of the other calendar covers it."""
+    if link is not None and link.state is LinkState.DUPLICATE:
+        return False
+    rules = scope.settings.block_time
+    return isinstance(event, CalendarEvent) and covered(view, rules, event, link)
 
 
 async def _state(look: Look, scope: Scope, link: BlockLink | None) -> BlockVerdict:
@@ -228,6 +239,7 @@ async def _state(look: Look, scope: Scope, link: BlockLink | None) -> BlockVerdi
         LinkState.INTENT: "interrupted",
         LinkState.DISMISSED: "dismissed",
         LinkState.RETIRED: "retired",
+        LinkState.SHARED: "to_create",
     }
     if link is None:
         return BlockVerdict("to_create")

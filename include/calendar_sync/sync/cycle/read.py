@@ -33,10 +33,11 @@ from calendar_sync.core.model import (
 )
 from calendar_sync.core.unreadable import note
 from calendar_sync.planner import CalendarView, Questions, View, mirror_text, questions
-from calendar_sync.planner.snapshot import BlockSeen
+from calendar_sync.planner.snapshot import BlockSeen, Meeting
 from calendar_sync.state.feeds import Cursor
 from calendar_sync.state.runs import DELETIONS_FROM, ENCOUNTERS_MOVE, SKIPPED_AT, SWEEP, WELKIN
 from calendar_sync.sync.cycle.calendars import CalendarReader
+from calendar_sync.sync.cycle.meetings import kept
 from calendar_sync.sync.cycle.scope import NO_CHANGES, Scope
 from calendar_sync.sync.cycle.tries import Tries
 from calendar_sync.sync.services import Services
@@ -74,14 +75,17 @@ class Reader:
     scope: Scope
     links: tuple[Link, ...]
     full: bool
+    _others: dict[str, Any] = field(init=False)
     _block_ids: frozenset[str] = field(init=False)
     _unreadable: set[str] = field(default_factory=set)
     _calendars: CalendarReader = field(init=False)
 
     def __post_init__(self) -> None:
-        """Note which Welkin events are blocks of ours, by link."""
+        """Note which Welkin events are blocks of ours, by their links on both platforms."""
         blocks = (link for link in self.links if isinstance(link, BlockLink))
-        self._block_ids = frozenset(link.block_id for link in blocks)
+        self._others = self._other_platforms()
+        kept_elsewhere = self._others["kept_elsewhere"].values()
+        self._block_ids = frozenset(link.block_id for link in (*blocks, *kept_elsewhere))
         self._calendars = CalendarReader(self.services, self.scope, self.links, self.full)
 
     async def read(self) -> Reading:
@@ -186,7 +190,7 @@ class Reader:
             approved=store.runs.approved(*scope.pair, scope.now),
             encounters_move=bool(store.runs.facts(WELKIN).get(ENCOUNTERS_MOVE)),
             written_back=store.audit.written_back(*scope.pair, scope.now - DAY),
-            **self._other_platforms(),
+            **self._others,
         )
 
     # --- Welkin -------------------------------------------------------------------------------
@@ -304,17 +308,23 @@ class Reader:
         """Which blocks belong to the user's other mailboxes, and whether all of them are known."""
         store, user_id = self.services.store, self.scope.user_id
         claimed: set[str] = set()
+        kept_elsewhere: dict[Meeting, BlockLink] = {}
         all_known = True
         for other in Platform:
             if other is self.scope.platform:
                 continue
-            links = store.links.of(user_id, other)
-            claimed |= {link.name for link in links if isinstance(link, BlockLink)}
+            links = [x for x in store.links.of(user_id, other) if isinstance(x, BlockLink)]
+            claimed |= {link.name for link in links}
+            kept_elsewhere |= kept(store, self.scope.organisation, (user_id, other), links)
             row = store.config.mapped(user_id, other)
             waits = store.marks.of(user_id, other)
             if row is not None and row.enabled:
                 all_known = all_known and waits.last_success_at is not None
-        return {"claimed_elsewhere": frozenset(claimed), "other_blocks_known": all_known}
+        return {
+            "claimed_elsewhere": frozenset(claimed),
+            "kept_elsewhere": kept_elsewhere,
+            "other_blocks_known": all_known,
+        }
 
     # --- questions ----------------------------------------------------------------------------
 

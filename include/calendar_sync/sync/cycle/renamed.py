@@ -10,11 +10,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from calendar_sync.core.errors import NotFound, UserUnavailable
-from calendar_sync.core.model import STANDING, Link, LinkState, MirrorLink, Removed, Row
+from calendar_sync.core.model import (
+    STANDING,
+    WITHOUT_BLOCK,
+    Link,
+    LinkState,
+    MirrorLink,
+    Removed,
+    Row,
+)
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
 
-_MOVING = STANDING | {LinkState.DISMISSED, LinkState.DUPLICATE}
+_MOVING = STANDING | WITHOUT_BLOCK | {LinkState.DISMISSED}
 
 
 @dataclass(frozen=True)

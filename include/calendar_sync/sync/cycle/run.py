@@ -39,6 +39,7 @@ from calendar_sync.state.runs import DELETIONS_FROM, SWEEP, WELKIN
 from calendar_sync.state.shared import Lease
 from calendar_sync.sync.cycle.apply import Applier, Outcome
 from calendar_sync.sync.cycle.former import unlinked
+from calendar_sync.sync.cycle.meetings import tell_others
 from calendar_sync.sync.cycle.own_calendar import OwnCalendar
 from calendar_sync.sync.cycle.paused import AGAIN, Paused, only_less
 from calendar_sync.sync.cycle.read import Reader, Reading
@@ -130,6 +131,18 @@ class Cycle:
             SyncError: the cycle could not be finished; what was done is recorded, and the next
                 cycle goes on from there.
         """
+        if dry_run:
+            return await self._run(full=full, dry_run=True)
+        try:
+            result = await self._run(full=full, dry_run=False)
+        except SyncError:
+            # What was done may concern the user's other platform, and the next try may be late.
+            tell_others(self._services, self._scope)
+            raise
+        tell_others(self._services, self._scope)
+        return result
+
+    async def _run(self, *, full: bool, dry_run: bool) -> CycleResult:
         with waiting_at_most(self._scope.settings.limits.max_wait_seconds):
             links = self._services.store.links.of(*self._scope.pair)
             if not self._scope.mapped.enabled:

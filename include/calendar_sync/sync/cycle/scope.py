@@ -17,10 +17,14 @@ NO_CHANGES = "no list of changes"
 
 @dataclass(frozen=True)
 class Scope:
-    """One (user, platform) at one moment, under one revision of the settings, as it is for them."""
+    """One (user, platform) at one moment, under one revision of the settings.
+
+    `revision` is as it is for them, `organisation` as it is for everybody.
+    """
 
     mapped: MappedUser
     revision: Revision
+    organisation: Revision
     zone: ZoneInfo
     now: datetime
 
@@ -93,7 +97,7 @@ def scope_of(store: Store, revision: Revision, mapped: MappedUser, now: datetime
     """
     known, own = store.config.welkin_user(mapped.user_id), revision.of_user(mapped)
     zone = own.settings.zone(known.time_zone if known else None)
-    return Scope(mapped, own, zone, now)
+    return Scope(mapped, own, revision, zone, now)
 
 
 def cursor_shape(

@@ -99,7 +99,8 @@ class Writer:
             case UpdateBlock():
                 return await self._update_block(action)
             case DeleteBlock():
-                return await self._delete_block(action.link)
+                closed = await self._delete_block(action.link)
+                return action.then or closed
             case Reschedule():
                 return await self._reschedule(action)
             case Cancel():

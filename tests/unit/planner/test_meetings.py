@@ -1,0 +1,242 @@
+"""Rule 7: one meeting in the calendars of both platforms has one block."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from calendar_sync.core.model import BlockLink, Direction, LinkState, Platform, Source, Span
+from calendar_sync.planner import questions
+from calendar_sync.planner.snapshot import BlockSeen
+from tests.unit.planner.views import (
+    IDENTITY,
+    ME,
+    NOW,
+    Little,
+    appointment,
+    days,
+    event,
+    seen_hash,
+    settings,
+    span,
+    steps,
+    tombstone,
+)
+
+UID = "board@google.com"
+MEETING = event("x1", ical_uid=UID)
+
+
+def theirs(little: Little, when: Span | None = None, **values: object) -> BlockLink:
+    """The other calendar has the meeting, and a block for it."""
+    when = when or span()
+    link = BlockLink(
+        ME, Platform.MICROSOFT, "dana@example.org", "primary",
+        source=Source("m1"), span=when, state=LinkState.LIVE, block_id="theirs",
+        event_uid=IDENTITY.event_uid(MEETING), written_at=NOW - timedelta(hours=1),
+    )  # fmt: skip
+    link = replace(link, **values)  # type: ignore[arg-type]
+    little.kept_elsewhere = {link.meeting: link}
+    little.blocks[link.block_id] = BlockSeen(link.block_id, when, seen_hash(when), cancelled=False)
+    return link
+
+
+def covered() -> Little:
+    little = Little().add(MEETING)
+    theirs(little)
+    little.settle()
+    return little
+
+
+def test_a_meeting_that_the_other_calendar_covers_gets_no_block() -> None:
+    little = covered()
+    link = little.block()
+    assert (link.state, link.span, link.event_id) == (LinkState.SHARED, span(), "x1")
+    assert list(little.blocks) == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        event("x1", ical_uid="another@google.com"),
+        event("x1", span(30), ical_uid=UID),
+        event("x1", span(24, 2), ical_uid=UID),
+        event("x1"),
+    ],
+)
+def test_another_meeting_or_time_gets_its_own_block(other: object) -> None:
+    little = Little().add(other)  # type: ignore[arg-type]
+    theirs(little)
+    assert steps(little.run()) == [("create_block", "busy")]
+
+
+def test_the_time_is_that_of_the_block_with_its_buffers() -> None:
+    minutes = {"before_minutes": 15, "after_minutes": 15}
+    rules = settings(block_time={"buffers": {"every_event": minutes}})
+    little = Little(rules).add(MEETING)
+    quarter = timedelta(minutes=15)
+    wide = Span(NOW + timedelta(hours=24) - quarter, NOW + timedelta(hours=25) + quarter)
+    theirs(little, wide)
+    assert steps(little.run()) == [("note", "shared")]
+
+
+def test_days_are_shared_as_well() -> None:
+    little = Little().add(event("x1", days(3), ical_uid=UID))
+    theirs(little, days(3))
+    assert steps(little.run()) == [("note", "shared")]
+
+
+def test_once_the_other_block_is_gone_the_meeting_is_read_and_gets_one() -> None:
+    little = covered()
+    little.kept_elsewhere = {}
+    little.full, little.events = False, {}
+    assert questions(little.view()).calendar_events == {"primary": ("x1",)}
+    little.add(MEETING)
+    assert steps(little.run()) == [("create_block", "busy")]
+    assert little.block().state is LinkState.LIVE
+
+
+def test_while_it_is_covered_nothing_is_asked() -> None:
+    little = covered()
+    little.full, little.events = False, {}
+    assert questions(little.view()).count == 0
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_shared_meeting_that_is_gone_is_forgotten(full: bool) -> None:
+    little = covered()
+    little.full = full
+    little.events = {} if full else {"x1": tombstone(MEETING)}
+    assert steps(little.run()) == [("note", "no_block_wanted")]
+    assert list(little.blocks) == ["theirs"]
+    assert little.plan().actions == ()
+
+
+def test_a_shared_meeting_that_moves_alone_gets_a_block_where_it_is() -> None:
+    little = covered()
+    little.add(replace(MEETING, span=span(50)))
+    assert steps(little.run()) == [("create_block", "busy")]
+
+
+def test_a_shared_meeting_that_moves_on_both_stays_shared() -> None:
+    little = covered()
+    theirs(little, span(50))
+    little.add(replace(MEETING, span=span(50)))
+    little.settle()
+    assert (little.block().state, little.block().span) == (LinkState.SHARED, span(50))
+
+
+def doubled() -> Little:
+    little = Little().add(MEETING)
+    little.settle()
+    theirs(little)
+    return little
+
+
+def test_of_two_blocks_whoever_sees_it_gives_up_its_own() -> None:
+    little = doubled()
+    assert steps(little.run()) == [("delete_block", "shared")]
+    assert little.block().state is LinkState.SHARED
+    assert list(little.blocks) == ["theirs"]
+    assert little.plan().actions == ()
+
+
+def test_a_block_that_is_there_no_more_is_given_up_without_a_request() -> None:
+    little = doubled()
+    mine = little.block().block_id
+    little.blocks.pop(mine)
+    little.absent.add(mine)
+    assert steps(little.run()) == [("note", "shared")]
+
+
+def test_the_block_moves_to_where_the_other_one_is_by_being_given_up() -> None:
+    little = doubled()
+    theirs(little, span(50))
+    little.add(replace(MEETING, span=span(50)))
+    assert steps(little.run()) == [("delete_block", "shared")]
+    assert little.block().span == span(50)
+
+
+def test_an_interrupted_creation_is_given_up() -> None:
+    little = doubled()
+    little.change(little.block(), state=LinkState.INTENT)
+    assert steps(little.run()) == [("delete_block", "shared")]
+
+
+@pytest.mark.parametrize("shown", ["not at all", "cancelled", "elsewhere"])
+def test_a_block_stays_unless_welkin_shows_the_other_one(shown: str) -> None:
+    little = doubled()
+    if shown == "not at all":
+        little.blocks.pop("theirs")
+    elif shown == "cancelled":
+        little.blocks["theirs"] = replace(little.blocks["theirs"], cancelled=True)
+    else:
+        little.blocks["theirs"] = replace(little.blocks["theirs"], span=span(26))
+    assert little.plan().actions == ()
+
+
+def test_a_block_that_was_written_a_moment_ago_is_believed_to_be_there() -> None:
+    little = doubled()
+    theirs(little, written_at=NOW - timedelta(seconds=5))
+    little.blocks.pop("theirs")
+    assert steps(little.plan()) == [("delete_block", "shared")]
+
+
+def test_what_a_person_deleted_for_good_is_not_made_again_from_here() -> None:
+    little = Little().add(MEETING)
+    theirs(little, state=LinkState.DISMISSED, written_at=NOW)
+    little.blocks.clear()
+    assert steps(little.run()) == [("note", "shared")]
+    mine = doubled()
+    theirs(mine, state=LinkState.DISMISSED, written_at=NOW)
+    mine.blocks.pop("theirs")
+    assert mine.plan().actions == ()
+
+
+def test_what_was_decided_about_a_block_of_this_calendar_stays() -> None:
+    little = doubled()
+    little.change(little.block(), state=LinkState.DISMISSED)
+    assert little.plan().actions == ()
+    theirs(little, span(50))
+    little.add(replace(MEETING, span=span(50)))
+    assert steps(little.plan()) == [("note", "shared")]
+
+
+def test_one_way_nothing_is_shared_any_more() -> None:
+    little = covered()
+    little.direction = Direction.WELKIN_TO_CALENDAR
+    assert steps(little.run()) == [("note", "not_in_direction")]
+    assert little.plan().actions == ()
+
+
+def test_without_blocks_nothing_is_shared_any_more() -> None:
+    little = covered()
+    little.rules = settings(block_time={"enabled": False})
+    assert steps(little.run()) == [("note", "not_wanted_by_settings")]
+
+
+def test_a_block_that_was_given_up_and_still_stands_is_deleted() -> None:
+    little = doubled()
+    mine = little.blocks[little.block().block_id]
+    little.run()
+    little.blocks[mine.event_id] = mine
+    assert steps(little.run()) == [("delete_block", "left_over")]
+    assert little.block().state is LinkState.SHARED
+    assert little.plan().actions == ()
+
+
+def test_shared_meetings_count_as_copies_of_visits() -> None:
+    little = Little(full=False, counter=90)
+    for number in range(5):
+        when = span(30 + 3 * number)
+        little.add(appointment(f"a{number}", when))
+        link = BlockLink(
+            ME, Platform.GOOGLE, "dana@example.org", "primary",
+            id=number, source=Source(f"x{number}"), span=when, state=LinkState.SHARED,
+            event_id=f"x{number}", event_uid=f"u{number}",
+        )  # fmt: skip
+        little.links[number] = link
+        little.kept_elsewhere[link.meeting] = link
+    little.settle()
+    little.add(appointment("a9", span(90)), event("x9", span(90)))
+    assert ("note", "twin") in steps(little.plan())
