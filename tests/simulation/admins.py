@@ -163,7 +163,16 @@ class Admins:
         given = {key: after[key] for key in GIVEN if after.get(key) != before.get(key)}
         if given.get("encounter_types") == {}:
             del given["encounter_types"]  # it takes nothing back from the organisation's
+        if "block_time" in given:
+            given["block_time"].update(self._kinds())
         self._set(profiles={**before.get("profiles", {}), name: given})
+
+    def _kinds(self) -> dict[str, Any]:
+        """Which kinds of busy time block."""
+        one = self.chance.choice
+        days = {kind: one(["same", "block", "ignore"]) for kind in ("out_of_office", "tentative")}
+        free = one(["block", "ignore"])
+        return {"out_of_office": one(["block", "ignore"]), "all_day_kinds": {**days, "free": free}}
 
     def drop_profile(self) -> None:
         """One that nobody has goes."""

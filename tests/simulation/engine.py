@@ -27,7 +27,7 @@ from tests.harness import HMAC_KEY, Killed, World, fresh
 from tests.simulation import admins
 from tests.simulation.admins import Admins
 from tests.simulation.oracles import Oracles
-from tests.simulation.people import FURTHER, RULES, SELDOM, People, Seat
+from tests.simulation.people import FURTHER, KINDS, RULES, SELDOM, People, Seat
 
 GOOGLE = (Platform.GOOGLE,)
 MICROSOFT = (Platform.MICROSOFT,)
@@ -153,6 +153,8 @@ class Simulation:
         self.rules = RULES if self.platforms == GOOGLE else RULES + FURTHER
         if self.seldom:
             self.rules += SELDOM
+        if self.profiled:
+            self.rules += KINDS
         if self.losing or self.seldom:
             # Exchange lists instances without marks: a repeated mirror that no link knows, or not
             # by this id, is taken for somebody's own series (docs/operations.md).

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from calendar_sync.config.buffers import LONGEST
-from calendar_sync.config.settings import BlockTime, Settings
+from calendar_sync.config.settings import AllDayKinds, BlockTime, Settings
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Direction, MappedUser, Platform, iso
 from calendar_sync.state import Store
@@ -202,10 +202,17 @@ class Oracles:
     def _blocks(self, event: Glimpse, rules: BlockTime) -> bool:
         if not rules.enabled or event.marker is not None or event.series_id in self._repeated:
             return False
-        if not isinstance(event.start, datetime) and rules.all_day == "ignore":
+        if event.declined:
             return False
-        shown = event.shown == "busy" or (event.shown == "tentative" and rules.tentative)
-        return shown and not event.declined
+        if not isinstance(event.start, datetime):
+            kind = _kind_of_day(event, rules.all_day_kinds)
+            if kind != "same":
+                return kind == "block"
+            if rules.all_day == "ignore":
+                return False
+        if event.out_of_office and rules.out_of_office == "ignore":
+            return False
+        return event.shown == "busy" or (event.shown == "tentative" and rules.tentative)
 
     @property
     def _repeated(self) -> set[str]:
@@ -347,6 +354,14 @@ class Oracles:
                     for generation in range(1, row.generation + 1)
                 }
         return ids
+
+
+def _kind_of_day(event: Glimpse, kinds: AllDayKinds) -> str:
+    if event.shown == "free":
+        return "same" if event.undecided else kinds.free
+    if event.shown == "tentative":
+        return kinds.tentative
+    return kinds.out_of_office if event.out_of_office else "same"
 
 
 def _source(event: Glimpse) -> tuple[str, str]:

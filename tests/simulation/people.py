@@ -200,6 +200,21 @@ class People:
         calendars, account = self._mailbox()
         calendars.plan(account, first, last, "Day off")
 
+    def make_away(self) -> None:
+        """Out of office, for some hours."""
+        start, end = self._time()
+        calendars, account = self._mailbox()
+        decline = {"autoDeclineMode": "declineNone"}
+        google = {"eventType": "outOfOffice", "outOfOfficeProperties": decline}
+        fields: dict[str, Any] = google if calendars is self.world.google else {"showAs": "oof"}
+        calendars.add_event(account, start=start, end=end, **fields)
+
+    def make_free_day(self) -> None:
+        """A day as calendars propose it."""
+        first, last = self._day()
+        calendars, account = self._mailbox()
+        calendars.plan(account, first, last, "Conference", free=True)
+
     def make_series(self) -> None:
         start, _ = self._time()
         rule = self.chance.choice(
@@ -384,6 +399,8 @@ RULES: tuple[tuple[str, int], ...] = (
 )
 # Further rules where Microsoft takes part; Google's seeds stay what they were.
 FURTHER: tuple[tuple[str, int], ...] = (("make_private", 3), ("repeat_mirror", 1))
+# Kinds of busy time, where profiles have policies for them.
+KINDS: tuple[tuple[str, int], ...] = (("make_away", 4), ("make_free_day", 4))
 # What seldom happens, in simulations of its own: the other seeds stay what they were.
 SELDOM: tuple[tuple[str, int], ...] = (
     ("bin_mirror", 3),

@@ -82,17 +82,22 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Working elsewhere (Microsoft only)",
         "Events that Outlook shows as working elsewhere. Working locations in Google never block.",
     ),
+    "block_time.out_of_office": ("Out-of-office events", ""),
     "block_time.all_day": (
         "All-day events",
         "All-day events that the calendar shows as busy.",
     ),
     "block_time.all_day_kinds": (
         "All-day events of some kinds",
-        "Only if they block at all. All others follow the setting for all-day events.",
+        "What you choose here decides, whatever the settings above say.",
     ),
     "block_time.all_day_kinds.out_of_office": ("Out of office", ""),
     "block_time.all_day_kinds.tentative": ("Tentative", ""),
     "block_time.all_day_kinds.working_elsewhere": ("Working elsewhere (Microsoft only)", ""),
+    "block_time.all_day_kinds.free": (
+        "Shown as free",
+        "Google and Outlook propose to show a new all-day event as free.",
+    ),
     "block_time.all_day_write": (
         "How an all-day busy block is written",
         "How the busy block appears in Welkin.",
@@ -369,9 +374,11 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
     "encounter_types.unknown_type": {"skip": "Leave them out", "include": "Sync them"},
     "block_time.all_day": {"block": "Block the whole day", "ignore": "Block nothing"},
     "block_time.working_elsewhere": {"block": "Block the time", "ignore": "Block nothing"},
+    "block_time.out_of_office": {"block": "Block the time", "ignore": "Block nothing"},
+    "block_time.all_day_kinds.free": {"block": "Block the whole day", "ignore": "Block nothing"},
     **{
         f"block_time.all_day_kinds.{kind}": {
-            "same": "As set for all-day events",
+            "same": "As set above",
             "block": "Block the whole day",
             "ignore": "Block nothing",
         }
