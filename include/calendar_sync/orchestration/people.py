@@ -4,7 +4,6 @@ At most one a day for each account. It says nothing about any appointment.
 """
 
 import logging
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,6 @@ from sqlalchemy import select
 
 from calendar_sync.config.notifiers import Notify
 from calendar_sync.core.codes import code_of
-from calendar_sync.core.errors import LeaseHeld
 from calendar_sync.core.model import ConflictDecision, ConflictKind, MappedUser, Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.health.render import Message
@@ -59,14 +57,8 @@ def tell_people(store: Store, platform: Platform, now: datetime) -> list[str]:
     notify = store.config.revision().settings.notify
     if not notify.to_people:
         return []
-    try:
-        lease = store.leases.take(f"messages of {platform.value}", uuid.uuid4().hex, now)
-    except LeaseHeld:
-        return []
-    try:
-        return _tell(store, notify, platform, now)
-    finally:
-        store.leases.release(lease, now)
+    with store.leases.alone(f"messages of {platform.value}", now) as alone:
+        return _tell(store, notify, platform, now) if alone else []
 
 
 def _tell(store: Store, notify: Notify, platform: Platform, now: datetime) -> list[str]:
