@@ -256,7 +256,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
     ),
     "notify.to_people": (
         "Tell the person concerned",
-        "An e-mail, at most one a day, if a user's calendar is not synced or an edit was put back.",
+        "An e-mail to the user, at most one a day. Nothing in it is about a patient.",
     ),
     "polling": ("How often calendars are checked", "To find changes by users."),
     "polling.interval_seconds": (
@@ -359,6 +359,11 @@ _RESTORE, _REPORT = "Restore Welkin's version", "Only report it"
 #: Labels of choices.
 CHOICES: Mapping[str, Mapping[str, str]] = {
     "people_may_choose": {"level": "To see less", "reminder": "The reminder"},
+    "notify.to_people": {
+        "not_synced": "Their calendar is not synced",
+        "put_back": "An edit of theirs was put back",
+        "visit_over_busy": "A visit is booked over their busy time",
+    },
     "block_time.source": {"events": "Its events", "free_busy": "Busy times alone"},
     "polling.sweep": {
         "auto": "If polls alone are too slow",
