@@ -27,7 +27,7 @@ from tests.harness import HMAC_KEY, Killed, World, fresh
 from tests.simulation import admins
 from tests.simulation.admins import Admins
 from tests.simulation.oracles import Oracles
-from tests.simulation.people import FURTHER, KINDS, RULES, SELDOM, People, Seat
+from tests.simulation.people import ELSEWHERE, FURTHER, KINDS, RULES, SELDOM, People, Seat
 
 GOOGLE = (Platform.GOOGLE,)
 MICROSOFT = (Platform.MICROSOFT,)
@@ -110,7 +110,9 @@ class Simulation:
     a bug meets a single row or item now and then, and some items lie at the edge of time. With
     `seldom`, mailboxes are renamed and restored, deletions undone, guests invited, and removals
     denied. With `stubborn`, single items and lists are refused, pass after pass, until the next
-    quiet period. With `pausing`, people pause their sync and end that, or it ends by itself.
+    quiet period. With `pausing`, people pause their sync and end that, or it ends by itself. With
+    `personal`, rows of the mapping name calendars of their mailboxes. With `ruled`, mapping rules
+    name groups, whose members change.
     """
 
     seed: int
@@ -122,6 +124,8 @@ class Simulation:
     stubborn: bool = False
     profiled: bool = False
     pausing: bool = False
+    personal: bool = False
+    ruled: bool = False
     crashes: bool = True
     faults: bool = True
     trips: bool = True
@@ -155,6 +159,8 @@ class Simulation:
             self.rules += SELDOM
         if self.profiled:
             self.rules += KINDS
+        if self.personal:
+            self.rules += ELSEWHERE
         if self.losing or self.seldom:
             # Exchange lists instances without marks: a repeated mirror that no link knows, or not
             # by this id, is taken for somebody's own series (docs/operations.md).
@@ -169,6 +175,10 @@ class Simulation:
         self.loses_tombstones = False
         if self.administered:
             self.admins = Admins(self.world, self.people, self.chance)
+            if self.personal:
+                self.admins.add_calendars()
+            if self.ruled:
+                self.admins.add_groups()
             self.admins.begin()
             self.loses_tombstones = self.chance.random() < 0.2
             for platform in self.platforms:
@@ -185,6 +195,8 @@ class Simulation:
         exchange.gone_location = chance.choice(["alternate", "with", "without"])
         exchange.replay = chance.random() < 0.2
         exchange.app_limit = chance.choice([None, None, 4])
+        if self.personal and exchange.app_limit:
+            exchange.app_limit *= 2  # as many calendars, read at once
 
     async def run(self, steps: int) -> None:
         """Do it all."""
@@ -321,11 +333,14 @@ class Simulation:
 
     async def _administer(self, who: Admins) -> None:
         rules = admins.RULES + (admins.PROFILED if self.profiled else ())
+        rules += admins.PERSONAL if self.personal else ()
+        rules += admins.RULED if self.ruled else ()
         names = [name for name, _ in rules]
         weights = [weight for _, weight in rules]
         name = self.chance.choices(names, weights)[0]
-        getattr(who, name)()
         self._note(name)
+        if (done := getattr(who, name)()) is not None:
+            await done
         if name in admins.MAPPING:
             await self.world.map(who.rows())
         self.world.clock.advance(self.chance.choice([0, 1, 20]))
@@ -537,7 +552,9 @@ class Simulation:
             return  # today's look at how much may be asked at once
         reads = [e.kind for e in world.sandbox.requests.since(before)]
         if world.welkin.audit_enabled:
-            polled = Counter(POLLS[row.platform] for row in self._mapping() if row.enabled)
+            polled: Counter[str] = Counter()
+            for row in self.oracles.mapping.values():
+                polled[POLLS[row.platform]] += len(self.oracles.calendars_of(row).all)
             found = Counter(kind for kind in reads if kind in POLLS.values())
             assert found == polled, f"I3: {reads}"
             assert "welkin.events.list" not in reads, f"I3: {reads}"

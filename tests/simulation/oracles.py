@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from calendar_sync.config.buffers import LONGEST
+from calendar_sync.config.calendars import Calendars
 from calendar_sync.config.settings import AllDayKinds, BlockTime, Settings
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Direction, MappedUser, Platform, iso
@@ -72,6 +73,10 @@ class Oracles:
     def _own(self, mapped: MappedUser) -> Settings:
         return self.settings.of(mapped.profile)
 
+    def calendars_of(self, mapped: MappedUser) -> Calendars:
+        """Which calendars of the mailbox are read and written."""
+        return self._own(mapped).calendars_with(mapped)
+
     def _everywhere(self) -> Iterator[tuple[Platform, str]]:
         """Every mailbox of the platforms that take part."""
         for platform in dict.fromkeys(platform for _, platform in self.people.accounts):
@@ -92,7 +97,14 @@ class Oracles:
         found = {}
         left_alone = self._left_alone(user)
         busy = self._own(mapped).mirror_content.level == "busy/busy"
-        for mirror in self.world.calendars(mapped.platform).mirrors(mapped.account):
+        calendars, where = self.world.calendars(mapped.platform), self.calendars_of(mapped)
+        assert not (where.pending and wanted), f"I5: {user} has no calendar of their own"
+        there = (
+            set()
+            if where.pending
+            else {one.id for one in calendars.glimpses(mapped.account, where.mirrors)}
+        )
+        for mirror in calendars.mirrors(mapped.account):
             marker = mirror.marker or ""
             start, end = _times(mirror, ZoneInfo("UTC"))
             assert marker not in found, f"I2: two mirrors of one visit for {user}"
@@ -102,6 +114,8 @@ class Oracles:
                 assert not mirror.is_series, "I5: a mirror that was repeated stays so"
                 assert not busy or mirror.title == "Busy", "I7: text beyond the detail level"
             found[marker] = (start, end)
+            if end > now and marker not in left_alone:
+                assert mirror.id in there, f"I19: a mirror of {user} in another calendar"
         missing = {key: value for key, value in wanted.items() if found.get(key) != value}
         missing = {k: v for k, v in missing.items() if v[1] > now and k not in left_alone}
         assert not missing, f"I5: mirrors missing or at another time for {user}: {missing}"
@@ -154,8 +168,9 @@ class Oracles:
         busy = [
             self._with_buffer(event, zone, self._own(row).block_time)
             for row in rows
+            for calendar in self.calendars_of(row).busy
             for event in self.world.calendars(row.platform).expanded_glimpses(
-                row.account, low - widest, high + widest
+                row.account, low - widest, high + widest, calendar
             )
             if self._blocks(event, self._own(row).block_time) and _source(event) not in sources
         ]

@@ -9,6 +9,7 @@ from calendar_sync.core.model import Platform
 from calendar_sync_sandbox.calendars import CalendarWorld, Glimpse
 from tests.harness import World
 
+PRIMARY = "primary"
 ZONES = ("US/Eastern", "US/Pacific", "Europe/Berlin")
 Seat = tuple[str, Platform]
 Found = tuple[CalendarWorld, str, Glimpse]
@@ -173,15 +174,23 @@ class People:
         calendars, account = self._mailbox()
         events = [
             event
-            for event in calendars.own(account)
-            if event.series_id is None and (series is None or event.is_series == series)
+            for event in calendars.glimpses(account, PRIMARY)
+            if event.marker is None
+            and event.series_id is None
+            and (series is None or event.is_series == series)
         ]
         return (calendars, account, self.chance.choice(events)) if events else None
 
     def _mirror(self) -> Found | None:
         calendars, account = self._mailbox()
-        mirrors = calendars.mirrors(account)
+        events = calendars.glimpses(account, PRIMARY)
+        mirrors = [event for event in events if event.marker is not None]
         return (calendars, account, self.chance.choice(mirrors)) if mirrors else None
+
+    def _elsewhere(self) -> tuple[CalendarWorld, str, str]:
+        """A further calendar of somebody: one of their own, or one that the sync has made."""
+        calendars, account = self._mailbox()
+        return calendars, account, self.chance.choice(sorted(calendars.calendars_of(account)))
 
     def make_event(self) -> None:
         start, end = self._time(past=self.chance.random() < 0.1)
@@ -304,6 +313,24 @@ class People:
             calendars, account, event = found
             calendars.delete_event(account, event.id)
 
+    # --- further calendars ----------------------------------------------------------------------
+
+    def make_elsewhere(self) -> None:
+        calendars, account, calendar = self._elsewhere()
+        calendars.plan(account, *self._time(), "Lecture", calendar=calendar)
+
+    def move_elsewhere(self) -> None:
+        """An event of the owner's, or a mirror."""
+        calendars, account, calendar = self._elsewhere()
+        if events := calendars.glimpses(account, calendar):
+            event = self.chance.choice(events)
+            calendars.move_event(account, event.id, *self._time(), calendar=calendar)
+
+    def delete_elsewhere(self) -> None:
+        calendars, account, calendar = self._elsewhere()
+        if events := calendars.glimpses(account, calendar):
+            calendars.delete_event(account, self.chance.choice(events).id, calendar=calendar)
+
     # --- what seldom happens --------------------------------------------------------------------
 
     def bin_mirror(self) -> None:
@@ -401,6 +428,12 @@ RULES: tuple[tuple[str, int], ...] = (
 FURTHER: tuple[tuple[str, int], ...] = (("make_private", 3), ("repeat_mirror", 1))
 # Kinds of busy time, where profiles have policies for them.
 KINDS: tuple[tuple[str, int], ...] = (("make_away", 4), ("make_free_day", 4))
+# What happens in further calendars, where there are some.
+ELSEWHERE: tuple[tuple[str, int], ...] = (
+    ("make_elsewhere", 5),
+    ("move_elsewhere", 4),
+    ("delete_elsewhere", 3),
+)
 # What seldom happens, in simulations of its own: the other seeds stay what they were.
 SELDOM: tuple[tuple[str, int], ...] = (
     ("bin_mirror", 3),

@@ -27,8 +27,20 @@ def choose(seed: int) -> tuple[Simulation, int]:
     # Losing needs both ways: who may not write a side cannot take over what stands there.
     losing = not administered and direction is Direction.BIDIRECTIONAL
     seldom = chance.random() < 0.5
+    # Likewise: what further is told where administrators act and mailboxes keep their names.
+    told = random.Random(f"told-{seed}").choice(["", "profiled", "personal", "ruled"])  # noqa: S311
+    if not administered or seldom:
+        told = ""
     simulation = Simulation(
-        seed, direction, platforms, administered=administered, losing=losing, seldom=seldom
+        seed,
+        direction,
+        platforms,
+        administered=administered,
+        losing=losing,
+        seldom=seldom,
+        profiled=told in {"profiled", "ruled"},
+        personal=told == "personal",
+        ruled=told == "ruled",
     )
     steps = chance.choice([60, 100, 150, 250])
     simulation.stubborn = chance.random() < 0.4
@@ -70,6 +82,8 @@ def main(minutes: float, first: int) -> int:
                 f"platforms={platforms} administered={simulation.administered} "
                 f"losing={simulation.losing} seldom={simulation.seldom} "
                 f"stubborn={simulation.stubborn} pausing={simulation.pausing} "
+                f"profiled={simulation.profiled} personal={simulation.personal} "
+                f"ruled={simulation.ruled} "
                 f"{noticed(simulation)}",
                 flush=True,
             )
