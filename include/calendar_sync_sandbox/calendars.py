@@ -31,6 +31,8 @@ class Glimpse:
         declined: whether the owner said no.
         guests: how many attendees it has.
         original_start: where the rule puts it, for an occurrence.
+        undecided: whether it is tentative, or waits for an answer, whatever it is shown as.
+        out_of_office: whether it says that its owner is away.
     """
 
     id: str
@@ -46,6 +48,8 @@ class Glimpse:
     declined: bool
     guests: int
     original_start: datetime | date | None = None
+    undecided: bool = False
+    out_of_office: bool = False
 
 
 class CalendarWorld(ABC):

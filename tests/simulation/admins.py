@@ -5,14 +5,17 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
+from calendar_sync.config.calendars import OWN
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Direction, MappedUser, Platform
 from calendar_sync.operations.approvals import grant
+from calendar_sync.operations.mapping.rules import Mode, evaluate
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
+from calendar_sync.sync.services import Services
 from calendar_sync_sandbox.calendars import CalendarWorld, Glimpse
 from tests.harness import HMAC_KEY, World
-from tests.simulation.people import ZONES, People, Seat
+from tests.simulation.people import PRIMARY, ZONES, People, Seat
 
 BAA = {"by": "officer", "on": "2026-01-01"}
 FULL = {"level": "full", "template": "{patient_first_name} {patient_last_name}, {encounter_type}"}
@@ -40,6 +43,10 @@ BUFFERS: tuple[dict[str, Any], ...] = (
     {"every_visit": {"after_minutes": 10}},
     {"every_visit": {"before_minutes": 5}, "types": {"APPOINT*": {"before_minutes": 25}}},
 )
+#: A group of each directory.
+TEAM = "team@example.org"
+Named = tuple[tuple[str, ...], str]
+NONE: Named = ((), "")
 PROFILES = ("clinicians", "front-desk", "pilot")
 GIVEN = (
     "mirror_content",
@@ -65,6 +72,8 @@ class Admins:
         self.unmapped: set[Seat] = set()
         self.directions: dict[str, Direction] = {}
         self.profiles: dict[Seat, str] = {}
+        #: Calendars that a row names, which belong to its mailbox: busy ones, and for mirrors.
+        self.personal: dict[tuple[str, Platform], Named] = {}
         self.revoked: set[tuple[str, Platform]] = set()
         self.replayed: list[dict[str, Any]] = []
         sandbox = world.sandbox
@@ -92,6 +101,8 @@ class Admins:
                 account,
                 enabled=(user, platform) not in self.disabled,
                 direction=self.directions.get(user),
+                busy_calendars=self.personal.get((account, platform), NONE)[0],
+                mirrors_calendar=self.personal.get((account, platform), NONE)[1],
                 profile=self.profiles.get((user, platform), ""),
             )
             for (user, platform), account in self.people.accounts.items()
@@ -131,6 +142,75 @@ class Admins:
         """Somebody gets another profile, or none."""
         names = sorted(self.world.document.get("profiles", {}))
         self.profiles[self.people.seat()] = self.chance.choice(["", *names, *names])
+
+    def add_calendars(self) -> None:
+        """Every mailbox has a further calendar, and rows name it or not."""
+        mailboxes = [(account, seat[1]) for seat, account in self.people.accounts.items()]
+        mailboxes += [(one, platform) for platform, spare in self.spare.items() for one in spare]
+        for account, platform in mailboxes:
+            self.world.calendars(platform).add_calendar(account, "Private")
+            self._name(account, platform)
+
+    def name_calendars(self) -> None:
+        """A row of the mapping names calendars of its mailbox, or none."""
+        seat = self.people.seat()
+        self._name(self.people.accounts[seat], seat[1])
+
+    def _name(self, account: str, platform: Platform) -> None:
+        held = self.world.calendars(platform).calendars_of(account)
+        [further] = [key for key, name in held.items() if name == "Private"]
+        mirrors = self.chance.choice(["", PRIMARY, further, OWN, OWN])
+        self.personal[account, platform] = self.chance.choice([(), (further,)]), mirrors
+
+    def add_groups(self) -> None:
+        """Rules map who is in a group of the directory, with a profile; somebody may read it."""
+        if Platform.GOOGLE in self.spare:
+            self.world.google.add_account("boss@example.org").admin = True
+        rules = [
+            {"name": f"team {each}", "platform": each.value, "group": TEAM, "profile": "team"}
+            for each in self.spare
+        ]
+        profiles = {**self.world.document.get("profiles", {}), "team": {"mirror_moved": "report"}}
+        self._set(profiles=profiles, mapping_rules=[{**one, "apply": True} for one in rules])
+        self.unmapped = set(self.people.accounts)
+        self.regroup()
+
+    def regroup(self) -> None:
+        """Others belong to the group of the directory."""
+        accounts = self.people.accounts.items()
+        for platform in self.spare:
+            names = sorted(name for (_, where), name in accounts if where is platform)
+            members = self.chance.sample(names, self.chance.randint(1, len(names)))
+            world: Any = self.world.calendars(platform)
+            world.groups.add(TEAM, *members)
+
+    async def follow_rules(self) -> None:
+        """The mapping becomes what the rules want of it."""
+
+        async def work(services: Services) -> list[MappedUser]:
+            await evaluate(services, Mode.DAILY)
+            return services.store.config.mapping()
+
+        found = {(row.user_id, row.platform): row for row in await self.world.with_services(work)}
+        seats = set(self.people.accounts)
+        self.unmapped = seats - found.keys()
+        self.disabled = {seat for seat in self.disabled if seat not in found}
+        for seat, row in found.items():
+            self.profiles[seat] = row.profile
+            self._hold(seat, row.account)
+            if not row.enabled:
+                self.disabled.add(seat)
+
+    def _hold(self, seat: Seat, account: str) -> None:
+        """The mailbox is this person's, and whoever had it takes theirs."""
+        accounts, spare = self.people.accounts, self.spare[seat[1]]
+        mine = accounts[seat]
+        for other, held in list(accounts.items()):
+            if other[1] is seat[1] and held == account:
+                accounts[other] = mine
+        if account in spare:
+            spare[spare.index(account)] = mine
+        accounts[seat] = account
 
     # --- settings -----------------------------------------------------------------------------
 
@@ -173,12 +253,21 @@ class Admins:
             del given["encounter_types"]  # it takes nothing back from the organisation's
         content = {**given.get("mirror_content", {}), "buffers": self.minutes.choice(BUFFERS)}
         given["mirror_content"] = content
+        if "block_time" in given:
+            given["block_time"].update(self._kinds())
         self._set(profiles={**before.get("profiles", {}), name: given})
+
+    def _kinds(self) -> dict[str, Any]:
+        """Which kinds of busy time block."""
+        one = self.chance.choice
+        days = {kind: one(["same", "block", "ignore"]) for kind in ("out_of_office", "tentative")}
+        free = one(["block", "ignore"])
+        return {"out_of_office": one(["block", "ignore"]), "all_day_kinds": {**days, "free": free}}
 
     def drop_profile(self) -> None:
         """One that nobody has goes."""
         profiles = dict(self.world.document.get("profiles", {}))
-        free = sorted(profiles.keys() - set(self.profiles.values()))
+        free = sorted(profiles.keys() - {*self.profiles.values(), "team"})
         if free:
             del profiles[self.chance.choice(free)]
             self._set(profiles=profiles)
@@ -213,7 +302,8 @@ class Admins:
             if visit.type != "ENCOUNTER" and visit.host_id == user
         }
         calendars = self.world.calendars(seat[1])
-        return calendars, account, [m for m in calendars.mirrors(account) if m.marker in plain]
+        mirrors = [m for m in calendars.glimpses(account, PRIMARY) if m.marker in plain]
+        return calendars, account, mirrors
 
     def move_plain_mirrors(self) -> None:
         calendars, account, mirrors = self._plain_mirrors()
@@ -285,7 +375,11 @@ class Admins:
             self.world.calendars(platform).lag_seconds = seconds
 
 
-MAPPING = frozenset({"remap", "exchange", "disable", "unmap", "turn", "give_profile"})
+MAPPING = frozenset(
+    {"remap", "exchange", "disable", "unmap", "turn", "give_profile", "name_calendars"}
+)
+RULED: tuple[tuple[str, int], ...] = (("regroup", 16), ("follow_rules", 30), ("unmap", 12))
+PERSONAL: tuple[tuple[str, int], ...] = (("name_calendars", 14),)
 PROFILED: tuple[tuple[str, int], ...] = (("profile", 8), ("give_profile", 10), ("drop_profile", 2))
 RULES: tuple[tuple[str, int], ...] = (
     ("remap", 3),

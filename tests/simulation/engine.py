@@ -27,7 +27,16 @@ from tests.harness import HMAC_KEY, Killed, World, fresh
 from tests.simulation import admins
 from tests.simulation.admins import Admins
 from tests.simulation.oracles import Oracles
-from tests.simulation.people import FURTHER, MEETINGS, RULES, SELDOM, People, Seat
+from tests.simulation.people import (
+    ELSEWHERE,
+    FURTHER,
+    KINDS,
+    MEETINGS,
+    RULES,
+    SELDOM,
+    People,
+    Seat,
+)
 
 GOOGLE = (Platform.GOOGLE,)
 MICROSOFT = (Platform.MICROSOFT,)
@@ -111,7 +120,9 @@ class Simulation:
     `seldom`, mailboxes are renamed and restored, deletions undone, guests invited, and removals
     denied. With `stubborn`, single items and lists are refused, pass after pass, until the next
     quiet period. With `pausing`, people pause their sync and end that, or it ends by itself. With
-    `meetings`, who is on both platforms has some meetings in both calendars.
+    `meetings`, who is on both platforms has some meetings in both calendars. With
+    `personal`, rows of the mapping name calendars of their mailboxes. With `ruled`, mapping rules
+    name groups, whose members change.
     """
 
     seed: int
@@ -124,6 +135,8 @@ class Simulation:
     profiled: bool = False
     pausing: bool = False
     meetings: bool = False
+    personal: bool = False
+    ruled: bool = False
     crashes: bool = True
     faults: bool = True
     trips: bool = True
@@ -158,6 +171,10 @@ class Simulation:
             self.rules += SELDOM
         if self.meetings:
             self.rules += MEETINGS
+        if self.profiled:
+            self.rules += KINDS
+        if self.personal:
+            self.rules += ELSEWHERE
         if self.losing or self.seldom:
             # Exchange lists instances without marks: a repeated mirror that no link knows, or not
             # by this id, is taken for somebody's own series (docs/operations.md).
@@ -172,6 +189,10 @@ class Simulation:
         self.loses_tombstones = False
         if self.administered:
             self.admins = Admins(self.world, self.people, self.chance)
+            if self.personal:
+                self.admins.add_calendars()
+            if self.ruled:
+                self.admins.add_groups()
             self.admins.begin()
             self.loses_tombstones = self.chance.random() < 0.2
             for platform in self.platforms:
@@ -188,6 +209,8 @@ class Simulation:
         exchange.gone_location = chance.choice(["alternate", "with", "without"])
         exchange.replay = chance.random() < 0.2
         exchange.app_limit = chance.choice([None, None, 4])
+        if self.personal and exchange.app_limit:
+            exchange.app_limit *= 2  # as many calendars, read at once
 
     async def run(self, steps: int) -> None:
         """Do it all."""
@@ -324,11 +347,14 @@ class Simulation:
 
     async def _administer(self, who: Admins) -> None:
         rules = admins.RULES + (admins.PROFILED if self.profiled else ())
+        rules += admins.PERSONAL if self.personal else ()
+        rules += admins.RULED if self.ruled else ()
         names = [name for name, _ in rules]
         weights = [weight for _, weight in rules]
         name = self.chance.choices(names, weights)[0]
-        getattr(who, name)()
         self._note(name)
+        if (done := getattr(who, name)()) is not None:
+            await done
         if name in admins.MAPPING:
             await self.world.map(who.rows())
         self.world.clock.advance(self.chance.choice([0, 1, 20]))
@@ -541,7 +567,9 @@ class Simulation:
             return  # today's look at how much may be asked at once
         reads = [e.kind for e in world.sandbox.requests.since(before)]
         if world.welkin.audit_enabled:
-            polled = Counter(POLLS[row.platform] for row in self._mapping() if row.enabled)
+            polled: Counter[str] = Counter()
+            for row in self.oracles.mapping.values():
+                polled[POLLS[row.platform]] += len(self.oracles.calendars_of(row).all)
             found = Counter(kind for kind in reads if kind in POLLS.values())
             assert found == polled, f"I3: {reads}"
             assert "welkin.events.list" not in reads, f"I3: {reads}"

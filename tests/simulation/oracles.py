@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from calendar_sync.config.buffers import LONGEST
-from calendar_sync.config.settings import BlockTime, Settings
+from calendar_sync.config.calendars import Calendars
+from calendar_sync.config.settings import AllDayKinds, BlockTime, Settings
 from calendar_sync.core.identity import Identity
 from calendar_sync.core.model import Direction, MappedUser, Platform, iso
 from calendar_sync.state import Store
@@ -74,6 +75,10 @@ class Oracles:
     def _own(self, mapped: MappedUser) -> Settings:
         return self.settings.of(mapped.profile)
 
+    def calendars_of(self, mapped: MappedUser) -> Calendars:
+        """Which calendars of the mailbox are read and written."""
+        return self._own(mapped).calendars_with(mapped)
+
     def _everywhere(self) -> Iterator[tuple[Platform, str]]:
         """Every mailbox of the platforms that take part."""
         for platform in dict.fromkeys(platform for _, platform in self.people.accounts):
@@ -95,7 +100,14 @@ class Oracles:
         found = {}
         left_alone = self._left_alone(user)
         busy = self._own(mapped).mirror_content.level == "busy/busy"
-        for mirror in self.world.calendars(mapped.platform).mirrors(mapped.account):
+        calendars, where = self.world.calendars(mapped.platform), self.calendars_of(mapped)
+        assert not (where.pending and wanted), f"I5: {user} has no calendar of their own"
+        there = (
+            set()
+            if where.pending
+            else {one.id for one in calendars.glimpses(mapped.account, where.mirrors)}
+        )
+        for mirror in calendars.mirrors(mapped.account):
             marker = mirror.marker or ""
             start, end = _times(mirror, ZoneInfo("UTC"))
             assert marker not in found, f"I2: two mirrors of one visit for {user}"
@@ -106,6 +118,8 @@ class Oracles:
                 title = mirror.title.partition(" (")[0]  # and the time, of a longer mirror
                 assert not busy or title == "Busy", "I7: text beyond the detail level"
             found[marker] = (start, end)
+            if end > now and marker not in left_alone:
+                assert mirror.id in there, f"I19: a mirror of {user} in another calendar"
         missing = {key: value for key, value in wanted.items() if found.get(key) != value}
         missing = {k: v for k, v in missing.items() if ends[k] > now and k not in left_alone}
         assert not missing, f"I5: mirrors missing or at another time for {user}: {missing}"
@@ -168,8 +182,9 @@ class Oracles:
         busy = [
             self._with_buffer(event, zone, self._own(row).block_time)
             for row in rows
+            for calendar in self.calendars_of(row).busy
             for event in self.world.calendars(row.platform).expanded_glimpses(
-                row.account, low - widest, high + widest
+                row.account, low - widest, high + widest, calendar
             )
             if self._blocks(event, self._own(row).block_time) and _source(event) not in sources
         ]
@@ -239,10 +254,17 @@ class Oracles:
     def _blocks(self, event: Glimpse, rules: BlockTime) -> bool:
         if not rules.enabled or event.marker is not None or event.series_id in self._repeated:
             return False
-        if not isinstance(event.start, datetime) and rules.all_day == "ignore":
+        if event.declined:
             return False
-        shown = event.shown == "busy" or (event.shown == "tentative" and rules.tentative)
-        return shown and not event.declined
+        if not isinstance(event.start, datetime):
+            kind = _kind_of_day(event, rules.all_day_kinds)
+            if kind != "same":
+                return kind == "block"
+            if rules.all_day == "ignore":
+                return False
+        if event.out_of_office and rules.out_of_office == "ignore":
+            return False
+        return event.shown == "busy" or (event.shown == "tentative" and rules.tentative)
 
     @property
     def _repeated(self) -> set[str]:
@@ -385,6 +407,14 @@ class Oracles:
                     for generation in range(1, row.generation + 1)
                 }
         return ids
+
+
+def _kind_of_day(event: Glimpse, kinds: AllDayKinds) -> str:
+    if event.shown == "free":
+        return "same" if event.undecided else kinds.free
+    if event.shown == "tentative":
+        return kinds.tentative
+    return kinds.out_of_office if event.out_of_office else "same"
 
 
 def _source(event: Glimpse) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from calendar_sync_sandbox.calendars import CalendarWorld, Glimpse
 from calendar_sync_sandbox.microsoft.wire import foreign_uid
 from tests.harness import World
 
+PRIMARY = "primary"
 ZONES = ("US/Eastern", "US/Pacific", "Europe/Berlin")
 Seat = tuple[str, Platform]
 Found = tuple[CalendarWorld, str, Glimpse]
@@ -176,15 +177,23 @@ class People:
         calendars, account = self._mailbox()
         events = [
             event
-            for event in calendars.own(account)
-            if event.series_id is None and (series is None or event.is_series == series)
+            for event in calendars.glimpses(account, PRIMARY)
+            if event.marker is None
+            and event.series_id is None
+            and (series is None or event.is_series == series)
         ]
         return (calendars, account, self.chance.choice(events)) if events else None
 
     def _mirror(self) -> Found | None:
         calendars, account = self._mailbox()
-        mirrors = calendars.mirrors(account)
+        events = calendars.glimpses(account, PRIMARY)
+        mirrors = [event for event in events if event.marker is not None]
         return (calendars, account, self.chance.choice(mirrors)) if mirrors else None
+
+    def _elsewhere(self) -> tuple[CalendarWorld, str, str]:
+        """A further calendar of somebody: one of their own, or one that the sync has made."""
+        calendars, account = self._mailbox()
+        return calendars, account, self.chance.choice(sorted(calendars.calendars_of(account)))
 
     def make_event(self) -> None:
         start, end = self._time(past=self.chance.random() < 0.1)
@@ -202,6 +211,21 @@ class People:
         first, last = self._day()
         calendars, account = self._mailbox()
         calendars.plan(account, first, last, "Day off")
+
+    def make_away(self) -> None:
+        """Out of office, for some hours."""
+        start, end = self._time()
+        calendars, account = self._mailbox()
+        decline = {"autoDeclineMode": "declineNone"}
+        google = {"eventType": "outOfOffice", "outOfOfficeProperties": decline}
+        fields: dict[str, Any] = google if calendars is self.world.google else {"showAs": "oof"}
+        calendars.add_event(account, start=start, end=end, **fields)
+
+    def make_free_day(self) -> None:
+        """A day as calendars propose it."""
+        first, last = self._day()
+        calendars, account = self._mailbox()
+        calendars.plan(account, first, last, "Conference", free=True)
 
     def make_series(self) -> None:
         start, _ = self._time()
@@ -339,6 +363,24 @@ class People:
     def _of_last(self, platform: Platform) -> tuple[CalendarWorld, str]:
         return self.world.calendars(platform), self.accounts[self.users[-1], platform]
 
+    # --- further calendars ----------------------------------------------------------------------
+
+    def make_elsewhere(self) -> None:
+        calendars, account, calendar = self._elsewhere()
+        calendars.plan(account, *self._time(), "Lecture", calendar=calendar)
+
+    def move_elsewhere(self) -> None:
+        """An event of the owner's, or a mirror."""
+        calendars, account, calendar = self._elsewhere()
+        if events := calendars.glimpses(account, calendar):
+            event = self.chance.choice(events)
+            calendars.move_event(account, event.id, *self._time(), calendar=calendar)
+
+    def delete_elsewhere(self) -> None:
+        calendars, account, calendar = self._elsewhere()
+        if events := calendars.glimpses(account, calendar):
+            calendars.delete_event(account, self.chance.choice(events).id, calendar=calendar)
+
     # --- what seldom happens --------------------------------------------------------------------
 
     def bin_mirror(self) -> None:
@@ -439,6 +481,14 @@ MEETINGS: tuple[tuple[str, int], ...] = (
     ("make_meeting", 8),
     ("move_meeting", 4),
     ("delete_meeting", 3),
+)
+# Kinds of busy time, where profiles have policies for them.
+KINDS: tuple[tuple[str, int], ...] = (("make_away", 4), ("make_free_day", 4))
+# What happens in further calendars, where there are some.
+ELSEWHERE: tuple[tuple[str, int], ...] = (
+    ("make_elsewhere", 5),
+    ("move_elsewhere", 4),
+    ("delete_elsewhere", 3),
 )
 # What seldom happens, in simulations of its own: the other seeds stay what they were.
 SELDOM: tuple[tuple[str, int], ...] = (

@@ -29,6 +29,10 @@ def choose(seed: int) -> tuple[Simulation, int]:
     seldom = chance.random() < 0.5
     # Of its own, so that a seed of before tells the same story.
     meets = random.Random(f"meetings-{seed}")  # noqa: S311 - seeded on purpose
+    # Likewise: what further is told where administrators act and mailboxes keep their names.
+    told = random.Random(f"told-{seed}").choice(["", "profiled", "personal", "ruled"])  # noqa: S311
+    if not administered or seldom:
+        told = ""
     simulation = Simulation(
         seed,
         direction,
@@ -37,6 +41,9 @@ def choose(seed: int) -> tuple[Simulation, int]:
         losing=losing,
         seldom=seldom,
         meetings=platforms == MIXED and meets.random() < 0.5,
+        profiled=told in {"profiled", "ruled"},
+        personal=told == "personal",
+        ruled=told == "ruled",
     )
     steps = chance.choice([60, 100, 150, 250])
     simulation.stubborn = chance.random() < 0.4
@@ -79,6 +86,8 @@ def main(minutes: float, first: int) -> int:
                 f"losing={simulation.losing} seldom={simulation.seldom} "
                 f"stubborn={simulation.stubborn} pausing={simulation.pausing} "
                 f"meetings={simulation.meetings} "
+                f"profiled={simulation.profiled} personal={simulation.personal} "
+                f"ruled={simulation.ruled} "
                 f"{noticed(simulation)}",
                 flush=True,
             )

@@ -108,6 +108,24 @@ def test_whatever_profile_who_has_both_sides_come_together(
 
 @pytest.mark.parametrize("seed", STUBBORN_SEEDS)
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
+def test_whatever_calendars_are_whose_both_sides_come_together(
+    seed: int, platforms: tuple[Platform, ...]
+) -> None:
+    made = Simulation(seed, platforms=platforms, administered=True, personal=True)
+    asyncio.run(made.run(STEPS // 2))
+
+
+@pytest.mark.parametrize("seed", STUBBORN_SEEDS)
+@pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
+def test_whoever_joins_and_leaves_by_rules_both_sides_come_together(
+    seed: int, platforms: tuple[Platform, ...]
+) -> None:
+    made = Simulation(seed, platforms=platforms, administered=True, profiled=True, ruled=True)
+    asyncio.run(made.run(STEPS // 2))
+
+
+@pytest.mark.parametrize("seed", STUBBORN_SEEDS)
+@pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 def test_what_a_server_refuses_for_a_while_keeps_nothing_else_from_coming_together(
     seed: int, platforms: tuple[Platform, ...]
 ) -> None:

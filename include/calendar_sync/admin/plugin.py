@@ -33,7 +33,8 @@ class CalendarSyncAdmin(AirflowPlugin):
             "icon_dark_mode": f"{PREFIX[1:]}/static/icon/icon-dark.svg",
         },
         {
-            # Airflow shows it to those who may see its plugins; the address works for all.
+            # Airflow shows it to those who may see its plugins; the address works for all, and
+            # `orchestration/own_page` puts it on Airflow's home page.
             "name": "My calendar sync",
             "href": f"{PREFIX[1:]}/mine",
             "destination": "nav",

@@ -29,6 +29,7 @@ from calendar_sync.operations.connection_checks import (
     check_welkin,
     found,
     mailboxes,
+    with_own_calendars,
 )
 from calendar_sync.operations.mapping.rule_checks import check_rules, of_directory
 from calendar_sync.operations.push_checks import check_push
@@ -147,7 +148,8 @@ async def _calendar(
         return [Checked(platform.value, name, [fault])]
     except ConfigurationError as error:
         return [Checked(platform.value, name, [found(error)])]
-    faults = await check_platform(fields, platform, accounts, settings, CLOCK)
+    own = with_own_calendars(store, platform)
+    faults = await check_platform(fields, platform, accounts, settings, CLOCK, own)
     return [Checked(platform.value, name, faults, len(accounts), needed)]
 
 

@@ -24,6 +24,7 @@ from calendar_sync.operations.connection_checks import (
     check_platform,
     check_welkin,
     mailboxes,
+    with_own_calendars,
 )
 from calendar_sync.operations.preview import preview
 from calendar_sync.operations.setup import Step, StepStanding, There, next_step, steps
@@ -242,7 +243,8 @@ def _tried(store: Store, name: str, fields: Fields) -> list[Finding]:
     platform = next(each for each in Platform if CONNECTION_IDS[each] == name)
     some = mailboxes(store, platform)[:MAILBOXES]
     settings = store.config.revision().settings
-    return asyncio.run(check_platform(fields, platform, some, settings, CLOCK))
+    own = with_own_calendars(store, platform)
+    return asyncio.run(check_platform(fields, platform, some, settings, CLOCK, own))
 
 
 def _preview(store: Store, *, quiet: bool) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -139,14 +139,23 @@ class Notify(Section):
     """Send an alert when the sync stops or is late."""
     alert_again_hours: float = Field(default=6, gt=0, le=168)
     """Repeat an alert after this time while the problem continues."""
-    to_people: bool = False
-    """Send a person an e-mail if their calendar is not synced, or their edit was put back."""
+    to_people: tuple[Literal["not_synced", "put_back", "visit_over_busy"], ...] = ()
+    """Of what a person gets an e-mail: their calendar is not synced, their edit was put back, a
+    visit is booked over their busy time."""
 
     @field_validator("to")
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for address in value:
             _or_value_error(check_address, address)
+        return value
+
+    @field_validator("to_people", mode="before")
+    @classmethod
+    def _yes_or_no(cls, value: Any) -> Any:
+        # As it was before there were kinds.
+        if isinstance(value, bool):
+            return ("not_synced", "put_back") if value else ()
         return value
 
     @field_validator("notifier")

@@ -103,7 +103,10 @@ class IgnoreExternal(Section):
 
 
 class AllDayKinds(Section):
-    """All-day events of some kinds, if they block at all: `same` is as `all_day` says."""
+    """All-day events of some kinds: `block` and `ignore` decide, whatever other settings say.
+
+    `same`: as the settings for their kind and `all_day` say.
+    """
 
     out_of_office: Literal["same", "block", "ignore"] = "same"
     """Shown as out of office."""
@@ -111,6 +114,8 @@ class AllDayKinds(Section):
     """Tentative events and unanswered invitations."""
     working_elsewhere: Literal["same", "block", "ignore"] = "same"
     """Shown as working elsewhere. Microsoft only."""
+    free: Literal["block", "ignore"] = "ignore"
+    """Shown as free, as both calendars propose for all-day events."""
 
 
 class BlockTime(Section):
@@ -124,10 +129,12 @@ class BlockTime(Section):
     """Tentative events and unanswered invitations block time."""
     working_elsewhere: Literal["block", "ignore"] = "ignore"
     """Events that Outlook shows as working elsewhere. Google's working locations never block."""
+    out_of_office: Literal["block", "ignore"] = "block"
+    """Out-of-office events."""
     all_day: Literal["block", "ignore"] = "block"
     """`block`: busy all-day events block the whole day; `ignore`: they do not block."""
     all_day_kinds: AllDayKinds = AllDayKinds()
-    """All-day events of some kinds, if they block at all."""
+    """All-day events of some kinds, whatever the settings above say."""
     all_day_write: Literal["flag", "timed"] = "flag"
     """`flag`: as all-day events in Welkin; `timed`: from midnight to midnight."""
     block_title: Literal["fixed", "event_title"] = "fixed"

@@ -184,6 +184,10 @@ class CalendarService(Protocol):
         """All of them, hidden ones too."""
         ...
 
+    async def missing_rights(self, account: str) -> list[Code]:
+        """What keeps us from listing and making them, as far as it shows without making one."""
+        ...
+
     async def make(self, account: str, name: str) -> str:
         """Make a calendar of this name; returns its id.
 

@@ -5,7 +5,7 @@ fetched with yesterday's secret hides what is stored now.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from calendar_sync.config.credentials import (
     GOOGLE,
@@ -22,8 +22,9 @@ from calendar_sync.core.clock import Clock
 from calendar_sync.core.codes import AccountVerdict, SetupCode
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import Finding, Platform
+from calendar_sync.core.ports import CalendarService
 from calendar_sync.state import Store
-from calendar_sync.sync.runtime import open_calendar, open_welkin, try_welkin
+from calendar_sync.sync.runtime import open_calendar, open_calendars, open_welkin, try_welkin
 
 # Enough to tell one mailbox's fault from everybody's.
 MAILBOXES = 5
@@ -44,6 +45,7 @@ __all__ = [
     "check_welkin",
     "found",
     "mailboxes",
+    "with_own_calendars",
 ]
 
 
@@ -80,6 +82,18 @@ def mailboxes(store: Store, platform: Platform) -> list[str]:
     return [user.account for user in store.config.mapping(platform) if user.enabled]
 
 
+def with_own_calendars(store: Store, platform: Platform) -> list[str]:
+    """Accounts in which the sync makes a calendar for mirrors, or has made one."""
+    settings = store.config.revision().settings
+    return [
+        user.account
+        for user in store.config.mapping(platform)
+        if user.enabled
+        and settings.calendars_for(replace(user, own_calendar="")).pending
+        and settings.of(user.profile).direction_of(platform, user.direction).writes_calendar
+    ]
+
+
 def check_settings(store: Store) -> list[Finding]:
     """What earlier versions took and this one does not obey."""
     refusal = store.config.revision().settings.notify.refusal
@@ -109,15 +123,39 @@ async def check_welkin(
 
 
 async def check_platform(
-    fields: Fields, platform: Platform, accounts: Sequence[str], settings: Settings, clock: Clock
+    fields: Fields,
+    platform: Platform,
+    accounts: Sequence[str],
+    settings: Settings,
+    clock: Clock,
+    own: Sequence[str] = (),
 ) -> list[Finding]:
     """Every fault of a calendar system's connection that these mailboxes show.
 
-    Without any, the credentials are tried; that no mailbox was is a fault, too.
+    Without any, the credentials are tried; that no mailbox was is a fault, too. `own` are those for
+    which the sync makes a calendar (`with_own_calendars`): that takes further rights.
     """
     try:
         credentials = CREDENTIALS[platform](fields)
         async with open_calendar(credentials, settings, clock) as calendar:
-            return await calendar.check_access(accounts)
+            faults = await calendar.check_access(accounts)
+        if not own:
+            return faults
+        broken = {fault.account for fault in faults}
+        async with open_calendars(credentials, settings.limits, clock) as service:
+            missing = await _missing(service, [one for one in own if one not in broken])
     except SyncError as error:
         return [found(error)]
+    said = {fault.code for fault in faults}
+    return [*faults, *(one for one in missing if one.code not in said)]
+
+
+async def _missing(service: CalendarService, accounts: Sequence[str]) -> list[Finding]:
+    """Rights are everybody's: the first mailbox that can be asked tells what is missing."""
+    faults: list[Finding] = []
+    for account in accounts[:MAILBOXES]:
+        try:
+            return [Finding.of(code) for code in await service.missing_rights(account)]
+        except SyncError as error:
+            faults.append(found(error, account))
+    return faults

@@ -1,14 +1,12 @@
 """Alerts when a user or a platform is late, repeated after `notify.alert_again_hours`."""
 
 import logging
-import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.codes import code_of
-from calendar_sync.core.errors import LeaseHeld
 from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.health.render import Message
@@ -43,14 +41,8 @@ def raise_alarms(store: Store, platform: Platform, now: datetime) -> list[Alarm]
     settings = store.config.revision().settings
     if not (settings.notify.configured and settings.notify.alerts):
         return []
-    try:
-        lease = store.leases.take(f"alarms of {platform.value}", uuid.uuid4().hex, now)
-    except LeaseHeld:
-        return []
-    try:
-        return _raise(store, settings, platform, now)
-    finally:
-        store.leases.release(lease, now)
+    with store.leases.alone(f"alarms of {platform.value}", now) as alone:
+        return _raise(store, settings, platform, now) if alone else []
 
 
 def _raise(store: Store, settings: Settings, platform: Platform, now: datetime) -> list[Alarm]:

@@ -21,21 +21,26 @@ NOT_BUSY: Mapping[str, Callable[[CalendarEvent, BlockTime, ZoneInfo], bool]] = {
     "tentative": lambda event, rules, zone: (
         event.availability is Availability.TENTATIVE and not rules.tentative
     ),
-    "all_day_kind_ignored": lambda event, rules, zone: (
-        event.span.all_day and _of_its_kind(event, rules) == "ignore"
+    "out_of_office": lambda event, rules, zone: (
+        event.out_of_office and rules.out_of_office == "ignore"
     ),
-    "all_day_ignored": lambda event, rules, zone: (
-        event.span.all_day and _of_its_kind(event, rules) == "same" and rules.all_day == "ignore"
-    ),
+    "all_day_kind_ignored": lambda event, rules, zone: _day_of_kind(event, rules) == "ignore",
+    "all_day_ignored": lambda event, rules, zone: event.span.all_day and rules.all_day == "ignore",
     "ignored": lambda event, rules, zone: rules.ignore_external.ignores(
         event.creator, event.organizer, event.ical_uid, event.source_url
     ),
 }
+#: Of these, nothing is asked about all-day events of a kind that `all_day_kinds` lets block.
+_OVERRULED = {"working_elsewhere", "free", "tentative", "out_of_office", "all_day_ignored"}
 
 
 def why_not_busy(event: CalendarEvent, rules: BlockTime, zone: ZoneInfo) -> str | None:
     """The rule by which the event does not make its owner busy; None when it does."""
-    return next((name for name, says in NOT_BUSY.items() if says(event, rules, zone)), None)
+    overruled = _OVERRULED if _day_of_kind(event, rules) == "block" else ()
+    for name, says in NOT_BUSY.items():
+        if name not in overruled and says(event, rules, zone):
+            return name
+    return None
 
 
 def blocks_time(event: CalendarEvent, rules: BlockTime, zone: ZoneInfo) -> bool:
@@ -43,11 +48,15 @@ def blocks_time(event: CalendarEvent, rules: BlockTime, zone: ZoneInfo) -> bool:
     return why_not_busy(event, rules, zone) is None
 
 
-def _of_its_kind(event: CalendarEvent, rules: BlockTime) -> str:
+def _day_of_kind(event: CalendarEvent, rules: BlockTime) -> str:
     """What is set for all-day events of its kind alone."""
     kinds = rules.all_day_kinds
+    if not event.span.all_day:
+        return "same"
     if event.availability is Availability.TENTATIVE:
         return kinds.tentative
     if event.working_elsewhere:
         return kinds.working_elsewhere
+    if event.availability is Availability.FREE:
+        return kinds.free if event.chosen_free else "same"
     return kinds.out_of_office if event.out_of_office else "same"

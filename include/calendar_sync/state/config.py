@@ -325,6 +325,7 @@ _RUNNING = {
 _ADDED = (
     "block_time.all_day_kinds",
     "block_time.buffers",
+    "block_time.out_of_office",
     "block_time.out_of_office_title",
     "block_time.report_overlaps",
     "block_time.source",

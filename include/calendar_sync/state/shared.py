@@ -1,5 +1,8 @@
 """What processes share: leases on users, access tokens, and the request rate."""
 
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -87,6 +90,18 @@ class LeaseStore:
             values = {"owner": owner, "fence": row.fence + 1, "expires_at": expires}
             connection.execute(_TAKE_OVER, {"user": user_id, **values})
             return Lease(user_id, owner, row.fence + 1)
+
+    @contextmanager
+    def alone(self, name: str, now: datetime) -> Iterator[bool]:
+        """For what one process does at a time: false while another does it (for 90 s at most)."""
+        lease = None
+        with suppress(LeaseHeld):
+            lease = self.take(name, uuid.uuid4().hex, now)
+        try:
+            yield lease is not None
+        finally:
+            if lease is not None:
+                self.release(lease, now)
 
     def renew(self, lease: Lease, now: datetime) -> None:
         """Keep it for another 90 s.

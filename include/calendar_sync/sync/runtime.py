@@ -52,8 +52,16 @@ from calendar_sync.sync.services import Services
 from calendar_sync.sync.tokens import Fetch, OwnTokens, TokenCache
 
 if TYPE_CHECKING:
-    from calendar_sync.core.ports import CalendarPlatform, CalendarSource, Directory, FreeBusy
+    from calendar_sync.core.ports import (
+        CalendarPlatform,
+        CalendarService,
+        CalendarSource,
+        Directory,
+        FreeBusy,
+    )
 
+_GoogleParts = tuple[GoogleCalendar, GoogleDirectory, GoogleFreeBusy]
+_MicrosoftParts = tuple[MicrosoftCalendar, MicrosoftDirectory, MicrosoftFreeBusy]
 # Whoever tries a connection is waiting for the answer.
 TRIAL_WAIT = 5.0
 
@@ -168,19 +176,18 @@ async def open_calendar(
 
     It reads busy times alone where no user's events are read.
     """
-    client, limits = _Clients(clock), settings.limits
-    made: tuple[CalendarSource, Any, FreeBusy]
-    try:
-        with waiting_at_most(TRIAL_WAIT):
-            if isinstance(credentials, GoogleCredentials):
-                platform, made = Platform.GOOGLE, _google(credentials, OwnTokens(), clock, client)
-            else:
-                platform = Platform.MICROSOFT
-                made = _microsoft(credentials, OwnTokens(), clock, limits, client)
-            only_busy = all(one.block_time.source == "free_busy" for one in settings.all)
-            yield BusyCalendar(platform, made[2], clock) if only_busy else made[0]
-    finally:
-        await client.aclose()
+    async with _trial(credentials, settings.limits, clock) as (calendar, _, busy):
+        only_busy = all(one.block_time.source == "free_busy" for one in settings.all)
+        yield BusyCalendar(calendar.platform, busy, clock) if only_busy else calendar
+
+
+@asynccontextmanager
+async def open_calendars(
+    credentials: GoogleCredentials | MicrosoftCredentials, limits: Limits, clock: Clock
+) -> AsyncIterator["CalendarService"]:
+    """The calendars themselves of one system, with tokens of its own: to try its rights."""
+    async with _trial(credentials, limits, clock) as (calendar, _, _):
+        yield calendar.calendars
 
 
 @asynccontextmanager
@@ -188,13 +195,21 @@ async def open_directory(
     credentials: GoogleCredentials | MicrosoftCredentials, limits: Limits, clock: Clock
 ) -> AsyncIterator[GoogleDirectory | MicrosoftDirectory]:
     """The directory of one calendar system alone, with tokens of its own: to try its rights."""
+    async with _trial(credentials, limits, clock) as (_, directory, _):
+        yield directory
+
+
+@asynccontextmanager
+async def _trial(
+    credentials: GoogleCredentials | MicrosoftCredentials, limits: Limits, clock: Clock
+) -> AsyncIterator[_GoogleParts | _MicrosoftParts]:
     client = _Clients(clock)
     try:
         with waiting_at_most(TRIAL_WAIT):
             if isinstance(credentials, GoogleCredentials):
-                yield _google(credentials, OwnTokens(), clock, client)[1]
+                yield _google(credentials, OwnTokens(), clock, client)
             else:
-                yield _microsoft(credentials, OwnTokens(), clock, limits, client)[1]
+                yield _microsoft(credentials, OwnTokens(), clock, limits, client)
     finally:
         await client.aclose()
 
@@ -254,7 +269,7 @@ def _google(
     clock: Clock,
     client: Callable[..., HttpClient],
     rate: Limiter | None = None,
-) -> tuple[GoogleCalendar, GoogleDirectory, GoogleFreeBusy]:
+) -> _GoogleParts:
     address = urlsplit(credentials.token_uri)
     token_http = client(
         f"{address.scheme}://{address.netloc}", classify_google_token, credentials.verify, None
@@ -295,7 +310,7 @@ def _microsoft(
     limits: Limits,
     client: Callable[..., HttpClient],
     rate: Limiter | None = None,
-) -> tuple[MicrosoftCalendar, MicrosoftDirectory, MicrosoftFreeBusy]:
+) -> _MicrosoftParts:
     address = urlsplit(credentials.authority)
     token_http = client(
         f"{address.scheme}://{address.netloc}", classify_microsoft_token, credentials.verify, None

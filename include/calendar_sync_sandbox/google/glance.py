@@ -50,11 +50,10 @@ def glimpse_of(event: Json, owner: str, zone_name: str, marker: str) -> Glimpse:
     if not event["organizer"].get("self"):
         # An invitation is undecided until it is answered.
         answers = {"tentative" if answer == "needsAction" else answer for answer in answers}
-    shown: Shown = "busy"
+    undecided = event["status"] == "tentative" or "tentative" in answers
+    shown: Shown = "tentative" if undecided else "busy"
     if event.get("transparency") == "transparent" or event["eventType"] in INFORMATIONAL:
         shown = "free"
-    elif event["status"] == "tentative" or "tentative" in answers:
-        shown = "tentative"
     original = event.get("originalStartTime")
     return Glimpse(
         id=event["id"],
@@ -70,4 +69,6 @@ def glimpse_of(event: Json, owner: str, zone_name: str, marker: str) -> Glimpse:
         declined="declined" in answers,
         guests=len(guests),
         original_start=when(original) if original else None,
+        undecided=undecided,
+        out_of_office=event["eventType"] == "outOfOffice",
     )

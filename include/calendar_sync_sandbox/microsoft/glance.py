@@ -63,6 +63,8 @@ def glimpse_of(event: Json, marker: str, account_zone: str) -> Glimpse:
         declined=response == "declined",
         guests=len(event["attendees"]),
         original_start=_original(event, account_zone),
+        undecided=response in UNDECIDED,
+        out_of_office=event["showAs"] == "oof",
     )
 
 

@@ -2,11 +2,16 @@
 
 import json
 import os
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from calendar_sync.config.settings import parse
 from calendar_sync.orchestration.hooks import WelkinHook
+from calendar_sync.state import Database, Store
+from calendar_sync_sandbox.google.delegation import LIST_SCOPES, MAKING_SCOPE, READ_SCOPES
 from tests.engine.cli import test_cli
 from tests.engine.cli.test_cli import Command
 
@@ -224,3 +229,50 @@ def test_a_named_mailbox_is_looked_at_where_it_belongs(cli: Command) -> None:
     assert fault["account"] == "dana@example.org"
     assert len(fault["advice"].split()) > 5
     cli("check", "--account", "ruben@example.org")
+
+
+PILOT = {platform: {"mirrors": "own"} for platform in ("google", "microsoft")}
+
+
+def pilots(cli: Command, *names: str) -> None:
+    """These have a profile by which the sync makes them calendars for mirrors."""
+    both(cli)
+    database = Database()
+    store, now = Store(database, ""), datetime.now(UTC)
+    wanted = parse({"profiles": {"pilot": {"calendars": PILOT}}})
+    store.config.save_settings(wanted, "tests", now)
+    rows = [
+        replace(row, profile="pilot" if row.account.startswith(names) else "")
+        for row in store.config.mapping()
+    ]
+    store.config.edit_mapping(lambda _: rows, "tests", now)
+    database.close()
+
+
+def test_rights_for_calendars_of_their_own_are_tried_for_whoever_is_to_have_one(
+    cli: Command,
+) -> None:
+    delegation = cli.sandbox.google.delegation
+    delegation.authorised_scopes -= {MAKING_SCOPE, *LIST_SCOPES} - READ_SCOPES
+    pilots(cli)
+    assert cli.json("check")["works"] is True
+    pilots(cli, "ruben")
+    before = len(cli.sandbox.requests)
+    document = cli.json("check", code=1)
+    assert faults(document) == {
+        "google": ["google_calendar_list_denied", "google_calendar_making_denied"]
+    }
+    assert "lacks the scope calendar.app.created" in cli("check", code=1)
+    delegation.authorised_scopes |= {MAKING_SCOPE, *LIST_SCOPES}
+    assert cli.json("check")["works"] is True
+    asked = cli.sandbox.requests.since(before)
+    assert [e.kind for e in asked if e.kind == "microsoft.calendars.list"]
+    assert [e for e in asked if e.is_write and e.status < 400] == []
+    assert cli.sandbox.google.calendars_of("ruben@example.org") == {}
+
+
+def test_a_mailbox_that_cannot_be_opened_is_named_once(cli: Command) -> None:
+    pilots(cli, "dana", "ruben")
+    cli.sandbox.google.revoke("dana@example.org")
+    found = {one["system"]: one["faults"] for one in cli.json("check", code=1)["connections"]}
+    assert [fault["account"] for fault in found["google"]] == ["dana@example.org"]

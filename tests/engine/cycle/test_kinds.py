@@ -97,6 +97,44 @@ def test_days_out_of_office_block_where_other_days_do_not(stage: Make) -> None:
     s.in_step()
 
 
+@both
+def test_out_of_office_blocks_only_if_it_shall(stage: Make, platform: Platform) -> None:
+    s = stage(platform=platform)
+    s.busy(days=1)
+    s.busy(days=2, **away(platform))
+    s.run()
+    assert len(s.blocks()) == 2
+    s.document = {"block_time": {"out_of_office": "ignore"}}
+    s.later()
+    assert s.block_times() == [(s.at(1, 14), s.at(1, 15))]
+    s.document = {}
+    s.later()
+    assert len(s.blocks()) == 2
+    s.in_step()
+
+
+@both
+def test_days_shown_as_free_block_only_if_they_shall(stage: Make, platform: Platform) -> None:
+    s = stage(platform=platform)
+    s.calendar.plan(ME, s.at(2, 10), s.at(2, 11), "Tea", free=True)
+    day = s.calendar.plan(ME, s.day(3), s.day(3) + DAY, "Away", free=True)
+    s.run()
+    assert s.blocks() == []
+    s.document = {"block_time": {"all_day_kinds": {"free": "block"}}}
+    s.later()
+    assert s.block_times() == [(s.at(3, 0), s.at(3, 0) + timedelta(days=1))]
+    s.calendar.respond(ME, day, "tentative")
+    s.later()
+    assert s.blocks() == []
+    s.calendar.respond(ME, day, "accepted")
+    s.later()
+    assert len(s.blocks()) == 1
+    s.document = {}
+    s.later()
+    assert s.blocks() == []
+    s.in_step()
+
+
 def test_a_working_location_never_blocks(stage: Make) -> None:
     s = stage(settings={"block_time": {"working_elsewhere": "block"}})
     s.busy(

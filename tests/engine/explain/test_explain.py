@@ -596,3 +596,22 @@ def test_the_buffer_of_an_event_and_its_kind_are_named(stage: Stage) -> None:
     stage.run()
     found = [decided(one(ask(stage, "event", key))) for key in (elsewhere, off)]
     assert found == ["working_elsewhere", "all_day_kind_ignored"]
+
+
+def test_kinds_of_busy_time_are_named(stage: Stage) -> None:
+    google = stage.platform is Platform.GOOGLE
+    decline = {"autoDeclineMode": "declineNone"}
+    kind = {"eventType": "outOfOffice", "outOfOfficeProperties": decline}
+    away = stage.busy(days=2, **(kind if google else {"showAs": "oof"}))
+    day = stage.day(4)
+    free = stage.calendar.plan(mail("dana"), day, day + DAY, "Fair", free=True)
+    stage.document["block_time"] = {"out_of_office": "ignore"}
+    stage.run()
+    assert [decided(one(ask(stage, "event", key))) for key in (away, free)] == [
+        "out_of_office",
+        "free",
+    ]
+    stage.document["block_time"] = {"all_day_kinds": {"free": "block"}}
+    stage.run()
+    for key in (away, free):
+        assert one(ask(stage, "event", key)).verdict == "block_ok"

@@ -1,22 +1,26 @@
 """People are told of what concerns their own calendar: seldom, and of no appointment."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from calendar_sync.config.notifiers import SMTP
 from calendar_sync.config.settings import Notify, parse
 from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Direction
 from calendar_sync.insight.health.render import Message
 from calendar_sync.orchestration import people
 from calendar_sync.orchestration.people import tell_people
 from tests.engine.cycle import conftest
-from tests.engine.cycle.stage import Stage, mail
+from tests.engine.cycle.stage import HOUR, Stage, mail
 from tests.engine.health.conftest import RECORDER
 
 Make = Callable[..., Stage]
 stage = conftest.stage
 ON = {"notify": {"to": ["admin@example.org"], "to_people": True}}
+VISITS = {"notify": {"to_people": ["visit_over_busy"]}}
+HALF = timedelta(minutes=30)
 
 
 class Post:
@@ -111,6 +115,81 @@ def test_nobody_is_told_unless_that_is_wanted(stage: Make, post: Post) -> None:
     edit_of(s, "dana")
     assert told(s) == []
     assert post.sent == []
+
+
+def meet(s: Stage, days: int, hour: int) -> str:
+    """An event that begins half an hour after the full hour."""
+    start = s.at(days, hour) + HALF
+    return s.calendar.plan(mail("dana"), start, start + HOUR, "Dentist")
+
+
+def test_a_visit_over_busy_time_is_told_once_with_its_time_alone(
+    stage: Make, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.org/x/")
+    s = stage("dana", "ruben", settings=VISITS)
+    s.visit(days=2, hour=9)
+    s.visit("ruben", days=2, hour=9)
+    event = meet(s, 2, 9)
+    s.run()
+    assert told(s) == [s.ids["dana"]]
+    [(to, text)] = post.sent
+    assert to == (mail("dana"),)
+    assert "1 visit is booked over busy time in your calendar." in text
+    assert f"{s.at(2, 9):%a %d %b %Y, %H:%M} to 10:00 (US/Eastern)" in text
+    assert "https://airflow.example.org/x/calendar-sync/mine" in text
+    assert not [canary for canary in [*s.sandbox.canaries, "Dentist"] if canary in text]
+    s.visit(days=4, hour=9)
+    meet(s, 4, 9)
+    s.later()
+    assert told(s) == [], "one a day"
+    s.later(hours=25)
+    assert told(s) == [s.ids["dana"]]
+    assert "1 visit is booked" in post.sent[1][1]
+    assert f"{s.at(3, 9):%d %b}" in post.sent[1][1]
+    s.calendar.move_event(mail("dana"), event, s.at(6, 15), s.at(6, 16))
+    s.later(hours=25)
+    assert told(s) == []
+    s.later(hours=25)
+    assert told(s) == []
+
+
+def test_of_a_visit_that_is_not_in_the_calendar_no_time_is_told(stage: Make, post: Post) -> None:
+    s = stage(settings=VISITS)
+    s.one_way("dana", Direction.CALENDAR_TO_WELKIN)
+    s.visit(days=2, hour=9)
+    meet(s, 2, 9)
+    s.run()
+    assert told(s) == [s.ids["dana"]]
+    [(_, text)] = post.sent
+    assert "1 visit is booked" in text
+    assert f"{s.at(2, 9):%d %b}" not in text
+
+
+def test_people_are_told_of_the_kinds_that_are_wanted(stage: Make, post: Post) -> None:
+    s = stage(settings={"notify": {"to_people": ["not_synced", "put_back"]}})
+    s.visit(days=2, hour=9)
+    meet(s, 2, 9)
+    s.run()
+    assert told(s) == []
+    s.document = VISITS
+    s.visit()
+    s.later()
+    edit_of_any = next(m for m in s.mirrors() if m["id"])
+    s.calendar.move_event(mail("dana"), edit_of_any["id"], s.at(5, 20), s.at(5, 21))
+    s.later(again=2)
+    assert told(s) == [s.ids["dana"]]
+    assert "You changed" not in post.sent[0][1]
+
+
+def test_yes_and_no_are_still_understood() -> None:
+    def kinds(value: object) -> tuple[str, ...]:
+        return parse({"notify": {"to_people": value}}).notify.to_people
+
+    assert kinds(True) == ("not_synced", "put_back")
+    assert kinds(False) == kinds([]) == ()
+    with pytest.raises(ConfigurationError, match="to_people"):
+        kinds(["everything"])
 
 
 def test_nobody_gets_a_copy_and_only_mail_is_possible() -> None:

@@ -80,7 +80,9 @@ def test_new_settings_cause_a_full_read_only_where_they_are_used() -> None:
     changes: tuple[dict[str, object], ...] = (
         {"buffers": {"online": {"after_minutes": 5}}},
         {"working_elsewhere": "block"},
+        {"out_of_office": "ignore"},
         {"all_day_kinds": {"tentative": "ignore"}},
+        {"all_day_kinds": {"free": "block"}},
         {"out_of_office_title": "Away"},
         {"report_overlaps": False},
     )

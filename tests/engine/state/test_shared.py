@@ -23,6 +23,18 @@ def test_one_worker_at_a_time(store: Store) -> None:
     assert store.leases.take("u1", "b", NOW + SECOND).fence > lease.fence
 
 
+def test_what_one_process_does_another_leaves_alone(store: Store) -> None:
+    with store.leases.alone("messages", NOW) as first:
+        with store.leases.alone("messages", NOW) as second:
+            pass
+        with store.leases.alone("messages", NOW) as third:
+            assert (first, second, third) == (True, False, False)
+    with pytest.raises(ZeroDivisionError), store.leases.alone("messages", NOW):
+        raise ZeroDivisionError
+    with store.leases.alone("messages", NOW) as again:
+        assert again
+
+
 def test_of_many_at_once_exactly_one_gets_it(store: Store) -> None:
     for user in ("new", "new", "u3"):
         gate = threading.Barrier(8)

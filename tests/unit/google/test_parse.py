@@ -262,3 +262,26 @@ def test_of_a_location_nothing_else_is_kept() -> None:
 )
 def test_out_of_office(kind: Any, away: bool) -> None:
     assert parsed(eventType=kind).out_of_office is away
+
+
+@pytest.mark.parametrize(
+    ("changes", "decided"),
+    [
+        ({}, True),
+        ({"status": "tentative"}, False),
+        ({"attendees": [{"self": True, "responseStatus": "accepted"}]}, True),
+        ({"attendees": [{"self": True, "responseStatus": "tentative"}]}, False),
+        ({"attendees": [{"self": True, "responseStatus": "needsAction"}]}, False),
+        (
+            {
+                "attendees": [{"self": True, "responseStatus": "needsAction"}],
+                "organizer": {"self": True},
+            },
+            True,
+        ),
+    ],
+)
+def test_free_is_the_decision_of_the_owner(changes: dict[str, Any], decided: bool) -> None:
+    found = parsed(transparency="transparent", **changes)
+    assert (found.availability, found.chosen_free) == (Availability.FREE, decided)
+    assert not parsed(transparency="opaque", **changes).chosen_free

@@ -733,7 +733,7 @@ def test_out_of_office(shown: Any, away: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "elsewhere"),
+    ("changes", "decided"),
     [
         ({}, True),
         ({"isCancelled": True}, False),
@@ -742,9 +742,13 @@ def test_out_of_office(shown: Any, away: bool) -> None:
         ({"responseStatus": {"response": "tentativelyAccepted"}}, False),
     ],
 )
-def test_working_elsewhere_is_free_by_another_name(
-    changes: dict[str, Any], elsewhere: bool
+def test_free_and_working_elsewhere_are_the_decision_of_the_owner(
+    changes: dict[str, Any], decided: bool
 ) -> None:
     found = parsed(showAs="workingElsewhere", **changes)
-    assert (found.availability, found.working_elsewhere) == (Availability.FREE, elsewhere)
-    assert not parsed(showAs="free", **changes).working_elsewhere
+    assert (found.availability, found.working_elsewhere) == (Availability.FREE, decided)
+    assert not found.chosen_free
+    found = parsed(showAs="free", **changes)
+    assert (found.availability, found.chosen_free) == (Availability.FREE, decided)
+    assert not found.working_elsewhere
+    assert not parsed(showAs="busy", **changes).chosen_free

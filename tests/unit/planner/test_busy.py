@@ -17,6 +17,7 @@ UTC = ZoneInfo("UTC")
 ELSEWHERE: dict[str, Any] = {"availability": Availability.FREE, "working_elsewhere": True}
 AWAY: dict[str, Any] = {"span": days(3), "out_of_office": True}
 PERHAPS: dict[str, Any] = {"span": days(3), "availability": Availability.TENTATIVE}
+SHOWN_FREE: dict[str, Any] = {"availability": Availability.FREE, "chosen_free": True}
 
 
 def all_day(**kinds: str) -> dict[str, Any]:
@@ -43,7 +44,18 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     (AWAY, {"all_day": "ignore"} | all_day(out_of_office="block"), None),
     (AWAY, all_day(out_of_office="ignore"), "all_day_kind_ignored"),
     ({"out_of_office": True}, all_day(out_of_office="ignore"), None),
-    (PERHAPS, all_day(tentative="block"), "tentative"),
+    (AWAY, {"out_of_office": "ignore"}, "out_of_office"),
+    (AWAY, {"out_of_office": "ignore"} | all_day(out_of_office="block"), None),
+    ({"out_of_office": True}, {"out_of_office": "ignore"}, "out_of_office"),
+    (
+        {"out_of_office": True},
+        {"out_of_office": "ignore"} | all_day(out_of_office="block"),
+        "out_of_office",
+    ),
+    # A meeting that was cancelled is shown as free, whatever it was.
+    (AWAY | {"availability": Availability.FREE}, all_day(out_of_office="block"), "free"),
+    (PERHAPS, {}, "tentative"),
+    (PERHAPS, all_day(tentative="block"), None),
     (PERHAPS, {"tentative": True} | all_day(tentative="ignore"), "all_day_kind_ignored"),
     (PERHAPS | AWAY, {"tentative": True} | all_day(out_of_office="ignore"), None),
     (
@@ -51,7 +63,19 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
         {"working_elsewhere": "block"} | all_day(working_elsewhere="ignore"),
         "all_day_kind_ignored",
     ),
-    (ELSEWHERE | {"span": days(3)}, all_day(working_elsewhere="block"), "working_elsewhere"),
+    (ELSEWHERE | {"span": days(3)}, all_day(working_elsewhere="block"), None),
+    (SHOWN_FREE | {"span": days(3)}, {}, "free"),
+    (SHOWN_FREE | {"span": days(3)}, all_day(free="block"), None),
+    (SHOWN_FREE | {"span": days(3)}, {"all_day": "ignore"} | all_day(free="block"), None),
+    (SHOWN_FREE | {"span": days(3), "declined": True}, all_day(free="block"), "declined"),
+    (SHOWN_FREE | {"span": days(3), "informational": True}, all_day(free="block"), "informational"),
+    (SHOWN_FREE, all_day(free="block"), "free"),
+    ({"availability": Availability.FREE, "span": days(3)}, all_day(free="block"), "free"),
+    (
+        SHOWN_FREE | {"span": days(3)},
+        {"ignore_external": {"creators": ["copy@*"]}} | all_day(free="block"),
+        "ignored",
+    ),
     ({}, {"ignore_external": {"creators": ["copy@*"]}}, "ignored"),
 ]
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from calendar_sync.adapters.http import Answer, HttpClient, TokenSource
-from calendar_sync.core.codes import GoogleCode
+from calendar_sync.core.codes import Code, GoogleCode
 from calendar_sync.core.errors import (
     NotFound,
     OutcomeUnknown,
@@ -72,6 +72,25 @@ class GoogleCalendars:
             for row in rows
             if isinstance(row, Mapping) and isinstance(row.get("id"), str)
         ]
+
+    async def missing_rights(self, account: str) -> list[Code]:
+        """See `CalendarService.missing_rights`: Google gives no token for a missing scope."""
+        missing: list[Code] = []
+        for needed, ask in (
+            (GoogleCode.CALENDAR_LIST_DENIED, self.listed),
+            (GoogleCode.CALENDAR_MAKING_DENIED, self._token_for_making),
+        ):
+            try:
+                await ask(account)
+            except UserUnavailable as error:
+                if error.code != needed:
+                    raise
+                missing.append(needed)
+        return missing
+
+    async def _token_for_making(self, account: str) -> None:
+        with _concerning(account, GoogleCode.CALENDAR_MAKING_DENIED):
+            await self._for_made(account).get()
 
     async def make(self, account: str, name: str) -> str:
         """See `CalendarService.make`. Google makes two of one name if it is asked twice."""

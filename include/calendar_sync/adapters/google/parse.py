@@ -65,11 +65,13 @@ def parse_event(row: Any) -> Row | None:
     attendees = [a for a in guests if isinstance(a, Mapping)] if isinstance(guests, list) else []
     own = next((a.get("responseStatus") for a in attendees if a.get("self") is True), None)
     has_place, online = place_and_online(_text(row, "location"), conference=_conference(row))
-    kind = _text(row, "eventType")
+    kind, free = _text(row, "eventType"), row.get("transparency") == "transparent"
+    unless_free = _availability(row, own)
     return CalendarEvent(
         **known,
         span=span,
-        availability=_availability(row, own),
+        availability=Availability.FREE if free else unless_free,
+        chosen_free=free and unless_free is Availability.BUSY,
         declined=own == "declined",
         informational=kind in INFORMATIONAL,
         private=_text(row, "visibility") in {"private", "confidential"},
@@ -169,8 +171,7 @@ def test_body(mark: str, title: str, span: Span) -> dict[str, object]:
 
 
 def _availability(row: Mapping[str, Any], own: Any) -> Availability:
-    if row.get("transparency") == "transparent":
-        return Availability.FREE
+    """What an event is that its owner does not show as free."""
     if row.get("status") == "tentative" or own == "tentative":
         return Availability.TENTATIVE
     # An invitation that waits for an answer, as on Exchange; one's own event waits for none.

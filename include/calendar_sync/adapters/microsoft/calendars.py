@@ -12,7 +12,7 @@ from calendar_sync.adapters.http import Answer, HttpClient, TokenSource
 from calendar_sync.adapters.microsoft import addresses
 from calendar_sync.adapters.microsoft.errors import concerning
 from calendar_sync.adapters.microsoft.slots import Slots
-from calendar_sync.core.codes import MicrosoftCode
+from calendar_sync.core.codes import Code, MicrosoftCode
 from calendar_sync.core.errors import (
     BadItem,
     Duplicate,
@@ -64,6 +64,14 @@ class MicrosoftCalendars:
         return [
             CalendarEntry(row["id"], str(row.get("name", "")), _owner(row) in mine) for row in rows
         ]
+
+    async def missing_rights(self, account: str) -> list[Code]:
+        """See `CalendarService.missing_rights`. One permission is for events and calendars.
+
+        That it covers writing, `check_access` tells.
+        """
+        await self.listed(account)
+        return []
 
     async def make(self, account: str, name: str) -> str:
         """See `CalendarService.make`. A mailbox has no two calendars of one name."""

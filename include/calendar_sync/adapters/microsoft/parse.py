@@ -40,8 +40,7 @@ SELECT = f"{SHAPE_SELECT},location,categories,isOnlineMeeting"
 EXPAND = f"singleValueExtendedProperties($filter=id eq '{PROPERTY}')"
 _PRIVATE = frozenset({"private", "confidential"})
 _UNDECIDED = frozenset({"tentativelyAccepted", "notResponded"})
-_ELSEWHERE = "workingElsewhere"
-_FREE = frozenset({"free", _ELSEWHERE})
+_FREE = frozenset({"free", "workingElsewhere"})
 _IN_SERIES = frozenset({"occurrence", "exception"})
 LONGEST_SUBJECT = 255
 NOON = timedelta(hours=12)
@@ -59,6 +58,7 @@ def parse_event(row: Any, *, listed: bool = False) -> Row | None:
         return Removed(row["id"])
     kind, response = _text(row, "type"), _text(_part(row, "responseStatus"), "response")
     span, private = _span(row), _text(row, "sensitivity") in _PRIVATE
+    decided = row.get("isCancelled") is not True and response not in _UNDECIDED
     in_series = kind in _IN_SERIES
     known: dict[str, Any] = {
         "id": row["id"],
@@ -82,7 +82,8 @@ def parse_event(row: Any, *, listed: bool = False) -> Row | None:
         availability=_availability(row, response),
         declined=response == "declined",
         private=private,
-        working_elsewhere=_working_elsewhere(row, response),
+        chosen_free=decided and _text(row, "showAs") == "free",
+        working_elsewhere=decided and _text(row, "showAs") == "workingElsewhere",
         personal=_text(row, "sensitivity") == "personal",
         has_attendees=bool(row.get("attendees")),
         title=_text(row, "subject") or "",
@@ -171,12 +172,6 @@ def _availability(row: Mapping[str, Any], response: str | None) -> Availability:
     if shown == "tentative" or response in _UNDECIDED:
         return Availability.TENTATIVE
     return Availability.BUSY
-
-
-def _working_elsewhere(row: Mapping[str, Any], response: str | None) -> bool:
-    """It is the user's own decision: an invitation without an answer decides nothing."""
-    cancelled = row.get("isCancelled") is True
-    return _text(row, "showAs") == _ELSEWHERE and not cancelled and response not in _UNDECIDED
 
 
 def _span(row: Mapping[str, Any]) -> Span | None:

@@ -36,6 +36,7 @@ from calendar_sync.operations.connection_checks import (
     check_platform,
     found,
     mailboxes,
+    with_own_calendars,
 )
 from calendar_sync.operations.setup.record import fingerprint, note_test
 from calendar_sync.operations.setup.typed import FORMS
@@ -209,8 +210,9 @@ def _calendar(platform: Platform) -> Callable[[Store], Tested]:
     def tested(store: Store) -> Tested:
         some = mailboxes(store, platform)[:MAILBOXES]
         settings = store.config.revision().settings
+        own, clock = with_own_calendars(store, platform), SystemClock()
         faults = asyncio.run(
-            check_platform(outside.fields(name), platform, some, settings, SystemClock())
+            check_platform(outside.fields(name), platform, some, settings, clock, own)
         )
         note = f"Opened {plural(len(some), 'mailbox', 'mailboxes')}."
         if not some:

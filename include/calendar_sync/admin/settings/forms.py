@@ -66,6 +66,7 @@ RARE = frozenset(
         "encounter_types.exclude",
         "encounter_types.unknown_type",
         "block_time.working_elsewhere",
+        "block_time.out_of_office",
         "block_time.all_day_kinds",
         "block_time.all_day_write",
         "block_time.block_edited",

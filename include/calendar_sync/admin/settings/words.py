@@ -84,17 +84,22 @@ NAMES: Mapping[str, tuple[str, str]] = {
         "Working elsewhere (Microsoft only)",
         "Events that Outlook shows as working elsewhere. Working locations in Google never block.",
     ),
+    "block_time.out_of_office": ("Out-of-office events", ""),
     "block_time.all_day": (
         "All-day events",
         "All-day events that the calendar shows as busy.",
     ),
     "block_time.all_day_kinds": (
         "All-day events of some kinds",
-        "Only if they block at all. All others follow the setting for all-day events.",
+        "What you choose here decides, whatever the settings above say.",
     ),
     "block_time.all_day_kinds.out_of_office": ("Out of office", ""),
     "block_time.all_day_kinds.tentative": ("Tentative", ""),
     "block_time.all_day_kinds.working_elsewhere": ("Working elsewhere (Microsoft only)", ""),
+    "block_time.all_day_kinds.free": (
+        "Shown as free",
+        "Google and Outlook propose to show a new all-day event as free.",
+    ),
     "block_time.all_day_write": (
         "How an all-day busy block is written",
         "How the busy block appears in Welkin.",
@@ -270,7 +275,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
     ),
     "notify.to_people": (
         "Tell the person concerned",
-        "An e-mail, at most one a day, if a user's calendar is not synced or an edit was put back.",
+        "An e-mail to the user, at most one a day. Nothing in it is about a patient.",
     ),
     **RUNNING,
 }
@@ -289,6 +294,11 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "reminder": "The reminder",
         "colour": "The colour",
     },
+    "notify.to_people": {
+        "not_synced": "Their calendar is not synced",
+        "put_back": "An edit of theirs was put back",
+        "visit_over_busy": "A visit is booked over their busy time",
+    },
     "block_time.source": {"events": "Its events", "free_busy": "Busy times alone"},
     "polling.sweep": {
         "auto": "If polls alone are too slow",
@@ -304,9 +314,11 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
     "encounter_types.unknown_type": {"skip": "Leave them out", "include": "Sync them"},
     "block_time.all_day": {"block": "Block the whole day", "ignore": "Block nothing"},
     "block_time.working_elsewhere": {"block": "Block the time", "ignore": "Block nothing"},
+    "block_time.out_of_office": {"block": "Block the time", "ignore": "Block nothing"},
+    "block_time.all_day_kinds.free": {"block": "Block the whole day", "ignore": "Block nothing"},
     **{
         f"block_time.all_day_kinds.{kind}": {
-            "same": "As set for all-day events",
+            "same": "As set above",
             "block": "Block the whole day",
             "ignore": "Block nothing",
         }

@@ -1,6 +1,8 @@
 """Changes that pages and API make alike; each is written to the log with who asked for it."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated
 
@@ -57,11 +59,8 @@ def pause(request: Request, store: Store, user_id: str, days: int) -> datetime:
             there is no key for the audit log.
     """
     now = SystemClock().now()
-    try:
+    with _refused():
         until = pausing.pause(live.with_key(store), user_id, days, author(request), now)
-    except ConfigurationError as error:
-        status = 404 if error.code is RequestCode.NOT_MAPPED else 409
-        raise Problem(status, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None
     logger.info("admin: %s paused %s for %d days", author(request), user_id, days)
     return until
 
@@ -73,10 +72,8 @@ def choose(request: Request, store: Store, user_id: str, chosen: Choices) -> Non
         Problem: 409, it is not offered; 503, there is no key for the audit log.
     """
     now = SystemClock().now()
-    try:
+    with _refused():
         choosing.choose(live.with_key(store), user_id, chosen, author(request), now)
-    except ConfigurationError as error:
-        raise Problem(409, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None
 
 
 def resume(request: Request, store: Store, user_id: str) -> None:
@@ -85,8 +82,16 @@ def resume(request: Request, store: Store, user_id: str) -> None:
     Raises:
         Problem: 409, the user is not paused; 503, there is no key for the audit log.
     """
-    try:
+    with _refused():
         pausing.resume(live.with_key(store), user_id, author(request), SystemClock().now())
-    except ConfigurationError as error:
-        raise Problem(409, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None
     logger.info("admin: %s ended the pause of %s", author(request), user_id)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """What the operation refuses, as an answer: 404 for a user who is not mapped, 409 otherwise."""
+    try:
+        yield
+    except ConfigurationError as error:
+        status = 404 if error.code is RequestCode.NOT_MAPPED else 409
+        raise Problem(status, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None

@@ -63,9 +63,10 @@ class CalendarEvent(Row):
 
     `unread` is a row of a list that does not show everything: the marker is known only after a GET
     by its id. `source_url` is where the event says that it comes from (Google only).
-    `working_elsewhere` events have the availability FREE (Microsoft only). `has_place` and `online`
-    are what its location says (`core.places`); `location` is kept only of what may be a mirror.
-    `colours` are its colour (Google) or its categories (Microsoft).
+    `chosen_free` and `working_elsewhere` (Microsoft only) events have the availability FREE, and
+    their owner has decided so: they are not cancelled, and no invitations without an answer.
+    `has_place` and `online` are what its location says (`core.places`); `location` is kept only of
+    what may be a mirror. `colours` are its colour (Google) or its categories (Microsoft).
     """
 
     span: Span = field(kw_only=True)
@@ -81,6 +82,7 @@ class CalendarEvent(Row):
     organizer: str | None = None
     creator: str | None = None
     source_url: str | None = None
+    chosen_free: bool = False
     working_elsewhere: bool = False
     has_place: bool = False
     online: bool = False
