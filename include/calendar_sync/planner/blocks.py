@@ -148,10 +148,13 @@ class _CalendarBlocks:
         for series_id, rows in self._rows.items():
             if series_id in self._partial:
                 # The set is not known: each row is decided about on its own.
-                decisions = self._match(self._busy(rows), links.pop(series_id, []))
+                decisions = self._part(rows, links.pop(series_id, []))
                 yield from guarded(Step.CREATE_BLOCK, Source(series_id), decisions)
         for source_id, left in links.items():
             yield from guarded(Step.DELETE_BLOCK, Source(source_id), self._match({}, left))
+
+    def _part(self, rows: Iterable[Row], links: list[BlockLink]) -> Iterator[Decision]:
+        yield from self._match(self._busy(rows), links)
 
     def _group(
         self, source_id: str, events: Iterable[Row], links: list[BlockLink]

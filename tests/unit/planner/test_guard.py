@@ -59,6 +59,19 @@ def test_what_stands_for_an_odd_one_is_left_alone(monkeypatch: pytest.MonkeyPatc
     assert little.plan().actions == ()
 
 
+def test_an_odd_instance_of_a_series_that_cannot_be_read_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    odd = instance("s1", span(30))
+    little = busy_world().add(odd)
+    little.full = False
+    little.series["s1"] = SeriesSet((), known=False)
+    trip(monkeypatch, blocks, "why_no_block", odd.id)
+    made = little.plan()
+    assert {action.source.id for action in made.actions} == {"a1", "a2", "x1", "x2"}
+    assert [refused.source.id for refused in made.refused] == ["s1"]
+
+
 def test_counting_goes_on_past_an_odd_one(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib
 
