@@ -244,7 +244,9 @@ class People:
             calendars.move_event(account, event.id, *self._time())
 
     def free_event(self) -> None:
-        if found := self._own():
+        found = self._own()
+        # Google shows nobody as free who is out of office.
+        if found and not found[2].out_of_office:
             calendars, account, event = found
             calendars.show_as(account, event.id, free=self.chance.choice([True, False]))
 

@@ -178,7 +178,8 @@ def _visits(store: Store, user: MappedUser, visits: list[str]) -> list[str]:
     spans = [
         link.span.instants(zone)
         for link in store.links.mirrors_of(visits)
-        if link.user_id == user.user_id and link.account == user.account
+        if (link.user_id, link.platform, link.account)
+        == (user.user_id, user.platform, user.account)
     ]
     booked = plural(len(visits), "visit is", "visits are")
     lines = [f"{booked} booked over busy time in your calendar."]

@@ -4,14 +4,16 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import insert, select
 
 from calendar_sync.config.notifiers import SMTP
 from calendar_sync.config.settings import Notify, parse
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.model import Direction
+from calendar_sync.core.model import Direction, Platform
 from calendar_sync.insight.health.render import Message
 from calendar_sync.orchestration import people
 from calendar_sync.orchestration.people import tell_people
+from calendar_sync.state import tables as t
 from tests.engine.cycle import conftest
 from tests.engine.cycle.stage import HOUR, Stage, mail
 from tests.engine.health.conftest import RECORDER
@@ -123,6 +125,16 @@ def meet(s: Stage, days: int, hour: int) -> str:
     return s.calendar.plan(mail("dana"), start, start + HOUR, "Dentist")
 
 
+def also_elsewhere(s: Stage) -> None:
+    """The same mailbox shows it on another calendar system, too."""
+    other = {Platform.GOOGLE: Platform.MICROSOFT, Platform.MICROSOFT: Platform.GOOGLE}[s.platform]
+    with s.store.database.write() as connection:
+        mirrors = select(t.link).where(t.link.c.kind == "mirror")
+        for row in connection.execute(mirrors).mappings().all():
+            copy = {name: value for name, value in row.items() if name != "id"}
+            connection.execute(insert(t.link), {**copy, "platform": other.value})
+
+
 def test_a_visit_over_busy_time_is_told_once_with_its_time_alone(
     stage: Make, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,11 +144,13 @@ def test_a_visit_over_busy_time_is_told_once_with_its_time_alone(
     s.visit("ruben", days=2, hour=9)
     event = meet(s, 2, 9)
     s.run()
+    also_elsewhere(s)
     assert told(s) == [s.ids["dana"]]
     [(to, text)] = post.sent
     assert to == (mail("dana"),)
     assert "1 visit is booked over busy time in your calendar." in text
     assert f"{s.at(2, 9):%a %d %b %Y, %H:%M} to 10:00 (US/Eastern)" in text
+    assert text.count(" to 10:00 ") == 1
     assert "https://airflow.example.org/x/calendar-sync/mine" in text
     assert not [canary for canary in [*s.sandbox.canaries, "Dentist"] if canary in text]
     s.visit(days=4, hour=9)
