@@ -154,6 +154,13 @@ def test_a_meeting_in_both_calendars_has_one_block(seed: int, more: dict[str, An
     asyncio.run(Simulation(seed, platforms=MIXED, meetings=True, **more).run(STEPS))
 
 
+def test_what_once_failed_for_a_meeting_in_both_calendars_does_not_fail_again() -> None:
+    # A block's creation was answered unreadably while reads lagged: it was made twice.
+    made = Simulation(3073, platforms=MIXED, meetings=True, administered=True, profiled=True)
+    made.pausing = True
+    asyncio.run(made.run(95))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 def test_a_lost_state_database_duplicates_and_loses_nothing(
