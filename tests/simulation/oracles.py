@@ -353,7 +353,9 @@ class Oracles:
             last = unquote(entry.path.rsplit("/", 1)[-1])
             verb = entry.kind.rpartition(".")[2]
             if verb in {"update", "patch", "delete"} and calendar(entry):
-                assert last in ours, f"I4: {entry.kind} on a foreign event {entry.path}"
+                # An occurrence of a mirror that somebody repeats has our mark as well.
+                owned = last in ours or last.partition("_")[0] in ours
+                assert owned, f"I4: {entry.kind} on a foreign event {entry.path}"
             if entry.kind in {"welkin.events.patch", "welkin.events.delete"}:
                 known = self.world.our_blocks | visits
                 assert last in known, f"I4: {entry.kind} on a foreign event"
