@@ -9,6 +9,7 @@ from calendar_sync.core.model import LinkState, Platform
 from calendar_sync.state.runs import EXTERNAL_IDS, WELKIN
 from tests.engine.cycle.stage import Stage, mail
 from tests.engine.cycle.test_isolation import trip
+from tests.engine.cycle.test_write_back import probe
 
 Make = Callable[..., Stage]
 SELF = mail("dana")
@@ -26,17 +27,18 @@ def lagging(s: Stage, seconds: float) -> None:
 
 
 def unclear(
-    s: Stage, monkeypatch: pytest.MonkeyPatch, parser: str, kind: str, times: int = 1
+    s: Stage, monkeypatch: pytest.MonkeyPatch, parser: str, kind: str, after: int = 0
 ) -> list[Any]:
-    """The next answers to this kind of write cannot be read."""
-    struck: list[bool] = []
+    """The answer to one request of this kind, `after` others, cannot be read."""
+    seen: list[int] = []
 
     def odd(*_: Any, **__: Any) -> bool:
-        last = s.sandbox.requests.since(len(s.sandbox.requests) - 1)
-        if len(struck) < times and [entry.kind for entry in last] == [kind]:
-            struck.append(True)
-            return True
-        return False
+        position = len(s.sandbox.requests)
+        last = s.sandbox.requests.since(position - 1)
+        if [entry.kind for entry in last] != [kind]:
+            return False
+        seen.append(position)
+        return len(seen) == after + 1
 
     return trip(monkeypatch, parser, odd)
 
@@ -186,3 +188,23 @@ def test_a_moved_appointment_that_cannot_be_read_back_was_not_refused(
     settled(s)
     assert s.welkin.events[meeting.id].start == s.at(3, 9)
     assert {decision for _, decision in s.conflicts()} == {"rescheduled"}
+
+
+def test_a_probe_whose_way_back_is_answered_unreadably_looks_where_the_encounter_is(
+    stage: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = stage()
+    visit = s.visit()
+    gets = trips_of_a_probe(s, visit.event_id)
+    unclear(s, monkeypatch, WELKINS, "welkin.events.patch", after=1)
+    met = unclear(s, monkeypatch, WELKINS, "welkin.events.get", after=gets - 1)
+    probe(s, visit.event_id)
+    assert met
+    assert s.welkin.events[visit.event_id].start == s.at(1, 9)
+
+
+def trips_of_a_probe(s: Stage, event_id: str) -> int:
+    """How often a probe reads the event by its id: the last time after its way back."""
+    before = s.position
+    probe(s, event_id)
+    return s.asked("welkin.events.get", before)
