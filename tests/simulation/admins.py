@@ -341,7 +341,12 @@ class Admins:
 
     def reopen(self) -> None:
         for account, platform in sorted(self.revoked):
-            self.world.calendars(platform).restore(account)
+            calendars = self.world.calendars(platform)
+            try:
+                calendars.restore(account)
+            except KeyError:  # it has been renamed since
+                for each in calendars.accounts:
+                    calendars.restore(each)
         self.revoked.clear()
 
     def replay_cursor(self) -> None:
@@ -366,7 +371,9 @@ class Admins:
 
     def lag(self) -> None:
         """Reads lag behind writes from now on, until the next quiet period."""
-        self.lagging(self.chance.choice([0.0, 5.0, 30.0, 50.0]))
+        seconds = self.chance.choice([0.0, 5.0, 30.0, 50.0])
+        self.people.let_replicas_follow(seconds)
+        self.lagging(seconds)
 
     def lagging(self, seconds: float) -> None:
         """All servers alike."""

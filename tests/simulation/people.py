@@ -38,6 +38,8 @@ class People:
         self.binned: list[tuple[Seat, str]] = []
         self.shifted = self.undone = False
         self.restored: set[tuple[str, Platform]] = set()
+        #: When a mailbox was last restored without a trace of its old events.
+        self.erased_at: datetime | None = None
         self.invited = 0
         #: Meetings in both calendars of the last user: their ids by platform.
         self.meetings: list[dict[Platform, str]] = []
@@ -418,8 +420,22 @@ class People:
             return  # nobody could say of it any more that it was ours: a stray, as above
         seat = self.seat()
         calendars, account = self.world.calendars(seat[1]), self.accounts[seat]
-        calendars.reimport(account, tombstones=self.chance.random() < 0.5)
+        tombstones = self.chance.random() < 0.5
+        calendars.reimport(account, tombstones=tombstones)
         self.restored.add((account, seat[1]))
+        if not tombstones:
+            self.erased_at = self.world.clock.now()
+            self.let_replicas_follow(calendars.lag_seconds)
+
+    def let_replicas_follow(self, lag: float) -> None:
+        """Wait until no read that lags goes back to before a mailbox was restored.
+
+        Its old events left no trace, so such a read would show neither these nor the new ones. No
+        server does that: a replica that is late shows the old ones.
+        """
+        if lag and self.erased_at is not None:
+            since = (self.world.clock.now() - self.erased_at).total_seconds()
+            self.world.clock.advance(max(0.0, lag + 1 - since))
 
     def rename_mailbox(self) -> None:
         """The address changes, and the mapping with it."""

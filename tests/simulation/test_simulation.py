@@ -172,6 +172,26 @@ def test_a_meeting_in_both_calendars_has_one_block(seed: int, more: dict[str, An
     asyncio.run(Simulation(seed, platforms=MIXED, meetings=True, **more).run(STEPS))
 
 
+FOUND_MEETINGS = (
+    # A block's creation was answered unreadably while reads lagged: it was made twice.
+    (3073, 95, {"profiled": True, "pausing": True}),
+    # A mailbox was restored without a trace, and reads showed neither its old nor its new events.
+    pytest.param(1028, 61, {"seldom": True}, marks=pytest.mark.every_seed),
+    # An occurrence of a repeated mirror was deleted on its own when its account was left.
+    pytest.param(1023, 115, {}, marks=pytest.mark.every_seed),
+    # A closed mailbox was renamed.
+    pytest.param(3017, 100, {"seldom": True}, marks=pytest.mark.every_seed),
+)
+
+
+@pytest.mark.parametrize(("seed", "steps", "more"), FOUND_MEETINGS)
+def test_what_once_failed_with_meetings_in_both_calendars_does_not_fail_again(
+    seed: int, steps: int, more: dict[str, Any]
+) -> None:
+    made = Simulation(seed, platforms=MIXED, meetings=True, administered=True, **more)
+    asyncio.run(made.run(steps))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 def test_a_lost_state_database_duplicates_and_loses_nothing(

@@ -9,7 +9,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from calendar_sync.core.codes import RequestCode
-from calendar_sync.core.errors import BadItem, ConfigurationError, SyncError
+from calendar_sync.core.errors import BadItem, ConfigurationError, OutcomeUnknown, SyncError
 from calendar_sync.core.model import Span, WelkinEvent
 from calendar_sync.state.runs import ENCOUNTERS_MOVE, WELKIN
 from calendar_sync.sync.services import Services
@@ -58,5 +58,5 @@ async def _undo(services: Services, event: WelkinEvent) -> WelkinEvent | None:
     """Back to its time; what refuses to be moved has most likely not been moved."""
     try:
         return await services.welkin.move_event(event.id, event.span, UTC)
-    except BadItem:
+    except (BadItem, OutcomeUnknown):
         return await services.welkin.event(event.id, UTC)

@@ -244,12 +244,12 @@ class Welkin:
         """
         try:
             answer = await self._create(draft, external_id, eventType="LEAVE", eventColor="grey")
+            return _made(answer, draft.zone)
         except OutcomeUnknown:
             found = await find()
             if found is None:
                 raise
             return found
-        return _read(answer, draft.zone)
 
     async def update_block(self, event_id: str, draft: BlockDraft) -> WelkinEvent:
         """Move or restore a block; what it is afterwards is Welkin's word, asked for if need be."""
@@ -260,7 +260,7 @@ class Welkin:
             json=draft.body(),
         )
         if answer.json is not None:
-            return _read(answer, draft.zone)
+            return _made(answer, draft.zone)
         found = await self.event(event_id, draft.zone)
         if found is None:
             raise NotFound(WelkinCode.NOT_FOUND)
@@ -271,21 +271,28 @@ class Welkin:
 
         Raises:
             BadItem: Welkin refuses.
+            OutcomeUnknown: whether it was moved will be seen later.
         """
         start, end = span.instants(zone)
         body = {"startDateTime": welkin_time(start), "endDateTime": welkin_time(end)}
-        return await self._change(event_id, body, zone)
+        return await self._change(event_id, body, zone, lambda event: event.span == span)
 
     async def cancel_event(self, event_id: str, zone: ZoneInfo) -> WelkinEvent | None:
         """Cancel an appointment, and read back what became of it; None for a 404.
 
         Raises:
             BadItem: Welkin refuses.
+            OutcomeUnknown: whether it was cancelled will be seen later.
         """
-        return await self._change(event_id, {"eventStatus": "CANCELLED"}, zone)
+        body = {"eventStatus": "CANCELLED"}
+        return await self._change(event_id, body, zone, lambda event: event.cancelled)
 
     async def _change(
-        self, event_id: str, body: dict[str, str], zone: ZoneInfo
+        self,
+        event_id: str,
+        body: dict[str, str],
+        zone: ZoneInfo,
+        shows: Callable[[WelkinEvent], bool],
     ) -> WelkinEvent | None:
         path = f"{self._instance}/calendar/events/{event_id}"
         try:
@@ -293,10 +300,22 @@ class Welkin:
         except NotFound:
             # Believed only when a look by id says the same.
             return await self.event(event_id, zone)
-        changed = _read(answer, zone) if answer.json is not None else None
-        seen = await self.event(event_id, zone)
+        changed = None
+        with contextlib.suppress(OutcomeUnknown):
+            changed = _made(answer, zone)
+        try:
+            seen = await self.event(event_id, zone)
+        except BadItem as error:
+            # Welkin has taken the change: what cannot be read is no rejection.
+            if changed is None:
+                raise OutcomeUnknown(error.code, detail=error.detail) from None
+            return changed
+        if changed is None:
+            if answer.json is not None and seen is not None and not shows(seen):
+                raise OutcomeUnknown(WelkinCode.UNREADABLE_EVENT)
+            return seen
         # A read that is older than the write's own answer says nothing about it.
-        late = changed is not None and (seen is None or seen.version < changed.version)
+        late = seen is None or seen.version < changed.version
         return changed if late else seen
 
     async def create_test_appointment(
@@ -309,7 +328,7 @@ class Welkin:
             BadItem: Welkin refuses the content, or the id.
         """
         draft = BlockDraft(user_id, span, zone, title, all_day_flag=False)
-        return _read(await self._create(draft, external_id, eventType="APPOINTMENT"), zone)
+        return _made(await self._create(draft, external_id, eventType="APPOINTMENT"), zone)
 
     async def _create(self, draft: BlockDraft, external_id: str | None, **more: str) -> Answer:
         """Sent once: POST is not idempotent."""
@@ -471,6 +490,18 @@ def _own(user_id: str) -> dict[str, object]:
         "hostId": user_id,
         "participants": [{"participantId": user_id, "participantRole": "psm"}],
     }
+
+
+def _made(answer: Answer, zone: ZoneInfo) -> WelkinEvent:
+    """The answer to a write that Welkin has taken: if it cannot be read, that is no rejection.
+
+    Raises:
+        OutcomeUnknown: what was made must be looked for.
+    """
+    try:
+        return _read(answer, zone)
+    except BadItem as error:
+        raise OutcomeUnknown(error.code, detail=error.detail) from None
 
 
 def _read(answer: Answer, zone: ZoneInfo) -> WelkinEvent:

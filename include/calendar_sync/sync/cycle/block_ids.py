@@ -43,6 +43,8 @@ class BlockIds:
         try:
             made = await welkin.create_block(draft, external_id, find)
         except BadItem as refused:
+            if refused.code == WelkinCode.UNREADABLE_EVENT:
+                raise  # what was found after a lost answer
             found = await find()
             if found is not None:
                 return found, False
@@ -67,8 +69,9 @@ class BlockIds:
         kept = self._word() == KEPT
         try:
             found = await self.services.welkin.event_by_external_id(link.external_id, draft.zone)
-        except BadItem:
-            if kept:
+        except BadItem as error:
+            # One that cannot be read is there.
+            if kept or (error.code == WelkinCode.UNREADABLE_EVENT and error.detail):
                 raise
             found = None
         if found is not None or kept:

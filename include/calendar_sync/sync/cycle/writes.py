@@ -17,6 +17,7 @@ from calendar_sync.core.errors import (
     Duplicate,
     NotFound,
     NotShownYet,
+    OutcomeUnknown,
     PreconditionFailed,
 )
 from calendar_sync.core.identity import GENERATIONS
@@ -40,6 +41,7 @@ from calendar_sync.core.model import (
     Reschedule,
     Row,
     Step,
+    Unreadable,
     UpdateBlock,
     UpdateMirror,
     WelkinEvent,
@@ -135,6 +137,8 @@ class Writer:
                 if found is None and not self._used_up(link):
                     self._note_unseen(link)
                     raise NotShownYet from None
+                if isinstance(found, Unreadable) and found.marker is None:
+                    raise OutcomeUnknown from None  # it may be the one that we made
                 if found is None or isinstance(found, Removed) or found.marker != marker:
                     # The key is used up: a deleted id cannot be used again.
                     link, found = self.begin(self._next_generation(link)), None
@@ -350,9 +354,10 @@ class Writer:
             if found is None:
                 try:
                     found, new = await ids.create(link, draft)
-                except (BadItem, NotFound):
-                    # Rejected: nothing was created that could be shown later.
-                    self.begin(replace(link, written_at=None))
+                except (BadItem, NotFound) as error:
+                    if error.code != WelkinCode.UNREADABLE_EVENT:
+                        # Rejected: nothing was created that could be shown later.
+                        self.begin(replace(link, written_at=None))
                     raise
                 if new:
                     return self._blocked(link, action, found)
