@@ -34,7 +34,7 @@ from calendar_sync.adapters.microsoft.errors import classify_token as classify_m
 from calendar_sync.adapters.microsoft.schedules import MicrosoftFreeBusy
 from calendar_sync.adapters.microsoft.slots import Slots
 from calendar_sync.adapters.welkin import Welkin
-from calendar_sync.adapters.welkin.client import classify as classify_welkin
+from calendar_sync.adapters.welkin.errors import classify as classify_welkin
 from calendar_sync.adapters.welkin.tokens import fetch_token as fetch_welkin_token
 from calendar_sync.config.credentials import (
     GoogleCredentials,

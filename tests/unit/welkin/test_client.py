@@ -12,7 +12,7 @@ import pytest
 
 from calendar_sync.adapters.http import Failure
 from calendar_sync.adapters.welkin import AuditUnavailable, BlockDraft, Welkin
-from calendar_sync.adapters.welkin.client import classify
+from calendar_sync.adapters.welkin.errors import classify
 from calendar_sync.core.errors import (
     BadItem,
     NotFound,

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from calendar_sync.adapters.http import HttpClient
-from calendar_sync.adapters.welkin.client import classify
+from calendar_sync.adapters.welkin.errors import classify
 from calendar_sync.adapters.welkin.tokens import fetch_token
 from calendar_sync.config.credentials import WelkinCredentials
 from calendar_sync.core.errors import SyncError, TenantMisconfigured, TransientError

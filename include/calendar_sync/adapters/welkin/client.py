@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from calendar_sync.adapters.http import Answer, Failure, HttpClient, TokenSource
-from calendar_sync.adapters.welkin.codes import error_code
+from calendar_sync.adapters.http import Answer, HttpClient, TokenSource
 from calendar_sync.adapters.welkin.feeds import (
     EVENT_DELETED,
     RECORD_DELETED,
@@ -41,8 +40,6 @@ from calendar_sync.core.errors import (
     BadItem,
     NotFound,
     OutcomeUnknown,
-    RateLimited,
-    SyncError,
     TenantMisconfigured,
     TokenRejected,
     TransientError,
@@ -94,30 +91,6 @@ class BlockDraft:
             "allDayEvent": self.span.all_day and self.all_day_flag,
             "eventStatus": "SCHEDULED",
         }
-
-
-def classify(failure: Failure) -> SyncError:
-    """Welkin's error answers: a JSON array of objects with `errorCode`, or anything at all."""
-    code = error_code(failure.json)
-    status = failure.status
-    if status == 401:
-        if code in {"TOKEN_EXPIRED", "NOT_VALID_JSON_WEB_TOKEN"}:
-            return TokenRejected(WelkinCode.TOKEN_REJECTED)
-        return TenantMisconfigured(WelkinCode.UNAUTHORIZED, detail=code)
-    if status == 403:
-        # Regions and policies may hide single users: whoever asks for everybody fails as a whole.
-        return UserUnavailable(WelkinCode.ACCESS_RESTRICTED, detail=code)
-    if status == 404:
-        return NotFound(WelkinCode.NOT_FOUND, detail=code)
-    if status == 410:
-        return NotFound(WelkinCode.GONE, detail=code, certain=True)
-    if status == 429:
-        return RateLimited(
-            WelkinCode.RATE_LIMITED, retry_after=failure.retry_after, tenant_wide=True
-        )
-    if status >= 500 or status in {408, 425}:
-        return TransientError(WelkinCode.UNAVAILABLE, detail=str(status))
-    return BadItem(WelkinCode.REFUSED, detail=code or str(status))
 
 
 class Welkin:
