@@ -30,6 +30,7 @@ from calendar_sync.core.model import (
 )
 from calendar_sync.state import tables as t
 from calendar_sync.state.database import Database
+from calendar_sync.state.marks import of_pair
 
 TRIES_BEFORE_PARKING = 3
 _OVERLAP = ConflictKind.VISIT_OVER_BUSY
@@ -153,7 +154,7 @@ class ItemStore:
         table, found = t.conflict, {one.appointment_id: one.ends_at for one in overlaps}
         key = {"user_id": pair[0], "platform": pair[1].value, "kind": _OVERLAP.value}
         mine = and_(*(table.c[name] == value for name, value in key.items()))
-        rows = connection.execute(_OVERLAPS, _named(pair))
+        rows = connection.execute(_OVERLAPS, of_pair(pair))
         known = {row.source_id: row.ends_at for row in rows}
         if over := known.keys() - found.keys() - set(unsure):
             connection.execute(delete(table).where(mine, table.c.source_id.in_(over)))
@@ -187,7 +188,7 @@ class ItemStore:
 
         After a failure of the server they are tried again in an hour, after a rejection in a day.
         """
-        named = _named((user_id, platform), **_pauses(now))
+        named = of_pair((user_id, platform), **_pauses(now))
         with self._database.read() as connection:
             return {
                 (Step(row.step), Source(row.source_id, row.original_start)): row.content
@@ -212,7 +213,7 @@ class ItemStore:
         self, connection: Connection, pair: tuple[str, Platform], begun: datetime
     ) -> None:
         """After a full comparison: delete items that were due again and are no longer wanted."""
-        connection.execute(_FORGET, _named(pair, begun=begun, **_pauses(begun)))
+        connection.execute(_FORGET, of_pair(pair, begun=begun, **_pauses(begun)))
 
     def park(
         self,
@@ -285,7 +286,7 @@ class ItemStore:
                 (Step(row.step), Source(row.source_id, row.original_start)): Try(
                     row.content, row.tries, row.transient, row.first_at, row.last_at
                 )
-                for row in connection.execute(_UNREAD, _named((user_id, platform)))
+                for row in connection.execute(_UNREAD, of_pair((user_id, platform)))
             }
 
     def readable(
@@ -293,16 +294,11 @@ class ItemStore:
     ) -> None:
         """It could be read; failures to write the same item stay."""
         statement = _UNPARK.where(t.parked_item.c.step == step.value)
-        connection.execute(statement, _named(pair, source=source.id, start=source.original_start))
+        connection.execute(statement, of_pair(pair, source=source.id, start=source.original_start))
 
     def unpark(self, connection: Connection, pair: tuple[str, Platform], source: Source) -> None:
         """The item works again."""
-        connection.execute(_UNPARK, _named(pair, source=source.id, start=source.original_start))
-
-
-def _named(pair: tuple[str, Platform], **values: Any) -> dict[str, Any]:
-    user_id, platform = pair
-    return {"user": user_id, "of": platform.value, **values}
+        connection.execute(_UNPARK, of_pair(pair, source=source.id, start=source.original_start))
 
 
 def _pauses(now: datetime) -> dict[str, datetime]:

@@ -195,7 +195,7 @@ class MarkStore:
     ) -> None:
         """The next cycle of these users lists everything."""
         for pair in pairs:
-            connection.execute(_ROW, _named(pair, next_full_at=now, full_because=because))
+            connection.execute(_ROW, of_pair(pair, next_full_at=now, full_because=because))
 
     def mark_mapped(self, connection: Connection, revision: int, now: datetime) -> None:
         """Mark all users whose row came with this revision, for a full read.
@@ -223,11 +223,7 @@ class MarkStore:
         insert = self._database.insert(table)
         statement = insert.from_select(names, mapped).on_conflict_do_update(
             index_elements=["user_id", "platform"],
-            set_={
-                "mark_seq": table.c.mark_seq + 1,
-                "marked_at": case((_UNMARKED, insert.excluded.marked_at), else_=table.c.marked_at),
-                **{name: insert.excluded[name] for name in full},
-            },
+            set_=_marked_again(insert) | {name: insert.excluded[name] for name in full},
         )
         connection.execute(statement)
 
@@ -278,7 +274,7 @@ class MarkStore:
             return
         mine = _ROW.where(t.user_sync.c.taken_by == bindparam("run"))
         with self._database.write() as connection:
-            connection.execute(mine, _named(pair, run=run_id, taken_until=None))
+            connection.execute(mine, of_pair(pair, run=run_id, taken_until=None))
 
     def some(self, platform: Platform, user_ids: Iterable[str]) -> dict[Pair, UserSync]:
         """The states of these users."""
@@ -300,9 +296,9 @@ class MarkStore:
     ) -> None:
         """A successful cycle that began at `seq`. A mark that was set since then stays."""
         if next_full_at is None:
-            connection.execute(_DONE, _named(pair, seq=seq, now=now))
+            connection.execute(_DONE, of_pair(pair, seq=seq, now=now))
         else:
-            connection.execute(_COMPARED, _named(pair, seq=seq, now=now, next=next_full_at))
+            connection.execute(_COMPARED, of_pair(pair, seq=seq, now=now, next=next_full_at))
 
     def failed(self, pair: Pair, code: str, now: datetime, pause: float | None) -> UserSync:
         """A failed cycle: the user waits, a little longer each time, at most six hours.
@@ -322,7 +318,7 @@ class MarkStore:
                 "failing_since": before.failing_since or now,
                 "attention": failures >= ATTENTION_AFTER,
             }
-            connection.execute(_ROW, _named(pair, **values))
+            connection.execute(_ROW, of_pair(pair, **values))
         return self.of(*pair)
 
     def forgive(self, connection: Connection, platform: Platform, since: datetime) -> None:
@@ -336,20 +332,20 @@ class MarkStore:
 
     def postpone(self, connection: Connection, pair: Pair, until: datetime) -> None:
         """Do not sync this user before this time: the server asks for it."""
-        connection.execute(_ROW, _named(pair, retry_at=until))
+        connection.execute(_ROW, of_pair(pair, retry_at=until))
 
     def hurry(self, connection: Connection, pairs: Collection[Pair], now: datetime) -> None:
         """Give work to these users for the next run, and forget the pause after a failure."""
         self.mark(connection, pairs, now)
         for pair in sorted(pairs):
-            connection.execute(_ROW, _named(pair, retry_at=None))
+            connection.execute(_ROW, of_pair(pair, retry_at=None))
 
     def begin_again(self, connection: Connection, pairs: Collection[Pair], now: datetime) -> None:
         """Give work to these users for a full comparison; they are late from now on only."""
         self.hurry(connection, pairs, now)
         self.compare_fully(connection, pairs, now)
         for pair in sorted(pairs):
-            connection.execute(_ROW, _named(pair, marked_at=now))
+            connection.execute(_ROW, of_pair(pair, marked_at=now))
 
     def in_step(
         self, connection: Connection, platform: Platform, user_ids: Iterable[str], now: datetime
@@ -387,21 +383,26 @@ class MarkStore:
         since = case((table.poll_error.is_(None), _NOW), else_=table.poll_failed_at)
         for pair, code in sorted(bad):
             failed = _ROW.values(last_poll_at=_NOW, poll_error=code, poll_failed_at=since)
-            connection.execute(failed, _named(pair, now=now))
+            connection.execute(failed, of_pair(pair, now=now))
 
 
 @cache
 def _mark_in(is_sqlite: bool) -> Any:
-    table, insert = t.user_sync, insert_of(t.user_sync, is_sqlite)
-    kept = case((_UNMARKED, insert.excluded.marked_at), else_=table.c.marked_at)
+    insert = insert_of(t.user_sync, is_sqlite)
     return insert.on_conflict_do_update(
-        index_elements=["user_id", "platform"],
-        set_={"mark_seq": table.c.mark_seq + 1, "marked_at": kept},
+        index_elements=["user_id", "platform"], set_=_marked_again(insert)
     )
 
 
-def _named(pair: Pair, **values: Any) -> dict[str, Any]:
-    """The values of a statement about the row of one (user, platform)."""
+def _marked_again(insert: Any) -> dict[str, Any]:
+    """One mark more; the time of the first that is not done yet stays."""
+    table = t.user_sync.c
+    first = case((_UNMARKED, insert.excluded.marked_at), else_=table.marked_at)
+    return {"mark_seq": table.mark_seq + 1, "marked_at": first}
+
+
+def of_pair(pair: Pair, **values: Any) -> dict[str, Any]:
+    """The values of a statement about rows of one (user, platform), `:user` and `:of`."""
     user_id, platform = pair
     return {"user": user_id, "of": platform.value, **values}
 

@@ -7,11 +7,9 @@ no longer keeps its block reads the meeting again, and makes one.
 
 from collections.abc import Iterable
 
-from calendar_sync.core.model import BlockLink, Link, LinkState, Platform
+from calendar_sync.core.model import BlockLink, Link, LinkState, MappedUser, Platform
 from calendar_sync.planner.snapshot import Meeting
-from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
-from calendar_sync.state.marks import Pair
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
 
@@ -19,15 +17,14 @@ _KEPT = frozenset({LinkState.LIVE, LinkState.RETIRED, LinkState.DISMISSED})
 
 
 def kept(
-    store: Store, organisation: Revision, pair: Pair, links: Iterable[Link]
+    organisation: Revision, row: MappedUser | None, links: Iterable[Link]
 ) -> dict[Meeting, BlockLink]:
-    """Those of the links of this user and platform whose blocks it keeps in Welkin, by meeting.
+    """Those of the links of this row of the mapping whose blocks it keeps in Welkin, by meeting.
 
     Where a person has deleted the block for good (`block_edited: accept`), there is to be none.
     Blocks that are merely left there, as the direction or the mapping no longer wants them, are not
     kept.
     """
-    row = store.config.mapped(*pair)
     if row is None or not row.enabled:
         return {}
     settings = organisation.settings
@@ -58,7 +55,8 @@ def tell_others(services: Services, scope: Scope) -> None:
         ]
         if not shared:
             continue
-        blocks = kept(store, scope.organisation, scope.pair, store.links.of(*scope.pair))
+        own = store.config.mapped(*scope.pair)
+        blocks = kept(scope.organisation, own, store.links.of(*scope.pair))
         if any(link.meeting not in blocks for link in shared):
             with store.database.write() as connection:
                 store.marks.mark(connection, [(scope.user_id, other)], now)

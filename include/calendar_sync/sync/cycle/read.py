@@ -315,8 +315,8 @@ class Reader:
                 continue
             links = [x for x in store.links.of(user_id, other) if isinstance(x, BlockLink)]
             claimed |= {link.name for link in links}
-            kept_elsewhere |= kept(store, self.scope.organisation, (user_id, other), links)
             row = store.config.mapped(user_id, other)
+            kept_elsewhere |= kept(self.scope.organisation, row, links)
             waits = store.marks.of(user_id, other)
             if row is not None and row.enabled:
                 all_known = all_known and waits.last_success_at is not None
