@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from calendar_sync_sandbox.ports import free_port
 from calendar_sync_sandbox.processes import Program
-from tests.servers import PostgresServer, ServerUnavailableError, free_port
+from tests.servers import PostgresServer, ServerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 import psycopg
 
+from calendar_sync_sandbox.ports import free_port
 from calendar_sync_sandbox.processes import dismiss, guard
 
 if TYPE_CHECKING:
@@ -28,14 +28,6 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 class ServerUnavailableError(RuntimeError):
     """This machine has no such server and cannot be given one."""
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def find_postgres() -> Path:

@@ -85,6 +85,14 @@ class Program:
         return session_members(self.session)
 
     @property
+    def ended_children(self) -> set[int]:
+        """Process ids of what the program itself started, that ended and that it did not notice."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = psutil.Process(self.session).children()
+            return {child.pid for child in children if _zombie(child)}
+        return set()
+
+    @property
     def worked(self) -> tuple[int, float]:
         """Processes of it that run, and the tenths of seconds that they have computed."""
         seconds = 0.0
@@ -108,6 +116,13 @@ class Program:
     def tail(self, lines: int = 20) -> str:
         """The last lines of what it printed."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _zombie(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def session_members(session: int) -> list[int]:

@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import sys
 import time
 import urllib.error
@@ -22,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
 from calendar_sync_sandbox.patience import Patience
-from calendar_sync_sandbox.processes import Program
+from calendar_sync_sandbox.ports import free_port, is_free
+from calendar_sync_sandbox.processes import Program, ProgramError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +41,8 @@ PAUSE = 0.2
 LOOK_EVERY = 0.5
 #: How often it is made at least, however long each takes.
 TRIES = 10
+#: How often all components are started before a start counts as failed.
+STARTS = 3
 #: Seconds without a byte of an answer.
 SILENCE = 300
 #: For `airflow_local_settings.py`, as in production: tasks begin with their imports done.
@@ -86,6 +88,7 @@ class StandaloneAirflow:
         preload: tasks begin with their imports done, as in production.
 
     Attributes:
+        command: what starts all components.
         tick: called again and again while something is waited for.
     """
 
@@ -102,11 +105,12 @@ class StandaloneAirflow:
     ) -> None:
         self.home = home.resolve()
         self._prepare_home(keep, PRELOAD if preload else "")
-        self.port = _free_port(port)
+        self.port = port if is_free(port) else free_port()
         self.password = secrets.token_urlsafe(9)
         self.env = airflow_environment(
             self.home, dags.resolve(), plugins.resolve() if plugins else None, self.port
         ) | dict(env or {})
+        self.command = [str(Path(sys.executable).with_name("airflow")), "standalone"]
         self.program: Program | None = None
         self.tick: Callable[[], None] = lambda: None
         self._token = ""
@@ -159,7 +163,7 @@ class StandaloneAirflow:
         passwords.touch(mode=0o600)
         passwords.write_text(json.dumps(chosen) + "\n")
         self.program = Program(
-            [str(Path(sys.executable).with_name("airflow")), "standalone"],
+            self.command,
             log=self.home / "standalone.log",
             folder=self.home,
             env=self.env,
@@ -173,20 +177,46 @@ class StandaloneAirflow:
         if self.program is not None:
             self.program.stop(patience)
 
-    def wait_healthy(self, patience: float = 600) -> None:
+    def wait_healthy(self, patience: float = 300) -> None:
         """Wait until scheduler, DAG processor and triggerer have reported to the API server.
+
+        `airflow standalone` goes on without a component that has ended, where a service manager
+        would start it again. So all of them are started again, twice at most.
 
         Raises:
             AirflowError: nothing has moved for `patience` seconds, or Airflow ended.
+            ProgramError: a component ended.
         """
+        ended: set[int] = set()
 
         def healthy() -> tuple[bool, object]:
+            nonlocal ended
+            assert self.program is not None  # noqa: S101 - narrows the type
+            # What is seen once may be a helper that nobody has waited for yet.
+            before, ended = ended, self.program.ended_children
+            if before & ended:
+                raise ProgramError(f"a component of Airflow ended:\n{self._report()}")
             health = self.call("GET", "/monitor/health", authenticated=False)
             parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
             states = [(health.get(part) or {}).get("status") for part in parts]
             return all(state == "healthy" for state in states), states
 
-        self._wait(healthy, patience, "healthy components")
+        for left in reversed(range(STARTS)):
+            try:
+                return self._wait(healthy, patience, "healthy components")
+            except (AirflowError, ProgramError) as error:
+                if not left:
+                    raise
+                print(f"Airflow is started again: {error}", file=sys.stderr)
+                self.stop()
+                self.start()
+
+    def _report(self) -> str:
+        """The last lines of the components' output, without the requests that were answered."""
+        if self.program is None:
+            return "not started"
+        lines = self.program.tail(2000).splitlines()
+        return "\n".join([line for line in lines if "http.access" not in line][-40:])
 
     def wait_dag(self, dag_id: str, patience: float = 600) -> None:
         """Wait until the DAG processor has stored a DAG.
@@ -219,12 +249,10 @@ class StandaloneAirflow:
                 # What starts says so in its log; later our own requests do.
                 seen = error.status or (self.program and self.program.log.stat().st_size)
             if self.program is None or not self.program.running:
-                tail = self.program.tail() if self.program else "not started"
-                raise AirflowError(f"Airflow ended while waiting for {what}:\n{tail}")
+                raise AirflowError(f"Airflow ended while waiting for {what}:\n{self._report()}")
             if not waiting.left(seen):
-                raise AirflowError(
-                    f"no {what}: nothing has moved for {patience:.0f} s; see {self.program.log}"
-                )
+                still = f"no {what}: nothing has moved for {patience:.0f} s, only {seen}"
+                raise AirflowError(f"{still}\n{self._report()}")
             self.tick()
             time.sleep(LOOK_EVERY)
 
@@ -421,19 +449,6 @@ def _run_path(dag_id: str, run_id: str) -> str:
     return f"/dags/{quote(dag_id, safe='~')}/dagRuns/{quote(run_id, safe='~')}"
 
 
-def _free_port(wanted: int) -> int:
-    for port in (wanted, 0):
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found: int = listener.getsockname()[1]
-            return found
-    raise AirflowError("no free port")
-
-
 def airflow_environment(home: Path, dags: Path, plugins: Path | None, port: int) -> dict[str, str]:
     """The environment of every Airflow process: the caller's, less its Airflow and its state."""
     inherited = {
@@ -473,6 +488,6 @@ def airflow_environment(home: Path, dags: Path, plugins: Path | None, port: int)
         # seconds. With the default of 5 every third run took 5 seconds longer (measured).
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # Two Airflows on one machine must not ask each other for logs.
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(_free_port(0)),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(_free_port(0)),
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
     }

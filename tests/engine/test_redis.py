@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from calendar_sync_sandbox.patience import wait_for
+from calendar_sync_sandbox.ports import free_port
 from calendar_sync_sandbox.processes import Program
-from tests.servers import REPOSITORY, free_port
+from tests.servers import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy
 
-from tests.servers import PostgresServer, free_port
+from tests.servers import PostgresServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +35,3 @@ def test_nothing_is_left_of_a_stopped_server() -> None:
     assert not folder.exists()
     with socket.socket() as client, pytest.raises(ConnectionRefusedError):
         client.connect(("127.0.0.1", server.port))
-
-
-def test_a_free_port_can_be_listened_on() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", free_port()))

@@ -152,9 +152,8 @@ class Stage:
                 plugins=plugins if plugins.exists() else None,
             )
             self.airflow.tick = self._tick
+            self._running.callback(self.airflow.stop)
             self.airflow.start()
-            assert self.airflow.program is not None  # noqa: S101 - narrows the type
-            self._note(self.airflow.program)
 
     def start_sandbox(self) -> None:
         """Start Welkin and both calendar systems as a program, as `calendar-sync sandbox` does."""

@@ -43,9 +43,9 @@ from calendar_sync.orchestration.tasks.maintenance import TIDIED
 from calendar_sync.state.migrate import upgrade
 from calendar_sync.sync.roster import LEAVING
 from calendar_sync_sandbox.demo.checks import contents, leaks
+from calendar_sync_sandbox.ports import free_port
 from calendar_sync_sandbox.standalone import USER, AirflowError
 from tests.e2e.airflow.stage import KEY, SECRET, Stage, open_stage
-from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from cryptography.fernet import Fernet
 
+from calendar_sync_sandbox.ports import free_port
 from calendar_sync_sandbox.processes import Program
 from calendar_sync_sandbox.standalone import PRELOAD, USER, AirflowError, StandaloneAirflow
 from tests.pooler import pooled
-from tests.servers import REPOSITORY, PostgresServer, ServerUnavailableError, free_port
+from tests.servers import REPOSITORY, PostgresServer, ServerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
