@@ -12,6 +12,7 @@ from bench.least import window_reads
 from bench.measure import Measurement, Spread
 from calendar_sync.config.settings import Settings
 from calendar_sync.sync.freshness import QUOTA_SHARE
+from calendar_sync.sync.noticing import SLOTS, task_count
 from calendar_sync.sync.permits import BURST_SECONDS, RATE_MARGIN, sustained
 
 if TYPE_CHECKING:
@@ -134,9 +135,9 @@ class Forecast:
 
     @property
     def tasks(self) -> int:
-        """Mapped tasks of a run in the working hours; packed beyond the largest number."""
+        """Mapped tasks of a run each minute in the working hours."""
         changed = self.changes / (WORKING_HOURS * 60)
-        return min(Settings().limits.max_user_tasks, round(changed))
+        return task_count(round(changed), Settings().limits.max_user_tasks)
 
 
 def rows(results: Results) -> list[tuple[str, str, list[str]]]:
@@ -181,7 +182,7 @@ def rows(results: Results) -> list[tuple[str, str, list[str]]]:
         ),
         (
             "mapped tasks a run in working hours",
-            f"min({limits.max_user_tasks}, {CHANGES_PER_USER_AND_DAY} N / ({WORKING_HOURS} x 60))",
+            f"min({SLOTS} slots, {CHANGES_PER_USER_AND_DAY} N / ({WORKING_HOURS} x 60))",
             lambda f: str(f.tasks),
         ),
     ]

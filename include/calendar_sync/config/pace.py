@@ -23,8 +23,9 @@ class Limits(Section):
     """Most concurrent requests to Microsoft of one process."""
     microsoft_batch_size: int = Field(default=20, ge=1, le=20)
     """Requests to Microsoft in one batch."""
-    max_user_tasks: int = Field(default=200, ge=1, le=1000)
-    """Most mapped tasks of one run. With more users, users share tasks."""
+    max_user_tasks: int = Field(default=0, ge=0, le=1000)
+    """Most mapped tasks of one run. With more users, users share tasks. 0: as many as Airflow runs
+    at the same time for one run."""
     user_concurrency: int = Field(default=4, ge=1, le=32)
     """Users that one task syncs at the same time."""
     poll_concurrency: int = Field(default=16, ge=1, le=64)

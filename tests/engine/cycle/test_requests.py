@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
+from calendar_sync.config.pace import Limits
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import Direction, Platform
 from calendar_sync.state.config import Revision, blocks_hash
@@ -275,15 +276,29 @@ def test_nothing_could_have_sent_mail(stage: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("users", "tasks", "largest"),
-    [(0, 0, 0), (1, 1, 1), (200, 200, 1), (201, 200, 2), (5000, 200, 25)],
+    ("users", "most", "slots", "tasks", "largest"),
+    [
+        (0, 0, 16, 0, 0),
+        (1, 0, 16, 1, 1),
+        (16, 0, 16, 16, 1),
+        (17, 0, 16, 16, 2),
+        (31, 0, 2, 2, 16),
+        (31, 0, 8, 8, 4),
+        (31, 0, 32, 31, 1),
+        (400, 0, 16, 16, 25),
+        (401, 0, 16, 17, 24),
+        (10_000, 0, 16, 400, 25),
+        (31, 200, 2, 31, 1),
+        (201, 200, 2, 200, 2),
+        (5000, 2, 16, 2, 2500),
+    ],
 )
-def test_changed_users_become_mapped_tasks_up_to_two_hundred(
-    users: int, tasks: int, largest: int
+def test_changed_users_become_as_many_tasks_as_run_at_the_same_time(
+    users: int, most: int, slots: int, tasks: int, largest: int
 ) -> None:
-    names = [f"user-{number:04}" for number in range(users)]
-    settings = Settings()
-    groups = _pack(names, Revision(1, settings, blocks_hash(settings)))
+    names = [f"user-{number:05}" for number in range(users)]
+    settings = Settings(limits=Limits(max_user_tasks=most))
+    groups = _pack(names, Revision(1, settings, blocks_hash(settings)), slots)
     assert len(groups) == tasks
     assert max(map(len, groups), default=0) == largest
     assert sorted(name for group in groups for name in group) == names

@@ -170,8 +170,7 @@ def test_a_full_comparison_gives_work_to_everybody(bench: Bench) -> None:
 
 
 def test_more_users_than_tasks_are_packed_evenly(bench: Bench) -> None:
-    bench.settings(limits={"max_user_tasks": 2})
-    groups = found(GOOGLE)
+    groups = found(GOOGLE, slots=2)
     assert sorted(len(group) for group in groups) == [2, 3]
     assert sorted(user for group in groups for user in group) == sorted(bench.ids.values())
     for number, group in enumerate(groups):

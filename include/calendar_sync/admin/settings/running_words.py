@@ -78,7 +78,10 @@ RUNNING: Mapping[str, tuple[str, str]] = {
     "limits.microsoft_requests_per_minute": ("Microsoft: requests per minute", ""),
     "limits.microsoft_concurrency": ("Microsoft: concurrent requests", ""),
     "limits.microsoft_batch_size": ("Microsoft: requests per batch", ""),
-    "limits.max_user_tasks": ("Tasks in one run", "With more users, users share tasks."),
+    "limits.max_user_tasks": (
+        "Tasks in one run",
+        "With more users, users share tasks. 0: as many as Airflow runs at the same time.",
+    ),
     "limits.user_concurrency": ("Concurrent users in a task", ""),
     "limits.poll_concurrency": ("Concurrent checks of mailboxes", ""),
     "limits.max_cycle_seconds": (

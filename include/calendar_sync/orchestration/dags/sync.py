@@ -110,6 +110,8 @@ def _schedule(platform: str, cron: str) -> CronTriggerTimetable | AssetOrTimeSch
 @task(retry_policy=ONLY_LOST_WORK)
 def find_changed_users(platform: str) -> list[list[str]]:
     """Return the users with work; where nobody else does, look for it first."""
+    from airflow.sdk.configuration import conf
+
     from calendar_sync.orchestration.tasks import sync
 
     context: Any = get_current_context()
@@ -122,6 +124,7 @@ def find_changed_users(platform: str) -> list[list[str]]:
         dry_run=params["dry_run"],
         run_type=str(context["dag_run"].run_type),
         noticing=HAS_TRIGGERER,
+        slots=min(context["dag"].max_active_tasks, conf.getint("core", "parallelism")),
     )
     context["ti"].xcom_push(key="requests", value=work.requests)
     return work.groups

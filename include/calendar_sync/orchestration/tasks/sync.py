@@ -22,7 +22,7 @@ from calendar_sync.push.channels import tend_channels
 from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
 from calendar_sync.state.runs import WELKIN
-from calendar_sync.sync.noticing import Looking, WorkFound, find_work
+from calendar_sync.sync.noticing import SLOTS, Looking, WorkFound, find_work
 from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
 from calendar_sync.sync.roster import members, user_named
 from calendar_sync.sync.runner import close_lost_runs, judged, store_run, sync_users
@@ -63,12 +63,14 @@ def find_groups(
     run_type: str = MANUAL,
     noticing: bool = False,
     dry_run: bool = False,
+    slots: int = SLOTS,
 ) -> Work:
     """Who has work.
 
     A run by event takes whoever is marked. One by timetable looks for changes itself where
     noticing stands still, and one by hand in any case. `noticing`: the deployment has a triggerer.
     With a `run_id` the users are this run's until their tasks have begun, unless it is a dry run.
+    `slots` says how many of them run at the same time.
 
     Of several users who are named by id or address, one who is not mapped gets a group of its own,
     and fails there: the others are not kept waiting.
@@ -92,6 +94,7 @@ def find_groups(
             full_comparison=full_comparison,
             looking=LOOKING.get(run_type, Looking.ALWAYS),
             take_for="" if dry_run else run_id,
+            slots=slots,
         )
         store, now = services.store, services.clock.now()
         if run_type != BY_EVENT and not store.noticing.of(platform).alive(now):

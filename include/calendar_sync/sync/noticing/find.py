@@ -1,5 +1,6 @@
 """`find_work`: who has work on one platform, packed into groups for the mapped tasks."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +29,12 @@ class Looking(Enum):
     NEVER = "never"
 
 
+#: Tasks of one run that Airflow runs at the same time, by default.
+SLOTS = 16
+#: Users that one task syncs within its time limit, some of them slowly.
+LARGEST_GROUP = 25
+
+
 @dataclass(frozen=True)
 class WorkFound:
     """Groups of Welkin user ids that have work, and how they were found."""
@@ -48,6 +55,7 @@ async def find_work(
     full_comparison: bool = False,
     looking: Looking = Looking.ALWAYS,
     take_for: str = "",
+    slots: int = SLOTS,
 ) -> WorkFound:
     """Look for changes as far as asked to, and return those with work.
 
@@ -59,6 +67,7 @@ async def find_work(
         full_comparison: have everybody, or `users`, compared fully.
         looking: whether to read the feeds and poll the accounts first.
         take_for: the id of a run: until its tasks have begun, no other run takes its users.
+        slots: tasks of one run that run at the same time.
 
     Raises:
         ConfigurationError: a user named in `users` is not mapped, or the platform has users but
@@ -83,7 +92,7 @@ async def find_work(
         look.mark(pairs, full=full_comparison)
         if store.config.welkin_users_seen_at() is None:
             await look.read_feeds()
-        found = WorkFound(_pack(sorted(users), revision), marked=len(pairs))
+        found = WorkFound(_pack(sorted(users), revision, slots), marked=len(pairs))
         return _taken(services, platform, found, take_for)
     always = looking is Looking.ALWAYS or full_comparison
     if always or (looking is Looking.IF_STILL and not store.noticing.of(WELKIN).alive(now)):
@@ -101,11 +110,11 @@ async def find_work(
         look.reread(people)
     elif fault := store.runs.fault(platform):
         return WorkFound(fault=fault.code)
-    found = _collect(look, people, polled, take_for)
+    found = _collect(look, people, polled, take_for, slots)
     return _taken(services, platform, found, take_for)
 
 
-def _collect(look: Look, people: Members | None, polled: int, run_id: str) -> WorkFound:
+def _collect(look: Look, people: Members | None, polled: int, run_id: str, slots: int) -> WorkFound:
     store, platform, now = look.services.store, look.platform, look.services.clock.now()
     with store.database.read():
         served = (people or look.people()).served
@@ -115,7 +124,7 @@ def _collect(look: Look, people: Members | None, polled: int, run_id: str) -> Wo
     ready = [state for state in ready if state.user_id in served]
     ready.sort(key=lambda state: _age_order(state, now))
     return WorkFound(
-        _pack([state.user_id for state in ready], look.revision),
+        _pack([state.user_id for state in ready], look.revision, slots),
         polled=polled,
         marked=len(ready),
         waiting=waiting,
@@ -139,7 +148,16 @@ def _age_order(state: UserSync, now: datetime) -> tuple[datetime, str]:
     return state.marked_at or now, state.user_id
 
 
-def _pack(users: list[str], revision: Revision) -> tuple[tuple[str, ...], ...]:
-    """One user a group up to the largest number of tasks, beyond that packed evenly."""
-    tasks = min(len(users), revision.settings.limits.max_user_tasks)
+def task_count(users: int, most: int, slots: int = SLOTS) -> int:
+    """How many mapped tasks so many users get: one each, and no more than `most`.
+
+    If that is 0: a task costs more than the sync of a user in it (docs/benchmarks.md), so no task
+    waits for a slot, unless the groups would be too large for one task.
+    """
+    return min(users, most or max(slots, math.ceil(users / LARGEST_GROUP)))
+
+
+def _pack(users: list[str], revision: Revision, slots: int) -> tuple[tuple[str, ...], ...]:
+    """Groups of about the same size, the least fresh users first in theirs."""
+    tasks = task_count(len(users), revision.settings.limits.max_user_tasks, slots)
     return tuple(tuple(users[first::tasks]) for first in range(tasks))
