@@ -258,7 +258,10 @@ class World:
             transport=self.transport,
             chance=self.chance,
         ) as services:
-            services.store.config.save_settings(settings, "tests", self.clock.now())
+            # Whatever else has saved settings, a world has those of its document.
+            config = services.store.config
+            if not (newest := config.revision()).id or newest.settings != settings:
+                config.save_settings(settings, "tests", self.clock.now())
             yield services
 
     async def with_services(self, work: Callable[[Services], Awaitable[Any]]) -> Any:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -125,8 +126,7 @@ class ConfigStore(MappingStore):
             ConfigurationError: there is no such revision.
         """
         if number == 0:
-            settings = Settings()
-            return Revision(0, settings, blocks_hash(settings))
+            return _defaults()
         query = select(t.settings_revision).where(t.settings_revision.c.id == number)
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
@@ -292,9 +292,20 @@ def _welkin_user(row: Row[Any]) -> WelkinUser:
 
 
 def _revision(row: Row[Any]) -> Revision:
-    return Revision(
-        row.id, parse(row.document, stored=True), row.blocks_hash, row.author, row.created_at
-    )
+    settings = _parsed(json.dumps(row.document))
+    return Revision(row.id, settings, row.blocks_hash, row.author, row.created_at)
+
+
+@cache
+def _defaults() -> Revision:
+    settings = Settings()
+    return Revision(0, settings, blocks_hash(settings))
+
+
+@lru_cache(maxsize=8)
+def _parsed(document: str) -> Settings:
+    """Whoever looks for changes asks for the settings every few seconds."""
+    return parse(json.loads(document), stored=True)
 
 
 def _meanwhile(newest: Revision, seen: int) -> str:

@@ -31,7 +31,7 @@ from calendar_sync.state.database import of_database
 from calendar_sync.state.pauses import Pause
 from calendar_sync.state.shared import RENEW_SECONDS, Lease
 from calendar_sync.sync.cycle import Cycle, Paused
-from calendar_sync.sync.noticing import find_work
+from calendar_sync.sync.noticing import Looking, find_work
 from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
 from calendar_sync.sync.roster import Members, members
 from calendar_sync.sync.services import Services
@@ -281,6 +281,7 @@ async def run_pass(
 ) -> PassResult:
     """Feeds, polls, then cycles until nothing is marked or everything left is waiting.
 
+    What changes during a pass is found by the next one.
     A pass is one run: `store_run` is the caller's. One round is what a run of the DAG does.
     """
     outcomes: dict[str, UserOutcome] = {}
@@ -296,12 +297,15 @@ async def run_pass(
 
     for number in range(1, rounds + 1):
         first = number == 1
+        failed = any(outcome.failed for outcome in outcomes.values())
         found = await find_work(
             services,
             revision,
             platform,
             users=users if first else (),
             full_comparison=full and first,
+            # A failure may be everybody's: who asks each account finds out.
+            looking=Looking.ALWAYS if first or failed else Looking.NEVER,
         )
         if found.fault:
             return ended(number, found.fault)

@@ -41,6 +41,7 @@ def test_an_idle_pass_asks_each_account_once_and_welkin_six_times_at_most(stage:
 def test_an_account_is_not_polled_before_its_interval(stage: Make) -> None:
     s = stage(settings={"polling": {"interval_seconds": 600}})
     s.run()
+    s.run()
     before = s.position
     s.later(again=4, minutes=1)
     assert since(s, before, "google") == []
