@@ -135,3 +135,9 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres_url(postgres_server: PostgresServer) -> str:
     """The SQLAlchemy URL of a fresh, empty database."""
     return postgres_server.create_database()
+
+
+@pytest.fixture
+def new_postgres_url(postgres_server: PostgresServer) -> str:
+    """The SQLAlchemy URL of a database that `harness.fresh` is to make."""
+    return postgres_server.new_url()

@@ -137,7 +137,10 @@ def sandbox_secrets(sandbox: Sandbox, hmac_key: str, fernet_key: str) -> Secrets
 
 
 def fresh(url: str) -> Database:
-    """An empty state database; migrations run once for each kind, all others are copies of that."""
+    """A state database without rows; migrations run once for each kind, the others are copies.
+
+    What is at `url` is replaced; there need not be anything.
+    """
     database = Database(url)
     if url == IN_MEMORY:
         _share_compiled(database)
@@ -155,10 +158,10 @@ def fresh(url: str) -> Database:
 
 
 def _copy_template(url: URL) -> None:
-    """Put a copy of a migrated PostgreSQL database in the place of an empty one."""
+    """Put a copy of a migrated PostgreSQL database there."""
     template = _template(url.set(database="postgres"))
     with psycopg.connect(_conninfo(url.set(database="postgres")), autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{url.database}"'.encode())
+        connection.execute(f'DROP DATABASE IF EXISTS "{url.database}"'.encode())
         connection.execute(f'CREATE DATABASE "{url.database}" TEMPLATE {template}'.encode())
 
 

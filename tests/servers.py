@@ -105,10 +105,14 @@ class PostgresServer:
 
     def create_database(self, prefix: str = "test") -> str:
         """Make an empty database with a name of its own and return its SQLAlchemy URL."""
-        name = f"{prefix}_{uuid.uuid4().hex[:12]}"
+        url = self.new_url(prefix)
         with psycopg.connect(self._conninfo, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"'.encode())
-        return self.url(name)
+            connection.execute(f'CREATE DATABASE "{url.rpartition("/")[2]}"'.encode())
+        return url
+
+    def new_url(self, prefix: str = "test") -> str:
+        """The SQLAlchemy URL of a database that is not there yet."""
+        return self.url(f"{prefix}_{uuid.uuid4().hex[:12]}")
 
     @property
     def _conninfo(self) -> str:

@@ -56,6 +56,6 @@ def test_whatever_is_lost_between_noticing_and_runs_both_sides_come_together(
 
 
 @pytest.mark.postgres
-def test_postgresql_keeps_the_state_as_well(postgres_url: str) -> None:
-    made = Noticed(1, platforms=MIXED, sweeps=True, push=True, database_url=postgres_url)
+def test_postgresql_keeps_the_state_as_well(new_postgres_url: str) -> None:
+    made = Noticed(1, platforms=MIXED, sweeps=True, push=True, database_url=new_postgres_url)
     asyncio.run(made.run(SHORT))

@@ -242,8 +242,8 @@ def test_what_once_failed_under_administrators_does_not_fail_again(
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("administered", [False, True])
-def test_postgresql_keeps_the_state_as_well(postgres_url: str, administered: bool) -> None:
-    made = Simulation(1, platforms=MIXED, administered=administered, database_url=postgres_url)
+def test_postgresql_keeps_the_state_as_well(new_postgres_url: str, administered: bool) -> None:
+    made = Simulation(1, platforms=MIXED, administered=administered, database_url=new_postgres_url)
     asyncio.run(made.run(STEPS // 2))
 
 

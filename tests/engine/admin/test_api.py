@@ -43,7 +43,7 @@ def filled(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Pages]:
     """Pages over either database, with somebody to find; the key for the check is there."""
     url = f"sqlite:///{tmp_path}/api.db"
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
+        url = request.getfixturevalue("new_postgres_url")
     database = fresh(url)
     store = Store(database, "audit key")
     populate(store, NOW, 60)

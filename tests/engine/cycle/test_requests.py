@@ -352,8 +352,8 @@ def test_a_deleted_appointment_whose_mirror_may_not_be_removed_marks_no_user(
 
 
 @pytest.mark.postgres
-def test_a_task_needs_two_connections_to_postgresql(stage: Make, postgres_url: str) -> None:
-    s = stage("dana", "ruben", "mira", "jonas", database_url=postgres_url)
+def test_a_task_needs_two_connections_to_postgresql(stage: Make, new_postgres_url: str) -> None:
+    s = stage("dana", "ruben", "mira", "jonas", database_url=new_postgres_url)
     for name in s.ids:
         s.visit(name)
         s.busy(name)

@@ -13,9 +13,10 @@ from tests.harness import fresh
 NOW = datetime(2026, 3, 2, 15, 0, 0, 123456, tzinfo=UTC)
 
 
-@pytest.fixture(
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)], name="url"
-)
+KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=KINDS, name="url")
 def fixture_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database."""
     if request.param == "sqlite":
@@ -24,10 +25,13 @@ def fixture_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-@pytest.fixture
-def database(url: str) -> Iterator[Database]:
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database at the newest schema."""
-    made = fresh(url)
+    if request.param == "sqlite":
+        made = fresh(f"sqlite:///{tmp_path}/state.db")
+    else:
+        made = fresh(request.getfixturevalue("new_postgres_url"))
     yield made
     made.close()
 
