@@ -1,12 +1,11 @@
 """`python -m bench`: measure everything, write docs/benchmarks.md.
 
-`BENCH_ACCOUNTS=50` makes it small; `--page` writes the page again from the last results. Each of
-`--microsoft`, `--latency`, `--latency-large`, `--many`, `--receiver` and `--tasks` measures and
-writes one section alone.
+`BENCH_ACCOUNTS=50` makes it small.
 """
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import tempfile
@@ -89,13 +88,25 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--page", action="store_true", help="only write the page, from the results")
+    for part in PARTS:
+        words = f"measure and write the section `{part}` alone"
+        parser.add_argument(
+            f"--{part}", dest="parts", action="append_const", const=part, help=words
+        )
+    return parser.parse_args()
+
+
 def main() -> int:
     """Measure and write; 0 when the page is there."""
+    arguments = _arguments()
     signal.signal(signal.SIGTERM, _on_signal)
-    alone = [part for part in PARTS if f"--{part}" in sys.argv]
-    scale = Results.load(RESULTS).scale if "--page" in sys.argv else scale_from_environment()
+    alone: list[str] = arguments.parts or []
+    scale = Results.load(RESULTS).scale if arguments.page else scale_from_environment()
     try:
-        if "--page" not in sys.argv:
+        if not arguments.page:
             with tempfile.TemporaryDirectory(prefix="calendar-sync-bench-") as name:
                 folder = Path(name)
                 if not alone:

@@ -162,7 +162,10 @@ def _copy_template(url: URL) -> None:
     template = _template(url.set(database="postgres"))
     with psycopg.connect(_conninfo(url.set(database="postgres")), autocommit=True) as connection:
         connection.execute(f'DROP DATABASE IF EXISTS "{url.database}"'.encode())
-        connection.execute(f'CREATE DATABASE "{url.database}" TEMPLATE {template}'.encode())
+        # By copying its files, which is faster than writing them to the log; since PostgreSQL 15.
+        how = "STRATEGY FILE_COPY" if connection.info.server_version >= 150_000 else ""
+        made = f'CREATE DATABASE "{url.database}" TEMPLATE {template} {how}'
+        connection.execute(made.encode())
 
 
 @cache
