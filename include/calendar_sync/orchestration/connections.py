@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import os
 import secrets as random_bytes
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from calendar_sync.config.credentials import (
     GOOGLE,
@@ -21,24 +21,27 @@ from calendar_sync.config.credentials import (
 from calendar_sync.core.boundary import Hidden
 from calendar_sync.core.codes import SetupCode
 from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Platform
 from calendar_sync.sync.runtime import Secrets
 
 _CONTEXT = "_AIRFLOW_PROCESS_CONTEXT"
 FERNET_BYTES = 32
 
 
-def load_secrets() -> Secrets:
-    """All credentials of the configured connections. Google's and Microsoft's may be absent.
+def load_secrets(platforms: Collection[Platform] = tuple(Platform)) -> Secrets:
+    """The credentials of the connections: Welkin's, and those of `platforms`, if they are there.
 
     Raises:
         ConfigurationError: a connection is missing or incomplete.
     """
     hmac_key = organisation_key()
     google = microsoft = None
-    with contextlib.suppress(Missing):
-        google = google_credentials(connection_fields(GOOGLE))
-    with contextlib.suppress(Missing):
-        microsoft = microsoft_credentials(connection_fields(MICROSOFT))
+    if Platform.GOOGLE in platforms:
+        with contextlib.suppress(Missing):
+            google = google_credentials(connection_fields(GOOGLE))
+    if Platform.MICROSOFT in platforms:
+        with contextlib.suppress(Missing):
+            microsoft = microsoft_credentials(connection_fields(MICROSOFT))
     return Secrets(
         welkin=welkin_credentials(connection_fields(WELKIN)),
         hmac_key=hmac_key,

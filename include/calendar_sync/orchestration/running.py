@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
 from calendar_sync.core.boundary import Boundary
 from calendar_sync.core.errors import SyncError, UnexpectedError
+from calendar_sync.core.model import Platform
 from calendar_sync.core.redaction import describe, install
-from calendar_sync.orchestration.connections import load_secrets
+from calendar_sync.orchestration.connections import load_secrets, organisation_key
 from calendar_sync.orchestration.task_log import StateUnavailable, shorten_failures
 from calendar_sync.state import Database, Store
 from calendar_sync.state.config import Revision
@@ -23,10 +24,14 @@ __all__ = ["StateUnavailable", "guarded", "opened", "run", "with_store"]
 
 
 def run(
-    work: Callable[[Services, Revision], Awaitable[Value]], *, own_tokens: bool = False
+    work: Callable[[Services, Revision], Awaitable[Value]],
+    *,
+    platforms: Collection[Platform] = tuple(Platform),
+    own_tokens: bool = False,
 ) -> Value:
     """Open everything, do the work in an event loop of its own, close everything.
 
+    `platforms`: whose connections are read; what is wrong with another's stops no work of these.
     `own_tokens`: a good answer to a token of before would not show what is stored now.
 
     Raises:
@@ -35,7 +40,7 @@ def run(
     """
 
     async def main() -> Value:
-        with opened() as (store, secrets):
+        with opened(platforms) as (store, secrets):
             revision = store.config.revision()
             limits = revision.settings.limits
             async with open_services(
@@ -48,18 +53,21 @@ def run(
 
 
 def with_store(work: Callable[[Store], Value]) -> Value:
-    """The same for work that needs only the state database."""
-    with guarded(), opened() as (store, _):
-        return work(store)
+    """The same for work that needs only the state database: no service's connection is read."""
+    with guarded(), contextlib.closing(Database()) as database:
+        require_current(database)
+        return work(Store(database, organisation_key()))
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[tuple[Store, Secrets]]:
+def opened(
+    platforms: Collection[Platform] = tuple(Platform),
+) -> Iterator[tuple[Store, Secrets]]:
     """The state database at the current schema, and the credentials."""
     database = Database()
     try:
         require_current(database)
-        secrets = load_secrets()
+        secrets = load_secrets(platforms)
         yield Store(database, secrets.hmac_key), secrets
     finally:
         database.close()

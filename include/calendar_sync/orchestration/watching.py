@@ -96,7 +96,7 @@ def notice(platform: str, ask: Callable[[], bool], stop: threading.Event) -> Non
 
     while not stop.is_set():
         try:
-            run(work)
+            run(work, platforms=[Platform(platform)])
         except Exception as error:
             logger.warning("noticing on %s begins again: %s", platform, describe(error))
             stop.wait(AGAIN_SECONDS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.orchestration import answers, running
+from calendar_sync.orchestration import answers
 from calendar_sync.state import Store
 from tests.harness import fresh
 
@@ -27,14 +26,11 @@ UMA = {"id": "7", "name": "uma"}
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    database = fresh(f"sqlite:///{tmp_path}/state.db")
+    url = f"sqlite:///{tmp_path}/state.db"
+    database = fresh(url)
     made = Store(database, "key")
-
-    @contextmanager
-    def opened() -> Iterator[tuple[Store, None]]:
-        yield made, None
-
-    monkeypatch.setattr(running, "opened", opened)
+    monkeypatch.setenv("CALENDAR_SYNC_DATABASE_URL", url)
+    monkeypatch.setenv("AIRFLOW_CONN_CALENDAR_SYNC_HMAC_KEY", '{"password": "key"}')
     yield made
     database.close()
 

@@ -370,6 +370,21 @@ def test_a_run_is_recorded_and_sealed(bench: Bench, caplog: pytest.LogCaptureFix
     assert bench.store.audit.verify(expected_seal=seal) == []
 
 
+def test_what_is_wrong_with_another_connection_stops_no_task(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks of one platform read its connection and Welkin's; a run is recorded without either."""
+    monkeypatch.setenv("AIRFLOW_CONN_MICROSOFT_GRAPH_DEFAULT", '{"extra": "[]"}')
+    bench.visit("dana")
+    assert [bench.ids["dana"]] in found(GOOGLE)
+    [outcome] = bench.sync("dana")
+    assert len(bench.sandbox.google.mirrors_of(mail("dana"))) == 1
+    monkeypatch.setenv("AIRFLOW_CONN_WELKIN_DEFAULT", '{"extra": "[]"}')
+    with pytest.raises(ConfigurationError):
+        found(GOOGLE)
+    assert sync.close_run(GOOGLE, "run-1", datetime.now(UTC), [outcome.row])
+
+
 def test_a_run_without_work_keeps_the_seal(bench: Bench) -> None:
     assert sync.close_run(GOOGLE, "run-0", datetime.now(UTC), []) == ""
     bench.visit("dana")

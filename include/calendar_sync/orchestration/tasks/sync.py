@@ -103,7 +103,7 @@ def find_groups(
         requests = store.noticing.take_requests(platform, WELKIN) + Counter(services.meter.row)
         return found, strangers, dict(requests)
 
-    found, strangers, requests = run(work)
+    found, strangers, requests = run(work, platforms=[Platform(platform)])
     logger.info(
         "%s: %d calendars checked, %d users with changes, %d waiting after a failure",
         platform,
@@ -175,7 +175,7 @@ def sync_group(
         outcomes = [judged(services.store, Platform(platform), outcome) for outcome in outcomes]
         return Done(outcomes, services.meter.row)
 
-    done = run(work)
+    done = run(work, platforms=[Platform(platform)])
     for outcome in done.outcomes:
         level = "warning" if outcome.failed else "info"
         getattr(logger, level)("%s", outcome.label)

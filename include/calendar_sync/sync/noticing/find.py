@@ -31,8 +31,10 @@ class Looking(Enum):
 
 #: Tasks of one run that Airflow runs at the same time, by default.
 SLOTS = 16
-#: Users that one task syncs within its time limit, some of them slowly.
-LARGEST_GROUP = 25
+#: Users that one task syncs within its five minutes: four at the same time, a minute each at most.
+LARGEST_GROUP = 16
+#: Airflow refuses more mapped tasks than 1,024 (`core.max_map_length`).
+MOST_TASKS = 1000
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,8 @@ def task_count(users: int, most: int, slots: int = SLOTS) -> int:
     If that is 0: a task costs more than the sync of a user in it (docs/benchmarks.md), so no task
     waits for a slot, unless the groups would be too large for one task.
     """
-    return min(users, most or max(slots, math.ceil(users / LARGEST_GROUP)))
+    usual = max(slots, math.ceil(users / LARGEST_GROUP))
+    return min(users, most or usual, MOST_TASKS)
 
 
 def _pack(users: list[str], revision: Revision, slots: int) -> tuple[tuple[str, ...], ...]:
