@@ -11,7 +11,7 @@ PYTHON ?= $(shell .ci/find-python)
 # On two cores, as one of the three waits for its Airflow most of the time.
 PYTEST_ARGS ?= -n 3 --dist loadgroup
 # Where short-lived files are kept in memory, if that is possible.
-test test-fast test-full test-cluster: export TMPDIR := $(or $(TMPDIR),$(shell .ci/find-memory))
+test test-fast test-full test-cluster: export TMPDIR := $(or $(TMPDIR),$(shell .ci/find-memory),/tmp)
 # Otherwise every process would compile Airflow again, which doubles the time of each command.
 unexport PYTHONDONTWRITEBYTECODE
 SANDBOX_ARGS ?= --port 8443 --users 25 --encounters 20 --directory .demo/sandbox
