@@ -150,5 +150,7 @@ def _prepare(
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=1,
+        # As load balancers do; after 5 s, uvicorn's default, hardly a client would use one again.
+        timeout_keep_alive=60,
     )
     return uvicorn.Server(config), ca

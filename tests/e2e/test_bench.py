@@ -135,7 +135,8 @@ def test_the_page_of_latency_compares_each_variant_with_its_target(tmp_path: Pat
         cpu = {"triggerer": triggerer, "task": 300.0 if variant == TIMETABLE else 30.0}
         idle = Idle(600.0, 20 if variant == TIMETABLE else 4, 12, cpu, {"welkin.audit": 120})
         watched = None if variant == PUSH else idle
-        found.parts.append(Part(25, variant, 0.5, edits, watched, [3.0]))
+        off = Idle(600.0, 0, 0, {"triggerer": 5.0}, {}) if variant == NOTICING else None
+        found.parts.append(Part(25, variant, 0.5, edits, watched, [3.0], off))
     found.save(tmp_path / "kept" / "latency.json")
     text = latency_page.section(Latency.load(tmp_path / "kept" / "latency.json"))
     assert "| 25 | noticing | Welkin to Google | 20 | 9.0 | 9.0 | 109.0 |" in text
@@ -147,9 +148,14 @@ def test_the_page_of_latency_compares_each_variant_with_its_target(tmp_path: Pat
     assert lines["noticing, CPU-s a second"].endswith("| 0.015 | met |")
     assert lines["Welkin, requests/s"].endswith("| 0.20 | met |")
     assert lines["runs a day"].endswith("| 576 | met |")
-    assert lines["CPU of all of Airflow, of that with runs each minute"].endswith("| 15% | met |")
+    compared = "of that with runs each minute"
+    assert lines[f"CPU of tasks, {compared}"].endswith("| 10% | met |")
+    beyond = f"CPU beyond an Airflow whose DAGs are switched off, {compared}"
+    assert lines[beyond].endswith("| 13% | met |")
+    assert lines[f"CPU of all of Airflow, {compared}"].endswith("| 15% | met |")
+    assert "| 25 | switched off | 10.0 min | 0 | 0 | 0 | 720 |" in text
     for part in found.parts:
-        part.idle = None
+        part.idle = part.off = None
     large = latency_page.section_large(found)
     assert large.startswith(latency_page.HEADING_LARGE)
     assert "| 25 | noticing | Welkin to Google | 20 | 9.0 | 9.0 | 109.0 |" in large

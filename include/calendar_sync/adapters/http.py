@@ -47,6 +47,9 @@ HEADERS = {
 LONGEST_ANSWER = 120.0
 ATTEMPTS = 4
 LONGEST_RETRY_AFTER = 6 * 3600.0
+#: A connection is kept so long for the next request: Welkin is asked every few seconds, and a TLS
+#: handshake costs both sides more than the request.
+IDLE_SECONDS = 20.0
 
 # httpx logs every URL with its query string at INFO.
 for _name in ("httpx", "httpcore"):
@@ -200,7 +203,9 @@ class HttpClient:
             transport=transport,
             verify=_ssl_context(verify) if transport is None else False,
             follow_redirects=False,
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
+            limits=httpx.Limits(
+                max_connections=64, max_keepalive_connections=32, keepalive_expiry=IDLE_SECONDS
+            ),
         )
 
     async def aclose(self) -> None:

@@ -119,5 +119,7 @@ def _place(location: tuple[str | int, ...]) -> str:
 
 
 def _database(request: Request, error: Exception) -> Response:
+    """The next request looks at what is there now: it may have been lost, restored, upgraded."""
     logger.error("admin: state database: %s", describe(error))
+    request.app.state.calendar_sync.close()
     return answer(request, unreachable())

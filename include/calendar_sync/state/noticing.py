@@ -80,14 +80,17 @@ class NoticingStore:
 
     def take(self, name: str, owner: str, now: datetime) -> bool:
         """Have this part for another 45 s; False where another process has it."""
-        table = t.noticing
+        table, row = t.noticing, self.of(name)
+        if row.expires_at is not None and row.expires_at > now and row.owner not in {owner, ""}:
+            return False
         mine = or_(
             table.c.owner.in_([owner, ""]),
             table.c.expires_at.is_(None),
             table.c.expires_at <= now,
         )
         with self._database.write() as connection:
-            self._ensure(connection, name)
+            if row.expires_at is None:
+                self._ensure(connection, name)
             taken = connection.execute(
                 update(table)
                 .where(table.c.name == name, mine)

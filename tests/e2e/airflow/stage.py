@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 KEY = "made-up-key-of-the-organisation"
 SECRET = "made-up-secret-7731"
+#: Seconds for what takes a few on an idle machine.
+PATIENCE = 300.0
 FULL = {"level": "full", "template": "{encounter_type}: {patient_first_name} {patient_last_name}"}
 SETTINGS: dict[str, Any] = {
     "mirror_content": {
@@ -103,21 +105,11 @@ class Stage:
         return [str(run["dag_run_id"]) for run in reversed(found)]
 
     def wait_idle(self) -> None:
-        self.wait(lambda: not self.airflow.runs(self.dag_id, "queued", "running"))
+        wait_idle(self.airflow, self.dag_id)
 
     def rest(self) -> None:
-        """Switch the schedule off between two runs.
-
-        Airflow (3.3.2) leaves a run as it stands when its DAG is paused: one that has just begun
-        would never end.
-        """
-        while True:
-            self.wait_idle()
-            self.airflow.pause(self.dag_id)
-            time.sleep(1)
-            if not self.airflow.runs(self.dag_id, "running"):
-                return
-            self.airflow.unpause(self.dag_id)
+        """Switch the schedule off between two runs."""
+        rest(self.airflow, self.dag_id)
 
     def settle(self, patience: float = 900) -> None:
         """Ask for runs until one has polled everybody and found no work, and let the DAG rest.
@@ -145,7 +137,7 @@ class Stage:
             if row.enabled and row.platform == self.platform
         ]
 
-    def wait(self, condition: Callable[[], bool], patience: float = 300) -> None:
+    def wait(self, condition: Callable[[], bool], patience: float = PATIENCE) -> None:
         deadline = time.monotonic() + patience
         while not condition():
             assert time.monotonic() < deadline, self.airflow.runs(self.dag_id)[:3]
@@ -172,6 +164,28 @@ class Stage:
         run = self.airflow.call("GET", f"/dags/{self.dag_id}/dagRuns/{quote(run_id, safe='')}")
         start, end = (datetime.fromisoformat(run[name]) for name in ("start_date", "end_date"))
         return [entry.kind for entry in self.sandbox.requests.writes() if start <= entry.at <= end]
+
+
+def wait_idle(airflow: StandaloneAirflow, dag_id: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while active := airflow.runs(dag_id, "queued", "running"):
+        assert time.monotonic() < deadline, active[:3]
+        time.sleep(LOOK_EVERY)
+
+
+def rest(airflow: StandaloneAirflow, dag_id: str) -> None:
+    """Switch a DAG off between two runs.
+
+    Airflow (3.3.2) leaves a run as it stands when its DAG is paused: one that has just begun
+    would never end.
+    """
+    while True:
+        wait_idle(airflow, dag_id)
+        airflow.pause(dag_id)
+        time.sleep(1)
+        if not airflow.runs(dag_id, "running"):
+            return
+        airflow.unpause(dag_id)
 
 
 @contextlib.contextmanager

@@ -74,7 +74,7 @@ def filled(path: str, values: dict[str, str]) -> str:
 @pytest.fixture
 def turns(pytestconfig: pytest.Config) -> int:
     """Of how many parameters each takes its share of the texts; with `--every-seed` all of them."""
-    return 1 if pytestconfig.getoption("--every-seed") else 6
+    return 1 if pytestconfig.getoption("--every-seed") else 9
 
 
 def requests(route: APIRoute, method: str, turn: int, turns: int) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import MetaData, text
 
 from calendar_sync.admin.web.opening import State
 from calendar_sync.state import Database, Store
@@ -85,6 +85,18 @@ def test_it_stops_answering(pages: Pages, store: Store) -> None:
         answer = client.get("/users")
         assert answer.status_code == 503
         assert "user_mapping" not in answer.text
+
+
+def test_it_is_lost_while_the_server_runs(pages: Pages, store: Store) -> None:
+    with pages.browser(VIEWER) as client:
+        assert client.get("/users").status_code == 200
+        with store.database.write() as connection:
+            tables = MetaData()
+            tables.reflect(connection)
+            tables.drop_all(connection)
+        assert "does not answer" in client.get("/users").text
+        assert "The state database does not exist yet" in client.get("/users").text
+        assert client.get("/").status_code == 200
 
 
 def test_it_is_found_as_soon_as_it_is_made(pages: Pages, tmp_path: Path) -> None:

@@ -44,10 +44,10 @@ class Exports:
         self,
         feed: str,
         read: Callable[[str, int], Coroutine[Any, Any, FeedPage[Row]]],
+        stored: Cursor | None,
         first: str,
     ) -> AsyncIterator[tuple[FeedPage[Row], str]]:
         """Pages since the stored position, each with the position that it reaches."""
-        stored = self.services.store.feeds.cursor(WELKIN, feed)
         start = _start(stored, overlap=self.overlap) if stored is not None else first
         reached = stored.position if stored is not None else first
         size, skips = EXPORT_PAGE, 0

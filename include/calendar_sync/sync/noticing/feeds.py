@@ -45,6 +45,8 @@ USERS_EVERY = timedelta(hours=1)
 SWEEP_AHEAD = timedelta(days=7)
 SWEEP_PASSES = 10
 SWEEP_USERS = 50
+# A read that brings nothing leaves the position alone; that it was read is stored so often.
+STANDS_FOR = timedelta(minutes=1)
 EVENTS, ENCOUNTERS, AUDIT, SWEEP = "events", "encounters", "audit", "sweep"
 
 
@@ -103,6 +105,12 @@ class WelkinFeeds:
             for mapped in members(store, self.settings, platform, now).synced.values()
         ]
 
+    @cached_property
+    def _cursors(self) -> dict[str, Cursor]:
+        """The positions when this look began; another look may move them on at the same time."""
+        stored = self.services.store.feeds.cursors(WELKIN)
+        return {feed: cursor for (feed, _), cursor in stored.items()}
+
     async def read(self, *, deletions: bool = True) -> None:
         """All feeds. The encounter index is filled before anything else.
 
@@ -130,20 +138,22 @@ class WelkinFeeds:
 
     async def _encounters(self) -> None:
         feeds = self.services.store.feeds
-        first = feeds.cursor(WELKIN, ENCOUNTERS) is None
+        stored = self._cursors.get(ENCOUNTERS)
         read = self.services.welkin.exported_encounters
-        pages = self._exports.pages(ENCOUNTERS, read, OLDEST)
+        pages = self._exports.pages(ENCOUNTERS, read, stored, OLDEST)
         async for page, position in pages:
             news = self._news(
                 ENCOUNTERS, {row.encounter.encounter_id: row.updated_at for row in page.rows}
             )
+            if not news and self._stands(stored, position):
+                continue
             fresh = [row for row in page.rows if row.encounter.encounter_id in news]
             # What is not known any more is looked up by the cycle: a stale answer would be none.
             lost = feeds.encounters_by_id(r.encounter.encounter_id for r in fresh if r.unreadable)
             fresh = [row for row in fresh if not row.unreadable]
             known = feeds.encounters(row.encounter.event_id for row in fresh)
             changed = [row for row in fresh if known.get(row.encounter.event_id) != row.encounter]
-            concerned = [] if first else self._of_encounters(changed)
+            concerned = self._of_encounters(changed) if stored is not None else []
             concerned += self._owners(each.event_id for each in lost)
             with self.services.store.database.write() as connection:
                 if self._advance(connection, ENCOUNTERS, position, concerned):
@@ -160,9 +170,11 @@ class WelkinFeeds:
 
     async def _events(self) -> None:
         start = welkin_time(self.services.clock.now() - OVERLAP)
-        read = self.services.welkin.exported_events
-        async for page, position in self._exports.pages(EVENTS, read, start):
+        stored, read = self._cursors.get(EVENTS), self.services.welkin.exported_events
+        async for page, position in self._exports.pages(EVENTS, read, stored, start):
             news = self._news(EVENTS, {row.id: row.updated_at for row in page.rows})
+            if not news and self._stands(stored, position):
+                continue
             concerned = self._of_events([row for row in page.rows if row.id in news])
             with self.services.store.database.write() as connection:
                 if self._advance(connection, EVENTS, position, concerned):
@@ -237,15 +249,15 @@ class WelkinFeeds:
 
     def _begin_audit(self) -> None:
         """Deletions count from before the index is first filled, also if that pass is killed."""
-        feeds, now = self.services.store.feeds, self.services.clock.now()
-        if feeds.cursor(WELKIN, AUDIT) is None:
+        now = self.services.clock.now()
+        if AUDIT not in self._cursors:
             with self.services.store.database.write() as connection:
                 self._advance(connection, AUDIT, welkin_time(now), [])
 
     async def _deletions(self) -> None:
         """From the audit; where that is refused, by sweeping the next days in turn."""
         services, now = self.services, self.services.clock.now()
-        stored = services.store.feeds.cursor(WELKIN, AUDIT)
+        stored = self._cursors.get(AUDIT)
         start = (instant_of(stored.position) if stored is not None else None) or now
         try:
             events, encounters = await both(
@@ -296,11 +308,10 @@ class WelkinFeeds:
 
     async def _sweep(self, now: datetime) -> None:
         """A tenth of the users a pass, so that every near visit is at most 10 minutes stale."""
-        feeds = self.services.store.feeds
         users = sorted(self.pairs)
         if not users:
             return
-        stored = feeds.cursor(WELKIN, SWEEP)
+        stored = self._cursors.get(SWEEP)
         first = int(stored.position) % len(users) if stored is not None else 0
         size = min(len(users), max(SWEEP_USERS, -(-len(users) // SWEEP_PASSES)))
         turn = [users[(first + step) % len(users)] for step in range(size)]
@@ -356,6 +367,12 @@ class WelkinFeeds:
             elif not before.settled:
                 news[key] = replace(before, settled=now - before.seen_at >= SETTLING)
         return news
+
+    def _stands(self, stored: Cursor | None, position: str) -> bool:
+        """There is nothing to store."""
+        if stored is None or stored.saved_at is None or stored.position != position:
+            return False
+        return timedelta(0) <= self.services.clock.now() - stored.saved_at < STANDS_FOR
 
     def _advance(
         self, connection: Connection, feed: str, position: str, concerned: Iterable[Pair]

@@ -28,6 +28,8 @@ FEED_WAITS = 20.0
 # What lies beyond a sweep's first weeks is asked for so often.
 SWEPT, SWEPT_LATER, LATER_EVERY = "swept_at", "swept_later_at", timedelta(minutes=30)
 REREADS_AT_LEAST = 10
+# When both sides have last been asked is stored so often.
+LOOKED_EVERY = timedelta(seconds=15)
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Look:
     revision: Revision
     platform: Platform
     _polling: set[Pair] = field(default_factory=set)
+    _noted_again: datetime | None = None
 
     def people(self) -> Members:
         """Who is synced on this platform now; the steps below read it unless it is handed on."""
@@ -131,8 +134,9 @@ class Look:
         if fault := platform_fault(synced, now):
             store.runs.set_fault(self.platform, fault, now)
             result.fault = fault
-        elif _looked_around(result, synced, now):
+        elif now >= (self._noted_again or now) and _looked_around(result, synced, now):
             store.runs.set_facts(self.platform.value, **{LOOKED_AT: now.isoformat()})
+            self._noted_again = now + LOOKED_EVERY
         return result
 
     def mark(self, pairs: list[Pair], *, full: bool) -> None:

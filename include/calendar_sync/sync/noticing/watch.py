@@ -26,7 +26,8 @@ from calendar_sync.sync.services import Services
 logger = logging.getLogger(__name__)
 
 STEP = 1.0
-ROW_EVERY = timedelta(seconds=0.9)
+# Whether the DAG still runs is asked so often.
+ROW_EVERY = timedelta(seconds=3)
 # Whether the watch is over is asked so often.
 END_STEP = 3.0
 # The lease lasts three times as long.
@@ -64,6 +65,7 @@ class Watch:
     _counted: Counter[str] = field(default_factory=Counter)
     _working: set[str] = field(default_factory=set)
     _seen: Noticing = field(default_factory=lambda: Noticing(""))
+    _sweeps: bool = True
 
     def __post_init__(self) -> None:
         """Look with the settings of now; `ended` says when to begin again with others."""
@@ -144,13 +146,17 @@ class Watch:
         if not self._holds(self.platform.value):
             return
         try:
-            if pace := await self._look.sweep():
+            pace = await self._look.sweep()
+            self._sweeps = pace is not None
+            if pace is not None:
                 self._put_off("sweeps", pace.sweeps)
         except SyncError as error:
             logger.warning("%s tells no busy times: %s", self.platform.value, error.code)
 
     async def told(self) -> None:
         """Poll of whom a sweep or a notice has told: not behind everybody whose poll is due."""
+        if not (self._sweeps or self.revision.settings.push.on):
+            return
         if not self._time_for("told", TOLD_EVERY) or not self.leads():
             return
         if not (told := self._look.told()):
@@ -171,20 +177,18 @@ class Watch:
     async def runs(self) -> None:
         """Ask for a run while somebody has work that no run has taken."""
         store, now = self.services.store, self.services.clock.now()
-        if self.platform.value not in self._held_until:
-            return
-        row = self._row()
-        if row.rests(now) or not row.may_ask(now) or now < self._next.get("runs", now):
+        if not self.leads() or now < self._next.get("runs", now):
             return
         free = {state.user_id for state in store.marks.free(self.platform, now)}
-        if not free or store.runs.fault(self.platform) is not None:
+        if not free or not store.noticing.of(self.platform.value).may_ask(now):
+            return
+        if store.runs.fault(self.platform) is not None:
             return
         people = members(store, self.revision.settings, self.platform, now)
         if not free & people.served:
             self._put_off("runs", HELD_FOR)
         elif self.ask():
             store.noticing.asked(self.platform.value, now)
-            self._next.pop("row", None)
         else:
             self._put_off("runs", POLLS_EVERY)
 
@@ -212,7 +216,7 @@ class Watch:
         return self._row().rests(self.services.clock.now())
 
     def _row(self) -> Noticing:
-        """The platform's row, as it was less than a step ago."""
+        """The platform's row, as it was seconds ago."""
         if self._time_for("row", ROW_EVERY):
             self._seen = self.services.store.noticing.of(self.platform.value)
         return self._seen
