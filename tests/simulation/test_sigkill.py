@@ -26,6 +26,8 @@ from tests.simulation.worker import HMAC_KEY
 pytestmark = [pytest.mark.simulation, pytest.mark.xdist_group("sigkill")]
 KILLS = 10
 PATIENCE = 150.0
+#: Between two looks whether all is done: each is a process, which takes two seconds of a core.
+LOOK_EVERY = 15.0
 HOUR = timedelta(hours=1)
 STAFF = ("dana", "ruben")
 
@@ -160,7 +162,7 @@ def test_ten_killed_workers_leave_no_trace(tmp_path: Path) -> None:
                 killing.check()
             except AssertionError:
                 assert time.monotonic() < deadline
-                time.sleep(5)
+                time.sleep(LOOK_EVERY)
             else:
                 break
         before = len(killing.sandbox.requests)

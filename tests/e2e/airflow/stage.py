@@ -177,9 +177,9 @@ def rest(airflow: StandaloneAirflow, dag_id: str) -> None:
     """Switch a DAG off between two runs.
 
     Airflow (3.3.2) leaves a run as it stands when its DAG is paused: one that has just begun
-    would never end.
+    would never end. Of one that is off already, a queued run would not begin either.
     """
-    while True:
+    while not airflow.call("GET", f"/dags/{dag_id}")["is_paused"]:
         wait_idle(airflow, dag_id)
         airflow.pause(dag_id)
         time.sleep(1)
@@ -199,13 +199,7 @@ def open_stage(
     """Start everything, with the DAGs paused; what is given comes on top of what is usual.
 
     `dags` is another folder than the product's.
-
-    Dana, Mira and Ilse are on Google, Teo is on Microsoft, Ruben is on both.
     """
-    sandbox = Sandbox(client_secret=SECRET)
-    # Above what the settings allow: the sync keeps to its own limit and never meets this one.
-    sandbox.welkin.rate_limit = 200
-    sandbox.organise(users=5, encounters=4, microsoft="half")
     # Not the usual port: other tests may start an Airflow at the same moment.
     airflow = StandaloneAirflow(
         folder / "home",
@@ -214,8 +208,43 @@ def open_stage(
         env=env,
         port=0,
     )
+    with closing_state(airflow) as database:
+        upgrade(database)
+        with airflow:
+            with stage_on(airflow, database, folder, settings, connections) as stage:
+                yield stage
+            # Nothing of it is needed any more: nobody waits for half a minute of farewells.
+            airflow.stop(patience=1)
+        assert airflow.program is not None
+        assert airflow.program.members == []
+
+
+@contextlib.contextmanager
+def closing_state(airflow: StandaloneAirflow) -> Iterator[Database]:
+    """The state database of an Airflow, where it is by default."""
     database = Database(f"sqlite:///{airflow.home}/calendar_sync.db")
-    upgrade(database)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@contextlib.contextmanager
+def stage_on(
+    airflow: StandaloneAirflow,
+    database: Database,
+    folder: Path,
+    settings: dict[str, Any] | None = None,
+    connections: dict[str, dict[str, Any]] | None = None,
+) -> Iterator[Stage]:
+    """Beside an Airflow that runs: sandbox, settings, mapping, connections.
+
+    Dana, Mira and Ilse are on Google, Teo is on Microsoft, Ruben is on both.
+    """
+    sandbox = Sandbox(client_secret=SECRET)
+    # Above what the settings allow: the sync keeps to its own limit and never meets this one.
+    sandbox.welkin.rate_limit = 200
+    sandbox.organise(users=5, encounters=4, microsoft="half")
     store = Store(database, KEY)
     with running(sandbox, folder / "sandbox"):
         world = World(folder / "sandbox")
@@ -227,16 +256,10 @@ def open_stage(
             for user in world.users(platform.value)
         ]
         store.config.edit_mapping(lambda _: mapped, "tests", now)
-        with airflow:
-            for name, fields in {**world.connections, **(connections or {})}.items():
-                airflow.add_connection(name, fields)
-            key = {"conn_type": "generic", "password": KEY}
-            airflow.add_connection("calendar_sync_hmac_key", key)
-            stage = Stage(folder, sandbox, world, airflow, database, store, world.users())
-            airflow.wait_dag(stage.dag_id)
-            yield stage
-            # Nothing of it is needed any more: nobody waits for half a minute of farewells.
-            airflow.stop(patience=1)
-        assert airflow.program is not None
-        assert airflow.program.members == []
-    database.close()
+        for name, fields in {**world.connections, **(connections or {})}.items():
+            airflow.add_connection(name, fields)
+        key = {"conn_type": "generic", "password": KEY}
+        airflow.add_connection("calendar_sync_hmac_key", key)
+        stage = Stage(folder, sandbox, world, airflow, database, store, world.users())
+        airflow.wait_dag(stage.dag_id)
+        yield stage

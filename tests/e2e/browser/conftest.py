@@ -8,15 +8,24 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from sqlalchemy import MetaData
 
+from calendar_sync.state.migrate import upgrade
 from calendar_sync_sandbox.organisation import FIRST, LAST
-from tests.e2e.airflow.stage import Stage, open_stage
+from calendar_sync_sandbox.standalone import StandaloneAirflow
+from tests.e2e.airflow.stage import Stage, closing_state, rest, stage_on
 from tests.servers import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from calendar_sync.state import Database
+
+UPKEEP = ("sync_health", "calendar_sync_maintenance")
+DAGS = ("google_calendar_sync", "microsoft_calendar_sync", *UPKEEP)
 
 #: Without a sandbox of its own, as it must run as root in CI; nothing that calls home.
 FLAGS = [
@@ -73,15 +82,52 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """After the first fill of both platforms; then the schedules rest."""
-    with open_stage(tmp_path_factory.mktemp("browser"), SETTINGS, env=USERS) as made:
-        for platform in ("google", "microsoft"):
-            one = made.on(platform)
-            one.airflow.unpause(one.dag_id)
-            one.run()
-            one.rest()
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneAirflow]:
+    """Nobody has set it up. It serves one organisation after the other: a start costs too much."""
+    made = StandaloneAirflow(
+        tmp_path_factory.mktemp("airflow") / "home",
+        REPOSITORY / "dags",
+        plugins=REPOSITORY / "plugins",
+        env=USERS,
+        port=0,
+    )
+    with made:
+        for dag_id in DAGS:
+            made.wait_dag(dag_id)
+        # The first request, whoever makes it, has both made.
+        httpx.get(f"http://localhost:{made.port}/calendar-sync/", trust_env=False, timeout=60)
+        assert (made.home / "calendar_sync.db").exists()
+        assert made.call("GET", "/connections/calendar_sync_hmac_key")["conn_type"] == "generic"
         yield made
+        made.stop(patience=1)
+
+
+def forget(airflow: StandaloneAirflow, database: Database) -> None:
+    """As if nobody had ever set it up, but for the runs."""
+    for dag_id in DAGS:
+        rest(airflow, dag_id)
+    for one in airflow.call("GET", "/connections?limit=100")["connections"]:
+        airflow.call("DELETE", f"/connections/{one['connection_id']}")
+    with database.write() as connection:
+        tables = MetaData()
+        tables.reflect(connection)
+        tables.drop_all(connection)
+
+
+@pytest.fixture(scope="package")
+def stage(airflow: StandaloneAirflow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """After the first fill of both platforms; then the schedules rest."""
+    folder = tmp_path_factory.mktemp("browser")
+    with closing_state(airflow) as database:
+        forget(airflow, database)
+        upgrade(database)
+        with stage_on(airflow, database, folder, SETTINGS) as made:
+            for platform in ("google", "microsoft"):
+                one = made.on(platform)
+                one.airflow.unpause(one.dag_id)
+                one.run()
+                one.rest()
+            yield made
 
 
 @contextlib.contextmanager

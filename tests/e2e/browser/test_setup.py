@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import MetaData
 
-from calendar_sync.state import Database
 from calendar_sync_sandbox import Sandbox, running
 from calendar_sync_sandbox.demo.world import World
-from calendar_sync_sandbox.standalone import StandaloneAirflow
-from tests.e2e.airflow.stage import SECRET, rest
+from tests.e2e.airflow.stage import SECRET, closing_state, rest
+from tests.e2e.browser.conftest import DAGS, UPKEEP, forget
 from tests.e2e.browser.test_pages import WHERE, WIDTHS, serious
 from tests.servers import REPOSITORY
 
@@ -26,43 +24,23 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+    from calendar_sync_sandbox.standalone import StandaloneAirflow
+
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
 PATIENCE = 300
 GOOGLE, MICROSOFT = "google_calendar_default", "microsoft_graph_default"
-UPKEEP = ("sync_health", "calendar_sync_maintenance")
-DAGS = ("google_calendar_sync", "microsoft_calendar_sync", *UPKEEP)
 #: What may be asked of a person for one platform; fields of the sandbox's own addresses apart.
 MOST_CLICKS, MOST_FIELDS = 12, 8
 
 
 @dataclass
 class Empty:
-    """An Airflow that nobody has set up, and the other side.
-
-    Its first start has made the state database by itself; who comes later has to ask for one.
-    """
+    """An Airflow that nobody has set up, and the other side."""
 
     sandbox: Sandbox
     world: World
     airflow: StandaloneAirflow
     folder: Path
-    made_by_start: bool
-
-
-@pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneAirflow]:
-    """It serves one organisation after the other: each start costs half a minute of a core."""
-    made = StandaloneAirflow(
-        tmp_path_factory.mktemp("setup") / "home",
-        REPOSITORY / "dags",
-        plugins=REPOSITORY / "plugins",
-        port=0,
-    )
-    with made:
-        for dag_id in DAGS:
-            made.wait_dag(dag_id)
-        yield made
-        made.stop(patience=1)
 
 
 @pytest.fixture
@@ -70,25 +48,12 @@ def empty(airflow: StandaloneAirflow, tmp_path: Path) -> Iterator[Empty]:
     sandbox = Sandbox(client_secret=SECRET)
     sandbox.welkin.rate_limit = 200
     sandbox.organise(users=5, encounters=4, microsoft="half")
+    with closing_state(airflow) as database:
+        forget(airflow, database)
     with running(sandbox, tmp_path / "sandbox"):
-        first = not airflow.runs("~")
-        yield Empty(sandbox, World(tmp_path / "sandbox"), airflow, tmp_path, first)
-        forget(airflow)
-
-
-def forget(airflow: StandaloneAirflow) -> None:
-    """As before anybody set it up, but for the runs."""
-    for dag_id in DAGS:
-        if not airflow.call("GET", f"/dags/{dag_id}")["is_paused"]:
+        yield Empty(sandbox, World(tmp_path / "sandbox"), airflow, tmp_path)
+        for dag_id in DAGS:
             rest(airflow, dag_id)
-    for one in airflow.call("GET", "/connections?limit=100")["connections"]:
-        airflow.call("DELETE", f"/connections/{one['connection_id']}")
-    database = Database(f"sqlite:///{airflow.home}/calendar_sync.db")
-    with database.write() as connection:
-        tables = MetaData()
-        tables.reflect(connection)
-        tables.drop_all(connection)
-    database.close()
 
 
 @dataclass
@@ -216,15 +181,12 @@ def test_from_an_empty_airflow_to_the_first_synced_mirror(
 ) -> None:
     page, world = person.page, empty.world
     begun = time.monotonic()
-    if not empty.made_by_start:
-        # Notices that the state database is gone.
-        page.goto("/calendar-sync/", wait_until="load")
+    # Notices that the state database is gone.
+    page.goto("/calendar-sync/", wait_until="load")
     answer = page.goto("/calendar-sync/", wait_until="load")
     assert answer is not None
     assert answer.status == 200
-    if not empty.made_by_start:
-        person.press("Create them", "prepare")
-    # Without a shell.
+    person.press("Create them", "prepare")
     person.wait_done("prepare")
     assert (empty.airflow.home / "calendar_sync.db").exists()
     picture(page, empty.folder, "setup")

@@ -18,10 +18,10 @@ from calendar_sync.orchestration.connections import server_context
 from calendar_sync.orchestration.first_start import first_start, make_state
 from calendar_sync.state import Database
 from calendar_sync.state import tables as t
-from calendar_sync.state.migrate import upgrade
 from calendar_sync.state.place import Place, place_of
 from calendar_sync.state.schema import require_current
 from tests.engine.setup.airflow_tables import tables
+from tests.engine.setup.upgrading import upgraded
 
 LINK = {
     "kind": "mirror",
@@ -132,21 +132,13 @@ def test_what_refuses_is_no_crash(tmp_path: Path) -> None:
     assert not first_start("mysql://root@localhost/x")
 
 
-def _upgrade(url: str) -> str:
-    database = Database(url)
-    try:
-        return upgrade(database)
-    finally:
-        database.close()
-
-
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def test_processes_that_start_at_once_make_one_schema(
     kind: str, sqlite: str, request: pytest.FixtureRequest
 ) -> None:
     url = sqlite if kind == "sqlite" else request.getfixturevalue("postgres_url")
     with multiprocessing.get_context("spawn").Pool(3) as pool:
-        assert len(set(pool.map(_upgrade, [url] * 3))) == 1
+        assert len(set(pool.map(upgraded, [url] * 3))) == 1
     database = Database(url)
     require_current(database)
     database.close()
