@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 
 from calendar_sync.admin.activity import page as activity
 from calendar_sync.admin.api import changes as api_changes
+from calendar_sync.admin.api import choices as api_choices
 from calendar_sync.admin.api import reading as api
 from calendar_sync.admin.attention import page as attention
 from calendar_sync.admin.connections import page as connections
@@ -89,6 +90,7 @@ def _routes() -> list[BaseRoute]:
         made.include_router(router, include_in_schema=False)
     made.include_router(api.router, prefix="/api/v1")
     made.include_router(api_changes.router, prefix="/api/v1")
+    made.include_router(api_choices.router, prefix="/api/v1")
     return made.routes
 
 

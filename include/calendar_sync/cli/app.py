@@ -14,6 +14,7 @@ import typer
 from calendar_sync.cli.approvals import approvals, approve
 from calendar_sync.cli.audit import audit, print_audit
 from calendar_sync.cli.check import check
+from calendar_sync.cli.choices import choices
 from calendar_sync.cli.config import Json, config
 from calendar_sync.cli.environment import NO_KEY, load_key, open_store
 from calendar_sync.cli.explain import explain
@@ -71,6 +72,7 @@ app.command()(setup)
 app.command()(sync)
 app.command()(pause)
 app.command()(resume)
+app.command()(choices)
 app.add_typer(approvals, name="approvals")
 app.add_typer(audit, name="audit")
 app.command()(probe)

@@ -94,6 +94,7 @@ def test_the_description_names_no_page(pages: Pages) -> None:
         "/api/v1/users/{user_id}",
         "/api/v1/users/{user_id}/sync",
         "/api/v1/users/{user_id}/pause",
+        "/api/v1/users/{user_id}/choices",
         "/api/v1/users/{user_id}/explanation",
         "/api/v1/activity",
         "/api/v1/activity/check",

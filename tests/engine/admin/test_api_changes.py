@@ -189,3 +189,41 @@ def test_a_viewer_reads_and_changes_nothing(pages: Pages, store: Store) -> None:
         assert put(viewer, "settings", 0, settings={"time_zone": "UTC"}).status_code == 403
         assert put(viewer, "mapping", 0, users=[ADA]).status_code == 403
     assert store.config.mapping() == []
+
+
+# --- choices of people ----------------------------------------------------------------------------
+
+
+def choices(client: TestClient, user: str, **chosen: str) -> Any:
+    return client.put(f"/api/v1/users/{user}/choices", json=chosen)
+
+
+def test_choices_of_a_person_are_read_and_put(script: TestClient, store: Store) -> None:
+    mapped = [MappedUser("ada", Platform.GOOGLE, "ada@example.org")]
+    store.config.edit_mapping(lambda _: mapped, "tests", NOW)
+    put(script, "settings", 0, settings={"people_may_choose": ["reminder", "colour"]})
+    found = script.get("/api/v1/users/ada/choices").json()
+    assert found["chosen"] == {"level": "", "reminder": "", "colour": "", "category": ""}
+    assert "tomato" in found["offered"]["colour"]
+    assert found["offered"]["level"] == found["offered"]["category"] == []
+    answer = choices(script, "ada", reminder="15", colour="tomato")
+    assert answer.status_code == 200
+    assert answer.json()["chosen"] == {**found["chosen"], "reminder": "15", "colour": "tomato"}
+    assert store.marks.of("ada", Platform.GOOGLE).marked
+    # As a whole: what is not in it is chosen no more.
+    assert choices(script, "ada", reminder="15").json()["chosen"]["colour"] == ""
+    for wrong in ({"level": "busy"}, {"reminder": "9999"}, {"colour": "mauve"}):
+        refused = choices(script, "ada", **wrong)
+        assert refused.status_code == 409
+        assert "is not offered" in refused.json()["detail"]
+    assert choices(script, "ada", colour="x" * 17).status_code == 422
+    assert choices(script, "nobody").status_code == 404
+    assert script.get("/api/v1/users/nobody/choices").status_code == 404
+
+
+def test_who_may_only_look_cannot_choose_for_others(pages: Pages, store: Store) -> None:
+    mapped = [MappedUser("ada", Platform.GOOGLE, "ada@example.org")]
+    store.config.edit_mapping(lambda _: mapped, "tests", NOW)
+    with pages.script(VIEWER) as client:
+        assert client.get("/api/v1/users/ada/choices").status_code == 200
+        assert choices(client, "ada", reminder="15").status_code == 403
