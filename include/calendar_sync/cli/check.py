@@ -10,7 +10,13 @@ import typer
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import load_fields, load_key, open_store, who_may_decide
 from calendar_sync.cli.output import FAILED, as_json, console, reported
-from calendar_sync.config.credentials import HMAC_KEY, WELKIN, Missing, welkin_credentials
+from calendar_sync.config.credentials import (
+    CONNECTION_IDS,
+    HMAC_KEY,
+    WELKIN,
+    Missing,
+    welkin_credentials,
+)
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.codes import SyncCode
 from calendar_sync.core.errors import ConfigurationError
@@ -20,7 +26,6 @@ from calendar_sync.insight.noticing import standing_still
 from calendar_sync.insight.status import deletions_told_by
 from calendar_sync.insight.sweeps import sweep_coverage
 from calendar_sync.operations.connection_checks import (
-    CONNECTION_IDS,
     MAILBOXES,
     Checked,
     Finding,

@@ -155,7 +155,7 @@ async def _doubts(store: Store, rows: Sequence[MappedUser]) -> list[Doubt]:
                 continue
             directory = services.directories.get(platform)
             if directory is None:
-                raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
+                raise services.why_not(platform)
             accounts = await directory.accounts()
             if accounts is None:
                 errors.print(

@@ -54,13 +54,9 @@ def selftest(
     """
     with reported():
         secrets = load_secrets()
-        connected = {
-            Platform.GOOGLE: secrets.google is not None,
-            Platform.MICROSOFT: secrets.microsoft is not None,
-        }
         with open_store(secrets.hmac_key) as store:
-            there = [each for each, connection in connected.items() if connection]
-            chosen = choose(store, there, user, platform, SystemClock().now())
+            now, there, faults = SystemClock().now(), secrets.connected, secrets.unusable
+            chosen = choose(store, there, user, platform, now, faults)
             if not json:
                 _head(store, chosen, watch=wait)
             report = asyncio.run(_run(store, secrets, chosen, timeout, watch=wait, quiet=json))

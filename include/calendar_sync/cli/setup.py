@@ -12,14 +12,19 @@ import typer
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import load_fields, load_key, load_secrets
 from calendar_sync.cli.output import FAILED, as_json, console, progress_bar, reported
-from calendar_sync.config.credentials import WELKIN, Fields, Missing, welkin_credentials
+from calendar_sync.config.credentials import (
+    CONNECTION_IDS,
+    WELKIN,
+    Fields,
+    Missing,
+    welkin_credentials,
+)
 from calendar_sync.config.documents import decode, read_file
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.core.model.accounts import Finding
 from calendar_sync.operations.connection_checks import (
-    CONNECTION_IDS,
     MAILBOXES,
     check_platform,
     check_welkin,

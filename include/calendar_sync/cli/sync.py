@@ -73,10 +73,9 @@ def _wanted(
     Raises:
         ConfigurationError: a named user is on none of them, or a platform has no connection.
     """
-    connected = {Platform.GOOGLE: secrets.google, Platform.MICROSOFT: secrets.microsoft}
     if only is not None:
-        if connected[only] is None:
-            raise ConfigurationError(detail=f"no connection for {only.value} is configured")
+        if only not in secrets.connected:
+            raise secrets.why_not(only)
         return {only: users}
     # Users who are no longer mapped are cleaned up.
     settings = store.config.revision().settings
@@ -91,8 +90,8 @@ def _wanted(
         if (ids & set(users) if users else ids)
     }
     for platform in wanted:
-        if connected[platform] is None:
-            raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
+        if platform not in secrets.connected:
+            raise secrets.why_not(platform)
     if not wanted:
         raise ConfigurationError(detail="no users are mapped: calendar-sync config apply FOLDER")
     return wanted

@@ -23,11 +23,14 @@ from cryptography.x509 import load_pem_x509_certificate
 from calendar_sync.core.boundary import Hidden
 from calendar_sync.core.bounded import read_json
 from calendar_sync.core.errors import ConfigurationError
+from calendar_sync.core.model import Platform
 
 WELKIN = "welkin_default"
 GOOGLE = "google_calendar_default"
 MICROSOFT = "microsoft_graph_default"
 HMAC_KEY = "calendar_sync_hmac_key"
+#: The connection of each platform in Airflow.
+CONNECTION_IDS = {Platform.GOOGLE: GOOGLE, Platform.MICROSOFT: MICROSOFT}
 WELKIN_TOKEN_PATH = "/{tenant}/admin/api_clients/{client}"  # noqa: S105 - a path
 GOOGLE_ROOT = "https://www.googleapis.com"
 GOOGLE_DIRECTORY_ROOT = "https://admin.googleapis.com"

@@ -8,8 +8,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from calendar_sync.config.credentials import (
-    GOOGLE,
-    MICROSOFT,
     Fields,
     GoogleCredentials,
     MicrosoftCredentials,
@@ -28,15 +26,12 @@ from calendar_sync.sync.runtime import open_calendar, open_calendars, open_welki
 
 # Enough to tell one mailbox's fault from everybody's.
 MAILBOXES = 5
-#: The connection of each platform in Airflow.
-CONNECTION_IDS = {Platform.GOOGLE: GOOGLE, Platform.MICROSOFT: MICROSOFT}
 CREDENTIALS: dict[Platform, Callable[[Fields], GoogleCredentials | MicrosoftCredentials]] = {
     Platform.GOOGLE: google_credentials,
     Platform.MICROSOFT: microsoft_credentials,
 }
 
 __all__ = [
-    "CONNECTION_IDS",
     "MAILBOXES",
     "Checked",
     "Finding",

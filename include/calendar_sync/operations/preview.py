@@ -84,6 +84,8 @@ async def preview(
     revision = Revision(0, settings, blocks_hash(settings))
     now = services.clock.now()
     work: list[tuple[Effect, list[str]]] = []
+    for error in services.unusable.values():
+        raise error
     for platform in services.platforms:
         people = members(services.store, settings, platform, now)
         wanted = sorted(people.synced.keys() | people.leaving)

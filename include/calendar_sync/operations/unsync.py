@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from calendar_sync.adapters.http import waiting_at_most
 from calendar_sync.config.calendars import OWN_NAME
-from calendar_sync.core.codes import RequestCode, SetupCode
+from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import (
     BadItem,
@@ -170,7 +170,7 @@ async def _unsync(
     if stored is not None and stored.enabled:
         return _failed(row, RequestCode.MAPPED_AND_ENABLED)
     if row.platform not in services.platforms:
-        return _failed(row, SetupCode.NO_CONNECTION_CONFIGURED)
+        return _failed(row, services.why_not(row.platform).code)
     mapped = stored or MappedUser(row.user_id, row.platform, row.account, enabled=False)
     removed: Counter[str] = Counter()
     errors: list[SyncError] = []

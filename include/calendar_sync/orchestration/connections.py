@@ -5,12 +5,12 @@ import contextlib
 import hashlib
 import os
 import secrets as random_bytes
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import TypeVar
 
 from calendar_sync.config.credentials import (
-    GOOGLE,
+    CONNECTION_IDS,
     HMAC_KEY,
-    MICROSOFT,
     WELKIN,
     Fields,
     Missing,
@@ -26,28 +26,42 @@ from calendar_sync.sync.runtime import Secrets
 
 _CONTEXT = "_AIRFLOW_PROCESS_CONTEXT"
 FERNET_BYTES = 32
+Read = TypeVar("Read")
 
 
-def load_secrets(platforms: Collection[Platform] = tuple(Platform)) -> Secrets:
-    """The credentials of the connections: Welkin's, and those of `platforms`, if they are there.
+def load_secrets(platforms: Collection[Platform] | None = None) -> Secrets:
+    """The credentials of the connections: Welkin's, and those of the platforms that have one.
+
+    Args:
+        platforms: these alone are needed; without, all that can be had: what is wrong with one
+            keeps nobody from the other.
 
     Raises:
-        ConfigurationError: a connection is missing or incomplete.
+        ConfigurationError: a connection that is needed is missing or incomplete.
     """
     hmac_key = organisation_key()
-    google = microsoft = None
-    if Platform.GOOGLE in platforms:
-        with contextlib.suppress(Missing):
-            google = google_credentials(connection_fields(GOOGLE))
-    if Platform.MICROSOFT in platforms:
-        with contextlib.suppress(Missing):
-            microsoft = microsoft_credentials(connection_fields(MICROSOFT))
+    unusable: dict[Platform, ConfigurationError] = {}
+
+    def found(platform: Platform, read: Callable[[Fields], Read]) -> Read | None:
+        if platforms is not None and platform not in platforms:
+            return None
+        try:
+            return read(connection_fields(CONNECTION_IDS[platform]))
+        except Missing:
+            return None
+        except ConfigurationError as error:
+            if platforms is not None:
+                raise
+            unusable[platform] = error
+            return None
+
     return Secrets(
         welkin=welkin_credentials(connection_fields(WELKIN)),
         hmac_key=hmac_key,
         fernet_keys=_fernet_keys(hmac_key),
-        google=google,
-        microsoft=microsoft,
+        google=found(Platform.GOOGLE, google_credentials),
+        microsoft=found(Platform.MICROSOFT, microsoft_credentials),
+        unusable=unusable,
     )
 
 

@@ -26,12 +26,13 @@ __all__ = ["StateUnavailable", "guarded", "opened", "run", "with_store"]
 def run(
     work: Callable[[Services, Revision], Awaitable[Value]],
     *,
-    platforms: Collection[Platform] = tuple(Platform),
+    platforms: Collection[Platform] | None = None,
     own_tokens: bool = False,
 ) -> Value:
     """Open everything, do the work in an event loop of its own, close everything.
 
-    `platforms`: whose connections are read; what is wrong with another's stops no work of these.
+    `platforms`: whose connections are needed; without, a platform whose connection is wrong is
+    missing among the services.
     `own_tokens`: a good answer to a token of before would not show what is stored now.
 
     Raises:
@@ -61,7 +62,7 @@ def with_store(work: Callable[[Store], Value]) -> Value:
 
 @contextlib.contextmanager
 def opened(
-    platforms: Collection[Platform] = tuple(Platform),
+    platforms: Collection[Platform] | None = None,
 ) -> Iterator[tuple[Store, Secrets]]:
     """The state database at the current schema, and the credentials."""
     database = Database()

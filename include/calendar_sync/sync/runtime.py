@@ -48,10 +48,11 @@ from calendar_sync.core.model import Platform, Window
 from calendar_sync.state import Database, Store
 from calendar_sync.state.runs import WELKIN, WINDOW_DAYS
 from calendar_sync.sync.permits import Permits, Spaced
-from calendar_sync.sync.services import Services
+from calendar_sync.sync.services import Refusals, Services, why_not
 from calendar_sync.sync.tokens import Fetch, OwnTokens, TokenCache
 
 if TYPE_CHECKING:
+    from calendar_sync.core.errors import ConfigurationError
     from calendar_sync.core.ports import (
         CalendarPlatform,
         CalendarService,
@@ -75,6 +76,17 @@ class Secrets:
     fernet_keys: tuple[str, ...] = field(repr=False)
     google: GoogleCredentials | None = None
     microsoft: MicrosoftCredentials | None = None
+    unusable: Refusals = field(default_factory=dict)
+
+    @property
+    def connected(self) -> tuple[Platform, ...]:
+        """The platforms whose credentials are here."""
+        found = {Platform.GOOGLE: self.google, Platform.MICROSOFT: self.microsoft}
+        return tuple(platform for platform, one in found.items() if one is not None)
+
+    def why_not(self, platform: Platform) -> "ConfigurationError":
+        """Why this platform's are not."""
+        return why_not(platform, self.unusable)
 
 
 @asynccontextmanager
@@ -147,6 +159,7 @@ async def open_services(
             directories,
             busy,
             busy_calendars,
+            secrets.unusable,
         )
     finally:
         await client.aclose()

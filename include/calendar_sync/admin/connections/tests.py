@@ -13,6 +13,7 @@ from typing import Literal
 from calendar_sync.admin.web import outside
 from calendar_sync.admin.web.problems import Problem
 from calendar_sync.config.credentials import (
+    CONNECTION_IDS,
     GOOGLE,
     HMAC_KEY,
     MICROSOFT,
@@ -30,7 +31,6 @@ from calendar_sync.core.model import Platform
 from calendar_sync.core.plurals import plural
 from calendar_sync.core.redaction import describe
 from calendar_sync.operations.connection_checks import (
-    CONNECTION_IDS,
     MAILBOXES,
     Finding,
     check_platform,

@@ -79,16 +79,9 @@ def work(store: Store, user: str, platform: Platform | None) -> Callable[[Job], 
     async def run(job: Job) -> Shown:
         secrets = outside.secrets()
         keyed = Store(store.database, secrets.hmac_key)
-        connected = [
-            each
-            for each, there in (
-                (Platform.GOOGLE, secrets.google),
-                (Platform.MICROSOFT, secrets.microsoft),
-            )
-            if there is not None
-        ]
         try:
-            found = choose(keyed, connected, user or None, platform, SystemClock().now())
+            now, there, faults = SystemClock().now(), secrets.connected, secrets.unusable
+            found = choose(keyed, there, user or None, platform, now, faults)
         except ConfigurationError as error:
             raise Problem(422, f"{error.detail[:1].upper()}{error.detail[1:]}.") from None
         return await _test(job, keyed, secrets, found)

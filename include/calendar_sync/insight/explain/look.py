@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from calendar_sync.core.codes import Code, SetupCode, code_of
+from calendar_sync.core.codes import Code, code_of
 from calendar_sync.core.errors import BadItem, NotFound, SyncError, UserUnavailable
 from calendar_sync.core.model import (
     AnyLink,
@@ -112,7 +112,7 @@ class Look:
         """One event of a calendar; None for a 404."""
         platform = self.services.platforms.get(scope.platform)
         if platform is None:
-            return Unread(SetupCode.NO_CONNECTION_CONFIGURED)
+            return Unread(self.services.why_not(scope.platform).code)
         try:
             return await platform.event(account, calendar, event_id)
         except SyncError as error:

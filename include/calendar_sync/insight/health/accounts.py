@@ -9,7 +9,7 @@ from datetime import timedelta
 from calendar_sync.adapters.http import waiting_at_most
 from calendar_sync.config.mapping.doubts import SHARED, doubts
 from calendar_sync.config.settings import PRIMARY, Settings
-from calendar_sync.core.codes import AccountVerdict, Code, MicrosoftCode, SetupCode, code_of
+from calendar_sync.core.codes import AccountVerdict, Code, MicrosoftCode, code_of
 from calendar_sync.core.concurrency import together
 from calendar_sync.core.errors import NotFound, SyncError, UserUnavailable
 from calendar_sync.core.model import DirectoryAccounts, MappedUser, Platform, Window
@@ -136,7 +136,7 @@ async def _open(services: Services, settings: Settings, row: MappedUser) -> None
         SyncError: why the sync cannot work there.
     """
     if row.platform not in services.platforms:
-        raise UserUnavailable(SetupCode.NO_CONNECTION_CONFIGURED, detail=row.platform.value)
+        raise services.why_not(row.platform)
     platform = services.reader(settings.of(row.profile), row.platform)
     now = services.clock.now()
     calendars = settings.calendars_for(row)

@@ -6,6 +6,7 @@ What each result means is said where the codes are (`core/codes`).
 from calendar_sync.core.codes import AccountVerdict, Code, GoogleCode, MicrosoftCode
 from calendar_sync.core.errors import (
     BadItem,
+    ConfigurationError,
     NotFound,
     SyncError,
     TenantMisconfigured,
@@ -48,7 +49,7 @@ def of_error(error: SyncError) -> AccountVerdict:
         return _BY_CODE[error.code]
     if isinstance(error, TransientError):
         return AccountVerdict.NOT_ANSWERING
-    if isinstance(error, TenantMisconfigured):
+    if isinstance(error, TenantMisconfigured | ConfigurationError):
         return AccountVerdict.CONNECTION_FAULTY
     if isinstance(error, NotFound):
         return AccountVerdict.CALENDAR_NOT_FOUND

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from calendar_sync.config.mapping_rules import MappingRule
-from calendar_sync.core.errors import ConfigurationError, SyncError, TenantMisconfigured
+from calendar_sync.core.errors import SyncError, TenantMisconfigured
 from calendar_sync.core.model import DirectoryAccounts, MappedUser, Platform, WelkinUser
 from calendar_sync.core.plurals import plural
 from calendar_sync.operations.mapping.conditions import (
@@ -74,7 +74,7 @@ async def find_proposals(
     wanted = [only] if only else list(services.directories)
     for platform in wanted:
         if platform not in services.directories:
-            raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
+            raise services.why_not(platform)
     config = services.store.config
     rules = config.revision().settings.mapping_rules
     staff = await services.welkin.users()

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from calendar_sync.config.mapping_rules import MappingRule
 from calendar_sync.config.settings import Settings
-from calendar_sync.core.codes import Code, RuleCode, SetupCode
+from calendar_sync.core.codes import Code, RuleCode
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model import Finding, MappedUser, Platform, WelkinUser
 from calendar_sync.insight.mapping_rules import (
@@ -132,7 +132,8 @@ async def _of_platform(
 ) -> Finding | None:
     """Add to `wanted` what the rules of one calendar system want; or why nothing is known."""
     if platform not in services.directories:
-        return Finding.of(SetupCode.NO_CONNECTION_CONFIGURED)
+        error = services.why_not(platform)
+        return Finding.of(error.code, error.remedy)
     try:
         looked = await look_around(services, platform, staff, rows, rules)
     except SyncError as error:

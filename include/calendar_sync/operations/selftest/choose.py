@@ -20,6 +20,7 @@ from calendar_sync.planner import block_span, blocks_time
 from calendar_sync.state import Store
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.roster import members, user_named
+from calendar_sync.sync.services import Refusals, why_not
 
 LENGTH = timedelta(minutes=15)
 APART = timedelta(hours=1)
@@ -44,6 +45,7 @@ def choose(
     user: str | None,
     platform: Platform | None,
     now: datetime,
+    unusable: Refusals | None = None,
 ) -> Chosen:
     """The named user, or a first one who is in step and has both directions.
 
@@ -51,7 +53,7 @@ def choose(
         ConfigurationError: there is none, or the named one is not mapped and enabled there.
     """
     if platform is not None and platform not in connected:
-        raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
+        raise why_not(platform, unusable or {})
     rows = [row for row in store.config.mapping(platform) if row.platform in connected]
     if user is not None:
         # A mailbox names one row; an id, or an address in Welkin, all rows of its user.

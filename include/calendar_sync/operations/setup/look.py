@@ -5,10 +5,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from calendar_sync.config.credentials import HMAC_KEY, WELKIN, Fields, Missing, welkin_credentials
+from calendar_sync.config.credentials import (
+    CONNECTION_IDS,
+    HMAC_KEY,
+    WELKIN,
+    Fields,
+    Missing,
+    welkin_credentials,
+)
 from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
-from calendar_sync.operations.connection_checks import CONNECTION_IDS, CREDENTIALS
+from calendar_sync.operations.connection_checks import CREDENTIALS
 from calendar_sync.operations.setup import record
 from calendar_sync.operations.setup.steps import Connected, There, dags_of
 from calendar_sync.state import Store

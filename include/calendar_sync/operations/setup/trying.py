@@ -1,12 +1,11 @@
 """Try what was typed before it is stored, and say what is wrong with it."""
 
-from calendar_sync.config.credentials import WELKIN, welkin_credentials
+from calendar_sync.config.credentials import CONNECTION_IDS, WELKIN, welkin_credentials
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.clock import Clock
 from calendar_sync.core.errors import SyncError
 from calendar_sync.core.model.accounts import Finding
 from calendar_sync.operations.connection_checks import (
-    CONNECTION_IDS,
     check_platform,
     check_welkin,
     found,

@@ -80,9 +80,9 @@ async def find_work(
     store, now = services.store, services.clock.now()
     look = Look(services, revision, platform)
     if platform not in services.platforms:
-        if not (users or look.people().known):
+        if platform not in services.unusable and not (users or look.people().known):
             return WorkFound()  # an organisation that does not use it
-        raise ConfigurationError(detail=f"no connection for {platform.value} is configured")
+        raise services.why_not(platform)
     if users:
         named = look.people()
         unknown = set(users) - named.known
