@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from calendar_sync.adapters.certificates import ssl_context
 from calendar_sync.core.boundary import Hidden
 from calendar_sync.core.bounded import TooMuch, Unpacker, read_json
 from calendar_sync.core.clock import Clock
@@ -162,7 +163,7 @@ def send_once(
     if bearer:
         headers["Authorization"] = Hidden(f"Bearer {bearer}")
     # Reading all certificates takes longer than a neighbour's answer.
-    trusted = ssl.create_default_context() if url.startswith("https://") else False
+    trusted = ssl_context() if url.startswith("https://") else False
     try:
         with (
             httpx.Client(verify=trusted, timeout=seconds, trust_env=not direct) as client,
@@ -201,7 +202,7 @@ class HttpClient:
         self.meter = meter or Meter()
         self._client = httpx.AsyncClient(
             transport=transport,
-            verify=_ssl_context(verify) if transport is None else False,
+            verify=ssl_context(verify) if transport is None else False,
             follow_redirects=False,
             limits=httpx.Limits(
                 max_connections=64, max_keepalive_connections=32, keepalive_expiry=IDLE_SECONDS
@@ -465,12 +466,3 @@ def _json_of(status: int, content: bytes, kind: str, lost: type[TransientError])
         raise _too_large(lost, kind) from None
     except ValueError:
         raise lost(NetworkCode.UNREADABLE_ANSWER, detail=kind) from None
-
-
-def _ssl_context(verify: str | bool) -> ssl.SSLContext | bool:
-    if isinstance(verify, str):
-        try:
-            return ssl.create_default_context(cafile=verify)
-        except OSError:
-            raise ConfigurationError(detail="the CA bundle named in verify is missing") from None
-    return verify

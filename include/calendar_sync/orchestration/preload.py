@@ -11,5 +11,7 @@ import sys
 FORKS = frozenset({"scheduler", "worker"})
 
 if FORKS & set(sys.argv[1:]):
-    import calendar_sync.orchestration.running
-    import calendar_sync.orchestration.tasks.sync  # noqa: F401
+    from calendar_sync.adapters.certificates import ssl_context
+
+    # To read the usual certificates takes as long as a task.
+    ssl_context()
