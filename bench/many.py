@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -41,11 +43,15 @@ DAY = timedelta(days=1)
 def measure(folder: Path, scale: Scale) -> Results:
     """Both platforms, one after the other; everybody is in step and nobody has changed."""
     results = Results.begin(scale)
-    for platform in Platform:
-        arguments = ("--users", str(scale.many), "--encounters", str(ENCOUNTERS))
-        with Stage(
-            folder / f"many-{platform}", *arguments, "--light", "--filled", platforms=(platform,)
-        ) as stage:
+    arguments = ("--users", str(scale.many), "--encounters", str(ENCOUNTERS), "--light", "--filled")
+    with contextlib.ExitStack() as open_, ThreadPoolExecutor() as both:
+        stages = {
+            platform: Stage(folder / f"many-{platform}", *arguments, platforms=(platform,))
+            for platform in Platform
+        }
+        # Made side by side, which takes minutes; measured one after the other.
+        list(both.map(open_.enter_context, stages.values()))
+        for platform, stage in stages.items():
             cases.say(f"made: {scale.many:,} accounts, {stage.story}")
             stage.world.answer_after(platform, FAR_SECONDS)
             results.organisation[f"{platform}_mb"] = _size(stage)
