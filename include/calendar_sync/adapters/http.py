@@ -163,7 +163,7 @@ def send_once(
     if bearer:
         headers["Authorization"] = Hidden(f"Bearer {bearer}")
     # Reading all certificates takes longer than a neighbour's answer.
-    trusted = ssl_context() if url.startswith("https://") else False
+    trusted = ssl.create_default_context() if url.startswith("https://") else False
     try:
         with (
             httpx.Client(verify=trusted, timeout=seconds, trust_env=not direct) as client,

@@ -37,6 +37,7 @@ from calendar_sync.admin.web.problems import Problem, answer
 from calendar_sync.admin.web.static_files import router as static_files
 from calendar_sync.admin.web.wide_forms import UnreadableBody
 from calendar_sync.core.redaction import describe, install
+from calendar_sync.state.database import of_database
 
 logger = logging.getLogger(__name__)
 
@@ -123,5 +124,6 @@ def _place(location: tuple[str | int, ...]) -> str:
 def _database(request: Request, error: Exception) -> Response:
     """The next request looks at what is there now: it may have been lost, restored, upgraded."""
     logger.error("admin: state database: %s", describe(error))
-    request.app.state.calendar_sync.close()
+    if of_database(error):
+        request.app.state.calendar_sync.close()
     return answer(request, unreachable())

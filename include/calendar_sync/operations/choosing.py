@@ -60,7 +60,7 @@ def offer(settings: Settings, rows: list[MappedUser]) -> Offer:
     there = {row.platform for row in synced} if "colour" in may else set()
     colours = (NONE, *GOOGLE_COLOURS) if Platform.GOOGLE in there else ()
     categories = (NONE, *_categories(own)) if Platform.MICROSOFT in there else ()
-    chosen = synced[0].chosen if synced else Choices()
+    chosen = rows[0].chosen if rows else Choices()
     return Offer(levels, reminders, colours, categories, chosen)
 
 
@@ -74,7 +74,7 @@ def choose(store: Store, user_id: str, chosen: Choices, author: str, now: dateti
     offered = offer(store.config.revision().settings, rows)
     values = asdict(chosen)
     for name, possible in offered.possible.items():
-        if values[name] not in {"", *possible}:
+        if values[name] not in {"", getattr(offered.chosen, name), *possible}:
             wrong = f"{values[name][:20]!r} is not offered"
             raise ConfigurationError(RequestCode.NOT_OFFERED, detail=wrong)
         if not possible:

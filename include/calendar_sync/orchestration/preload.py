@@ -5,13 +5,18 @@ process of Airflow imports at its start. The scheduler (with LocalExecutor) and 
 on what they have imported to each task; all other processes import nothing here.
 """
 
+import contextlib
 import sys
 
 #: Commands of Airflow's whose processes fork tasks.
 FORKS = frozenset({"scheduler", "worker"})
 
 if FORKS & set(sys.argv[1:]):
+    import calendar_sync.orchestration.running
+    import calendar_sync.orchestration.tasks.sync  # noqa: F401
     from calendar_sync.adapters.certificates import ssl_context
+    from calendar_sync.core.errors import ConfigurationError
 
-    # To read the usual certificates takes as long as a task.
-    ssl_context()
+    # To read the usual certificates takes as long as a task. Whoever needs them says what is wrong.
+    with contextlib.suppress(ConfigurationError):
+        ssl_context()

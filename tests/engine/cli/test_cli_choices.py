@@ -53,6 +53,14 @@ def test_a_choice_is_stored_applied_and_on_record(offered: Command) -> None:
     offered("audit", "verify")
 
 
+def test_a_choice_that_is_no_longer_offered_keeps_nobody_from_another(offered: Command) -> None:
+    offered("choices", "dana@example.org", "--level", "busy")
+    offered.write("settings.yaml", SETTINGS.replace("[level, reminder]", "[reminder]"))
+    offered("config", "apply", offered.folder)
+    found = offered.json("choices", "dana@example.org", "--reminder", "10")
+    assert (found["chosen"]["level"], found["chosen"]["reminder"]) == ("busy", "10")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

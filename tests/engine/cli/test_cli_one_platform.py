@@ -75,6 +75,14 @@ def test_whoever_leaves_the_other_is_unsynced(
     assert len(mirrors(both, broken)) == 1
 
 
+def test_proposals_and_the_self_test_say_what_is_wrong(both: Command, broken: Platform) -> None:
+    assert NAMES[broken] in both("mapping", "propose", "--out", both.folder / "found.yaml")
+    alone = "dana@example.org" if broken is Platform.GOOGLE else None
+    for words in ([alone and "--user", alone] if alone else [], ["--platform", broken.value]):
+        if words:
+            assert NAMES[broken] in both("selftest", *words, code=1)
+
+
 def test_explain_says_it_where_it_matters(both: Command, broken: Platform, other: Platform) -> None:
     parts = both.json("explain", "--user", "ruben@example.org")["parts"]
     verdicts = {part["platform"]: part["verdict"] for part in parts}

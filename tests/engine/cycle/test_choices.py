@@ -85,6 +85,21 @@ def test_a_choice_keeps_what_may_not_be_chosen_meanwhile(stage: Make) -> None:
     assert row.chosen == Choices("busy", colour="sage")
 
 
+def test_what_was_chosen_before_is_no_new_choice(stage: Make) -> None:
+    """As it is read, it can be stored again, also of somebody who is not synced just now."""
+    s = stage(settings=TYPE | MAY)
+    s.run()
+    chosen(s, "dana", BUSY)
+    s.document = TYPE | {"people_may_choose": ["reminder"]}
+    s.later()
+    chosen(s, "dana", Choices("busy", "10"))
+    s.remap(dana={"enabled": False})
+    for again in (Choices("busy", "10"), Choices()):
+        chosen(s, "dana", again)
+        [row] = s.store.config.mapping()
+        assert row.chosen == Choices("busy", "10")
+
+
 def test_nobody_can_choose_to_see_more(stage: Make) -> None:
     s = stage(settings=MAY)
     for level in ("type", "full", "nonsense"):

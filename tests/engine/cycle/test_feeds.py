@@ -1,15 +1,19 @@
 """What Welkin's feeds may do: many rows of one instant, positions ahead of time, odd audits."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
+from calendar_sync.adapters.welkin import EventRow, FeedPage
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.errors import TransientError
 from calendar_sync.insight.overview import overview
 from calendar_sync.insight.status import deletions_told_by
 from calendar_sync.state.runs import DELETIONS_FROM, SKIPPED, WELKIN
+from calendar_sync.sync.noticing.feeds import WelkinFeeds
+from calendar_sync.sync.services import Services
 from tests.engine.cycle.stage import HOUR, Stage
 
 Make = Callable[..., Stage]
@@ -171,6 +175,29 @@ def test_a_deletion_that_the_audit_kept_to_itself_has_the_sweep_go_on(stage: Mak
     s.welkin.audit.clear()
     s.later(again=10, minutes=1)
     assert s.mirrors() == []
+
+
+def test_what_is_deleted_while_the_index_is_first_filled_is_not_overlooked(stage: Make) -> None:
+    """Filling it takes long; deletions count from before."""
+    s = stage("dana")
+    visit, other = s.visit("dana", days=3), s.visit("dana", days=4)
+
+    async def fill(services: Services) -> None:
+        read = services.welkin.exported_events
+
+        async def slowly(start: str, size: int) -> FeedPage[EventRow]:
+            s.clock.advance(minutes=3)
+            s.welkin.delete_encounter(visit.id)
+            s.clock.advance(minutes=30)
+            return await read(start, size)
+
+        services.welkin.exported_events = slowly  # type: ignore[method-assign]
+        await WelkinFeeds(services, Settings()).read()
+
+    asyncio.run(s.with_services(fill))
+    index = s.store.feeds.encounters([visit.event_id, other.event_id])
+    assert index[visit.event_id].status == "DELETED"
+    assert index[other.event_id].status != "DELETED"
 
 
 def test_check_and_overview_say_what_tells_of_deletions(stage: Make) -> None:

@@ -44,6 +44,8 @@ def work(
 
     async def plan(job: Job) -> HeldItems:
         async with outside.services(store) as services:
+            if platform not in services.platforms:
+                raise Problem(503, outside.unusable(services.why_not(platform)))
             revision = store.config.revision()
             [outcome] = await sync_users(
                 services,

@@ -43,10 +43,15 @@ class State:
         Raises:
             Problem: 503, with what to do.
         """
-        with self._lock:
-            if self._database is None:
-                self._database = self._open()
-            return Store(self._database, NO_KEY)
+        database = self._database
+        if database is None:
+            # Nobody waits for another's attempt while the server does not answer.
+            opened = self._open()
+            with self._lock:
+                database = self._database = self._database or opened
+            if database is not opened:
+                opened.close()
+        return Store(database, NO_KEY)
 
     @property
     def url(self) -> str | None:

@@ -75,6 +75,8 @@ async def find_proposals(
     for platform in wanted:
         if platform not in services.directories:
             raise services.why_not(platform)
+    for platform, error in services.unusable.items() if only is None else ():
+        told(f"{platform.value}: not asked: {error.detail}")
     config = services.store.config
     rules = config.revision().settings.mapping_rules
     staff = await services.welkin.users()

@@ -54,12 +54,15 @@ def choose(
     """
     if platform is not None and platform not in connected:
         raise why_not(platform, unusable or {})
-    rows = [row for row in store.config.mapping(platform) if row.platform in connected]
+    everybody = store.config.mapping(platform)
     if user is not None:
         # A mailbox names one row; an id, or an address in Welkin, all rows of its user.
-        by_mailbox = [row for row in rows if row.account.lower() == user.strip().lower()]
+        by_mailbox = [row for row in everybody if row.account.lower() == user.strip().lower()]
         user_id = user_named(store, user, platform)
-        rows = by_mailbox or [row for row in rows if row.user_id == user_id]
+        everybody = by_mailbox or [row for row in everybody if row.user_id == user_id]
+    rows = [row for row in everybody if row.platform in connected]
+    if everybody and not rows:
+        raise why_not(everybody[0].platform, unusable or {})
     settings = store.config.revision().settings
     synced = {each: members(store, settings, each, now).synced for each in connected}
     enabled = [row for row in rows if row.user_id in synced[row.platform]]

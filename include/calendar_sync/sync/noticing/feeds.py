@@ -111,6 +111,10 @@ class WelkinFeeds:
         stored = self.services.store.feeds.cursors(WELKIN)
         return {feed: cursor for (feed, _), cursor in stored.items()}
 
+    def _stored(self, feed: str) -> Cursor | None:
+        """One of them; where there was none, what has been stored since then counts."""
+        return self._cursors.get(feed) or self.services.store.feeds.cursor(WELKIN, feed)
+
     async def read(self, *, deletions: bool = True) -> None:
         """All feeds. The encounter index is filled before anything else.
 
@@ -138,7 +142,7 @@ class WelkinFeeds:
 
     async def _encounters(self) -> None:
         feeds = self.services.store.feeds
-        stored = self._cursors.get(ENCOUNTERS)
+        stored = self._stored(ENCOUNTERS)
         read = self.services.welkin.exported_encounters
         pages = self._exports.pages(ENCOUNTERS, read, stored, OLDEST)
         async for page, position in pages:
@@ -170,7 +174,7 @@ class WelkinFeeds:
 
     async def _events(self) -> None:
         start = welkin_time(self.services.clock.now() - OVERLAP)
-        stored, read = self._cursors.get(EVENTS), self.services.welkin.exported_events
+        stored, read = self._stored(EVENTS), self.services.welkin.exported_events
         async for page, position in self._exports.pages(EVENTS, read, stored, start):
             news = self._news(EVENTS, {row.id: row.updated_at for row in page.rows})
             if not news and self._stands(stored, position):
@@ -250,14 +254,14 @@ class WelkinFeeds:
     def _begin_audit(self) -> None:
         """Deletions count from before the index is first filled, also if that pass is killed."""
         now = self.services.clock.now()
-        if AUDIT not in self._cursors:
+        if self._stored(AUDIT) is None:
             with self.services.store.database.write() as connection:
                 self._advance(connection, AUDIT, welkin_time(now), [])
 
     async def _deletions(self) -> None:
         """From the audit; where that is refused, by sweeping the next days in turn."""
         services, now = self.services, self.services.clock.now()
-        stored = self._cursors.get(AUDIT)
+        stored = self._stored(AUDIT)
         start = (instant_of(stored.position) if stored is not None else None) or now
         try:
             events, encounters = await both(
@@ -311,7 +315,7 @@ class WelkinFeeds:
         users = sorted(self.pairs)
         if not users:
             return
-        stored = self._cursors.get(SWEEP)
+        stored = self._stored(SWEEP)
         first = int(stored.position) % len(users) if stored is not None else 0
         size = min(len(users), max(SWEEP_USERS, -(-len(users) // SWEEP_PASSES)))
         turn = [users[(first + step) % len(users)] for step in range(size)]

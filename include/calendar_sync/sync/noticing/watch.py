@@ -151,6 +151,8 @@ class Watch:
             if pace is not None:
                 self._put_off("sweeps", pace.sweeps)
         except SyncError as error:
+            # A part of it may have told something.
+            self._sweeps = True
             logger.warning("%s tells no busy times: %s", self.platform.value, error.code)
 
     async def told(self) -> None:
