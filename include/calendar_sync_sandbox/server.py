@@ -109,6 +109,11 @@ async def _serve(sandbox: Sandbox, server: uvicorn.Server, listener: socket.sock
     """Answer requests and carry notices until the server is told to end."""
     async with carrying(sandbox.outbox):
         await server.serve(sockets=[listener])
+    # A client that keeps its connection for later does not answer the farewell of TLS.
+    for connection in server.server_state.connections.copy():
+        connection.transport.abort()
+    while server.server_state.connections:
+        await asyncio.sleep(0)
 
 
 def _listen(address: str, port: int) -> socket.socket:
