@@ -43,7 +43,7 @@ os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 
 #: What one worker does alone begins first, the longest first, and the stories of the simulation
 #: next: the many short tests fill up whoever is done.
-LONGEST_FIRST = ("airflow", "cluster", "sigkill", "bench", "cli", "bounds", "dags")
+LONGEST_FIRST = ("airflow", "browser", "cluster", "sigkill", "bench", "cli", "bounds", "dags")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

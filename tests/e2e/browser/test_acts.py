@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.airflow.stage import Stage
 
-pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("browser")]
 GOOGLE = "google"
 
 

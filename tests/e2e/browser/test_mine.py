@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from calendar_sync_sandbox.demo.world import User
     from tests.e2e.airflow.stage import Stage
 
-pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("browser")]
 WIDTH = 390
 
 

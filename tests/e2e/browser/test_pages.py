@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.airflow.stage import Stage
 
-pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("browser")]
 
 PATHS = {entry.title: entry.path for entry in NAV}
 WIDTHS = {1280: 900, 390: 844}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 # Playwright's event loop stays in its thread: the same as that of the other tests in a browser.
-pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("browser")]
 SCRIPT = REPOSITORY / "include/calendar_sync/admin/web/static/admin.js"
 FORM = """<form><label><input type="checkbox" data-ticks="row"> All</label>
 <input type="checkbox" name="row" value="1"><input type="checkbox" name="row" value="2">

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from calendar_sync_sandbox.standalone import StandaloneAirflow
 
-pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("browser")]
 PATIENCE = 300
 GOOGLE, MICROSOFT = "google_calendar_default", "microsoft_graph_default"
 #: What may be asked of a person for one platform; fields of the sandbox's own addresses apart.
