@@ -41,9 +41,11 @@ os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] = "made-up-secret-of-the-tests-" * 3
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 
 
-#: What one worker does alone begins first, the longest first, and the stories of the simulation
-#: next: the many short tests fill up whoever is done.
-LONGEST_FIRST = ("airflow", "browser", "cluster", "sigkill", "bench", "cli", "bounds", "dags")
+#: What one worker does alone begins first, the longest first: two workers mostly wait for their
+#: Airflow. Meanwhile the third computes the stories of the simulation. What waits a little comes
+#: next, and the many short tests fill up whoever is done.
+ALONE = ("airflow", "browser", "cluster")
+SIMULATION, LATER = len(ALONE), ("sigkill", "cli", "bounds", "bench", "dags")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -82,9 +84,13 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def _turn(item: pytest.Item) -> int:
     group = item.get_closest_marker("xdist_group")
-    if group is not None and group.args[0] in LONGEST_FIRST:
-        return LONGEST_FIRST.index(group.args[0])
-    return len(LONGEST_FIRST) + (item.get_closest_marker("simulation") is None)
+    name = group.args[0] if group is not None else ""
+    if name in ALONE:
+        return ALONE.index(name)
+    if name in LATER:
+        return SIMULATION + 1 + LATER.index(name)
+    simulated = item.get_closest_marker("simulation") is not None
+    return SIMULATION if simulated else SIMULATION + 1 + len(LATER)
 
 
 @pytest.hookimpl(optionalhook=True)
