@@ -83,6 +83,8 @@ def _serve(
     try:
         # Bound here: where it fails, uvicorn itself would only log it.
         bound = config.bind_socket()
+        # From now on whoever comes waits until the server is ready, and is not refused.
+        bound.listen(WAITING)
     except SystemExit:
         where = str(uds) if uds is not None else f"{host}:{port}"
         raise ConfigurationError(detail=f"cannot listen on {where}") from None

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -40,7 +42,7 @@ pytestmark = pytest.mark.xdist_group("cli")
 
 
 @contextmanager
-def receiving(url: str, socket: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
+def receiving(url: str, place: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
     """The command in a process of its own; ready when the block begins."""
     environment = {
         name: value
@@ -48,7 +50,7 @@ def receiving(url: str, socket: Path, **more: str) -> Iterator[subprocess.Popen[
         if not name.startswith(("AIRFLOW_", "CALENDAR_SYNC_"))
     }
     environment |= {"CALENDAR_SYNC_DATABASE_URL": url, KEY_VARIABLE: KEY} | more
-    command = [sys.executable, "-m", "tests.engine.push.process", "--uds", str(socket)]
+    command = [sys.executable, "-m", "tests.engine.push.process", "--uds", str(place)]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -60,9 +62,9 @@ def receiving(url: str, socket: Path, **more: str) -> Iterator[subprocess.Popen[
             process.kill()
 
 
-def post(socket: Path, path: str, **what: Any) -> int:
+def post(place: Path, path: str, **what: Any) -> int:
     async def send() -> int:
-        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        transport = httpx.AsyncHTTPTransport(uds=str(place))
         async with httpx.AsyncClient(transport=transport, base_url="http://receiver") as client:
             return (await client.post(path, **what)).status_code
 
@@ -70,28 +72,45 @@ def post(socket: Path, path: str, **what: Any) -> int:
 
 
 def test_it_serves_without_airflow_and_another_goes_on_after_a_kill(tmp_path: Path) -> None:
-    url, socket = f"sqlite:///{tmp_path}/state.db", tmp_path / "receiver.sock"
+    url, place = f"sqlite:///{tmp_path}/state.db", tmp_path / "receiver.sock"
     database = fresh(url)
     store = Store(database, HMAC_KEY).push
     one = channel()
     store.add(one)
     store.listen(NOW)
     assert store.receiver_silent(datetime.now(UTC))
-    with receiving(url, socket) as process:
-        assert post(socket, "/google", headers=google(one)) == 204
+    with receiving(url, place) as process:
+        assert post(place, "/google", headers=google(one)) == 204
         # It has shown by itself, before anything came, that it runs.
         assert not store.receiver_silent(datetime.now(UTC))
-        assert post(socket, "/google", headers=google(one, token="wrong")) == 404
-        assert post(socket, "/microsoft", content=b"x" * 300_000) == 413
+        assert post(place, "/google", headers=google(one, token="wrong")) == 404
+        assert post(place, "/microsoft", content=b"x" * 300_000) == 413
         process.send_signal(signal.SIGKILL)
         process.wait()
-    with receiving(url, socket) as process:
-        assert post(socket, "/google", headers=google(one)) == 204
+    with receiving(url, place) as process:
+        assert post(place, "/google", headers=google(one)) == 204
         process.send_signal(signal.SIGINT)
         said = process.communicate()
     assert said[1] == "airflow: False\n"
     assert store.channels(Platform.GOOGLE)[0].notices == 2
     database.close()
+
+
+def test_nobody_is_refused_from_the_moment_at_which_it_says_so(
+    cli: Command,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    path, came = cli.folder / "receiver.sock", []
+
+    def not_ready_yet(_: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        with sockets[0], socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.connect(str(path))
+            came.append(True)
+
+    monkeypatch.setattr(uvicorn.Server, "run", not_ready_yet)
+    assert "taking notices" in cli("receive", "--uds", path)
+    assert came == [True]
 
 
 def test_help_tells_what_it_needs(cli: Command) -> None:  # noqa: F811
