@@ -100,6 +100,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneAirf
         assert made.call("GET", "/connections/calendar_sync_hmac_key")["conn_type"] == "generic"
         yield made
         made.stop(patience=1)
+    assert made.program is not None
+    assert made.program.members == []
 
 
 def forget(airflow: StandaloneAirflow, database: Database) -> None:
