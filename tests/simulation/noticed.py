@@ -22,7 +22,7 @@ from calendar_sync.push.channels import tend_channels
 from calendar_sync.push.keys import WELKIN_HEADER, welkin_secret
 from calendar_sync.push.receiver import create
 from calendar_sync.state import Store
-from calendar_sync.state.push import RECEIVER, Heard
+from calendar_sync.state.push import FURTHER_POLLS, RECEIVER, Heard
 from calendar_sync.sync.freshness import poll_interval
 from calendar_sync.sync.noticing.watch import Step, Watch
 from calendar_sync_sandbox import Fault
@@ -453,8 +453,8 @@ class Noticed(Simulation):
         for (_, platform), account in self.people.accounts.items():
             polls = [e for e in sent if e.kind == POLLS[platform] and e.user == account]
             moments = [f"{entry.at:%H:%M:%S} {entry.status}" for entry in polls]
-            # With push one more, if the sync wrote there before.
-            assert len(polls) <= minutes + 1 + self.push, (
+            # With push some more, if the sync wrote there before.
+            assert len(polls) <= minutes + 1 + FURTHER_POLLS * self.push, (
                 f"I17, I21: polls of {account} at {moments}"
             )
         if self.world.welkin.audit_enabled:

@@ -55,8 +55,7 @@ class Oracles:
                 blocked.setdefault(mapped.user_id, []).append(mapped)
         for user, rows in blocked.items():
             self.blocks(user, rows)
-            if len(rows) > 1:
-                self.one_block_for_each_meeting(user)
+            self.one_block_for_each_meeting(user)
         self.nothing_left_behind()
         self.no_duplicates()
         self.no_foreign_write()
@@ -240,15 +239,16 @@ class Oracles:
         }
 
     def one_block_for_each_meeting(self, user: str) -> None:
-        """I2: what is in both calendars at one time has one block."""
+        """I2: what is in several calendars at one time has one block."""
         link = t.link.c
         live = select(link.source_id, link.span).where(
             link.user_id == user, link.kind == "block", link.state == "live"
         )
         with self.world.database.read() as connection:
             rows = connection.execute(live).all()
-        for meeting in self.people.meetings:
-            spans = Counter(row.span for row in rows if row.source_id in meeting.values())
+        doubled = [{place[-1] for place in places} for places in self.people.doubled]
+        for ids in [*({*meeting.values()} for meeting in self.people.meetings), *doubled]:
+            spans = Counter(row.span for row in rows if row.source_id in ids)
             assert all(count == 1 for count in spans.values()), "I2: two blocks of one meeting"
 
     def _blocks(self, event: Glimpse, rules: BlockTime) -> bool:

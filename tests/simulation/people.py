@@ -43,6 +43,8 @@ class People:
         self.invited = 0
         #: Meetings in both calendars of the last user: their ids by platform.
         self.meetings: list[dict[Platform, str]] = []
+        #: Where meetings are that stand in two calendars of one account.
+        self.doubled: list[list[tuple[CalendarWorld, str, str, str]]] = []
         for number, zone in enumerate(ZONES):
             email = f"staff{number}@example.org"
             user = world.welkin.add_user(email, "Staff", f"Number{number}", zone)
@@ -385,6 +387,48 @@ class People:
         if events := calendars.glimpses(account, calendar):
             calendars.delete_event(account, self.chance.choice(events).id, calendar=calendar)
 
+    def meet_elsewhere(self) -> None:
+        """A meeting that stands in the main calendar and in a further one, at times a series."""
+        calendars, account, calendar = self._elsewhere()
+        start, end = self._time()
+        uid = f"elsewhere-{len(self.doubled)}@google.com"
+        name = "iCalUID" if calendars is self.world.google else "iCalUId"
+        rule = self.chance.choice([None, None, "FREQ=DAILY;COUNT=4"])
+        made = []
+        for place in ("primary", calendar):
+            if rule is None:
+                found = calendars.add_event(
+                    account, start=start, end=end, calendar=place, **{name: uid}
+                )
+            else:
+                short = start + timedelta(minutes=45)
+                found = calendars.add_series(
+                    account, rule, start, short, calendar=place, **{name: uid}
+                )
+            made.append((calendars, account, place, str(found["id"])))
+        self.doubled.append(made)
+
+    def move_doubled(self) -> None:
+        """In both calendars, or in one of them."""
+        start, end = self._time()
+        for calendars, account, calendar, event_id in self._doubled():
+            if self.chance.random() < 0.75:
+                calendars.move_event(account, event_id, start, end, calendar=calendar)
+
+    def delete_doubled(self) -> None:
+        for calendars, account, calendar, event_id in self._doubled():
+            if self.chance.random() < 0.6:
+                calendars.delete_event(account, event_id, calendar=calendar)
+
+    def _doubled(self) -> list[tuple[CalendarWorld, str, str, str]]:
+        """Where one of them still is."""
+        places = self.chance.choice(self.doubled) if self.doubled else []
+        return [
+            (calendars, account, calendar, event_id)
+            for calendars, account, calendar, event_id in places
+            if any(seen.id == event_id for seen in calendars.glimpses(account, calendar))
+        ]
+
     # --- what seldom happens --------------------------------------------------------------------
 
     def bin_mirror(self) -> None:
@@ -507,6 +551,12 @@ ELSEWHERE: tuple[tuple[str, int], ...] = (
     ("make_elsewhere", 5),
     ("move_elsewhere", 4),
     ("delete_elsewhere", 3),
+)
+# Meetings that stand in a further calendar as well.
+DOUBLED: tuple[tuple[str, int], ...] = (
+    ("meet_elsewhere", 8),
+    ("move_doubled", 5),
+    ("delete_doubled", 3),
 )
 # What seldom happens, in simulations of its own: the other seeds stay what they were.
 SELDOM: tuple[tuple[str, int], ...] = (

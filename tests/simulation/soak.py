@@ -43,6 +43,7 @@ def choose(seed: int) -> tuple[Simulation, int]:
         meetings=platforms == MIXED and meets.random() < 0.5,
         profiled=told in {"profiled", "ruled"},
         personal=told == "personal",
+        doubled=told == "personal" and random.Random(f"doubled-{seed}").random() < 0.5,  # noqa: S311
         ruled=told == "ruled",
     )
     steps = chance.choice([60, 100, 150, 250])
@@ -87,6 +88,7 @@ def main(minutes: float, first: int) -> int:
                 f"stubborn={simulation.stubborn} pausing={simulation.pausing} "
                 f"meetings={simulation.meetings} "
                 f"profiled={simulation.profiled} personal={simulation.personal} "
+                f"doubled={simulation.doubled} "
                 f"ruled={simulation.ruled} "
                 f"{noticed(simulation)}",
                 flush=True,

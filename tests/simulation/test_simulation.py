@@ -117,6 +117,16 @@ def test_whatever_calendars_are_whose_both_sides_come_together(
 
 @pytest.mark.parametrize("seed", STUBBORN_SEEDS)
 @pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
+def test_whichever_meetings_stand_in_two_calendars_both_sides_come_together(
+    seed: int, platforms: tuple[Platform, ...]
+) -> None:
+    made = Simulation(seed, platforms=platforms, administered=True, personal=True, doubled=True)
+    asyncio.run(made.run(STEPS // 2))
+    assert made.people.doubled
+
+
+@pytest.mark.parametrize("seed", STUBBORN_SEEDS)
+@pytest.mark.parametrize("platforms", PLATFORMS, ids=NAMES)
 def test_whoever_joins_and_leaves_by_rules_both_sides_come_together(
     seed: int, platforms: tuple[Platform, ...]
 ) -> None:

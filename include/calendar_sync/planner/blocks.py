@@ -19,6 +19,7 @@ from calendar_sync.core.model import (
     DeleteBlock,
     Direction,
     LinkState,
+    Meeting,
     Removed,
     Row,
     Source,
@@ -31,7 +32,7 @@ from calendar_sync.planner.buffers import block_span
 from calendar_sync.planner.busy import why_not_busy
 from calendar_sync.planner.duplicates import Duplicates
 from calendar_sync.planner.guard import guarded
-from calendar_sync.planner.meetings import covered
+from calendar_sync.planner.meetings import Beside, covered, kept_after, staying
 from calendar_sync.planner.mirror_text import block_title
 from calendar_sync.planner.mirrors import Decision, left_behind, restored_too_often
 from calendar_sync.planner.snapshot import CalendarView, Doubt, View
@@ -62,11 +63,25 @@ def plan_blocks(view: View, settings: Settings) -> Iterator[Decision]:
     if not settings.block_time.enabled:
         return
     duplicates = Duplicates(view, settings)
-    for calendar in view.calendars:
-        if calendar.counts_as_busy:
-            yield from _CalendarBlocks(view, settings, calendar, duplicates).plan()
+    yield from _all_calendars(view, settings, duplicates)
     if duplicates.held:
         yield Conflict(ConflictKind.DUPLICATES, Source(view.user_id), ConflictDecision.HELD)
+
+
+def _all_calendars(view: View, settings: Settings, duplicates: Duplicates) -> Iterator[Decision]:
+    """The busy calendars one after the other: a meeting in several of them has one block."""
+
+    def planned(calendar: CalendarView, beside: Beside) -> tuple[Decision, ...]:
+        return tuple(_CalendarBlocks(view, settings, calendar, duplicates, beside).plan())
+
+    busy = [calendar for calendar in view.calendars if calendar.counts_as_busy]
+    # What a later one keeps must be known first, and does not depend on the others.
+    later = [kept_after(view, one.name, planned(one, Beside())) for one in busy[1:]]
+    before: dict[Meeting, BlockLink | None] = {}
+    for number, calendar in enumerate(busy):
+        decisions = planned(calendar, Beside(before, staying(later[number:])))
+        before |= kept_after(view, calendar.name, decisions)
+        yield from decisions
 
 
 def _live(view: View, link: BlockLink, *, wanted: bool) -> Iterator[Decision]:
@@ -131,9 +146,15 @@ class _CalendarBlocks:
     """The blocks of one calendar: what should be there against what is linked."""
 
     def __init__(
-        self, view: View, settings: Settings, calendar: CalendarView, duplicates: Duplicates
+        self,
+        view: View,
+        settings: Settings,
+        calendar: CalendarView,
+        duplicates: Duplicates,
+        beside: Beside,
     ) -> None:
         self.view = view
+        self.beside = beside
         self.duplicates = duplicates
         self.rules = settings.block_time
         self.calendar = calendar
@@ -263,7 +284,7 @@ class _CalendarBlocks:
             interrupted = link is not None and link.state is LinkState.INTENT
             if none and not interrupted and self.duplicates.holds(event):
                 yield from self._hold(event, link)
-            elif covered(self.view, self.rules, event, link):
+            elif covered(self.view, self.rules, event, link, self.beside):
                 yield from self._share(event, link)
             elif link is None or none:
                 new.append((event, link))

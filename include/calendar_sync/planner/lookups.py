@@ -170,9 +170,9 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
     for link in view.block_links.values() if view.direction.writes_welkin else ():
         # An interrupted creation: the calendar may never mention this event again. And a duplicate
         # whose appointment has moved: it is not at the time of an appointment any more. And a
-        # meeting whose block the other calendar no longer has.
+        # meeting whose block no other calendar has any more.
         waiting = link.state is LinkState.INTENT
-        alone = link.state is LinkState.SHARED and link.meeting not in view.kept_elsewhere
+        alone = link.state is LinkState.SHARED and link.meeting not in view.kept_somewhere
         moved = link.state is LinkState.DUPLICATE and link.span not in view.appointment_times
         here = link.calendar == calendar.name and link.span.overlaps(view.block_window, view.zone)
         if (waiting or moved or alone) and here:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from calendar_sync.core.identity import GENERATIONS, Identity
 from calendar_sync.core.model import (
+    KEEPS_MEETING,
     SETTLING,
     AnyLink,
     Appointment,
@@ -18,6 +19,7 @@ from calendar_sync.core.model import (
     Link,
     LinkState,
     LookUp,
+    Meeting,
     MirrorLink,
     Platform,
     Removed,
@@ -33,8 +35,6 @@ from calendar_sync.core.model import (
 # A reading that is older than our own last write is recognised by its version, so it is doubted for
 # longer than an item that is only not found.
 LONGEST_LAG = timedelta(minutes=10)
-
-Meeting = tuple[str, Span]
 
 
 @dataclass(frozen=True)
@@ -187,6 +187,22 @@ class View:
         return {
             (link.calendar, link.source): link for link in self.links if isinstance(link, BlockLink)
         }
+
+    @cached_property
+    def keeping(self) -> tuple[BlockLink, ...]:
+        """Links of blocks for meetings that other calendars may have, too."""
+        return tuple(
+            link
+            for link in self.block_links.values()
+            if link.state in KEEPS_MEETING and link.event_uid
+        )
+
+    @cached_property
+    def kept_somewhere(self) -> frozenset[Meeting]:
+        """Meetings for which one of the user's calendars keeps a block."""
+        busy = {calendar.name for calendar in self.calendars if calendar.counts_as_busy}
+        here = (link.meeting for link in self.keeping if link.calendar in busy)
+        return frozenset((*self.kept_elsewhere, *here))
 
     @cached_property
     def mirror_ids(self) -> frozenset[str]:

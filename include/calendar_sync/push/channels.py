@@ -73,7 +73,8 @@ TENDED_AT, LISTED_AT, BLOCKED = "push_tended_at", "push_listed_at", "push_blocke
 LIST_EVERY = timedelta(days=1)
 #: A new channel takes over what the one before it has shown.
 _SHOWN = (
-    "missed", "doubts", "trusted", "asked_at", "own_write", "notices", "answered", "wanted_since",
+    "missed", "doubts", "trusted", "asked_at", "further_polls", "notices", "answered",
+    "wanted_since",
 )  # fmt: skip
 _Place = tuple[str, str]
 _Value = TypeVar("_Value")

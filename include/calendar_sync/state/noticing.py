@@ -22,7 +22,7 @@ ALIVE = timedelta(seconds=90)
 #: A run that was asked for and has not come is asked for again, less and less often.
 ASK_AGAIN, ASK_AGAIN_AT_LAST = timedelta(seconds=15), timedelta(minutes=5)
 #: Two runs that are asked for are so far apart, where one has just collected its users.
-RUNS_APART = timedelta(seconds=5)
+RUNS_APART = timedelta(seconds=2)
 #: Where no run has come for so long, the DAG is paused or broken: its accounts are left alone.
 RESTS_AFTER = timedelta(minutes=16)
 #: Runs come every five minutes at least: after a longer time the DAG was switched off, or new.

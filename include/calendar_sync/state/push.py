@@ -41,6 +41,8 @@ DELAYS_FOR = timedelta(days=2)
 #: A channel is healthy when something came within this time, and its end is not near.
 DELIVERED_WITHIN = timedelta(hours=24)
 NEAR_ITS_END = timedelta(minutes=10)
+#: So many polls besides one a minute may be open at most.
+FURTHER_POLLS = 3
 
 _C = t.push_channel.c
 _HEAR = (
@@ -69,14 +71,15 @@ _HEALTHY = and_(
     _C.expires_at > bindparam("ends", type_=_C.expires_at.type),
 )
 _WANTED = _C.notices > _C.answered
+_ONE_MORE = case((_C.further_polls < FURTHER_POLLS, _C.further_polls + 1), else_=FURTHER_POLLS)
 _LAST = func.max(_C.asked_at)
 _MAY_ASK = or_(_LAST.is_(None), bindparam("before", type_=_C.asked_at.type) >= _LAST)
 _STANDING = (
     select(
         _C.user_id,
         func.count(distinct(case((_HEALTHY, _C.calendar)))),
-        # Of all the user's channels: there is a notice and time for it, or one for our own write.
-        func.max(case((and_(_WANTED, _C.own_write), 2), (_WANTED, 1), else_=0))
+        # Of all the user's channels: there is a notice and time for it, or a further poll.
+        func.max(case((and_(_WANTED, _C.further_polls > 0), 2), (_WANTED, 1), else_=0))
         + case((_MAY_ASK, 1), else_=0)
         >= 2,
     )
@@ -127,7 +130,7 @@ class Channel:
     wanted_since: datetime | None = None
     delivered_at: datetime | None = None
     asked_at: datetime | None = None
-    own_write: bool = False
+    further_polls: int = 0
     untold_at: datetime | None = None
     missed: int = 0
     doubts: int = 0
@@ -192,12 +195,12 @@ class PushStore:
     def told(self, platform: Platform, before: datetime) -> list[str]:
         """Users of whom a notice waits for its poll, and may have it.
 
-        They had none for a notice since then, or the sync's own write brought that notice.
+        They had none for a notice since then, or may have a further one.
         """
         query = select(_C.user_id).where(
             _C.platform == platform.value,
             _WANTED,
-            or_(_rested(before), _C.own_write),
+            or_(_rested(before), _C.further_polls > 0),
         )
         with self._database.read() as connection:
             return sorted(set(connection.scalars(query)))
@@ -281,9 +284,13 @@ class PushStore:
     ) -> None:
         """A poll because of a notice has begun.
 
-        If the one before it was later than `before`, this is the one for the sync's own write.
+        If the one before it was later than `before`, this is a further one.
         """
-        values = {"asked_at": now, "own_write": case((_rested(before), _C.own_write), else_=False)}
+        left = case(
+            (or_(_rested(before), _C.further_polls == 0), _C.further_polls),
+            else_=_C.further_polls - 1,
+        )
+        values = {"asked_at": now, "further_polls": left}
         for which in sorted(channel_ids):
             connection.execute(update(t.push_channel).where(_C.id == which).values(values))
 
@@ -291,7 +298,7 @@ class PushStore:
         """The sync changed events of this user's calendar; notices will tell of that."""
         user_id, platform = pair
         mine = (_C.user_id == user_id, _C.platform == platform.value, _C.calendar == calendar)
-        connection.execute(update(t.push_channel).where(*mine).values(own_write=True))
+        connection.execute(update(t.push_channel).where(*mine).values(further_polls=_ONE_MORE))
 
     def answer(self, connection: Connection, seen: Mapping[str, int], now: datetime) -> None:
         """A poll has answered so many notices of each channel; later ones stay."""
@@ -320,7 +327,7 @@ class PushStore:
                     doubts=better,
                     trusted=case((_C.doubts <= 1, True), else_=_C.trusted),
                     untold_at=None,
-                    own_write=True,
+                    further_polls=_ONE_MORE,
                 )
             )
         for which in sorted(untold):

@@ -447,8 +447,8 @@ push_channel = Table(
     Column("wanted_since", UtcDateTime),
     Column("delivered_at", UtcDateTime),
     Column("asked_at", UtcDateTime),
-    # The sync wrote there: the notice of that is no reason to poll later for the next one.
-    Column("own_write", Boolean, nullable=False, default=False, server_default=false()),
+    # Besides one a minute: for notices of what the sync wrote itself, and after right ones.
+    Column("further_polls", Integer, nullable=False, default=0, server_default="0"),
     # A poll found what no notice had told; it may still come.
     Column("untold_at", UtcDateTime),
     Column("missed", Integer, nullable=False, default=0, server_default="0"),

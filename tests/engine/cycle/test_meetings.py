@@ -13,7 +13,7 @@ from calendar_sync.operations.unsync import disable, standing, unsync
 from calendar_sync.sync.cycle import read
 from calendar_sync.sync.services import Services
 from calendar_sync_sandbox.microsoft.wire import foreign_uid
-from tests.engine.cycle.stage import EASTERN, HOUR, Both, mail
+from tests.engine.cycle.stage import EASTERN, HOUR, Both, Stage, mail
 from tests.harness import START, Killed
 
 ME = mail("dana")
@@ -351,3 +351,116 @@ def test_nothing_is_kept_of_the_meetings_name(s: Meetings) -> None:
     assert len({link.event_uid for link in links}) == 1
     assert UID not in repr(links)
     assert foreign_uid(UID) not in repr(links)
+
+
+# --- two calendars of one account -----------------------------------------------------------------
+
+
+class TwoCalendars(Stage):
+    """Dana's account has a second calendar that counts as busy."""
+
+    def __init__(self, platform: Platform) -> None:
+        super().__init__(platform=platform)
+        self.team = str(self.calendar.add_calendar(ME, "Team").id)
+        self.document = {"calendars": {platform.value: {"busy": ["primary", self.team]}}}
+        self.field, self.uid = {
+            Platform.GOOGLE: ("iCalUID", UID),
+            Platform.MICROSOFT: ("iCalUId", foreign_uid(UID)),
+        }[platform]
+        self.run()
+
+    def meet(self, calendar: str, days: int = 1) -> str:
+        return self.busy(days=days, hour=9, calendar=calendar, **{self.field: self.uid})
+
+    def still(self, *days: int) -> None:
+        """Blocks on these days, and nothing more is written, however it is looked at."""
+        self.later()
+        before = self.position
+        assert self.block_times() == [(self.at(day, 9), self.at(day, 10)) for day in days]
+        self.run(full=True)
+        assert self.wrote(before) == []
+
+
+@pytest.fixture(params=list(Platform), ids=str)
+def two(request: pytest.FixtureRequest) -> Iterator[TwoCalendars]:
+    made = TwoCalendars(request.param)
+    yield made
+    made.database.close()
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_one_meeting_in_two_calendars_of_an_account_has_one_block(
+    two: TwoCalendars, together: bool
+) -> None:
+    before = two.position
+    two.meet(two.team)
+    if not together:
+        two.later()
+    two.meet("primary")
+    two.later()
+    assert two.wrote(before) == [CREATE]
+    two.still(1)
+
+
+def test_each_occurrence_in_two_calendars_has_one_block(two: TwoCalendars) -> None:
+    start, rule = two.at(1, 9), "FREQ=DAILY;COUNT=3"
+    for calendar in ("primary", two.team):
+        given = {two.field: two.uid, "calendar": calendar}
+        two.calendar.add_series(ME, rule, start, start + HOUR, **given)
+    two.later()
+    two.still(1, 2, 3)
+
+
+@pytest.mark.parametrize("leaves", ["primary", "team"])
+def test_if_it_leaves_one_of_two_calendars_one_block_is_left(
+    two: TwoCalendars, leaves: str
+) -> None:
+    ids = {"primary": two.meet("primary"), "team": two.meet(two.team)}
+    two.later()
+    calendar = two.team if leaves == "team" else "primary"
+    two.calendar.delete_event(ME, ids.pop(leaves), calendar=calendar)
+    # The pass in which it leaves makes the other block, too: nobody waits for another change.
+    two.later()
+    assert two.block_times() == [(two.at(1, 9), two.at(1, 10))]
+    two.still(1)
+    [(name, left)] = ids.items()
+    two.calendar.delete_event(ME, left, calendar=two.team if name == "team" else "primary")
+    two.still()
+
+
+def test_if_it_moves_in_two_calendars_one_after_the_other_one_block_is_left(
+    two: TwoCalendars,
+) -> None:
+    ids = {calendar: two.meet(calendar) for calendar in ("primary", two.team)}
+    two.later()
+    for number, (calendar, event_id) in enumerate(ids.items()):
+        two.calendar.move_event(ME, event_id, two.at(2, 9), two.at(2, 10), calendar=calendar)
+        two.later()
+        days = [1, 2] if number == 0 else [2]
+        assert two.block_times() == [(two.at(day, 9), two.at(day, 10)) for day in days]
+    two.still(2)
+
+
+def test_a_calendar_that_counts_no_longer_leaves_the_meeting_to_the_other(
+    two: TwoCalendars,
+) -> None:
+    two.meet(two.team)
+    two.later()
+    two.meet("primary")
+    two.later()
+    two.document = {}
+    two.still(1)
+    two.document = {"calendars": {two.platform.value: {"busy": ["primary", two.team]}}}
+    two.still(1)
+
+
+def test_explain_names_the_other_calendar_of_the_account(two: TwoCalendars) -> None:
+    two.meet("primary")
+    event_id = two.meet(two.team)
+
+    async def work(services: Services) -> Any:
+        return await explain_event(Look(services, services.store.config.revision()), event_id)
+
+    two.later()
+    [part] = asyncio.run(two.with_services(work)).parts
+    assert part.verdict == "shared"

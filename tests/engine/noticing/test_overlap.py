@@ -122,7 +122,7 @@ def test_whoever_a_lost_worker_had_is_the_next_runs_when_the_lease_ends(
     watched.goes_on(LEASE_SECONDS - 5)
     assert watched.collect("two") == set()
     assert len(watched.asks) == asked
-    watched.goes_on(20)
+    watched.goes_on(10)
     assert len(watched.asks) == asked + 1
     assert watched.collect("two") == omar
     assert sync(watched, "omar", "two") is OutcomeStatus.OK

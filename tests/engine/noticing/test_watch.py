@@ -157,6 +157,21 @@ def test_an_edit_in_the_calendar_asks_for_a_run_when_its_poll_is_due(watched: Wa
     assert watched.asks[0] - added <= 66
 
 
+@pytest.mark.parametrize("look", ["feeds", "polls"])
+def test_a_look_that_finds_something_asks_for_a_run_at_once(watched: Watched, look: str) -> None:
+    watched.goes_on(20)
+    watched.stage.visit("omar") if look == "feeds" else watched.stage.busy("omar")
+
+    async def alone() -> None:
+        for _ in range(75):
+            await getattr(watched.watch, look)()
+            watched.stage.clock.advance(1)
+
+    watched.do(alone())
+    assert watched.asks
+    assert watched.collect() == {watched.stage.ids["omar"]}
+
+
 def test_a_run_that_does_not_come_is_asked_for_again_less_and_less_often(watched: Watched) -> None:
     watched.goes_on(20)
     watched.stage.visit("omar")

@@ -95,6 +95,27 @@ def test_an_edit_right_after_the_notice_of_an_own_write_does_not_wait(
 
 
 @pytest.mark.parametrize("platform", BOTH)
+def test_notices_of_several_own_writes_leave_time_for_an_edit(
+    push: Push, platform: Platform
+) -> None:
+    stage = push("dana", platform=platform)
+    stage.clock.advance(minutes=2)
+    stage.busy(days=1)
+    stage.deliver()
+    stage.later(seconds=5)
+    for number in (2, 3):
+        stage.visit(days=number)
+        stage.later(seconds=5)
+        stage.deliver()
+        stage.later(seconds=5)
+        assert not stage.channel().wanted
+    stage.busy(days=4)
+    stage.deliver()
+    stage.later(seconds=5)
+    assert len(stage.blocks()) == 2
+
+
+@pytest.mark.parametrize("platform", BOTH)
 def test_several_edits_in_a_minute_do_not_wait_and_false_notices_do(
     push: Push, platform: Platform
 ) -> None:

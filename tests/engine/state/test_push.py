@@ -40,10 +40,10 @@ OTHER = replace(WELL, id="c3", calendar="not one of ours any more")
         ([replace(WELL, notices=1, asked_at=NOW - MINUTE / 2)], PushStanding(1, wanted=False)),
         # The poll of a minute ago was for a notice of the other calendar.
         ([replace(WELL, notices=1), replace(TEAM, asked_at=NOW)], PushStanding(2, wanted=False)),
-        ([replace(WELL, notices=1, asked_at=NOW, own_write=True)], PushStanding(1, wanted=True)),
-        ([replace(WELL, asked_at=NOW, own_write=True)], PushStanding(1, wanted=False)),
+        ([replace(WELL, notices=1, asked_at=NOW, further_polls=1)], PushStanding(1, wanted=True)),
+        ([replace(WELL, asked_at=NOW, further_polls=1)], PushStanding(1, wanted=False)),
         (
-            [replace(WELL, notices=1, asked_at=NOW), replace(TEAM, own_write=True)],
+            [replace(WELL, notices=1, asked_at=NOW), replace(TEAM, further_polls=1)],
             PushStanding(2, wanted=False),
         ),
     ],

@@ -5,7 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from calendar_sync.core.model import BlockLink, Direction, LinkState, Platform, Source, Span
+from calendar_sync.core.model import (
+    BlockLink,
+    CalendarEvent,
+    Direction,
+    LinkState,
+    Platform,
+    Source,
+    Span,
+)
 from calendar_sync.planner import questions
 from calendar_sync.planner.snapshot import BlockSeen
 from tests.unit.planner.views import (
@@ -240,3 +248,127 @@ def test_shared_meetings_count_as_copies_of_visits() -> None:
     little.settle()
     little.add(appointment("a9", span(90)), event("x9", span(90)))
     assert ("note", "twin") in steps(little.plan())
+
+
+# --- several calendars of one account -------------------------------------------------------------
+
+THERE = span(50)
+OTHER = event("y1", ical_uid=UID)
+
+
+def look(little: Little, *events: CalendarEvent, full: bool = False) -> list[tuple[str, str]]:
+    """A cycle to which each of two busy calendars shows these; then what else it asks for."""
+    little.full = full
+    little.events = {one.id: one for one in events if one.id.startswith("x")}
+    little.second = {one.id: one for one in events if one.id.startswith("y")}
+    return steps(little.run())
+
+
+def asked(little: Little) -> list[str]:
+    little.full, little.events, little.second = False, {}, {}
+    return [key for keys in questions(little.view()).calendar_events.values() for key in keys]
+
+
+def states(little: Little) -> dict[str, LinkState]:
+    return {link.source.id: link.state for link in little.links.values()}
+
+
+def at(event: CalendarEvent, when: Span) -> CalendarEvent:
+    return replace(event, span=when)
+
+
+def test_a_meeting_in_two_calendars_of_an_account_gets_one_block() -> None:
+    little = Little()
+    made = look(little, MEETING, OTHER)
+    assert sorted(made) == [("create_block", "busy"), ("note", "shared")]
+    assert states(little) == {"x1": LinkState.LIVE, "y1": LinkState.SHARED}
+    assert look(little, MEETING, OTHER, full=True) == []
+    assert asked(little) == []
+
+
+@pytest.mark.parametrize(("first", "then"), [(MEETING, OTHER), (OTHER, MEETING)])
+def test_whichever_calendar_comes_second_needs_no_block(
+    first: CalendarEvent, then: CalendarEvent
+) -> None:
+    little = Little()
+    look(little, first)
+    assert look(little, then) == [("note", "shared")]
+    assert states(little) == {first.id: LinkState.LIVE, then.id: LinkState.SHARED}
+    assert look(little, MEETING, OTHER, full=True) == []
+
+
+def test_of_two_blocks_that_of_the_first_calendar_stays() -> None:
+    little = Little()
+    look(little, OTHER)
+    look(little, replace(MEETING, ical_uid=""))
+    assert len(little.blocks) == 2
+    uid = IDENTITY.event_uid(MEETING)
+    for link in list(little.links.values()):
+        little.change(link, event_uid=uid)
+    assert look(little, MEETING, OTHER, full=True) == [("delete_block", "shared")]
+    assert states(little) == {"x1": LinkState.LIVE, "y1": LinkState.SHARED}
+    assert look(little, MEETING, OTHER, full=True) == []
+
+
+@pytest.mark.parametrize(("first", "then"), [(MEETING, OTHER), (OTHER, MEETING)])
+def test_if_it_leaves_one_calendar_the_other_is_read_and_makes_the_block(
+    first: CalendarEvent, then: CalendarEvent
+) -> None:
+    little = Little()
+    look(little, first)
+    look(little, then)
+    little.full, little.events, little.second = False, {}, {}
+    (little.second if first is OTHER else little.events)[first.id] = tombstone(first)
+    assert steps(little.run()) == [("delete_block", "event_deleted")]
+    assert asked(little) == [then.id]
+    assert look(little, then) == [("create_block", "busy")]
+    assert states(little)[then.id] is LinkState.LIVE
+
+
+def test_a_meeting_that_changes_the_calendar_keeps_its_time() -> None:
+    little = Little()
+    look(little, OTHER)
+    little.full, little.events = False, {"x1": MEETING}
+    little.second = {"y1": tombstone(OTHER)}
+    assert sorted(steps(little.run())) == [
+        ("create_block", "busy"),
+        ("delete_block", "event_deleted"),
+    ]
+    assert len(little.blocks) == 1
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [[(MEETING, OTHER)], [(MEETING,), (OTHER,)], [(OTHER,), (MEETING,)]],
+    ids=["both at once", "first the one with the block", "first the other"],
+)
+def test_if_it_moves_in_both_there_is_one_block(moves: list[tuple[CalendarEvent, ...]]) -> None:
+    little = Little()
+    look(little, MEETING, OTHER)
+    for number, moved in enumerate(moves):
+        look(little, *(at(one, THERE) for one in moved))
+        wanted = asked(little)
+        assert wanted == (["y1"] if number == 0 and moved == (MEETING,) else [])
+        look(little, *([OTHER] if wanted else []))
+    assert [seen.span for seen in little.blocks.values()] == [THERE]
+    assert look(little, at(MEETING, THERE), at(OTHER, THERE), full=True) == []
+
+
+def test_a_calendar_that_is_not_busy_any_more_keeps_nothing() -> None:
+    little = Little()
+    look(little, OTHER)
+    look(little, MEETING)
+    little.full, little.events, little.second = False, {"x1": MEETING}, None
+    assert sorted(steps(little.run())) == [
+        ("create_block", "busy"),
+        ("delete_block", "not_wanted_by_settings"),
+    ]
+
+
+def test_what_a_person_deleted_for_good_no_calendar_of_the_account_makes_again() -> None:
+    little = Little()
+    look(little, MEETING, OTHER)
+    kept = next(link for link in little.links.values() if link.source.id == "x1")
+    little.change(kept, state=LinkState.DISMISSED)
+    little.blocks.clear()
+    assert look(little, MEETING, OTHER, full=True) == []

@@ -1,6 +1,6 @@
 """Views made by hand, and a little world that carries plans out without any service."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from calendar_sync.core.model import (
     Link,
     LinkState,
     LookUp,
+    Meeting,
     MirrorLink,
     Plan,
     Platform,
@@ -43,7 +44,7 @@ from calendar_sync.core.model import (
 )
 from calendar_sync.planner import CalendarView, View, plan
 from calendar_sync.planner import mirror_text as privacy
-from calendar_sync.planner.snapshot import BlockSeen, Meeting
+from calendar_sync.planner.snapshot import BlockSeen
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 ZONE = ZoneInfo("America/New_York")
@@ -128,6 +129,8 @@ class Little:
     now: datetime = NOW
     appointments: dict[str, Appointment] = field(default_factory=dict)
     events: dict[str, CalendarEvent | Removed] = field(default_factory=dict)
+    #: Of a further calendar that counts as busy, if there is one.
+    second: dict[str, CalendarEvent | Removed] | None = None
     blocks: dict[str, BlockSeen] = field(default_factory=dict)
     links: dict[int, Link] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
@@ -196,6 +199,7 @@ class Little:
                     },
                     ours=frozenset(k for k, e in self.events.items() if IDENTITY.is_ours(e.marker)),
                 ),
+                *self._second_view(),
             ),
             links=tuple(self.links.values()),
             identity=IDENTITY,
@@ -206,6 +210,13 @@ class Little:
             approved=self.approved,
             written_back=frozenset(self.written_back),
         )
+
+    def _second_view(self) -> Iterator[CalendarView]:
+        if self.second is not None:
+            events = dict(self.second)
+            yield CalendarView(
+                "second", holds_mirrors=False, counts_as_busy=True, full=self.full, events=events
+            )
 
     def plan(self) -> Plan:
         return plan(self.view(), self.rules)
@@ -333,7 +344,8 @@ class Little:
         )
 
     def _write_block(self, action: CreateBlock | UpdateBlock) -> None:
-        new = BlockLink(*PLACE, source=action.source, span=action.span)
+        calendar = action.calendar if isinstance(action, CreateBlock) else action.link.calendar
+        new = BlockLink(*PLACE[:3], calendar, source=action.source, span=action.span)
         link = self._next(action.link or new, action)
         key, content = f"block-{link.id}-{link.generation}", seen_hash(action.span)
         self.blocks[key] = BlockSeen(key, action.span, content, cancelled=False)

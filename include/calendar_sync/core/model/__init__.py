@@ -27,6 +27,7 @@ from calendar_sync.core.model.calendar import (
 from calendar_sync.core.model.conflicts import ConflictDecision, ConflictKind
 from calendar_sync.core.model.links import (
     GUESTS,
+    KEEPS_MEETING,
     STANDING,
     WITHOUT_BLOCK,
     AnyLink,
@@ -34,6 +35,7 @@ from calendar_sync.core.model.links import (
     Link,
     LinkKind,
     LinkState,
+    Meeting,
     MirrorLink,
     without_guests,
 )
@@ -104,6 +106,7 @@ __all__ = [
     "GOOGLE_COLOURS",
     "GUESTS",
     "INACTIVE",
+    "KEEPS_MEETING",
     "LINK",
     "MISSING",
     "NOTHING_AROUND",
@@ -148,6 +151,7 @@ __all__ = [
     "LinkState",
     "LookUp",
     "MappedUser",
+    "Meeting",
     "MirrorLink",
     "Overlap",
     "Patient",

@@ -25,7 +25,7 @@ class LinkState(StrEnum):
     RETIRED = "retired"  # left the window; what we made stays
     DISMISSED = "dismissed"  # deleted by hand and not to be restored
     DUPLICATE = "twin"  # an event that looks like a copy of an appointment: no block until decided
-    SHARED = "shared"  # a meeting whose block the user's other calendar has
+    SHARED = "shared"  # a meeting whose block another calendar of the user has
     DELETED = "deleted"
 
 
@@ -43,6 +43,12 @@ def without_guests(content: str) -> str:
 
 # States in which something of ours stands on the other side, or may.
 STANDING = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
+
+# States in which this calendar has decided about the block of a meeting: no other one makes one.
+KEEPS_MEETING = frozenset({LinkState.LIVE, LinkState.RETIRED, LinkState.DISMISSED})
+
+#: Names an event, and the time of its block, whichever calendar the event is in.
+Meeting = tuple[str, "Span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,7 @@ class BlockLink(_Link):
         return self.block_id or self.external_id
 
     @property
-    def meeting(self) -> tuple[str, Span]:
+    def meeting(self) -> Meeting:
         """Names the event and the time of its block, whichever calendar the event is in."""
         return self.event_uid, self.span
 

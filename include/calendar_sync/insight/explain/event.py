@@ -36,7 +36,7 @@ from calendar_sync.planner import View
 from calendar_sync.planner.blocks import nearest, why_no_block
 from calendar_sync.planner.buffers import around
 from calendar_sync.planner.busy import NOT_BUSY
-from calendar_sync.planner.meetings import covered
+from calendar_sync.planner.meetings import covered, stored
 from calendar_sync.state.marks import Pair
 from calendar_sync.sync.cycle.scope import Scope
 
@@ -99,7 +99,8 @@ async def _parts(look: Look, pair: Pair, event_id: str, about: Sequence[Link]) -
     mine = [link for link in about if (link.user_id, link.platform) == pair]
     for link in of_kind(mine, MirrorLink):
         return [await _mirror(look, scope, link)]
-    places = {(link.account, link.calendar) for link in mine if link.state in STANDING}
+    known = [link for link in mine if link.state is not LinkState.DELETED]
+    places = {(link.account, link.calendar) for link in known}
     places = places or {(scope.account, calendar) for calendar in scope.calendars.all}
     return [await _part(look, scope, *place, event_id) for place in sorted(places)]
 
@@ -229,7 +230,9 @@ def _shared(scope: Scope, view: View, event: Row, link: BlockLink | None) -> boo
     if link is not None and link.state is LinkState.DUPLICATE:
         return False
     rules = scope.settings.block_time
-    return isinstance(event, CalendarEvent) and covered(view, rules, event, link)
+    calendars = [one for one in scope.calendars.all if one in scope.calendars.busy]
+    beside = stored(view, calendars, view.calendars[0].name)
+    return isinstance(event, CalendarEvent) and covered(view, rules, event, link, beside)
 
 
 async def _state(look: Look, scope: Scope, link: BlockLink | None) -> BlockVerdict:

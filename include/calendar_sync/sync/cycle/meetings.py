@@ -1,19 +1,24 @@
-"""One meeting in both calendars of a user: the block of one is enough (rule 7).
+"""One meeting in several calendars of a user: the block of one is enough (rule 7).
 
 Both platforms share the user's lease, so that what one cycle finds about the other platform stays
-true until it ends. Whoever comes second needs no block. A cycle that finds that the other platform
-no longer keeps its block reads the meeting again, and makes one.
+true until it ends. Whoever comes second needs no block. A cycle that finds that no other calendar
+keeps the block any more reads the meeting again, and makes one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from calendar_sync.core.model import BlockLink, Link, LinkState, MappedUser, Platform
-from calendar_sync.planner.snapshot import Meeting
+from calendar_sync.core.model import (
+    KEEPS_MEETING,
+    BlockLink,
+    Link,
+    LinkState,
+    MappedUser,
+    Meeting,
+    Platform,
+)
 from calendar_sync.state.config import Revision
 from calendar_sync.sync.cycle.scope import Scope
 from calendar_sync.sync.services import Services
-
-_KEPT = frozenset({LinkState.LIVE, LinkState.RETIRED, LinkState.DISMISSED})
 
 
 def kept(
@@ -36,27 +41,42 @@ def kept(
     return {
         link.meeting: link
         for link in links
-        if isinstance(link, BlockLink) and link.state in _KEPT and link.event_uid
+        if isinstance(link, BlockLink) and link.state in KEEPS_MEETING and link.event_uid
     }
 
 
-def tell_others(services: Services, scope: Scope) -> None:
-    """Mark the user on other platforms that need a block of their own from now on."""
+def tell_others(services: Services, scope: Scope, before: Iterable[Link]) -> None:
+    """Mark the user where a calendar needs a block of its own from now on.
+
+    `before`: the links with which the cycle began. A meeting that nobody kept then has been looked
+    at.
+    """
     store, now = services.store, services.clock.now()
-    for other in Platform:
-        row = store.config.mapped(scope.user_id, other) if other is not scope.platform else None
+    rows = {one: store.config.mapped(scope.user_id, one) for one in Platform}
+    before = list(before)
+    was_kept = kept(scope.organisation, rows[scope.platform], before)
+    for platform, row in rows.items():
         if row is None or not row.enabled:
             continue
-        shared = [
-            link
-            for link in store.links.shared(scope.user_id, other)
+        if platform is scope.platform:
+            shared = [one for one in _shared(before) if one.meeting in was_kept]
+        else:
+            shared = store.links.shared(scope.user_id, platform)
+        waiting = {
+            link.meeting
+            for link in shared
             if link.account.lower() == row.account.lower()
             and link.span.instants(scope.zone)[1] > now
-        ]
-        if not shared:
-            continue
-        own = store.config.mapped(*scope.pair)
-        blocks = kept(scope.organisation, own, store.links.of(*scope.pair))
-        if any(link.meeting not in blocks for link in shared):
+        }
+        for other, theirs in rows.items() if waiting else ():
+            links = store.links.of(scope.user_id, other)
+            waiting -= kept(scope.organisation, theirs, links).keys()
+        if waiting:
             with store.database.write() as connection:
-                store.marks.mark(connection, [(scope.user_id, other)], now)
+                store.marks.mark(connection, [(scope.user_id, platform)], now)
+
+
+def _shared(links: Iterable[Link]) -> Iterator[BlockLink]:
+    for link in links:
+        if isinstance(link, BlockLink) and link.state is LinkState.SHARED:
+            yield link

@@ -23,6 +23,7 @@ from calendar_sync.core.model import (
     Draft,
     Encounter,
     Link,
+    Meeting,
     Platform,
     Refusal,
     Row,
@@ -33,7 +34,7 @@ from calendar_sync.core.model import (
 )
 from calendar_sync.core.unreadable import note
 from calendar_sync.planner import CalendarView, Questions, View, mirror_text, questions
-from calendar_sync.planner.snapshot import BlockSeen, Meeting
+from calendar_sync.planner.snapshot import BlockSeen
 from calendar_sync.state.feeds import Cursor
 from calendar_sync.state.runs import DELETIONS_FROM, ENCOUNTERS_MOVE, SKIPPED_AT, SWEEP, WELKIN
 from calendar_sync.sync.cycle.calendars import CalendarReader

@@ -131,20 +131,20 @@ class Cycle:
             SyncError: the cycle could not be finished; what was done is recorded, and the next
                 cycle goes on from there.
         """
+        before = self._services.store.links.of(*self._scope.pair)
         if dry_run:
-            return await self._run(full=full, dry_run=True)
+            return await self._run(before, full=full, dry_run=True)
         try:
-            result = await self._run(full=full, dry_run=False)
+            result = await self._run(before, full=full, dry_run=False)
         except SyncError:
-            # What was done may concern the user's other platform, and the next try may be late.
-            tell_others(self._services, self._scope)
+            # What was done may concern the user's other calendars, and the next try may be late.
+            tell_others(self._services, self._scope, before)
             raise
-        tell_others(self._services, self._scope)
+        tell_others(self._services, self._scope, before)
         return result
 
-    async def _run(self, *, full: bool, dry_run: bool) -> CycleResult:
+    async def _run(self, links: list[Link], *, full: bool, dry_run: bool) -> CycleResult:
         with waiting_at_most(self._scope.settings.limits.max_wait_seconds):
-            links = self._services.store.links.of(*self._scope.pair)
             if not self._scope.mapped.enabled:
                 return await self._leave_all(links, dry_run=dry_run)
             if dry_run:

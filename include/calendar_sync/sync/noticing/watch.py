@@ -26,6 +26,8 @@ from calendar_sync.sync.services import Services
 logger = logging.getLogger(__name__)
 
 STEP = 1.0
+# Who waits for a poll that a notice asked for waits for seconds in all.
+TOLD_STEP = 0.5
 # Whether the DAG still runs is asked so often.
 ROW_EVERY = timedelta(seconds=3)
 # Whether the watch is over is asked so often.
@@ -42,7 +44,6 @@ PROBES_EVERY = timedelta(minutes=1)
 # Whether there should be sweeps is asked so often while there are none.
 NO_SWEEPS = timedelta(minutes=1)
 ALARMS_EVERY = timedelta(minutes=1)
-TOLD_EVERY = timedelta(seconds=1)
 FAILED_FEEDS = timedelta(seconds=30)
 # Connections are read again; sooner where one was refused.
 LASTS, LASTS_REFUSED = timedelta(minutes=10), timedelta(minutes=1)
@@ -108,6 +109,7 @@ class Watch:
             if notices is not None:
                 feeds_read(store, notices, now)
             self._beat(WELKIN)
+            await self.runs()
 
     async def polls(self) -> None:
         """Poll the accounts that are due, and mark what the calendar says is due."""
@@ -138,6 +140,7 @@ class Watch:
         took = timedelta(seconds=4 * (self.services.clock.monotonic() - begun))
         self._put_off("polls", max(POLLS_EVERY, took), at_least=True)
         self._beat(self.platform.value)
+        await self.runs()
 
     async def sweeps(self) -> None:
         """Ask when everybody is busy, where polls alone would be too slow."""
@@ -159,13 +162,14 @@ class Watch:
         """Poll of whom a sweep or a notice has told: not behind everybody whose poll is due."""
         if not (self._sweeps or self.revision.settings.push.on):
             return
-        if not self._time_for("told", TOLD_EVERY) or not self.leads():
+        if self._put_off_still("told") or not self.leads():
             return
         if not (told := self._look.told()):
             return
         try:
             if not await self._look.poll_told(told):
                 self._put_off("told", HELD_FOR)
+            await self.runs()
         except TenantMisconfigured as error:
             logger.warning("%s refuses us: %s", self.platform.value, error.code)
             self._put_off("told", PROBES_EVERY)
@@ -179,7 +183,7 @@ class Watch:
     async def runs(self) -> None:
         """Ask for a run while somebody has work that no run has taken."""
         store, now = self.services.store, self.services.clock.now()
-        if not self.leads() or now < self._next.get("runs", now):
+        if not self.leads() or self._put_off_still("runs"):
             return
         free = {state.user_id for state in store.marks.free(self.platform, now)}
         if not free or not store.noticing.of(self.platform.value).may_ask(now):
@@ -245,11 +249,14 @@ class Watch:
         return since
 
     def _time_for(self, step: str, every: timedelta) -> bool:
-        now = self.services.clock.now()
-        if now < self._next.get(step, now):
+        if self._put_off_still(step):
             return False
-        self._next[step] = now + every
+        self._next[step] = self.services.clock.now() + every
         return True
+
+    def _put_off_still(self, step: str) -> bool:
+        now = self.services.clock.now()
+        return now < self._next.get(step, now)
 
     def _put_off(self, step: str, pause: timedelta, *, at_least: bool = False) -> None:
         until = self.services.clock.now() + pause
@@ -265,16 +272,16 @@ Step = Callable[[], Coroutine[Any, Any, None]]
 async def keep_watch(watch: Watch, stopped: Callable[[], bool], *beside: Step) -> None:
     """Do the steps side by side until `stopped`, or until the watch has ended; then release it.
 
-    `beside`: further steps. Each is repeated a second after it has ended.
+    `beside`: further steps. Each is repeated a second after it has ended, or half a second.
 
     Raises:
         SQLAlchemyError: the state database does not answer.
     """
 
-    async def repeat(step: Step) -> None:
+    async def repeat(step: Step, pause: float = STEP) -> None:
         while not over.is_set():
             await step()
-            await watch.services.clock.sleep(STEP)
+            await watch.services.clock.sleep(pause)
 
     async def end() -> None:
         until = watch.services.clock.monotonic()
@@ -289,9 +296,9 @@ async def keep_watch(watch: Watch, stopped: Callable[[], bool], *beside: Step) -
     over = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as group:
-            looks = [watch.feeds, watch.polls, watch.sweeps, watch.told]
-            steps = [*looks, watch.beats, watch.runs, *beside]
+            steps = [watch.feeds, watch.polls, watch.sweeps, watch.beats, watch.runs, *beside]
             working = [group.create_task(repeat(step)) for step in steps]
+            working.append(group.create_task(repeat(watch.told, TOLD_STEP)))
             await end()
             for task in working:
                 # What it has not stored it will find again.
