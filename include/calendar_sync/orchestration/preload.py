@@ -12,6 +12,10 @@ import sys
 FORKS = frozenset({"scheduler", "worker"})
 
 if FORKS & set(sys.argv[1:]):
+    import airflow.sdk.bases.hook
+    import airflow.sdk.execution_time.supervisor  # noqa: F401
+    import anyio
+
     import calendar_sync.orchestration.running
     import calendar_sync.orchestration.tasks.sync  # noqa: F401
     from calendar_sync.adapters.certificates import ssl_context
@@ -20,3 +24,7 @@ if FORKS & set(sys.argv[1:]):
     # To read the usual certificates takes as long as a task. Whoever needs them says what is wrong.
     with contextlib.suppress(ConfigurationError):
         ssl_context()
+
+    # HTTP clients import the most of it only when they are first used.
+    anyio.run(anyio.sleep, 0)
+    anyio.connect_tcp  # noqa: B018

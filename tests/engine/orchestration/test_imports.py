@@ -45,3 +45,27 @@ def test_who_forks_tasks_imports_for_them_and_no_other_process_does(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == str(expected)
+
+
+REQUEST = """
+import sys
+sys.argv = ["airflow", "scheduler"]
+import calendar_sync.orchestration.preload
+import asyncio, contextlib, httpx, logging
+before = set(sys.modules)
+
+async def ask():
+    async with httpx.AsyncClient(trust_env=False) as client:
+        with contextlib.suppress(httpx.ConnectError):
+            await client.get("https://127.0.0.1:9/")
+
+asyncio.run(ask())
+print(*sorted(sys.modules.keys() - before))
+"""
+
+
+def test_a_forked_tasks_first_request_imports_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", REQUEST], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1:] == [""]
