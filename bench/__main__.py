@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING
 
 from tests.servers import REPOSITORY
 
-from bench import cases, latency, latency_page, many, microsoft, receiver, task_cost
+from bench import (
+    cases,
+    comparison,
+    latency,
+    latency_page,
+    many,
+    microsoft,
+    receiver,
+    task_cost,
+)
 from bench.latency import Latency
 from bench.measure import BenchError
 from bench.page import page, replaced
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
 
 RESULTS = REPOSITORY / ".bench" / "results.json"
 MICROSOFT = RESULTS.with_name("microsoft.json")
+COMPARISON = RESULTS.with_name("comparison.json")
 LATENCY = RESULTS.with_name("latency.json")
 LATENCY_LARGE = RESULTS.with_name("latency-large.json")
 MANY = RESULTS.with_name("many.json")
@@ -45,6 +55,7 @@ TRIAL = REPOSITORY / ".bench" / "benchmarks.md"
 #: Parts that can be measured alone, and what they write: a heading and what stands below it.
 PARTS: dict[str, Callable[[Path, Scale], object]] = {
     "microsoft": lambda folder, scale: microsoft.measure(folder, scale).save(MICROSOFT),
+    "comparison": lambda folder, scale: comparison.measure(folder, scale).save(COMPARISON),
     "latency": lambda folder, scale: latency.measure(folder, scale, LATENCY),
     "latency-large": lambda folder, scale: latency.measure_large(folder, scale, LATENCY_LARGE),
     "many": lambda folder, scale: many.measure(folder, scale).save(MANY),
@@ -53,6 +64,7 @@ PARTS: dict[str, Callable[[Path, Scale], object]] = {
 }
 SECTIONS: dict[str, Callable[[], tuple[str, str]]] = {
     "microsoft": lambda: (microsoft.HEADING, microsoft.section(Results.load(MICROSOFT))),
+    "comparison": lambda: (comparison.HEADING, comparison.section(Results.load(COMPARISON))),
     "latency": lambda: (latency_page.HEADING, latency_page.section(Latency.load(LATENCY))),
     "latency-large": lambda: (
         latency_page.HEADING_LARGE,

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import google_auth_httplib2
 import googleapiclient
-import httplib2  # type: ignore[import-untyped]
+import httplib2
 import pytest
 from google.auth import crypt, jwt
 from google.oauth2 import service_account

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import google_auth_httplib2
 import googleapiclient
-import httplib2  # type: ignore[import-untyped]
+import httplib2
 import pytest
 from google.oauth2 import service_account
 from googleapiclient.discovery import build_from_document

@@ -7,7 +7,7 @@ import runpy
 from typing import TYPE_CHECKING
 
 import pytest
-from bench import latency_page, least, many, receiver, task_cost
+from bench import comparison, latency_page, least, many, receiver, task_cost
 from bench.cases import Case
 from bench.latency import DIRECTIONS, NOTICING, PUSH, TIMETABLE, Edit, Idle, Latency, Part
 from bench.least import Least
@@ -119,6 +119,22 @@ def test_the_page_of_tasks_compares_them_with_empty_ones(tmp_path: Path) -> None
     assert "preload, in empty tasks | <= 2 x | 1.9 x | met |" in text
     assert "without preload, in empty tasks | <= 4 x | 4.8 x | **missed** |" in text
     assert "| 31 | 13.0 (12.0-14.0) |" in text
+
+
+def test_the_page_of_other_libraries_compares_time_and_processor_time() -> None:
+    results = Results.begin(Scale())
+    results.versions |= comparison.pins()
+    for platform, libraries in comparison.LIBRARIES.items():
+        for name in (comparison.OURS, *libraries):
+            factor = 1 if name == comparison.OURS else 3
+            run = Measurement(2.0 * factor, 1.5 * factor, 100.0, {"google.events.list": 1000})
+            for far in (False, True):
+                key = f"{platform}_{name}_{far}"
+                results.add(Case(key, name + ", far" * far, [run]))
+    text = comparison.section(results)
+    assert "- gcal_sync, far: 3.0 times our time, 3.0 times our CPU time." in text
+    assert f"msgraph-sdk {comparison.pins()['msgraph-sdk']}" in text
+    assert text.count("| this project | 1 | 2.0 | 1.5 | 100 | 1,000 |") == 2
 
 
 def test_the_page_of_latency_compares_each_variant_with_its_target(tmp_path: Path) -> None:
