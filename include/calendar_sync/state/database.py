@@ -27,6 +27,16 @@ from calendar_sync.core.errors import ConfigurationError
 URL_VARIABLE = "CALENDAR_SYNC_DATABASE_URL"
 BUSY_SECONDS = 30
 CLOCKS_DIFFER = timedelta(seconds=2)
+#: Of PostgreSQL, unless the URL says otherwise: a server that has gone silent is given up. Seconds,
+#: but `tcp_user_timeout` in milliseconds.
+#: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 READ = "BEGIN"
 WRITE = "BEGIN IMMEDIATE"
 
@@ -167,14 +177,15 @@ def _open(url: Any) -> Engine:
     name = url.get_backend_name()
     if name == "postgresql":
         # Prepared statements belong to a connection, which PgBouncer gives to others in between.
-        unprepared = {"prepare_threshold": None}
+        given = {"prepare_threshold": None}
+        given |= {key: value for key, value in PATIENCE.items() if key not in url.query}
         # A task needs two connections. Pages are served by many threads: they wait for one of ten.
         return create_engine(
             url,
             pool_pre_ping=True,
             pool_size=2,
             max_overflow=8,
-            connect_args=unprepared,
+            connect_args=given,
             hide_parameters=True,
         )
     if name != "sqlite":

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
 from calendar_sync.core.clock import SystemClock
@@ -18,7 +19,7 @@ from calendar_sync.core.errors import ConfigurationError
 from calendar_sync.core.model import Platform
 from calendar_sync.state import Database, Store
 from calendar_sync.state import tables as t
-from calendar_sync.state.database import default_url
+from calendar_sync.state.database import PATIENCE, default_url
 from calendar_sync.state.migrate import upgrade
 from tests.engine.state.conftest import NOW, mark
 
@@ -278,3 +279,35 @@ def test_who_asks_for_nothing_needs_no_database() -> None:
     assert nowhere.feeds.encounters_by_id([]) == []
     assert nowhere.links.mirrors_of([]) == []
     assert nowhere.links.blocks([]) == []
+
+
+@pytest.mark.timeout(100)
+def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a limit of ours psycopg waits for 130 seconds."""
+    monkeypatch.setitem(PATIENCE, "connect_timeout", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            contextlib.closing(Database(f"postgresql+psycopg://nobody@{place}/state")) as database,
+            pytest.raises(OperationalError, match="timeout"),
+            database.read(),
+        ):
+            pass
+
+
+def test_what_the_url_says_about_patience_holds() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        place = f"127.0.0.1:{closed.getsockname()[1]}"
+    given = "connect_timeout=3&keepalives_idle=7"
+    seen: dict[str, object] = {}
+    database = Database(f"postgresql+psycopg://nobody@{place}/state?{given}")
+    event.listen(database.engine, "do_connect", lambda _, __, ___, named: seen.update(named))
+    with contextlib.closing(database), pytest.raises(OperationalError), database.read():
+        pass
+    assert {key: str(seen[key]) for key in ("connect_timeout", "keepalives_idle")} == {
+        "connect_timeout": "3",
+        "keepalives_idle": "7",
+    }
+    assert seen["keepalives_count"] == PATIENCE["keepalives_count"]
