@@ -7,6 +7,7 @@ on what they have imported to each task; all other processes import nothing here
 
 import contextlib
 import sys
+import threading
 
 #: Commands of Airflow's whose processes fork tasks.
 FORKS = frozenset({"scheduler", "worker"})
@@ -25,6 +26,9 @@ if FORKS & set(sys.argv[1:]):
     with contextlib.suppress(ConfigurationError):
         ssl_context()
 
-    # HTTP clients import the most of it only when they are first used.
-    anyio.run(anyio.sleep, 0)
+    # HTTP clients import the most of it only when they are first used. In a thread, as the event
+    # loop of this one is nobody's business but its own.
+    used = threading.Thread(target=anyio.run, args=(anyio.sleep, 0))
+    used.start()
+    used.join()
     anyio.connect_tcp  # noqa: B018

@@ -32,7 +32,7 @@ from calendar_sync.planner.buffers import block_span
 from calendar_sync.planner.busy import why_not_busy
 from calendar_sync.planner.duplicates import Duplicates
 from calendar_sync.planner.guard import guarded
-from calendar_sync.planner.meetings import Beside, covered, kept_after, staying
+from calendar_sync.planner.meetings import Beside, covered, kept_after
 from calendar_sync.planner.mirror_text import block_title
 from calendar_sync.planner.mirrors import Decision, left_behind, restored_too_often
 from calendar_sync.planner.snapshot import CalendarView, Doubt, View
@@ -75,11 +75,12 @@ def _all_calendars(view: View, settings: Settings, duplicates: Duplicates) -> It
         return tuple(_CalendarBlocks(view, settings, calendar, duplicates, beside).plan())
 
     busy = [calendar for calendar in view.calendars if calendar.counts_as_busy]
-    # What a later one keeps must be known first, and does not depend on the others.
-    later = [kept_after(view, one.name, planned(one, Beside())) for one in busy[1:]]
+    # What a later one has must be known first: it is planned as if it were alone.
+    alone = [kept_after(view, one.name, planned(one, Beside()), new=False) for one in busy[1:]]
     before: dict[Meeting, BlockLink | None] = {}
     for number, calendar in enumerate(busy):
-        decisions = planned(calendar, Beside(before, staying(later[number:])))
+        after = {meeting: link for kept in alone[number:] for meeting, link in kept.items()}
+        decisions = planned(calendar, Beside(before, after))
         before |= kept_after(view, calendar.name, decisions)
         yield from decisions
 
@@ -294,7 +295,7 @@ class _CalendarBlocks:
             else:
                 yield from self._keep(event, link)
         for link in by_source.values():
-            if link.state in WITHOUT_BLOCK:
+            if link.state in WITHOUT_BLOCK and not self._only_not_found(link):
                 yield _change("no_block_wanted", link, LinkState.DELETED)
         left = [
             link
@@ -310,6 +311,15 @@ class _CalendarBlocks:
             yield self._create(event, link)
         for link in left:
             yield from self._vanished(link)
+
+    def _only_not_found(self, link: BlockLink) -> bool:
+        """Not found by its id, which may be the answer of a calendar that fails for a while.
+
+        No later list of changes would tell of the event; a full read decides.
+        """
+        seen = (self.calendar.events.get(key) for key in (link.event_id, link.source.id))
+        known = any(isinstance(row, Removed) for row in seen) or self.calendar.full
+        return link.event_id in self.calendar.gone and not known
 
     def _keep(self, event: CalendarEvent, link: BlockLink) -> Iterator[Decision]:
         view = self.view

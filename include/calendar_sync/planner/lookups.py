@@ -20,6 +20,8 @@ from calendar_sync.planner.snapshot import CalendarView, View
 
 # The appointments of retired mirrors that show too much are read one by one, so many in a cycle.
 TOO_DETAILED_A_CYCLE = 50
+# Instances in these states follow what becomes of their series.
+_LINKED = frozenset({LinkState.LIVE, LinkState.SHARED})
 # Of a series that shows no instance although its rule has some, so many are read by their ids.
 NEXT = 5
 
@@ -72,17 +74,35 @@ def _unanswered_mirrors(view: View, answered: Set[str]) -> list[str]:
     return asked + [link.appointment_id for link in too_detailed[:room]]
 
 
+def _without_block(view: View, calendar: CalendarView) -> list[BlockLink]:
+    """Links of meetings here whose block no other calendar has any more, or may have no more."""
+    if not view.direction.writes_welkin:
+        return []
+    kept = view.kept_somewhere - view.kept_in_doubt
+    return [
+        link
+        for link in view.block_links.values()
+        if link.state is LinkState.SHARED
+        and link.calendar == calendar.name
+        and link.meeting not in kept
+        and link.span.overlaps(view.block_window, view.zone)
+    ]
+
+
 def _touched_series(view: View, calendar: CalendarView) -> set[str]:
     """Series of which a part came with this list of changes. A full read has every set already."""
     if calendar.full or not calendar.counts_as_busy:
         return set()
     by_event: dict[str, str] = {}
     linked: set[str] = set()
-    for link in view.live(BlockLink, calendar.name):
-        if link.source.original_start:
+    for link in view.block_links.values():
+        counts = link.calendar == calendar.name and link.state in _LINKED
+        if counts and link.source.original_start:
             by_event[link.event_id] = link.source.id
             linked.add(link.source.id)
-    touched: set[str] = set()
+    touched = {
+        link.source.id for link in _without_block(view, calendar) if link.source.original_start
+    }
     for event in calendar.events.values():
         if not view.is_external(event, calendar):
             continue
@@ -169,13 +189,15 @@ def _missing_events(view: View, calendar: CalendarView) -> set[str]:
         missing |= _events_of_blocks(view, calendar)
     for link in view.block_links.values() if view.direction.writes_welkin else ():
         # An interrupted creation: the calendar may never mention this event again. And a duplicate
-        # whose appointment has moved: it is not at the time of an appointment any more. And a
-        # meeting whose block no other calendar has any more.
+        # whose appointment has moved: it is not at the time of an appointment any more.
         waiting = link.state is LinkState.INTENT
-        alone = link.state is LinkState.SHARED and link.meeting not in view.kept_somewhere
         moved = link.state is LinkState.DUPLICATE and link.span not in view.appointment_times
         here = link.calendar == calendar.name and link.span.overlaps(view.block_window, view.zone)
-        if (waiting or moved or alone) and here:
+        if (waiting or moved) and here:
+            missing.add(link.event_id)
+    for link in _without_block(view, calendar):
+        # Instances come with their series, unless it cannot be read as a whole.
+        if not link.source.original_start or link.source.id in calendar.partial_series:
             missing.add(link.event_id)
     for link in view.live(BlockLink, calendar.name):
         seen = view.blocks.get(link.block_id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from calendar_sync.config.settings import BlockTime
 from calendar_sync.core.model import (
@@ -12,6 +13,7 @@ from calendar_sync.core.model import (
     ChangeLink,
     CreateBlock,
     DeleteBlock,
+    Link,
     LinkState,
     Meeting,
     Span,
@@ -21,7 +23,7 @@ from calendar_sync.planner.buffers import block_span
 from calendar_sync.planner.mirrors import Decision
 from calendar_sync.planner.snapshot import View
 
-#: Links of blocks by meeting; None where the same plan makes or moves the block.
+#: Links of blocks by meeting; None where the same plan makes or changes the block.
 Kept = Mapping[Meeting, BlockLink | None]
 
 
@@ -70,34 +72,43 @@ def _covers(view: View, other: BlockLink | None, link: BlockLink | None, span: S
     return seen.span.instants(view.zone) == span.instants(view.zone)
 
 
-def kept_after(view: View, calendar: str, decisions: Iterable[Decision]) -> Kept:
-    """What this calendar keeps once these decisions about it have been carried out."""
+def kept_after(
+    view: View, calendar: str, decisions: Iterable[Decision], *, new: bool = True
+) -> Kept:
+    """What this calendar keeps once these decisions about it have been carried out.
+
+    Without what is `new`: a block that was begun, or is changed, is not.
+    """
     kept: dict[Meeting, BlockLink | None] = {
         link.meeting: link for link in view.keeping if link.calendar == calendar
     }
-    made: set[Meeting] = set()
+    made: dict[Meeting, BlockLink | None] = {}
     for decision in decisions:
-        if isinstance(decision, CreateBlock | UpdateBlock):
-            uid = view.identity.event_uid(decision.event)
-            made |= {(uid, decision.span)} if uid else set()
-        if not isinstance(decision, ChangeLink | DeleteBlock | UpdateBlock):
+        if not isinstance(decision, ChangeLink | CreateBlock | DeleteBlock | UpdateBlock):
             continue
         link = decision.link
-        noted = isinstance(decision, ChangeLink) and link.state in KEEPS_MEETING
-        if isinstance(link, BlockLink) and not noted:
+        if isinstance(link, BlockLink):
             before = view.block_links.get((calendar, link.source), link)
             kept.pop(before.meeting, None)
-    return kept | dict.fromkeys(made)
+        if isinstance(decision, CreateBlock | UpdateBlock):
+            begun = link is not None and link.state in STANDING
+            uid = view.identity.event_uid(decision.event)
+            if uid and (new or begun):
+                made[uid, decision.span] = None
+        elif isinstance(decision, ChangeLink) and _keeps(link):
+            made[link.meeting] = link
+    return kept | made
 
 
-def staying(kept: Iterable[Kept]) -> dict[Meeting, BlockLink | None]:
-    """Only blocks that are there already."""
-    return {meeting: link for one in kept for meeting, link in one.items() if link is not None}
+def _keeps(link: Link | None) -> TypeGuard[BlockLink]:
+    return isinstance(link, BlockLink) and link.state in KEEPS_MEETING and bool(link.event_uid)
 
 
 def stored(view: View, calendars: Sequence[str], calendar: str) -> Beside:
     """What these busy calendars keep beside this one, as the links say."""
-    kept = {one: staying([kept_after(view, one, ())]) for one in calendars}
     place = calendars.index(calendar)
-    before, after = calendars[:place], calendars[place + 1 :]
-    return Beside(staying(kept[one] for one in before), staying(kept[one] for one in after))
+
+    def kept(names: Sequence[str]) -> Kept:
+        return {link.meeting: link for link in view.keeping if link.calendar in names}
+
+    return Beside(kept(calendars[:place]), kept(calendars[place + 1 :]))

@@ -205,6 +205,18 @@ class View:
         return frozenset((*self.kept_elsewhere, *here))
 
     @cached_property
+    def kept_in_doubt(self) -> frozenset[Meeting]:
+        """Meetings of calendars of this account whose event has changed since the last read."""
+        changed = {one.name: one.events.keys() for one in self.calendars if not one.full}
+        return frozenset(
+            link.meeting
+            for link in self.keeping
+            if not changed.get(link.calendar, frozenset()).isdisjoint(
+                (link.event_id, link.source.id)
+            )
+        )
+
+    @cached_property
     def mirror_ids(self) -> frozenset[str]:
         """Ids of all mirrors that ever were: none of them is an external event."""
         return frozenset(link.mirror_id for link in self.mirror_links.values())

@@ -177,7 +177,7 @@ def _open(url: Any) -> Engine:
     name = url.get_backend_name()
     if name == "postgresql":
         # Prepared statements belong to a connection, which PgBouncer gives to others in between.
-        given = {"prepare_threshold": None}
+        given: dict[str, Any] = {"prepare_threshold": None}
         given |= {key: value for key, value in PATIENCE.items() if key not in url.query}
         # A task needs two connections. Pages are served by many threads: they wait for one of ten.
         return create_engine(

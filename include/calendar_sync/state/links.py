@@ -94,7 +94,7 @@ class LinkStore:
         return [link for link in self.of(user_id, platform) if link.state is LinkState.LIVE]
 
     def shared(self, user_id: str, platform: Platform) -> list[BlockLink]:
-        """Links of one (user, platform) to meetings that have a block of the other platform."""
+        """Links of one (user, platform) to meetings that have a block of another calendar."""
         named = {"user": user_id, "of": platform.value}
         with self._database.read() as connection:
             rows = connection.execute(_SHARED, named)

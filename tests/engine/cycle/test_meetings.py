@@ -321,7 +321,7 @@ def test_explain_says_which_block_covers_it(s: Meetings) -> None:
         [part] = asyncio.run(s.with_services(work)).parts
         return f"{part.verdict}: {part.text}"
 
-    covers = "shared: the other calendar's block covers it: the same meeting is in both"
+    covers = "shared: another calendar's block covers it: the same meeting is in both"
     s.go(s.owner)
     assert words(s.owner).startswith("block_ok")
     assert words(s.other) == covers
@@ -464,3 +464,32 @@ def test_explain_names_the_other_calendar_of_the_account(two: TwoCalendars) -> N
     two.later()
     [part] = asyncio.run(two.with_services(work)).parts
     assert part.verdict == "shared"
+
+
+def test_blocks_that_welkin_refuses_make_no_platform_wake_the_other_for_ever(s: Meetings) -> None:
+    names = {Platform.GOOGLE: "iCalUID", Platform.MICROSOFT: "iCalUId"}
+    teams = {one: str(s.calendars(one).add_calendar(ME, "Team").id) for one in Platform}
+    s.document = {"calendars": {one.value: {"busy": ["primary", teams[one]]} for one in Platform}}
+    s.go()
+    s.fault("welkin", "status", method="POST", path="/events", code=400, times=None)
+    start = s.at(2, 9)
+    for platform, name in names.items():
+        uid = f"of-{platform}@google.com"
+        for calendar in ("primary", teams[platform]):
+            given = {"start": start, "end": start + HOUR, "calendar": calendar, name: uid}
+            s.calendars(platform).add_event(ME, **given)
+    user = s.ids["dana"]
+
+    def marked() -> list[Platform]:
+        return [one for one in Platform if s.store.marks.of(user, one).marked]
+
+    for _ in range(8):
+        for platform in (s.owner, s.other):
+            s.platform = platform
+            s.clock.advance(minutes=2)
+            s.run()
+    assert marked() == []
+    assert s.times() == []
+    s.sandbox.faults.clear()
+    s.clock.advance(hours=30)
+    s.still(start, start)

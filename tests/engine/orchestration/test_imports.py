@@ -64,6 +64,16 @@ print(*sorted(sys.modules.keys() - before))
 """
 
 
+def test_the_preload_leaves_the_event_loop_of_other_tasks_alone() -> None:
+    program = "import sys; sys.argv = ['airflow', 'scheduler']; "
+    program += "import calendar_sync.orchestration.preload; import asyncio, warnings; "
+    program += "warnings.simplefilter('ignore'); print(asyncio.get_event_loop().is_running())"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_a_forked_tasks_first_request_imports_nothing() -> None:
     done = subprocess.run(
         [sys.executable, "-c", REQUEST], capture_output=True, text=True, check=True

@@ -24,6 +24,7 @@ from tests.unit.planner.views import (
     appointment,
     days,
     event,
+    instance,
     seen_hash,
     settings,
     span,
@@ -266,6 +267,10 @@ def look(little: Little, *events: CalendarEvent, full: bool = False) -> list[tup
 
 def asked(little: Little) -> list[str]:
     little.full, little.events, little.second = False, {}, {}
+    return asked_now(little)
+
+
+def asked_now(little: Little) -> list[str]:
     return [key for keys in questions(little.view()).calendar_events.values() for key in keys]
 
 
@@ -318,11 +323,75 @@ def test_if_it_leaves_one_calendar_the_other_is_read_and_makes_the_block(
     look(little, first)
     look(little, then)
     little.full, little.events, little.second = False, {}, {}
-    (little.second if first is OTHER else little.events)[first.id] = tombstone(first)
-    assert steps(little.run()) == [("delete_block", "event_deleted")]
-    assert asked(little) == [then.id]
-    assert look(little, then) == [("create_block", "busy")]
+    here, there = (little.events, little.second)[:: 1 if first is MEETING else -1]
+    here[first.id] = tombstone(first)
+    assert asked_now(little) == [then.id]
+    there[then.id] = then
+    assert sorted(steps(little.run())) == [
+        ("create_block", "busy"),
+        ("delete_block", "event_deleted"),
+    ]
     assert states(little)[then.id] is LinkState.LIVE
+    assert len(little.blocks) == 1
+
+
+def test_a_meeting_whose_block_was_lost_unseen_is_read_and_gets_one() -> None:
+    little = Little()
+    look(little, MEETING, OTHER)
+    little.change(little.block("x1"), state=LinkState.DELETED)
+    little.blocks.clear()
+    assert asked(little) == ["y1"]
+    assert look(little, OTHER) == [("create_block", "busy")]
+
+
+def test_an_answer_of_not_found_alone_closes_no_meeting_without_a_block() -> None:
+    little = Little()
+    look(little, MEETING, OTHER)
+    little.full, little.second = False, {}
+    little.events = {"x1": tombstone(MEETING)}
+    little.second_gone = {"y1"}
+    assert steps(little.run()) == [("delete_block", "event_deleted")]
+    assert states(little)["y1"] is LinkState.SHARED
+    little.second_gone = set()
+    assert asked(little) == ["y1"], "it is asked for until it is found, or a full read lacks it"
+    assert look(little, full=True) == [("note", "no_block_wanted")]
+
+
+@pytest.mark.parametrize("keeper", [MEETING, OTHER])
+def test_a_block_that_changes_stays_the_one_block(keeper: CalendarEvent) -> None:
+    little = Little()
+    look(little, keeper)
+    look(little, MEETING, OTHER)
+    little.rules = settings(block_time={"block_title": "event_title"})
+    named = [replace(one, title="Board", private=False) for one in (MEETING, OTHER)]
+    assert look(little, *named, full=True) == [("update_block", "changed")]
+    assert states(little)[keeper.id] is LinkState.LIVE
+    assert len(little.blocks) == 1
+
+
+def test_an_interrupted_creation_is_gone_on_with_and_covers_the_other_calendar() -> None:
+    little = Little()
+    look(little, OTHER)
+    little.change(little.block("y1"), state=LinkState.INTENT, block_id="")
+    little.blocks.clear()
+    assert sorted(look(little, MEETING, OTHER)) == [("create_block", "busy"), ("note", "shared")]
+    assert states(little) == {"y1": LinkState.LIVE, "x1": LinkState.SHARED}
+
+
+def test_instances_without_a_block_are_read_with_their_series() -> None:
+    little = Little()
+    days_of = [span(24 * day) for day in (1, 2, 3)]
+    keeper = [instance("x", when, ical_uid=UID) for when in days_of]
+    other = [instance("y", when, ical_uid=UID) for when in days_of]
+    look(little, *keeper, *other, full=True)
+    assert [link.state for link in little.links.values()].count(LinkState.SHARED) == 3
+    for link in list(little.links.values()):
+        if link.source.id == "x":
+            little.change(link, state=LinkState.DELETED)
+    little.blocks.clear()
+    little.full, little.events, little.second = False, {}, {}
+    found = questions(little.view())
+    assert (dict(found.series), found.calendar_events) == ({"second": ("y",)}, {})
 
 
 def test_a_meeting_that_changes_the_calendar_keeps_its_time() -> None:
@@ -337,19 +406,30 @@ def test_a_meeting_that_changes_the_calendar_keeps_its_time() -> None:
     assert len(little.blocks) == 1
 
 
+@pytest.mark.parametrize("keeper", [MEETING, OTHER])
 @pytest.mark.parametrize(
     "moves",
     [[(MEETING, OTHER)], [(MEETING,), (OTHER,)], [(OTHER,), (MEETING,)]],
-    ids=["both at once", "first the one with the block", "first the other"],
+    ids=["both at once", "first the first", "first the second"],
 )
-def test_if_it_moves_in_both_there_is_one_block(moves: list[tuple[CalendarEvent, ...]]) -> None:
+def test_if_it_moves_in_both_there_is_one_block(
+    keeper: CalendarEvent, moves: list[tuple[CalendarEvent, ...]]
+) -> None:
     little = Little()
+    look(little, keeper)
     look(little, MEETING, OTHER)
-    for number, moved in enumerate(moves):
-        look(little, *(at(one, THERE) for one in moved))
-        wanted = asked(little)
-        assert wanted == (["y1"] if number == 0 and moved == (MEETING,) else [])
-        look(little, *([OTHER] if wanted else []))
+    stays = {"x1": MEETING, "y1": OTHER}
+    for moved in moves:
+        little.full, little.events, little.second = False, {}, {}
+        for one in moved:
+            stays[one.id] = at(one, THERE)
+            (little.events if one is MEETING else little.second)[one.id] = stays[one.id]
+        for key in asked_now(little):
+            (little.events if key == "x1" else little.second)[key] = stays[key]
+        before = len(little.blocks)
+        made = steps(little.run())
+        if len(moves) == 1:
+            assert made.count(("update_block", "changed")) == before == 1
     assert [seen.span for seen in little.blocks.values()] == [THERE]
     assert look(little, at(MEETING, THERE), at(OTHER, THERE), full=True) == []
 

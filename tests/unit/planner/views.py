@@ -131,6 +131,7 @@ class Little:
     events: dict[str, CalendarEvent | Removed] = field(default_factory=dict)
     #: Of a further calendar that counts as busy, if there is one.
     second: dict[str, CalendarEvent | Removed] | None = None
+    second_gone: set[str] = field(default_factory=set)
     blocks: dict[str, BlockSeen] = field(default_factory=dict)
     links: dict[int, Link] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
@@ -213,9 +214,13 @@ class Little:
 
     def _second_view(self) -> Iterator[CalendarView]:
         if self.second is not None:
-            events = dict(self.second)
             yield CalendarView(
-                "second", holds_mirrors=False, counts_as_busy=True, full=self.full, events=events
+                "second",
+                holds_mirrors=False,
+                counts_as_busy=True,
+                full=self.full,
+                events=dict(self.second),
+                lookups=dict.fromkeys(self.second_gone, LookUp.MISSING),
             )
 
     def plan(self) -> Plan:

@@ -99,8 +99,12 @@ async def _parts(look: Look, pair: Pair, event_id: str, about: Sequence[Link]) -
     mine = [link for link in about if (link.user_id, link.platform) == pair]
     for link in of_kind(mine, MirrorLink):
         return [await _mirror(look, scope, link)]
-    known = [link for link in mine if link.state is not LinkState.DELETED]
-    places = {(link.account, link.calendar) for link in known}
+    places = {
+        (link.account, link.calendar)
+        for link in mine
+        if link.state in STANDING
+        or (link.account == scope.account and link.state is not LinkState.DELETED)
+    }
     places = places or {(scope.account, calendar) for calendar in scope.calendars.all}
     return [await _part(look, scope, *place, event_id) for place in sorted(places)]
 

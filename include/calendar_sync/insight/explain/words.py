@@ -95,7 +95,7 @@ BLOCK: Mapping[str, str] = {
     "interrupted": "the creation was interrupted; the next sync looks for it",
     "dismissed": "its block was deleted in Welkin, and `block_edited` is `accept`",
     "retired": "its block is in the past and stays in Welkin",
-    "shared": "the other calendar's block covers it: the same meeting is in both",
+    "shared": "another calendar's block covers it: the same meeting is in both",
     "gone": "it no longer exists in the calendar; the next sync deletes the block",
     "removed": "its block was deleted",
     "block_ok": "block OK",

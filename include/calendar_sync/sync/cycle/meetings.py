@@ -22,7 +22,10 @@ from calendar_sync.sync.services import Services
 
 
 def kept(
-    organisation: Revision, row: MappedUser | None, links: Iterable[Link]
+    organisation: Revision,
+    row: MappedUser | None,
+    links: Iterable[Link],
+    states: frozenset[LinkState] = KEEPS_MEETING,
 ) -> dict[Meeting, BlockLink]:
     """Those of the links of this row of the mapping whose blocks it keeps in Welkin, by meeting.
 
@@ -41,7 +44,7 @@ def kept(
     return {
         link.meeting: link
         for link in links
-        if isinstance(link, BlockLink) and link.state in KEEPS_MEETING and link.event_uid
+        if isinstance(link, BlockLink) and link.state in states and link.event_uid
     }
 
 
@@ -54,12 +57,13 @@ def tell_others(services: Services, scope: Scope, before: Iterable[Link]) -> Non
     store, now = services.store, services.clock.now()
     rows = {one: store.config.mapped(scope.user_id, one) for one in Platform}
     before = list(before)
-    was_kept = kept(scope.organisation, rows[scope.platform], before)
+    was_cared_for = _cared_for(scope, rows[scope.platform], before)
+    cared_for: dict[Platform, set[Meeting]] = {}
     for platform, row in rows.items():
         if row is None or not row.enabled:
             continue
         if platform is scope.platform:
-            shared = [one for one in _shared(before) if one.meeting in was_kept]
+            shared = [one for one in _shared(before) if one.meeting in was_cared_for]
         else:
             shared = store.links.shared(scope.user_id, platform)
         waiting = {
@@ -69,11 +73,19 @@ def tell_others(services: Services, scope: Scope, before: Iterable[Link]) -> Non
             and link.span.instants(scope.zone)[1] > now
         }
         for other, theirs in rows.items() if waiting else ():
-            links = store.links.of(scope.user_id, other)
-            waiting -= kept(scope.organisation, theirs, links).keys()
+            if other not in cared_for:
+                links = store.links.of(scope.user_id, other)
+                cared_for[other] = _cared_for(scope, theirs, links)
+            waiting -= cared_for[other]
         if waiting:
             with store.database.write() as connection:
                 store.marks.mark(connection, [(scope.user_id, platform)], now)
+
+
+def _cared_for(scope: Scope, row: MappedUser | None, links: Iterable[Link]) -> set[Meeting]:
+    """Meetings whose block stands, or was begun: its own calendar goes on with it."""
+    states = KEEPS_MEETING | {LinkState.INTENT}
+    return set(kept(scope.organisation, row, links, states))
 
 
 def _shared(links: Iterable[Link]) -> Iterator[BlockLink]:

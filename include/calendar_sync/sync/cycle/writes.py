@@ -347,7 +347,9 @@ class Writer:
             link = action.link or BlockLink(
                 *self.scope.place(action.calendar), source=action.source, span=action.span
             )
-            link = self._intent(replace(link, event_id=event_id, span=action.span))
+            uid = self.services.identity.event_uid(action.event)
+            link = replace(link, event_id=event_id, event_uid=uid, span=action.span)
+            link = self._intent(link)
         if action.adopts:
             found = await self.services.welkin.event(action.adopts, self.scope.zone)
         for _ in range(GENERATIONS):

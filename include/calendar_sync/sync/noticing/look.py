@@ -95,7 +95,8 @@ class Look:
         users = set(store.sweeps.changed()) if self.platform in self.services.free_busy else set()
         if self.revision.settings.push.on:
             users |= set(store.push.told(self.platform, now - EVERY))
-        return sorted(users)
+        # Whom another round asks just now is nobody's to ask.
+        return sorted(users - {user_id for user_id, _ in self._polling})
 
     async def poll_told(self, user_ids: list[str]) -> int:
         """Poll these alone, of whom something has told; returns how many could be polled now.

@@ -51,7 +51,7 @@ LASTS, LASTS_REFUSED = timedelta(minutes=10), timedelta(minutes=1)
 
 @dataclass
 class Watch:
-    """The steps, each for about every second.
+    """The steps, each to be called about every second, `told` twice as often.
 
     `ask` starts a run, unless one that has not begun is there already: then it returns False.
     """

@@ -12,8 +12,9 @@ depends_on = None
 def upgrade() -> None:
     """Apply; it begins at none: the next notice waits for a minute at most."""
     count = sa.Column("further_polls", sa.Integer(), nullable=False, server_default="0")
-    op.add_column("push_channel", count)
-    op.drop_column("push_channel", "own_write")
+    with op.batch_alter_table("push_channel") as table:
+        table.add_column(count)
+        table.drop_column("own_write")
 
 
 def downgrade() -> None:
@@ -21,5 +22,6 @@ def downgrade() -> None:
     flag: sa.Column[bool] = sa.Column(
         "own_write", sa.Boolean(), nullable=False, server_default=sa.false()
     )
-    op.add_column("push_channel", flag)
-    op.drop_column("push_channel", "further_polls")
+    with op.batch_alter_table("push_channel") as table:
+        table.add_column(flag)
+        table.drop_column("further_polls")
