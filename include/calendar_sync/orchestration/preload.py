@@ -6,8 +6,8 @@ on what they have imported to each task; all other processes import nothing here
 """
 
 import contextlib
+import importlib
 import sys
-import threading
 
 #: Commands of Airflow's whose processes fork tasks.
 FORKS = frozenset({"scheduler", "worker"})
@@ -15,7 +15,6 @@ FORKS = frozenset({"scheduler", "worker"})
 if FORKS & set(sys.argv[1:]):
     import airflow.sdk.bases.hook
     import airflow.sdk.execution_time.supervisor  # noqa: F401
-    import anyio
 
     import calendar_sync.orchestration.running
     import calendar_sync.orchestration.tasks.sync  # noqa: F401
@@ -26,9 +25,7 @@ if FORKS & set(sys.argv[1:]):
     with contextlib.suppress(ConfigurationError):
         ssl_context()
 
-    # HTTP clients import the most of it only when they are first used. In a thread, as the event
-    # loop of this one is nobody's business but its own.
-    used = threading.Thread(target=anyio.run, args=(anyio.sleep, 0))
-    used.start()
-    used.join()
-    anyio.connect_tcp  # noqa: B018
+    # httpx imports them when it is first used.
+    for name in ("anyio._backends._asyncio", "anyio.streams.stapled", "anyio.streams.tls"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
