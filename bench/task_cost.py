@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import certifi
+
 from bench.cases import say
-from bench.measure import Spread
+from bench.measure import BenchError, Spread
 from bench.page import met, table, wrapped
 from bench.results import Results
 from bench.scheduler import OURS, Scheduler
 from bench.stage import Stage
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bench.scale import Scale
 
 HEADING = "## What a task costs"
@@ -81,6 +82,12 @@ class _Airflow:
     def __init__(self, stage: Stage, variant: str, number: int) -> None:
         folder = f"airflow-{VARIANTS.index(variant)}-{number}"
         self._scheduler = Scheduler.prepare(stage, folder, preload=variant == PRELOAD)
+        # To read as many authorities as usual is a part of the cost.
+        trusted = stage.folder / "authorities.pem"
+        trusted.write_text(
+            "\n".join(Path(each).read_text() for each in (certifi.where(), stage.folder / "ca.pem"))
+        )
+        self._scheduler.airflow.env |= {"SSL_CERT_FILE": str(trusted)}
         if variant == COMPILES:
             nowhere = stage.folder / folder / "bytecode"
             self._scheduler.airflow.env |= {
@@ -91,7 +98,7 @@ class _Airflow:
     def __enter__(self) -> Scheduler:
         self._scheduler.airflow.__enter__()
         try:
-            self._scheduler.connect(OURS, EMPTY)
+            self._scheduler.connect(OURS, EMPTY, usual=True)
             # Forks the executor's workers, and gets the tokens.
             self._scheduler.run(EMPTY, {"tasks": 8})
             self._scheduler.run(OURS, {"users": _ids(self._scheduler.stage)})
@@ -110,11 +117,16 @@ def _ids(stage: Stage, count: int | None = None) -> list[str]:
 
 def _one_of_each(scheduler: Scheduler, found: TaskCosts, variant: str) -> None:
     stage, many = scheduler.stage, found.tasks
+    # As shipped, so many users would share a few tasks.
+    stage.configure(limits={"max_user_tasks": many})
     one, all_of_them = {"users": _ids(stage, 1)}, {"users": _ids(stage)}
     few = scheduler.run(EMPTY, {"tasks": 1}).cpu
     empty = (scheduler.run(EMPTY, {"tasks": many}).cpu - few) / (many - 1)
     few = scheduler.run(OURS, one).cpu
-    idle = (scheduler.run(OURS, all_of_them).cpu - few) / (many - 1)
+    run = scheduler.run(OURS, all_of_them)
+    if run.outcome["tasks"] != many + 2:
+        raise BenchError(f"{many} users, but {run.outcome['tasks']} tasks")
+    idle = (run.cpu - few) / (many - 1)
     stage.edit(many)
     run = scheduler.run(OURS, all_of_them)
     scheduler.expect_writes(run, many)

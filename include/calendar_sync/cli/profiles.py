@@ -8,7 +8,7 @@ import typer
 from calendar_sync.cli.config import Json
 from calendar_sync.cli.environment import open_store
 from calendar_sync.cli.output import as_json, console, reported, table
-from calendar_sync.config.differences import differences
+from calendar_sync.config.differences import differences, in_words
 from calendar_sync.core.plurals import plural
 from calendar_sync.insight.profiles import alone, profiles
 
@@ -26,7 +26,7 @@ def show_profiles(
             if json:
                 as_json({name: {"one": a, "other": b} for name, (b, a) in sorted(found.items())})
                 return
-            rows = [(name, str(a), str(b)) for name, (b, a) in sorted(found.items())]
+            rows = [(name, in_words(a), in_words(b)) for name, (b, a) in sorted(found.items())]
             table("Profiles", ("setting", one, other or "without a profile"), rows)
             return
         listed = profiles(store, settings)
@@ -37,5 +37,5 @@ def show_profiles(
         for profile in [] if json else listed:
             console.print(f"{profile.name}: {plural(profile.users, 'user')}", markup=False)
             for setting in profile.settings:
-                said = f"  {setting.name}: {setting.own} (for others {setting.usual})"
+                said = f"  {setting.name}: {setting.own_words} (for others: {setting.usual_words})"
                 console.print(said, markup=False, highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from calendar_sync.config.documents import write_yaml
 from calendar_sync.config.settings import Settings, parse
 
 Path = tuple[str, ...]
@@ -24,6 +25,21 @@ class Rebased:
 def differences(one: Settings, other: Settings) -> dict[str, tuple[Any, Any]]:
     """Both values of each setting that differs, by its dotted name; None where it is not set."""
     return {".".join(path): values for path, values in _differences(one, other).items()}
+
+
+def in_words(value: Any) -> str:
+    """One value of a setting as people write it."""
+    if value is None:
+        return "not set"
+    if value == "":
+        return "empty"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value) or "none"
+    if isinstance(value, dict):
+        return write_yaml(value).strip() if value else "none"
+    return str(value)
 
 
 def rebase(base: Settings, mine: Settings, newest: Settings) -> Rebased:

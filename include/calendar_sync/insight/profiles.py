@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from calendar_sync.config.differences import differences
+from calendar_sync.config.differences import differences, in_words
 from calendar_sync.config.settings import Settings
 from calendar_sync.state import Store
 
@@ -16,6 +16,16 @@ class ProfileSetting:
     name: str
     own: Any
     usual: Any
+
+    @property
+    def own_words(self) -> str:
+        """The value with the profile, as people write it."""
+        return in_words(self.own)
+
+    @property
+    def usual_words(self) -> str:
+        """The value without it."""
+        return in_words(self.usual)
 
 
 @dataclass(frozen=True)

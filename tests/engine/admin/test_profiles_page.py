@@ -71,6 +71,16 @@ def test_a_users_page_shows_what_the_profile_changes(viewer: TestClient) -> None
     assert "mirror_content.title.level" not in viewer.get("/users/bob").text
 
 
+def test_values_are_shown_as_people_write_them(viewer: TestClient, store: Store) -> None:
+    given = {"people_may_choose": ["level", "colour"], "block_time": {"tentative": True}}
+    store.config.save_settings(parse({"profiles": PROFILES | {"clinicians": given}}), "tests", NOW)
+    for path in ("/users/ada", "/settings/profiles"):
+        text = viewer.get(path).text
+        assert "level, colour" in text
+        assert ">yes<" in text.replace("</strong>", "<")
+        assert not re.search(r"\[&#39;|\['|True|False|None", text), path
+
+
 def test_a_profile_is_given_on_the_row(operator: TestClient, store: Store) -> None:
     assert (
         '<option value="front-desk">' in operator.get("/mapping/row?user=bob&platform=google").text

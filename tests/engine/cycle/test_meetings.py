@@ -476,8 +476,9 @@ def test_blocks_that_welkin_refuses_make_no_platform_wake_the_other_for_ever(s: 
     for platform, name in names.items():
         uid = f"of-{platform}@google.com"
         for calendar in ("primary", teams[platform]):
-            given = {"start": start, "end": start + HOUR, "calendar": calendar, name: uid}
-            s.calendars(platform).add_event(ME, **given)
+            s.calendars(platform).add_event(
+                ME, start=start, end=start + HOUR, calendar=calendar, **{name: uid}
+            )
     user = s.ids["dana"]
 
     def marked() -> list[Platform]:

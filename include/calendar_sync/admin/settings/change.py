@@ -11,8 +11,7 @@ from starlette.requests import Request
 from calendar_sync.admin.settings.words import choice, full_name, has_choices
 from calendar_sync.admin.web.actions import author
 from calendar_sync.admin.web.problems import Problem
-from calendar_sync.config.differences import WITHOUT_EFFECT, Rebased, differences, rebase
-from calendar_sync.config.documents import write_yaml
+from calendar_sync.config.differences import WITHOUT_EFFECT, Rebased, differences, in_words, rebase
 from calendar_sync.config.settings import Settings, parse
 from calendar_sync.core.clock import SystemClock
 from calendar_sync.core.codes import RequestCode
@@ -38,8 +37,8 @@ def shown(one: Settings, other: Settings) -> list[Changed]:
     return [
         Changed(
             name,
-            _words(before),
-            _words(after),
+            in_words(before),
+            in_words(after),
             full_name(name),
             (_means(name, before), _means(name, after)),
         )
@@ -128,17 +127,3 @@ def rebased(store: Store, wanted: Settings, based_on: int) -> tuple[Rebased, int
 
 def _means(name: str, value: Any) -> str:
     return choice(name, value) if isinstance(value, str) and has_choices(name) else ""
-
-
-def _words(value: Any) -> str:
-    if value is None:
-        return "not set"
-    if value == "":
-        return "empty"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(str(each) for each in value) or "none"
-    if isinstance(value, dict):
-        return write_yaml(value).strip() if value else "none"
-    return str(value)

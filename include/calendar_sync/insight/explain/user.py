@@ -147,7 +147,8 @@ def _mapping(scope: Scope, organisation: Settings) -> Iterator[Fact]:
         may = ", ".join(scope.settings.people_may_choose) or "nothing"
         yield Fact("chosen by the person", f"{said or 'nothing'} (may choose: {may})")
     for setting in changed_by(organisation, mapped.profile):
-        yield Fact(setting.name, f"{setting.own} (by the profile; without it {setting.usual})")
+        said = f"{setting.own_words} (by the profile; without it: {setting.usual_words})"
+        yield Fact(setting.name, said)
     yield Fact("direction", f"{scope.direction.value} ({whose})")
     if own := own_calendar(organisation, mapped):
         yield Fact("calendar for mirrors", own)
