@@ -15,6 +15,7 @@ from calendar_sync.core.model import (
     Span,
 )
 from calendar_sync.planner import questions
+from calendar_sync.planner.meetings import stored
 from calendar_sync.planner.snapshot import BlockSeen
 from tests.unit.planner.views import (
     IDENTITY,
@@ -303,13 +304,7 @@ def test_whichever_calendar_comes_second_needs_no_block(
 
 
 def test_of_two_blocks_that_of_the_first_calendar_stays() -> None:
-    little = Little()
-    look(little, OTHER)
-    look(little, replace(MEETING, ical_uid=""))
-    assert len(little.blocks) == 2
-    uid = IDENTITY.event_uid(MEETING)
-    for link in list(little.links.values()):
-        little.change(link, event_uid=uid)
+    little = doubly()
     assert look(little, MEETING, OTHER, full=True) == [("delete_block", "shared")]
     assert states(little) == {"x1": LinkState.LIVE, "y1": LinkState.SHARED}
     assert look(little, MEETING, OTHER, full=True) == []
@@ -452,3 +447,41 @@ def test_what_a_person_deleted_for_good_no_calendar_of_the_account_makes_again()
     little.change(kept, state=LinkState.DISMISSED)
     little.blocks.clear()
     assert look(little, MEETING, OTHER, full=True) == []
+
+
+def doubly() -> Little:
+    """From before: each of two calendars has a block of its own for the meeting."""
+    little = Little()
+    look(little, OTHER)
+    look(little, replace(MEETING, ical_uid=""))
+    uid = IDENTITY.event_uid(MEETING)
+    for link in list(little.links.values()):
+        little.change(link, event_uid=uid)
+    assert len(little.blocks) == 2
+    return little
+
+
+def test_two_blocks_that_move_at_once_become_one() -> None:
+    little = doubly()
+    made = look(little, at(MEETING, THERE), at(OTHER, THERE))
+    assert sorted(made) == [("delete_block", "shared"), ("update_block", "changed")]
+    assert [seen.span for seen in little.blocks.values()] == [THERE]
+    assert look(little, at(MEETING, THERE), at(OTHER, THERE), full=True) == []
+
+
+def test_of_two_blocks_none_is_given_up_for_one_that_is_being_changed() -> None:
+    little = doubly()
+    little.rules = settings(block_time={"block_title": "event_title"})
+    named = [replace(one, title="Board", private=False) for one in (MEETING, OTHER)]
+    assert look(little, *named, full=True) == [("update_block", "changed")] * 2
+    assert look(little, *named, full=True) == [("delete_block", "shared")]
+
+
+def test_what_the_links_say_is_kept_before_and_after_a_calendar() -> None:
+    little = doubly()
+    view = little.view()
+    [meeting] = {link.meeting for link in view.keeping}
+    calendars = ["primary", "second"]
+    of_first, of_second = (stored(view, calendars, one) for one in calendars)
+    assert (list(of_first.before), list(of_first.after)) == ([], [meeting])
+    assert (list(of_second.before), list(of_second.after)) == ([meeting], [])
