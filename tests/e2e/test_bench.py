@@ -53,7 +53,9 @@ def test_a_changed_user_costs_a_read_of_both_sides_and_a_write(stage: Stage) -> 
     stage.edit(2)
     stage.let_time_pass()
     run = stage.measure("pass")
-    assert run.outcome["done"] == {"create_mirror": 1, "create_block": 1}
+    # What has ended since the fill is noted as over: whether anything has, the time of day decides.
+    written = {step: count for step, count in run.outcome["done"].items() if step != "noted"}
+    assert written == {"create_mirror": 1, "create_block": 1}
     assert run.requests["welkin.events.list"] == 2
     assert (run.writes, run.tokens) == (2, 0)
 
