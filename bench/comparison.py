@@ -18,6 +18,7 @@ from tests.servers import REPOSITORY
 from bench import cases
 from bench.cases import Case
 from bench.measure import BenchError, Measurement, Spread, difference
+from bench.microsoft import FAR_SECONDS
 from bench.page import HEADINGS, median_wall, row, table, wrapped
 from bench.results import Results
 from bench.stage import Stage
@@ -30,12 +31,11 @@ if TYPE_CHECKING:
 
 HEADING = "## Beside other libraries"
 OTHERS = REPOSITORY / "bench" / "others"
-GOOGLE = ("gcal_sync", "google-api-python-client")
-MICROSOFT = ("msgraph-sdk",)
 OURS = "this project"
-LIBRARIES = {Platform.GOOGLE: GOOGLE, Platform.MICROSOFT: MICROSOFT}
-#: The same at both ends of what was measured elsewhere on the page.
-FAR_SECONDS = 0.1
+LIBRARIES = {
+    Platform.GOOGLE: ("gcal_sync", "google-api-python-client"),
+    Platform.MICROSOFT: ("msgraph-sdk",),
+}
 
 
 def measure(folder: Path, scale: Scale) -> Results:
@@ -135,8 +135,8 @@ def _environment(folder: Path) -> Path:
 def pins() -> dict[str, str]:
     """The versions of the other libraries."""
     lines = (OTHERS / "requirements.txt").read_text().splitlines()
-    pins = (line.partition("==") for line in lines)
-    return {name: version for name, _, version in pins if version}
+    parts = (line.partition("==") for line in lines)
+    return {name: version for name, _, version in parts if version}
 
 
 def section(results: Results) -> str:

@@ -259,7 +259,7 @@ OTHER = event("y1", ical_uid=UID)
 
 
 def look(little: Little, *events: CalendarEvent, full: bool = False) -> list[tuple[str, str]]:
-    """A cycle to which each of two busy calendars shows these; then what else it asks for."""
+    """A cycle to which each of two busy calendars shows these; what it did."""
     little.full = full
     little.events = {one.id: one for one in events if one.id.startswith("x")}
     little.second = {one.id: one for one in events if one.id.startswith("y")}

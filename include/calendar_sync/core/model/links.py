@@ -48,7 +48,7 @@ STANDING = frozenset({LinkState.LIVE, LinkState.INTENT, LinkState.RETIRED})
 KEEPS_MEETING = frozenset({LinkState.LIVE, LinkState.RETIRED, LinkState.DISMISSED})
 
 #: Names an event, and the time of its block, whichever calendar the event is in.
-Meeting = tuple[str, "Span"]
+Meeting = tuple[str, Span]
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,7 +272,7 @@ Step = Callable[[], Coroutine[Any, Any, None]]
 async def keep_watch(watch: Watch, stopped: Callable[[], bool], *beside: Step) -> None:
     """Do the steps side by side until `stopped`, or until the watch has ended; then release it.
 
-    `beside`: further steps. Each is repeated a second after it has ended, or half a second.
+    `beside`: further steps. Each is repeated a second after it has ended (`told`: half).
 
     Raises:
         SQLAlchemyError: the state database does not answer.
