@@ -4,21 +4,10 @@ The functions take the fields of a connection (`host`, `login`, `password`, `ext
 and return credentials; everything wrong is a `ConfigurationError` that names the field.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-from cryptography.x509 import load_pem_x509_certificate
 
 from calendar_sync.core.boundary import Hidden
 from calendar_sync.core.bounded import read_json
@@ -37,9 +26,6 @@ GOOGLE_DIRECTORY_ROOT = "https://admin.googleapis.com"
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - a public address
 GRAPH_ROOT = "https://graph.microsoft.com"
 MICROSOFT_AUTHORITY = "https://login.microsoftonline.com"
-_PRIVATE = re.compile(
-    r"-----BEGIN (\w+ )?PRIVATE KEY-----.+?-----END (\w+ )?PRIVATE KEY-----", re.S
-)
 
 
 class Missing(ConfigurationError):
@@ -198,28 +184,13 @@ def _certificate(extra: Mapping[str, Any], name: str) -> tuple[str, str]:
             ) from None
     if not data:
         return "", ""
+    # For who has a certificate: the import takes longer than to read a connection.
+    from calendar_sync.config.certificate import read_certificate
+
     try:
-        certificate = load_pem_x509_certificate(str(data).encode())
-        key = load_pem_private_key(_private_part(str(data)), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        certificate, key = None, None
-    if certificate is None or not isinstance(key, RSAPrivateKey):
-        raise ConfigurationError(
-            detail=f"connection {name}: the certificate must be PEM, with its RSA private key"
-        )
-    if certificate.public_key() != key.public_key():
-        raise ConfigurationError(
-            detail=f"connection {name}: certificate and private key do not belong together"
-        )
-    return (
-        certificate.public_bytes(Encoding.PEM).decode(),
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-    )
-
-
-def _private_part(pem: str) -> bytes:
-    found = _PRIVATE.search(pem)
-    return found[0].encode() if found else b""
+        return read_certificate(str(data))
+    except ValueError as error:
+        raise ConfigurationError(detail=f"connection {name}: {error}") from None
 
 
 def _address(host: str, name: str, where: str) -> str:

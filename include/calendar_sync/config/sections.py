@@ -1,8 +1,12 @@
 """What all sections of the settings have in common."""
 
+import ast
 import difflib
+import inspect
+import textwrap
 from collections.abc import Set
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,9 +17,26 @@ STORED = {"stored": True}
 class Section(BaseModel):
     """A part of the settings. Each field is explained below it: the admin pages show that text."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def explanations(section: type[BaseModel]) -> dict[str, str]:
+    """What stands below the fields of a section, by their names.
+
+    pydantic would read it (`use_attribute_docstrings`) in each process, which takes longer than to
+    import all else that the settings need.
+    """
+    [made] = ast.parse(textwrap.dedent(inspect.getsource(section))).body
+    assert isinstance(made, ast.ClassDef)  # noqa: S101 - narrows the type
+    found = {}
+    for field, below in pairwise(made.body):
+        match field, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = inspect.cleandoc(text)
+    return found
 
 
 def nearest(name: str, known: Set[str]) -> str:

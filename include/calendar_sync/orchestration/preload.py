@@ -16,7 +16,9 @@ if FORKS & set(sys.argv[1:]):
     import airflow.sdk.bases.hook
     import airflow.sdk.execution_time.supervisor  # noqa: F401
 
+    import calendar_sync.orchestration.dags.sync
     import calendar_sync.orchestration.running
+    import calendar_sync.orchestration.tasks.closing
     import calendar_sync.orchestration.tasks.sync  # noqa: F401
     from calendar_sync.adapters.certificates import ssl_context
     from calendar_sync.core.errors import ConfigurationError
@@ -25,7 +27,13 @@ if FORKS & set(sys.argv[1:]):
     with contextlib.suppress(ConfigurationError):
         ssl_context()
 
-    # httpx imports them when it is first used.
-    for name in ("anyio._backends._asyncio", "anyio.streams.stapled", "anyio.streams.tls"):
+    # What httpx imports when it is first used, and what a new token of Google's takes.
+    for name in (
+        "anyio._backends._asyncio",
+        "anyio.streams.stapled",
+        "anyio.streams.tls",
+        "google.auth.crypt",
+        "google.auth.jwt",
+    ):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

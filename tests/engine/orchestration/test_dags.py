@@ -33,7 +33,7 @@ from calendar_sync.orchestration.dags import sync as sync_dags
 from calendar_sync.orchestration.dags import unsync as unsync_dag
 from calendar_sync.orchestration.dags.sync import sync_dag
 from calendar_sync.orchestration.running import StateUnavailable
-from calendar_sync.orchestration.tasks import health, maintenance, sync, unsync
+from calendar_sync.orchestration.tasks import closing, health, maintenance, sync, unsync
 from calendar_sync.orchestration.watching import ChangesTrigger
 from tests.servers import REPOSITORY
 
@@ -386,7 +386,7 @@ def test_the_record_of_a_run_has_every_group(monkeypatch: pytest.MonkeyPatch, gr
         sync_user_requests=[asked] * groups,
     )
     seen: list[Any] = []
-    monkeypatch.setattr(sync, "close_run", lambda *given: seen.extend(given[3:]))
+    monkeypatch.setattr(closing, "close_run", lambda *given: seen.extend(given[3:]))
     monkeypatch.setattr(maintenance, "tidy_logs", seen.append)
     sync_dags.record_run.function("google")
     logs = Path(conf.get("logging", "base_log_folder"))

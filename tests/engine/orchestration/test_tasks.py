@@ -27,7 +27,7 @@ from calendar_sync.core.errors import (
 from calendar_sync.core.model import MappedUser, Platform, Step
 from calendar_sync.operations import pausing
 from calendar_sync.orchestration.running import StateUnavailable
-from calendar_sync.orchestration.tasks import health, sync
+from calendar_sync.orchestration.tasks import closing, health, sync
 from calendar_sync.state import Store
 from calendar_sync.state import tables as t
 from calendar_sync.sync.cycle import CycleResult
@@ -343,7 +343,7 @@ ROW = {"user_id": "u-1", "account": "a", "status": "ok", "code": "", "done": {}}
     ],
 )
 def test_outcomes_are_found_in_whatever_xcom_gives(pushed: Any, count: int) -> None:
-    assert sync.rows_of(pushed) == [ROW] * count
+    assert closing.rows_of(pushed) == [ROW] * count
 
 
 def test_a_run_is_recorded_and_sealed(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -354,7 +354,7 @@ def test_a_run_is_recorded_and_sealed(bench: Bench, caplog: pytest.LogCaptureFix
     sync.find_groups(GOOGLE)
     rows = [json.loads(json.dumps(o.row)) for o in bench.sync("dana", "ruben")]
     with caplog.at_level(logging.INFO):
-        seal = sync.close_run(GOOGLE, "run-1", started, rows, [{"google.a": 1}, {"google.a": 2}])
+        seal = closing.close_run(GOOGLE, "run-1", started, rows, [{"google.a": 1}, {"google.a": 2}])
     assert seal
     assert f"audit seal {seal}" in caplog.text
     with bench.database.read() as connection:
@@ -382,18 +382,18 @@ def test_what_is_wrong_with_another_connection_stops_no_task(
     monkeypatch.setenv("AIRFLOW_CONN_WELKIN_DEFAULT", '{"extra": "[]"}')
     with pytest.raises(ConfigurationError):
         found(GOOGLE)
-    assert sync.close_run(GOOGLE, "run-1", datetime.now(UTC), [outcome.row])
+    assert closing.close_run(GOOGLE, "run-1", datetime.now(UTC), [outcome.row])
 
 
 def test_a_run_without_work_keeps_the_seal(bench: Bench) -> None:
-    assert sync.close_run(GOOGLE, "run-0", datetime.now(UTC), []) == ""
+    assert closing.close_run(GOOGLE, "run-0", datetime.now(UTC), []) == ""
     bench.visit("dana")
     sync.find_groups(GOOGLE)
     rows = [outcome.row for outcome in bench.sync("dana")]
-    seal = sync.close_run(GOOGLE, "run-1", datetime.now(UTC), rows)
-    assert sync.close_run(GOOGLE, "run-2", datetime.now(UTC), []) == seal
+    seal = closing.close_run(GOOGLE, "run-1", datetime.now(UTC), rows)
+    assert closing.close_run(GOOGLE, "run-2", datetime.now(UTC), []) == seal
     # A cleared run is recorded again, in the same row.
-    assert sync.close_run(GOOGLE, "run-1", datetime.now(UTC), rows) == seal
+    assert closing.close_run(GOOGLE, "run-1", datetime.now(UTC), rows) == seal
     with bench.database.read() as connection:
         assert len(list(connection.execute(select(t.sync_run)))) == 3
     assert bench.store.audit.verify(expected_seal=seal) == []
@@ -411,12 +411,12 @@ def test_a_run_that_nobody_closes_is_recorded_by_a_later_one(bench: Bench) -> No
     sync.find_groups(GOOGLE, run_id="lost")
     bench.sandbox.google.revoke(mail("ruben"))
     bench.sync("dana", "ruben", run="lost")
-    sync.close_run(GOOGLE, "run-1", datetime.now(UTC), [])
+    closing.close_run(GOOGLE, "run-1", datetime.now(UTC), [])
     assert rows_of_runs(bench)["lost"].ended_at is None, "it may still be running"
     with bench.database.write() as connection:
         long_ago = datetime.now(UTC) - LOST_AFTER
         connection.execute(update(t.sync_run).values(started_at=long_ago))
-    seal = sync.close_run(GOOGLE, "run-2", datetime.now(UTC), [])
+    seal = closing.close_run(GOOGLE, "run-2", datetime.now(UTC), [])
     lost = rows_of_runs(bench)["lost"]
     assert lost.ended_at is not None
     assert (lost.users, lost.failed) == (2, 1)
@@ -440,7 +440,7 @@ def _every_task(bench: Bench) -> dict[str, Any]:
     return {
         "find": lambda: sync.find_groups(GOOGLE),
         "sync": lambda: bench.sync("dana"),
-        "record": lambda: sync.close_run(GOOGLE, "run-9", datetime.now(UTC), []),
+        "record": lambda: closing.close_run(GOOGLE, "run-9", datetime.now(UTC), []),
     }
 
 
@@ -530,8 +530,8 @@ def test_a_bug_leaves_a_task_without_its_text(
         except ValueError as error:
             raise KeyError(CANARY) from error
 
-    for name in ("find_work", "sync_users", "store_run"):
-        monkeypatch.setattr(sync, name, broken)
+    for module, name in ((sync, "find_work"), (sync, "sync_users"), (closing, "store_run")):
+        monkeypatch.setattr(module, name, broken)
     caplog.set_level(logging.DEBUG)
     with pytest.raises(UnexpectedError) as raised:
         _every_task(bench)[task]()

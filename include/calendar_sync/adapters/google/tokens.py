@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from google.auth import crypt, jwt
-
 from calendar_sync.adapters.http import HttpClient
 from calendar_sync.config.credentials import GoogleCredentials
 from calendar_sync.core.boundary import Hidden
@@ -61,6 +59,9 @@ async def fetch_token(
         signer = _signer(credentials.private_key, credentials.private_key_id)
     except ValueError:
         raise ConfigurationError(detail="keyfile_dict.private_key cannot be read") from None
+    # Imported where it is needed: once an hour.
+    from google.auth import jwt
+
     assertion = Hidden(jwt.encode(signer, claims).decode())  # type: ignore[no-untyped-call]
     answer = await http.request(
         "google.token", "POST", path, form={"grant_type": GRANT, "assertion": assertion}
@@ -76,4 +77,6 @@ async def fetch_token(
 @lru_cache(maxsize=2)
 def _signer(private_key: str, key_id: str) -> Any:
     """Reading a key takes longer than a whole request, and every account needs its token."""
+    from google.auth import crypt
+
     return crypt.RSASigner.from_string(private_key, key_id)  # type: ignore[no-untyped-call]

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from calendar_sync.admin.settings.words import ROWS, about, choice, name_of
 from calendar_sync.config.documents import write_yaml
+from calendar_sync.config.sections import explanations
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.model import Platform
 
@@ -145,8 +146,7 @@ def sections() -> tuple[Section, ...]:
     rest = tuple(name for name in Settings.model_fields if name not in named)
     parts = [*SECTIONS, ("Others", "", rest)] if rest else [*SECTIONS]
     return tuple(
-        Section(title, said, tuple(_control(name, Settings.model_fields[name]) for name in names))
-        for title, said, names in parts
+        Section(title, said, _controls(Settings, names=names)) for title, said, names in parts
     )
 
 
@@ -159,9 +159,16 @@ def controls(found: tuple[Control, ...] | None = None) -> Iterator[Control]:
         yield from controls(control.inner)
 
 
-def _control(path: str, info: FieldInfo) -> Control:
-    said = about(path, info.description or "")
-    return _of_type(path, name_of(path), said, info.annotation, info)
+def _controls(
+    model: type[BaseModel], prefix: str = "", names: Iterable[str] | None = None
+) -> tuple[Control, ...]:
+    """Of these fields of a model; without names, of all."""
+    fields, told = model.model_fields, explanations(model)
+    return tuple(
+        _of_type(path, name_of(path), about(path, told.get(name, "")), info.annotation, info)
+        for name in (fields if names is None else names)
+        for path, info in [(f"{prefix}{name}", fields[name])]
+    )
 
 
 def _of_type(path: str, label: str, said: str, kind: Any, info: FieldInfo | None) -> Control:
@@ -196,7 +203,7 @@ def _of_type(path: str, label: str, said: str, kind: Any, info: FieldInfo | None
 def _group(
     path: str, label: str, said: str, model: type[BaseModel], *, optional: bool = False
 ) -> Control:
-    inner = tuple(_control(f"{path}.{name}", info) for name, info in model.model_fields.items())
+    inner = _controls(model, f"{path}.")
     # What a section that is not there begins with, once it is wanted.
     usual = {
         name: str(info.default) if isinstance(info.default, time) else info.default

@@ -160,16 +160,16 @@ def record_run(platform: str) -> str:
     """Write the run's row and seal its operations, whatever happened before."""
     from airflow.sdk.configuration import conf
 
-    from calendar_sync.orchestration.tasks import maintenance, sync
+    from calendar_sync.orchestration.tasks import closing, maintenance
 
     context: Any = get_current_context()
     # One list for each mapped task; Airflow hands over the list itself when there was only one.
     pull = context["ti"].xcom_pull
-    rows = sync.rows_of(pull(task_ids="sync_user", key="outcomes"))
+    rows = closing.rows_of(pull(task_ids="sync_user", key="outcomes"))
     asked = [
         pull(task_ids=task_id, key="requests") for task_id in ("find_changed_users", "sync_user")
     ]
     started_at = context["dag_run"].start_date
-    seal = sync.close_run(platform, context["run_id"], started_at, rows, sync.rows_of(asked))
+    seal = closing.close_run(platform, context["run_id"], started_at, rows, closing.rows_of(asked))
     maintenance.tidy_logs(Path(conf.get("logging", "base_log_folder")))
     return seal

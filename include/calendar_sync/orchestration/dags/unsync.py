@@ -109,7 +109,7 @@ def prove() -> dict[str, int]:
     """Report what was deleted; fails if anything is left, or may be."""
     from calendar_sync.orchestration import task_log
     from calendar_sync.orchestration.tasks import unsync
-    from calendar_sync.orchestration.tasks.sync import rows_of
+    from calendar_sync.orchestration.tasks.closing import rows_of
 
     task_log.shorten_failures()
     context: Any = get_current_context()

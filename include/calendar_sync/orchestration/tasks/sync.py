@@ -1,4 +1,4 @@
-"""The bodies of the DAGs' tasks.
+"""The bodies of the tasks that find work and do it.
 
 Everything that is returned, raised or logged here is free of patient data: opaque ids, staff
 accounts, counts and codes.
@@ -8,24 +8,18 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from calendar_sync.core.codes import RequestCode
 from calendar_sync.core.errors import ConfigurationError, PlatformStopped, UsersFailed
 from calendar_sync.core.model import Platform
-from calendar_sync.orchestration.alarms import raise_alarms
-from calendar_sync.orchestration.metrics import emit_run
-from calendar_sync.orchestration.people import tell_people
-from calendar_sync.orchestration.running import run, with_store
+from calendar_sync.orchestration.running import run
 from calendar_sync.push.channels import tend_channels
-from calendar_sync.state import Store
 from calendar_sync.state.config import Revision
 from calendar_sync.state.runs import WELKIN
 from calendar_sync.sync.noticing import SLOTS, Looking, WorkFound, find_work
 from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
 from calendar_sync.sync.roster import members, user_named
-from calendar_sync.sync.runner import close_lost_runs, judged, store_run, sync_users
+from calendar_sync.sync.runner import judged, sync_users
 from calendar_sync.sync.services import Services
 
 logger = logging.getLogger(__name__)
@@ -124,16 +118,15 @@ def _known(
     if not names:
         return [], []
     store = services.store
-    known: list[str] = []
-    strangers: list[str] = []
-    there = members(store, revision.settings, platform, services.clock.now()).known
+    ids: list[str] = []
     for name in names:
         try:
-            user_id = user_named(store, name, platform)
+            ids.append(user_named(store, name, platform))
         except ConfigurationError:
-            user_id = name  # several users'
-        (known if user_id in there else strangers).append(user_id)
-    return list(dict.fromkeys(known)), list(dict.fromkeys(strangers))
+            ids.append(name)  # several users'
+    ids = list(dict.fromkeys(ids))
+    there = members(store, revision.settings, platform, services.clock.now(), ids).known
+    return [one for one in ids if one in there], [one for one in ids if one not in there]
 
 
 def sync_group(
@@ -218,38 +211,3 @@ def group_label(outcomes: Sequence[UserOutcome]) -> str:
         working = [o.label for o in outcomes if o.result.writes or o.status in told]
         text = f"{len(outcomes)} users: " + ("; ".join(working) or "up to date")
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
-
-
-def rows_of(pushed: Any) -> list[dict[str, Any]]:
-    """All rows in what `xcom_pull` gave: nothing, one, one list, or one a mapped task."""
-    if isinstance(pushed, dict):
-        return [pushed]
-    if pushed is None or isinstance(pushed, str):
-        return []
-    return [row for part in pushed for row in rows_of(part)]
-
-
-def close_run(
-    platform: str,
-    run_id: str,
-    started_at: datetime,
-    rows: Sequence[dict[str, Any]],
-    requests: Sequence[dict[str, int]] = (),
-) -> str:
-    """Write the run's row, seal its operations, emit metrics, raise alarms; returns the seal."""
-    total: Counter[str] = Counter()
-    for each in requests:
-        total.update(each)
-
-    def work(store: Store) -> str:
-        now = store.database.clock().now()
-        seal = store_run(store, Platform(platform), run_id, started_at, rows, now, total)
-        emit_run(store, Platform(platform), rows, total, now)
-        close_lost_runs(store, Platform(platform), now)
-        raise_alarms(store, Platform(platform), now)
-        tell_people(store, Platform(platform), now)
-        return seal
-
-    seal = with_store(work)
-    logger.info("audit seal %s", seal or "(nothing to seal)")
-    return seal
