@@ -134,10 +134,13 @@ class LinkStore:
                 for user_id, account, mirrors, blocks in connection.execute(query)
             }
 
-    def holders(self, platform: Platform) -> set[str]:
-        """Users with mirrors or blocks."""
+    def holders(self, platform: Platform, users: Collection[str] | None = None) -> set[str]:
+        """Users with mirrors or blocks: all, or those of some (not many)."""
+        query = _HOLDERS
+        if users is not None:
+            query = query.where(t.user_sync.c.user_id.in_(sorted(users)))
         with self._database.read() as connection:
-            return set(connection.scalars(_HOLDERS, {"of": platform.value}))
+            return set(connection.scalars(query, {"of": platform.value}))
 
     def too_detailed(self, platform: Platform, allowed: str) -> set[str]:
         """Users with mirrors that show more than this level."""

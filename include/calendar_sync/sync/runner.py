@@ -65,7 +65,8 @@ async def sync_users(
     With `patience`, a user whom another process works on is waited for, so many seconds.
     """
     begun = services.clock.monotonic()
-    people = members(services.store, revision.settings, platform, services.clock.now())
+    now, user_ids = services.clock.now(), list(user_ids)
+    people = members(services.store, revision.settings, platform, now, user_ids)
 
     async def one(user_id: str) -> UserOutcome:
         outcome = await in_time(user_id)

@@ -214,7 +214,7 @@ def _with_remains(
 ) -> MirrorVerdict:
     if link is None or link.state not in STANDING:
         return verdict
-    leaving = scope.user_id in look.members(scope.platform).leaving
+    leaving = scope.user_id in look.members(scope).leaving
     remains = "is deleted by the next sync" if leaving else "stays there"
     return replace(verdict, text=f"{verdict.said}; its mirror {remains}")
 

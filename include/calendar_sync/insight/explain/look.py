@@ -56,9 +56,10 @@ class Look:
         mapped = mapped or MappedUser(user_id, platform, NO_ACCOUNT, enabled=False)
         return scope_of(store, self.revision, mapped, self.now)
 
-    def members(self, platform: Platform) -> Members:
-        """Whom the platform's sync is about."""
-        return members(self.services.store, self.revision.settings, platform, self.now)
+    def members(self, scope: Scope) -> Members:
+        """Whether the platform's sync is about this user; others may be missing."""
+        store, settings = self.services.store, self.revision.settings
+        return members(store, settings, scope.platform, self.now, [scope.user_id])
 
     def not_synced(self, scope: Scope) -> str | None:
         """Why this user is not kept in step: a word for it; None for one who is."""
@@ -66,7 +67,7 @@ class Look:
             return "not_mapped"
         if not scope.mapped.enabled:
             return "disabled"
-        people = self.members(scope.platform)
+        people = self.members(scope)
         if scope.user_id in people.paused:
             return "paused"
         if scope.user_id not in people.synced:

@@ -88,7 +88,7 @@ def _not_synced(look: Look, scope: Scope) -> tuple[str, str] | None:
         return None
     if word == "not_connected":
         return word, words.MIRROR[word]
-    people = look.members(scope.platform)
+    people = look.members(scope)
     if pause := people.paused.get(scope.user_id):
         return word, f"{words.MIRROR[word]}, until {when(pause.until, look.now)} ({pause.author})"
     leaving = scope.user_id in people.leaving
@@ -113,7 +113,7 @@ def _verdict(
         next_try = when(state.retry_at, look.now)
         return "failing", f"{found.label}: {code} ({code.in_words}); next try {next_try}"
     if welkin is not None and not welkin.active:
-        people = look.members(scope.platform)
+        people = look.members(scope)
         said = "inactive in Welkin; synced for another day, until that is certain"
         if scope.user_id in people.held:
             said = f"inactive in Welkin with many others; needs approval {people.digest}"
