@@ -22,12 +22,14 @@ from bench import (
     latency_page,
     many,
     microsoft,
+    pages,
     receiver,
     task_cost,
 )
 from bench.latency import Latency
 from bench.measure import BenchError
 from bench.page import page, replaced
+from bench.pages import Times
 from bench.receiver import Receiver
 from bench.results import Results
 from bench.scale import Scale, scale_from_environment
@@ -47,6 +49,7 @@ COMPARISON = RESULTS.with_name("comparison.json")
 LATENCY = RESULTS.with_name("latency.json")
 LATENCY_LARGE = RESULTS.with_name("latency-large.json")
 MANY = RESULTS.with_name("many.json")
+PAGES = RESULTS.with_name("pages.json")
 RECEIVER = RESULTS.with_name("receiver.json")
 TASKS = RESULTS.with_name("tasks.json")
 PARTIAL = RESULTS.with_name("partial.json")
@@ -59,6 +62,7 @@ PARTS: dict[str, Callable[[Path, Scale], object]] = {
     "latency": lambda folder, scale: latency.measure(folder, scale, LATENCY),
     "latency-large": lambda folder, scale: latency.measure_large(folder, scale, LATENCY_LARGE),
     "many": lambda folder, scale: many.measure(folder, scale).save(MANY),
+    "pages": lambda folder, scale: pages.measure(folder, scale).save(PAGES),
     "receiver": lambda folder, scale: receiver.measure(folder, scale).save(RECEIVER),
     "tasks": lambda folder, scale: task_cost.measure(folder, scale).save(TASKS),
 }
@@ -71,6 +75,7 @@ SECTIONS: dict[str, Callable[[], tuple[str, str]]] = {
         latency_page.section_large(Latency.load(LATENCY_LARGE)),
     ),
     "many": lambda: (many.HEADING, many.section(Results.load(MANY))),
+    "pages": lambda: (pages.HEADING, pages.section(Times.load_from(PAGES))),
     "receiver": lambda: (receiver.HEADING, receiver.section(Receiver.load_from(RECEIVER))),
     "tasks": lambda: (task_cost.HEADING, task_cost.section(TaskCosts.load_from(TASKS))),
 }

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import delete, update
+from sqlalchemy import bindparam, delete, update
 from tests.servers import REPOSITORY
 
 from bench.measure import (
@@ -153,11 +153,18 @@ class Stage:
         start = day + timedelta(days=20 + days, minutes=minutes)
         return Slot(start, start + LENGTH)
 
-    def let_time_pass(self) -> None:
-        """All accounts are due for a poll again, as after waiting for their interval."""
-        hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    def let_time_pass(self, one_in: int = 1) -> None:
+        """All accounts, or one in so many, are due for a poll again, as after their interval."""
+        now, polled = datetime.now(UTC), t.user_sync.c.last_poll_at
         with self._state() as connection:
-            connection.execute(update(t.user_sync).values(last_poll_at=hour_ago))
+            connection.execute(update(t.user_sync).values(last_poll_at=now))
+            due = [{"id": user.welkin_id} for user in self.users[::one_in]]
+            connection.execute(
+                update(t.user_sync)
+                .where(t.user_sync.c.user_id == bindparam("id"))
+                .values({polled: now - timedelta(hours=1)}),
+                due,
+            )
 
     @contextlib.contextmanager
     def receiver(self) -> Iterator[str]:

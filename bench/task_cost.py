@@ -127,13 +127,19 @@ def _one_of_each(scheduler: Scheduler, found: TaskCosts, variant: str) -> None:
     if run.outcome["tasks"] != many + 2:
         raise BenchError(f"{many} users, but {run.outcome['tasks']} tasks")
     idle = (run.cpu - few) / (many - 1)
-    stage.edit(many)
-    run = scheduler.run(OURS, all_of_them)
-    scheduler.expect_writes(run, many)
-    write = (run.cpu - few) / (many - 1)
+    write = (_changed(scheduler, many) - _changed(scheduler, 1)) / (many - 1)
     for kind, cpu in ((NOTHING, empty), (IDLE, idle), (WRITE, write)):
         found.cpu.setdefault(variant, {}).setdefault(kind, []).append(cpu)
     say(f"{variant}: empty {empty:.2f}, nothing to do {idle:.2f}, one write {write:.2f} CPU-s")
+
+
+def _changed(scheduler: Scheduler, count: int) -> float:
+    """CPU of a run that finds so many changed users, as those of an event do: nobody is named."""
+    scheduler.stage.edit(count)
+    scheduler.stage.let_time_pass()
+    run = scheduler.run(OURS)
+    scheduler.expect_writes(run, count)
+    return run.cpu
 
 
 def _packed(scheduler: Scheduler, found: TaskCosts, most: int) -> None:

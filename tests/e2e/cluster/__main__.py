@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from calendar_sync_sandbox.standalone import AirflowError
-from tests.e2e.cluster import preload
+from tests.e2e.cluster import preload, workers
 from tests.e2e.cluster.cluster import small_disk
 from tests.e2e.cluster.faults import CLOCK_OFF, Faults
 from tests.e2e.cluster.stage import DAGS, open_stage
@@ -31,7 +31,10 @@ NAMES = (
     "clock_ahead",
     "clock_behind",
     "preload",
+    "workers",
 )
+#: No faults: what tasks cost, and how many run in a second.
+COSTS = {"preload": preload.measure, "workers": workers.measure}
 
 
 def main() -> int:
@@ -51,8 +54,8 @@ def main() -> int:
         print(f"up after {time.monotonic() - begun:.0f} s: {stage.before}", flush=True)
         faults = Faults(stage, disk)
         for name in names:
-            if name == "preload":
-                print("\n".join(preload.measure(stage)), flush=True)
+            if name in COSTS:
+                print("\n".join(COSTS[name](stage)), flush=True)
                 continue
             if name == "clock_ahead":
                 done = faults.clock_off(CLOCK_OFF)

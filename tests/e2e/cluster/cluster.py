@@ -209,8 +209,8 @@ class ClusterAirflow(StandaloneAirflow):
         for name in ("dag-processor", "triggerer", *self.schedulers, *WORKERS):
             self.begin(name)
 
-    def begin(self, name: str, **env: str) -> Program:
-        """Start a part, which is started again whenever it ends."""
+    def begin(self, name: str, *, core: int | None = None, **env: str) -> Program:
+        """Start a part, which is started again whenever it ends; `core`: the only one it uses."""
         command = {"scheduler": ["scheduler"], "worker": ["celery", "worker", "--skip-serve-logs"]}
         arguments = command.get(name.partition("-")[0], [name])
         home = self.home
@@ -219,8 +219,9 @@ class ClusterAirflow(StandaloneAirflow):
             home = self.folder / name
             shutil.copytree(self.home / "config", home / "config", dirs_exist_ok=True)
             arguments = [*arguments, "--celery-hostname", f"{name}@cluster"]
+        pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
         self.parts[name] = Program(
-            ["/bin/sh", "-c", SUPERVISED, name, _airflow(), *arguments],
+            [*pinned, "/bin/sh", "-c", SUPERVISED, name, _airflow(), *arguments],
             log=self.folder / f"{name}.log",
             folder=home,
             env=self.env | {"AIRFLOW_HOME": str(home), "CLUSTER_HOST": name, **env},

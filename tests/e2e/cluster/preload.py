@@ -31,12 +31,12 @@ def measure(stage: Stage) -> list[str]:
         for user in stage.users[-8:]:
             stage.edit(user, visit=True)
         stage.settle()
-        tasks, worked = _tasks(stage), _worked(stage)
+        tasks, before = _tasks(stage), worked(stage, WORKER)
         for user in stage.users[:USERS]:
             stage.edit(user, visit=True)
         stage.settle()
         count = _tasks(stage) - tasks
-        each = (_worked(stage) - worked) / count
+        each = (worked(stage, WORKER) - before) / count
         lines.append(f"preload {variant:4} {each:5.2f} s of processor time a task ({count} tasks)")
     stage.airflow.begin(OTHER)
     return lines
@@ -48,9 +48,10 @@ def _tasks(stage: Stage) -> int:
         return int(connection.scalar(text(ended)) or 0)
 
 
-def _worked(stage: Stage) -> float:
+def worked(stage: Stage, part: str) -> float:
+    """Processor seconds so far of a part of Airflow, with those of its tasks that have ended."""
     total = 0.0
-    for pid in stage.airflow.parts[WORKER].members:
+    for pid in stage.airflow.parts[part].members:
         with contextlib.suppress(OSError):
             total += cpu_seconds(pid)
     return total
