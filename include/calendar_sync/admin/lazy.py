@@ -21,8 +21,11 @@ class Lazy:
         send: Callable[[Any], Awaitable[None]],
     ) -> None:
         """Serve one request."""
-        made = self._made[0] if self._made else await asyncio.to_thread(self._once)
-        await made(scope, receive, send)
+        await (await self.made())(scope, receive, send)
+
+    async def made(self) -> Any:
+        """The application."""
+        return self._made[0] if self._made else await asyncio.to_thread(self._once)
 
     def _once(self) -> Any:
         with self._making:

@@ -1,5 +1,7 @@
 """Registers the pages (the app; two entries in Airflow's navigation) and the guard."""
 
+from typing import Any
+
 from airflow.plugins_manager import AirflowPlugin
 
 from calendar_sync.admin import app, receiving
@@ -7,18 +9,19 @@ from calendar_sync.admin.dag_guard import DagGuard
 from calendar_sync.admin.web import PREFIX
 
 
+def _apps() -> list[dict[str, Any]]:
+    apps = [{"app": app, "url_prefix": PREFIX, "name": "Calendar Sync"}]
+    if receiving.wanted():
+        push = receiving.receiving_app()
+        apps.append({"app": push, "url_prefix": receiving.PREFIX, "name": "Calendar Sync Push"})
+    return apps
+
+
 class CalendarSyncAdmin(AirflowPlugin):
     """The pages show inside the Airflow UI, which frames them."""
 
     name = "calendar_sync_admin"
-    fastapi_apps = [  # noqa: RUF012
-        {"app": app, "url_prefix": PREFIX, "name": "Calendar Sync"},
-        *(
-            [{"app": receiving.app, "url_prefix": receiving.PREFIX, "name": "Calendar Sync Push"}]
-            if receiving.wanted()
-            else []
-        ),
-    ]
+    fastapi_apps = _apps()
     # Around all of Airflow's API: who may start and answer what removes things for many.
     fastapi_root_middlewares = [{"middleware": DagGuard, "name": "Calendar Sync"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012

@@ -7,17 +7,19 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import Mount
+from airflow.api_fastapi.app import lifespan
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
 from calendar_sync.admin import receiving as receiving_in_airflow
 from calendar_sync.cli.app import app
@@ -174,29 +176,35 @@ def test_status_and_check_tell_how_push_is_doing(
     assert "google_push_address_refused" in cli("status")
 
 
-def test_airflows_api_server_can_take_notices_itself(
+def test_airflows_api_server_can_take_notices_itself_and_shows_that_it_does(
     cli: Command,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert not receiving_in_airflow.wanted()
     monkeypatch.setenv(receiving_in_airflow.VARIABLE, "true")
     assert receiving_in_airflow.wanted()
-    monkeypatch.setattr(receiving_in_airflow.app, "_made", [])
     key = cli.json("receive", "--secrets")["key"]
     database = Database()
-    one = channel()
-    Store(database, "").push.add(one)
-    mounted = Starlette(routes=[Mount(receiving_in_airflow.PREFIX, app=receiving_in_airflow.app)])
-    headers = google(one, token=channel_token(key, one.id))
-
-    async def send() -> list[int]:
-        transport = httpx.ASGITransport(app=mounted)
-        async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
-            path = f"{receiving_in_airflow.PREFIX}/google"
-            return [(await client.post(path, headers=given)).status_code for given in (headers, {})]
-
-    assert asyncio.run(send()) == [204, 404]
-    [made] = receiving_in_airflow.app._made
-    made.state.receiver.close()
-    assert Store(database, "").push.channels(Platform.GOOGLE)[0].wanted
+    store, one = Store(database, "").push, channel()
+    store.add(one)
+    # The lifespan of Airflow's own application, which enters those of some kinds of mounts.
+    airflow = FastAPI(lifespan=lifespan)
+    airflow.mount(receiving_in_airflow.PREFIX, receiving_in_airflow.receiving_app())
+    store.listen(datetime.now(UTC) - timedelta(hours=1))
+    assert store.receiver_silent(datetime.now(UTC))
+    with TestClient(airflow, base_url="http://airflow") as client:
+        # Before the first notice.
+        for _ in range(6000):
+            if not store.receiver_silent(datetime.now(UTC)):
+                break
+            time.sleep(0.1)
+        assert not store.receiver_silent(datetime.now(UTC))
+        path = f"{receiving_in_airflow.PREFIX}/google"
+        headers = google(one, token=channel_token(key, one.id))
+        assert [client.post(path, headers=given).status_code for given in (headers, {})] == [
+            204,
+            404,
+        ]
+        assert client.get(f"{receiving_in_airflow.PREFIX}/openapi.json").status_code == 404
+    assert store.channels(Platform.GOOGLE)[0].wanted
     database.close()
