@@ -15,11 +15,14 @@ from calendar_sync.insight.status import looked_at
 from calendar_sync.insight.users import Everybody
 from calendar_sync.orchestration.notify import send
 from calendar_sync.state import Store
+from calendar_sync.state.noticing import RESTS_AFTER
 from calendar_sync.state.runs import ALERTED
 
 logger = logging.getLogger(__name__)
 
 SHOWN = 20
+#: Whoever switches a DAG off, or loses its scheduler, is told of it so long, and no longer.
+TOLD_OF_REST = timedelta(hours=1)
 EVERYBODY = "everybody"
 ALL_USERS = "all users"
 
@@ -72,6 +75,16 @@ def _told(store: Store, platform: Platform) -> dict[str, datetime]:
 def _late(store: Store, platform: Platform, now: datetime) -> list[Alarm]:
     settings = store.config.revision().settings
     target = settings.freshness.target
+    row = store.noticing.of(platform.value)
+    if row.run_at is not None and row.rests(now):
+        # Nobody looks for changes any more: nobody can be found to be late.
+        if now - row.run_at > RESTS_AFTER + TOLD_OF_REST:
+            return []
+        text = (
+            f"no run of the DAG has come since {row.run_at:%H:%M} UTC, and nothing is synced: it "
+            "is switched off, or Airflow's scheduler does not work"
+        )
+        return [Alarm(EVERYBODY, ALL_USERS, text)]
     fault = store.runs.fault(platform)
     if fault is not None and now - fault.since > target:
         text = f"the sync is paused since {fault.since:%H:%M} UTC: {fault.code}"

@@ -4,12 +4,13 @@ DAG files import this module: everything heavy is imported by the thread.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +89,10 @@ def notice(platform: str, ask: Callable[[], bool], stop: threading.Event) -> Non
                 await tend_channels(services, revision, Platform(platform))
 
         async def alarms() -> None:
-            if watch.leads() and watch.time_for_alarms():
+            if watch.time_for_alarms():
                 now = services.clock.now()
-                await asyncio.to_thread(_tell, services.store, Platform(platform), now)
+                tell = tell_all if watch.leads() else tell_operators
+                await asyncio.to_thread(tell, services.store, Platform(platform), now)
 
         await keep_watch(watch, stop.is_set, channels, alarms)
 
@@ -102,17 +104,33 @@ def notice(platform: str, ask: Callable[[], bool], stop: threading.Event) -> Non
             stop.wait(AGAIN_SECONDS)
 
 
-def _tell(store: "Store", platform: "Platform", now: datetime) -> None:
+def tell_all(store: "Store", platform: "Platform", now: datetime) -> None:
     """What runs do at their end, for the case that none comes to its end."""
-    from calendar_sync.core.redaction import describe
-    from calendar_sync.orchestration.alarms import raise_alarms
     from calendar_sync.orchestration.people import tell_people
     from calendar_sync.sync.runner import close_lost_runs
 
-    try:
+    with _logged(platform):
         close_lost_runs(store, platform, now)
-        raise_alarms(store, platform, now)
+    tell_operators(store, platform, now)
+    with _logged(platform):
         tell_people(store, platform, now)
+
+
+def tell_operators(store: "Store", platform: "Platform", now: datetime) -> None:
+    """Alarms alone: this watch has not the platform, or no run of its DAG comes any more."""
+    from calendar_sync.orchestration.alarms import raise_alarms
+
+    with _logged(platform):
+        raise_alarms(store, platform, now)
+
+
+@contextlib.contextmanager
+def _logged(platform: "Platform") -> Iterator[None]:
+    """What cannot be told now is tried again in a minute."""
+    from calendar_sync.core.redaction import describe
+
+    try:
+        yield
     except Exception as error:
         logger.warning("alarms of %s: %s", platform.value, describe(error))
 

@@ -12,6 +12,7 @@ from calendar_sync.insight.overview import overview
 from calendar_sync.insight.status import status
 from calendar_sync.insight.user_state import UserState
 from calendar_sync.orchestration.alarms import ALL_USERS, raise_alarms
+from calendar_sync.state.runs import WELKIN
 from calendar_sync.sync.freshness import Deadlines, deadlines
 from tests.engine.cycle.stage import Stage, mail
 from tests.engine.health.test_notify import HERE
@@ -141,3 +142,34 @@ def test_limits_follow_target_interval_and_quota() -> None:
     wait = 86_400 * 10_000 / (0.6 * quota)
     found = deadlines(settings, Platform.GOOGLE, 10_000, NOW)
     assert found == Deadlines(ago(minutes=5), ago(seconds=300 + wait))
+
+
+@on_both
+def test_that_no_run_comes_any_more_is_told_once(platform: Platform) -> None:
+    """A scheduler that is lost while nobody has work, or a DAG that somebody has switched off."""
+    s = stage(platform)
+
+    def run_came() -> None:
+        s.store.noticing.run_came(platform.value, s.clock.now(), expected=True)
+
+    def look() -> None:
+        for name in (WELKIN, platform.value):
+            s.store.noticing.beat(name, s.clock.now(), {})
+
+    run_came()
+    s.later(minutes=10)
+    look()
+    assert told(s) == []
+    s.later(minutes=6)
+    look()
+    assert told(s) == [ALL_USERS]
+    for _ in range(6):
+        s.clock.advance(minutes=20)
+        assert told(s) == []
+    # It was switched on again.
+    s.later(minutes=1)
+    look()
+    run_came()
+    assert told(s) == []
+    s.later(minutes=17)
+    assert told(s) == [ALL_USERS]
