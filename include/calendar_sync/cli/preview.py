@@ -14,7 +14,7 @@ from calendar_sync.config.settings import Settings
 from calendar_sync.core.plurals import plural
 from calendar_sync.operations.preview import Effect, preview
 from calendar_sync.state import Store
-from calendar_sync.sync.roster import user_named
+from calendar_sync.sync.roster import Names
 from calendar_sync.sync.runtime import Secrets, open_services
 
 
@@ -32,7 +32,7 @@ def show_preview(
         with open_store(secrets.hmac_key) as store:
             current = store.config.revision()
             changed = differences(current.settings, settings)
-            users = [user_named(store, name) for name in user or []]
+            users = [*map(Names(store).user, user or [])]
             effects = asyncio.run(_plan(store, secrets, settings, users, quiet=json))
         if json:
             as_json({"changed": sorted(changed), "platforms": [_row(one) for one in effects]})

@@ -18,7 +18,7 @@ from calendar_sync.core.plurals import plural
 from calendar_sync.state import Store
 from calendar_sync.state.audit import CycleLog, Operation
 from calendar_sync.state.seals import seal
-from calendar_sync.sync.roster import members, user_named
+from calendar_sync.sync.roster import Names, members
 from calendar_sync.sync.runner import PassResult, run_pass, store_run
 from calendar_sync.sync.runtime import Secrets, open_services
 
@@ -49,7 +49,7 @@ def sync(
         secrets = load_secrets()
         results: dict[Platform, PassResult] = {}
         with open_store(secrets.hmac_key) as store:
-            users = [user_named(store, name, platform) for name in user or []]
+            users = [*map(Names(store, platform).user, user or [])]
             for each, named in _wanted(store, secrets, platform, users).items():
                 results[each] = _run(
                     store, secrets, each, named, full, dry_run, show_text=show_text, quiet=json

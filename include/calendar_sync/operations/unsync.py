@@ -38,7 +38,7 @@ from calendar_sync.state.database import of_database
 from calendar_sync.state.shared import Lease
 from calendar_sync.sync.cycle import Cycle
 from calendar_sync.sync.cycle.own_calendar import REMOVE, record
-from calendar_sync.sync.roster import user_named
+from calendar_sync.sync.roster import Names
 from calendar_sync.sync.runner import hold
 from calendar_sync.sync.services import Services
 
@@ -111,7 +111,7 @@ def standing(
         ConfigurationError: a named user is not mapped and has nothing of ours.
     """
     found = []
-    users = {user_named(store, name) for name in users}
+    users = {*map(Names(store).user, users)}
     known: set[str] = set()
     for platform in platforms:
         mapped = {row.user_id: row for row in store.config.mapping(platform)}

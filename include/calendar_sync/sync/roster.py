@@ -1,13 +1,15 @@
 """Whom the sync of a platform is about: the mapped, less those who no longer work in Welkin."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from calendar_sync.config.settings import Settings
 from calendar_sync.core.errors import ConfigurationError
-from calendar_sync.core.model import STANDING, MappedUser, Platform
+from calendar_sync.core.model import STANDING, MappedUser, Platform, WelkinUser
 from calendar_sync.state import Store
 from calendar_sync.state.pauses import Pause
 from calendar_sync.sync.pauses import checked_for
@@ -113,31 +115,56 @@ def _level(settings: Settings, user: MappedUser) -> str:
 
 
 def user_named(store: Store, name: str, platform: Platform | None = None) -> str:
-    """The id of the user whose id, mailbox or address in Welkin this is.
+    """`Names.user` for one name."""
+    return Names(store, platform).user(name)
 
-    An unknown address is returned unchanged: the caller reports it.
 
-    Raises:
-        ConfigurationError: it is several users'.
-    """
-    name = name.strip()
-    if "@" not in name:
-        return name
-    address = name.lower()
-    staff = [user for user in store.config.welkin_users() if user.email.lower() == address]
-    # Who works there comes before who has left; a mailbox of the mapping before all others.
-    found = (
-        {row.user_id for row in store.config.mapping(platform) if row.account.lower() == address}
-        or {user.id for user in staff if user.active}
-        or {user.id for user in staff}
-        or store.links.holders_of(address)
-    )
-    if len(found) > 1:
-        ids = ", ".join(sorted(found))
-        raise ConfigurationError(
-            detail=f"{name} is the address of several users ({ids}): use the id"
+class Names:
+    """Users by id, mailbox or address in Welkin; everybody is read once, however many are named."""
+
+    def __init__(self, store: Store, platform: Platform | None = None) -> None:
+        self._store, self._platform = store, platform
+
+    def user(self, name: str) -> str:
+        """The id of the user whose id, mailbox or address in Welkin this is.
+
+        An unknown address is returned unchanged: the caller reports it.
+
+        Raises:
+            ConfigurationError: it is several users'.
+        """
+        name = name.strip()
+        if "@" not in name:
+            return name
+        address = name.lower()
+        staff = self._staff[address]
+        # Who works there comes before who has left; a mailbox of the mapping before all others.
+        found = (
+            self._mapped[address]
+            or {user.id for user in staff if user.active}
+            or {user.id for user in staff}
+            or self._store.links.holders_of(address)
         )
-    return found.pop() if found else name
+        if len(found) > 1:
+            ids = ", ".join(sorted(found))
+            raise ConfigurationError(
+                detail=f"{name} is the address of several users ({ids}): use the id"
+            )
+        return next(iter(found), name)
+
+    @cached_property
+    def _mapped(self) -> Mapping[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for row in self._store.config.mapping(self._platform):
+            found[row.account.lower()].add(row.user_id)
+        return found
+
+    @cached_property
+    def _staff(self) -> Mapping[str, list[WelkinUser]]:
+        found: dict[str, list[WelkinUser]] = defaultdict(list)
+        for user in self._store.config.welkin_users():
+            found[user.email.lower()].append(user)
+        return found
 
 
 def too_many(leaving: int, holders: int, settings: Settings) -> bool:

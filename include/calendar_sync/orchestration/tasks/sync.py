@@ -18,7 +18,7 @@ from calendar_sync.state.config import Revision
 from calendar_sync.state.runs import WELKIN
 from calendar_sync.sync.noticing import SLOTS, Looking, WorkFound, find_work
 from calendar_sync.sync.outcomes import OutcomeStatus, UserOutcome
-from calendar_sync.sync.roster import members, user_named
+from calendar_sync.sync.roster import Names, members
 from calendar_sync.sync.runner import judged, sync_users
 from calendar_sync.sync.services import Services
 
@@ -118,10 +118,10 @@ def _known(
     if not names:
         return [], []
     store = services.store
-    ids: list[str] = []
+    ids, named = list[str](), Names(store, platform)
     for name in names:
         try:
-            ids.append(user_named(store, name, platform))
+            ids.append(named.user(name))
         except ConfigurationError:
             ids.append(name)  # several users'
     ids = list(dict.fromkeys(ids))
