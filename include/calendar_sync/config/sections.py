@@ -26,7 +26,11 @@ def explanations(section: type[BaseModel]) -> dict[str, str]:
     pydantic would read it (`use_attribute_docstrings`) in each process, which takes longer than to
     import all else that the settings need.
     """
-    [made] = ast.parse(textwrap.dedent(inspect.getsource(section))).body
+    try:
+        source = textwrap.dedent(inspect.getsource(section))
+    except OSError:
+        return {}  # only the compiled module is installed
+    [made] = ast.parse(source).body
     assert isinstance(made, ast.ClassDef)  # noqa: S101 - narrows the type
     found = {}
     for field, below in pairwise(made.body):

@@ -5,9 +5,20 @@ import sys
 
 import pytest
 
-#: Migrations are the command's; MSAL is for who needs a new token of Microsoft's; reports and
-#: alarms are for the last task of a run.
-HEAVY = ("alembic", "mako", "msal", "requests", "rich", "fastapi", "calendar_sync.insight")
+#: Migrations are the command's; MSAL and google.auth are for who needs a new token, certificates
+#: for who has one; reports and alarms are for the last task of a run.
+HEAVY = (
+    "alembic",
+    "mako",
+    "msal",
+    "google.auth",
+    "requests",
+    "rich",
+    "fastapi",
+    "cryptography.x509",
+    "calendar_sync.config.certificate",
+    "calendar_sync.insight",
+)
 PROGRAM = """
 import sys
 import airflow.sdk.execution_time.task_runner
@@ -41,11 +52,25 @@ def test_who_forks_tasks_imports_for_them_and_no_other_process_does(
     command: list[str], expected: bool
 ) -> None:
     program = f"import sys; sys.argv = {command!r}; import calendar_sync.orchestration.preload; "
+    program += "from calendar_sync.orchestration.preload import MODULES; "
+    program += "print({name in sys.modules for name in MODULES})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == str({expected})
+
+
+def test_what_cannot_be_imported_keeps_airflow_from_nothing() -> None:
+    program = "import sys; sys.argv = ['airflow', 'scheduler']; "
+    program += "sys.modules['calendar_sync.orchestration.tasks.closing'] = None; "
+    program += "import calendar_sync.orchestration.preload; "
     program += "print('calendar_sync.orchestration.tasks.sync' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == str(expected)
+    assert done.stdout.splitlines()[-1] == "True"
+    # Airflow has configured logging by then.
+    assert "preload: calendar_sync.orchestration.tasks.closing: " in done.stdout + done.stderr
 
 
 REQUEST = """
