@@ -24,6 +24,7 @@ from bench import (
     microsoft,
     pages,
     receiver,
+    shared_tasks,
     task_cost,
 )
 from bench.latency import Latency
@@ -51,6 +52,7 @@ LATENCY_LARGE = RESULTS.with_name("latency-large.json")
 MANY = RESULTS.with_name("many.json")
 PAGES = RESULTS.with_name("pages.json")
 RECEIVER = RESULTS.with_name("receiver.json")
+SHARED = RESULTS.with_name("shared.json")
 TASKS = RESULTS.with_name("tasks.json")
 PARTIAL = RESULTS.with_name("partial.json")
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
@@ -64,6 +66,7 @@ PARTS: dict[str, Callable[[Path, Scale], object]] = {
     "many": lambda folder, scale: many.measure(folder, scale).save(MANY),
     "pages": lambda folder, scale: pages.measure(folder, scale).save(PAGES),
     "receiver": lambda folder, scale: receiver.measure(folder, scale).save(RECEIVER),
+    "shared": lambda folder, scale: shared_tasks.measure(folder, scale).save(SHARED),
     "tasks": lambda folder, scale: task_cost.measure(folder, scale).save(TASKS),
 }
 SECTIONS: dict[str, Callable[[], tuple[str, str]]] = {
@@ -77,6 +80,7 @@ SECTIONS: dict[str, Callable[[], tuple[str, str]]] = {
     "many": lambda: (many.HEADING, many.section(Results.load(MANY))),
     "pages": lambda: (pages.HEADING, pages.section(Times.load_from(PAGES))),
     "receiver": lambda: (receiver.HEADING, receiver.section(Receiver.load_from(RECEIVER))),
+    "shared": lambda: (shared_tasks.HEADING, shared_tasks.section(Results.load(SHARED))),
     "tasks": lambda: (task_cost.HEADING, task_cost.section(TaskCosts.load_from(TASKS))),
 }
 

@@ -19,7 +19,7 @@ from bench import cases
 from bench.cases import Case
 from bench.measure import BenchError, Measurement, Spread, difference
 from bench.microsoft import FAR_SECONDS
-from bench.page import HEADINGS, median_wall, row, table, wrapped
+from bench.page import HEADINGS, machine, median_wall, row, table, wrapped
 from bench.results import Results
 from bench.stage import Stage
 from calendar_sync.core.model import Platform
@@ -155,7 +155,7 @@ def section(results: Results) -> str:
                 )
     parts = [
         HEADING,
-        f"""Measured on {results.date} on the machine above (load {results.load_before:.1f} before
+        f"""Measured on {results.date} on {machine(results)} (load {results.load_before:.1f} before
 the start): an idle poll of {accounts:,} accounts, written with the library as its documentation
 shows, 16 requests at once ([poll.py](../bench/others/poll.py)), in turns with ours. Tokens and
 positions are at hand. Theirs are polls alone: no database, no Welkin, no rate limit, no retry by

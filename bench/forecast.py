@@ -13,6 +13,7 @@ from bench.measure import Measurement, Spread
 from calendar_sync.config.settings import Settings
 from calendar_sync.sync.freshness import QUOTA_SHARE
 from calendar_sync.sync.noticing import SLOTS, task_count
+from calendar_sync.sync.noticing.watch import DELETIONS_EVERY
 from calendar_sync.sync.permits import BURST_SECONDS, RATE_MARGIN, sustained
 
 if TYPE_CHECKING:
@@ -50,6 +51,17 @@ class Costs:
     write_cpu: float
     mirrors: float
     blocks: float
+
+
+def window_requests(users: int) -> int:
+    """Requests to Welkin a day for full comparisons."""
+    return users * window_reads()
+
+
+def noticing_requests() -> float:
+    """Requests to Welkin a day for its two feeds, and for deletions."""
+    feeds = 2 / Settings().notice.welkin_seconds
+    return DAY * (feeds + 2 / DELETIONS_EVERY.total_seconds())
 
 
 def costs(results: Results) -> Costs:
@@ -111,9 +123,8 @@ class Forecast:
 
     @property
     def welkin_requests(self) -> float:
-        """Requests to Welkin a day: changes (half end in a block), full comparisons, feeds."""
-        changes = self.changes * 1.5
-        return changes + self.users * window_reads() + 4 * DAY / 60
+        """Requests to Welkin a day: changes (half end in a block), full comparisons, noticing."""
+        return self.changes * 1.5 + window_requests(self.users) + noticing_requests()
 
     @property
     def welkin_share(self) -> float:
@@ -171,7 +182,7 @@ def rows(results: Results) -> list[tuple[str, str, list[str]]]:
         ),
         (
             "requests to Welkin a day, share of its rate",
-            f"{CHANGES_PER_USER_AND_DAY} N x (1 + 0.5) + {reads} N + 4 a run",
+            f"{CHANGES_PER_USER_AND_DAY} N x (1 + 0.5) + {reads} N + {noticing_requests():,.0f}",
             lambda f: f"{f.welkin_requests:,.0f} ({f.welkin_share:.0%})",
         ),
         (

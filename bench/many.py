@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bench import cases
+from bench import cases, paper
 from bench.cases import Case
 from bench.forecast import GOOGLE_PER_MINUTE
 from bench.least import Least, idle
 from bench.measure import BenchError
-from bench.page import HEADINGS, median_wall, met, row, table, wrapped
+from bench.page import HEADINGS, machine, median_wall, met, row, table, wrapped
 from bench.results import Results
 from bench.stage import Stage
 from calendar_sync.config.settings import Settings
@@ -57,10 +57,10 @@ def measure(folder: Path, scale: Scale) -> Results:
             cases.say(f"made: {scale.many:,} accounts, {stage.story}")
             stage.world.answer_after(platform, FAR_SECONDS)
             results.organisation[f"{platform}_mb"] = _size(stage)
+            results.organisation[f"{platform}_written"] = stage.story["written"]
             results.add(_polls(stage, platform, scale.many))
             results.add(_polls(stage, platform, scale.many, one_in=2))
             results.add(_changed(stage, platform, scale.many))
-            results.organisation[f"{platform}_mb_after"] = _size(stage)
             if platform is Platform.GOOGLE:
                 results.add(_sweeps(stage, scale.many))
     return results
@@ -185,20 +185,20 @@ def section(results: Results) -> str:
         ("memory of any of these", f"< {MOST_MB} MB", f"{memory:.0f} MB", met(memory < MOST_MB)),
     ]
     for one in Platform:
-        before, after = (results.organisation[f"{one}_mb{word}"] for word in ("", "_after"))
-        writes = sum(run.writes for run in results.cases[f"{one}_pass"].runs)
+        size, written = (results.organisation[f"{one}_{word}"] for word in ("mb", "written"))
+        made = sum(written.values())
         lines.append(
             f"""State database (SQLite) of {accounts:,} {one.value.capitalize()} accounts:
-            {before:,.0f} MB, and {(after - before) * 1024 / max(1, writes):.1f} kB more for each of
-            {writes:,} writes, with what the looks for changes have left."""
+            {size:,.0f} MB, {size * 1024 / made:.1f} kB for each of {made:,} mirrors and blocks."""
         )
     parts = [
         HEADING,
-        f"""Measured on {results.date} on the machine above (load {results.load_before:.1f} before
+        f"""Measured on {results.date} on {machine(results)} (load {results.load_before:.1f} before
 the start): {accounts:,} accounts with {ENCOUNTERS} encounters and three events each, all in step,
 every answer after {FAR_SECONDS * 1000:.0f} ms. Tokens are at hand.""",
         table(HEADINGS, [row(case) for case in found]),
         "\n".join(f"- {line}" for line in lines),
         table(("", "target", "measured", ""), rows),
+        paper.section(results, NOTICED_SECONDS, ROUND_SECONDS),
     ]
     return "\n\n".join(wrapped(part) for part in parts) + "\n"

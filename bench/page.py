@@ -62,6 +62,11 @@ def _filled(text: str) -> str:
     )
 
 
+def machine(results: Results) -> str:
+    """The machine, in a few words: sections are measured on different days."""
+    return f"{results.machine['cores']} cores of {results.machine['CPU']}"
+
+
 def _head(results: Results) -> str:
     warning = (
         ""
@@ -258,7 +263,8 @@ second to Welkin.
 Assumed, not measured: {forecast.CHANGES_PER_USER_AND_DAY} changes a user and day within
 {forecast.WORKING_HOURS} hours, each a cycle of its own, half of them ending in Welkin;
 {forecast.GOOGLE_LATENCY * 1000:.0f} ms for a request to Google; {c.blocks:.0f} blocks a user as in
-case 3; one project; the machine above.
+case 3; one project, polls without sweeps ([more](#ten-thousand-accounts)); a task for each change,
+and a run each minute; the machine above.
 
 {table(headings, rows)}
 

@@ -9,6 +9,8 @@ run costs besides is left out: the difference between a run with many tasks and 
 from __future__ import annotations
 
 import json
+import math
+import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,19 +36,22 @@ NOTHING, IDLE, WRITE = "empty task", "nothing to do", "one write"
 ROUNDS = 3
 #: Promised: CPU of a task with one write in empty tasks, with preload and without.
 TIMES, TIMES_PLAIN = 2.0, 4.0
-#: Values of `limits.max_user_tasks` that are tried with everybody changed.
+#: Values of `limits.max_user_tasks` that are tried with everybody changed, with so many slots.
 PACKED = (2, 4, 8, 16, 31)
+SLOTS = (2, 8)
+#: So many slots, each with a core, are a matter of the model.
+CLUSTER_SLOTS = 32
 
 
 @dataclass
 class TaskCosts:
-    """CPU seconds of a task by variant and kind; seconds of a run by the most tasks it may have."""
+    """CPU seconds of a task by variant and kind; seconds of a run by slots and its most tasks."""
 
     date: str
     load: float
     tasks: int
     cpu: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    packed: dict[str, list[float]] = field(default_factory=dict)
+    packed: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write everything, so that the page can be written again without measuring."""
@@ -69,17 +74,18 @@ def measure(folder: Path, scale: Scale) -> TaskCosts:
             for variant in VARIANTS:
                 with _Airflow(stage, variant, number) as scheduler:
                     _one_of_each(scheduler, found, variant)
-        with _Airflow(stage, PRELOAD, ROUNDS) as scheduler:
-            for _ in range(ROUNDS):
-                for most in PACKED:
-                    _packed(scheduler, found, most)
+        for slots in SLOTS:
+            with _Airflow(stage, PRELOAD, ROUNDS + slots, slots) as scheduler:
+                for _ in range(ROUNDS):
+                    for most in PACKED:
+                        _packed(scheduler, found, slots, most)
     return found
 
 
 class _Airflow:
     """A scheduler of this variant that has run everything once."""
 
-    def __init__(self, stage: Stage, variant: str, number: int) -> None:
+    def __init__(self, stage: Stage, variant: str, number: int, slots: int = 8) -> None:
         folder = f"airflow-{VARIANTS.index(variant)}-{number}"
         self._scheduler = Scheduler.prepare(stage, folder, preload=variant == PRELOAD)
         # To read as many authorities as usual is a part of the cost.
@@ -87,7 +93,10 @@ class _Airflow:
         trusted.write_text(
             "\n".join(Path(each).read_text() for each in (certifi.where(), stage.folder / "ca.pem"))
         )
-        self._scheduler.airflow.env |= {"SSL_CERT_FILE": str(trusted)}
+        self._scheduler.airflow.env |= {
+            "SSL_CERT_FILE": str(trusted),
+            "AIRFLOW__CORE__PARALLELISM": str(slots),
+        }
         if variant == COMPILES:
             nowhere = stage.folder / folder / "bytecode"
             self._scheduler.airflow.env |= {
@@ -139,18 +148,43 @@ def _changed(scheduler: Scheduler, count: int) -> float:
     scheduler.stage.let_time_pass()
     run = scheduler.run(OURS)
     scheduler.expect_writes(run, count)
+    if run.outcome["tasks"] != count + 2:
+        raise BenchError(f"{count} changed users, but {run.outcome['tasks']} tasks")
     return run.cpu
 
 
-def _packed(scheduler: Scheduler, found: TaskCosts, most: int) -> None:
+def _packed(scheduler: Scheduler, found: TaskCosts, slots: int, most: int) -> None:
     """Everybody has changed."""
     stage = scheduler.stage
     stage.configure(limits={"max_user_tasks": most})
     stage.edit(found.tasks)
     run = scheduler.run(OURS, {"users": _ids(stage)})
     scheduler.expect_writes(run, found.tasks)
-    found.packed.setdefault(str(most), []).append(run.wall)
-    say(f"{found.tasks} changed users in {most} tasks at most: {run.wall:.1f} s")
+    found.packed.setdefault(str(slots), {}).setdefault(str(most), []).append(run.wall)
+    say(f"{slots} slots, {found.tasks} users in {most} tasks at most: {run.wall:.1f} s")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A run takes `task` seconds for each wave of tasks, and `user` for each user of a slot."""
+
+    task: float
+    user: float
+
+    @classmethod
+    def of(cls, found: TaskCosts) -> Model:
+        """Fitted where slots have a core each: with two."""
+        slots = min(SLOTS)
+        by_most = found.packed[str(slots)]
+        waves = [math.ceil(int(most) / slots) for most in by_most]
+        seconds = [Spread.of(times).median for times in by_most.values()]
+        line = statistics.linear_regression(waves, seconds)
+        return cls(line.slope, line.intercept / (found.tasks / slots))
+
+    def run(self, users: int, tasks: int, slots: int) -> float:
+        """Seconds of a run with so many tasks."""
+        waves = math.ceil(tasks / slots)
+        return waves * (self.task + math.ceil(users / tasks) * self.user)
 
 
 def section(found: TaskCosts) -> str:
@@ -167,20 +201,34 @@ def section(found: TaskCosts) -> str:
         targets.append(
             (name, f"<= {most:g} x", f"{write / empty:.1f} x", met(write <= most * empty))
         )
+    model = Model.of(found)
     parts = [
         HEADING,
         f"""Measured on {found.date} (load {found.load:.1f} before the start) under a real Airflow
 with LocalExecutor, 8 tasks at once: CPU seconds of a mapped task and of the worker that starts it,
 the mean of {found.tasks - 1} tasks, {ROUNDS} starts of an Airflow of each kind in turns. *Preload*
-is the line for `airflow_local_settings.py` ([deploy.md](deploy.md)).""",
+is the line for `airflow_local_settings.py` ([operations.md](operations.md#speed)).""",
         table(("", *kinds, "one write, in empty tasks"), rows),
         table(("", "target", "measured", ""), targets),
         f"""How many users should share a task: seconds of a run in which all {found.tasks} users
 have changed, by `limits.max_user_tasks`. Users that share a task are synced four at a time
-(`limits.user_concurrency`).""",
+(`limits.user_concurrency`). The last column is a model, for as many cores as slots: two slots on
+two cores take {model.task:.2f} s for each wave of tasks and {model.user:.2f} s for each user of a
+slot. The default, as many tasks as there are slots, is the least waves with no slot idle.""",
         table(
-            ("`limits.max_user_tasks`", "run, s"),
-            [(most, Spread.of(seconds).text()) for most, seconds in found.packed.items()],
+            (
+                "`limits.max_user_tasks`",
+                *(f"{slots} slots, s" for slots in found.packed),
+                f"{CLUSTER_SLOTS} slots, model, s",
+            ),
+            [
+                (
+                    str(most),
+                    *(Spread.of(times[str(most)]).text() for times in found.packed.values()),
+                    f"{model.run(found.tasks, most, CLUSTER_SLOTS):.1f}",
+                )
+                for most in PACKED
+            ],
         ),
     ]
     return "\n\n".join(wrapped(part) for part in parts) + "\n"

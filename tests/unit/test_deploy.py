@@ -14,6 +14,7 @@ from airflow.cli import cli_parser
 from typer.main import get_command
 
 from calendar_sync.cli.app import app
+from tests.e2e.cluster.cluster import SETTINGS
 from tests.servers import REPOSITORY
 from tests.unit.test_project import COMPOSE, PYPROJECT, pins
 
@@ -302,6 +303,16 @@ def unknown(values: Any, prefix: str = "") -> Iterator[str]:
             yield from unknown(value, f"{path}.")
         else:
             yield path
+
+
+def test_the_faults_of_the_cluster_test_meet_what_is_shipped() -> None:
+    shipped = whole("celery")["services"]["worker"]["environment"]
+    assert {name: str(shipped[name]) for name in SETTINGS} == SETTINGS
+    # Both in Redis: a lost queue loses results, too.
+    broker, results = (
+        shipped[f"AIRFLOW__CELERY__{name}"] for name in ("BROKER_URL", "RESULT_BACKEND")
+    )
+    assert broker == results
 
 
 def test_the_chart_knows_every_value() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import sys
@@ -220,4 +221,8 @@ def ends_by_itself() -> bool:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="python -m calendar_sync_sandbox.demo",
+        description="Play the story of a sync; DEMO_EXIT=1 ends it by itself.",
+    ).parse_args()
     sys.exit(main())

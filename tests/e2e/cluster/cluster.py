@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: What docs/deploy.md asks of a cluster, beside the addresses.
 SETTINGS = {
     "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-    "AIRFLOW__CORE__PARALLELISM": "32",
+    "AIRFLOW__CORE__PARALLELISM": "128",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "90",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "15",
@@ -188,7 +188,7 @@ class ClusterAirflow(StandaloneAirflow):
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": connect,
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": connect,
             "AIRFLOW__CELERY__BROKER_URL": broker,
-            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database}",
+            "AIRFLOW__CELERY__RESULT_BACKEND": broker,
             "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(slots),
             **env,
         }

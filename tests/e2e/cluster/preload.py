@@ -31,18 +31,19 @@ def measure(stage: Stage) -> list[str]:
         for user in stage.users[-8:]:
             stage.edit(user, visit=True)
         stage.settle()
-        tasks, before = _tasks(stage), worked(stage, WORKER)
+        tasks, before = ended_tasks(stage), worked(stage, WORKER)
         for user in stage.users[:USERS]:
             stage.edit(user, visit=True)
         stage.settle()
-        count = _tasks(stage) - tasks
+        count = ended_tasks(stage) - tasks
         each = (worked(stage, WORKER) - before) / count
         lines.append(f"preload {variant:4} {each:5.2f} s of processor time a task ({count} tasks)")
     stage.airflow.begin(OTHER)
     return lines
 
 
-def _tasks(stage: Stage) -> int:
+def ended_tasks(stage: Stage) -> int:
+    """Tasks of all kinds that have ended, so far."""
     with stage.of_airflow.connect() as connection:
         ended = "SELECT count(*) FROM task_instance WHERE state IN ('success', 'failed')"
         return int(connection.scalar(text(ended)) or 0)
