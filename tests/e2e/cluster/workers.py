@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.e2e.cluster.stage import Stage
 
 DAG, USERS = "google_calendar_sync", 40
-TURNS = (1, 2, 1, 2, 1, 2)
+TURNS = (1, 2, 1, 2)
 #: The services are not next door.
 FAR_SECONDS = 0.1
 TASKS = (
