@@ -65,7 +65,7 @@ PATHS = (
     "/mapping.csv",
     "/settings",
     "/settings/history",
-    "/profiles",
+    "/settings/profiles",
     "/tools",
     "/unsync",
     "/exposure",
