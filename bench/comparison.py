@@ -53,6 +53,9 @@ def measure(folder: Path, scale: Scale) -> Results:
             (stage.folder / "accounts.json").write_text(json.dumps(accounts))
             cases.say(f"made: {len(accounts):,} accounts, {stage.story}")
             running = [open_.enter_context(Other(python, one, stage)) for one in libraries]
+            # As theirs: tokens are at hand from here on.
+            stage.let_time_pass()
+            stage.measure("poll")
             for seconds in (0.0, FAR_SECONDS):
                 stage.world.answer_after(platform, seconds)
                 results.add(*_turns(stage, running, platform, seconds, scale.idle_runs))

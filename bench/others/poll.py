@@ -160,6 +160,22 @@ class GcalSync(Several):
         return found
 
 
+class AtHand:
+    """A credential's token for as long as it is valid.
+
+    The library's own cache does not find what came from an authority with a port, as here.
+    """
+
+    def __init__(self, credential: Any) -> None:
+        self._credential: Any = credential
+        self._token: Any = None
+
+    async def get_token(self, *scopes: str, **options: Any) -> Any:
+        if self._token is None or self._token.expires_on - 300 < time.time():
+            self._token = await self._credential.get_token(*scopes, **options)
+        return self._token
+
+
 class GraphSdk(Several):
     """msgraph-sdk, whose own middleware stays as it is."""
 
@@ -197,7 +213,7 @@ class GraphSdk(Several):
             connection_verify=self._served.ca,
         )
         provider = AzureIdentityAuthenticationProvider(
-            credential,
+            AtHand(credential),
             scopes=[f"{root}/.default"],
             allowed_hosts=[httpx.URL(root).host],
         )
