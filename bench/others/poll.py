@@ -204,7 +204,7 @@ class GraphSdk(Several):
 
         fields = self._served.fields("microsoft_graph_default")
         root = str(fields["host"]).removesuffix("/v1.0")
-        credential = ClientSecretCredential(
+        credential: Any = ClientSecretCredential(
             fields["tenant_id"],
             fields["login"],
             fields["password"],
@@ -212,8 +212,9 @@ class GraphSdk(Several):
             disable_instance_discovery=True,
             connection_verify=self._served.ca,
         )
+        at_hand: Any = AtHand(credential)
         provider = AzureIdentityAuthenticationProvider(
-            AtHand(credential),
+            at_hand,
             scopes=[f"{root}/.default"],
             allowed_hosts=[httpx.URL(root).host],
         )
