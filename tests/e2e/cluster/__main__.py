@@ -55,7 +55,8 @@ def main() -> int:
         faults = Faults(stage, disk)
         for name in names:
             if name in COSTS:
-                print("\n".join(COSTS[name](stage)), flush=True)
+                for line in COSTS[name](stage):
+                    print(line, flush=True)
                 continue
             if name == "clock_ahead":
                 done = faults.clock_off(CLOCK_OFF)

@@ -9,6 +9,8 @@ from bench.processes import cpu_seconds
 from sqlalchemy import text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.e2e.cluster.stage import Stage
 
 USERS = 30
@@ -16,12 +18,11 @@ TURNS = ("off", "on", "off", "on")
 WORKER, OTHER = "worker-1", "worker-2"
 
 
-def measure(stage: Stage) -> list[str]:
+def measure(stage: Stage) -> Iterator[str]:
     """A line for each turn: processor seconds of one worker for a task, all of its kinds together.
 
     Four of five are mapped tasks with one write each, the others find users and record runs.
     """
-    lines = []
     stage.settle()
     stage.airflow.lose(OTHER)
     for variant in TURNS:
@@ -37,9 +38,8 @@ def measure(stage: Stage) -> list[str]:
         stage.settle()
         count = ended_tasks(stage) - tasks
         each = (worked(stage, WORKER) - before) / count
-        lines.append(f"preload {variant:4} {each:5.2f} s of processor time a task ({count} tasks)")
+        yield f"preload {variant:4} {each:5.2f} s of processor time a task ({count} tasks)"
     stage.airflow.begin(OTHER)
-    return lines
 
 
 def ended_tasks(stage: Stage) -> int:
