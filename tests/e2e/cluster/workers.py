@@ -66,7 +66,7 @@ def measure(stage: Stage) -> Iterator[str]:
             + ", ".join(f"{part} {cpu:.2f}" for part, cpu in each.items())
         )
     one, two = (statistics.median(rates[count]) for count in (1, 2))
-    yield (f"two workers run {two / one:.2f} times as many tasks a second as one")
+    yield f"two workers run {two / one:.2f} times as many tasks a second as one"
     _configure(stage)
     _lose_all(stage)
     for worker in WORKERS:
