@@ -7,16 +7,21 @@ recorded. Seconds are printed, and fail nothing.
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from calendar_sync_sandbox.standalone import AirflowError
 from tests.e2e.cluster import preload, workers
 from tests.e2e.cluster.cluster import small_disk
 from tests.e2e.cluster.faults import CLOCK_OFF, Faults
 from tests.e2e.cluster.stage import DAGS, open_stage
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 #: Megabytes for the state database of 300 users, and some room.
 DISK = 400
@@ -37,8 +42,14 @@ NAMES = (
 COSTS = {"preload": preload.measure, "workers": workers.measure}
 
 
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    # As Ctrl-C does, so that the small disk is unmounted.
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Run them all, or those that are named."""
+    signal.signal(signal.SIGTERM, _on_signal)
     users = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     names, bad = sys.argv[2:] or NAMES, 0
     with contextlib.ExitStack() as stack:
