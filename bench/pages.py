@@ -8,12 +8,11 @@ shell, and most of what a short one takes is the start of Python and Airflow.
 
 from __future__ import annotations
 
-import json
 import statistics
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +25,7 @@ from tests.servers import REPOSITORY, PostgresServer
 from bench.cases import say
 from bench.measure import PYTHONPATH, BenchError, Spread
 from bench.page import table, wrapped
-from bench.results import Results
+from bench.results import Kept, Results
 from bench.setup import HMAC_KEY, connection_variables
 from calendar_sync.admin.factory import create_app
 from calendar_sync.admin.web import PREFIX
@@ -75,24 +74,12 @@ PATHS = (
 
 
 @dataclass
-class Times:
+class Times(Kept):
     """Milliseconds of each page, seconds of each command, by database."""
 
-    date: str
-    load: float
     users: int
     pages: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     commands: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-
-    def save(self, path: Path) -> None:
-        """Write everything, so that the page can be written again without measuring."""
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(asdict(self)))
-
-    @classmethod
-    def load_from(cls, path: Path) -> Times:
-        """Read what `save` wrote."""
-        return cls(**json.loads(path.read_text()))
 
 
 class Everybody:

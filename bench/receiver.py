@@ -16,9 +16,9 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 from tests.engine.push.conftest import KEY, channel, google, microsoft
@@ -27,7 +27,7 @@ from tests.servers import PostgresServer
 
 from bench.measure import BenchError
 from bench.page import met, table, wrapped
-from bench.results import Results
+from bench.results import Kept, Results
 from calendar_sync.core.model import Platform
 from calendar_sync.push.keys import KEY_VARIABLE
 from calendar_sync.state import Database, Store
@@ -60,20 +60,13 @@ class Answers:
 
 
 @dataclass
-class Receiver:
+class Receiver(Kept):
     """Both databases, with what is needed to read them."""
 
-    date: str
-    load: float
     answers: list[Answers] = field(default_factory=list)
 
-    def save(self, path: Path) -> None:
-        """Write everything, so that the page can be written again without measuring."""
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(asdict(self)))
-
     @classmethod
-    def load_from(cls, path: Path) -> Receiver:
+    def load_from(cls, path: Path) -> Self:
         """Read what `save` wrote."""
         stored = json.loads(path.read_text())
         return cls(**{**stored, "answers": [Answers(**one) for one in stored["answers"]]})

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bench.cases import Case
 from bench.least import Least
@@ -25,6 +25,24 @@ PACKAGES = (
     "httpx",
     "SQLAlchemy",
 )
+
+
+@dataclass
+class Kept:
+    """What a part of the bench has measured, when, and the load of the machine before."""
+
+    date: str
+    load: float
+
+    def save(self, path: Path) -> None:
+        """Write everything, so that the page can be written again without measuring."""
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def load_from(cls, path: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls(**json.loads(path.read_text()))
 
 
 @dataclass

@@ -8,10 +8,9 @@ run costs besides is left out: the difference between a run with many tasks and 
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ import certifi
 from bench.cases import say
 from bench.measure import BenchError, Spread
 from bench.page import met, table, wrapped
-from bench.results import Results
+from bench.results import Kept, Results
 from bench.scheduler import OURS, Scheduler
 from bench.stage import Stage
 
@@ -44,24 +43,12 @@ CLUSTER_SLOTS = 32
 
 
 @dataclass
-class TaskCosts:
+class TaskCosts(Kept):
     """CPU seconds of a task by variant and kind; seconds of a run by slots and its most tasks."""
 
-    date: str
-    load: float
     tasks: int
     cpu: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     packed: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-
-    def save(self, path: Path) -> None:
-        """Write everything, so that the page can be written again without measuring."""
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1))
-
-    @classmethod
-    def load_from(cls, path: Path) -> TaskCosts:
-        """Read what `save` wrote."""
-        return cls(**json.loads(path.read_text()))
 
 
 def measure(folder: Path, scale: Scale) -> TaskCosts:
