@@ -26,22 +26,17 @@ __all__ = ["bench"]
 PATIENCE = 600.0
 
 
-class Told:
-    """What operators were told."""
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What operators are told."""
+    texts: list[str] = []
 
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def send(self, notify: object, message: Message) -> str:
-        self.texts.append(message.text)
+    def send(notify: object, message: Message) -> str:
+        texts.append(message.text)
         return ""
 
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Told:
-    made = Told()
-    monkeypatch.setattr(alarms, "send", made.send)
-    return made
+    monkeypatch.setattr(alarms, "send", send)
+    return texts
 
 
 @pytest.fixture
@@ -67,20 +62,20 @@ def run_came(bench: Bench, ago: timedelta) -> None:
 
 
 def test_operators_are_told_when_no_run_comes_any_more(
-    bench: Bench, told: Told, watched: Callable[[], None]
+    bench: Bench, told: list[str], watched: Callable[[], None]
 ) -> None:
     run_came(bench, RESTS_AFTER + timedelta(minutes=1))
     watched()
-    wait(lambda: told.texts)
-    [text] = told.texts
+    wait(lambda: told)
+    [text] = told
     assert "no run of the DAG has come since" in text
     assert not bench.store.noticing.of(Platform.GOOGLE.value).alive(datetime.now(UTC))
 
 
 def test_nobody_is_told_of_a_dag_that_runs_or_has_never_run(
-    bench: Bench, told: Told, watched: Callable[[], None]
+    bench: Bench, told: list[str], watched: Callable[[], None]
 ) -> None:
     watched()
     run_came(bench, timedelta(0))
     wait(lambda: bench.store.noticing.of(Platform.GOOGLE.value).alive(datetime.now(UTC)))
-    assert told.texts == []
+    assert told == []
